@@ -1,0 +1,1 @@
+"""Expand real user/item interactions into a realistic data set of industrial size."""

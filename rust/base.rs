@@ -1,0 +1,147 @@
+//! The base: the signed sparse matrix of real interactions, and the cells of alike users and items.
+
+use crate::error::Error;
+
+/// Set in an entry that is a test interaction; the other bits are its item code.
+pub const TEST: u32 = 1 << 31;
+
+/// Users × items in compressed sparse rows, each row sorted by item code.
+#[derive(Clone, Copy)]
+pub struct Base<'a> {
+    indptr: &'a [i64],
+    entries: &'a [u32],
+    items: u32,
+}
+
+impl<'a> Base<'a> {
+    pub fn new(indptr: &'a [i64], entries: &'a [u32], items: u32) -> Result<Self, Error> {
+        let refuse = |what: &str| Err(Error::Invalid(format!("the base is damaged: {what}")));
+        if indptr.len() < 2 || indptr.len() > TEST as usize || items == 0 || items >= TEST {
+            return refuse("it needs between 1 and 2**31 - 1 users and items");
+        }
+        if indptr[0] != 0 || *indptr.last().unwrap_or(&0) != entries.len() as i64 {
+            return refuse("its row pointers do not span its entries");
+        }
+        if indptr.windows(2).any(|pair| pair[0] > pair[1]) {
+            return refuse("its row pointers fall");
+        }
+        if entries.iter().any(|entry| entry & !TEST >= items) {
+            return refuse("an entry names an item that does not exist");
+        }
+        Ok(Self { indptr, entries, items })
+    }
+
+    #[must_use]
+    pub fn users(&self) -> u32 {
+        (self.indptr.len() - 1) as u32
+    }
+
+    #[must_use]
+    pub fn items(&self) -> u32 {
+        self.items
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entries of one user.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, user: u32) -> &'a [u32] {
+        let user = user as usize;
+        &self.entries[self.indptr[user] as usize..self.indptr[user + 1] as usize]
+    }
+
+    /// The address of a user's row pointer, to be prefetched.
+    #[inline]
+    #[must_use]
+    pub fn row_pointer(&self, user: u32) -> &'a i64 {
+        &self.indptr[user as usize]
+    }
+}
+
+/// A partition of users, or of items, into cells: `order` lists the codes cell by cell, cell g in the slots
+/// `starts[g]` to `starts[g + 1]`.
+pub struct Cells<'a> {
+    order: &'a [u32],
+    starts: &'a [u32],
+    /// The cell of each slot; empty where every cell has one member and the slot is the cell.
+    cell_of_slot: Vec<u32>,
+}
+
+impl<'a> Cells<'a> {
+    pub fn new(order: &'a [u32], starts: &'a [u32], count: u32, what: &str) -> Result<Self, Error> {
+        let refuse = |why: &str| Err(Error::Invalid(format!("the {what} cells do not fit the base: {why}")));
+        if order.len() != count as usize {
+            return refuse(&format!("they order {} codes, the base has {count}", order.len()));
+        }
+        let mut seen = vec![false; order.len()];
+        for &code in order {
+            match seen.get_mut(code as usize) {
+                Some(hit) if !*hit => *hit = true,
+                _ => return refuse("their order is not a permutation"),
+            }
+        }
+        if starts.first() != Some(&0)
+            || starts.last() != Some(&count)
+            || starts.windows(2).any(|pair| pair[0] >= pair[1])
+        {
+            return refuse("their starts do not rise from 0 to the number of codes");
+        }
+        let mut cell_of_slot = Vec::new();
+        if starts.len() <= order.len() {
+            cell_of_slot.reserve_exact(order.len());
+            for (cell, pair) in starts.windows(2).enumerate() {
+                cell_of_slot.resize(pair[1] as usize, cell as u32);
+            }
+        }
+        Ok(Self { order, starts, cell_of_slot })
+    }
+
+    /// Whether no cell has two members, so that nothing is ever exchanged.
+    #[must_use]
+    pub fn are_single(&self) -> bool {
+        self.cell_of_slot.is_empty()
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn code(&self, slot: u32) -> u32 {
+        self.order[slot as usize]
+    }
+
+    #[must_use]
+    pub fn order(&self) -> &'a [u32] {
+        self.order
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The slots of cell g: its start and its end.
+    #[inline]
+    #[must_use]
+    pub fn bounds(&self, cell: usize) -> (u32, u32) {
+        (self.starts[cell], self.starts[cell + 1])
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn cell_of_slot(&self, slot: u32) -> u32 {
+        if self.are_single() { slot } else { self.cell_of_slot[slot as usize] }
+    }
+}

@@ -1,0 +1,106 @@
+//! Dropout: which entries of a source row a block keeps, by integer draws of the gap to the next kept entry.
+
+use crate::random::Key;
+
+/// The longest gap one word can give; a longer one goes on with the next word.
+const LONGEST: usize = 256;
+
+/// The smallest keep rate above 0 whose effective rate is within 1e-6 of itself.
+pub const SMALLEST_KEEP_RATE: f64 = 1e-6;
+
+/// The distribution of the gap between kept entries for one keep rate.
+pub struct GapTable {
+    /// 2³² times the probability that the gap exceeds s, falling with s; the last one stops every search.
+    thresholds: [u32; LONGEST + 1],
+    /// By the top byte of a word: a gap that no word with this byte falls below, at most 255.
+    guide: [u8; 256],
+}
+
+impl GapTable {
+    /// The table of a keep rate between [`SMALLEST_KEEP_RATE`] and 1.
+    #[must_use]
+    pub fn new(keep_rate: f64) -> Self {
+        // Exact: a float64 times a power of two; below 2⁶⁴ because the keep rate is not 0.
+        let drop = ((1.0 - keep_rate) * 18_446_744_073_709_551_616.0) as u64;
+        let mut thresholds = [0; LONGEST + 1];
+        let mut exceeds = drop;
+        for threshold in &mut thresholds[..LONGEST] {
+            *threshold = ((exceeds + (1 << 31)) >> 32) as u32;
+            exceeds = ((u128::from(exceeds) * u128::from(drop)) >> 64) as u64;
+        }
+        let mut guide = [0; 256];
+        let mut gap = LONGEST - 1;
+        for (byte, least) in guide.iter_mut().enumerate() {
+            let largest_word = (byte as u32) << 24 | 0x00FF_FFFF;
+            while gap > 0 && largest_word >= thresholds[gap - 1] {
+                gap -= 1;
+            }
+            *least = gap as u8;
+        }
+        Self { thresholds, guide }
+    }
+
+    /// The number of thresholds above the word.
+    #[inline]
+    #[must_use]
+    pub fn gap(&self, word: u32) -> usize {
+        let mut gap = usize::from(self.guide[(word >> 24) as usize]);
+        while word < self.thresholds[gap] {
+            gap += 1;
+        }
+        gap
+    }
+
+    /// Copies the entries that the stream of `key` keeps to the front of `kept`, and says how many they are.
+    /// `kept` is at least as long as `entries`.
+    #[inline]
+    pub fn keep(&self, key: Key, entries: &[u32], kept: &mut [u32]) -> usize {
+        let mut count = 0;
+        let mut position = 0;
+        let mut draw = 0;
+        loop {
+            let word = key.child(draw).0;
+            draw += 1;
+            for half in [word as u32, (word >> 32) as u32] {
+                let gap = self.gap(half);
+                position += gap;
+                let Some(&entry) = entries.get(position) else { return count };
+                if gap < LONGEST {
+                    let Some(place) = kept.get_mut(count) else { return count };
+                    *place = entry;
+                    count += 1;
+                    position += 1;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_guide_finds_what_a_search_from_zero_finds(
+            keep_rate in prop_oneof![SMALLEST_KEEP_RATE..1e-3, 1e-3..1.0_f64, Just(1.0)],
+            words: [u32; 64],
+        ) {
+            let table = GapTable::new(keep_rate);
+            let edges = table.thresholds.iter().flat_map(|&t| [t.wrapping_sub(1), t, t.wrapping_add(1)]);
+            for word in words.into_iter().chain(edges) {
+                let expected = table.thresholds[..LONGEST].iter().filter(|&&t| word < t).count();
+                prop_assert_eq!(table.gap(word), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_keep_rate_of_one_keeps_everything() {
+        let entries: Vec<u32> = (0..1_000).collect();
+        let mut kept = vec![0; 1_000];
+        assert_eq!(GapTable::new(1.0).keep(Key(5), &entries, &mut kept), 1_000);
+        assert_eq!(kept, entries);
+    }
+}

@@ -1,0 +1,467 @@
+//! The expansion: what block (i, j) holds, and tiles of expanded users assembled from their blocks.
+//!
+//! A tile is some consecutive expanded users of one row block. It is made block by block, so that one column table
+//! stays in the processor's cache while it is used, then stitched together user by user.
+
+use std::ops::Range;
+
+use crate::base::{Base, Cells, TEST};
+use crate::dropout::{GapTable, SMALLEST_KEEP_RATE};
+use crate::error::Error;
+use crate::permutation::Permutation;
+use crate::prefetch::{prefetch, prefetch_all};
+use crate::random::{Key, Keys, bounded};
+
+/// The number of the algorithm in `docs/generator.md`.
+pub const GENERATOR: u32 = 1;
+
+/// About how many interactions a tile holds: enough to use a column table well, few enough to stay in cache.
+const TILE_INTERACTIONS: f64 = 500_000.0;
+const TILE_USERS: u64 = 2_048;
+/// A tile keeps one counter per user and block; this bounds them where there are many blocks.
+const TILE_COUNTERS: u64 = 1 << 20;
+/// Bytes of column tables a worker keeps for the row block it is in; blocks beyond that are tabulated tile by tile.
+const COLUMN_TABLE_BYTES: usize = 32 << 20;
+/// How many rows ahead the entries of a source row are asked for; row pointers twice as far.
+const PREFETCH_ROWS: usize = 6;
+/// Cache lines of entries asked for ahead: 16 entries each; longer rows are left to the hardware.
+const PREFETCH_ENTRIES: usize = 256;
+
+/// A type of expanded ids.
+pub trait Id: Copy + Ord + Send + Sync + 'static {
+    /// The id `step` after `start`; the caller has checked that the id space fits the type.
+    fn at(start: u64, step: u32) -> Self;
+}
+
+impl Id for i32 {
+    #[inline]
+    fn at(start: u64, step: u32) -> Self {
+        (start as u32).wrapping_add(step) as i32
+    }
+}
+
+impl Id for i64 {
+    #[inline]
+    fn at(start: u64, step: u32) -> Self {
+        (start + u64::from(step)) as i64
+    }
+}
+
+/// Interactions in output order, users run-length encoded.
+#[derive(Debug)]
+pub struct Interactions<I> {
+    /// Expanded users with at least one interaction, and how many they have.
+    pub users: Vec<(u64, u32)>,
+    pub items: Vec<I>,
+}
+
+impl<I> Default for Interactions<I> {
+    fn default() -> Self {
+        Self { users: Vec::new(), items: Vec::new() }
+    }
+}
+
+impl<I> Interactions<I> {
+    pub fn clear(&mut self) {
+        self.users.clear();
+        self.items.clear();
+    }
+
+    fn close_user(&mut self, user: u64, start: usize) {
+        let count = (self.items.len() - start) as u32;
+        if count > 0 {
+            self.users.push((user, count));
+        }
+    }
+}
+
+/// What an expansion depends on beside the base, the keep rates and the cells.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub seed: u64,
+    /// False for the shuffle `none`: rows and columns stay where they are in every block.
+    pub shuffled: bool,
+    /// The probability that a block exists at all.
+    pub block_keep: f64,
+    pub one_test_item: bool,
+    pub drop_incomplete: bool,
+    pub order_by_item: bool,
+}
+
+/// Everything that determines the expanded matrix.
+pub struct Expansion<'a> {
+    base: Base<'a>,
+    keep_rates: &'a [f64],
+    column_blocks: u32,
+    user_cells: Cells<'a>,
+    item_cells: Cells<'a>,
+    /// The slot of each item code: the inverse of the item cells' order.
+    item_slots: Vec<u32>,
+    keys: Keys,
+    options: Options,
+    /// A block exists when its word is below this; `None`: all do.
+    exists_below: Option<u64>,
+}
+
+impl<'a> Expansion<'a> {
+    /// `keep_rates` is row-major with `column_blocks` columns.
+    pub fn new(
+        base: Base<'a>,
+        keep_rates: &'a [f64],
+        column_blocks: u32,
+        user_cells: Cells<'a>,
+        item_cells: Cells<'a>,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let invalid = |what: String| Err(Error::Invalid(what));
+        if column_blocks == 0 || keep_rates.is_empty() || !keep_rates.len().is_multiple_of(column_blocks as usize) {
+            return invalid("the keep rates are not a matrix with at least one row and one column".into());
+        }
+        if let Some(rate) = keep_rates.iter().find(|&&k| !(k == 0.0 || (SMALLEST_KEEP_RATE..=1.0).contains(&k))) {
+            return invalid(format!("a keep rate is {rate}; each must be 0, or from {SMALLEST_KEEP_RATE:e} to 1"));
+        }
+        if !(options.block_keep > 0.0 && options.block_keep <= 1.0) {
+            return invalid(format!("block_keep is {}; it must be above 0 and at most 1", options.block_keep));
+        }
+        let mut item_slots = vec![0; item_cells.order().len()];
+        for (slot, &code) in item_cells.order().iter().enumerate() {
+            item_slots[code as usize] = slot as u32;
+        }
+        let exists_below =
+            (options.block_keep < 1.0).then_some((options.block_keep * 18_446_744_073_709_551_616.0) as u64);
+        let keys = Keys::new(options.seed);
+        Ok(Self { base, keep_rates, column_blocks, user_cells, item_cells, item_slots, keys, options, exists_below })
+    }
+
+    /// The number of expanded user ids.
+    #[must_use]
+    pub fn users(&self) -> u64 {
+        (self.keep_rates.len() / self.column_blocks as usize) as u64 * u64::from(self.base.users())
+    }
+
+    /// The number of expanded item ids.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        u64::from(self.column_blocks) * u64::from(self.base.items())
+    }
+
+    /// The blocks of row block i that exist.
+    fn blocks(&self, i: u32) -> Vec<Block> {
+        let key = self.keys.exists.child(u64::from(i));
+        let row = &self.keep_rates[i as usize * self.column_blocks as usize..][..self.column_blocks as usize];
+        let blocks = row.iter().zip(0..).filter(|&(&keep_rate, j)| {
+            keep_rate > 0.0 && self.exists_below.is_none_or(|below| key.child(u64::from(j)).0 < below)
+        });
+        blocks.map(|(&keep_rate, j)| Block { j, keep_rate, columns: None }).collect()
+    }
+}
+
+/// A block that exists, and the table of its columns by source item, when that is kept.
+struct Block {
+    j: u32,
+    keep_rate: f64,
+    columns: Option<Vec<u32>>,
+}
+
+/// The exchange inside cells that one block makes on its own.
+struct Exchange<'c, 'a> {
+    cells: &'c Cells<'a>,
+    key: Key,
+    /// The permutation of the only cell, made once.
+    of_all: Option<Permutation>,
+}
+
+impl<'c, 'a> Exchange<'c, 'a> {
+    fn new(cells: &'c Cells<'a>, key: Key) -> Self {
+        let of_all = (cells.len() == 1).then(|| Permutation::new(key.child(0), cells.order().len() as u32));
+        Self { cells, key, of_all }
+    }
+
+    fn of_cell(&self, cell: u32, size: u32) -> Permutation {
+        self.of_all.unwrap_or_else(|| Permutation::new(self.key.child(u64::from(cell)), size))
+    }
+
+    /// The slot that `slot` is exchanged with.
+    #[inline]
+    fn image(&self, slot: u32) -> u32 {
+        if let Some(permutation) = &self.of_all {
+            return permutation.image(slot);
+        }
+        let cell = self.cells.cell_of_slot(slot);
+        let (start, end) = self.cells.bounds(cell as usize);
+        if end - start == 1 { slot } else { start + self.of_cell(cell, end - start).image(slot - start) }
+    }
+}
+
+/// Where the source items of one block go.
+struct Columns<'e, 'a> {
+    expansion: &'e Expansion<'a>,
+    exchange: Exchange<'e, 'a>,
+    permutation: Permutation,
+}
+
+impl<'e, 'a> Columns<'e, 'a> {
+    fn new(expansion: &'e Expansion<'a>, i: u32, j: u32) -> Self {
+        let keys = &expansion.keys;
+        let exchange = Exchange::new(&expansion.item_cells, keys.item_cells.child(u64::from(i)).child(u64::from(j)));
+        let permutation = Permutation::new(keys.columns.child(u64::from(j)), expansion.base.items());
+        Self { expansion, exchange, permutation }
+    }
+
+    /// The column of one source item.
+    #[inline]
+    fn column(&self, item: u32) -> u32 {
+        self.permutation.image(self.exchange.image(self.expansion.item_slots[item as usize]))
+    }
+
+    /// The columns of all source items.
+    fn fill(&self, table: &mut Vec<u32>) {
+        let cells = self.exchange.cells;
+        table.resize(cells.order().len(), 0);
+        for cell in 0..cells.len() {
+            let (start, end) = cells.bounds(cell);
+            if end - start == 1 {
+                table[cells.code(start) as usize] = self.permutation.image(start);
+                continue;
+            }
+            let exchange = self.exchange.of_cell(cell as u32, end - start);
+            for slot in start..end {
+                table[cells.code(slot) as usize] = self.permutation.image(start + exchange.image(slot - start));
+            }
+        }
+    }
+}
+
+/// Makes expanded users, tile by tile. Its memory is bounded by the constants above and the longest row.
+pub struct Tiler<'e, 'a> {
+    expansion: &'e Expansion<'a>,
+    i: u32,
+    blocks: Vec<Block>,
+    table_bytes_left: usize,
+    /// A column table that is not kept.
+    passing_table: Vec<u32>,
+    /// The slot of each user of the tile, and its source row in the block at hand.
+    slots: Vec<u32>,
+    sources: Vec<u32>,
+    /// Kept entries of the tile, block by block and user by user: column and test bit; and where each user's end.
+    kept: Vec<u32>,
+    ends: Vec<usize>,
+    cursors: Vec<usize>,
+}
+
+impl<'e, 'a> Tiler<'e, 'a> {
+    #[must_use]
+    pub fn new(expansion: &'e Expansion<'a>) -> Self {
+        Self {
+            expansion,
+            i: u32::MAX,
+            blocks: Vec::new(),
+            table_bytes_left: 0,
+            passing_table: Vec::new(),
+            slots: Vec::new(),
+            sources: Vec::new(),
+            kept: Vec::new(),
+            ends: Vec::new(),
+            cursors: Vec::new(),
+        }
+    }
+
+    /// Appends the interactions of the expanded users to `train` and `test`, and hands both to `each_tile` after every
+    /// tile; it may take what is in them.
+    pub fn expand<I: Id, E: From<Error>>(
+        &mut self,
+        users: Range<u64>,
+        train: &mut Interactions<I>,
+        test: &mut Interactions<I>,
+        mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let base_users = u64::from(self.expansion.base.users());
+        let mut first = users.start;
+        while first < users.end {
+            let i = (first / base_users) as u32;
+            let segment_end = users.end.min((u64::from(i) + 1) * base_users);
+            self.enter(i, segment_end - first);
+            let step = self.tile_users();
+            while first < segment_end {
+                let last = segment_end.min(first + step);
+                let row = (first - u64::from(i) * base_users) as u32;
+                self.tile(row..row + (last - first) as u32);
+                self.stitch(first, train, test);
+                each_tile(train, test)?;
+                first = last;
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns to row block i, in which `users` users are to be made.
+    fn enter(&mut self, i: u32, users: u64) {
+        if self.i != i {
+            self.i = i;
+            self.blocks = self.expansion.blocks(i);
+            self.table_bytes_left = COLUMN_TABLE_BYTES;
+        }
+        if !self.expansion.options.shuffled {
+            return;
+        }
+        let table_bytes = self.expansion.base.items() as usize * size_of::<u32>();
+        for block in &mut self.blocks {
+            let worth_it = worth_a_table(self.expansion, users, block.keep_rate);
+            if block.columns.is_none() && worth_it && table_bytes <= self.table_bytes_left {
+                let mut table = Vec::new();
+                Columns::new(self.expansion, i, block.j).fill(&mut table);
+                block.columns = Some(table);
+                self.table_bytes_left -= table_bytes;
+            }
+        }
+    }
+
+    fn tile_users(&self) -> u64 {
+        let base = &self.expansion.base;
+        let kept_of_base: f64 = self.blocks.iter().map(|block| block.keep_rate).sum();
+        let per_user = base.len() as f64 / f64::from(base.users()) * kept_of_base;
+        let by_interactions = (TILE_INTERACTIONS / per_user.max(1.0)) as u64;
+        let by_counters = TILE_COUNTERS / (self.blocks.len() as u64).max(1);
+        by_interactions.min(by_counters).clamp(1, TILE_USERS)
+    }
+
+    /// Finds the kept entries of some rows of the row block, block by block.
+    fn tile(&mut self, rows: Range<u32>) {
+        let expansion = self.expansion;
+        let Expansion { base, keys, user_cells, options, .. } = expansion;
+        let i = u64::from(self.i);
+        let permutation = Permutation::new(keys.rows.child(i), base.users());
+        self.slots.clear();
+        self.slots.extend(rows.clone().map(|row| if options.shuffled { permutation.image(row) } else { row }));
+        self.ends.clear();
+        let exchanges = options.shuffled && !user_cells.are_single();
+        let mut count = 0;
+        for (number, block) in self.blocks.iter().enumerate() {
+            let j = u64::from(block.j);
+            if number == 0 || exchanges {
+                self.sources.clear();
+                if !options.shuffled {
+                    self.sources.extend_from_slice(&self.slots);
+                } else if exchanges {
+                    let exchange = Exchange::new(user_cells, keys.user_cells.child(i).child(j));
+                    self.sources.extend(self.slots.iter().map(|&slot| user_cells.code(exchange.image(slot))));
+                } else {
+                    self.sources.extend(self.slots.iter().map(|&slot| user_cells.code(slot)));
+                }
+            }
+            let start = count;
+            count = keep_rows(
+                *base,
+                &GapTable::new(block.keep_rate),
+                keys.keep.child(i).child(j),
+                &self.sources,
+                &mut self.kept,
+                &mut self.ends,
+                start,
+            );
+            let kept = &mut self.kept[start..count];
+            if !options.shuffled {
+                continue;
+            }
+            if let Some(table) = &block.columns {
+                place_by_table(kept, table);
+            } else {
+                let columns = Columns::new(expansion, self.i, block.j);
+                if worth_a_table(expansion, rows.len() as u64, block.keep_rate) {
+                    columns.fill(&mut self.passing_table);
+                    place_by_table(kept, &self.passing_table);
+                } else {
+                    for entry in kept {
+                        *entry = (*entry & TEST) | columns.column(*entry & !TEST);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts the tile's users together from their blocks, the first of them `first_user`.
+    fn stitch<I: Id>(&mut self, first_user: u64, train: &mut Interactions<I>, test: &mut Interactions<I>) {
+        let Expansion { base, keys, user_cells, options, .. } = self.expansion;
+        let test_key = keys.test_item.child(u64::from(self.i));
+        let rows = self.slots.len();
+        self.cursors.clear();
+        // A block's entries start where those of the block before it end.
+        self.cursors.push(0);
+        self.cursors.extend(self.ends.chunks_exact(rows).filter_map(|ends| ends.last()));
+        for (row, &slot) in self.slots.iter().enumerate() {
+            let (train_start, test_start) = (train.items.len(), test.items.len());
+            for (number, block) in self.blocks.iter().enumerate() {
+                let offset = u64::from(block.j) * u64::from(base.items());
+                let end = self.ends[number * rows + row];
+                for &entry in &self.kept[self.cursors[number]..end] {
+                    if entry & TEST == 0 {
+                        train.items.push(I::at(offset, entry));
+                    } else {
+                        test.items.push(I::at(offset, entry & !TEST));
+                    }
+                }
+                self.cursors[number] = end;
+            }
+            let of_test = test.items.len() - test_start;
+            if options.one_test_item && of_test > 1 {
+                let anchor = if options.shuffled { user_cells.code(slot) } else { slot };
+                let chosen = bounded(test_key.child(u64::from(anchor)).0, of_test as u64) as usize;
+                test.items[test_start] = test.items[test_start + chosen];
+                test.items.truncate(test_start + 1);
+            }
+            if options.drop_incomplete && (of_test == 0 || train.items.len() == train_start) {
+                train.items.truncate(train_start);
+                test.items.truncate(test_start);
+            }
+            if options.order_by_item {
+                train.items[train_start..].sort_unstable();
+                test.items[test_start..].sort_unstable();
+            }
+            let user = first_user + row as u64;
+            train.close_user(user, train_start);
+            test.close_user(user, test_start);
+        }
+    }
+}
+
+/// Whether `users` users look up so many columns of a block that it pays to tabulate all of them first.
+fn worth_a_table(expansion: &Expansion, users: u64, keep_rate: f64) -> bool {
+    let base = &expansion.base;
+    let lookups = users as f64 / f64::from(base.users()) * base.len() as f64 * keep_rate;
+    2.0 * lookups > f64::from(base.items())
+}
+
+/// Writes the kept entries of the source rows to `kept` from `start` on, and where each row's end to `ends`.
+fn keep_rows(
+    base: Base,
+    gaps: &GapTable,
+    key: Key,
+    sources: &[u32],
+    kept: &mut Vec<u32>,
+    ends: &mut Vec<usize>,
+    start: usize,
+) -> usize {
+    let mut count = start;
+    for (place, &source) in sources.iter().enumerate() {
+        if let Some(&far) = sources.get(place + 2 * PREFETCH_ROWS) {
+            prefetch(base.row_pointer(far));
+        }
+        if let Some(&near) = sources.get(place + PREFETCH_ROWS) {
+            let row = base.row(near);
+            prefetch_all(&row[..row.len().min(PREFETCH_ENTRIES)]);
+        }
+        let row = base.row(source);
+        if kept.len() < count + row.len() {
+            kept.resize((count + row.len()).max(kept.len() * 3 / 2), 0);
+        }
+        count += gaps.keep(key.child(u64::from(source)), row, &mut kept[count..]);
+        ends.push(count);
+    }
+    count
+}
+
+fn place_by_table(kept: &mut [u32], columns: &[u32]) {
+    for entry in kept {
+        *entry = (*entry & TEST) | columns[(*entry & !TEST) as usize];
+    }
+}

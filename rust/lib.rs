@@ -1,0 +1,53 @@
+//! The core of `fractalrs`: expands a base into an industrial-size data set, as `docs/generator.md` defines it.
+//!
+//! Read in the order of the modules: randomness is keyed, a permutation can be evaluated at one point, dropout walks
+//! the kept entries of a row, an expansion makes tiles of expanded users, a part of them becomes two Parquet files,
+//! and a run makes parts on threads. Only `python` knows that Python exists.
+
+#![deny(unsafe_code)]
+#![warn(clippy::pedantic)]
+#![allow(
+    // Ids, codes and counts change width all the time here; each place that could lose bits is checked on input.
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    // `# Errors` sections would repeat what `error.rs` says once.
+    clippy::missing_errors_doc,
+    clippy::module_name_repetitions,
+    // The options of an expansion are independent of each other.
+    clippy::struct_excessive_bools,
+    // pyo3 hands arguments over by value.
+    clippy::needless_pass_by_value
+)]
+
+pub mod base;
+pub mod dropout;
+pub mod error;
+pub mod expansion;
+pub mod parquet;
+pub mod permutation;
+mod prefetch;
+pub mod random;
+pub mod run;
+
+mod python;
+
+/// Names of the extension module `fractalrs._core`.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::python::Generator;
+
+    /// Whether the extension was built without optimisation.
+    #[pymodule_export]
+    const DEBUG_BUILD: bool = cfg!(debug_assertions);
+
+    /// The number of the algorithm in `docs/generator.md`.
+    #[pymodule_export]
+    const GENERATOR: u32 = crate::expansion::GENERATOR;
+
+    /// The version of this package.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+}

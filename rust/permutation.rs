@@ -1,0 +1,111 @@
+//! Keyed bijections of 0 … c − 1 that can be evaluated at one point, in memory that does not depend on c.
+
+use crate::random::{Key, bounded};
+
+/// Up to this many elements a permutation is an exactly uniform Fisher–Yates shuffle.
+pub const SMALL: u32 = 64;
+const ROUNDS: usize = 6;
+
+/// A permutation of more than [`SMALL`] elements: a Feistel network on a grid of a × b ≥ c cells, with cycle walking.
+#[derive(Clone, Copy, Debug)]
+pub struct Feistel {
+    count: u32,
+    a: u32,
+    b: u32,
+    rounds: [Key; ROUNDS],
+}
+
+impl Feistel {
+    fn new(key: Key, count: u32) -> Self {
+        let root = count.isqrt();
+        let b = if root * root == count { root } else { root + 1 };
+        let a = count.div_ceil(b);
+        Self { count, a, b, rounds: std::array::from_fn(|round| key.child(round as u64)) }
+    }
+
+    #[inline]
+    fn image(&self, mut x: u32) -> u32 {
+        loop {
+            let (mut left, mut right) = (x / self.b, x % self.b);
+            for pair in self.rounds.chunks_exact(2) {
+                left = shifted(left, pair[0].child(u64::from(right)), self.a);
+                right = shifted(right, pair[1].child(u64::from(left)), self.b);
+            }
+            x = left * self.b + right;
+            if x < self.count {
+                return x;
+            }
+        }
+    }
+}
+
+#[inline]
+fn shifted(value: u32, word: Key, modulus: u32) -> u32 {
+    let sum = value + bounded(word.0, u64::from(modulus)) as u32;
+    if sum >= modulus { sum - modulus } else { sum }
+}
+
+/// A permutation of any number of elements below 2³¹.
+#[derive(Clone, Copy, Debug)]
+pub enum Permutation {
+    Small([u8; SMALL as usize]),
+    Large(Feistel),
+}
+
+impl Permutation {
+    #[must_use]
+    pub fn new(key: Key, count: u32) -> Self {
+        if count > SMALL {
+            return Self::Large(Feistel::new(key, count));
+        }
+        let mut images: [u8; SMALL as usize] = std::array::from_fn(|x| x as u8);
+        shuffle(key, &mut images[..count as usize]);
+        Self::Small(images)
+    }
+
+    /// The image of x, which must be below the number of elements.
+    #[inline]
+    #[must_use]
+    pub fn image(&self, x: u32) -> u32 {
+        match self {
+            Self::Small(images) => u32::from(images[x as usize]),
+            Self::Large(feistel) => feistel.image(x),
+        }
+    }
+}
+
+/// Fisher–Yates with one keyed word per exchange. On the identity it gives the images of a small permutation.
+#[inline]
+pub fn shuffle<T>(key: Key, values: &mut [T]) {
+    for last in (1..values.len()).rev() {
+        let other = bounded(key.child(last as u64).0, last as u64 + 1) as usize;
+        values.swap(last, other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_permutation_is_a_bijection(key: u64, count in 1_u32..5_000) {
+            let permutation = Permutation::new(Key(key), count);
+            let mut seen = vec![false; count as usize];
+            for x in 0..count {
+                seen[permutation.image(x) as usize] = true;
+            }
+            prop_assert!(seen.iter().all(|&hit| hit));
+        }
+    }
+
+    #[test]
+    fn the_largest_count_stays_in_range() {
+        let count = (1 << 31) - 1;
+        let permutation = Permutation::new(Key(3), count);
+        for x in [0, 1, count / 2, count - 1] {
+            assert!(permutation.image(x) < count);
+        }
+    }
+}

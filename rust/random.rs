@@ -1,0 +1,76 @@
+//! Keyed randomness: every random word is a function of where it is used, never of what was drawn before.
+
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A 64-bit key. Children of a key are random words and keys of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key(pub u64);
+
+impl Key {
+    #[inline]
+    #[must_use]
+    pub fn child(self, x: u64) -> Self {
+        Self(mix(self.0.wrapping_add(x.wrapping_add(1).wrapping_mul(GOLDEN))))
+    }
+}
+
+/// One key per purpose, so that no two decisions share randomness.
+#[derive(Clone, Copy, Debug)]
+pub struct Keys {
+    pub exists: Key,
+    pub keep: Key,
+    pub rows: Key,
+    pub columns: Key,
+    pub user_cells: Key,
+    pub item_cells: Key,
+    pub test_item: Key,
+}
+
+impl Keys {
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let root = Key(mix(seed ^ 0x6672_6163_7461_6C73));
+        Self {
+            exists: root.child(0),
+            keep: root.child(1),
+            rows: root.child(2),
+            columns: root.child(3),
+            user_cells: root.child(4),
+            item_cells: root.child(5),
+            test_item: root.child(6),
+        }
+    }
+}
+
+/// Maps a random word to 0 … count − 1.
+#[inline]
+#[must_use]
+pub fn bounded(word: u64, count: u64) -> u64 {
+    ((u128::from(word) * u128::from(count)) >> 64) as u64
+}
+
+#[inline]
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_are_the_published_splitmix64_sequence() {
+        // The reference sequence of SplitMix64 for the state 1234567.
+        let words: Vec<u64> = (0..3).map(|x| Key(1_234_567).child(x).0).collect();
+        assert_eq!(words, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+    }
+
+    #[test]
+    fn bounded_covers_its_range() {
+        assert_eq!(bounded(0, 7), 0);
+        assert_eq!(bounded(u64::MAX, 7), 6);
+        assert_eq!(bounded(u64::MAX, 1), 0);
+    }
+}

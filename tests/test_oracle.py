@@ -1,0 +1,351 @@
+"""The core gives the interactions that docs/generator.md specifies, bit for bit: it is compared with `oracle`."""
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import oracle
+import pyarrow as pa
+import pytest
+from fractalrs.base import Base
+from fractalrs.cells import Cells
+from fractalrs.expansion import Expansion
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+Pairs = tuple[oracle.Integers, oracle.Integers]
+Rates = npt.NDArray[np.float64]
+
+SPLITS = ("train", "test")
+ALL_RATES = (0.0, 1e-6, 1e-4, 0.01, 0.117, 0.5, 0.95, 1.0)
+
+
+def make_base(degrees: npt.ArrayLike, q: int, *, test_share: float = 0.2, seed: int = 0) -> Base:
+    """A base with random items in rows of the given lengths."""
+    rng = np.random.default_rng(seed)
+    rows = [np.sort(rng.choice(q, degree, replace=False)) for degree in np.asarray(degrees)]
+    indptr = np.cumsum([0, *(len(row) for row in rows)])
+    mask = rng.random(indptr[-1]) < test_share
+    return Base.from_arrays(indptr, np.concatenate(rows), mask, item_ids=np.arange(q))
+
+
+def make_cells(p: int, q: int, user_size: int, item_size: int, *, seed: int = 0) -> Cells:
+    """Cells of the given size, the last one smaller, of users and items in random order."""
+    rng = np.random.default_rng(seed)
+    starts = [np.append(np.arange(0, count, size), count) for count, size in ((p, user_size), (q, item_size))]
+    orders = [rng.permutation(count) for count in (p, q)]
+    codes = [array.astype(np.uint32) for array in (orders[0], starts[0], orders[1], starts[1])]
+    return Cells(*codes)
+
+
+def make_expansion(
+    base: Base, rates: npt.ArrayLike, shuffle: str, cells: Cells | None = None, **options: Any
+) -> Expansion:
+    """An expansion whose keep rates are `rates`."""
+    given_cells = {"cells": cells} if shuffle == "cells" else {}
+    return Expansion(
+        base, np.asarray(rates, float), shuffle=shuffle, min_keep=0.0, max_keep=1.0, **given_cells, **options
+    )
+
+
+def core(expansion: Expansion, first: int = 0, last: int | None = None) -> Pairs:
+    """What the core gives for a range of users, by default all: (user, item) pairs of train and of test."""
+    last = len(expansion.keep_rates) * expansion.base.shape[0] if last is None else last
+    train, test = (pairs_of(expansion.rows(first, last, split=split)) for split in SPLITS)
+    return train, test
+
+
+def pairs_of(table: pa.Table) -> oracle.Integers:
+    return np.column_stack([table[name].to_numpy().astype(np.int64) for name in ("user_id", "item_id")])
+
+
+def slow(base: Base, rates: npt.ArrayLike, shuffle: str, cells: Cells | None = None, **options: Any) -> Pairs:
+    """What the oracle gives for the same."""
+    if shuffle != "cells" or cells is None:
+        cells = Cells.whole(*base.shape) if shuffle == "block" else Cells.single(*base.shape)
+    return oracle.expand(base, np.asarray(rates, float), cells, shuffle=shuffle, **options)
+
+
+def assert_same(base: Base, rates: npt.ArrayLike, shuffle: str, cells: Cells | None = None, **options: Any) -> Pairs:
+    expansion = make_expansion(base, rates, shuffle, cells, **options)
+    np.testing.assert_array_equal(expansion.keep_rates, rates)
+    ours, theirs = core(expansion), slow(base, rates, shuffle, cells, **options)
+    for name, mine, right in zip(SPLITS, ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine, right, err_msg=f"{name}, {shuffle}, {options}")
+    return theirs
+
+
+SHUFFLES = [
+    ("none", None),
+    ("aligned", None),
+    ("block", None),
+    ("cells", (1, 1)),
+    ("cells", (4, 4)),
+    ("cells", (1, 4)),
+    ("cells", (4, 1)),
+    ("cells", (3, 16)),
+    ("cells", (70, 5)),
+    ("cells", (1000, 1000)),
+]
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"block_keep": 0.6},
+    {"test_items": "one"},
+    {"drop_incomplete": True},
+    {"order": "item"},
+    {"block_keep": 0.5, "test_items": "one", "drop_incomplete": True, "order": "item"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "plain")
+@pytest.mark.parametrize(("shuffle", "sizes"), SHUFFLES)
+def test_every_shuffle_and_option(shuffle: str, sizes: tuple[int, int] | None, options: dict[str, Any]) -> None:
+    degrees = np.random.default_rng(1).integers(0, 25, 150)
+    base = make_base(degrees, 97)
+    cells = make_cells(150, 97, *sizes) if sizes else None
+    rates = [[0.3, 0.0, 1.0, 0.117], [0.01, 0.95, 0.5, 1e-4], [0.2, 1e-6, 0.05, 0.7]]
+    train, test = assert_same(base, rates, shuffle, cells, seed=7, **options)
+    # Enough is compared, and the options do what they say.
+    assert len(train) > 1000
+    assert len(test) > 100
+    if "drop_incomplete" in options:
+        np.testing.assert_array_equal(np.unique(train[:, 0]), np.unique(test[:, 0]))
+    if "test_items" in options:
+        assert len(np.unique(test[:, 0])) == len(test)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31, 2**63, 2**64 - 1])
+def test_seeds_of_64_bits(seed: int) -> None:
+    base = make_base([5, 0, 9, 12], 70)
+    assert_same(base, [[0.5, 0.3]], "cells", make_cells(4, 70, 2, 3), seed=seed, test_items="one", block_keep=0.9)
+
+
+@pytest.mark.parametrize("rate", ALL_RATES)
+@pytest.mark.parametrize("shuffle", ["none", "block"])
+def test_long_rows_skip_more_than_a_word_can_say(shuffle: str, rate: float) -> None:
+    """A gap of 256 or more takes several words: rows of thousands of entries, beside empty and short ones."""
+    base = make_base([0, 2500, 1, 0, 700, 257, 256, 255, 2999, 0], 3000)
+    rates = np.full((400 if rate < 0.01 else 10, 2), rate)
+    train, test = assert_same(base, rates, shuffle, seed=3)
+    draws = rates.size * base.count
+    assert abs(len(train) + len(test) - draws * rate) <= 5 * np.sqrt(draws * rate * (1 - rate))
+
+
+@pytest.mark.parametrize(
+    "rate", [float(np.nextafter(1e-6, 1)), 2.0**-19, 1 / 3, 0.5 + 2.0**-53, 1 - 2.0**-33, float(np.nextafter(1, 0))]
+)
+def test_rates_at_the_edges_of_the_table(rate: float) -> None:
+    base = make_base([600] * 40, 1000)
+    assert_same(base, np.full((2, 2), rate), "aligned", seed=11)
+
+
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+@pytest.mark.parametrize(
+    ("p", "q"), [(1, 1), (1, 200), (200, 1), (2, 2), (63, 65), (64, 64), (65, 63), (65, 65), (66, 1000), (81, 100)]
+)
+def test_sizes_around_the_two_kinds_of_permutation(p: int, q: int, shuffle: str) -> None:
+    degrees = np.random.default_rng(p).integers(0, min(q, 20) + 1, p)
+    degrees[0] = max(degrees[0], 1)
+    base = make_base(degrees, q, test_share=0.3)
+    cells = make_cells(p, q, 3, 5)
+    assert_same(base, [[0.5, 1.0], [0.9, 0.2]], shuffle, cells, seed=5, order="item")
+    assert_same(base, [[0.5, 1.0], [0.9, 0.2]], shuffle, cells, seed=5, test_items="one", block_keep=0.7)
+
+
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+def test_base_without_test_interactions(shuffle: str) -> None:
+    base = make_base([5, 1, 20, 3], 80, test_share=0.0)
+    for test_items in ("all", "one"):
+        train, test = assert_same(base, [[0.5, 0.9]], shuffle, make_cells(4, 80, 2, 4), seed=1, test_items=test_items)
+        assert len(train) > 0
+        assert len(test) == 0
+
+
+def test_no_block_exists() -> None:
+    base = make_base([5, 1, 20, 3], 80)
+    for rates, block_keep in ([[0.0, 0.0]], 1.0), ([[1.0, 1.0]], 1e-12):
+        train, test = assert_same(base, rates, "block", seed=1, block_keep=block_keep)
+        assert len(train) == len(test) == 0
+
+
+@dataclass(frozen=True)
+class Case:
+    base: Base
+    cells: Cells
+    rates: Rates
+    shuffle: str
+    options: dict[str, Any]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Any base, partition into cells of any sizes, keep rates and options, all small."""
+    p, q = draw(st.integers(1, 130)), draw(st.integers(1, 130))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    density = draw(st.sampled_from([0.02, 0.2, 0.9, 1.0]))
+    degrees = rng.binomial(q, density, p)
+    degrees[rng.integers(p)] = rng.integers(1, q + 1)
+    base = make_base(degrees, q, test_share=draw(st.sampled_from([0.0, 0.1, 0.5, 1.0])), seed=p)
+    codes = []
+    for count in (p, q):
+        cuts = np.flatnonzero(rng.random(count - 1) < draw(st.sampled_from([0.0, 0.05, 0.3, 1.0]))) + 1
+        codes += [rng.permutation(count).astype(np.uint32), np.concatenate([[0], cuts, [count]]).astype(np.uint32)]
+    shape = draw(st.integers(1, 4)), draw(st.integers(1, 5))
+    rates = draw(st.lists(st.sampled_from(ALL_RATES) | st.floats(1e-6, 1.0), min_size=20, max_size=20))
+    options = {
+        "seed": draw(st.integers(0, 2**64 - 1)),
+        "block_keep": draw(st.sampled_from([1.0, 0.75, 0.3])),
+        "test_items": draw(st.sampled_from(["all", "one"])),
+        # Refused where nothing is held out.
+        "drop_incomplete": bool(base.test_count) and draw(st.booleans()),
+        "order": draw(st.sampled_from(["block", "item"])),
+    }
+    shuffle = draw(st.sampled_from(["none", "aligned", "cells", "block"]))
+    return Case(base, Cells(*codes), np.resize(rates, shape), shuffle, options)
+
+
+@settings(
+    max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+@given(cases())
+def test_any_base_and_options(case: Case) -> None:
+    assert_same(case.base, case.rates, case.shuffle, case.cells, **case.options)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(cases(), st.lists(st.floats(0, 1), max_size=8))
+def test_rows_stitched_from_any_cuts_are_the_whole(case: Case, cuts: list[float]) -> None:
+    """Also empty ranges, and ranges that begin and end inside a row block."""
+    expansion = make_expansion(case.base, case.rates, case.shuffle, case.cells, **case.options)
+    users = len(case.rates) * case.base.shape[0]
+    edges = [0, *sorted(int(cut * users) for cut in cuts), users]
+    for split in SPLITS:
+        whole = expansion.rows(0, users, split=split)
+        pieces = [expansion.rows(a, b, split=split) for a, b in itertools.pairwise(edges)]
+        assert all(piece.schema == whole.schema for piece in pieces)
+        for piece, (a, b) in zip(pieces, itertools.pairwise(edges), strict=True):
+            ids = piece["user_id"].to_numpy()
+            assert np.all((ids >= a) & (ids < b))
+        np.testing.assert_array_equal(pairs_of(pa.concat_tables(pieces)), pairs_of(whole))
+
+
+# The golden expansion: integer arithmetic and literals, so that no library has a say in it.
+GOLDEN_RATES = [[1.0, 0.125, 0.0, 0.5], [0.01, 0.7, 0.95, 0.3], [0.25, 1e-4, 0.6, 0.042]]
+GOLDEN_DIGESTS = {  # shuffle: train, test
+    "none": (
+        "339ad565982a9c9ee2a60babfc688e77662b915c1ef4aa395201eefebc478444",
+        "53ede70fba54a0a2580b1f011f1852c829b5fb99290cf0eaaf17d3751689e465",
+    ),
+    "aligned": (
+        "ff22404ccee5f2fddea4498c514d0c2b5c914b18a142ebb0f2788ae020eec82e",
+        "43a8fa2a79d09f3fa0e30093dc6bb113a31758a5d9bb42ac368cfc989c611a4d",
+    ),
+    "cells": (
+        "63312202556435fabe90adc95d5f802637be8ded411835781c48bf7902532920",
+        "3a75bbc3f98751153420a9b10450d6de31236f8c273cd7573c867304b7b71dd0",
+    ),
+    "block": (
+        "05c4731ee67102064d9ca30369cd6a82271f2fa31cfd9cef2b0c4ef7c9012ff2",
+        "2a04314635302616d0f08a75974dfb8600c6998baa6e24a8162c4fc7b6faeb6b",
+    ),
+}
+
+
+def golden_base() -> Base:
+    users, items = np.divmod(np.arange(90 * 40), 40)
+    interacts = (7 * users * users + 13 * items + 5 * users * items) % 11 < 3
+    indptr = np.concatenate([[0], np.cumsum(interacts.reshape(90, 40).sum(axis=1))])
+    test = ((3 * users + 5 * items) % 7 == 0)[interacts]
+    return Base.from_arrays(indptr, items[interacts], test, item_ids=np.arange(40))
+
+
+def golden_cells() -> Cells:
+    codes = [np.arange(90) * 37 % 90, [*range(0, 90, 4), 90], np.arange(40) * 13 % 40, [*range(0, 40, 3), 40]]
+    return Cells(*(np.array(array, np.uint32) for array in codes))
+
+
+def digest(pairs: oracle.Integers) -> str:
+    """SHA-256 of user, item, user, item, … as little-endian int64."""
+    return hashlib.sha256(pairs.astype("<i8").tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+def test_golden_digests(shuffle: str) -> None:
+    """They change with the generator, and then its number changes as well."""
+    base, cells = golden_base(), golden_cells()
+    options: dict[str, Any] = {"seed": 20_240_607, "block_keep": 0.9, "test_items": "one"}
+    theirs = slow(base, GOLDEN_RATES, shuffle, cells, **options)
+    assert (digest(theirs[0]), digest(theirs[1])) == GOLDEN_DIGESTS[shuffle]
+    ours = core(make_expansion(base, GOLDEN_RATES, shuffle, cells, **options))
+    assert (digest(ours[0]), digest(ours[1])) == GOLDEN_DIGESTS[shuffle]
+
+
+def sparse_base(p: int, q: int) -> Base:
+    """A few interactions, also of the last user and the last item."""
+    users = np.array([0, 1, p // 2, p - 2, p - 1])
+    degrees = np.zeros(p, int)
+    degrees[users] = 3
+    items = np.tile([0, q // 3, q - 1], len(users))
+    test = np.tile([False, True, False], len(users))
+    return Base.from_arrays(np.append(0, np.cumsum(degrees)), items, test, item_ids=np.arange(q))
+
+
+@pytest.mark.parametrize("shuffle", ["none", "cells", "block"])
+def test_item_ids_beyond_32_bits(shuffle: str) -> None:
+    q, n = 70_000, 40_000
+    base, cells = sparse_base(5, q), make_cells(5, q, 2, 3)
+    rates = np.zeros((2, n))
+    rates[:, [0, 17, 30_678, 30_679, n - 1]] = 0.8
+    options: dict[str, Any] = {"seed": 9, "test_items": "one", "order": "item"}
+    train, _ = assert_same(base, rates, shuffle, cells, **options)
+    assert train[:, 1].max() > 2**31 + 2**29
+    table = make_expansion(base, rates, shuffle, cells, **options).rows(0, 10)
+    assert table.schema.types == [pa.int32(), pa.int64()]
+
+
+@pytest.mark.parametrize("shuffle", ["none", "cells", "block"])
+def test_user_ids_beyond_32_bits(shuffle: str) -> None:
+    p, m = 70_000, 40_000
+    base, cells = sparse_base(p, 6), make_cells(p, 6, 3, 2)
+    rates = np.zeros((m, 2))
+    rates[[0, 30_678, m - 1]] = 0.8
+    options: dict[str, Any] = {"seed": 9, "test_items": "one"}
+    expansion = make_expansion(base, rates, shuffle, cells, **options)
+    _, theirs = SPLITS, slow(base, rates, shuffle, cells, **options)
+    for first in (0, 30_678 * p, (m - 1) * p):
+        ours = core(expansion, first, first + p)
+        for mine, right in zip(ours, theirs, strict=True):
+            here = (right[:, 0] >= first) & (right[:, 0] < first + p)
+            assert here.any()
+            np.testing.assert_array_equal(mine, right[here])
+    assert expansion.rows(0, 1).schema.types == [pa.int64(), pa.int32()]
+
+
+def test_many_columns_blocks_mostly_missing() -> None:
+    """`block_keep` leaves a few of 20,000 column blocks."""
+    base = sparse_base(80, 9)
+    assert_same(base, np.full((3, 20_000), 0.5), "cells", make_cells(80, 9, 4, 4), seed=2, block_keep=0.001)
+
+
+@pytest.mark.parametrize(("m", "kind"), [(2**15, pa.int32()), (2**15 + 1, pa.int64())])
+def test_id_type_follows_from_the_id_space(m: int, kind: pa.DataType) -> None:
+    """2¹⁶ users × 2¹⁵ row blocks: the last id is the largest int32."""
+    base = sparse_base(2**16, 4)
+    schema = make_expansion(base, np.full((m, 1), 0.5), "none", seed=0).rows(0, 0).schema
+    assert schema.names == ["user_id", "item_id"]
+    assert schema.types == [kind, pa.int32()]
+
+
+@example(rate=0.1)
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(rate=st.floats(0.02, 0.9))
+def test_keep_rates_as_specified(rate: float) -> None:
+    """K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)), in that order of operations."""
+    values = np.array([[0.0, 0.005, rate, 1.0]])
+    base = make_base([3] * 8, 8)
+    bounds: dict[str, float] = {"min_keep": 0.01, "max_keep": 0.95, "keep_scale": 1.37}
+    expansion = Expansion(base, values, shuffle="none", seed=0, **bounds)
+    np.testing.assert_array_equal(expansion.keep_rates, np.minimum(0.95, 1.37 * np.clip(values, 0.01, 0.95)))
