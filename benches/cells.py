@@ -1,35 +1,37 @@
-"""Measure how cells of several features and sizes keep the statistics of real data: the table of docs/cells.md.
+"""Measure how well cells of several sizes and features keep the statistics of real data: the tables of docs/cells.md.
 
-    python benches/cells.py sample ratings.csv ...
+    OMP_NUM_THREADS=1 python benches/cells.py sample ratings.csv ...
 
-A stochastic Kronecker expansion × (16, 32) of the train part is made in memory with NumPy for every kind of cells, and
-compared with the real train part. Random streams differ from those of the Rust core, the distribution is the same.
-Takes about 20 seconds and 1 GB for each line of a table of MovieLens-100K's size.
+For each source and each kind of cells, an expansion × (16, 32) of the train part is made in memory with NumPy and
+compared with the real train part. It draws other random numbers than the Rust core, from the same distribution.
+One line of a table takes about 20 seconds and 2 GB for 100,000 interactions.
 """
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-
 from fractalrs.base import Base
-from fractalrs.cells import Cells, bisect
+from fractalrs.cells import COORDINATES, Cells, bisect, cells
 from fractalrs.interactions import read_interactions
 from fractalrs.reduction import reduce
 from fractalrs.sample import sample_interactions
 from fractalrs.split import leave_last_out
-from fractalrs.svd import SVD, truncated_svd
+from fractalrs.svd import truncated_svd
 
 SHAPE = (16, 32)
-RANKS = 16
+MIN_KEEP, MAX_KEEP = 0.01, 0.95
+RATIOS = 16
 NEIGHBOURS = 10
-SAMPLE = 500
+SAMPLE = 250
 MIN_DEGREE = 5
+FEATURE_CELL_SIZE = 4
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.integer[Any]]
@@ -38,99 +40,171 @@ Matrix = sp.csr_array[np.float64, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Expanded:
-    """A train part × (m, n), and which source item each item has in each row block: (m, n·q)."""
+    """An expanded train part, (m·p) × (n·q), and the source item of each of its items in each row block, (m, n·q)."""
 
     matrix: Matrix
     sources: Codes
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One line of the table."""
-
-    name: str
-    cells: Callable[[], Cells]
-
-
-def exchange(order: Codes, starts: Codes, rng: np.random.Generator) -> Codes:
-    """Permute members uniformly inside each cell: new place of each code."""
-    cell = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = order[np.lexsort((rng.random(len(order)), cell))]
-    return place
-
-
-def expand(train: Matrix, keep: Floats, cells: Cells, rng: np.random.Generator) -> Expanded:
-    """Keep entries of block (i, j) with probability ``keep[i, j]`` and exchange users and items inside their cells."""
+def expand(train: Matrix, keep: Floats, found: Cells, rng: np.random.Generator) -> Expanded:
+    """Keep each entry of block (i, j) with probability ``keep[i, j]``, and exchange members inside cells."""
     (p, q), (m, n) = train.shape, keep.shape
     users = np.repeat(np.arange(p), np.diff(train.indptr))
     rows, columns = [], []
     sources = np.empty((m, n * q), dtype=np.int32)
     for i, j in np.ndindex(m, n):
         kept = np.flatnonzero(rng.random(train.nnz) < keep[i, j])
-        user_place = exchange(cells.user_order, cells.user_starts, rng)
-        item_place = exchange(cells.item_order, cells.item_starts, rng)
-        rows.append(i * p + user_place[users[kept]])
-        columns.append(j * q + item_place[train.indices[kept]])
+        item_place = exchange(found.item_order, found.item_starts, rng)
+        rows.append((i * p + exchange(found.user_order, found.user_starts, rng)[users[kept]]).astype(np.int32))
+        columns.append((j * q + item_place[train.indices[kept]]).astype(np.int32))
         sources[i, j * q + item_place] = np.arange(q)
-    row, column = np.concatenate(rows).astype(np.int32), np.concatenate(columns).astype(np.int32)
+    row, column = np.concatenate(rows), np.concatenate(columns)
     return Expanded(sp.csr_array((np.ones(len(row)), (row, column)), shape=(m * p, n * q)), sources)
 
 
-def gini(sums: Floats) -> float:
-    """Gini coefficient of the sums that are not zero: Σ(2r − N − 1)x₍ᵣ₎ / (N Σx)."""
-    x = np.sort(sums[sums > 0])
-    return float(((2 * np.arange(1, len(x) + 1) - len(x) - 1) * x).sum() / (len(x) * x.sum()))
+def exchange(order: Codes, starts: Codes, rng: np.random.Generator) -> Codes:
+    """Permute members uniformly inside each cell; gives the place that each code takes."""
+    cell = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = order[np.lexsort((rng.random(len(order)), cell))]
+    return place
+
+
+def degrees(matrix: Matrix) -> tuple[Codes, Codes]:
+    """Row and column sums of a matrix of ones."""
+    return np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=matrix.shape[1])
+
+
+def gini(sums: Codes) -> float:
+    """Gini coefficient of the sums that are not zero: Σ (2r − N − 1) x₍ᵣ₎ / (N Σ x)."""
+    x = np.sort(sums[sums > 0]).astype(np.float64)
+    rank = np.arange(1, len(x) + 1)
+    return float(((2 * rank - len(x) - 1) * x).sum() / (len(x) * x.sum()))
 
 
 def ratios(matrix: Matrix) -> Floats:
-    """Leading singular values over the first."""
-    s = truncated_svd(matrix, RANKS, seed=0).s
-    return s[1:] / s[0]
+    """Second to sixteenth singular value over the first."""
+    s = truncated_svd(matrix, RATIOS, seed=0).s
+    return np.asarray(s[1:] / s[0])
 
 
 def copies(expanded: Expanded, rng: np.random.Generator) -> tuple[float, float]:
-    """Share of copies among the nearest ten items by cosine, and the mean share of interactions they copy.
+    """Share of copies among the ten nearest items (cosine) of an item: any item, and one drawn by its popularity.
 
-    A neighbour copies an interaction of an item when in that interaction's row block both have the same source item;
-    it is a copy when that holds for half of the item's interactions or more. Items of fewer than five interactions
-    are left out: their cosines are noise.
+    A neighbour copies an interaction of an item if both have the same source item in that interaction's row block; it
+    is a copy if it copies half of them or more. Items of fewer than five interactions are left out: their cosines are
+    noise.
     """
-    matrix = expanded.matrix
-    degree = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    row_blocks = len(expanded.sources)
+    p = expanded.matrix.shape[0] // row_blocks
+    degree = degrees(expanded.matrix)[1]
     known = np.flatnonzero(degree >= MIN_DEGREE)
-    by_item = matrix.T.tocsr()[known]
-    half = min(SAMPLE, len(known)) // 2; wts=degree[known]/degree[known].sum(); picked = np.concatenate((rng.choice(len(known), size=half, replace=False), rng.choice(len(known), size=half, replace=False, p=wts)))
-    row_blocks = expanded.sources.shape[0]
-    p = matrix.shape[0] // row_blocks
-    hard, soft = [], []
-    for chunk in np.array_split(picked, max(1, len(picked) // 50)):
-        overlap = (by_item[chunk] @ by_item.T).toarray()
-        cosine = overlap / np.sqrt(degree[known][chunk][:, None] * degree[known][None, :])
-        cosine[np.arange(len(chunk)), chunk] = -1
-        nearest = np.argpartition(-cosine, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-        for item, others in zip(chunk, nearest, strict=True):
-            members = by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]
-            weight = np.bincount(members // p, minlength=row_blocks) / len(members)
-            same = expanded.sources[:, known[others]] == expanded.sources[:, known[item]][:, None]
-            copied = weight @ same
-            hard.append(np.mean(copied >= 0.5))
-            soft.append(copied.mean())
-    hard=np.array(hard); soft=np.array(soft); h=len(hard)//2; return (float(np.mean(hard[:h])),float(np.mean(hard[h:]))), (float(np.mean(soft[:h])), float(np.mean(soft[h:])))
+    degree = degree[known]
+    by_item = expanded.matrix.T.tocsr()[known]
+    picked = np.concatenate([rng.choice(len(known), SAMPLE, replace=False, p=p) for p in (None, degree / degree.sum())])
+    share = np.empty(2 * SAMPLE)
+    for at, item in enumerate(picked):
+        overlap = (by_item @ by_item[[item]].T).toarray()[:, 0]
+        cosine = overlap / np.sqrt(degree)
+        cosine[item] = -1
+        near = np.argpartition(-cosine, NEIGHBOURS)[:NEIGHBOURS]
+        owners = by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]
+        weight = np.bincount(owners // p, minlength=row_blocks) / len(owners)
+        same = expanded.sources[:, known[near]] == expanded.sources[:, known[item], None]
+        share[at] = np.mean(weight @ same >= 0.5)
+    return float(share[:SAMPLE].mean()), float(share[SAMPLE:].mean())
 
 
 def mutual(expanded: Expanded) -> float:
     """Share of the first row block's users whose nearest user (cosine) in the last has them as nearest in turn."""
-    m = expanded.sources.shape[0]
-    p = expanded.matrix.shape[0] // m
-    first, last = expanded.matrix[:p], expanded.matrix[-p:]
-    first, last = (x[np.diff(x.indptr) >= MIN_DEGREE] for x in (first, last))
+    p = expanded.matrix.shape[0] // len(expanded.sources)
+    first, last = (x[np.diff(x.indptr) >= MIN_DEGREE] for x in (expanded.matrix[:p], expanded.matrix[-p:]))
     there, back = nearest(first, last), nearest(last, first)
     return float(np.mean(back[there] == np.arange(len(there))))
 
 
-def nearest(a: Matrix, b: Matrix) -> Codes:
-    """Row of b with the largest cosine, for every row of a."""
-    length = np.sqrt(np.diff(b.indptr))
-    chunks = np.array_split(np.arange(a.shape[0]), max(1, a.shape[0] // 500))
-    return np.concatenate([((a[chunk] @ b.T).toarray() / length).argmax(axis=1) for chunk in chunks])
+def nearest(these: Matrix, others: Matrix) -> Codes:
+    """Find, for each row of one matrix, the row of another with the largest cosine."""
+    length = np.sqrt(np.diff(others.indptr))
+    chunks = np.array_split(np.arange(these.shape[0]), these.shape[0] // 500 + 1)
+    return np.concatenate([((these[chunk] @ others.T).toarray() / length).argmax(axis=1) for chunk in chunks])
+
+
+def variants(base: Base) -> Iterator[tuple[str, Cells]]:
+    """Yield the lines of the table."""
+    p, q = base.shape
+    yield "none, aligned", Cells.single(p, q)
+    for users, items in [(2, 2), (3, 3), (4, 4), (8, 8), (16, 16), (1, 4), (4, 1), (4, 2), (2, 4)]:
+        yield f"cells {users} × {items}", cells(base, users, items)
+    yield "block", Cells.whole(p, q)
+
+    train = base.train
+    svd = truncated_svd(train, 32, seed=0)
+    user_degree, item_degree = (np.log1p(x)[:, None] for x in degrees(train))
+    for k in (4, 8, 16, 32):
+        if k != COORDINATES:
+            yield line(f"{k} coordinates", train @ svd.vt[:k].T, train.T @ svd.u[:, :k])
+    root = np.sqrt(svd.s[:COORDINATES])
+    users, items = svd.u[:, :COORDINATES] * root, svd.vt[:COORDINATES].T * root
+    yield line(f"{COORDINATES} coordinates, by √σ", users, items)
+    users, items = train @ svd.vt[:COORDINATES].T, train.T @ svd.u[:, :COORDINATES]
+    yield line(f"{COORDINATES} coordinates and degree", join(users, user_degree), join(items, item_degree))
+    yield line("direction and degree", join(direction(users), user_degree), join(direction(items), item_degree))
+    yield line("degree alone", user_degree, item_degree)
+
+
+def line(name: str, users: Floats, items: Floats) -> tuple[str, Cells]:
+    """Make cells of one size from features."""
+    size = FEATURE_CELL_SIZE
+    return f"{size} × {size}: {name}", Cells(*bisect(users, size), *bisect(items, size))
+
+
+def join(points: Floats, degree: Floats) -> Floats:
+    """Add the degree as a coordinate that weighs as much as all others together."""
+    return np.column_stack((points, degree * np.sqrt(points.var(axis=0).sum() / degree.var())))
+
+
+def direction(points: Floats) -> Floats:
+    """Scale points to length 1."""
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+
+
+def describe(base: Base) -> Iterator[str]:
+    """Yield the lines of one data set's table."""
+    train = base.train
+    real = ratios(train)
+    keep = np.clip(reduce(base, SHAPE).values, MIN_KEEP, MAX_KEEP)
+    users, items = map(gini, degrees(train))
+    yield (
+        f"{base.shape[0]:,} users × {base.shape[1]:,} items, {base.train_count:,} train interactions, "
+        f"× {SHAPE}, mean keep rate {keep.mean():.3f}\n"
+    )
+    yield "| | Gini users | items | 16 ratios: median error | largest | copies: any item | popular | mutual users |"
+    yield "|---|---|---|---|---|---|---|---|"
+    yield f"| real | {users:.3f} | {items:.3f} | | | | | |"
+    for name, found in variants(base):
+        expanded = expand(train, keep, found, np.random.default_rng(0))
+        users, items = map(gini, degrees(expanded.matrix))
+        error = ratios(expanded.matrix) / real - 1
+        size = np.abs(error)
+        any_item, popular = copies(expanded, np.random.default_rng(1))
+        yield (
+            f"| {name} | {users:.3f} | {items:.3f} | {np.median(size):.1%} ({np.median(error):+.1%}) | {size.max():.1%} "
+            f"| {any_item:.1%} | {popular:.1%} | {mutual(expanded):.2f} |"
+        )
+
+
+def main() -> None:
+    """Print one table for each source."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a file of interactions, or: sample")
+    for source in parser.parse_args().sources:
+        interactions = sample_interactions() if source == "sample" else read_interactions(source)
+        sys.stdout.write(f"\n### {Path(source).name}\n\n")
+        for text in describe(leave_last_out(interactions)):
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -14,21 +14,26 @@ pub struct Base<'a> {
 }
 
 impl<'a> Base<'a> {
+    /// Checks what costs nothing; `check` looks at every entry.
     pub fn new(indptr: &'a [i64], entries: &'a [u32], items: u32) -> Result<Self, Error> {
-        let refuse = |what: &str| Err(Error::Invalid(format!("the base is damaged: {what}")));
         if indptr.len() < 2 || indptr.len() > TEST as usize || items == 0 || items >= TEST {
             return refuse("it needs between 1 and 2**31 - 1 users and items");
         }
         if indptr[0] != 0 || *indptr.last().unwrap_or(&0) != entries.len() as i64 {
             return refuse("its row pointers do not span its entries");
         }
-        if indptr.windows(2).any(|pair| pair[0] > pair[1]) {
+        Ok(Self { indptr, entries, items })
+    }
+
+    /// Checks every row pointer and entry.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.indptr.windows(2).any(|pair| pair[0] > pair[1]) {
             return refuse("its row pointers fall");
         }
-        if entries.iter().any(|entry| entry & !TEST >= items) {
+        if self.entries.iter().any(|entry| entry & !TEST >= self.items) {
             return refuse("an entry names an item that does not exist");
         }
-        Ok(Self { indptr, entries, items })
+        Ok(())
     }
 
     #[must_use]
@@ -65,6 +70,10 @@ impl<'a> Base<'a> {
     pub fn row_pointer(&self, user: u32) -> &'a i64 {
         &self.indptr[user as usize]
     }
+}
+
+fn refuse<T>(what: &str) -> Result<T, Error> {
+    Err(Error::Invalid(format!("the base is damaged: {what}")))
 }
 
 /// A partition of users, or of items, into cells: `order` lists the codes cell by cell, cell g in the slots
@@ -139,9 +148,24 @@ impl<'a> Cells<'a> {
         (self.starts[cell], self.starts[cell + 1])
     }
 
+    /// The cell of a slot, and where in it the slot is.
     #[inline]
     #[must_use]
-    pub fn cell_of_slot(&self, slot: u32) -> u32 {
-        if self.are_single() { slot } else { self.cell_of_slot[slot as usize] }
+    pub fn place(&self, slot: u32) -> Place {
+        if self.are_single() {
+            return Place { cell: slot, start: slot, size: 1, offset: 0 };
+        }
+        let cell = self.cell_of_slot[slot as usize];
+        let (start, end) = self.bounds(cell as usize);
+        Place { cell, start, size: end - start, offset: slot - start }
     }
+}
+
+/// A slot as its cell sees it: `start + offset` is the slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub cell: u32,
+    pub start: u32,
+    pub size: u32,
+    pub offset: u32,
 }

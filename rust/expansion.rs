@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::base::{Base, Cells, TEST};
+use crate::base::{Base, Cells, Place, TEST};
 use crate::dropout::{GapTable, SMALLEST_KEEP_RATE};
 use crate::error::Error;
 use crate::permutation::Permutation;
@@ -133,6 +133,11 @@ impl<'a> Expansion<'a> {
         Ok(Self { base, keep_rates, column_blocks, user_cells, item_cells, item_slots, keys, options, exists_below })
     }
 
+    #[must_use]
+    pub fn base(&self) -> &Base<'a> {
+        &self.base
+    }
+
     /// The number of expanded user ids.
     #[must_use]
     pub fn users(&self) -> u64 {
@@ -152,15 +157,21 @@ impl<'a> Expansion<'a> {
         let blocks = row.iter().zip(0..).filter(|&(&keep_rate, j)| {
             keep_rate > 0.0 && self.exists_below.is_none_or(|below| key.child(u64::from(j)).0 < below)
         });
-        blocks.map(|(&keep_rate, j)| Block { j, keep_rate, columns: None }).collect()
+        blocks.map(|(&keep_rate, j)| Block { j, keep_rate, tables: None }).collect()
     }
 }
 
-/// A block that exists, and the table of its columns by source item, when that is kept.
+/// A block that exists, and what is tabulated for it while the row block lasts.
 struct Block {
     j: u32,
     keep_rate: f64,
-    columns: Option<Vec<u32>>,
+    tables: Option<Tables>,
+}
+
+struct Tables {
+    gaps: GapTable,
+    /// The column of each source item; empty for the shuffle `none`.
+    columns: Vec<u32>,
 }
 
 /// The exchange inside cells that one block makes on its own.
@@ -181,15 +192,14 @@ impl<'c, 'a> Exchange<'c, 'a> {
         self.of_all.unwrap_or_else(|| Permutation::new(self.key.child(u64::from(cell)), size))
     }
 
-    /// The slot that `slot` is exchanged with.
+    /// The slot that the one at `place` is exchanged with.
     #[inline]
-    fn image(&self, slot: u32) -> u32 {
-        if let Some(permutation) = &self.of_all {
-            return permutation.image(slot);
+    fn image(&self, place: Place) -> u32 {
+        match &self.of_all {
+            Some(permutation) => permutation.image(place.offset),
+            None if place.size == 1 => place.start,
+            None => place.start + self.of_cell(place.cell, place.size).image(place.offset),
         }
-        let cell = self.cells.cell_of_slot(slot);
-        let (start, end) = self.cells.bounds(cell as usize);
-        if end - start == 1 { slot } else { start + self.of_cell(cell, end - start).image(slot - start) }
     }
 }
 
@@ -211,7 +221,8 @@ impl<'e, 'a> Columns<'e, 'a> {
     /// The column of one source item.
     #[inline]
     fn column(&self, item: u32) -> u32 {
-        self.permutation.image(self.exchange.image(self.expansion.item_slots[item as usize]))
+        let place = self.exchange.cells.place(self.expansion.item_slots[item as usize]);
+        self.permutation.image(self.exchange.image(place))
     }
 
     /// The columns of all source items.
@@ -240,8 +251,9 @@ pub struct Tiler<'e, 'a> {
     table_bytes_left: usize,
     /// A column table that is not kept.
     passing_table: Vec<u32>,
-    /// The slot of each user of the tile, and its source row in the block at hand.
-    slots: Vec<u32>,
+    /// The anchor of each user of the tile, its place among the cells, and its source row in the block at hand.
+    anchors: Vec<u32>,
+    places: Vec<Place>,
     sources: Vec<u32>,
     /// Kept entries of the tile, block by block and user by user: column and test bit; and where each user's end.
     kept: Vec<u32>,
@@ -258,7 +270,8 @@ impl<'e, 'a> Tiler<'e, 'a> {
             blocks: Vec::new(),
             table_bytes_left: 0,
             passing_table: Vec::new(),
-            slots: Vec::new(),
+            anchors: Vec::new(),
+            places: Vec::new(),
             sources: Vec::new(),
             kept: Vec::new(),
             ends: Vec::new(),
@@ -301,17 +314,18 @@ impl<'e, 'a> Tiler<'e, 'a> {
             self.blocks = self.expansion.blocks(i);
             self.table_bytes_left = COLUMN_TABLE_BYTES;
         }
-        if !self.expansion.options.shuffled {
-            return;
-        }
-        let table_bytes = self.expansion.base.items() as usize * size_of::<u32>();
+        let shuffled = self.expansion.options.shuffled;
+        let columns_bytes = if shuffled { self.expansion.base.items() as usize * size_of::<u32>() } else { 0 };
+        let bytes = columns_bytes + size_of::<GapTable>();
         for block in &mut self.blocks {
             let worth_it = worth_a_table(self.expansion, users, block.keep_rate);
-            if block.columns.is_none() && worth_it && table_bytes <= self.table_bytes_left {
-                let mut table = Vec::new();
-                Columns::new(self.expansion, i, block.j).fill(&mut table);
-                block.columns = Some(table);
-                self.table_bytes_left -= table_bytes;
+            if block.tables.is_none() && worth_it && bytes <= self.table_bytes_left {
+                let mut columns = Vec::new();
+                if shuffled {
+                    Columns::new(self.expansion, i, block.j).fill(&mut columns);
+                }
+                block.tables = Some(Tables { gaps: GapTable::new(block.keep_rate), columns });
+                self.table_bytes_left -= bytes;
             }
         }
     }
@@ -322,73 +336,65 @@ impl<'e, 'a> Tiler<'e, 'a> {
         let per_user = base.len() as f64 / f64::from(base.users()) * kept_of_base;
         let by_interactions = (TILE_INTERACTIONS / per_user.max(1.0)) as u64;
         let by_counters = TILE_COUNTERS / (self.blocks.len() as u64).max(1);
-        by_interactions.min(by_counters).clamp(1, TILE_USERS)
+        by_interactions.min(by_counters).clamp(1, std::env::var("TU").map_or(TILE_USERS, |t| t.parse().unwrap()))
     }
 
     /// Finds the kept entries of some rows of the row block, block by block.
     fn tile(&mut self, rows: Range<u32>) {
-        let expansion = self.expansion;
-        let Expansion { base, keys, user_cells, options, .. } = expansion;
+        self.find_anchors(rows);
+        let Expansion { base, keys, user_cells, options, .. } = self.expansion;
         let i = u64::from(self.i);
-        let permutation = Permutation::new(keys.rows.child(i), base.users());
-        self.slots.clear();
-        self.slots.extend(rows.clone().map(|row| if options.shuffled { permutation.image(row) } else { row }));
+        let exchanging = options.shuffled && !user_cells.are_single();
+        self.sources.clone_from(&self.anchors);
         self.ends.clear();
-        let exchanges = options.shuffled && !user_cells.are_single();
-        let mut count = 0;
-        for (number, block) in self.blocks.iter().enumerate() {
+        let mut end = 0;
+        for block in &self.blocks {
             let j = u64::from(block.j);
-            if number == 0 || exchanges {
+            if exchanging {
+                let exchange = Exchange::new(user_cells, keys.user_cells.child(i).child(j));
                 self.sources.clear();
-                if !options.shuffled {
-                    self.sources.extend_from_slice(&self.slots);
-                } else if exchanges {
-                    let exchange = Exchange::new(user_cells, keys.user_cells.child(i).child(j));
-                    self.sources.extend(self.slots.iter().map(|&slot| user_cells.code(exchange.image(slot))));
-                } else {
-                    self.sources.extend(self.slots.iter().map(|&slot| user_cells.code(slot)));
-                }
+                self.sources.extend(self.places.iter().map(|&place| user_cells.code(exchange.image(place))));
             }
-            let start = count;
-            count = keep_rows(
-                *base,
-                &GapTable::new(block.keep_rate),
-                keys.keep.child(i).child(j),
-                &self.sources,
-                &mut self.kept,
-                &mut self.ends,
-                start,
-            );
-            let kept = &mut self.kept[start..count];
-            if !options.shuffled {
-                continue;
-            }
-            if let Some(table) = &block.columns {
-                place_by_table(kept, table);
+            let passing_gaps;
+            let gaps = if let Some(tables) = &block.tables {
+                &tables.gaps
             } else {
-                let columns = Columns::new(expansion, self.i, block.j);
-                if worth_a_table(expansion, rows.len() as u64, block.keep_rate) {
-                    columns.fill(&mut self.passing_table);
-                    place_by_table(kept, &self.passing_table);
-                } else {
-                    for entry in kept {
-                        *entry = (*entry & TEST) | columns.column(*entry & !TEST);
-                    }
-                }
+                passing_gaps = GapTable::new(block.keep_rate);
+                &passing_gaps
+            };
+            let start = end;
+            let key = keys.keep.child(i).child(j);
+            end = keep_rows(*base, gaps, key, &self.sources, &mut self.kept, &mut self.ends, start);
+            if options.shuffled {
+                place_columns(self.expansion, self.i, block, &mut self.kept[start..end], &mut self.passing_table);
             }
+        }
+    }
+
+    /// Finds the anchor of each of some rows of the row block, and its place among the user cells.
+    fn find_anchors(&mut self, rows: Range<u32>) {
+        let Expansion { base, keys, user_cells, options, .. } = self.expansion;
+        self.anchors.clear();
+        self.places.clear();
+        if options.shuffled {
+            let permutation = Permutation::new(keys.rows.child(u64::from(self.i)), base.users());
+            self.places.extend(rows.map(|row| user_cells.place(permutation.image(row))));
+            self.anchors.extend(self.places.iter().map(|place| user_cells.code(place.start + place.offset)));
+        } else {
+            self.anchors.extend(rows);
         }
     }
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.
     fn stitch<I: Id>(&mut self, first_user: u64, train: &mut Interactions<I>, test: &mut Interactions<I>) {
-        let Expansion { base, keys, user_cells, options, .. } = self.expansion;
+        let Expansion { base, keys, options, .. } = self.expansion;
         let test_key = keys.test_item.child(u64::from(self.i));
-        let rows = self.slots.len();
+        let rows = self.anchors.len();
         self.cursors.clear();
         // A block's entries start where those of the block before it end.
         self.cursors.push(0);
         self.cursors.extend(self.ends.chunks_exact(rows).filter_map(|ends| ends.last()));
-        for (row, &slot) in self.slots.iter().enumerate() {
+        for (row, &anchor) in self.anchors.iter().enumerate() {
             let (train_start, test_start) = (train.items.len(), test.items.len());
             for (number, block) in self.blocks.iter().enumerate() {
                 let offset = u64::from(block.j) * u64::from(base.items());
@@ -404,7 +410,6 @@ impl<'e, 'a> Tiler<'e, 'a> {
             }
             let of_test = test.items.len() - test_start;
             if options.one_test_item && of_test > 1 {
-                let anchor = if options.shuffled { user_cells.code(slot) } else { slot };
                 let chosen = bounded(test_key.child(u64::from(anchor)).0, of_test as u64) as usize;
                 test.items[test_start] = test.items[test_start + chosen];
                 test.items.truncate(test_start + 1);
@@ -460,8 +465,22 @@ fn keep_rows(
     count
 }
 
-fn place_by_table(kept: &mut [u32], columns: &[u32]) {
+/// Turns the source items of a block's kept entries into columns.
+fn place_columns(expansion: &Expansion, i: u32, block: &Block, kept: &mut [u32], passing_table: &mut Vec<u32>) {
+    let table = if let Some(tables) = &block.tables {
+        &tables.columns
+    } else {
+        let columns = Columns::new(expansion, i, block.j);
+        if 2 * kept.len() <= expansion.base.items() as usize {
+            for entry in kept {
+                *entry = (*entry & TEST) | columns.column(*entry & !TEST);
+            }
+            return;
+        }
+        columns.fill(passing_table);
+        passing_table
+    };
     for entry in kept {
-        *entry = (*entry & TEST) | columns[(*entry & !TEST) as usize];
+        *entry = (*entry & TEST) | table[(*entry & !TEST) as usize];
     }
 }

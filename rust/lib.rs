@@ -37,7 +37,7 @@ mod python;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::python::Generator;
+    use crate::python::{Generator, check_format};
 
     /// Whether the extension was built without optimisation.
     #[pymodule_export]

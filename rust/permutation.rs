@@ -53,6 +53,7 @@ pub enum Permutation {
 }
 
 impl Permutation {
+    #[inline]
     #[must_use]
     pub fn new(key: Key, count: u32) -> Self {
         if count > SMALL {

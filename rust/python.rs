@@ -37,6 +37,14 @@ impl From<Error> for PyErr {
     }
 }
 
+/// Refuses an encoding or a compression that does not exist.
+#[pyfunction]
+pub fn check_format(encoding: &str, compression: &str) -> PyResult<()> {
+    EncodingChoice::from_str(encoding)?;
+    parse_compression(compression)?;
+    Ok(())
+}
+
 /// Generates the interactions of one expansion, as `docs/generator.md` defines them.
 #[pyclass(frozen, module = "fractalrs._core")]
 pub struct Generator {
@@ -112,7 +120,9 @@ impl Generator {
         let options = Options { seed, shuffled, block_keep, one_test_item, drop_incomplete, order_by_item };
         let generator =
             Self { indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, options };
-        generator.expansion(&generator.borrow(py))?;
+        let arrays = generator.borrow(py);
+        generator.expansion(&arrays)?.base().check()?;
+        drop(arrays);
         Ok(generator)
     }
 

@@ -179,8 +179,8 @@ def expand(
             counts = np.bincount(test[:, 0], minlength=p)
             chosen = bounded(under(key, TEST, i, anchor), counts.astype(np.uint64)).astype(np.int64)
             test = test[(np.cumsum(counts) - counts + chosen)[counts > 0]]
-        trains.append(train + [i * p, 0])
-        tests.append(test + [i * p, 0])
+        trains.append(train + np.array([i * p, 0]))
+        tests.append(test + np.array([i * p, 0]))
 
     train, test = np.concatenate(trains), np.concatenate(tests)
     if drop_incomplete:

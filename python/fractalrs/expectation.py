@@ -1,48 +1,47 @@
 """What an expansion will hold, computed before anything is generated.
 
-The generator is specified in ``docs/generator.md``. What follows from it for one row block i, with K_j the keep rate of
-block (i, j), b the probability that a block exists (`block_keep`), and t_r, s_r the train and test interactions of
-source row r:
+The generator is specified in ``docs/generator.md``. What follows for one row block i, with K_j the keep rate of block
+(i, j), b the probability that a block exists (`block_keep`), and t_r, s_r the train and test interactions of source
+row r:
 
 *Independence.* Blocks exist independently, entries of an existing block are kept independently, and an expanded user
 anchored in cell g reads in every block a source row that is uniform in g, drawn anew for each block; two users of one
-cell read different rows. So whatever is a product over blocks has the product of the blocks' means as its mean:
+cell read different rows. So the mean of a product over blocks is the product of the blocks' means:
 
-    P(no entry of a kind)  =  V  =  prod_j F_j,    F_j = 1 - b + b · v_j,    v_j = mean over r in g of (1 - K_j)^d_r
+    P(no entry of a kind)  =  V  =  prod_j F_j,    F_j = 1 - b + b v_j,    v_j = mean over r in g of (1 - K_j)^d_r
 
 with d the degrees of that kind: all, train, or test. Items are the same with columns for rows.
 
-*Totals.* A total over nnz entries has mean b · nnz · sum K and, per block, variance
-b · nnz · K (1 - K) + b (1 - b) (nnz · K)². Both are exact, whatever the shuffle.
+*Totals.* A total N over nnz entries has mean b nnz sum K and, per block, variance
+b nnz K (1 - K) + b (1 - b) (nnz K)², whatever the shuffle.
 
 *Users* with an interaction, and test interactions under ``test_items="one"``: the sum of 1 - V (all), of 1 - V (test).
-Users with both under `drop_incomplete`: the sum of 1 - V (train) - V (test) + V (all).
+Users with both, under `drop_incomplete`: the sum of 1 - V (train) - V (test) + V (all).
 
-*What incomplete users lose.* A user's train interactions T are lost when it has no test interaction: L = T · 1{no test}.
-With w_j = K_j · mean(t_r (1 - K_j)^s_r), y_j = K_j² · mean(t_r² (1 - K_j)^s_r) and a = sum_j b w_j / F_j:
+*What incomplete users lose.* A user loses L, all train interactions, when it has no test interaction. With
+w_j = b K_j mean(t_r (1 - K_j)^s_r) / F_j, y_j = b K_j² mean(t_r² (1 - K_j)^s_r) / F_j, a = sum_j w_j, F and V for test:
 
     E L       = V a
-    E L²      = V (a² + sum_j [b ((1 - K_j) w_j + y_j) / F_j - (b w_j / F_j)²])
-    Cov(N, L) = V (sum_j b w_j / F_j · [1 - K_j + (1 - b) nnz K_j / F_j] - a · sum_j b (1 - b) nnz K_j (1 - v_j) / F_j)
+    E L²      = V (a² + sum_j [(1 - K_j) w_j + y_j - w_j²])
+    Cov(N, L) = V (sum_j w_j [1 - K_j + h_j] - a sum_j b h_j (1 - v_j)),    h_j = (1 - b) nnz K_j / F_j
+    Var(N - sum L) = Var N - 2 sum Cov(N, L) + Var(sum L)
 
-where N is the train total of the row block; Var(N - sum L) = Var N - 2 sum Cov(N, L) + Var(sum L). Test interactions are
-the same with train and test exchanged.
+where N is the train total of the row block. Test interactions are the same with train and test exchanged.
 
-*Two users* u and u' have the same form with means over pairs: v = mean x_r x_r' and so on, over different rows r, r' of
-one cell, or over two cells.
+*Two users* u, u' have covariances of the same form, with means over pairs of rows: different rows of one cell, or any
+rows of two cells.
 
-Exact for every shuffle and every `block_keep`: all means but the one named below, and all standard deviations at
-`block_keep` 1. Approximate:
+Exact: all means but `items` as below, and the standard deviations but as below. Approximate:
 
-- `items` under ``test_items="one"`` or `drop_incomplete`: entries of a row block are taken to go independently, with the
-  share of the train, and of the test, interactions that go there in the mean.
-- standard deviations under ``test_items="one"`` or `drop_incomplete` at `block_keep` below 1, where one missing block
-  hurts all its users at once: this covariance between cells is taken from at most `PAIRED` cells that stand for all.
-- large cases: more than `COLUMNS` blocks in a row are binned by keep rate, each bin with its mean; and when the blocks
-  are many, evenly spaced cells in the order of degree stand for the others. Relative errors stay below 1e-3.
+- `items` under ``test_items="one"`` or `drop_incomplete`: as if entries went independently, with the share of the
+  row block's train, and of its test, interactions that go in the mean.
+- Standard deviations under ``test_items="one"`` or `drop_incomplete` where `block_keep` is below 1: users of different
+  cells miss the same blocks; their covariance is taken from at most `PAIRED` cells that stand for all (within 5 %).
+- Large cases: more than `COLUMNS` keep rates in a row are binned, each bin with its mean; and where pairs of a cell and
+  a block would be more than `WORK`, some cells in the order of degree stand for all (within 0.1 %).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -53,11 +52,6 @@ import scipy.sparse as sp
 from fractalrs.base import Base
 from fractalrs.cells import Cells
 
-Array = npt.NDArray[np.float64]
-Degrees = npt.NDArray[np.int64]
-PairMean = Callable[[Array, Array], Array]
-"""From tables f, g, one row per distinct degrees, to the means of f(u) g(u') over the pairs of users (u, u')."""
-
 COLUMNS = 512
 """Most keep rates of one row that are told apart."""
 
@@ -67,7 +61,7 @@ WORK = 1 << 24
 STAND_INS = 64
 """At least so many cells stand for the others."""
 
-PAIRED = 24
+PAIRED = 32
 """Most cells compared with each other."""
 
 TILE = 1 << 20
@@ -75,6 +69,14 @@ TILE = 1 << 20
 
 # Keeps quotients of vanishing probabilities defined; what is multiplied with them vanishes as well.
 _TINY = 1e-290
+
+_Array = npt.NDArray[np.float64]
+_Codes = npt.NDArray[np.int64]
+_Kinds = tuple[int, ...]
+# Indicator of a user: 1 + the sum of sign · 1{no kept entry of the kinds marked 1}.
+_Indicator = list[tuple[int, _Kinds]]
+# Mean of f(u) g(u') over pairs of users, from tables f, g with a line per class: shape (pairs, rows, columns).
+_PairMean = Callable[[_Array, _Array], _Array]
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Expected:
 
 def expected(
     base: Base,
-    keep_rates: Array,
+    keep_rates: _Array,
     cells: Cells,
     *,
     shuffle: str,
@@ -149,36 +151,36 @@ def expected(
     counts = np.array([base.train_count, base.test_count])
     kept = block_keep * keep_rates.sum(axis=1)[:, None] * counts
     written = kept.copy()
-    variance = np.array([_total_variance(keep_rates, block_keep, count) for count in counts])
+    per_block = block_keep * counts * (keep_rates * (1 - keep_rates))[..., None]
+    per_block += block_keep * (1 - block_keep) * (counts * keep_rates[..., None]) ** 2
+    variance = per_block.sum(axis=(0, 1))
 
     if drop_incomplete:
         blocks = _blocks(np.stack([keep_rates, keep_rates]), block_keep)
-        groups = _groups(user_degrees, *user_layout).for_work(blocks)
-        # Neither train nor test missing, by inclusion and exclusion.
-        complete: Events = [(-1, (1, 0)), (-1, (0, 1)), (1, (1, 1))]
+        groups = _groups(user_degrees, *user_layout, blocks)
+        complete: _Indicator = [(-1, (1, 0)), (-1, (0, 1)), (1, (1, 1))]
         users = _having(groups, complete, blocks)
         for kind in (0, 1) if test_items == "all" else (0,):
             lost, change = _losses(groups, kind, counts[kind], blocks)
             written[:, kind] -= lost
             variance[kind] += change
         if test_items == "one":
-            written[:, 1], variance[1] = users, _having_variance(groups, complete, blocks)
+            written[:, 1], variance[1] = users, _variance(groups, complete, blocks)
     else:
-        blocks, any_kept = _blocks(keep_rates[None], block_keep), [(-1, (1,))]
-        groups = _groups(user_degrees.sum(axis=1, keepdims=True), *user_layout).for_work(blocks)
-        users = _having(groups, any_kept, blocks)
+        blocks = _blocks(keep_rates[None], block_keep)
+        some: _Indicator = [(-1, (1,))]
+        users = _having(_groups(user_degrees.sum(axis=1, keepdims=True), *user_layout, blocks), some, blocks)
         if test_items == "one":
-            groups = _groups(user_degrees[:, 1:], *user_layout).for_work(blocks)
-            written[:, 1] = _having(groups, any_kept, blocks)
-            variance[1] = _having_variance(groups, any_kept, blocks)
+            groups = _groups(user_degrees[:, 1:], *user_layout, blocks)
+            written[:, 1], variance[1] = _having(groups, some, blocks), _variance(groups, some, blocks)
 
-    # Shape (2, n, m): what is written of an item's train, and of its test, interactions in each block.
+    # An item's train, and test, entries in each block are written at these rates: shape (2, n, m).
     share = np.divide(written, kept, out=np.ones_like(kept), where=kept > 0).clip(0, 1)
     rates = share.T[:, None, :] * keep_rates.T
     if test_items == "all" and not drop_incomplete:
         rates, item_degrees = rates[:1], item_degrees.sum(axis=1, keepdims=True)
     blocks = _blocks(rates, block_keep)
-    items = _having(_groups(item_degrees, *item_layout).for_work(blocks), [(-1, (1,) * len(rates))], blocks)
+    items = _having(_groups(item_degrees, *item_layout, blocks), [(-1, (1,) * len(rates))], blocks)
 
     train, test = (
         Count(float(mean), float(np.sqrt(max(spread, 0.0))))
@@ -187,18 +189,9 @@ def expected(
     return Expected(m * p, n * q, float(users.sum()), float(items.sum()), train, test)
 
 
-def _total_variance(keep: Array, exists: float, count: int) -> float:
-    per_block = exists * count * keep * (1 - keep) + exists * (1 - exists) * (count * keep) ** 2
-    return float(per_block.sum())
-
-
-Events = list[tuple[int, tuple[int, ...]]]
-"""Indicator of a user, as 1 + sum of sign · 1{no kept entry of the marked kinds}."""
-
-
 @dataclass(frozen=True)
 class _Blocks:
-    """Rows of blocks as a group of users (or items) meets them.
+    """Rows of blocks, as a cell of users (or, transposed, of items) meets them.
 
     Attributes
     ----------
@@ -210,30 +203,30 @@ class _Blocks:
         Probability that a block exists.
     """
 
-    keep: Array
-    log: Array
-    copies: Array
+    keep: _Array
+    log: _Array
+    copies: _Array
     exists: float
 
-    def mix(self, in_block: Array) -> Array:
-        """Mean of a factor that is 1 in a block that does not exist."""
+    def mix(self, in_block: _Array) -> _Array:
+        """F of v."""
         return np.maximum(1 - self.exists + self.exists * in_block, _TINY)
 
-    def product(self, factors: Array) -> Array:
+    def product(self, factors: _Array) -> _Array:
         """Product over the blocks of each row: shape (…, rows)."""
         return np.exp(np.log(factors) @ self.copies)
 
     def tiles(self, height: int) -> Iterator["_Blocks"]:
-        """Cut by rows, so that a table of `height` lines over one piece stays small."""
+        """Cut by rows, so that tables of `height` lines over a piece stay small."""
         step = max(1, TILE // (height * len(self.copies)))
         for first in range(0, self.keep.shape[1], step):
             rows = slice(first, first + step)
             yield _Blocks(self.keep[:, rows], self.log[:, rows], self.copies, self.exists)
 
 
-def _blocks(rates: Array, exists: float) -> _Blocks:
+def _blocks(rates: _Array, exists: float) -> _Blocks:
     columns = rates.shape[2]
-    # Bins of equally many blocks, in the order of the first kind's rate; up to COLUMNS blocks each is a bin of its own.
+    # Bins of equally many blocks, in the order of the first kind's rate.
     edges = np.linspace(0, columns, min(columns, COLUMNS) + 1).astype(np.int64)
     copies = np.diff(edges).astype(np.float64)
     if columns > COLUMNS:
@@ -253,172 +246,166 @@ class _Groups:
         The distinct degrees.
     shares : sparse float64, shape (cells, classes)
         Share of a cell's members that are of each class.
-    sizes, copies : float64, shape (cells,)
-        Members of a cell, and how many such cells there are.
+    sizes : float64, shape (cells,)
+        Members of a cell.
+    members : float64, shape (cells,)
+        Members of all the cells that it stands for.
     """
 
-    degrees: Array
+    degrees: _Array
     shares: "sp.csr_array[np.float64, tuple[int, int]]"
-    sizes: Array
-    copies: Array
+    sizes: _Array
+    members: _Array
 
-    def mean(self, table: Array, blocks: _Blocks) -> Array:
+    def mean(self, table: _Array, blocks: _Blocks) -> _Array:
         """Mean of the lines of a table, one per class, over each cell: shape (cells, rows, columns)."""
-        return np.asarray(self.shares @ table).reshape(len(self.sizes), -1, len(blocks.copies))
+        means: _Array = self.shares @ table
+        return means.reshape(len(self.sizes), -1, len(blocks.copies))
 
-    def void(self, kinds: Sequence[int], blocks: _Blocks) -> Array:
-        """P(no kept entry of these kinds) in each existing block: shape (classes, rows·columns)."""
-        return np.exp((self.degrees * kinds) @ blocks.log.reshape(len(blocks.log), -1))
+    def void(self, kinds: _Kinds, blocks: _Blocks) -> _Array:
+        """P(no kept entry of these kinds) in an existing block: shape (classes, rows·columns)."""
+        exponents: _Array = (self.degrees * kinds) @ blocks.log.reshape(len(blocks.log), -1)
+        return np.exp(exponents)
 
-    def take(self, chosen: npt.NDArray[np.int64], copies: Array) -> "_Groups":
-        """Some of the cells, with new numbers of copies."""
+    def take(self, chosen: _Codes, members: _Array) -> "_Groups":
+        """Some of the cells, standing for other numbers of members."""
         shares = self.shares[chosen]
         used = np.unique(shares.indices)
-        return _Groups(self.degrees[used], shares[:, used], self.sizes[chosen], copies)
+        return _Groups(self.degrees[used], shares[:, used], self.sizes[chosen], members)
 
     def thinned(self, limit: int) -> "_Groups":
-        """At most `limit` cells that stand for all: the middle of each of `limit` strata of equally many users."""
+        """At most `limit` cells that stand for all: the middle one of each of `limit` strata of equally many members."""
         if len(self.sizes) <= limit:
             return self
-        degrees = np.asarray(self.shares @ self.degrees)
+        degrees: _Array = self.shares @ self.degrees
         order = np.lexsort((degrees.sum(axis=1), degrees[:, -1]))
-        users = np.concatenate(([0.0], np.cumsum((self.copies * self.sizes)[order])))
-        strata = ((users[:-1] + users[1:]) / 2 * (limit / users[-1])).astype(np.int64)
-        first = np.flatnonzero(np.diff(strata, prepend=-1))
-        bounds = users[np.append(first, len(order))]
-        middle = order[np.searchsorted(users, (bounds[:-1] + bounds[1:]) / 2, side="right") - 1]
-        return self.take(middle, np.diff(bounds) / self.sizes[middle])
-
-    def for_work(self, blocks: _Blocks) -> "_Groups":
-        """As many cells as the number of blocks leaves time for."""
-        return self.thinned(max(STAND_INS, WORK // blocks.log[0].size))
+        ends = np.concatenate(([0.0], np.cumsum(self.members[order])))
+        strata = ((ends[:-1] + ends[1:]) / 2 * (limit / ends[-1])).astype(np.int64)
+        bounds = ends[np.append(np.flatnonzero(np.diff(strata, prepend=-1)), len(order))]
+        middle = np.searchsorted(ends, (bounds[:-1] + bounds[1:]) / 2, side="right") - 1
+        return self.take(order[middle], np.diff(bounds))
 
 
 def _layout(
     count: int, shuffle: str, order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> tuple[_Codes, _Codes]:
     if shuffle == "cells":
         return order.astype(np.int64), starts.astype(np.int64)
     return np.arange(count), np.array([0, count]) if shuffle == "block" else np.arange(count + 1)
 
 
-def _groups(degrees: Degrees, order: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> _Groups:
+def _groups(degrees: _Codes, order: _Codes, starts: _Codes, blocks: _Blocks) -> _Groups:
     classes, labels = np.unique(degrees, axis=0, return_inverse=True)
     labels = labels.reshape(-1)[order]
-    # Cells are alike when the 64-bit tags of their members' classes have the same sum: of 10⁵ different cells any two
-    # are mistaken for alike with probability 3e-10.
+    # Cells are alike when random tags of their members' classes have the same sum: of 10⁵ different cells, two are
+    # mistaken for alike with probability 3e-10.
     tags = np.random.default_rng(0).integers(0, 2**64, len(classes), dtype=np.uint64)
     sums = np.add.reduceat(tags[labels], starts[:-1])
     _, first, copies = np.unique(sums, return_index=True, return_counts=True)
-    sizes = np.diff(starts)[first].astype(np.float64)
-    members = sp.csr_array((np.ones(len(labels)), labels, starts), shape=(len(starts) - 1, len(classes)))[first]
-    members.sum_duplicates()
-    members.data /= np.repeat(sizes, np.diff(members.indptr))
-    return _Groups(classes.astype(np.float64), members, sizes, copies.astype(np.float64))
+    sizes = np.diff(starts).astype(np.float64)
+    weights = np.repeat(1 / sizes, np.diff(starts))
+    shares = sp.csr_array((weights, labels, starts), shape=(len(sizes), len(classes)))[first]
+    shares.sum_duplicates()
+    groups = _Groups(classes.astype(np.float64), shares, sizes[first], copies * sizes[first])
+    return groups.thinned(max(STAND_INS, WORK // blocks.log[0].size))
 
 
-def _having(groups: _Groups, events: Events, blocks: _Blocks) -> Array:
-    """Expected number of users in each row of blocks for whom the indicator is 1: shape (rows,)."""
-    users, found = groups.copies * groups.sizes, []
+def _chances(groups: _Groups, indicator: _Indicator, blocks: _Blocks) -> _Array:
+    """P(the indicator of a user is 1): shape (cells, rows)."""
+    parts = []
     for tile in blocks.tiles(len(groups.sizes)):
-        chance = 1.0 + sum(
-            sign * tile.product(tile.mix(groups.mean(groups.void(kinds, tile), tile))) for sign, kinds in events
-        )
-        found.append(users @ chance)
-    return np.concatenate(found)
+        chance = np.ones((len(groups.sizes), tile.keep.shape[1]))
+        for sign, kinds in indicator:
+            chance += sign * tile.product(tile.mix(groups.mean(groups.void(kinds, tile), tile)))
+        parts.append(chance)
+    return np.concatenate(parts, axis=1)
 
 
-def _having_variance(groups: _Groups, events: Events, blocks: _Blocks) -> float:
-    """Variance of the number of users for whom the indicator is 1."""
-    users, variance = groups.copies * groups.sizes, 0.0
-    for tile in blocks.tiles(len(groups.sizes)):
-        chance = 1.0 + sum(
-            sign * tile.product(tile.mix(groups.mean(groups.void(kinds, tile), tile))) for sign, kinds in events
-        )
-        variance += float((users @ (chance * (1 - chance))).sum())
+def _having(groups: _Groups, indicator: _Indicator, blocks: _Blocks) -> _Array:
+    """Expected number of users whose indicator is 1, in each row of blocks: shape (rows,)."""
+    return groups.members @ _chances(groups, indicator, blocks)
 
-    def covariance(some: _Groups, mean: PairMean, tile: _Blocks) -> Array:
+
+def _variance(groups: _Groups, indicator: _Indicator, blocks: _Blocks) -> float:
+    """Variance of the number of users whose indicator is 1."""
+
+    def covariance(some: _Groups, mean: _PairMean, tile: _Blocks) -> _Array:
         total = np.zeros(1)
-        for (sign, kinds), (other_sign, other_kinds) in product(events, repeat=2):
-            one, other = some.void(kinds, tile), some.void(other_kinds, tile)
-            ones = np.ones_like(one)
-            alone = tile.mix(mean(one, ones)) * tile.mix(mean(ones, other))
-            both = tile.mix(mean(one, other))
+        for (sign, kinds), (other_sign, other_kinds) in product(indicator, repeat=2):
+            void, other = some.void(kinds, tile), some.void(other_kinds, tile)
+            ones = np.ones_like(void)
+            alone = tile.mix(mean(void, ones)) * tile.mix(mean(ones, other))
+            both = tile.mix(mean(void, other))
             total = total + sign * other_sign * tile.product(alone) * np.expm1(np.log(both / alone) @ tile.copies)
         return total
 
-    return variance + _over_pairs(groups, blocks, covariance)
+    chance = _chances(groups, indicator, blocks)
+    return float((groups.members @ (chance * (1 - chance))).sum()) + _over_pairs(groups, blocks, covariance)
 
 
-def _losses(groups: _Groups, kind: int, count: int, blocks: _Blocks) -> tuple[Array, float]:
-    """What incomplete users lose of one kind of interaction.
+def _losses(groups: _Groups, kind: int, count: int, blocks: _Blocks) -> tuple[_Array, float]:
+    """What incomplete users lose of one kind of interaction, of which the base has `count`.
 
-    Returns the expected loss in each row of blocks, shape (rows,), and by how much the loss changes the variance of
-    the total of that kind, of which the base has `count`.
+    Returns the expected loss in each row of blocks, shape (rows,), and what it adds to the variance of the total.
     """
-    other = [1 - kind, kind]
-    users, b, lost, change = groups.copies * groups.sizes, blocks.exists, [], 0.0
+    b, lost, added = blocks.exists, [], 0.0
 
-    def tables(some: _Groups, tile: _Blocks) -> tuple[Array, Array]:
-        void = some.void(other, tile)
-        return void, some.degrees[:, [kind]] * void
+    def tables(some: _Groups, tile: _Blocks) -> tuple[_Array, _Array, _Array]:
+        degrees, void = some.degrees[:, [kind]], some.void((kind, 1 - kind), tile)
+        return void, degrees * void, degrees**2 * void
 
     for tile in blocks.tiles(len(groups.sizes)):
-        keep = tile.keep[0]
-        void, left = tables(groups, tile)
-        in_block = groups.mean(void, tile)
-        factors = tile.mix(in_block)
-        w = b * keep * groups.mean(left, tile) / factors
-        y = b * keep**2 * groups.mean(groups.degrees[:, [kind]] * left, tile) / factors
-        total, probability = w @ tile.copies, tile.product(factors)
-        mean = probability * total
-        square = probability * (total**2 + ((1 - keep) * w + y - w**2) @ tile.copies)
-        missing = (1 - b) * count * keep / factors
-        with_total = probability * (
-            (w * (1 - keep + missing)) @ tile.copies - total * ((b * missing * (1 - in_block)) @ tile.copies)
+        keep, in_block = tile.keep[0], [groups.mean(table, tile) for table in tables(groups, tile)]
+        factors = tile.mix(in_block[0])
+        w, y = b * keep * in_block[1] / factors, b * keep**2 * in_block[2] / factors
+        h = (1 - b) * count * keep / factors
+        a, void = w @ tile.copies, tile.product(factors)
+        square = void * (a**2 + ((1 - keep) * w + y - w**2) @ tile.copies)
+        with_total = void * ((w * (1 - keep + h)) @ tile.copies - a * ((b * h * (1 - in_block[0])) @ tile.copies))
+        lost.append(groups.members @ (void * a))
+        added += float((groups.members @ (square - (void * a) ** 2 - 2 * with_total)).sum())
+
+    def covariance(some: _Groups, mean: _PairMean, tile: _Blocks) -> _Array:
+        void, left, _ = tables(some, tile)
+        ones, rate = np.ones_like(void), b * tile.keep[0]
+
+        def both(factors: _Array, one: _Array, other: _Array, product: _Array) -> _Array:
+            one, other, product = rate * one / factors, rate * other / factors, rate * tile.keep[0] * product / factors
+            sums = (one @ tile.copies) * (other @ tile.copies) + (product - one * other) @ tile.copies
+            return tile.product(factors) * sums
+
+        def alone(factors: _Array, one: _Array) -> _Array:
+            return tile.product(factors) * ((rate * one / factors) @ tile.copies)
+
+        together = both(tile.mix(mean(void, void)), mean(left, void), mean(void, left), mean(left, left))
+        apart = alone(tile.mix(mean(void, ones)), mean(left, ones)) * alone(
+            tile.mix(mean(ones, void)), mean(ones, left)
         )
-        lost.append(users @ mean)
-        change += float((users @ (square - mean**2 - 2 * with_total)).sum())
+        return together - apart
 
-    def covariance(some: _Groups, mean: PairMean, tile: _Blocks) -> Array:
-        keep = tile.keep[0]
-        void, left = tables(some, tile)
-        ones = np.ones_like(void)
-        factors = tile.mix(mean(void, void))
-        w, w_other = b * keep * mean(left, void) / factors, b * keep * mean(void, left) / factors
-        y = b * keep**2 * mean(left, left) / factors
-        both = tile.product(factors) * ((w @ tile.copies) * (w_other @ tile.copies) + (y - w * w_other) @ tile.copies)
-        alone, alone_other = tile.mix(mean(void, ones)), tile.mix(mean(ones, void))
-        loss = tile.product(alone) * ((b * keep * mean(left, ones) / alone) @ tile.copies)
-        loss_other = tile.product(alone_other) * ((b * keep * mean(ones, left) / alone_other) @ tile.copies)
-        return both - loss * loss_other
-
-    return np.concatenate(lost), change + _over_pairs(groups, blocks, covariance)
+    return np.concatenate(lost), added + _over_pairs(groups, blocks, covariance)
 
 
-def _over_pairs(groups: _Groups, blocks: _Blocks, covariance: Callable[[_Groups, PairMean, _Blocks], Array]) -> float:
-    """Sum a covariance, given as shape (pairs, rows), over all ordered pairs of different users of a row of blocks."""
+def _over_pairs(groups: _Groups, blocks: _Blocks, covariance: Callable[[_Groups, _PairMean, _Blocks], _Array]) -> float:
+    """Sum a covariance, of shape (pairs, rows), over all ordered pairs of different users of a row of blocks."""
     total = 0.0
-    shared = groups.take(np.flatnonzero(groups.sizes > 1), groups.copies[groups.sizes > 1])
-    if len(shared.sizes):
-        size = shared.sizes[:, None, None]
-        for tile in blocks.tiles(len(shared.sizes)):
+    shared = groups.take(np.flatnonzero(groups.sizes > 1), groups.members[groups.sizes > 1])
+    size = shared.sizes[:, None, None]
+    for tile in blocks.tiles(len(size)) if len(size) else ():
 
-            def of_one_cell(f: Array, g: Array, tile: _Blocks = tile) -> Array:
-                return (size * shared.mean(f, tile) * shared.mean(g, tile) - shared.mean(f * g, tile)) / (size - 1)
+        def of_one_cell(f: _Array, g: _Array, tile: _Blocks = tile) -> _Array:
+            return (size * shared.mean(f, tile) * shared.mean(g, tile) - shared.mean(f * g, tile)) / (size - 1)
 
-            pairs = shared.copies * shared.sizes * (shared.sizes - 1)
-            total += float((pairs @ covariance(shared, of_one_cell, tile)).sum())
+        pairs = shared.members * (shared.sizes - 1)
+        total += float((pairs @ covariance(shared, of_one_cell, tile)).sum())
 
-    # Cells have nothing to do with each other but the blocks that they miss together.
-    if blocks.exists < 1 and groups.copies.sum() > 1:
-        few = groups.thinned(PAIRED)
-        users = few.copies * few.sizes
-        pairs = (np.outer(users, users) - np.diag(users * few.sizes)).reshape(-1)
-        for tile in blocks.tiles(len(pairs)):
+    few = groups.thinned(PAIRED)
+    pairs = (np.outer(few.members, few.members) - np.diag(few.members * few.sizes)).reshape(-1)
+    # Different cells have nothing in common but the blocks that do not exist.
+    for tile in blocks.tiles(len(pairs)) if blocks.exists < 1 else ():
 
-            def of_two_cells(f: Array, g: Array, tile: _Blocks = tile) -> Array:
-                return (few.mean(f, tile)[:, None] * few.mean(g, tile)).reshape(len(pairs), -1, len(tile.copies))
+        def of_two_cells(f: _Array, g: _Array, tile: _Blocks = tile) -> _Array:
+            return (few.mean(f, tile)[:, None] * few.mean(g, tile)).reshape(len(pairs), -1, len(tile.copies))
 
-            total += float((pairs @ covariance(few, of_two_cells, tile)).sum())
+        total += float((pairs @ covariance(few, of_two_cells, tile)).sum())
     return total

@@ -6,7 +6,8 @@ own ids, with ratings and timestamps where the source has them.
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pa_dataset
 import scipy.sparse
 
-from fractalrs.column_names import ROLES, choose_columns, has_header
+from fractalrs.column_names import ROLES, choose_columns
 from fractalrs.errors import InputError
 from fractalrs.text_files import TextFile
 
@@ -58,6 +59,7 @@ class Interactions:
     __slots__ = ("_notes", "_table")
 
     def __init__(self, table: pa.Table, notes: Iterable[str] = ()) -> None:
+        """Check the columns and encode the ids."""
         names = table.column_names
         if not {"user_id", "item_id"} <= set(names) or not set(names) <= set(ROLES) or len(set(names)) < len(names):
             raise InputError(
@@ -127,11 +129,14 @@ class Interactions:
         return encoded.indices.to_numpy(), encoded.dictionary
 
     def __len__(self) -> int:
+        """Return n."""
         return int(self._table.num_rows)
 
     def __repr__(self) -> str:
+        """Say how much of what there is."""
         users, items = (len(self.codes(column)[1]) for column in ("user_id", "item_id"))
-        return f"Interactions({len(self):,} interactions of {users:,} users and {items:,} items; {', '.join(self.columns)})"
+        columns = ", ".join(self.columns)
+        return f"Interactions({len(self):,} interactions of {users:,} users and {items:,} items; {columns})"
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Export as an Arrow stream with plain columns: ids are int64 or string, not dictionary-encoded."""
@@ -241,11 +246,11 @@ def _read_path(
         path, format="auto" if format == "text" else format, delimiter=delimiter, header=header, wanted=wanted
     )
     if file.format == "lines":
-        return Interactions(file.read({}, threads), [file.note])
+        return _with_source(str(path), file.read({}, threads), [file.note])
     columns = choose_columns(file.names, file.sample, wanted, str(path))
     table = file.read(columns.positions, threads)
     try:
-        return Interactions(table, [file.note, columns.note])
+        return _with_source(str(path), table, [file.note, columns.note])
     except InputError:
         file.explain(columns.positions)  # says which line it is
         raise
@@ -298,8 +303,9 @@ def _read_parquet(path: Path, wanted: Mapping[str, str | int | None], threads: i
 
 def _read_npz(path: Path) -> Interactions:
     try:
-        matrix = scipy.sparse.load_npz(path)
-    except (ValueError, KeyError, OSError, NotImplementedError) as error:
+        with path.open("rb") as file:
+            matrix = scipy.sparse.load_npz(file)
+    except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path} is not a SciPy sparse matrix: {error}",
             hint="write one with scipy.sparse.save_npz; unpack a ZIP archive of text files first",
@@ -378,13 +384,11 @@ def _choose(
 
 
 def _collect(batches: Iterable[pa.RecordBatch], positions: Mapping[str, int]) -> pa.Table:
-    """Gather the chosen columns, ids dictionary-encoded batch by batch: text ids would take several times the memory."""
+    """Gather the chosen columns, ids encoded batch by batch: as text they would take several times the memory."""
     chunks: dict[str, list[pa.Array]] = {role: [] for role in positions}
-    types: dict[str, pa.DataType] = {}
     for batch in batches:
         for role, position in positions.items():
             column = batch.column(position)
-            types[role] = column.type
             chunks[role].append(_as_dictionary(column, role) if role in ("user_id", "item_id") else column)
     return pa.table({role: pa.chunked_array(arrays) if arrays else pa.nulls(0) for role, arrays in chunks.items()})
 

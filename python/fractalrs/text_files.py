@@ -7,13 +7,13 @@ the line: `TextFile.explain`.
 
 import csv
 import io
-import itertools
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from fractalrs.column_names import has_header, is_date, is_number, simplify, strip_type
+from fractalrs.column_names import has_header, is_date, is_number, strip_type
 from fractalrs.errors import InputError
 
 _HEAD_BYTES = 1 << 20
@@ -188,7 +188,8 @@ class TextFile:
         time_types = self._time_types(positions)
         for time_type in time_types:
             try:
-                return self._read_cells(positions, time_type, threads)
+                with self._stream() as stream:
+                    return self._read_cells(stream, positions, time_type, self.first_line, threads)
             except pa.ArrowInvalid as error:
                 if time_type is time_types[-1]:
                     self.explain(positions)
@@ -216,7 +217,7 @@ class TextFile:
             return
         width = len(self.names or self.sample[0])
         dates = "timestamp" in positions and is_date(self._first_cell(positions["timestamp"]))
-        for number, cells in self._records():
+        for number, cells in self._records(self._count_good_lines(positions)):
             where = f"{self.path}, line {number}"
             if len(cells) != width:
                 raise InputError(
@@ -228,35 +229,35 @@ class TextFile:
                 if problem:
                     raise InputError(f"{where}: {problem[0]}", hint=problem[1])
 
-    def _read_cells(self, positions: Mapping[str, int], time_type: pa.DataType, threads: int | None) -> pa.Table:
+    def _read_cells(
+        self, stream: Any, positions: Mapping[str, int], time_type: pa.DataType, first_line: int, threads: int | None
+    ) -> pa.Table:
         id_type = pa.dictionary(pa.int32(), pa.string())
         types = {"user_id": id_type, "item_id": id_type, "rating": pa.float64(), "timestamp": time_type}
-        # Columns go by number: names may repeat.
-        names = [str(column) for column in range(len(self.names or self.sample[0]))]
         one_byte = len(self.delimiter.encode()) == 1
-        with self._stream() as stream:
-            table = pa_csv.read_csv(
-                stream if one_byte else _OneByteDelimiter(stream, self.delimiter, self.path),
-                read_options=pa_csv.ReadOptions(
-                    use_threads=threads != 1,
-                    block_size=_BLOCK_BYTES,
-                    column_names=names,
-                    skip_rows=self.first_line,
-                ),
-                parse_options=pa_csv.ParseOptions(
-                    delimiter=self.delimiter if one_byte else _UNIT_SEPARATOR,
-                    quote_char='"' if self.quoted else False,
-                    newlines_in_values=self.quoted,
-                ),
-                convert_options=pa_csv.ConvertOptions(
-                    column_types={str(column): types[role] for role, column in positions.items()},
-                    include_columns=[str(column) for column in positions.values()],
-                    # An id may read "NA" or "null"; only an empty cell is missing.
-                    null_values=[""],
-                    strings_can_be_null=False,
-                    timestamp_parsers=_DATE_PARSERS,
-                ),
-            )
+        table = pa_csv.read_csv(
+            stream if one_byte else _OneByteDelimiter(stream, self.delimiter, self.path),
+            read_options=pa_csv.ReadOptions(
+                use_threads=threads != 1,
+                block_size=_BLOCK_BYTES,
+                # Columns go by number: names may repeat.
+                column_names=[str(column) for column in range(len(self.names or self.sample[0]))],
+                skip_rows=first_line,
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self.delimiter if one_byte else _UNIT_SEPARATOR,
+                quote_char='"' if self.quoted else False,
+                newlines_in_values=self.quoted,
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={str(column): types[role] for role, column in positions.items()},
+                include_columns=[str(column) for column in positions.values()],
+                # An id may read "NA" or "null"; only an empty cell is missing.
+                null_values=[""],
+                strings_can_be_null=False,
+                timestamp_parsers=_DATE_PARSERS,
+            ),
+        )
         return table.rename_columns(list(positions))
 
     def _read_lines(self, threads: int | None) -> pa.Table:
@@ -326,25 +327,45 @@ class TextFile:
     def _stream(self) -> Any:
         return pa.input_stream(str(self.path), compression=self.compression)
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield (number of the first line, cells) of every row of data that is not empty."""
+    def _count_good_lines(self, positions: Mapping[str, int]) -> int:
+        """Count the lines at the start, block by block, that need no closer look: going line by line is slow."""
+        good, rest, to_skip = 0, b"", self.first_line
+        time_type = self._time_types(positions)[-1]
+        with self._stream() as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                block, newline, rest = (rest + block).rpartition(b"\n")
+                data = block.split(b"\n", to_skip)[-1]
+                # Where lines end otherwise, or can go on inside quotes, counting them is not so simple.
+                if not newline or (self.quoted and b'"' in data) or block.count(b"\r") != block.count(b"\r\n"):
+                    break
+                try:
+                    if not _is_good(self._read_cells(io.BytesIO(data), positions, time_type, 0, None)):
+                        break
+                except (pa.ArrowInvalid, InputError):
+                    break
+                good += block.count(b"\n") + 1
+                to_skip = 0
+        return good
+
+    def _records(self, skipped: int) -> Iterator[tuple[int, list[str]]]:
+        """Yield (number of the first line, cells) of every row of data that is not empty, after the lines skipped."""
+        skipped = max(skipped, self.first_line)
         with io.TextIOWrapper(self._stream(), encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-            for _ in range(self.first_line):
-                next(text)
+            next(islice(text, skipped, skipped), None)
             if self.quoted:
                 reader = csv.reader(text, delimiter=self.delimiter)
-                number = self.first_line + 1
+                number = skipped + 1
                 try:
                     for cells in reader:
                         if cells:
                             yield number, cells
-                        number = self.first_line + reader.line_num + 1
+                        number = skipped + reader.line_num + 1
                 except csv.Error as error:
                     raise InputError(
                         f"{self.path}, line {number}: {error}", hint="is a double quote left open?"
                     ) from None
             else:
-                for number, line in enumerate(text, start=self.first_line + 1):
+                for number, line in enumerate(text, start=skipped + 1):
                     if line.rstrip("\r\n"):
                         yield number, line.rstrip("\r\n").split(self.delimiter)
 
@@ -369,7 +390,7 @@ class _OneByteDelimiter(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         while True:
             # Never hand out more than was asked for.
-            block = self._stream.read(max(1, size - len(self._kept)) if size >= 0 else None)
+            block: bytes = self._stream.read(max(1, size - len(self._kept)) if size >= 0 else None)
             if _UNIT_SEPARATOR.encode() in block:
                 raise InputError(
                     f"{self._path} holds the control character U+001F, so {self._delimiter.decode()!r} cannot be used",
@@ -468,13 +489,28 @@ def _split(lines: list[str], delimiter: str, quoted: bool) -> list[list[str]]:
         return _split(lines, delimiter, False)
 
 
+def _is_good(table: pa.Table) -> bool:
+    """Whether `_problem` would find nothing in these rows."""
+    for role, column in zip(table.column_names, table.columns, strict=True):
+        if role in ("user_id", "item_id"):
+            if any(pc.index(chunk.dictionary, "").as_py() >= 0 for chunk in column.chunks):
+                return False
+            continue
+        numbers = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+        if numbers.null_count or not pc.all(pc.is_finite(numbers)).as_py():
+            return False
+        if role == "timestamp" and not 0 <= pc.min(numbers).as_py() <= pc.max(numbers).as_py() < 2**63:
+            return False
+    return True
+
+
 def _problem(role: str, text: str, dates: bool) -> tuple[str, str] | None:
     """Say what is wrong with a cell and what to do about it."""
     if role in ("user_id", "item_id"):
         if not text:
             return f"the {role} is missing", "correct or remove the line"
         if any("\udc80" <= character <= "\udcff" for character in text):
-            return f"the {role} is not UTF-8: {ascii(text)}", "convert the file to UTF-8"
+            return f"the {role} is not UTF-8: {text!a}", "convert the file to UTF-8"
         return None
     if not text:
         return f"the {role} is missing", "fill it in, remove the line, or remove the column from the file"
@@ -490,9 +526,13 @@ def _problem(role: str, text: str, dates: bool) -> tuple[str, str] | None:
         if date is None:
             return f"the timestamp {text!r} is not an ISO date", "write 2024-01-31 or 2024-01-31T12:00:00"
         return (f"the timestamp {text} is before 1970", "correct or remove the line") if date.year < 1970 else None
-    if not is_number(text) or text.startswith("+") and role == "timestamp":
+    if not is_number(text):
         kind = "a number" if role == "rating" else "a number or an ISO date"
         return f"the {role} {text!r} is not {kind}", "correct or remove the line, or name another column"
-    if math.isinf(float(text)):
+    if abs(float(text)) >= (2**63 if role == "timestamp" else math.inf):
         return f"the {role} {text} is too large", "correct or remove the line"
     return None
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "..."

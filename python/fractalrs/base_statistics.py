@@ -1,0 +1,39 @@
+"""What is kept of the base beside a data set, so that it can be validated without the source."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fractalrs.base import Base
+from fractalrs.svd import leading_svd
+
+SINGULAR_VALUES = 16
+
+
+def save_base_statistics(base: Base, path: Path) -> None:
+    """Write ``base_statistics.npz``: sorted sums and the leading spectrum of the base, no ids.
+
+    Arrays, with k = min(16, p, q):
+
+    - ``train_user_sums``, ``test_user_sums`` (int64, p) and ``train_item_sums``, ``test_item_sums`` (int64, q), each in
+      descending order;
+    - ``singular_values`` (float64, k) of the train part, in descending order;
+    - ``user_noise``, ``item_noise`` (float64, k): uᵢᵀ diag(r) uᵢ and vᵢᵀ diag(c) vᵢ, with r and c the row and column
+      sums of the train part: the base's share in the dropout noise of the expanded singular values;
+    - ``shape``, ``counts`` (int64, 2): users and items, train and test interactions; ``fingerprint``.
+    """
+    svd = leading_svd(base, min(SINGULAR_VALUES, *base.shape))
+    user_sums, item_sums = base.user_degrees("train"), base.item_degrees("train")
+    np.savez(
+        path,
+        train_user_sums=-np.sort(-user_sums),
+        train_item_sums=-np.sort(-item_sums),
+        test_user_sums=-np.sort(-base.user_degrees("test")),
+        test_item_sums=-np.sort(-base.item_degrees("test")),
+        singular_values=svd.s,
+        user_noise=np.square(svd.u).T @ user_sums,
+        item_noise=np.square(svd.vt) @ item_sums,
+        shape=np.array(base.shape),
+        counts=np.array([base.train_count, base.test_count]),
+        fingerprint=np.array(base.fingerprint),
+    )

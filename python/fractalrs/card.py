@@ -1,0 +1,83 @@
+"""The data card: ``README.md`` of a data set, which hub libraries read for its splits."""
+
+from typing import Any
+
+from fractalrs.plan import Plan
+from fractalrs.profiles import GOOD_FOR, NOT_GOOD_FOR
+
+
+def data_card(plan: Plan, manifest: dict[str, Any]) -> str:
+    """Write the card of a finished data set from its plan and manifest."""
+    base, options, totals = plan.content["base"], plan.content["options"], manifest["totals"]
+    m, n = plan.content["user_multiplier"], plan.content["item_multiplier"]
+    shuffle = options["shuffle"]
+    splits = "\n".join(f"      - split: {split}\n        path: {split}/*.parquet" for split in plan.splits)
+    held_out = {
+        "last": "each user's latest interaction is test",
+        "random": "one interaction of each user, chosen at random, is test",
+        "given": "the test interactions were given",
+        "none": "nothing is held out",
+    }[base["split"]]
+    size = _size_category(totals["interactions"])
+    return f"""---
+pretty_name: Expanded user/item interactions × ({m}, {n})
+license: other
+license_name: that-of-the-source
+size_categories:
+  - {size}
+tags:
+  - recommender-systems
+  - synthetic
+  - fractal-expansion
+configs:
+  - config_name: default
+    data_files:
+{splits}
+---
+
+# Expanded user/item interactions × ({m}, {n})
+
+Made by fractalrs {plan.content["fractalrs"]} (generator {plan.content["generator"]}) from a real data set of {base["users"]:,} users,
+{base["items"]:,} items and {base["train"] + base["test"]:,} interactions, by stochastic Kronecker expansion (*Scalable Realistic
+Recommendation Datasets through Fractal Expansions*, Algorithm 2).
+
+| | |
+|---|---|
+| profile, shuffle | `{plan.content["profile"]}`, `{shuffle}` |
+| user ids | {m * base["users"]:,} |
+| item ids | {n * base["items"]:,} |
+| train interactions | {totals["train"]:,} |
+| test interactions | {totals["test"]:,} |
+| held out in the source | {held_out} |
+| columns | {", ".join(f"`{column['name']}` ({column['type']})" for column in manifest["schema"])} |
+
+## Licence
+
+The interactions are derived from the source's: the licence and the terms of the source apply. Name them here before
+you pass this data set on.
+
+## What it is good for
+
+This data set (shuffle `{shuffle}`) is for {GOOD_FOR[shuffle]}
+
+## What it is not good for
+
+- {NOT_GOOD_FOR[shuffle][0].upper()}{NOT_GOOD_FOR[shuffle][1:]}
+- Anonymity. Thinning is not anonymisation, no shuffle is either: treat the data set as you would treat the source.
+- A new random split. Copies of one real interaction stand in many blocks: re-splitting the train set at random puts
+  copies on both sides and leaks. Use the `train/` and `test/` that are here.
+
+## What stays at home
+
+`private/` holds the seed and what is needed to undo every shuffle, and the real sums of the source. Leave the folder
+out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it.
+"""
+
+
+def _size_category(rows: int) -> str:
+    """Name the hub's size class of a number of rows."""
+    if rows < 1_000:
+        return "n<1K"
+    names = ["1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T"]
+    power = min(len(str(rows)) - 4, len(names) - 1)
+    return "n>1T" if power == len(names) - 1 else f"{names[power]}<n<{names[power + 1]}"

@@ -1,0 +1,86 @@
+"""A data set on disk: two Parquet data sets, train and test, and their manifest."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset
+
+from fractalrs.errors import InputError
+from fractalrs.folder import Folder
+
+
+class Dataset:
+    """A complete expanded data set.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        Its folder.
+    manifest : dict
+        What ``manifest.json`` says: shape, schema, generator number, files with rows, bytes and SHA-256, totals.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise FileNotFoundError(f"{self.path} does not exist or is not a folder")
+        folder = Folder(self.path)
+        manifest = folder.manifest()
+        if manifest is None:
+            if folder.plan() is not None:
+                raise InputError(f"the data set in {self.path} is not complete", hint="run the same command again")
+            raise InputError(f"{self.path} is not a data set of fractalrs: it has no manifest.json")
+        self.manifest: dict[str, Any] = manifest
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Expanded user ids m·p and item ids n·q."""
+        content = self.manifest
+        return (
+            content["user_multiplier"] * content["base_users"],
+            content["item_multiplier"] * content["base_items"],
+        )
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Counts of ``train``, ``test`` and all ``interactions``, of ``bytes`` and of ``files``."""
+        return dict(self.manifest["totals"])
+
+    @cached_property
+    def train(self) -> pa.dataset.Dataset:
+        """Train interactions: ``user_id``, ``item_id``."""
+        return self._files("train")
+
+    @cached_property
+    def test(self) -> pa.dataset.Dataset:
+        """Test interactions: ``user_id``, ``item_id``; without rows where nothing is held out."""
+        return self._files("test")
+
+    def _files(self, split: str) -> pa.dataset.Dataset:
+        fields = [pa.field(column["name"], column["type"], nullable=False) for column in self.manifest["schema"]]
+        files = [str(self.path / part[split]["path"]) for part in self.manifest["parts"] if split in part]
+        return pa.dataset.dataset(files, schema=pa.schema(fields), format="parquet")
+
+    def __repr__(self) -> str:
+        users, items = self.shape
+        totals = self.totals
+        return (
+            f"Dataset({str(self.path)!r}: {users:,} users × {items:,} items, "
+            f"{totals['train']:,} train and {totals['test']:,} test interactions)"
+        )
+
+
+def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+    """Open a complete data set.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    InputError
+        If the folder holds no complete data set.
+    """
+    return Dataset(path)

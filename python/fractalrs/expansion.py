@@ -1,0 +1,375 @@
+"""The expansion: the value that determines every interaction of the expanded data set, before any is generated."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fractalrs import _core, expectation
+from fractalrs.base import Base
+from fractalrs.cells import Cells, cells as make_cells
+from fractalrs.dataset import Dataset
+from fractalrs.errors import InputError
+from fractalrs.plan import DEFAULT_FORMAT, Format
+from fractalrs.profiles import DEFAULT_PROFILE, SHUFFLES, Shuffle, profile as find_profile
+from fractalrs.reduction import ReducedMatrix
+from fractalrs.writing import measured_bytes, write
+
+Split = Literal["train", "test"]
+TestItems = Literal["all", "one"]
+Order = Literal["block", "item"]
+
+SMALLEST_KEEP_RATE = 1e-6
+"""Below this, and above 0, a keep rate cannot be met to 1e-6 of itself (docs/generator.md)."""
+
+_BATCH_INTERACTIONS = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of an expansion, resolved and checked; see `Expansion` for their meaning."""
+
+    shuffle: Shuffle
+    seed: int
+    min_keep: float
+    max_keep: float
+    keep_scale: float
+    block_keep: float
+    test_items: TestItems
+    drop_incomplete: bool
+    order: Order
+
+    def __post_init__(self) -> None:
+        """Check every option that can be checked without the base."""
+        _one_of("shuffle", self.shuffle, SHUFFLES)
+        _one_of("test_items", self.test_items, get_args(TestItems))
+        _one_of("order", self.order, get_args(Order))
+        if not 0 <= self.seed < 1 << 64:
+            raise InputError(f"seed is {self.seed}; it must be from 0 to 2**64 - 1")
+        for name in ("min_keep", "max_keep"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
+        if self.min_keep > self.max_keep:
+            raise InputError(f"min_keep {self.min_keep} is above max_keep {self.max_keep}", hint="exchange the two")
+        if not 0 < self.keep_scale < float("inf"):
+            raise InputError(f"keep_scale is {self.keep_scale}; it must be above 0")
+        if not 0 < self.block_keep <= 1:
+            raise InputError(f"block_keep is {self.block_keep}; it must be above 0 and at most 1")
+
+
+class Expansion:
+    """A base to be expanded: the stochastic Kronecker product of Algorithm 2 with everything that determines it.
+
+    A value: the same arguments give the same interactions in the same order, whatever the threads, the parts and the
+    machine (``docs/generator.md``).
+
+    Parameters
+    ----------
+    base
+        p users × q items, signed: from `leave_last_out`.
+    reduced
+        R̂ of shape (m, n) from `reduce`, or any matrix of that kind with entries in [0, 1].
+    profile
+        Default of `shuffle`: ``"realistic"`` (cells), ``"paper"`` (block) or ``"traceable"`` (aligned).
+    shuffle
+        ``"none"``, ``"aligned"``, ``"cells"`` or ``"block"``.
+    cells
+        Cells for the shuffle ``"cells"``; ``fractalrs.cells(base)`` by default.
+    seed
+        0 to 2**64 − 1.
+    min_keep, max_keep, keep_scale
+        Keep rate K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)): the probability that block (i, j)
+        keeps an interaction (Algorithm 2, with bounds).
+    block_keep
+        Probability that a block exists at all.
+    test_items
+        ``"all"`` test interactions of an expanded user, or ``"one"`` of them, chosen uniformly.
+    drop_incomplete
+        Leave out expanded users without train or without test interactions; their ids stay unused.
+    order
+        Of a user's interactions: by column ``"block"``, the base's order inside (cheap), or by ``"item"`` id.
+
+    Raises
+    ------
+    InputError
+        If an option is out of its range, or the parts do not fit each other.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        reduced: ReducedMatrix | npt.ArrayLike,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        shuffle: Shuffle | None = None,
+        cells: Cells | None = None,
+        seed: int = 0,
+        min_keep: float = 0.01,
+        max_keep: float = 0.95,
+        keep_scale: float = 1.0,
+        block_keep: float = 1.0,
+        test_items: TestItems = "all",
+        drop_incomplete: bool = False,
+        order: Order = "block",
+    ) -> None:
+        self.base = base
+        self.reduced = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
+        self.profile = profile
+        self.options = Options(
+            shuffle=shuffle or find_profile(profile).shuffle,
+            seed=seed,
+            min_keep=float(min_keep),
+            max_keep=float(max_keep),
+            keep_scale=float(keep_scale),
+            block_keep=float(block_keep),
+            test_items=test_items,
+            drop_incomplete=drop_incomplete,
+            order=order,
+        )
+        if drop_incomplete and base.test_count == 0:
+            raise InputError("drop_incomplete would leave nothing: no interaction is held out for test")
+        self.keep_rates = self._keep_rates()
+        self.cells = self._cells(cells)
+        self._path: Path | None = None
+        self.generator = _core.Generator(
+            base.indptr,
+            base.entries,
+            base.shape[1],
+            self.keep_rates,
+            self.cells.user_order,
+            self.cells.user_starts,
+            self.cells.item_order,
+            self.cells.item_starts,
+            seed=seed,
+            shuffled=self.shuffle != "none",
+            block_keep=self.options.block_keep,
+            one_test_item=test_items == "one",
+            drop_incomplete=drop_incomplete,
+            order_by_item=order == "item",
+        )
+
+    def _keep_rates(self) -> npt.NDArray[np.float64]:
+        options = self.options
+        # In this order, in float64: the generator's decisions depend on the last bit.
+        clipped = np.clip(self.reduced.values, options.min_keep, options.max_keep)
+        rates = np.minimum(options.max_keep, options.keep_scale * clipped)
+        too_small = (rates > 0) & (rates < SMALLEST_KEEP_RATE)
+        if too_small.any():
+            raise InputError(
+                f"a keep rate is {rates[too_small].min():.3g}; each must be 0, or from {SMALLEST_KEEP_RATE:g} to 1",
+                hint="raise min_keep or keep_scale; to thin out strongly use block_keep",
+            )
+        rates = np.ascontiguousarray(rates)
+        rates.flags.writeable = False
+        return rates
+
+    def _cells(self, given: Cells | None) -> Cells:
+        if given is not None and self.shuffle != "cells":
+            raise InputError(f"cells are given, but the shuffle {self.shuffle!r} has its own")
+        if self.shuffle == "cells":
+            cells = make_cells(self.base) if given is None else given
+        else:
+            cells = Cells.whole(*self.base.shape) if self.shuffle == "block" else Cells.single(*self.base.shape)
+        if cells.shape != self.base.shape:
+            raise InputError(
+                f"the cells are for {cells.shape[0]} users and {cells.shape[1]} items, the base has "
+                f"{self.base.shape[0]} and {self.base.shape[1]}",
+                hint="make them from this base: fractalrs.cells(base)",
+            )
+        return cells
+
+    @property
+    def shuffle(self) -> Shuffle:
+        """The shuffle that was resolved."""
+        return self.options.shuffle
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return self.options.seed
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Expanded user ids m·p and item ids n·q."""
+        (m, n), (p, q) = self.reduced.shape, self.base.shape
+        return m * p, n * q
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of files, tables and batches: int32 where the id space fits, else int64."""
+
+        def field(name: str, ids: int) -> pa.Field:
+            return pa.field(name, pa.int32() if ids <= 1 << 31 else pa.int64(), nullable=False)
+
+        return pa.schema([field("user_id", self.shape[0]), field("item_id", self.shape[1])])
+
+    @cached_property
+    def expected(self) -> expectation.Expected:
+        """What will come out, computed before anything is generated; bytes for the default format."""
+        counts = expectation.expected(
+            self.base,
+            self.keep_rates,
+            self.cells,
+            shuffle=self.shuffle,
+            block_keep=self.options.block_keep,
+            test_items=self.options.test_items,
+            drop_incomplete=self.options.drop_incomplete,
+        )
+        interactions = counts.train.mean + counts.test.mean
+        return dataclasses.replace(counts, bytes=measured_bytes(self, interactions, DEFAULT_FORMAT))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of everything that the interactions depend on."""
+        content: dict[str, Any] = {
+            "generator": _core.GENERATOR,
+            "base": self.base.fingerprint,
+            "options": dataclasses.asdict(self.options),
+            "reduced": _digest(self.reduced.values),
+            "cells": [
+                _digest(array)
+                for array in (
+                    self.cells.user_order,
+                    self.cells.user_starts,
+                    self.cells.item_order,
+                    self.cells.item_starts,
+                )
+            ],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def rows(self, first: int, last: int, split: Split = "train") -> pa.Table:
+        """Generate the expanded users ``first`` to ``last`` (not included) alone.
+
+        Parameters
+        ----------
+        first, last
+            0 ≤ first ≤ last ≤ m·p.
+        split
+            ``"train"`` or ``"test"``.
+
+        Returns
+        -------
+        pyarrow.Table
+            Columns ``user_id``, ``item_id`` with exactly the files' schema and order.
+        """
+        _one_of("split", split, get_args(Split))
+        if not 0 <= first <= last <= self.shape[0]:
+            raise InputError(f"users {first} to {last} are not within 0 to {self.shape[0]}")
+        columns = self.generator.rows(first, last, split == "test")
+        return pa.Table.from_arrays([pa.array(column) for column in columns], schema=self.schema)
+
+    def batches(self, split: Split = "train", users: tuple[int, int] | None = None) -> pa.RecordBatchReader:
+        """Generate a range of expanded users, all by default, as a stream in flat memory.
+
+        Parameters
+        ----------
+        split
+            ``"train"`` or ``"test"``.
+        users
+            First user and the one after the last.
+        """
+        first, last = users if users is not None else (0, self.shape[0])
+        self.rows(first, first, split)
+        self.rows(last, last, split)
+        kept_per_user = self.base.count / self.base.shape[0] * self.keep_rates.sum(axis=1).max()
+        step = max(1, int(_BATCH_INTERACTIONS / max(1.0, kept_per_user * self.options.block_keep)))
+
+        def generate() -> Iterator[pa.RecordBatch]:
+            for start in range(first, last, step):
+                yield from self.rows(start, min(last, start + step), split).to_batches()
+
+        return pa.RecordBatchReader.from_batches(self.schema, generate())
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        parts: int | None = None,
+        threads: int | None = None,
+        format: Format = DEFAULT_FORMAT,
+        overwrite: bool = False,
+        progress: bool = False,
+    ) -> Dataset:
+        """Write the expanded data set; the same call on an unfinished one writes what is missing.
+
+        Parameters
+        ----------
+        path
+            Folder of the data set. It may not hold anything else.
+        parts
+            Number of parts; by default about 16 million expected interactions each.
+        threads
+            Generating threads; by default as many as this process may use.
+        format
+            How Parquet files are encoded.
+        overwrite
+            Delete a data set of another plan first. Only files of ours are deleted.
+        progress
+            Show progress on stderr when that is a terminal.
+
+        Raises
+        ------
+        InputError, OutputError
+            Before anything is written.
+        WriteError
+            When the run fails; what is finished stays.
+        """
+        return write(self, path, parts=parts, threads=threads, format=format, overwrite=overwrite, progress=progress)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save to a folder that `load` maps into memory; nothing may be there yet."""
+        target = Path(path).absolute()
+        if target.exists():
+            raise InputError(f"{target} exists already", hint="choose a new folder")
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
+            folder = Path(name) / "expansion"
+            folder.mkdir()
+            self.base.save(folder / "base")
+            np.save(folder / "reduced_matrix.npy", self.reduced.values)
+            self.cells.save(folder / "cells.npz")
+            settings = {"profile": self.profile, **dataclasses.asdict(self.options)}
+            (folder / "expansion.json").write_text(json.dumps(settings, indent=2) + "\n")
+            folder.rename(target)
+        self._path = target
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Load what `save` wrote; the base stays on disk, mapped into memory."""
+        folder = Path(path).absolute()
+        try:
+            settings = json.loads((folder / "expansion.json").read_text())
+        except FileNotFoundError:
+            raise InputError(f"{folder} is not a saved expansion: it has no expansion.json") from None
+        reduced = ReducedMatrix.load(folder / "reduced_matrix.npy")
+        cells = Cells.load(folder / "cells.npz") if settings["shuffle"] == "cells" else None
+        expansion = cls(Base.load(folder / "base"), reduced, cells=cells, **settings)
+        expansion._path = folder
+        return expansion
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._path is None:
+            raise InputError("this expansion is not saved, so it cannot be sent to another process", "save it first")
+        return type(self).load, (self._path,)
+
+    def __repr__(self) -> str:
+        (m, n), (p, q) = self.reduced.shape, self.base.shape
+        return f"Expansion({p:,} users × {q:,} items, × ({m}, {n}), shuffle={self.shuffle!r}, seed={self.seed})"
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(f"{name} is {value!r}", hint=f"choose one of {', '.join(allowed)}")
+
+
+def _digest(array: npt.NDArray[Any]) -> str:
+    return hashlib.sha256(str(array.shape).encode() + array.astype(array.dtype.newbyteorder("<")).tobytes()).hexdigest()

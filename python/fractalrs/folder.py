@@ -1,0 +1,162 @@
+"""The output folder: what in it is ours, what may be deleted, and how a file gets its final name whole."""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fractalrs.errors import OutputError
+from fractalrs.plan import Plan, part_file
+
+PLAN = "private/plan.json"
+MANIFEST = "manifest.json"
+CARD = "README.md"
+PRIVATE_FILES = ("plan.json", "reduced_matrix.npy", "cells.npz", "base_statistics.npz")
+
+_PRIVATE_BEGUN = ".private.tmp"
+_PART = re.compile(r"\.?part-(\d{5,})-of-(\d{5,})\.parquet(\.tmp)?")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A data set's folder, complete, begun, or not there yet."""
+
+    path: Path
+
+    def plan(self) -> Plan | None:
+        """Read the plan of the data set that is here, if there is one."""
+        content = self._json(PLAN)
+        return None if content is None else Plan(content)
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Read the manifest, which is there only when the data set is complete."""
+        return self._json(MANIFEST)
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        file = self.path / name
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(content, dict):
+                return content
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, OSError) as error:
+            raise OutputError(f"{file} cannot be read: {error}", "move the folder away, or choose another") from None
+        raise OutputError(f"{file} is not one of ours", hint="move the folder away, or choose another")
+
+    def check_ours(self) -> None:
+        """Refuse a folder that cannot be written, or holds anything that a plan or manifest of ours does not name."""
+        if not self.path.exists():
+            parent = next(parent for parent in self.path.absolute().parents if parent.exists())
+            if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+                raise OutputError(f"cannot create {self.path}: {parent} is not a folder that may be written to")
+            return
+        if not self.path.is_dir():
+            raise OutputError(f"{self.path} is a file", hint="name a folder that does not exist yet")
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise OutputError(f"{self.path} may not be written to")
+        foreign = self._foreign()
+        if foreign:
+            shown = ", ".join(sorted(foreign)[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+            raise OutputError(
+                f"{self.path} holds what is not ours: {shown}", hint="choose a new folder, or move these away"
+            )
+
+    def _foreign(self) -> list[str]:
+        part_count = self._part_count()
+        begun = (CARD, MANIFEST, f".{CARD}.tmp", f".{MANIFEST}.tmp") if part_count is not None else ()
+        foreign = []
+        for entry in self.path.iterdir():
+            if entry.name == _PRIVATE_BEGUN or entry.name in begun:
+                continue
+            if part_count is None or entry.is_symlink() or not entry.is_dir():
+                foreign.append(entry.name)
+            elif entry.name == "private":
+                foreign += [f"private/{file.name}" for file in entry.iterdir() if file.name not in PRIVATE_FILES]
+            elif entry.name in ("train", "test"):
+                foreign += [f"{entry.name}/{file.name}" for file in entry.iterdir() if not _is_part(file, part_count)]
+            else:
+                foreign.append(entry.name)
+        return foreign
+
+    def _part_count(self) -> int | None:
+        """How many parts the plan or manifest here names; None where neither is."""
+        plan, manifest = self.plan(), self.manifest()
+        try:
+            if plan is not None:
+                return plan.part_count
+            return None if manifest is None else len(manifest["parts"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def clear(self) -> None:
+        """Delete the data set that is here, the manifest first, so that what is left never looks complete."""
+        count = self._part_count() or 0
+        (self.path / MANIFEST).unlink(missing_ok=True)
+        self.remove_unfinished()
+        for split in ("train", "test"):
+            for index in range(count):
+                (self.path / part_file(split, index, count)).unlink(missing_ok=True)
+            if (self.path / split).is_dir():
+                (self.path / split).rmdir()
+        (self.path / CARD).unlink(missing_ok=True)
+        # The plan goes last: while it is there, the rest is known to be ours.
+        for name in reversed(PRIVATE_FILES):
+            (self.path / "private" / name).unlink(missing_ok=True)
+        if (self.path / "private").is_dir():
+            (self.path / "private").rmdir()
+
+    def remove_unfinished(self) -> None:
+        """Delete what a run that was killed left under temporary names."""
+        if (self.path / _PRIVATE_BEGUN).is_dir():
+            shutil.rmtree(self.path / _PRIVATE_BEGUN)
+        for pattern in (".*.tmp", "train/.*.tmp", "test/.*.tmp"):
+            for file in self.path.glob(pattern):
+                file.unlink()
+
+    def begin_private(self) -> Path:
+        """Create the folder whose content becomes ``private/`` in one step."""
+        begun = self.path / _PRIVATE_BEGUN
+        begun.mkdir(parents=True)
+        return begun
+
+    def publish_private(self) -> None:
+        """Give ``private/`` its name."""
+        begun = self.path / _PRIVATE_BEGUN
+        for file in begun.iterdir():
+            _flush(file)
+        begun.rename(self.path / "private")
+        _flush(self.path)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a small file whole: under a temporary name, flushed, renamed."""
+        temporary = self.path / f".{name}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        _flush(temporary)
+        temporary.rename(self.path / name)
+        _flush(self.path)
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON file whole."""
+        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def flush_names(self, splits: tuple[str, ...]) -> None:
+        """Make sure that the names of finished parts outlive a power failure."""
+        for split in splits:
+            _flush(self.path / split)
+
+
+def _is_part(file: Path, part_count: int) -> bool:
+    match = _PART.fullmatch(file.name)
+    return match is not None and int(match[2]) == part_count and int(match[1]) < part_count
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,180 @@
+"""The plan: what is generated and how it is written, as plain values with a fingerprint."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fractalrs import _core
+from fractalrs.errors import InputError
+
+if TYPE_CHECKING:
+    from fractalrs.expansion import Expansion
+
+PART_INTERACTIONS = 16_000_000
+"""About how many expected interactions a part has by default."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How Parquet files are encoded.
+
+    Parameters
+    ----------
+    encoding
+        ``"default"``: read by everything in use, Spark 3.5 included; or ``"fast"``: item ids split by bytes, quicker
+        to write, not read by Spark before 4.3 and other readers that lack BYTE_STREAM_SPLIT for integers.
+    compression
+        ``"none"``, ``"lz4"``, ``"snappy"``, ``"zstd"`` or ``"zstd(LEVEL)"``.
+    row_group_size
+        Interactions a row group.
+    """
+
+    encoding: str = "default"
+    compression: str = "lz4"
+    row_group_size: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        """Check the values before anything is written."""
+        try:
+            _core.check_format(self.encoding, self.compression)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        if not 1 <= self.row_group_size <= 1 << 30:
+            raise InputError(f"row_group_size is {self.row_group_size}; it must be from 1 to {1 << 30}")
+
+
+DEFAULT_FORMAT = Format()
+
+
+@dataclass(frozen=True)
+class Part:
+    """The k-th of P contiguous ranges of expanded users: users ``first`` to ``last`` (not included)."""
+
+    index: int
+    of: int
+    first: int
+    last: int
+
+    def file(self, split: str) -> str:
+        """Name the part's file of one split, relative to the data set's folder."""
+        return part_file(split, self.index, self.of)
+
+
+def part_file(split: str, index: int, of: int) -> str:
+    """Name the file of part `index` of `of`."""
+    return f"{split}/part-{index:05d}-of-{of:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the bytes of a data set depend on, in plain JSON values.
+
+    `content` holds no clock, no host and no path; its fingerprint is that of the interactions (``expansion``) together
+    with that of the files (parts, encoding, compression, row groups, writer version).
+    """
+
+    content: dict[str, Any]
+
+    @classmethod
+    def of(cls, expansion: "Expansion", parts: int | None, format: Format, recipe: dict[str, Any] | None) -> "Plan":
+        """Resolve what is to be written.
+
+        Parameters
+        ----------
+        expansion
+            What to write.
+        parts
+            Number of parts, or None for the default, which depends on the expansion only.
+        format
+            Encoding of the files.
+        recipe
+            How base, reduced matrix and cells were made, where that is known.
+        """
+        base = expansion.base
+        users = expansion.shape[0]
+        if parts is None:
+            counts = expansion.expected
+            parts = min(users, max(1, math.ceil((counts.train.mean + counts.test.mean) / PART_INTERACTIONS)))
+        if not 1 <= parts <= users:
+            raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
+        writing = {"parts": parts, **dataclasses.asdict(format)}
+        whole = {"expansion": expansion.fingerprint, "writing": writing, "writer": _core.VERSION}
+        content = {
+            "fractalrs": _core.VERSION,
+            "generator": _core.GENERATOR,
+            "base": {
+                "users": base.shape[0],
+                "items": base.shape[1],
+                "train": base.train_count,
+                "test": base.test_count,
+                "split": base.split,
+                "fingerprint": base.fingerprint,
+            },
+            "user_multiplier": expansion.reduced.shape[0],
+            "item_multiplier": expansion.reduced.shape[1],
+            "profile": expansion.profile,
+            "options": dataclasses.asdict(expansion.options),
+            "user_cell_size": expansion.cells.user_cell_size,
+            "item_cell_size": expansion.cells.item_cell_size,
+            "reduced": expansion.reduced.description,
+            "recipe": recipe,
+            "writing": writing,
+            "fingerprints": {"expansion": expansion.fingerprint, "plan": _fingerprint(whole)},
+        }
+        return cls(content)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of everything the files depend on."""
+        return str(self.content["fingerprints"]["plan"])
+
+    @property
+    def part_count(self) -> int:
+        """Number of parts P."""
+        return int(self.content["writing"]["parts"])
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """``("train", "test")``, or ``("train",)`` where nothing is held out."""
+        return ("train", "test") if self.content["base"]["test"] else ("train",)
+
+    def parts(self) -> Iterator[Part]:
+        """List the parts: the k-th has the users from ⌊k·mp/P⌋ to ⌊(k+1)·mp/P⌋."""
+        users = self.content["user_multiplier"] * self.content["base"]["users"]
+        count = self.part_count
+        for k in range(count):
+            yield Part(k, count, k * users // count, (k + 1) * users // count)
+
+    def differences(self, other: "Plan") -> list[str]:
+        """Name what two plans disagree in, in the user's words: at most a few of them."""
+        mine, theirs = _flat(self.content), _flat(other.content)
+        # What is derived says less than what was asked for.
+        names = [name for name in mine | theirs if not name.startswith("fingerprints") and name != "base.fingerprint"]
+        found = [
+            f"{name.rpartition('.')[2]} is {mine.get(name)} here and {theirs.get(name)} there"
+            for name in names
+            if mine.get(name) != theirs.get(name)
+        ]
+        if not found and mine["base.fingerprint"] != theirs["base.fingerprint"]:
+            found = ["the source's interactions are not the same"]
+        return found[:4] or ["the reduced matrix or the cells are not the same"]
+
+    def to_json(self) -> str:
+        """Write the plan down, the same bytes for the same plan."""
+        return json.dumps(self.content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _fingerprint(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        name: leaf for key, inner in value.items() for name, leaf in _flat(inner, f"{prefix}.{key}".strip(".")).items()
+    }

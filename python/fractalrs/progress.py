@@ -1,0 +1,51 @@
+"""Progress of a run on stderr, when that is a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Task as ProgressTask
+from rich.text import Text
+
+Report = Callable[[int, int], None]
+"""Takes the interactions and the parts made so far."""
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: ProgressTask) -> Text:
+        return Text(f"{(task.finished_speed or task.speed or 0) / 1e6:.1f} M/s", style="progress.data.speed")
+
+
+@contextmanager
+def progress_bar(shown: bool, interactions: float, parts: int) -> Iterator[Report | None]:
+    """Show a bar with the rate and the time left while interactions are made.
+
+    Parameters
+    ----------
+    shown
+        Whether to show anything; nothing is shown where stderr is not a terminal.
+    interactions
+        How many are expected.
+    parts
+        How many files pairs are to be made.
+    """
+    if not (shown and sys.stderr.isatty()):
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        _Rate(),
+        TextColumn("{task.fields[parts]} parts"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("expanding", total=max(1.0, interactions), parts=f"0/{parts}")
+
+        def report(made: int, finished: int) -> None:
+            bar.update(task, completed=min(made, interactions), parts=f"{finished}/{parts}")
+
+        yield report

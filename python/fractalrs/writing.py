@@ -1,0 +1,282 @@
+"""Writing a data set: private values first, parts in any order, the manifest last; resumable at every point."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fractalrs import _core
+from fractalrs.base_statistics import save_base_statistics
+from fractalrs.card import data_card
+from fractalrs.dataset import Dataset
+from fractalrs.errors import InputError, OutputError
+from fractalrs.folder import CARD, MANIFEST, Folder
+from fractalrs.plan import DEFAULT_FORMAT, Format, Part, Plan
+from fractalrs.progress import progress_bar
+
+if TYPE_CHECKING:
+    from fractalrs.expansion import Expansion
+
+_SAMPLE_INTERACTIONS = 500_000
+_FREE_DISK_MARGIN = 1.05
+_CHUNK = 1 << 22
+
+
+def write(
+    expansion: "Expansion",
+    path: str | os.PathLike[str],
+    *,
+    parts: int | None = None,
+    threads: int | None = None,
+    format: Format = DEFAULT_FORMAT,
+    overwrite: bool = False,
+    progress: bool = False,
+    recipe: dict[str, Any] | None = None,
+) -> Dataset:
+    """Write an expansion; see `Expansion.write`. `recipe` says how its parts were made, for the plan."""
+    threads = resolve_threads(threads)
+    plan = Plan.of(expansion, parts, format, recipe)
+    folder = Folder(Path(path))
+    if prepare(folder, plan, overwrite):
+        return Dataset(path)
+    (folder.path / MANIFEST).unlink(missing_ok=True)
+    folder.remove_unfinished()
+    found = _find_finished(folder, plan, threads)
+    _check_disk(folder, expansion, plan, format, found)
+    if folder.plan() is None:
+        _write_private(folder, expansion, plan)
+    for split in plan.splits:
+        (folder.path / split).mkdir(exist_ok=True)
+    made = _make_missing(folder, expansion, plan, format, found, threads, progress)
+    folder.flush_names(plan.splits)
+    manifest = _manifest(expansion, plan, found | made)
+    folder.write_text(CARD, data_card(plan, manifest))
+    folder.write_json(MANIFEST, manifest)
+    return Dataset(path)
+
+
+def resolve_threads(threads: int | None) -> int:
+    """Take the number of threads asked for, or as many processors as this process may use."""
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads < 1:
+        raise InputError(f"threads is {threads}; it must be at least 1")
+    return threads
+
+
+def prepare(folder: Folder, plan: Plan, overwrite: bool) -> bool:
+    """Check the folder against the plan and tell whether the data set is complete already.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds anything else and may not be overwritten.
+    """
+    folder.check_ours()
+    there, manifest = folder.plan(), folder.manifest()
+    if there is not None:
+        same, why = there.fingerprint == plan.fingerprint, "; ".join(there.differences(plan))
+    elif manifest is not None:
+        same, why = manifest["fingerprints"]["plan"] == plan.fingerprint, "its plan has been taken away"
+    else:
+        return False
+    if not same:
+        if not overwrite:
+            raise OutputError(
+                f"{folder.path} holds a data set of another plan: {why}",
+                hint="choose another folder, give the options of the first run, or overwrite it",
+            )
+        folder.clear()
+        return False
+    return manifest is not None and all(
+        _has_size(folder.path / part[split]["path"], part[split]["bytes"])
+        for part in manifest["parts"]
+        for split in plan.splits
+    )
+
+
+def _has_size(file: Path, size: int) -> bool:
+    return file.is_file() and file.stat().st_size == size
+
+
+_Files = dict[tuple[int, str], _core.FileReport]
+
+
+def _find_finished(folder: Folder, plan: Plan, threads: int) -> _Files:
+    """Read every file that is there under its final name, once, and check that it is whole and of this plan."""
+    there = [
+        (part, split) for part in plan.parts() for split in plan.splits if (folder.path / part.file(split)).exists()
+    ]
+    with ThreadPoolExecutor(threads) as pool:
+        reports = pool.map(lambda item: _inspect(folder.path / item[0].file(item[1]), plan, *item), there)
+        return {(part.index, split): report for (part, split), report in zip(there, reports, strict=True)}
+
+
+def _inspect(file: Path, plan: Plan, part: Part, split: str) -> _core.FileReport:
+    try:
+        metadata = pq.read_metadata(file)
+        labels = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items()}
+        body_bytes, body_sha256 = int(labels["fractalrs.body_bytes"]), labels["fractalrs.body_sha256"]
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        raise _damaged(file) from None
+    if any(labels.get(name) != value for name, value in _labels(plan, part, split)):
+        raise OutputError(
+            f"{file} is a part of another plan",
+            hint="delete it and run the same command again, or overwrite the whole data set",
+        )
+    digest = hashlib.sha256()
+    body = None
+    with file.open("rb") as stream:
+        while chunk := stream.read(min(_CHUNK, body_bytes - stream.tell()) if body is None else _CHUNK):
+            digest.update(chunk)
+            if stream.tell() == body_bytes:
+                body = digest.hexdigest()
+    if body != body_sha256:
+        raise _damaged(file)
+    return {"rows": metadata.num_rows, "bytes": file.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _damaged(file: Path) -> OutputError:
+    return OutputError(f"{file} is damaged", hint="delete it and run the same command again")
+
+
+def _labels(plan: Plan, part: Part, split: str) -> Sequence[tuple[str, str]]:
+    """What a part's file says of itself."""
+    return (
+        ("fractalrs.plan", plan.fingerprint),
+        ("fractalrs.part", f"{part.index} of {part.of}"),
+        ("fractalrs.split", split),
+    )
+
+
+def measured_bytes(expansion: "Expansion", interactions: float, format: Format) -> int:
+    """Tell how many bytes the files will have, from encoding a sample of the interactions.
+
+    Parameters
+    ----------
+    expansion
+        What is to be written.
+    interactions
+        How many are expected.
+    format
+        How they are encoded.
+    """
+    users = expansion.shape[0]
+    wanted = min(users, max(1, int(users * _SAMPLE_INTERACTIONS / max(1.0, interactions))))
+    first = (users - wanted) // 2
+    target = ("sample", [])
+    report = expansion.generator.run(
+        [(0, first, first + wanted, target, target)],
+        encoding=format.encoding,
+        compression=format.compression,
+        row_group_size=format.row_group_size,
+        stage="encode",
+        threads=1,
+    )
+    files = [file for part in report["parts"] for file in (part["train"], part["test"]) if file is not None]
+    rows = sum(file["rows"] for file in files)
+    return round(interactions * sum(file["bytes"] for file in files) / rows) if rows else 0
+
+
+def _check_disk(folder: Folder, expansion: "Expansion", plan: Plan, format: Format, found: _Files) -> None:
+    counts = expansion.expected
+    total = measured_bytes(expansion, counts.train.mean + counts.test.mean, format)
+    missing = 1 - len(found) / (plan.part_count * len(plan.splits))
+    need, have = int(total * missing * _FREE_DISK_MARGIN), free_disk(folder.path)
+    if need > have:
+        raise OutputError(
+            f"too little free disk for {folder.path}: it needs about {need / 1e9:.2f} GB, {have / 1e9:.2f} GB are free",
+            hint="free some, choose another disk, or lower keep_scale or the multipliers",
+        )
+
+
+def free_disk(path: Path) -> int:
+    """Tell the free bytes where `path` is, or would be."""
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
+
+
+def _write_private(folder: Folder, expansion: "Expansion", plan: Plan) -> None:
+    private = folder.begin_private()
+    np.save(private / "reduced_matrix.npy", expansion.reduced.values)
+    expansion.cells.save(private / "cells.npz")
+    save_base_statistics(expansion.base, private / "base_statistics.npz")
+    (private / "plan.json").write_text(plan.to_json(), encoding="utf-8")
+    folder.publish_private()
+
+
+def _make_missing(
+    folder: Folder,
+    expansion: "Expansion",
+    plan: Plan,
+    format: Format,
+    found: _Files,
+    threads: int,
+    progress: bool,
+) -> _Files:
+    missing = []
+    for part in plan.parts():
+        wanted = [split for split in plan.splits if (part.index, split) not in found]
+        if wanted:
+            targets = [
+                (folder.path / part.file(split), _labels(plan, part, split)) if split in wanted else None
+                for split in ("train", "test")
+            ]
+            missing.append((part.index, part.first, part.last, *targets))
+    counts = expansion.expected
+    interactions = (counts.train.mean + counts.test.mean) * len(missing) / plan.part_count
+    with progress_bar(progress and bool(missing), interactions, len(missing)) as report:
+        result = expansion.generator.run(
+            missing,
+            encoding=format.encoding,
+            compression=format.compression,
+            row_group_size=format.row_group_size,
+            stage="flush",
+            threads=threads,
+            progress=report,
+        )
+    return {
+        (made["index"], split): file
+        for made in result["parts"]
+        for split, file in (("train", made["train"]), ("test", made["test"]))
+        if file is not None
+    }
+
+
+def _manifest(expansion: "Expansion", plan: Plan, files: _Files) -> dict[str, Any]:
+    """What is public of a data set: enough to read and check it, nothing that undoes the shuffle."""
+    rows = {split: sum(files[part.index, split]["rows"] for part in plan.parts()) for split in plan.splits}
+    base = plan.content["base"]
+    return {
+        "fractalrs": plan.content["fractalrs"],
+        "generator": plan.content["generator"],
+        "base_users": base["users"],
+        "base_items": base["items"],
+        "user_multiplier": plan.content["user_multiplier"],
+        "item_multiplier": plan.content["item_multiplier"],
+        "profile": plan.content["profile"],
+        "shuffle": expansion.shuffle,
+        "schema": [{"name": field.name, "type": str(field.type)} for field in expansion.schema],
+        "totals": {
+            "train": rows["train"],
+            "test": rows.get("test", 0),
+            "interactions": sum(rows.values()),
+            "bytes": sum(file["bytes"] for file in files.values()),
+            "files": len(files),
+        },
+        "fingerprints": plan.content["fingerprints"],
+        "parts": [
+            {
+                "users": [part.first, part.last],
+                **{split: {"path": part.file(split), **files[part.index, split]} for split in plan.splits},
+            }
+            for part in plan.parts()
+        ],
+    }
