@@ -29,8 +29,10 @@ SHAPE = (16, 32)
 MIN_KEEP, MAX_KEEP = 0.01, 0.95
 RATIOS = 16
 NEIGHBOURS = 10
-SAMPLE = 250
+SAMPLE = 150
 MIN_DEGREE = 5
+SIZES = [(2, 2), (3, 3), (4, 4), (8, 8), (16, 16), (1, 4), (4, 1), (2, 4), (4, 2)]
+FEATURES = [8, 16, 32]
 FEATURE_CELL_SIZE = 4
 
 Floats = npt.NDArray[np.float64]
@@ -101,11 +103,12 @@ def copies(expanded: Expanded, rng: np.random.Generator) -> tuple[float, float]:
     known = np.flatnonzero(degree >= MIN_DEGREE)
     degree = degree[known]
     by_item = expanded.matrix.T.tocsr()[known]
-    picked = np.concatenate([rng.choice(len(known), SAMPLE, replace=False, p=p) for p in (None, degree / degree.sum())])
+    by_user = by_item.T.tocsr()
+    chance = degree / degree.sum()
+    picked = np.concatenate([rng.choice(len(known), SAMPLE, replace=False, p=weight) for weight in (None, chance)])
     share = np.empty(2 * SAMPLE)
     for at, item in enumerate(picked):
-        overlap = (by_item @ by_item[[item]].T).toarray()[:, 0]
-        cosine = overlap / np.sqrt(degree)
+        cosine = (by_item[[item]] @ by_user).toarray()[0] / np.sqrt(degree)
         cosine[item] = -1
         near = np.argpartition(-cosine, NEIGHBOURS)[:NEIGHBOURS]
         owners = by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]
@@ -132,22 +135,20 @@ def nearest(these: Matrix, others: Matrix) -> Codes:
 
 def variants(base: Base) -> Iterator[tuple[str, Cells]]:
     """Yield the lines of the table."""
-    p, q = base.shape
-    yield "none, aligned", Cells.single(p, q)
-    for users, items in [(2, 2), (3, 3), (4, 4), (8, 8), (16, 16), (1, 4), (4, 1), (4, 2), (2, 4)]:
-        yield f"cells {users} × {items}", cells(base, users, items)
-    yield "block", Cells.whole(p, q)
+    yield "none, aligned", Cells.single(*base.shape)
+    for user_size, item_size in SIZES:
+        yield f"cells {user_size} × {item_size}", cells(base, user_size, item_size)
+    yield "block", Cells.whole(*base.shape)
 
     train = base.train
-    svd = truncated_svd(train, 32, seed=0)
+    svd = truncated_svd(train, max(FEATURES), seed=0)
     user_degree, item_degree = (np.log1p(x)[:, None] for x in degrees(train))
-    for k in (4, 8, 16, 32):
-        if k != COORDINATES:
-            yield line(f"{k} coordinates", train @ svd.vt[:k].T, train.T @ svd.u[:, :k])
-    root = np.sqrt(svd.s[:COORDINATES])
-    users, items = svd.u[:, :COORDINATES] * root, svd.vt[:COORDINATES].T * root
-    yield line(f"{COORDINATES} coordinates, by √σ", users, items)
-    users, items = train @ svd.vt[:COORDINATES].T, train.T @ svd.u[:, :COORDINATES]
+    for k in FEATURES:
+        yield line(f"{k} coordinates", svd.u[:, :k] * svd.s[:k], svd.vt[:k].T * svd.s[:k])
+    users, items = svd.u[:, :COORDINATES], svd.vt[:COORDINATES].T
+    sigma = svd.s[:COORDINATES]
+    yield line(f"{COORDINATES} coordinates, √σ for σ", users * np.sqrt(sigma), items * np.sqrt(sigma))
+    users, items = users * sigma, items * sigma
     yield line(f"{COORDINATES} coordinates and degree", join(users, user_degree), join(items, item_degree))
     yield line("direction and degree", join(direction(users), user_degree), join(direction(items), item_degree))
     yield line("degree alone", user_degree, item_degree)
@@ -166,7 +167,7 @@ def join(points: Floats, degree: Floats) -> Floats:
 
 def direction(points: Floats) -> Floats:
     """Scale points to length 1."""
-    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    return np.asarray(points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12))
 
 
 def describe(base: Base) -> Iterator[str]:
@@ -189,7 +190,8 @@ def describe(base: Base) -> Iterator[str]:
         size = np.abs(error)
         any_item, popular = copies(expanded, np.random.default_rng(1))
         yield (
-            f"| {name} | {users:.3f} | {items:.3f} | {np.median(size):.1%} ({np.median(error):+.1%}) | {size.max():.1%} "
+            f"| {name} | {users:.3f} | {items:.3f} "
+            f"| {np.median(size):.1%} ({np.median(error):+.1%}) | {size.max():.1%} "
             f"| {any_item:.1%} | {popular:.1%} | {mutual(expanded):.2f} |"
         )
 

@@ -5,6 +5,8 @@ from typing import Any, Literal, TypedDict, final
 import numpy as np
 import numpy.typing as npt
 
+from fractalrs.writing import FileReport
+
 DEBUG_BUILD: bool
 GENERATOR: int
 VERSION: str
@@ -13,22 +15,18 @@ _Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 _Target = tuple[str | PathLike[str], Sequence[tuple[str, str]]]
 _Part = tuple[int, int, int, _Target | None, _Target | None]
 
-class FileReport(TypedDict):
-    rows: int
-    bytes: int
-    sha256: str
-
-class PartReport(TypedDict):
+class _PartReport(TypedDict):
     index: int
     train: FileReport | None
     test: FileReport | None
 
-class RunReport(TypedDict):
-    parts: list[PartReport]
+class _RunReport(TypedDict):
+    parts: list[_PartReport]
     generating_seconds: float
     encoding_seconds: float
 
 def check_format(encoding: str, compression: str) -> None: ...
+
 @final
 class Generator:
     def __new__(
@@ -60,4 +58,4 @@ class Generator:
         stage: Literal["generate", "encode", "write", "flush"],
         threads: int,
         progress: Callable[[int, int], Any] | None = None,
-    ) -> RunReport: ...
+    ) -> _RunReport: ...

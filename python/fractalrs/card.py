@@ -37,9 +37,9 @@ configs:
 
 # Expanded user/item interactions × ({m}, {n})
 
-Made by fractalrs {plan.content["fractalrs"]} (generator {plan.content["generator"]}) from a real data set of {base["users"]:,} users,
-{base["items"]:,} items and {base["train"] + base["test"]:,} interactions, by stochastic Kronecker expansion (*Scalable Realistic
-Recommendation Datasets through Fractal Expansions*, Algorithm 2).
+Made by fractalrs {plan.content["fractalrs"]} (generator {plan.content["generator"]}) from a real data set of
+{base["users"]:,} users, {base["items"]:,} items and {base["train"] + base["test"]:,} interactions, by stochastic
+Kronecker expansion (*Scalable Realistic Recommendation Datasets through Fractal Expansions*, Algorithm 2).
 
 | | |
 |---|---|

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.svd import truncated_svd
+from fractalrs.svd import leading_svd
 
 COORDINATES = 16
 """Leading singular coordinates by which users, and items, are grouped; docs/cells.md has the measurement."""
@@ -153,7 +153,7 @@ def cells(base: Base, user_cell_size: int = 4, item_cell_size: int = 4) -> Cells
     items = _trivial(q, item_size)
     if users is None or items is None:
         train = base.train
-        svd = truncated_svd(train, min(COORDINATES, p, q), seed=0)
+        svd = leading_svd(base, min(COORDINATES, p, q))
         # R v is u σ, but equal for equal users to the last bit: ties stay ties.
         users = users or bisect(np.asarray(train @ svd.vt.T), user_size)
         items = items or bisect(np.asarray(train.T @ svd.u), item_size)

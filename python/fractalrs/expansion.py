@@ -16,11 +16,13 @@ import pyarrow as pa
 
 from fractalrs import _core, expectation
 from fractalrs.base import Base
-from fractalrs.cells import Cells, cells as make_cells
+from fractalrs.cells import Cells
+from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.plan import DEFAULT_FORMAT, Format
-from fractalrs.profiles import DEFAULT_PROFILE, SHUFFLES, Shuffle, profile as find_profile
+from fractalrs.profiles import DEFAULT_PROFILE, SHUFFLES, Shuffle
+from fractalrs.profiles import profile as find_profile
 from fractalrs.reduction import ReducedMatrix
 from fractalrs.writing import measured_bytes, write
 
@@ -215,7 +217,11 @@ class Expansion:
     @cached_property
     def expected(self) -> expectation.Expected:
         """What will come out, computed before anything is generated; bytes for the default format."""
-        counts = expectation.expected(
+        return dataclasses.replace(self._counts, bytes=self.expected_bytes(DEFAULT_FORMAT))
+
+    @cached_property
+    def _counts(self) -> expectation.Expected:
+        return expectation.expected(
             self.base,
             self.keep_rates,
             self.cells,
@@ -224,8 +230,15 @@ class Expansion:
             test_items=self.options.test_items,
             drop_incomplete=self.options.drop_incomplete,
         )
-        interactions = counts.train.mean + counts.test.mean
-        return dataclasses.replace(counts, bytes=measured_bytes(self, interactions, DEFAULT_FORMAT))
+
+    @property
+    def expected_interactions(self) -> float:
+        """Expected number of train and test interactions."""
+        return self._counts.train.mean + self._counts.test.mean
+
+    def expected_bytes(self, format: Format) -> int:
+        """Expected bytes of all files in a format, measured by encoding a sample."""
+        return measured_bytes(self, self.expected_interactions, format)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -55,10 +55,10 @@ from fractalrs.cells import Cells
 COLUMNS = 512
 """Most keep rates of one row that are told apart."""
 
-WORK = 1 << 24
+WORK = 1 << 22
 """Most pairs of a distinct cell and a block; beyond it some cells stand for the others."""
 
-STAND_INS = 64
+STAND_INS = 256
 """At least so many cells stand for the others."""
 
 PAIRED = 32
@@ -68,15 +68,13 @@ TILE = 1 << 20
 """Numbers in one temporary array, unless a single row of blocks takes more."""
 
 # Keeps quotients of vanishing probabilities defined; what is multiplied with them vanishes as well.
-_TINY = 1e-290
+_TINY = 1e-15
 
 _Array = npt.NDArray[np.float64]
 _Codes = npt.NDArray[np.int64]
 _Kinds = tuple[int, ...]
 # Indicator of a user: 1 + the sum of sign · 1{no kept entry of the kinds marked 1}.
 _Indicator = list[tuple[int, _Kinds]]
-# Mean of f(u) g(u') over pairs of users, from tables f, g with a line per class: shape (pairs, rows, columns).
-_PairMean = Callable[[_Array, _Array], _Array]
 
 
 @dataclass(frozen=True)
@@ -99,6 +97,8 @@ class Expected:
         Expected number of users, and of items, with at least one written interaction.
     train, test : Count
         Written interactions.
+    bytes : int
+        Of all files, measured by encoding a sample; 0 where nobody measured.
     """
 
     user_ids: int
@@ -107,6 +107,7 @@ class Expected:
     items: float
     train: Count
     test: Count
+    bytes: int = 0
 
 
 def expected(
@@ -259,8 +260,7 @@ class _Groups:
 
     def mean(self, table: _Array, blocks: _Blocks) -> _Array:
         """Mean of the lines of a table, one per class, over each cell: shape (cells, rows, columns)."""
-        means: _Array = self.shares @ table
-        return means.reshape(len(self.sizes), -1, len(blocks.copies))
+        return np.asarray(self.shares @ table).reshape(len(self.sizes), -1, len(blocks.copies))
 
     def void(self, kinds: _Kinds, blocks: _Blocks) -> _Array:
         """P(no kept entry of these kinds) in an existing block: shape (classes, rows·columns)."""
@@ -274,14 +274,24 @@ class _Groups:
         return _Groups(self.degrees[used], shares[:, used], self.sizes[chosen], members)
 
     def thinned(self, limit: int) -> "_Groups":
-        """At most `limit` cells that stand for all: the middle one of each of `limit` strata of equally many members."""
+        """At most `limit` cells for all: the middle one of each of `limit` strata of equally many members."""
         if len(self.sizes) <= limit:
             return self
-        degrees: _Array = self.shares @ self.degrees
-        order = np.lexsort((degrees.sum(axis=1), degrees[:, -1]))
-        ends = np.concatenate(([0.0], np.cumsum(self.members[order])))
-        strata = ((ends[:-1] + ends[1:]) / 2 * (limit / ends[-1])).astype(np.int64)
-        bounds = ends[np.append(np.flatnonzero(np.diff(strata, prepend=-1)), len(order))]
+        degrees = np.asarray(self.shares @ self.degrees)
+        last, total = degrees[:, -1], degrees.sum(axis=1)
+
+        def ends_in(order: _Codes) -> _Array:
+            return np.concatenate(([0.0], np.cumsum(self.members[order])))
+
+        def strata_of(ends: _Array, count: int) -> _Codes:
+            strata: _Codes = ((ends[:-1] + ends[1:]) / 2 * (count / ends[-1])).astype(np.int64)
+            return strata
+
+        # Bands of the last kind's degree, inside each by all degrees.
+        order = np.lexsort((total, last))
+        order = order[np.lexsort((total[order], strata_of(ends_in(order), int(np.sqrt(limit)))))]
+        ends = ends_in(order)
+        bounds = ends[np.append(np.flatnonzero(np.diff(strata_of(ends, limit), prepend=-1)), len(order))]
         middle = np.searchsorted(ends, (bounds[:-1] + bounds[1:]) / 2, side="right") - 1
         return self.take(order[middle], np.diff(bounds))
 
@@ -329,14 +339,14 @@ def _having(groups: _Groups, indicator: _Indicator, blocks: _Blocks) -> _Array:
 def _variance(groups: _Groups, indicator: _Indicator, blocks: _Blocks) -> float:
     """Variance of the number of users whose indicator is 1."""
 
-    def covariance(some: _Groups, mean: _PairMean, tile: _Blocks) -> _Array:
-        total = np.zeros(1)
-        for (sign, kinds), (other_sign, other_kinds) in product(indicator, repeat=2):
-            void, other = some.void(kinds, tile), some.void(other_kinds, tile)
-            ones = np.ones_like(void)
-            alone = tile.mix(mean(void, ones)) * tile.mix(mean(ones, other))
-            both = tile.mix(mean(void, other))
-            total = total + sign * other_sign * tile.product(alone) * np.expm1(np.log(both / alone) @ tile.copies)
+    def covariance(pairs: _Pairs) -> _Array:
+        tile = pairs.blocks
+        voids = [(sign, pairs.groups.void(kinds, tile)) for sign, kinds in indicator]
+        chances = [[sign * tile.product(tile.mix(mean)) for mean in pairs.each(void)] for sign, void in voids]
+        one, other = np.sum(chances, axis=0)
+        total: _Array = -one * other
+        for (sign, void), (other_sign, other_void) in product(voids, repeat=2):
+            total += sign * other_sign * tile.product(tile.mix(pairs.both(void, other_void)))
         return total
 
     chance = _chances(groups, indicator, blocks)
@@ -365,47 +375,59 @@ def _losses(groups: _Groups, kind: int, count: int, blocks: _Blocks) -> tuple[_A
         lost.append(groups.members @ (void * a))
         added += float((groups.members @ (square - (void * a) ** 2 - 2 * with_total)).sum())
 
-    def covariance(some: _Groups, mean: _PairMean, tile: _Blocks) -> _Array:
-        void, left, _ = tables(some, tile)
-        ones, rate = np.ones_like(void), b * tile.keep[0]
-
-        def both(factors: _Array, one: _Array, other: _Array, product: _Array) -> _Array:
-            one, other, product = rate * one / factors, rate * other / factors, rate * tile.keep[0] * product / factors
-            sums = (one @ tile.copies) * (other @ tile.copies) + (product - one * other) @ tile.copies
-            return tile.product(factors) * sums
-
-        def alone(factors: _Array, one: _Array) -> _Array:
-            return tile.product(factors) * ((rate * one / factors) @ tile.copies)
-
-        together = both(tile.mix(mean(void, void)), mean(left, void), mean(void, left), mean(left, left))
-        apart = alone(tile.mix(mean(void, ones)), mean(left, ones)) * alone(
-            tile.mix(mean(ones, void)), mean(ones, left)
+    def covariance(pairs: _Pairs) -> _Array:
+        tile = pairs.blocks
+        rate = b * tile.keep[0]
+        void, left, _ = tables(pairs.groups, tile)
+        factors = tile.mix(pairs.both(void, void))
+        w, w_other = rate * pairs.both(left, void) / factors, rate * pairs.both(void, left) / factors
+        y = rate * tile.keep[0] * pairs.both(left, left) / factors
+        together = (w @ tile.copies) * (w_other @ tile.copies) + (y - w * w_other) @ tile.copies
+        loss, loss_other = (
+            tile.product(tile.mix(v)) * ((rate * w / tile.mix(v)) @ tile.copies)
+            for v, w in zip(pairs.each(void), pairs.each(left), strict=True)
         )
-        return together - apart
+        covariances: _Array = tile.product(factors) * together - loss * loss_other
+        return covariances
 
     return np.concatenate(lost), added + _over_pairs(groups, blocks, covariance)
 
 
-def _over_pairs(groups: _Groups, blocks: _Blocks, covariance: Callable[[_Groups, _PairMean, _Blocks], _Array]) -> float:
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of users (u, u') of a row of blocks, one for all pairs that are alike."""
+
+    groups: _Groups
+    blocks: _Blocks
+    of_one_cell: bool
+
+    def each(self, f: _Array) -> tuple[_Array, _Array]:
+        """Means of f(u) and of f(u'), of a table with a line per class: shape (pairs, rows, columns)."""
+        mean = self.groups.mean(f, self.blocks)
+        return (mean, mean) if self.of_one_cell else (mean.repeat(len(mean), axis=0), np.tile(mean, (len(mean), 1, 1)))
+
+    def both(self, f: _Array, g: _Array) -> _Array:
+        """Mean of f(u) g(u'): shape (pairs, rows, columns)."""
+        one, other = self.groups.mean(f, self.blocks), self.groups.mean(g, self.blocks)
+        if not self.of_one_cell:
+            return (one[:, None] * other).reshape(-1, *one.shape[1:])
+        size = self.groups.sizes[:, None, None]
+        # Different rows of the cell.
+        return (size * one * other - self.groups.mean(f * g, self.blocks)) / (size - 1)
+
+
+def _over_pairs(groups: _Groups, blocks: _Blocks, covariance: Callable[[_Pairs], _Array]) -> float:
     """Sum a covariance, of shape (pairs, rows), over all ordered pairs of different users of a row of blocks."""
-    total = 0.0
     shared = groups.take(np.flatnonzero(groups.sizes > 1), groups.members[groups.sizes > 1])
-    size = shared.sizes[:, None, None]
-    for tile in blocks.tiles(len(size)) if len(size) else ():
-
-        def of_one_cell(f: _Array, g: _Array, tile: _Blocks = tile) -> _Array:
-            return (size * shared.mean(f, tile) * shared.mean(g, tile) - shared.mean(f * g, tile)) / (size - 1)
-
-        pairs = shared.members * (shared.sizes - 1)
-        total += float((pairs @ covariance(shared, of_one_cell, tile)).sum())
-
     few = groups.thinned(PAIRED)
-    pairs = (np.outer(few.members, few.members) - np.diag(few.members * few.sizes)).reshape(-1)
+    kinds = [(shared, True, shared.members * (shared.sizes - 1))]
     # Different cells have nothing in common but the blocks that do not exist.
-    for tile in blocks.tiles(len(pairs)) if blocks.exists < 1 else ():
-
-        def of_two_cells(f: _Array, g: _Array, tile: _Blocks = tile) -> _Array:
-            return (few.mean(f, tile)[:, None] * few.mean(g, tile)).reshape(len(pairs), -1, len(tile.copies))
-
-        total += float((pairs @ covariance(few, of_two_cells, tile)).sum())
-    return total
+    if blocks.exists < 1:
+        between = np.outer(few.members, few.members) - np.diag(few.members * few.sizes)
+        kinds.append((few, False, between.reshape(-1)))
+    return sum(
+        float((count @ covariance(_Pairs(some, tile, of_one_cell))).sum())
+        for some, of_one_cell, count in kinds
+        if len(count)
+        for tile in blocks.tiles(len(count))
+    )

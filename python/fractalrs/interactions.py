@@ -16,11 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 import pyarrow.dataset as pa_dataset
+import pyarrow.parquet as pq
 import scipy.sparse
 
 from fractalrs.column_names import ROLES, choose_columns
-from fractalrs.errors import InputError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.text_files import TextFile
 
 FORMATS = ("auto", "csv", "inter", "parquet", "npz", "lines")
@@ -146,10 +148,50 @@ class Interactions:
         return pa.RecordBatchReader.from_batches(schema, batches).__arrow_c_stream__(requested_schema)
 
 
+def write_interactions(interactions: Interactions, path: str | os.PathLike[str]) -> None:
+    """Write interactions to a new file: CSV with a header, or Parquet.
+
+    Parameters
+    ----------
+    interactions
+        What to write.
+    path
+        Ends in ``.csv`` or ``.parquet``; nothing may be there yet.
+
+    Raises
+    ------
+    InputError
+        If the name ends otherwise.
+    OutputError
+        If something is there, or its folder is not.
+    """
+    target = Path(path)
+    if target.suffix not in (".csv", ".parquet"):
+        raise InputError(f"{target} ends neither in .csv nor in .parquet", hint="choose a name that does")
+    if target.exists():
+        raise OutputError(f"{target} exists already", hint="choose another name")
+    if not target.absolute().parent.is_dir():
+        raise OutputError(f"the folder of {target} does not exist", hint="create it first")
+    temporary = target.with_name(f".{target.name}.tmp")
+    reader = pa.RecordBatchReader.from_stream(interactions)
+    try:
+        if target.suffix == ".csv":
+            with pa.csv.CSVWriter(temporary, reader.schema) as writer:
+                for batch in reader:
+                    writer.write_batch(batch)
+        else:
+            with pq.ParquetWriter(temporary, reader.schema) as writer:
+                for batch in reader:
+                    writer.write_batch(batch)
+        temporary.rename(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def read_interactions(
     source: Any,
     *,
-    format: str = "auto",  # noqa: A002 - the word users know, and the command line's
+    format: str = "auto",
     delimiter: str | None = None,
     header: bool | None = None,
     user_column: str | int | None = None,
@@ -223,7 +265,7 @@ def read_interactions(
 
 def _read_path(
     path: Path,
-    format: str,  # noqa: A002
+    format: str,
     delimiter: str | None,
     header: bool | None,
     wanted: Mapping[str, str | int | None],
@@ -233,7 +275,7 @@ def _read_path(
         raise FileNotFoundError(errno.ENOENT, "no such file or folder", str(path))
     found = _kind(path)
     if format == "auto":
-        format = found  # noqa: A001
+        format = found
     elif found != format and (found != "text" or format in ("parquet", "npz")):
         hint = f"leave format out, or say format={found!r}" if found != "text" else "leave format out"
         kind = {"parquet": "Parquet", "npz": "a NumPy archive", "text": "text"}[found]

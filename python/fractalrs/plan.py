@@ -97,8 +97,7 @@ class Plan:
         base = expansion.base
         users = expansion.shape[0]
         if parts is None:
-            counts = expansion.expected
-            parts = min(users, max(1, math.ceil((counts.train.mean + counts.test.mean) / PART_INTERACTIONS)))
+            parts = min(users, max(1, math.ceil(expansion.expected_interactions / PART_INTERACTIONS)))
         if not 1 <= parts <= users:
             raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
         writing = {"parts": parts, **dataclasses.asdict(format)}

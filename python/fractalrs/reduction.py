@@ -11,7 +11,7 @@ from skimage.transform import resize_local_mean
 
 from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.svd import truncated_svd
+from fractalrs.svd import leading_svd
 
 Rescale = Literal["absolute", "minmax"]
 
@@ -157,7 +157,7 @@ def reduce(
     if seed < 0:
         raise InputError(f"seed {seed} is negative", hint="choose a whole number from 0 up")
     k = min(m, n)
-    svd = truncated_svd(base.train, k, seed)
+    svd = leading_svd(base, k, seed)
     rank = int(np.count_nonzero(svd.s > _MIN_SINGULAR_RATIO * svd.s[0]))
     if rank < k:
         raise InputError(

@@ -175,11 +175,12 @@ def _choose(rng: np.random.Generator, tastes: _Tastes, degrees: _Integers) -> _I
     drawing = degrees < _RACE_SHARE * q
     missing = degrees.copy()
     while np.count_nonzero(missing[drawing]) * q > _RACE_CELLS * degrees.sum():
-        drawn = np.unique(_draw(rng, tastes, np.where(drawing, missing, 0)))
-        places = np.searchsorted(keys, drawn)
-        new = np.append(keys, -1)[places] != drawn
-        keys = np.insert(keys, places[new], drawn[new])
+        drawn = np.sort(_draw(rng, tastes, np.where(drawing, missing, 0)))
+        new = np.append(keys, -1)[np.searchsorted(keys, drawn)] != drawn
+        new[1:] &= drawn[1:] != drawn[:-1]
         missing -= np.bincount(drawn[new] // q, minlength=len(missing))
+        keys = np.concatenate((keys, drawn[new]))
+        keys.sort()
     keys = np.concatenate((keys, *_race(rng, tastes, keys, missing)))
     keys.sort()
     return keys

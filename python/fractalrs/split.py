@@ -71,8 +71,6 @@ def leave_last_out(
     _check_count("seed", seed)
     if not isinstance(interactions, Interactions):
         interactions = read_interactions(interactions)
-    if len(interactions) == 0:
-        raise InputError("there are no interactions")
 
     notes: list[str] = []
     timestamps = interactions.timestamps
@@ -100,7 +98,7 @@ def leave_last_out(
     pairs = _collapse(user_codes, item_codes, len(item_ids), timestamps)
     del user_codes, item_codes
     if repeated := len(interactions) - len(pairs.users):
-        notes.append(f"Collapsed {repeated:,} repeated interactions of a user with the same item to the latest.")
+        notes.append(f"Collapsed {_count(repeated, 'repeated (user, item) pair')} to the latest.")
 
     enough, dropped = np.ones(len(user_ids), dtype=bool), []
     if min_timestamps > 1 and pairs.timestamps is not None:
@@ -116,7 +114,7 @@ def leave_last_out(
     seen = np.bincount(pairs.items, minlength=len(item_ids)) > 0
     _check_size(int(enough.sum()), int(seen.sum()), "the filter leaves", dropped)
     if not seen.all():
-        notes.append(f"Dropped {np.count_nonzero(~seen):,} items left without interactions.")
+        notes.append(f"Dropped {_count(int((~seen).sum()), 'item')} left without interactions.")
 
     entries = _renumber(seen)[pairs.items].astype(np.uint32)
     users = _renumber(enough)[pairs.users]
@@ -227,8 +225,12 @@ def _pick(timestamps: _Integers | None) -> tuple[SplitOption, str]:
 
 
 def _dropped(users: npt.NDArray[np.bool_], reason: str) -> str:
-    count = np.count_nonzero(users)
-    return f"Dropped {count:,} users with {reason}." if count else ""
+    count = int(users.sum())
+    return f"Dropped {_count(count, 'user')} with {reason}." if count else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _describe_ids(user_ids: pa.Array, item_ids: pa.Array) -> str:
@@ -249,7 +251,7 @@ def _check_count(name: str, value: object) -> None:
 def _check_size(users: int, items: int, what: str, dropped: list[str]) -> None:
     if users >= 2 and items >= 2:
         return
-    left = f"{users} user{'s' * (users != 1)} and {items} item{'s' * (items != 1)}"
+    left = f"{_count(users, 'user')} and {_count(items, 'item')}"
     if dropped:
         hint = "lower min_timestamps, or use the split 'random' or 'none'"
     else:

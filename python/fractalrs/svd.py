@@ -1,7 +1,8 @@
 """Leading singular triples of a sparse matrix, sorted, paired, signed and checked."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,16 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, svds
 
 from fractalrs.errors import InputError
 
+if TYPE_CHECKING:
+    from fractalrs.base import Base
+
 TOLERANCE = 1e-6
 """Largest accepted residual of a singular triple, relative to the largest singular value."""
 
 _DENSE_ENTRIES = 100_000
 """Matrices of at most this many entries, zeros included, are decomposed whole: quicker, and never iterative."""
+
+_LEADING_WIDTH = 16
 
 _Floats = npt.NDArray[np.float64]
 
@@ -96,6 +102,30 @@ def truncated_svd(matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, s
             hint="try another seed or fewer singular values (smaller multipliers)",
         )
     return svd
+
+
+_leading: "WeakKeyDictionary[Base, dict[tuple[int, int], SVD]]" = WeakKeyDictionary()
+
+
+def leading_svd(base: "Base", k: int, seed: int = 0) -> SVD:
+    """Compute the k leading singular triples of the train part of a base, or take them from an earlier call.
+
+    Reduction, cells and statistics want nearly the same triples. So at least 16 are computed at a time, and kept as
+    long as the base: what a caller gets does not depend on who asked before.
+
+    Parameters
+    ----------
+    base
+        p users × q items.
+    k, seed
+        As in `truncated_svd`.
+    """
+    width = min(max(k, _LEADING_WIDTH), *base.shape) if k <= min(base.shape) else k
+    known = _leading.setdefault(base, {})
+    if (width, seed) not in known:
+        known[width, seed] = truncated_svd(base.train, width, seed)
+    svd = known[width, seed]
+    return SVD(svd.u[:, :k], svd.s[:k], svd.vt[:k])
 
 
 def _iterate(matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, seed: int) -> tuple[Any, Any, Any]:

@@ -76,7 +76,7 @@ class TextFile:
         cls,
         path: Path,
         *,
-        format: str = "auto",  # noqa: A002 - the word users know
+        format: str = "auto",
         delimiter: str | None = None,
         header: bool | None = None,
         wanted: Mapping[str, str | int | None],

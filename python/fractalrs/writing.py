@@ -3,16 +3,16 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs import _core
 from fractalrs.base_statistics import save_base_statistics
 from fractalrs.card import data_card
 from fractalrs.dataset import Dataset
@@ -24,9 +24,24 @@ from fractalrs.progress import progress_bar
 if TYPE_CHECKING:
     from fractalrs.expansion import Expansion
 
+
+class FileReport(TypedDict):
+    """What is known of a finished file."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+_Files = dict[tuple[int, str], FileReport]
+
 _SAMPLE_INTERACTIONS = 500_000
 _FREE_DISK_MARGIN = 1.05
 _CHUNK = 1 << 22
+_THREAD_BYTES = 80 << 20
+"""Column tables, a tile, and a row group of one thread, and the copies the encoder makes of it."""
+_PROCESS_BYTES = 200 << 20
+"""The interpreter and its libraries."""
 
 
 def write(
@@ -39,16 +54,23 @@ def write(
     overwrite: bool = False,
     progress: bool = False,
     recipe: dict[str, Any] | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
-    """Write an expansion; see `Expansion.write`. `recipe` says how its parts were made, for the plan."""
+    """Write an expansion; see `Expansion.write`.
+
+    `recipe` says how its base, reduced matrix and cells were made, for the plan; `say` is told what was found.
+    """
     threads = resolve_threads(threads)
     plan = Plan.of(expansion, parts, format, recipe)
     folder = Folder(Path(path))
     if prepare(folder, plan, overwrite):
+        say(f"{folder.path} is complete already: nothing to do")
         return Dataset(path)
     (folder.path / MANIFEST).unlink(missing_ok=True)
     folder.remove_unfinished()
     found = _find_finished(folder, plan, threads)
+    if found:
+        say(f"{len(found)} of {plan.part_count * len(plan.splits)} files are finished already")
     _check_disk(folder, expansion, plan, format, found)
     if folder.plan() is None:
         _write_private(folder, expansion, plan)
@@ -106,9 +128,6 @@ def _has_size(file: Path, size: int) -> bool:
     return file.is_file() and file.stat().st_size == size
 
 
-_Files = dict[tuple[int, str], _core.FileReport]
-
-
 def _find_finished(folder: Folder, plan: Plan, threads: int) -> _Files:
     """Read every file that is there under its final name, once, and check that it is whole and of this plan."""
     there = [
@@ -119,7 +138,7 @@ def _find_finished(folder: Folder, plan: Plan, threads: int) -> _Files:
         return {(part.index, split): report for (part, split), report in zip(there, reports, strict=True)}
 
 
-def _inspect(file: Path, plan: Plan, part: Part, split: str) -> _core.FileReport:
+def _inspect(file: Path, plan: Plan, part: Part, split: str) -> FileReport:
     try:
         metadata = pq.read_metadata(file)
         labels = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items()}
@@ -171,7 +190,7 @@ def measured_bytes(expansion: "Expansion", interactions: float, format: Format) 
     users = expansion.shape[0]
     wanted = min(users, max(1, int(users * _SAMPLE_INTERACTIONS / max(1.0, interactions))))
     first = (users - wanted) // 2
-    target = ("sample", [])
+    target: tuple[str, list[tuple[str, str]]] = ("sample", [])
     report = expansion.generator.run(
         [(0, first, first + wanted, target, target)],
         encoding=format.encoding,
@@ -186,8 +205,7 @@ def measured_bytes(expansion: "Expansion", interactions: float, format: Format) 
 
 
 def _check_disk(folder: Folder, expansion: "Expansion", plan: Plan, format: Format, found: _Files) -> None:
-    counts = expansion.expected
-    total = measured_bytes(expansion, counts.train.mean + counts.test.mean, format)
+    total = expansion.expected_bytes(format)
     missing = 1 - len(found) / (plan.part_count * len(plan.splits))
     need, have = int(total * missing * _FREE_DISK_MARGIN), free_disk(folder.path)
     if need > have:
@@ -201,6 +219,21 @@ def free_disk(path: Path) -> int:
     """Tell the free bytes where `path` is, or would be."""
     there = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
     return shutil.disk_usage(there).free
+
+
+def memory_needed(expansion: "Expansion", threads: int) -> int:
+    """Estimate the peak memory of generating and writing, in bytes: the base's arrays and what each thread holds."""
+    return expansion.base.indptr.nbytes + expansion.base.entries.nbytes + threads * _THREAD_BYTES + _PROCESS_BYTES
+
+
+def peak_memory() -> int:
+    """Tell this process's peak memory so far, in bytes; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _write_private(folder: Folder, expansion: "Expansion", plan: Plan) -> None:
@@ -225,13 +258,12 @@ def _make_missing(
     for part in plan.parts():
         wanted = [split for split in plan.splits if (part.index, split) not in found]
         if wanted:
-            targets = [
+            train, test = (
                 (folder.path / part.file(split), _labels(plan, part, split)) if split in wanted else None
                 for split in ("train", "test")
-            ]
-            missing.append((part.index, part.first, part.last, *targets))
-    counts = expansion.expected
-    interactions = (counts.train.mean + counts.test.mean) * len(missing) / plan.part_count
+            )
+            missing.append((part.index, part.first, part.last, train, test))
+    interactions = expansion.expected_interactions * len(missing) / plan.part_count
     with progress_bar(progress and bool(missing), interactions, len(missing)) as report:
         result = expansion.generator.run(
             missing,

@@ -1,0 +1,5 @@
+"""Run the command line with ``python -m fractalrs``."""
+
+from fractalrs.cli import main
+
+main()

@@ -1,0 +1,342 @@
+"""The command line: `fractalrs expand`, `info`, `sample`."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, get_args
+
+import typer
+
+from fractalrs import _core
+from fractalrs.dataset import Dataset
+from fractalrs.errors import FractalrsError, InputError, WriteError
+from fractalrs.expansion import Expansion, Order, TestItems
+from fractalrs.folder import Folder
+from fractalrs.interactions import write_interactions
+from fractalrs.pipeline import SAMPLE, Request, make_expansion, write_expansion
+from fractalrs.plan import Plan
+from fractalrs.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
+from fractalrs.reduction import Rescale
+from fractalrs.sample import sample_interactions
+from fractalrs.split import SplitOption, TiesOption
+from fractalrs.writing import free_disk, memory_needed, peak_memory, resolve_threads
+
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    help="Expand real user/item interactions into a realistic data set of industrial size.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line: exit 0 done, 2 refused (bad arguments or input), 1 failed while running, 130 interrupted."""
+    try:
+        app(prog_name="fractalrs")
+    except WriteError as error:
+        _fail(error, FAILED)
+    except (FractalrsError, FileNotFoundError, PermissionError) as error:
+        _fail(error, REFUSED)
+    except (OSError, MemoryError) as error:
+        _fail(error, FAILED)
+
+
+def _fail(error: Exception, code: int) -> NoReturn:
+    print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"fractalrs {_core.VERSION} (generator {_core.GENERATOR})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Take the options of all commands."""
+
+
+SIZE, SPLIT, MATRIX, KEEP, FILES, READING, RUNNING = (
+    "Size and shuffle",
+    "Train and test",
+    "Reduced matrix",
+    "What is kept",
+    "Output files",
+    "Reading the source",
+    "Running",
+)
+Profiles = Literal["realistic", "paper", "traceable"]
+Encoding = Literal["default", "fast"]
+InputFormat = Literal["auto", "csv", "inter", "parquet", "npz", "lines"]
+assert get_args(Profiles) == tuple(PROFILES)
+
+
+def _option(group: str, help: str, *names: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=group)
+
+
+@app.command()
+def expand(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Interactions: CSV/TSV, RecBole .inter, Parquet file or folder, SciPy .npz, one user per line; gzip, "
+            f"zstd and bz2 of text. Or {SAMPLE!r}: the built-in sample.",
+        ),
+    ],
+    output: Annotated[Path, typer.Argument(help="Folder of the data set. An unfinished one is finished.")],
+    user_multiplier: Annotated[int, _option(SIZE, "Row blocks m: expanded users are m times the source's.")],
+    item_multiplier: Annotated[int, _option(SIZE, "Column blocks n: expanded items are n times the source's.")],
+    profile: Annotated[
+        Profiles,
+        _option(SIZE, "Named defaults: realistic (shuffle cells), paper (block, ties all), traceable (aligned)."),
+    ] = DEFAULT_PROFILE,  # type: ignore[assignment]
+    shuffle: Annotated[
+        Shuffle | None,
+        _option(
+            SIZE,
+            "none: nothing moves. aligned: users and items are renamed. cells: besides, alike ones change places "
+            "between blocks. block: every block is shuffled on its own. By default the profile's.",
+        ),
+    ] = None,
+    seed: Annotated[int, _option(SIZE, "The same seed gives the same data set, bit for bit.")] = 0,
+    user_cell_size: Annotated[
+        int | None, _option(SIZE, "Most users in a cell of the shuffle cells. [default: 4]", "--user-cell-size")
+    ] = None,
+    item_cell_size: Annotated[
+        int | None, _option(SIZE, "Most items in a cell of the shuffle cells. [default: 4]", "--item-cell-size")
+    ] = None,
+    split: Annotated[
+        SplitOption,
+        _option(SPLIT, "Test interactions: each user's latest, one at random, or none; auto: what the source allows."),
+    ] = "auto",
+    ties: Annotated[
+        TiesOption | None,
+        _option(SPLIT, "Several latest interactions at one time: only the last is test, or all. By the profile."),
+    ] = None,
+    min_timestamps: Annotated[
+        int | None, _option(SPLIT, "Drop users with fewer distinct timestamps. [default: 2 where the latest is test]")
+    ] = None,
+    test_items: Annotated[
+        TestItems, _option(SPLIT, "Test interactions an expanded user keeps: all, or one chosen uniformly.")
+    ] = "all",
+    drop_incomplete: Annotated[
+        bool, _option(SPLIT, "Leave out expanded users without train or test interactions.", "--drop-incomplete")
+    ] = False,
+    rescale: Annotated[
+        Rescale, _option(MATRIX, "How the reduced matrix gets into [0, 1]: |x|/max|x|, or from min to max.")
+    ] = "absolute",
+    order_by_degree: Annotated[
+        bool, _option(MATRIX, "Average over users and items in order of activity.", "--order-by-degree")
+    ] = False,
+    reduced_matrix: Annotated[
+        Path | None, _option(MATRIX, "Take this m × n matrix (.npy, entries from 0 to 1) instead.")
+    ] = None,
+    min_keep: Annotated[float, _option(KEEP, "Least keep rate of a block.")] = 0.01,
+    max_keep: Annotated[float, _option(KEEP, "Largest keep rate of a block.")] = 0.95,
+    keep_scale: Annotated[float, _option(KEEP, "Factor on all keep rates, to get more or fewer interactions.")] = 1.0,
+    block_keep: Annotated[float, _option(KEEP, "Probability that a block exists at all.")] = 1.0,
+    order: Annotated[
+        Order, _option(FILES, "Order of a user's interactions: by column block (quick), or by item id.")
+    ] = "block",
+    parts: Annotated[int | None, _option(FILES, "Number of parts. [default: one for 16 million interactions]")] = None,
+    encoding: Annotated[
+        Encoding, _option(FILES, "default: every reader. fast: quicker, but Spark before 4.3 cannot read it.")
+    ] = "default",
+    compression: Annotated[str, _option(FILES, "none, lz4, snappy, zstd or zstd(LEVEL).")] = "lz4",
+    row_group_size: Annotated[int, _option(FILES, "Interactions a row group.")] = 1 << 20,
+    overwrite: Annotated[bool, _option(FILES, "Delete a data set of another plan in OUTPUT first.", "--overwrite")] = (
+        False
+    ),
+    format: Annotated[InputFormat, _option(READING, "Format of the source.")] = "auto",
+    delimiter: Annotated[str | None, _option(READING, "Between cells of a text file, such as '::' or '\\t'.")] = None,
+    no_header: Annotated[bool, _option(READING, "The first line is data.", "--no-header")] = False,
+    user_column: Annotated[str | None, _option(READING, "Column of user ids: name, or position from 1.")] = None,
+    item_column: Annotated[str | None, _option(READING, "Column of item ids.")] = None,
+    rating_column: Annotated[str | None, _option(READING, "Column of ratings.")] = None,
+    timestamp_column: Annotated[str | None, _option(READING, "Column of timestamps.")] = None,
+    threads: Annotated[int | None, _option(RUNNING, "Threads. [default: all this process may use]")] = None,
+    dry_run: Annotated[
+        bool,
+        _option(RUNNING, "Print what would come out (counts, bytes, memory, disk) and write nothing.", "--dry-run"),
+    ] = False,
+    as_json: Annotated[bool, _option(RUNNING, "Print one JSON object on stdout.", "--json")] = False,
+    quiet: Annotated[bool, _option(RUNNING, "Say nothing but errors.", "--quiet")] = False,
+    no_progress: Annotated[bool, _option(RUNNING, "Show no progress bar.", "--no-progress")] = False,
+) -> None:
+    """Expand SOURCE into a Parquet data set in OUTPUT, with users and items multiplied."""
+    started = time.monotonic()
+    reading: dict[str, Any] = {
+        "format": format,
+        "delimiter": delimiter,
+        "header": False if no_header else None,
+        "user_column": user_column,
+        "item_column": item_column,
+        "rating_column": rating_column,
+        "timestamp_column": timestamp_column,
+    }
+    request = Request(
+        user_multiplier=user_multiplier,
+        item_multiplier=item_multiplier,
+        profile=profile,
+        shuffle=shuffle,
+        seed=seed,
+        split=split,
+        ties=ties,
+        min_timestamps=min_timestamps,
+        rescale=rescale,
+        order_by_degree=order_by_degree,
+        reduced_matrix=reduced_matrix,
+        user_cell_size=user_cell_size,
+        item_cell_size=item_cell_size,
+        min_keep=min_keep,
+        max_keep=max_keep,
+        keep_scale=keep_scale,
+        block_keep=block_keep,
+        test_items=test_items,
+        drop_incomplete=drop_incomplete,
+        order=order,
+        encoding=encoding,
+        compression=compression,
+        row_group_size=row_group_size,
+        parts=parts,
+        reading={name: value for name, value in reading.items() if value not in (None, "auto")},
+    )
+    say = _quiet if quiet else _say
+    threads = resolve_threads(threads)
+    try:
+        expansion = make_expansion(source, request, output, overwrite, say)
+        if dry_run:
+            _print(_forecast(expansion, request, output, threads), as_json)
+            return
+        dataset = write_expansion(expansion, output, request, threads, overwrite, not (quiet or no_progress), say)
+    except KeyboardInterrupt:
+        _say("interrupted: what is finished stays, the same command goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
+    summary = _summary(dataset, expansion, time.monotonic() - started)
+    if as_json:
+        _print(summary, as_json)
+    elif not quiet:
+        _print(summary, as_json, sys.stderr)
+
+
+def _expected(expansion: Expansion) -> dict[str, Any]:
+    counts = expansion.expected
+    return {
+        "users": {"ids": counts.user_ids, "expected": round(counts.users)},
+        "items": {"ids": counts.item_ids, "expected": round(counts.items)},
+        "train": {"expected": round(counts.train.mean), "std": round(counts.train.std)},
+        "test": {"expected": round(counts.test.mean), "std": round(counts.test.std)},
+    }
+
+
+def _forecast(expansion: Expansion, request: Request, output: Path, threads: int) -> dict[str, Any]:
+    plan = Plan.of(expansion, request.parts, request.format, request.recipe)
+    return {
+        "output": str(output),
+        **_expected(expansion),
+        "mean_keep_rate": float(expansion.keep_rates.mean()),
+        "parts": plan.part_count,
+        "bytes": expansion.expected_bytes(request.format),
+        "memory_bytes": memory_needed(expansion, threads),
+        "free_disk_bytes": free_disk(output),
+    }
+
+
+def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str, Any]:
+    totals, counts = dataset.totals, _expected(expansion)
+    for split in ("train", "test"):
+        counts[split]["written"] = totals[split]
+    return {
+        "output": str(dataset.path),
+        "seconds": round(seconds, 2),
+        **counts,
+        "bytes": totals["bytes"],
+        "files": totals["files"],
+        "peak_memory_bytes": peak_memory(),
+    }
+
+
+def _print(content: dict[str, Any], as_json: bool, file: Any = None) -> None:
+    file = file or sys.stdout
+    if as_json:
+        print(json.dumps(content, ensure_ascii=False), file=file)
+        return
+    width = max(len(name) for name in content)
+    for name, value in content.items():
+        print(f"{name.replace('_', ' '):<{width}}  {_readable(name, value)}", file=file)
+
+
+def _readable(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{inner} {_readable(inner, number)}" for inner, number in value.items())
+    if name.endswith("bytes") and isinstance(value, int):
+        return f"{value / 1e9:.3f} GB" if value >= 1e7 else f"{value / 1e3:.1f} kB"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@app.command()
+def info(
+    output: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell what is in OUTPUT."""
+    folder = Folder(output)
+    plan = folder.plan() if output.is_dir() else None
+    if plan is not None and folder.manifest() is None:
+        files = [output / part.file(split) for part in plan.parts() for split in plan.splits]
+        finished = sum(file.exists() for file in files)
+        raise InputError(
+            f"the data set in {output} is not complete: {finished} of {len(files)} files are finished",
+            hint="run the command that began it again",
+        )
+    dataset = Dataset(output)
+    manifest = dataset.manifest
+    content = {
+        "output": str(output),
+        "users": {"ids": dataset.shape[0]},
+        "items": {"ids": dataset.shape[1]},
+        "base": {"users": manifest["base_users"], "items": manifest["base_items"]},
+        "multipliers": {"user": manifest["user_multiplier"], "item": manifest["item_multiplier"]},
+        "profile": manifest["profile"],
+        "shuffle": manifest["shuffle"],
+        **dataset.totals,
+        "parts": len(manifest["parts"]),
+        "schema": {column["name"]: column["type"] for column in manifest["schema"]},
+        "made_by": {"fractalrs": manifest["fractalrs"], "generator": manifest["generator"]},
+        "private": "there: keep it at home" if plan is not None else "not there",
+    }
+    _print(content, as_json)
+
+
+@app.command()
+def sample(
+    output: Annotated[Path, typer.Argument(help="File to write: .csv or .parquet.")],
+    users: Annotated[int, typer.Option(help="Number of users.")] = 943,
+    items: Annotated[int, typer.Option(help="Number of items.")] = 1682,
+    interactions: Annotated[int, typer.Option(help="Number of interactions.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same sample.")] = 0,
+) -> None:
+    """Write the built-in sample: interactions of users with known tastes."""
+    made = sample_interactions(users, items, interactions, seed)
+    write_interactions(made, output)
+    _say(f"{len(made):,} interactions written to {output}")

@@ -1,0 +1,284 @@
+"""All of it in one call: read, split, reduce, group into cells, expand, write."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fractalrs.base import Base
+from fractalrs.cells import Cells
+from fractalrs.cells import cells as make_cells
+from fractalrs.dataset import Dataset
+from fractalrs.errors import InputError, OutputError
+from fractalrs.expansion import Expansion, Order, TestItems
+from fractalrs.folder import Folder
+from fractalrs.interactions import read_interactions
+from fractalrs.plan import Format
+from fractalrs.profiles import DEFAULT_PROFILE, Shuffle
+from fractalrs.profiles import profile as find_profile
+from fractalrs.reduction import ReducedMatrix, Rescale, reduce
+from fractalrs.sample import sample_interactions
+from fractalrs.split import SplitOption, TiesOption, leave_last_out
+from fractalrs.writing import write
+
+SAMPLE = "sample"
+"""The source that stands for the built-in sample."""
+
+_CELL_SIZE = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for: the options of the command ``expand``, with the same names and defaults.
+
+    See `read_interactions`, `leave_last_out`, `reduce`, `cells`, `Expansion` and `Format` for what they mean. ``None``
+    stands for the profile's default, or for what the data suggest.
+    """
+
+    user_multiplier: int
+    item_multiplier: int
+    profile: str = DEFAULT_PROFILE
+    shuffle: Shuffle | None = None
+    seed: int = 0
+    split: SplitOption = "auto"
+    ties: TiesOption | None = None
+    min_timestamps: int | None = None
+    rescale: Rescale = "absolute"
+    order_by_degree: bool = False
+    reduced_matrix: str | os.PathLike[str] | None = None
+    user_cell_size: int | None = None
+    item_cell_size: int | None = None
+    min_keep: float = 0.01
+    max_keep: float = 0.95
+    keep_scale: float = 1.0
+    block_keep: float = 1.0
+    test_items: TestItems = "all"
+    drop_incomplete: bool = False
+    order: Order = "block"
+    encoding: str = "default"
+    compression: str = "lz4"
+    row_group_size: int = 1 << 20
+    parts: int | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused before the source is read."""
+        for name in ("user_multiplier", "item_multiplier"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        find_profile(self.profile)
+        for name in ("user_cell_size", "item_cell_size"):
+            if getattr(self, name) is not None and self.resolved_shuffle != "cells":
+                raise InputError(f"{name} is given, but the shuffle {self.resolved_shuffle!r} has cells of its own")
+        if self.reduced_matrix is not None and (self.order_by_degree or self.rescale != "absolute"):
+            raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
+        if self.reduced_matrix is not None and not Path(self.reduced_matrix).exists():
+            raise FileNotFoundError(f"reduced matrix {self.reduced_matrix} does not exist")
+
+    @property
+    def resolved_shuffle(self) -> Shuffle:
+        """The shuffle, by itself or from the profile."""
+        return self.shuffle or find_profile(self.profile).shuffle
+
+    @property
+    def format(self) -> Format:
+        """How the files are encoded."""
+        return Format(self.encoding, self.compression, self.row_group_size)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What base, reduced matrix and cells are made with: for the plan, and for a validation against the source."""
+        given = None
+        if self.reduced_matrix is not None:
+            given = hashlib.sha256(Path(self.reduced_matrix).read_bytes()).hexdigest()
+        in_cells = self.resolved_shuffle == "cells"
+        return {
+            "reading": self.reading,
+            "split": self.split,
+            "ties": self.ties or find_profile(self.profile).ties,
+            "min_timestamps": self.min_timestamps,
+            "seed": self.seed,
+            "shuffle": self.resolved_shuffle,
+            "user_multiplier": self.user_multiplier,
+            "item_multiplier": self.item_multiplier,
+            "rescale": self.rescale,
+            "order_by_degree": self.order_by_degree,
+            "reduced_matrix_sha256": given,
+            "user_cell_size": (self.user_cell_size or _CELL_SIZE) if in_cells else None,
+            "item_cell_size": (self.item_cell_size or _CELL_SIZE) if in_cells else None,
+        }
+
+
+def expand(
+    source: Any,
+    output: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+    **options: Any,
+) -> Dataset:
+    """Expand real interactions into a data set of industrial size.
+
+    Parameters
+    ----------
+    source
+        Whatever `read_interactions` takes, or ``"sample"``.
+    output
+        Folder of the data set.
+    threads, overwrite, progress
+        As for `Expansion.write`.
+    **options
+        Fields of `Request`: ``user_multiplier`` and ``item_multiplier`` are needed.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    InputError, OutputError, FileNotFoundError
+        Before anything is written.
+    WriteError
+        When writing fails; the same call resumes.
+    """
+    try:
+        request = Request(**options)
+    except TypeError as error:
+        raise InputError(f"expand: {str(error).removeprefix('Request.__init__() ')}") from None
+    expansion = make_expansion(source, request, output, overwrite)
+    return write_expansion(expansion, output, request, threads, overwrite, progress)
+
+
+def write_expansion(
+    expansion: Expansion,
+    output: str | os.PathLike[str],
+    request: Request,
+    threads: int | None,
+    overwrite: bool,
+    progress: bool,
+    say: Callable[[str], None] = lambda _: None,
+) -> Dataset:
+    """Write what `make_expansion` made for the same request."""
+    return write(
+        expansion,
+        output,
+        parts=request.parts,
+        threads=threads,
+        format=request.format,
+        overwrite=overwrite,
+        progress=progress,
+        recipe=request.recipe,
+        say=say,
+    )
+
+
+def make_expansion(
+    source: Any,
+    request: Request,
+    output: str | os.PathLike[str],
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Expansion:
+    """Take a request through all steps before writing.
+
+    A data set that was begun in `output` keeps its reduced matrix and its cells: they come from floating-point
+    decompositions, which another machine may round otherwise.
+
+    Parameters
+    ----------
+    source, output, overwrite
+        As for `expand`.
+    request
+        Options.
+    say
+        Is told what was chosen and done, a sentence each.
+    """
+    assert request.format  # refuses a bad one before the source is read
+    folder = Folder(Path(output))
+    folder.check_ours()
+    kept = _kept(folder, request, overwrite)
+    base = read_base(source, request, say)
+    if kept is not None:
+        reduced, cells = kept
+        say("the reduced matrix and the cells are those of the data set that was begun")
+    else:
+        say("reducing")
+        reduced = _reduced(base, request)
+        cells = None
+        if request.resolved_shuffle == "cells":
+            say("grouping users and items into cells")
+            cells = make_cells(base, request.user_cell_size or _CELL_SIZE, request.item_cell_size or _CELL_SIZE)
+    return Expansion(base, reduced, cells=cells, **{name: getattr(request, name) for name in _EXPANSION_OPTIONS})
+
+
+_EXPANSION_OPTIONS = (
+    "profile",
+    "shuffle",
+    "seed",
+    "min_keep",
+    "max_keep",
+    "keep_scale",
+    "block_keep",
+    "test_items",
+    "drop_incomplete",
+    "order",
+)
+
+
+def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base:
+    """Read and split the source as the request says."""
+    say("reading")
+    if isinstance(source, str) and source == SAMPLE:
+        interactions = sample_interactions()
+    else:
+        interactions = read_interactions(source, **request.reading)
+    for note in interactions.notes:
+        say(note)
+    base = leave_last_out(
+        interactions,
+        split=request.split,
+        ties=request.ties or find_profile(request.profile).ties,
+        min_timestamps=request.min_timestamps,
+        seed=request.seed,
+    )
+    for note in base.notes:
+        say(note)
+    return base
+
+
+def _reduced(base: Base, request: Request) -> ReducedMatrix:
+    shape = (request.user_multiplier, request.item_multiplier)
+    if request.reduced_matrix is None:
+        return reduce(base, shape, rescale=request.rescale, order_by_degree=request.order_by_degree)
+    reduced = ReducedMatrix.load(request.reduced_matrix)
+    if reduced.shape != shape:
+        raise InputError(
+            f"{request.reduced_matrix} has shape {reduced.shape[0]} × {reduced.shape[1]}, but the user and item "
+            f"multipliers are {shape[0]} and {shape[1]}",
+            hint="give multipliers that fit the matrix",
+        )
+    return reduced
+
+
+def _kept(folder: Folder, request: Request, overwrite: bool) -> tuple[ReducedMatrix, Cells | None] | None:
+    """Load reduced matrix and cells of a data set that the same request began."""
+    plan = folder.plan()
+    if plan is None or plan.content.get("recipe") is None:
+        return None
+    differences = {name for name, value in request.recipe.items() if plan.content["recipe"].get(name) != value}
+    if differences:
+        if overwrite:
+            return None
+        raise OutputError(
+            f"{folder.path} holds a data set of another plan: {', '.join(sorted(differences))} differ",
+            hint="choose another folder, give the options of the first run, or overwrite it",
+        )
+    private = folder.path / "private"
+    in_cells = plan.content["options"]["shuffle"] == "cells" and request.resolved_shuffle == "cells"
+    return (
+        ReducedMatrix.load(private / "reduced_matrix.npy"),
+        Cells.load(private / "cells.npz") if in_cells else None,
+    )
