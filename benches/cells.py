@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from fractalrs.base import Base
-from fractalrs.cells import COORDINATES, Cells, bisect, cells
+from fractalrs.cells import COORDINATES, LEAF, Cells, cells, partition
 from fractalrs.interactions import read_interactions
 from fractalrs.reduction import reduce
 from fractalrs.sample import sample_interactions
@@ -31,8 +31,8 @@ RATIOS = 16
 NEIGHBOURS = 10
 SAMPLE = 150
 MIN_DEGREE = 5
-SIZES = [(2, 2), (3, 3), (4, 4), (8, 8), (16, 16), (1, 4), (4, 1), (2, 4), (4, 2)]
-FEATURES = [8, 16, 32]
+SIZES = [(2, 2), (3, 3), (4, 4), (5, 5), (8, 8), (16, 16), (1, 4), (4, 1), (2, 4), (4, 2)]
+FEATURES = [8, 32]
 FEATURE_CELL_SIZE = 4
 
 Floats = npt.NDArray[np.float64]
@@ -152,12 +152,13 @@ def variants(base: Base) -> Iterator[tuple[str, Cells]]:
     yield line(f"{COORDINATES} coordinates and degree", join(users, user_degree), join(items, item_degree))
     yield line("direction and degree", join(direction(users), user_degree), join(direction(items), item_degree))
     yield line("degree alone", user_degree, item_degree)
+    yield line("bisected to the end", users, items, leaf=1)
 
 
-def line(name: str, users: Floats, items: Floats) -> tuple[str, Cells]:
+def line(name: str, users: Floats, items: Floats, leaf: int = LEAF) -> tuple[str, Cells]:
     """Make cells of one size from features."""
     size = FEATURE_CELL_SIZE
-    return f"{size} × {size}: {name}", Cells(*bisect(users, size), *bisect(items, size))
+    return f"{size} × {size}: {name}", Cells(*partition(users, size, leaf), *partition(items, size, leaf))
 
 
 def join(points: Floats, degree: Floats) -> Floats:

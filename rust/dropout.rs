@@ -51,16 +51,18 @@ impl GapTable {
         gap
     }
 
-    /// Copies the entries that the stream of `key` keeps to the front of `kept`, and says how many they are.
+    /// Copies the entries that the stream of `row` keeps to the front of `kept`, and says how many they are.
     /// `kept` is at least as long as `entries`.
     #[inline]
-    pub fn keep(&self, key: Key, entries: &[u32], kept: &mut [u32]) -> usize {
+    pub fn keep(&self, row: RowStream, entries: &[u32], kept: &mut [u32]) -> usize {
+        let RowStream { key, first: mut word } = row;
         let mut count = 0;
         let mut position = 0;
         let mut draw = 0;
         loop {
-            let word = key.child(draw).0;
+            // Made ahead, so that it is there when the branches below have been decided.
             draw += 1;
+            let next = key.child(draw).0;
             for half in [word as u32, (word >> 32) as u32] {
                 let gap = self.gap(half);
                 position += gap;
@@ -72,7 +74,24 @@ impl GapTable {
                     position += 1;
                 }
             }
+            word = next;
         }
+    }
+}
+
+/// The random words of one source row in one block; the first is made with the key, rows ahead of its use.
+#[derive(Clone, Copy, Debug)]
+pub struct RowStream {
+    key: Key,
+    first: u64,
+}
+
+impl RowStream {
+    #[inline]
+    #[must_use]
+    pub fn new(block: Key, row: u32) -> Self {
+        let key = block.child(u64::from(row));
+        Self { key, first: key.child(0).0 }
     }
 }
 
@@ -100,7 +119,7 @@ mod tests {
     fn a_keep_rate_of_one_keeps_everything() {
         let entries: Vec<u32> = (0..1_000).collect();
         let mut kept = vec![0; 1_000];
-        assert_eq!(GapTable::new(1.0).keep(Key(5), &entries, &mut kept), 1_000);
+        assert_eq!(GapTable::new(1.0).keep(RowStream::new(Key(5), 0), &entries, &mut kept), 1_000);
         assert_eq!(kept, entries);
     }
 }

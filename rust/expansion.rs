@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::base::{Base, Cells, Place, TEST};
-use crate::dropout::{GapTable, SMALLEST_KEEP_RATE};
+use crate::dropout::{GapTable, RowStream, SMALLEST_KEEP_RATE};
 use crate::error::Error;
 use crate::permutation::Permutation;
 use crate::prefetch::{prefetch, prefetch_all};
@@ -16,8 +16,8 @@ use crate::random::{Key, Keys, bounded};
 pub const GENERATOR: u32 = 1;
 
 /// About how many interactions a tile holds: enough to use a column table well, few enough to stay in cache.
-const TILE_INTERACTIONS: f64 = 500_000.0;
-const TILE_USERS: u64 = 2_048;
+const TILE_INTERACTIONS: f64 = 1_000_000.0;
+const TILE_USERS: u64 = 4_096;
 /// A tile keeps one counter per user and block; this bounds them where there are many blocks.
 const TILE_COUNTERS: u64 = 1 << 20;
 /// Bytes of column tables a worker keeps for the row block it is in; blocks beyond that are tabulated tile by tile.
@@ -255,6 +255,7 @@ pub struct Tiler<'e, 'a> {
     anchors: Vec<u32>,
     places: Vec<Place>,
     sources: Vec<u32>,
+    streams: Vec<RowStream>,
     /// Kept entries of the tile, block by block and user by user: column and test bit; and where each user's end.
     kept: Vec<u32>,
     ends: Vec<usize>,
@@ -273,6 +274,7 @@ impl<'e, 'a> Tiler<'e, 'a> {
             anchors: Vec::new(),
             places: Vec::new(),
             sources: Vec::new(),
+            streams: Vec::new(),
             kept: Vec::new(),
             ends: Vec::new(),
             cursors: Vec::new(),
@@ -334,7 +336,8 @@ impl<'e, 'a> Tiler<'e, 'a> {
         let base = &self.expansion.base;
         let kept_of_base: f64 = self.blocks.iter().map(|block| block.keep_rate).sum();
         let per_user = base.len() as f64 / f64::from(base.users()) * kept_of_base;
-        let by_interactions = (TILE_INTERACTIONS / per_user.max(1.0)) as u64;
+        let by_interactions =
+            (std::env::var("TI").map_or(TILE_INTERACTIONS, |t| t.parse().unwrap()) / per_user.max(1.0)) as u64;
         let by_counters = TILE_COUNTERS / (self.blocks.len() as u64).max(1);
         by_interactions.min(by_counters).clamp(1, std::env::var("TU").map_or(TILE_USERS, |t| t.parse().unwrap()))
     }
@@ -362,9 +365,14 @@ impl<'e, 'a> Tiler<'e, 'a> {
                 passing_gaps = GapTable::new(block.keep_rate);
                 &passing_gaps
             };
-            let start = end;
+            if let Some(tables) = &block.tables {
+                prefetch_all(&tables.columns);
+            }
             let key = keys.keep.child(i).child(j);
-            end = keep_rows(*base, gaps, key, &self.sources, &mut self.kept, &mut self.ends, start);
+            self.streams.clear();
+            self.streams.extend(self.sources.iter().map(|&source| RowStream::new(key, source)));
+            let start = end;
+            end = keep_rows(*base, gaps, &self.sources, &self.streams, &mut self.kept, &mut self.ends, start);
             if options.shuffled {
                 place_columns(self.expansion, self.i, block, &mut self.kept[start..end], &mut self.passing_table);
             }
@@ -399,14 +407,16 @@ impl<'e, 'a> Tiler<'e, 'a> {
             for (number, block) in self.blocks.iter().enumerate() {
                 let offset = u64::from(block.j) * u64::from(base.items());
                 let end = self.ends[number * rows + row];
-                for &entry in &self.kept[self.cursors[number]..end] {
-                    if entry & TEST == 0 {
-                        train.items.push(I::at(offset, entry));
-                    } else {
-                        test.items.push(I::at(offset, entry & !TEST));
-                    }
-                }
+                let kept = &self.kept[self.cursors[number]..end];
                 self.cursors[number] = end;
+                if kept.iter().fold(0, |any, entry| any | entry) & TEST == 0 {
+                    train.items.extend(kept.iter().map(|&entry| I::at(offset, entry)));
+                    continue;
+                }
+                for &entry in kept {
+                    let items = if entry & TEST == 0 { &mut train.items } else { &mut test.items };
+                    items.push(I::at(offset, entry & !TEST));
+                }
             }
             let of_test = test.items.len() - test_start;
             if options.one_test_item && of_test > 1 {
@@ -440,14 +450,14 @@ fn worth_a_table(expansion: &Expansion, users: u64, keep_rate: f64) -> bool {
 fn keep_rows(
     base: Base,
     gaps: &GapTable,
-    key: Key,
     sources: &[u32],
+    streams: &[RowStream],
     kept: &mut Vec<u32>,
     ends: &mut Vec<usize>,
     start: usize,
 ) -> usize {
     let mut count = start;
-    for (place, &source) in sources.iter().enumerate() {
+    for (place, (&source, &stream)) in sources.iter().zip(streams).enumerate() {
         if let Some(&far) = sources.get(place + 2 * PREFETCH_ROWS) {
             prefetch(base.row_pointer(far));
         }
@@ -459,7 +469,7 @@ fn keep_rows(
         if kept.len() < count + row.len() {
             kept.resize((count + row.len()).max(kept.len() * 3 / 2), 0);
         }
-        count += gaps.keep(key.child(u64::from(source)), row, &mut kept[count..]);
+        count += gaps.keep(stream, row, &mut kept[count..]);
         ends.push(count);
     }
     count

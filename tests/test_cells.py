@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 from fractalrs.base import Base
-from fractalrs.cells import Cells, bisect, cells
+from fractalrs.cells import Cells, cells, partition
 from fractalrs.errors import InputError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,55 +45,84 @@ def members(order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32]) -> li
     return [order[a:b].tolist() for a, b in itertools.pairwise(starts)]
 
 
-def reference_bisection(points: Floats, size: int) -> list[list[int]]:
-    """The same cells by plain recursion."""
+def reference_partition(points: Floats, size: int, leaf: int) -> list[list[int]]:
+    """The same cells by plain recursion, and one at a time."""
     count = len(points)
     cell_count = -(-count // size)
     starts = [g * count // cell_count for g in range(cell_count + 1)]
+    # Groups are split equally often: until the largest is small enough.
+    levels = next(level for level in range(count) if -(-cell_count // 2**level) <= leaf)
 
-    def split(codes: list[int], first: int, last: int) -> list[list[int]]:
-        if last - first == 1:
-            return [sorted(codes)]
-        middle = (first + last) // 2
+    def split(codes: list[int], first: int, last: int, level: int) -> list[list[int]]:
         centred = points[codes] - points[codes].mean(axis=0)
+        if level == levels or last - first == 1:
+            return peel(codes, (centred**2).sum(axis=1), first, last)
+        middle = (first + last) // 2
         axis = np.linalg.eigh(centred.T @ centred).eigenvectors[:, -1]
-        projection = (centred * axis).sum(axis=1)
-        ranked = [codes[i] for i in np.lexsort((codes, projection))]
+        ranked = [codes[i] for i in np.lexsort((codes, (centred * axis).sum(axis=1)))]
         left = starts[middle] - starts[first]
-        return split(ranked[:left], first, middle) + split(ranked[left:], middle, last)
+        lower = split(sorted(ranked[:left]), first, middle, level + 1)
+        return lower + split(sorted(ranked[left:]), middle, last, level + 1)
 
-    return split(list(range(count)), 0, cell_count)
+    def peel(codes: list[int], radius: Floats, first: int, last: int) -> list[list[int]]:
+        free = dict(zip(codes, radius, strict=True))
+        found = []
+        for cell in range(first, last):
+            outermost = max(free, key=lambda code: free[code])
+            distance = {code: ((points[code] - points[outermost]) ** 2).sum() for code in free}
+            nearest = sorted(free, key=lambda code: distance[code])[: starts[cell + 1] - starts[cell]]
+            found.append(sorted(nearest))
+            for code in nearest:
+                del free[code]
+        return found
+
+    return split(list(range(count)), 0, cell_count, 0)
 
 
-@pytest.mark.parametrize(("count", "size"), [(64, 4), (37, 4), (100, 7), (53, 1), (9, 8), (5, 5)])
-def test_bisection_is_the_plain_recursion(count: int, size: int) -> None:
+@pytest.mark.parametrize("leaf", [1, 3, 64])
+@pytest.mark.parametrize(("count", "size"), [(64, 4), (37, 4), (100, 7), (53, 2), (9, 8), (5, 5), (331, 3)])
+def test_partition_is_the_plain_recursion(count: int, size: int, leaf: int) -> None:
     points = np.random.default_rng(count).normal(size=(count, 3)) * [3, 2, 1]
-    assert members(*bisect(points, size)) == reference_bisection(points, size)
+    assert members(*partition(points, size, leaf)) == reference_partition(points, size, leaf)
 
 
-@given(count=st.integers(1, 300), size=st.integers(1, 40), dimensions=st.integers(1, 4), seed=st.integers(0, 99))
+@given(
+    count=st.integers(1, 300),
+    size=st.integers(1, 40),
+    leaf=st.integers(1, 9),
+    dimensions=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
 @settings(max_examples=100, deadline=None)
-def test_bisection_is_balanced(count: int, size: int, dimensions: int, seed: int) -> None:
+def test_partition_is_balanced(count: int, size: int, leaf: int, dimensions: int, seed: int) -> None:
     points = np.random.default_rng(seed).integers(0, 5, size=(count, dimensions)).astype(float)
-    order, starts = bisect(points, size)
+    order, starts = partition(points, size, leaf)
     sizes = np.diff(starts.astype(np.int64))
     assert sorted(order) == list(range(count))
     assert len(sizes) == -(-count // size)
     assert sizes.max() - sizes.min() <= 1
     assert sizes.max() <= size
-    # Inside a cell members are in order of their codes.
     assert all(cell == sorted(cell) for cell in members(order, starts))
 
 
-def test_bisection_splits_along_the_longest_axis_first() -> None:
+def test_groups_are_split_along_the_longest_axis_first() -> None:
     points = np.array([[x, y] for x in (0, 10) for y in (0, 1, 2, 3)], dtype=float)
     points = points @ np.array([[0.6, 0.8], [-0.8, 0.6]])
-    found = {frozenset(cell) for cell in members(*bisect(points, 2))}
+    found = {frozenset(cell) for cell in members(*partition(points, 2, leaf=1))}
     assert found == {frozenset({0, 1}), frozenset({2, 3}), frozenset({4, 5}), frozenset({6, 7})}
 
 
+def test_those_far_out_choose_first() -> None:
+    # Two far out on either side of many: halves would each keep one of a pair.
+    points = np.concatenate((np.random.default_rng(0).normal(size=(60, 2)), [[0, 90], [1, -95], [2, 90], [3, -95]]))
+    found = {frozenset(cell) for cell in members(*partition(points, 2))}
+    assert {frozenset({60, 62}), frozenset({61, 63})} <= found
+
+
 def test_ties_are_broken_by_code() -> None:
-    order, _ = bisect(np.ones((10, 3)), 5)
+    order, _ = partition(np.ones((10, 3)), 5, leaf=1)
+    assert order.tolist() == list(range(10))
+    order, _ = partition(np.ones((10, 3)), 5)
     assert order.tolist() == list(range(10))
 
 

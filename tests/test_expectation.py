@@ -178,7 +178,7 @@ def test_large_cases_are_reduced_soundly(
     # A small case and small limits: real ones have far more of both.
     rng = np.random.default_rng(5)
     base, cells = _base(500, 200, 2, test=0.05, spread=1.2), _cells(500, 200)
-    keep = np.clip(rng.gamma(0.7, 0.15, (2, 120)), 0.01, 0.95)
+    keep = np.clip(rng.gamma(0.7, 0.15, (1, 120)), 0.01, 0.95)
     monkeypatch.setattr(expectation, "STAND_INS", 1)
 
     def result(columns: int, stand_ins: int, paired: int) -> npt.NDArray[np.float64]:
@@ -187,9 +187,9 @@ def test_large_cases_are_reduced_soundly(
         got = expected(base, keep, cells, shuffle=shuffle, block_keep=0.1, test_items=test_items, drop_incomplete=drop)
         return np.array([got.users, got.items, got.train.mean, got.test.mean, got.train.std, got.test.std])
 
-    exact = result(columns=120, stand_ins=500, paired=100)
-    binned = result(columns=60, stand_ins=500, paired=32)
-    thinned = result(columns=120, stand_ins=80, paired=32)
+    exact = result(columns=120, stand_ins=500, paired=120)
+    binned = result(columns=60, stand_ins=500, paired=64)
+    thinned = result(columns=120, stand_ins=80, paired=64)
     for reduced, means, stds in ((binned, 2e-3, 0.05), (thinned, 1e-2, 0.1)):
         np.testing.assert_allclose(reduced[:4], exact[:4], rtol=means)
         np.testing.assert_allclose(reduced[4:], exact[4:], rtol=stds)

@@ -17,7 +17,11 @@ from fractalrs.svd import leading_svd
 COORDINATES = 16
 """Leading singular coordinates by which users, and items, are grouped; docs/cells.md has the measurement."""
 
+LEAF = 64
+"""Groups are bisected until none holds more than this many cells."""
+
 _Codes = npt.NDArray[np.uint32]
+_Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +128,11 @@ class Cells:
 def cells(base: Base, user_cell_size: int = 4, item_cell_size: int = 4) -> Cells:
     """Group users and items that are alike in the train part of a base.
 
-    Users are points: their 16 leading singular coordinates, uᵢσᵢ, which hold taste and activity both. They are split
-    across the principal axis of the group they are in, again and again, each time in proportion to the cells each
-    side is to become. So cells differ by at most one member, and there are as few as the cell size allows. Items
-    likewise, by vᵢσᵢ.
+    Users are points: their 16 leading singular coordinates, uᵢσᵢ, which hold taste and activity both. Groups are split
+    in two across their principal axis, in proportion to the cells each side is to become, until none holds more than
+    64 cells. In each of them the outermost user and those nearest to it make a cell, then the outermost of the rest,
+    and so on. Cells differ by at most one member, and there are as few as the cell size allows. Items likewise, by
+    vᵢσᵢ.
 
     Parameters
     ----------
@@ -155,8 +160,8 @@ def cells(base: Base, user_cell_size: int = 4, item_cell_size: int = 4) -> Cells
         train = base.train
         svd = leading_svd(base, min(COORDINATES, p, q))
         # R v is u σ, but equal for equal users to the last bit: ties stay ties.
-        users = users or bisect(np.asarray(train @ svd.vt.T), user_size)
-        items = items or bisect(np.asarray(train.T @ svd.u), item_size)
+        users = users or partition(np.asarray(train @ svd.vt.T), user_size)
+        items = items or partition(np.asarray(train.T @ svd.u), item_size)
     return Cells(*users, *items)
 
 
@@ -184,32 +189,86 @@ def _whole(count: int) -> tuple[_Codes, _Codes]:
     return np.arange(count, dtype=np.uint32), np.array([0, count], dtype=np.uint32)
 
 
-def bisect(points: npt.NDArray[np.float64], size: int) -> tuple[_Codes, _Codes]:
-    """Order points so that cells of at most `size` lie together; all groups of a level are split at once."""
+def partition(points: npt.NDArray[np.float64], size: int, leaf: int = LEAF) -> tuple[_Codes, _Codes]:
+    """Put points that are near each other into cells of at most `size`.
+
+    Parameters
+    ----------
+    points
+        Shape (count, dimensions).
+    size
+        Most members of a cell.
+    leaf
+        Groups are bisected until none holds more than this many cells; with 1, to the end.
+
+    Returns
+    -------
+    order, starts : uint32
+        As in `Cells`. Sizes differ by at most one; members of a cell are in order of their codes.
+    """
     count = len(points)
     cell_count = -(-count // size)
     starts = np.arange(cell_count + 1) * count // cell_count
     order = np.arange(count)
-    # Group g spans the cells groups[g] to groups[g + 1], at last one cell each.
+    # Group g spans the cells groups[g] to groups[g + 1]; all groups of a level are split at once.
     groups = np.array([0, cell_count])
-    while len(groups) <= cell_count:
-        first, last = starts[groups[:-1]], starts[groups[1:]]
-        width = (last - first).max()
-        position = np.minimum(first[:, None] + np.arange(width), last[:, None] - 1)
-        real = first[:, None] + np.arange(width) < last[:, None]
-        members = order[position]
-        centred = points[members]
-        centred -= (centred * real[..., None]).sum(axis=1, keepdims=True) / (last - first)[:, None, None]
-        centred *= real[..., None]
+    while np.diff(groups).max() > leaf:
+        members, real, group = _side_by_side(order, starts[groups])
+        centred = _centre(points[members], real)
         axes = np.linalg.eigh(centred.transpose(0, 2, 1) @ centred).eigenvectors[..., -1]
         # Summed term by term, not by BLAS, so that equal points have equal projections.
         projection = (centred * axes[:, None, :]).sum(axis=2)
-        group = np.broadcast_to(np.arange(len(first))[:, None], real.shape)
         order = members[real][np.lexsort((members[real], projection[real], group[real]))]
         groups = np.unique(np.concatenate((groups, (groups[:-1] + groups[1:]) // 2)))
-    cell = np.repeat(np.arange(cell_count), np.diff(starts))
-    order = order[np.lexsort((order, cell))]
-    return order.astype(np.uint32), starts.astype(np.uint32)
+
+    order = order[np.lexsort((order, np.repeat(np.arange(len(groups) - 1), np.diff(starts[groups]))))]
+    members, real, _ = _side_by_side(order, starts[groups])
+    cell = np.empty(count, dtype=np.int64)
+    cell[members[real]] = _peel(_centre(points[members], real), real, groups, starts)[real]
+    return np.lexsort((np.arange(count), cell)).astype(np.uint32), starts.astype(np.uint32)
+
+
+def _side_by_side(order: _Integers, edges: _Integers) -> tuple[_Integers, npt.NDArray[np.bool_], _Integers]:
+    """Lay groups out as rows of equal length: members, whether they are real or padding, and their group."""
+    at = edges[:-1, None] + np.arange(np.diff(edges).max())
+    real = at < edges[1:, None]
+    group = np.broadcast_to(np.arange(len(edges) - 1)[:, None], at.shape)
+    return order[np.where(real, at, edges[:-1, None])], real, group
+
+
+def _centre(points: npt.NDArray[np.float64], real: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Move the mean of each group to the origin, and padding there too."""
+    points *= real[..., None]
+    points -= points.sum(axis=1, keepdims=True) / real.sum(axis=1)[:, None, None]
+    points *= real[..., None]
+    return points
+
+
+def _peel(
+    points: npt.NDArray[np.float64], real: npt.NDArray[np.bool_], groups: _Integers, starts: _Integers
+) -> _Integers:
+    """Give each point its cell: again and again, the outermost one left takes those left that are nearest to it.
+
+    The few that lie far out carry most of the spectrum. Bisection leaves them with whoever is on their side; here
+    they choose first.
+    """
+    row = np.arange(len(points))
+    free = real.copy()
+    cell = np.zeros(real.shape, dtype=np.int64)
+    radius = (points**2).sum(axis=2)
+    for step in range(np.diff(groups).max()):
+        outermost = points[row, np.where(free, radius, -1.0).argmax(axis=1)]
+        distance = ((points - outermost[:, None, :]) ** 2).sum(axis=2)
+        nearest = np.where(free, distance, np.inf).argsort(axis=1, kind="stable")
+        # A group with fewer cells than others has nobody left to take.
+        current = np.minimum(groups[:-1] + step, groups[1:] - 1)
+        taken = np.zeros_like(free)
+        rank = np.arange(free.shape[1])
+        np.put_along_axis(taken, nearest, rank < (starts[current + 1] - starts[current])[:, None], axis=1)
+        taken &= free
+        cell[taken] = np.broadcast_to(current[:, None], cell.shape)[taken]
+        free &= ~taken
+    return cell
 
 
 def _as_codes(array: npt.NDArray[np.generic], name: str) -> _Codes:

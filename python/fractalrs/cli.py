@@ -34,7 +34,10 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line: exit 0 done, 2 refused (bad arguments or input), 1 failed while running, 130 interrupted."""
+    """Run the command line.
+
+    Exits with 0 done, 2 refused (bad arguments or input), 1 failed while running, 130 interrupted.
+    """
     try:
         app(prog_name="fractalrs")
     except WriteError as error:
@@ -46,7 +49,10 @@ def main() -> None:
 
 
 def _fail(error: Exception, code: int) -> NoReturn:
-    print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)
+    message = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        message = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+    print(f"error: {message}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -67,7 +73,8 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, metavar=" ", help="Print the version and stop."),
     ] = False,
 ) -> None:
     """Take the options of all commands."""
@@ -88,8 +95,14 @@ InputFormat = Literal["auto", "csv", "inter", "parquet", "npz", "lines"]
 assert get_args(Profiles) == tuple(PROFILES)
 
 
-def _option(group: str, help: str, *names: str) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=group)
+def _option(group: str, help: str, *names: str, value: str | None = None, default: str | None = None) -> Any:
+    """Declare an option; `value` stands for what it takes, `default` for a default that the data or a profile give."""
+    return typer.Option(*names, help=help, rich_help_panel=group, metavar=value, show_default=default or True)
+
+
+def _flag(group: str, name: str, help: str) -> Any:
+    # A blank keeps "<bool>" out of the help.
+    return typer.Option(name, help=help, rich_help_panel=group, metavar=" ", show_default=False)
 
 
 @app.command()
@@ -97,89 +110,137 @@ def expand(
     source: Annotated[
         str,
         typer.Argument(
+            metavar="SOURCE",
             help="Interactions: CSV/TSV, RecBole .inter, Parquet file or folder, SciPy .npz, one user per line; gzip, "
             f"zstd and bz2 of text. Or {SAMPLE!r}: the built-in sample.",
         ),
     ],
-    output: Annotated[Path, typer.Argument(help="Folder of the data set. An unfinished one is finished.")],
-    user_multiplier: Annotated[int, _option(SIZE, "Row blocks m: expanded users are m times the source's.")],
-    item_multiplier: Annotated[int, _option(SIZE, "Column blocks n: expanded items are n times the source's.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
+    ],
+    user_multiplier: Annotated[int, _option(SIZE, "Row blocks m: m times the source's users.", value="M")],
+    item_multiplier: Annotated[int, _option(SIZE, "Column blocks n: n times the source's items.", value="N")],
     profile: Annotated[
         Profiles,
-        _option(SIZE, "Named defaults: realistic (shuffle cells), paper (block, ties all), traceable (aligned)."),
+        _option(
+            SIZE,
+            "realistic (shuffle cells), paper (shuffle block, ties all) or traceable (shuffle aligned).",
+            value="NAME",
+        ),
     ] = DEFAULT_PROFILE,  # type: ignore[assignment]
     shuffle: Annotated[
         Shuffle | None,
         _option(
             SIZE,
             "none: nothing moves. aligned: users and items are renamed. cells: besides, alike ones change places "
-            "between blocks. block: every block is shuffled on its own. By default the profile's.",
+            "between blocks. block: each block is shuffled on its own.",
+            value="NAME",
+            default="by profile",
         ),
     ] = None,
-    seed: Annotated[int, _option(SIZE, "The same seed gives the same data set, bit for bit.")] = 0,
+    seed: Annotated[int, _option(SIZE, "The same seed gives the same data set, bit for bit.", value="INT")] = 0,
     user_cell_size: Annotated[
-        int | None, _option(SIZE, "Most users in a cell of the shuffle cells. [default: 4]", "--user-cell-size")
+        int | None, _option(SIZE, "Most users in a cell (shuffle cells).", value="INT", default="4")
     ] = None,
     item_cell_size: Annotated[
-        int | None, _option(SIZE, "Most items in a cell of the shuffle cells. [default: 4]", "--item-cell-size")
+        int | None, _option(SIZE, "Most items in a cell (shuffle cells).", value="INT", default="4")
     ] = None,
     split: Annotated[
         SplitOption,
-        _option(SPLIT, "Test interactions: each user's latest, one at random, or none; auto: what the source allows."),
+        _option(
+            SPLIT,
+            "Of each user, the last interaction is test, a random one, or none is. auto: as the source allows.",
+            value="NAME",
+        ),
     ] = "auto",
     ties: Annotated[
         TiesOption | None,
-        _option(SPLIT, "Several latest interactions at one time: only the last is test, or all. By the profile."),
+        _option(
+            SPLIT,
+            "Of several latest interactions at one time, the last is test, or all are.",
+            value="last|all",
+            default="by profile",
+        ),
     ] = None,
     min_timestamps: Annotated[
-        int | None, _option(SPLIT, "Drop users with fewer distinct timestamps. [default: 2 where the latest is test]")
+        int | None,
+        _option(
+            SPLIT,
+            "Drop users with fewer distinct timestamps.",
+            value="INT",
+            default="2 where split is last",
+        ),
     ] = None,
     test_items: Annotated[
-        TestItems, _option(SPLIT, "Test interactions an expanded user keeps: all, or one chosen uniformly.")
+        TestItems,
+        _option(SPLIT, "Test interactions of an expanded user: all, or one of them at random.", value="all|one"),
     ] = "all",
     drop_incomplete: Annotated[
-        bool, _option(SPLIT, "Leave out expanded users without train or test interactions.", "--drop-incomplete")
+        bool, _flag(SPLIT, "--drop-incomplete", "Leave out expanded users without train or test interactions.")
     ] = False,
     rescale: Annotated[
-        Rescale, _option(MATRIX, "How the reduced matrix gets into [0, 1]: |x|/max|x|, or from min to max.")
+        Rescale,
+        _option(
+            MATRIX,
+            "How its entries get into 0 to 1: absolute values over the largest (absolute), or from minimum to maximum "
+            "(minmax).",
+            value="NAME",
+        ),
     ] = "absolute",
     order_by_degree: Annotated[
-        bool, _option(MATRIX, "Average over users and items in order of activity.", "--order-by-degree")
+        bool, _flag(MATRIX, "--order-by-degree", "Average over users and items in order of their activity.")
     ] = False,
     reduced_matrix: Annotated[
-        Path | None, _option(MATRIX, "Take this m × n matrix (.npy, entries from 0 to 1) instead.")
+        Path | None, _option(MATRIX, "Take this one: m × n numbers from 0 to 1, saved by NumPy.", value="FILE.npy")
     ] = None,
-    min_keep: Annotated[float, _option(KEEP, "Least keep rate of a block.")] = 0.01,
-    max_keep: Annotated[float, _option(KEEP, "Largest keep rate of a block.")] = 0.95,
-    keep_scale: Annotated[float, _option(KEEP, "Factor on all keep rates, to get more or fewer interactions.")] = 1.0,
-    block_keep: Annotated[float, _option(KEEP, "Probability that a block exists at all.")] = 1.0,
+    min_keep: Annotated[float, _option(KEEP, "Least keep rate of a block.", value="RATE")] = 0.01,
+    max_keep: Annotated[float, _option(KEEP, "Largest keep rate of a block.", value="RATE")] = 0.95,
+    keep_scale: Annotated[
+        float, _option(KEEP, "Factor on all keep rates: more or fewer interactions.", value="FACTOR")
+    ] = 1.0,
+    block_keep: Annotated[float, _option(KEEP, "Probability that a block exists at all.", value="RATE")] = 1.0,
     order: Annotated[
-        Order, _option(FILES, "Order of a user's interactions: by column block (quick), or by item id.")
+        Order,
+        _option(FILES, "A user's interactions by column block (quick), or by item id.", value="block|item"),
     ] = "block",
-    parts: Annotated[int | None, _option(FILES, "Number of parts. [default: one for 16 million interactions]")] = None,
+    parts: Annotated[
+        int | None,
+        _option(FILES, "Parts, of one train and one test file each.", value="INT", default="16 M interactions each"),
+    ] = None,
     encoding: Annotated[
-        Encoding, _option(FILES, "default: every reader. fast: quicker, but Spark before 4.3 cannot read it.")
+        Encoding,
+        _option(
+            FILES,
+            "default: every reader. fast: quicker, but not for Spark before 4.3.",
+            value="NAME",
+        ),
     ] = "default",
-    compression: Annotated[str, _option(FILES, "none, lz4, snappy, zstd or zstd(LEVEL).")] = "lz4",
-    row_group_size: Annotated[int, _option(FILES, "Interactions a row group.")] = 1 << 20,
-    overwrite: Annotated[bool, _option(FILES, "Delete a data set of another plan in OUTPUT first.", "--overwrite")] = (
-        False
-    ),
-    format: Annotated[InputFormat, _option(READING, "Format of the source.")] = "auto",
-    delimiter: Annotated[str | None, _option(READING, "Between cells of a text file, such as '::' or '\\t'.")] = None,
-    no_header: Annotated[bool, _option(READING, "The first line is data.", "--no-header")] = False,
-    user_column: Annotated[str | None, _option(READING, "Column of user ids: name, or position from 1.")] = None,
-    item_column: Annotated[str | None, _option(READING, "Column of item ids.")] = None,
-    rating_column: Annotated[str | None, _option(READING, "Column of ratings.")] = None,
-    timestamp_column: Annotated[str | None, _option(READING, "Column of timestamps.")] = None,
-    threads: Annotated[int | None, _option(RUNNING, "Threads. [default: all this process may use]")] = None,
+    compression: Annotated[
+        str, _option(FILES, "none, lz4, snappy, zstd, or zstd(1) to zstd(22).", value="NAME")
+    ] = "lz4",
+    row_group_size: Annotated[int, _option(FILES, "Interactions in a row group.", value="INT")] = 1 << 20,
+    overwrite: Annotated[bool, _flag(FILES, "--overwrite", "Delete another plan's data set in OUTPUT first.")] = False,
+    format: Annotated[InputFormat, _option(READING, "auto, csv, inter, parquet, npz or lines.", value="NAME")] = "auto",
+    delimiter: Annotated[
+        str | None, _option(READING, "Between the cells of a line, such as '::' or '\\t'.", value="TEXT")
+    ] = None,
+    no_header: Annotated[bool, _flag(READING, "--no-header", "The first line is data.")] = False,
+    user_column: Annotated[
+        str | None, _option(READING, "Column of user ids: its name, or its position from 1.", value="COLUMN")
+    ] = None,
+    item_column: Annotated[str | None, _option(READING, "Column of item ids.", value="COLUMN")] = None,
+    rating_column: Annotated[str | None, _option(READING, "Column of ratings.", value="COLUMN")] = None,
+    timestamp_column: Annotated[str | None, _option(READING, "Column of timestamps.", value="COLUMN")] = None,
+    threads: Annotated[
+        int | None, _option(RUNNING, "Generating threads.", value="INT", default="all this process may use")
+    ] = None,
     dry_run: Annotated[
         bool,
-        _option(RUNNING, "Print what would come out (counts, bytes, memory, disk) and write nothing.", "--dry-run"),
+        _flag(RUNNING, "--dry-run", "Print what would come out (counts, bytes, memory, free disk); write nothing."),
     ] = False,
-    as_json: Annotated[bool, _option(RUNNING, "Print one JSON object on stdout.", "--json")] = False,
-    quiet: Annotated[bool, _option(RUNNING, "Say nothing but errors.", "--quiet")] = False,
-    no_progress: Annotated[bool, _option(RUNNING, "Show no progress bar.", "--no-progress")] = False,
+    as_json: Annotated[bool, _flag(RUNNING, "--json", "Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, _flag(RUNNING, "--quiet", "Say nothing but errors.")] = False,
+    no_progress: Annotated[bool, _flag(RUNNING, "--no-progress", "Show no progress bar.")] = False,
 ) -> None:
     """Expand SOURCE into a Parquet data set in OUTPUT, with users and items multiplied."""
     started = time.monotonic()
@@ -296,8 +357,8 @@ def _readable(name: str, value: Any) -> str:
 
 @app.command()
 def info(
-    output: Annotated[Path, typer.Argument(help="Folder of a data set.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a data set.")],
+    as_json: Annotated[bool, typer.Option("--json", metavar=" ", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Tell what is in OUTPUT."""
     folder = Folder(output)
@@ -330,11 +391,11 @@ def info(
 
 @app.command()
 def sample(
-    output: Annotated[Path, typer.Argument(help="File to write: .csv or .parquet.")],
-    users: Annotated[int, typer.Option(help="Number of users.")] = 943,
-    items: Annotated[int, typer.Option(help="Number of items.")] = 1682,
-    interactions: Annotated[int, typer.Option(help="Number of interactions.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same sample.")] = 0,
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write: .csv or .parquet.")],
+    users: Annotated[int, typer.Option(metavar="INT", help="Number of users.")] = 943,
+    items: Annotated[int, typer.Option(metavar="INT", help="Number of items.")] = 1682,
+    interactions: Annotated[int, typer.Option(metavar="INT", help="Number of interactions.")] = 100_000,
+    seed: Annotated[int, typer.Option(metavar="INT", help="The same seed gives the same sample.")] = 0,
 ) -> None:
     """Write the built-in sample: interactions of users with known tastes."""
     made = sample_interactions(users, items, interactions, seed)

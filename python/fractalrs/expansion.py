@@ -3,12 +3,14 @@
 import dataclasses
 import hashlib
 import json
+import operator
 import os
 import tempfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,7 @@ from fractalrs.base import Base
 from fractalrs.cells import Cells
 from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
-from fractalrs.errors import InputError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.plan import DEFAULT_FORMAT, Format
 from fractalrs.profiles import DEFAULT_PROFILE, SHUFFLES, Shuffle
 from fractalrs.profiles import profile as find_profile
@@ -128,13 +130,13 @@ class Expansion:
         self.profile = profile
         self.options = Options(
             shuffle=shuffle or find_profile(profile).shuffle,
-            seed=seed,
+            seed=operator.index(seed),
             min_keep=float(min_keep),
             max_keep=float(max_keep),
             keep_scale=float(keep_scale),
             block_keep=float(block_keep),
             test_items=test_items,
-            drop_incomplete=drop_incomplete,
+            drop_incomplete=bool(drop_incomplete),
             order=order,
         )
         if drop_incomplete and base.test_count == 0:
@@ -275,9 +277,7 @@ class Expansion:
         pyarrow.Table
             Columns ``user_id``, ``item_id`` with exactly the files' schema and order.
         """
-        _one_of("split", split, get_args(Split))
-        if not 0 <= first <= last <= self.shape[0]:
-            raise InputError(f"users {first} to {last} are not within 0 to {self.shape[0]}")
+        self._check_range(first, last, split)
         columns = self.generator.rows(first, last, split == "test")
         return pa.Table.from_arrays([pa.array(column) for column in columns], schema=self.schema)
 
@@ -292,8 +292,7 @@ class Expansion:
             First user and the one after the last.
         """
         first, last = users if users is not None else (0, self.shape[0])
-        self.rows(first, first, split)
-        self.rows(last, last, split)
+        self._check_range(first, last, split)
         kept_per_user = self.base.count / self.base.shape[0] * self.keep_rates.sum(axis=1).max()
         step = max(1, int(_BATCH_INTERACTIONS / max(1.0, kept_per_user * self.options.block_keep)))
 
@@ -302,6 +301,11 @@ class Expansion:
                 yield from self.rows(start, min(last, start + step), split).to_batches()
 
         return pa.RecordBatchReader.from_batches(self.schema, generate())
+
+    def _check_range(self, first: int, last: int, split: Split) -> None:
+        _one_of("split", split, get_args(Split))
+        if not 0 <= first <= last <= self.shape[0]:
+            raise InputError(f"users {first} to {last} are not within 0 to {self.shape[0]}")
 
     def write(
         self,
@@ -340,31 +344,58 @@ class Expansion:
         return write(self, path, parts=parts, threads=threads, format=format, overwrite=overwrite, progress=progress)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save to a folder that `load` maps into memory; nothing may be there yet."""
+        """Save to a folder that `load` maps into memory; nothing may be there yet.
+
+        Raises
+        ------
+        OutputError
+            If something is there, or it cannot be written to.
+        """
         target = Path(path).absolute()
         if target.exists():
-            raise InputError(f"{target} exists already", hint="choose a new folder")
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
-            folder = Path(name) / "expansion"
-            folder.mkdir()
-            self.base.save(folder / "base")
-            np.save(folder / "reduced_matrix.npy", self.reduced.values)
-            self.cells.save(folder / "cells.npz")
-            settings = {"profile": self.profile, **dataclasses.asdict(self.options)}
-            (folder / "expansion.json").write_text(json.dumps(settings, indent=2) + "\n")
-            folder.rename(target)
+            raise OutputError(f"{target} exists already", hint="choose a new folder")
+        reduced = self.reduced
+        settings = {"profile": self.profile, **dataclasses.asdict(self.options)}
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
+                folder = Path(name) / "expansion"
+                folder.mkdir()
+                self.base.save(folder / "base")
+                np.savez(
+                    folder / "reduced.npz",
+                    values=reduced.values,
+                    signed=reduced.signed,
+                    singular_values=reduced.singular_values,
+                )
+                self.cells.save(folder / "cells.npz")
+                content = {"settings": settings, "reduced": reduced.description}
+                (folder / "expansion.json").write_text(json.dumps(content, indent=2) + "\n")
+                folder.rename(target)
+        except OSError as error:
+            raise OutputError(f"cannot write {target}: {error.strerror}") from error
+        # The base is pickled by its path, which is this one from now on.
+        self.base.save(target / "base")
         self._path = target
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Load what `save` wrote; the base stays on disk, mapped into memory."""
+        """Load what `save` wrote; the base stays on disk, mapped into memory.
+
+        Raises
+        ------
+        InputError
+            If no saved expansion is there.
+        """
         folder = Path(path).absolute()
         try:
-            settings = json.loads((folder / "expansion.json").read_text())
-        except FileNotFoundError:
-            raise InputError(f"{folder} is not a saved expansion: it has no expansion.json") from None
-        reduced = ReducedMatrix.load(folder / "reduced_matrix.npy")
-        cells = Cells.load(folder / "cells.npz") if settings["shuffle"] == "cells" else None
+            content = json.loads((folder / "expansion.json").read_text())
+            settings = content["settings"]
+            with np.load(folder / "reduced.npz") as arrays:
+                reduced = ReducedMatrix(**arrays, description=content["reduced"])
+            cells = Cells.load(folder / "cells.npz") if settings["shuffle"] == "cells" else None
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+            raise InputError(f"{folder} is not a saved expansion: {error}") from None
         expansion = cls(Base.load(folder / "base"), reduced, cells=cells, **settings)
         expansion._path = folder
         return expansion

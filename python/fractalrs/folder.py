@@ -83,14 +83,16 @@ class Folder:
         return foreign
 
     def _part_count(self) -> int | None:
-        """How many parts the plan or manifest here names; None where neither is."""
+        """How many parts the plan or manifest here names; None where neither is ours."""
         plan, manifest = self.plan(), self.manifest()
         try:
             if plan is not None:
-                return plan.part_count
-            return None if manifest is None else len(manifest["parts"])
+                return plan.part_count if plan.fingerprint else None
+            if manifest is not None:
+                return len(manifest["parts"]) if manifest["fingerprints"]["plan"] else None
         except (KeyError, TypeError, ValueError):
-            return None
+            pass
+        return None
 
     def clear(self) -> None:
         """Delete the data set that is here, the manifest first, so that what is left never looks complete."""
@@ -108,6 +110,10 @@ class Folder:
             (self.path / "private" / name).unlink(missing_ok=True)
         if (self.path / "private").is_dir():
             (self.path / "private").rmdir()
+
+    def size(self) -> int:
+        """Tell the bytes of all files that are here."""
+        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
 
     def remove_unfinished(self) -> None:
         """Delete what a run that was killed left under temporary names."""
@@ -128,6 +134,7 @@ class Folder:
         begun = self.path / _PRIVATE_BEGUN
         for file in begun.iterdir():
             _flush(file)
+        _flush(begun)
         begun.rename(self.path / "private")
         _flush(self.path)
 

@@ -1,5 +1,6 @@
 """All of it in one call: read, split, reduce, group into cells, expand, write."""
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable
@@ -11,17 +12,17 @@ from fractalrs.base import Base
 from fractalrs.cells import Cells
 from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
-from fractalrs.errors import InputError, OutputError
-from fractalrs.expansion import Expansion, Order, TestItems
+from fractalrs.errors import InputError
+from fractalrs.expansion import Expansion, Options, Order, TestItems
 from fractalrs.folder import Folder
 from fractalrs.interactions import read_interactions
-from fractalrs.plan import Format
+from fractalrs.plan import OTHER_SOURCE, Format, Plan, differences
 from fractalrs.profiles import DEFAULT_PROFILE, Shuffle
 from fractalrs.profiles import profile as find_profile
 from fractalrs.reduction import ReducedMatrix, Rescale, reduce
 from fractalrs.sample import sample_interactions
 from fractalrs.split import SplitOption, TiesOption, leave_last_out
-from fractalrs.writing import write
+from fractalrs.writing import other_plan, write
 
 SAMPLE = "sample"
 """The source that stands for the built-in sample."""
@@ -68,14 +69,20 @@ class Request:
         for name in ("user_multiplier", "item_multiplier"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        find_profile(self.profile)
+        assert self.format
+        assert self.options
         for name in ("user_cell_size", "item_cell_size"):
-            if getattr(self, name) is not None and self.resolved_shuffle != "cells":
+            size = getattr(self, name)
+            if size is not None and self.resolved_shuffle != "cells":
                 raise InputError(f"{name} is given, but the shuffle {self.resolved_shuffle!r} has cells of its own")
+            if size is not None and size < 1:
+                raise InputError(f"{name} is {size}; it must be at least 1")
+        if self.parts is not None and self.parts < 1:
+            raise InputError(f"parts is {self.parts}; it must be at least 1")
         if self.reduced_matrix is not None and (self.order_by_degree or self.rescale != "absolute"):
             raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
-        if self.reduced_matrix is not None and not Path(self.reduced_matrix).exists():
-            raise FileNotFoundError(f"reduced matrix {self.reduced_matrix} does not exist")
+        if self.reduced_matrix is not None and not Path(self.reduced_matrix).is_file():
+            raise FileNotFoundError(f"reduced matrix {self.reduced_matrix} does not exist or is not a file")
 
     @property
     def resolved_shuffle(self) -> Shuffle:
@@ -86,6 +93,12 @@ class Request:
     def format(self) -> Format:
         """How the files are encoded."""
         return Format(self.encoding, self.compression, self.row_group_size)
+
+    @property
+    def options(self) -> Options:
+        """Options of the expansion."""
+        given = {option.name: getattr(self, option.name) for option in dataclasses.fields(Options)}
+        return Options(**given | {"shuffle": self.resolved_shuffle})
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -196,36 +209,27 @@ def make_expansion(
     say
         Is told what was chosen and done, a sentence each.
     """
-    assert request.format  # refuses a bad one before the source is read
     folder = Folder(Path(output))
     folder.check_ours()
-    kept = _kept(folder, request, overwrite)
+    begun = _begun(folder, request, overwrite)
     base = read_base(source, request, say)
-    if kept is not None:
-        reduced, cells = kept
+    if begun is not None and begun.content["base"]["fingerprint"] != base.fingerprint:
+        if not overwrite:
+            raise other_plan(folder, OTHER_SOURCE)
+        begun = None
+    in_cells = request.resolved_shuffle == "cells"
+    cells = None
+    if begun is not None:
         say("the reduced matrix and the cells are those of the data set that was begun")
+        reduced = ReducedMatrix.load(folder.path / "private/reduced_matrix.npy")
+        cells = Cells.load(folder.path / "private/cells.npz") if in_cells else None
     else:
         say("reducing")
         reduced = _reduced(base, request)
-        cells = None
-        if request.resolved_shuffle == "cells":
+        if in_cells:
             say("grouping users and items into cells")
             cells = make_cells(base, request.user_cell_size or _CELL_SIZE, request.item_cell_size or _CELL_SIZE)
-    return Expansion(base, reduced, cells=cells, **{name: getattr(request, name) for name in _EXPANSION_OPTIONS})
-
-
-_EXPANSION_OPTIONS = (
-    "profile",
-    "shuffle",
-    "seed",
-    "min_keep",
-    "max_keep",
-    "keep_scale",
-    "block_keep",
-    "test_items",
-    "drop_incomplete",
-    "order",
-)
+    return Expansion(base, reduced, cells=cells, profile=request.profile, **dataclasses.asdict(request.options))
 
 
 def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base:
@@ -263,22 +267,12 @@ def _reduced(base: Base, request: Request) -> ReducedMatrix:
     return reduced
 
 
-def _kept(folder: Folder, request: Request, overwrite: bool) -> tuple[ReducedMatrix, Cells | None] | None:
-    """Load reduced matrix and cells of a data set that the same request began."""
+def _begun(folder: Folder, request: Request, overwrite: bool) -> Plan | None:
+    """Give the plan of a data set that the same request began; refuse another's unless it may be overwritten."""
     plan = folder.plan()
-    if plan is None or plan.content.get("recipe") is None:
+    if plan is None or plan.content["recipe"] is None:
         return None
-    differences = {name for name, value in request.recipe.items() if plan.content["recipe"].get(name) != value}
-    if differences:
-        if overwrite:
-            return None
-        raise OutputError(
-            f"{folder.path} holds a data set of another plan: {', '.join(sorted(differences))} differ",
-            hint="choose another folder, give the options of the first run, or overwrite it",
-        )
-    private = folder.path / "private"
-    in_cells = plan.content["options"]["shuffle"] == "cells" and request.resolved_shuffle == "cells"
-    return (
-        ReducedMatrix.load(private / "reduced_matrix.npy"),
-        Cells.load(private / "cells.npz") if in_cells else None,
-    )
+    found = differences(plan.content["recipe"], request.recipe)
+    if found and not overwrite:
+        raise other_plan(folder, "; ".join(found))
+    return None if found else plan

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,7 @@ class Plan:
         users = expansion.shape[0]
         if parts is None:
             parts = min(users, max(1, math.ceil(expansion.expected_interactions / PART_INTERACTIONS)))
+        parts = operator.index(parts)
         if not 1 <= parts <= users:
             raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
         writing = {"parts": parts, **dataclasses.asdict(format)}
@@ -149,22 +151,35 @@ class Plan:
             yield Part(k, count, k * users // count, (k + 1) * users // count)
 
     def differences(self, other: "Plan") -> list[str]:
-        """Name what two plans disagree in, in the user's words: at most a few of them."""
-        mine, theirs = _flat(self.content), _flat(other.content)
-        # What is derived says less than what was asked for.
-        names = [name for name in mine | theirs if not name.startswith("fingerprints") and name != "base.fingerprint"]
-        found = [
-            f"{name.rpartition('.')[2]} is {mine.get(name)} here and {theirs.get(name)} there"
-            for name in names
-            if mine.get(name) != theirs.get(name)
+        """Say how this plan, of what is there already, differs from what is asked for now: at most a few points."""
+        there, asked = dict(self.content), dict(other.content)
+        if there["recipe"] is None or asked["recipe"] is None:
+            there["recipe"] = asked["recipe"] = None
+        same_base = there["base"]["fingerprint"] == asked["base"]["fingerprint"]
+        # What follows from the rest says less than what was asked for.
+        for derived in ("base", "reduced", "fingerprints"):
+            del there[derived], asked[derived]
+        return differences(there, asked) or [
+            "the reduced matrix or the cells are not the same" if same_base else OTHER_SOURCE
         ]
-        if not found and mine["base.fingerprint"] != theirs["base.fingerprint"]:
-            found = ["the source's interactions are not the same"]
-        return found[:4] or ["the reduced matrix or the cells are not the same"]
 
     def to_json(self) -> str:
         """Write the plan down, the same bytes for the same plan."""
         return json.dumps(self.content, indent=2, ensure_ascii=False) + "\n"
+
+
+OTHER_SOURCE = "the source's interactions are not the same"
+
+
+def differences(there: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    """Name what differs between the options of a data set and those asked for, in the user's words: at most four."""
+    old, new = _flat(there), _flat(asked)
+    found = {
+        name.rpartition(".")[2]: f"{name.rpartition('.')[2]} is {old.get(name)} there and {new.get(name)} here"
+        for name in old | new
+        if old.get(name) != new.get(name)
+    }
+    return list(found.values())[:4]
 
 
 def _fingerprint(value: Any) -> str:

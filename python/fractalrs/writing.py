@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -63,15 +64,20 @@ def write(
     threads = resolve_threads(threads)
     plan = Plan.of(expansion, parts, format, recipe)
     folder = Folder(Path(path))
-    if prepare(folder, plan, overwrite):
+    state = _state(folder, plan, overwrite)
+    if state == "complete":
         say(f"{folder.path} is complete already: nothing to do")
         return Dataset(path)
+    found = _find_finished(folder, plan, threads) if state == "begun" else {}
+    _check_disk(folder, expansion, plan, format, found)
+    if state == "other":
+        folder.clear()
     (folder.path / MANIFEST).unlink(missing_ok=True)
     folder.remove_unfinished()
-    found = _find_finished(folder, plan, threads)
     if found:
         say(f"{len(found)} of {plan.part_count * len(plan.splits)} files are finished already")
-    _check_disk(folder, expansion, plan, format, found)
+    # Another profile may ask for the same: what was begun is what is finished.
+    plan = folder.plan() or plan
     if folder.plan() is None:
         _write_private(folder, expansion, plan)
     for split in plan.splits:
@@ -93,13 +99,13 @@ def resolve_threads(threads: int | None) -> int:
     return threads
 
 
-def prepare(folder: Folder, plan: Plan, overwrite: bool) -> bool:
-    """Check the folder against the plan and tell whether the data set is complete already.
+def _state(folder: Folder, plan: Plan, overwrite: bool) -> Literal["new", "begun", "complete", "other"]:
+    """Compare what is in the folder with the plan.
 
     Raises
     ------
     OutputError
-        If the folder holds anything else and may not be overwritten.
+        If the folder holds what is not ours, or another plan's data set that may not be overwritten.
     """
     folder.check_ours()
     there, manifest = folder.plan(), folder.manifest()
@@ -108,19 +114,24 @@ def prepare(folder: Folder, plan: Plan, overwrite: bool) -> bool:
     elif manifest is not None:
         same, why = manifest["fingerprints"]["plan"] == plan.fingerprint, "its plan has been taken away"
     else:
-        return False
+        return "new"
     if not same:
         if not overwrite:
-            raise OutputError(
-                f"{folder.path} holds a data set of another plan: {why}",
-                hint="choose another folder, give the options of the first run, or overwrite it",
-            )
-        folder.clear()
-        return False
-    return manifest is not None and all(
+            raise other_plan(folder, why)
+        return "other"
+    complete = manifest is not None and all(
         _has_size(folder.path / part[split]["path"], part[split]["bytes"])
         for part in manifest["parts"]
         for split in plan.splits
+    )
+    return "complete" if complete else "begun"
+
+
+def other_plan(folder: Folder, why: str) -> OutputError:
+    """Say that a folder holds a data set that is not the one asked for."""
+    return OutputError(
+        f"{folder.path} holds a data set of another plan: {why}",
+        hint="choose another folder, give the options of the first run, or overwrite it",
     )
 
 
@@ -207,7 +218,9 @@ def measured_bytes(expansion: "Expansion", interactions: float, format: Format) 
 def _check_disk(folder: Folder, expansion: "Expansion", plan: Plan, format: Format, found: _Files) -> None:
     total = expansion.expected_bytes(format)
     missing = 1 - len(found) / (plan.part_count * len(plan.splits))
-    need, have = int(total * missing * _FREE_DISK_MARGIN), free_disk(folder.path)
+    # Unfinished files, and those of another plan, make room.
+    freed = folder.size() - sum(file["bytes"] for file in found.values())
+    need, have = int(total * missing * _FREE_DISK_MARGIN), free_disk(folder.path) + freed
     if need > have:
         raise OutputError(
             f"too little free disk for {folder.path}: it needs about {need / 1e9:.2f} GB, {have / 1e9:.2f} GB are free",
@@ -228,6 +241,10 @@ def memory_needed(expansion: "Expansion", threads: int) -> int:
 
 def peak_memory() -> int:
     """Tell this process's peak memory so far, in bytes; 0 where the system does not say."""
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"VmHWM:\s*(\d+) kB", status.read_text())):
+        # Below, Linux counts the memory of the program that started this one too.
+        return int(found[1]) * 1024
     try:
         import resource
     except ImportError:
@@ -271,7 +288,8 @@ def _make_missing(
             compression=format.compression,
             row_group_size=format.row_group_size,
             stage="flush",
-            threads=threads,
+            # A thread without a part would only take memory.
+            threads=min(threads, max(1, len(missing))),
             progress=report,
         )
     return {
