@@ -31,7 +31,7 @@ RATIOS = 16
 NEIGHBOURS = 10
 SAMPLE = 150
 MIN_DEGREE = 5
-SIZES = [(2, 2), (3, 3), (4, 4), (5, 5), (8, 8), (16, 16), (1, 4), (4, 1), (2, 4), (4, 2)]
+SIZES = [(2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (8, 8), (16, 16), (1, 4), (4, 1), (2, 4), (4, 2)]
 FEATURES = [8, 32]
 FEATURE_CELL_SIZE = 4
 
@@ -144,15 +144,17 @@ def variants(base: Base) -> Iterator[tuple[str, Cells]]:
     svd = truncated_svd(train, max(FEATURES), seed=0)
     user_degree, item_degree = (np.log1p(x)[:, None] for x in degrees(train))
     for k in FEATURES:
-        yield line(f"{k} coordinates", svd.u[:, :k] * svd.s[:k], svd.vt[:k].T * svd.s[:k])
-    users, items = svd.u[:, :COORDINATES], svd.vt[:COORDINATES].T
+        root = np.sqrt(svd.s[:k])
+        yield line(f"{k} coordinates", svd.u[:, :k] * root, svd.vt[:k].T * root)
     sigma = svd.s[:COORDINATES]
-    yield line(f"{COORDINATES} coordinates, √σ for σ", users * np.sqrt(sigma), items * np.sqrt(sigma))
-    users, items = users * sigma, items * sigma
-    yield line(f"{COORDINATES} coordinates and degree", join(users, user_degree), join(items, item_degree))
+    users, items = svd.u[:, :COORDINATES] * sigma, svd.vt[:COORDINATES].T * sigma
+    yield line("σ for √σ", users, items)
+    yield line("σ, bisected to the end", users, items, leaf=1)
     yield line("direction and degree", join(direction(users), user_degree), join(direction(items), item_degree))
-    yield line("degree alone", user_degree, item_degree)
+    users, items = users / np.sqrt(sigma), items / np.sqrt(sigma)
     yield line("bisected to the end", users, items, leaf=1)
+    yield line("with degree", join(users, user_degree), join(items, item_degree))
+    yield line("degree alone", user_degree, item_degree)
 
 
 def line(name: str, users: Floats, items: Floats, leaf: int = LEAF) -> tuple[str, Cells]:

@@ -1,5 +1,7 @@
 //! The base: the signed sparse matrix of real interactions, and the cells of alike users and items.
 
+use std::ops::Range;
+
 use crate::error::Error;
 
 /// Set in an entry that is a test interaction; the other bits are its item code.
@@ -56,12 +58,18 @@ impl<'a> Base<'a> {
         self.entries.is_empty()
     }
 
-    /// The entries of one user.
+    /// Where the entries of one user stand.
     #[inline]
     #[must_use]
-    pub fn row(&self, user: u32) -> &'a [u32] {
+    pub fn row(&self, user: u32) -> Range<usize> {
         let user = user as usize;
-        &self.entries[self.indptr[user] as usize..self.indptr[user + 1] as usize]
+        self.indptr[user] as usize..self.indptr[user + 1] as usize
+    }
+
+    /// The entries of all users.
+    #[must_use]
+    pub fn entries(&self) -> &'a [u32] {
+        self.entries
     }
 
     /// The address of a user's row pointer, to be prefetched.

@@ -1,5 +1,7 @@
 //! Dropout: which entries of a source row a block keeps, by integer draws of the gap to the next kept entry.
 
+use std::ops::Range;
+
 use crate::random::Key;
 
 /// The longest gap one word can give; a longer one goes on with the next word.
@@ -45,19 +47,21 @@ impl GapTable {
     #[must_use]
     pub fn gap(&self, word: u32) -> usize {
         let mut gap = usize::from(self.guide[(word >> 24) as usize]);
+        // Most bytes see at most one threshold: one step without a branch that would be hard to predict.
+        gap += usize::from(word < self.thresholds[gap]);
         while word < self.thresholds[gap] {
             gap += 1;
         }
         gap
     }
 
-    /// Copies the entries that the stream of `row` keeps to the front of `kept`, and says how many they are.
-    /// `kept` is at least as long as `entries`.
+    /// Writes the places that the stream of a row keeps to the front of `kept`, and says how many they are.
+    /// `row` is where the row's entries stand among all; `kept` is at least as long.
     #[inline]
-    pub fn keep(&self, row: RowStream, entries: &[u32], kept: &mut [u32]) -> usize {
-        let RowStream { key, first: mut word } = row;
+    pub fn keep(&self, stream: RowStream, row: Range<usize>, kept: &mut [usize]) -> usize {
+        let RowStream { key, first: mut word } = stream;
         let mut count = 0;
-        let mut position = 0;
+        let mut place = row.start;
         let mut draw = 0;
         loop {
             // Made ahead, so that it is there when the branches below have been decided.
@@ -65,13 +69,15 @@ impl GapTable {
             let next = key.child(draw).0;
             for half in [word as u32, (word >> 32) as u32] {
                 let gap = self.gap(half);
-                position += gap;
-                let Some(&entry) = entries.get(position) else { return count };
+                place += gap;
+                if place >= row.end {
+                    return count;
+                }
                 if gap < LONGEST {
-                    let Some(place) = kept.get_mut(count) else { return count };
-                    *place = entry;
+                    let Some(slot) = kept.get_mut(count) else { return count };
+                    *slot = place;
                     count += 1;
-                    position += 1;
+                    place += 1;
                 }
             }
             word = next;
@@ -117,9 +123,8 @@ mod tests {
 
     #[test]
     fn a_keep_rate_of_one_keeps_everything() {
-        let entries: Vec<u32> = (0..1_000).collect();
         let mut kept = vec![0; 1_000];
-        assert_eq!(GapTable::new(1.0).keep(RowStream::new(Key(5), 0), &entries, &mut kept), 1_000);
-        assert_eq!(kept, entries);
+        assert_eq!(GapTable::new(1.0).keep(RowStream::new(Key(5), 0), 7..1_007, &mut kept), 1_000);
+        assert_eq!(kept, (7..1_007).collect::<Vec<_>>());
     }
 }

@@ -3,12 +3,13 @@
 //! A tile is some consecutive expanded users of one row block. It is made block by block, so that one column table
 //! stays in the processor's cache while it is used, then stitched together user by user.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::base::{Base, Cells, Place, TEST};
 use crate::dropout::{GapTable, RowStream, SMALLEST_KEEP_RATE};
 use crate::error::Error;
-use crate::permutation::Permutation;
+use crate::permutation::{self, Permutation};
 use crate::prefetch::{prefetch, prefetch_all};
 use crate::random::{Key, Keys, bounded};
 
@@ -16,16 +17,16 @@ use crate::random::{Key, Keys, bounded};
 pub const GENERATOR: u32 = 1;
 
 /// About how many interactions a tile holds: enough to use a column table well, few enough to stay in cache.
-const TILE_INTERACTIONS: f64 = 1_000_000.0;
+const TILE_INTERACTIONS: f64 = 400_000.0;
 const TILE_USERS: u64 = 4_096;
 /// A tile keeps one counter per user and block; this bounds them where there are many blocks.
 const TILE_COUNTERS: u64 = 1 << 20;
-/// Bytes of column tables a worker keeps for the row block it is in; blocks beyond that are tabulated tile by tile.
-const COLUMN_TABLE_BYTES: usize = 32 << 20;
-/// How many rows ahead the entries of a source row are asked for; row pointers twice as far.
-const PREFETCH_ROWS: usize = 6;
-/// Cache lines of entries asked for ahead: 16 entries each; longer rows are left to the hardware.
-const PREFETCH_ENTRIES: usize = 256;
+/// Bytes of tables a worker keeps for the row block it is in, and of column permutations for all of them. What is beyond
+/// is tabulated tile by tile.
+const TABLE_BYTES: usize = 32 << 20;
+/// How far ahead row pointers and kept entries are asked for.
+const PREFETCH_ROWS: usize = 16;
+const PREFETCH_ENTRIES: usize = 32;
 
 /// A type of expanded ids.
 pub trait Id: Copy + Ord + Send + Sync + 'static {
@@ -188,8 +189,8 @@ impl<'c, 'a> Exchange<'c, 'a> {
         Self { cells, key, of_all }
     }
 
-    fn of_cell(&self, cell: u32, size: u32) -> Permutation {
-        self.of_all.unwrap_or_else(|| Permutation::new(self.key.child(u64::from(cell)), size))
+    fn key_of(&self, cell: u32) -> Key {
+        self.key.child(u64::from(cell))
     }
 
     /// The slot that the one at `place` is exchanged with.
@@ -197,8 +198,7 @@ impl<'c, 'a> Exchange<'c, 'a> {
     fn image(&self, place: Place) -> u32 {
         match &self.of_all {
             Some(permutation) => permutation.image(place.offset),
-            None if place.size == 1 => place.start,
-            None => place.start + self.of_cell(place.cell, place.size).image(place.offset),
+            None => place.start + permutation::image(self.key_of(place.cell), place.size, place.offset),
         }
     }
 }
@@ -225,19 +225,25 @@ impl<'e, 'a> Columns<'e, 'a> {
         self.permutation.image(self.exchange.image(place))
     }
 
-    /// The columns of all source items.
-    fn fill(&self, table: &mut Vec<u32>) {
+    /// The images of all slots under the column permutation.
+    fn images(&self) -> Vec<u32> {
+        (0..self.expansion.base.items()).map(|slot| self.permutation.image(slot)).collect()
+    }
+
+    /// The columns of all source items. `images` may hold those of the permutation.
+    fn fill(&self, images: Option<&[u32]>, table: &mut Vec<u32>) {
         let cells = self.exchange.cells;
+        let column = |slot: u32| images.map_or_else(|| self.permutation.image(slot), |images| images[slot as usize]);
         table.resize(cells.order().len(), 0);
         for cell in 0..cells.len() {
             let (start, end) = cells.bounds(cell);
             if end - start == 1 {
-                table[cells.code(start) as usize] = self.permutation.image(start);
+                table[cells.code(start) as usize] = column(start);
                 continue;
             }
-            let exchange = self.exchange.of_cell(cell as u32, end - start);
+            let exchange = Permutation::new(self.exchange.key_of(cell as u32), end - start);
             for slot in start..end {
-                table[cells.code(slot) as usize] = self.permutation.image(start + exchange.image(slot - start));
+                table[cells.code(slot) as usize] = column(start + exchange.image(slot - start));
             }
         }
     }
@@ -249,6 +255,8 @@ pub struct Tiler<'e, 'a> {
     i: u32,
     blocks: Vec<Block>,
     table_bytes_left: usize,
+    /// The images of column permutations, which all row blocks share.
+    images: HashMap<u32, Vec<u32>>,
     /// A column table that is not kept.
     passing_table: Vec<u32>,
     /// The anchor of each user of the tile, its place among the cells, and its source row in the block at hand.
@@ -256,6 +264,8 @@ pub struct Tiler<'e, 'a> {
     places: Vec<Place>,
     sources: Vec<u32>,
     streams: Vec<RowStream>,
+    /// Where the block at hand finds its kept entries in the base.
+    found: Vec<usize>,
     /// Kept entries of the tile, block by block and user by user: column and test bit; and where each user's end.
     kept: Vec<u32>,
     ends: Vec<usize>,
@@ -270,11 +280,13 @@ impl<'e, 'a> Tiler<'e, 'a> {
             i: u32::MAX,
             blocks: Vec::new(),
             table_bytes_left: 0,
+            images: HashMap::new(),
             passing_table: Vec::new(),
             anchors: Vec::new(),
             places: Vec::new(),
             sources: Vec::new(),
             streams: Vec::new(),
+            found: Vec::new(),
             kept: Vec::new(),
             ends: Vec::new(),
             cursors: Vec::new(),
@@ -314,7 +326,7 @@ impl<'e, 'a> Tiler<'e, 'a> {
         if self.i != i {
             self.i = i;
             self.blocks = self.expansion.blocks(i);
-            self.table_bytes_left = COLUMN_TABLE_BYTES;
+            self.table_bytes_left = TABLE_BYTES;
         }
         let shuffled = self.expansion.options.shuffled;
         let columns_bytes = if shuffled { self.expansion.base.items() as usize * size_of::<u32>() } else { 0 };
@@ -324,7 +336,11 @@ impl<'e, 'a> Tiler<'e, 'a> {
             if block.tables.is_none() && worth_it && bytes <= self.table_bytes_left {
                 let mut columns = Vec::new();
                 if shuffled {
-                    Columns::new(self.expansion, i, block.j).fill(&mut columns);
+                    let source = Columns::new(self.expansion, i, block.j);
+                    if (self.images.len() + 1) * columns_bytes <= TABLE_BYTES {
+                        self.images.entry(block.j).or_insert_with(|| source.images());
+                    }
+                    source.fill(self.images.get(&block.j).map(Vec::as_slice), &mut columns);
                 }
                 block.tables = Some(Tables { gaps: GapTable::new(block.keep_rate), columns });
                 self.table_bytes_left -= bytes;
@@ -350,7 +366,7 @@ impl<'e, 'a> Tiler<'e, 'a> {
         let exchanging = options.shuffled && !user_cells.are_single();
         self.sources.clone_from(&self.anchors);
         self.ends.clear();
-        let mut end = 0;
+        self.kept.clear();
         for block in &self.blocks {
             let j = u64::from(block.j);
             if exchanging {
@@ -371,11 +387,11 @@ impl<'e, 'a> Tiler<'e, 'a> {
             let key = keys.keep.child(i).child(j);
             self.streams.clear();
             self.streams.extend(self.sources.iter().map(|&source| RowStream::new(key, source)));
-            let start = end;
-            end = keep_rows(*base, gaps, &self.sources, &self.streams, &mut self.kept, &mut self.ends, start);
-            if options.shuffled {
-                place_columns(self.expansion, self.i, block, &mut self.kept[start..end], &mut self.passing_table);
-            }
+            let before = self.kept.len();
+            let count = keep_rows(base, gaps, &self.sources, &self.streams, &mut self.found, |count| {
+                self.ends.push(before + count);
+            });
+            place_entries(self.expansion, self.i, block, &self.found[..count], &mut self.kept, &mut self.passing_table);
         }
     }
 
@@ -446,51 +462,62 @@ fn worth_a_table(expansion: &Expansion, users: u64, keep_rate: f64) -> bool {
     2.0 * lookups > f64::from(base.items())
 }
 
-/// Writes the kept entries of the source rows to `kept` from `start` on, and where each row's end to `ends`.
+/// Finds the places of the kept entries of some source rows. Tells `each_row` how many there are at its end, and returns
+/// how many there are in all.
 fn keep_rows(
-    base: Base,
+    base: &Base,
     gaps: &GapTable,
     sources: &[u32],
     streams: &[RowStream],
-    kept: &mut Vec<u32>,
-    ends: &mut Vec<usize>,
-    start: usize,
+    found: &mut Vec<usize>,
+    mut each_row: impl FnMut(usize),
 ) -> usize {
-    let mut count = start;
-    for (place, (&source, &stream)) in sources.iter().zip(streams).enumerate() {
-        if let Some(&far) = sources.get(place + 2 * PREFETCH_ROWS) {
+    let mut count = 0;
+    for (number, (&source, &stream)) in sources.iter().zip(streams).enumerate() {
+        if let Some(&far) = sources.get(number + PREFETCH_ROWS) {
             prefetch(base.row_pointer(far));
         }
-        if let Some(&near) = sources.get(place + PREFETCH_ROWS) {
-            let row = base.row(near);
-            prefetch_all(&row[..row.len().min(PREFETCH_ENTRIES)]);
-        }
         let row = base.row(source);
-        if kept.len() < count + row.len() {
-            kept.resize((count + row.len()).max(kept.len() * 3 / 2), 0);
+        if found.len() < count + row.len() {
+            found.resize((count + row.len()).max(found.len() * 3 / 2), 0);
         }
-        count += gaps.keep(stream, row, &mut kept[count..]);
-        ends.push(count);
+        count += gaps.keep(stream, row, &mut found[count..]);
+        each_row(count);
     }
     count
 }
 
-/// Turns the source items of a block's kept entries into columns.
-fn place_columns(expansion: &Expansion, i: u32, block: &Block, kept: &mut [u32], passing_table: &mut Vec<u32>) {
+/// Appends the kept entries of a block, their source items turned into columns.
+fn place_entries(
+    expansion: &Expansion,
+    i: u32,
+    block: &Block,
+    found: &[usize],
+    kept: &mut Vec<u32>,
+    passing_table: &mut Vec<u32>,
+) {
+    let Expansion { base, options, .. } = expansion;
+    let entries = base.entries();
+    let fetched = found.iter().enumerate().map(|(number, &place)| {
+        if let Some(&far) = found.get(number + PREFETCH_ENTRIES) {
+            prefetch(&entries[far]);
+        }
+        entries[place]
+    });
+    if !options.shuffled {
+        kept.extend(fetched);
+        return;
+    }
     let table = if let Some(tables) = &block.tables {
         &tables.columns
     } else {
         let columns = Columns::new(expansion, i, block.j);
-        if 2 * kept.len() <= expansion.base.items() as usize {
-            for entry in kept {
-                *entry = (*entry & TEST) | columns.column(*entry & !TEST);
-            }
+        if 2 * found.len() <= base.items() as usize {
+            kept.extend(fetched.map(|entry| (entry & TEST) | columns.column(entry & !TEST)));
             return;
         }
-        columns.fill(passing_table);
+        columns.fill(None, passing_table);
         passing_table
     };
-    for entry in kept {
-        *entry = (*entry & TEST) | table[(*entry & !TEST) as usize];
-    }
+    kept.extend(fetched.map(|entry| (entry & TEST) | table[(entry & !TEST) as usize]));
 }

@@ -109,9 +109,9 @@ impl Format {
             .set_column_encoding(user.clone(), user_encoding)
             .set_column_encoding(item.clone(), item_encoding)
             .set_column_compression(item.clone(), item_compression)
-            // Users rise through the file, so that page bounds let readers skip; items are everywhere.
-            .set_statistics_enabled(EnabledStatistics::Page)
-            .set_column_statistics_enabled(item, EnabledStatistics::Chunk)
+            // Users rise through the file, so that bounds let readers skip row groups; items are everywhere.
+            .set_column_statistics_enabled(user, EnabledStatistics::Chunk)
+            .set_column_statistics_enabled(item, EnabledStatistics::None)
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_write_batch_size(USER_CHUNK)
             .set_max_row_group_row_count(None)
@@ -221,7 +221,8 @@ fn spell_out<U: Stored>(
             taken += 1;
         }
         if chunk.len() == USER_CHUNK || left == 0 {
-            column.write_batch(chunk, None, None)?;
+            // Users rise: their bounds are known.
+            column.write_batch_with_statistics(chunk, None, None, chunk.first(), chunk.last(), None)?;
             chunk.clear();
         }
     }

@@ -4,7 +4,7 @@ use crate::random::{Key, bounded};
 
 /// Up to this many elements a permutation is an exactly uniform Fisher–Yates shuffle.
 pub const SMALL: u32 = 64;
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 8;
 
 /// A permutation of more than [`SMALL`] elements: a Feistel network on a grid of a × b ≥ c cells, with cycle walking.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,9 @@ impl Permutation {
             return Self::Large(Feistel::new(key, count));
         }
         let mut images: [u8; SMALL as usize] = std::array::from_fn(|x| x as u8);
-        shuffle(key, &mut images[..count as usize]);
+        for last in (1..count).rev() {
+            images.swap(last as usize, exchanged(key, last) as usize);
+        }
         Self::Small(images)
     }
 
@@ -75,13 +77,30 @@ impl Permutation {
     }
 }
 
-/// Fisher–Yates with one keyed word per exchange. On the identity it gives the images of a small permutation.
+/// The image of one point under the permutation of `key`, without making the others.
 #[inline]
-pub fn shuffle<T>(key: Key, values: &mut [T]) {
-    for last in (1..values.len()).rev() {
-        let other = bounded(key.child(last as u64).0, last as u64 + 1) as usize;
-        values.swap(last, other);
+#[must_use]
+pub fn image(key: Key, count: u32, x: u32) -> u32 {
+    if count > SMALL {
+        return Feistel::new(key, count).image(x);
     }
+    // The exchanges of Fisher–Yates undone, the last one first: from where x is back to where it comes from.
+    (1..count).fold(x, |place, last| {
+        let other = exchanged(key, last);
+        if place == last {
+            other
+        } else if place == other {
+            last
+        } else {
+            place
+        }
+    })
+}
+
+/// The place that Fisher–Yates exchanges with `last`.
+#[inline]
+fn exchanged(key: Key, last: u32) -> u32 {
+    bounded(key.child(u64::from(last)).0, u64::from(last) + 1) as u32
 }
 
 #[cfg(test)]
@@ -98,6 +117,14 @@ mod tests {
                 seen[permutation.image(x) as usize] = true;
             }
             prop_assert!(seen.iter().all(|&hit| hit));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn one_image_is_that_of_the_whole_permutation(key: u64, count in 1_u32..200, x: u32) {
+            let x = x % count;
+            prop_assert_eq!(image(Key(key), count, x), Permutation::new(Key(key), count).image(x));
         }
     }
 

@@ -79,7 +79,7 @@ def permutations(keys: npt.ArrayLike, c: int) -> Integers:
     while walking.any():
         left, right = np.divmod(image[walking], b)
         key = np.broadcast_to(keys, image.shape)[walking]
-        for k in range(6):
+        for k in range(8):
             g = child(key, k)
             if k % 2 == 0:
                 left = (left + bounded(child(g, right), a)) % a

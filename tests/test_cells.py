@@ -61,8 +61,8 @@ def reference_partition(points: Floats, size: int, leaf: int) -> list[list[int]]
         axis = np.linalg.eigh(centred.T @ centred).eigenvectors[:, -1]
         ranked = [codes[i] for i in np.lexsort((codes, (centred * axis).sum(axis=1)))]
         left = starts[middle] - starts[first]
-        lower = split(sorted(ranked[:left]), first, middle, level + 1)
-        return lower + split(sorted(ranked[left:]), middle, last, level + 1)
+        lower = split(ranked[:left], first, middle, level + 1)
+        return lower + split(ranked[left:], middle, last, level + 1)
 
     def peel(codes: list[int], radius: Floats, first: int, last: int) -> list[list[int]]:
         free = dict(zip(codes, radius, strict=True))

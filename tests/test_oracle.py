@@ -140,6 +140,28 @@ def test_rates_at_the_edges_of_the_table(rate: float) -> None:
     assert_same(base, np.full((2, 2), rate), "aligned", seed=11)
 
 
+def test_thresholds_to_the_last_bit() -> None:
+    """Random words hardly ever meet the edge of a threshold, so the rates are chosen to put it on the words drawn.
+
+    Two float64 rates next to each other, one with w < T[s] and one without, for the first word w of each block's row.
+    """
+    depths = np.tile([0, 1, 2, 3, 10, 31, 100, 254, 255], 5)
+    edges = []
+    for j, s in enumerate(depths):
+        key = oracle.under(oracle.root(4), oracle.KEEP, 0, j, 0)
+        word = int(oracle.child(key, 0)) & oracle.LOW
+        low, high = 1e-6, 1.0
+        while np.nextafter(low, high) < high:
+            middle = low + (high - low) / 2
+            low, high = (middle, high) if word < oracle.thresholds(middle)[s] else (low, middle)
+        edges.append([low, high])
+    base = make_base([400], 400)
+    below, above = (assert_same(base, np.array([rates]), "none", seed=4) for rates in zip(*edges, strict=True))
+    for j in range(len(depths)):
+        first = [min(pairs[pairs[:, 1] // 400 == j, 1].min(initial=2**40) for pairs in both) for both in (below, above)]
+        assert first[0] > first[1]
+
+
 @pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
 @pytest.mark.parametrize(
     ("p", "q"), [(1, 1), (1, 200), (200, 1), (2, 2), (63, 65), (64, 64), (65, 63), (65, 65), (66, 1000), (81, 100)]
@@ -238,16 +260,16 @@ GOLDEN_DIGESTS = {  # shuffle: train, test
         "53ede70fba54a0a2580b1f011f1852c829b5fb99290cf0eaaf17d3751689e465",
     ),
     "aligned": (
-        "ff22404ccee5f2fddea4498c514d0c2b5c914b18a142ebb0f2788ae020eec82e",
-        "43a8fa2a79d09f3fa0e30093dc6bb113a31758a5d9bb42ac368cfc989c611a4d",
+        "2c5b46bce31a7dce10d19f8acf6224b4b98e206320ae06a266094f865b5aef80",
+        "f2a5718145906cd94c4ed7d42895b03e795085a5e6dc63d5cd87bb09c118ffd1",
     ),
     "cells": (
-        "63312202556435fabe90adc95d5f802637be8ded411835781c48bf7902532920",
-        "3a75bbc3f98751153420a9b10450d6de31236f8c273cd7573c867304b7b71dd0",
+        "bf1be13c49475ee58b99b29b1d6b5ae9bd47b9e073175db1ac36424934c19cd5",
+        "cf83923c1e78d3614d5a010188cd81eb2b5f68e97cd3b78b9145b0756054c893",
     ),
     "block": (
-        "05c4731ee67102064d9ca30369cd6a82271f2fa31cfd9cef2b0c4ef7c9012ff2",
-        "2a04314635302616d0f08a75974dfb8600c6998baa6e24a8162c4fc7b6faeb6b",
+        "6453f0c3d587acd6727d224f00111f25ee85609c2f7c03833af7633347a520fc",
+        "fd372421a7b8a445925becef5a9e6a14fc319d097aa28b028c7faa46d1918c89",
     ),
 }
 

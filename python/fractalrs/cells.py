@@ -20,6 +20,8 @@ COORDINATES = 16
 LEAF = 64
 """Groups are bisected until none holds more than this many cells."""
 
+_MIN_SINGULAR_RATIO = 1e-10
+
 _Codes = npt.NDArray[np.uint32]
 _Integers = npt.NDArray[np.int64]
 
@@ -128,11 +130,11 @@ class Cells:
 def cells(base: Base, user_cell_size: int = 4, item_cell_size: int = 4) -> Cells:
     """Group users and items that are alike in the train part of a base.
 
-    Users are points: their 16 leading singular coordinates, uᵢσᵢ, which hold taste and activity both. Groups are split
+    Users are points: their 16 leading singular coordinates, uᵢ√σᵢ, which hold taste and activity both. Groups are split
     in two across their principal axis, in proportion to the cells each side is to become, until none holds more than
     64 cells. In each of them the outermost user and those nearest to it make a cell, then the outermost of the rest,
     and so on. Cells differ by at most one member, and there are as few as the cell size allows. Items likewise, by
-    vᵢσᵢ.
+    vᵢ√σᵢ.
 
     Parameters
     ----------
@@ -159,9 +161,12 @@ def cells(base: Base, user_cell_size: int = 4, item_cell_size: int = 4) -> Cells
     if users is None or items is None:
         train = base.train
         svd = leading_svd(base, min(COORDINATES, p, q))
-        # R v is u σ, but equal for equal users to the last bit: ties stay ties.
-        users = users or partition(np.asarray(train @ svd.vt.T), user_size)
-        items = items or partition(np.asarray(train.T @ svd.u), item_size)
+        # A direction of length zero holds rounding errors only.
+        real = svd.s > _MIN_SINGULAR_RATIO * svd.s[0]
+        root = np.sqrt(svd.s[real])
+        # R v / √σ is u √σ, but equal for equal users to the last bit: ties stay ties.
+        users = users or partition((train @ svd.vt[real].T) / root, user_size)
+        items = items or partition((train.T @ svd.u[:, real]) / root, item_size)
     return Cells(*users, *items)
 
 
@@ -221,7 +226,6 @@ def partition(points: npt.NDArray[np.float64], size: int, leaf: int = LEAF) -> t
         order = members[real][np.lexsort((members[real], projection[real], group[real]))]
         groups = np.unique(np.concatenate((groups, (groups[:-1] + groups[1:]) // 2)))
 
-    order = order[np.lexsort((order, np.repeat(np.arange(len(groups) - 1), np.diff(starts[groups]))))]
     members, real, _ = _side_by_side(order, starts[groups])
     cell = np.empty(count, dtype=np.int64)
     cell[members[real]] = _peel(_centre(points[members], real), real, groups, starts)[real]

@@ -20,7 +20,7 @@ from fractalrs.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
 from fractalrs.reduction import Rescale
 from fractalrs.sample import sample_interactions
 from fractalrs.split import SplitOption, TiesOption
-from fractalrs.writing import free_disk, memory_needed, peak_memory, resolve_threads
+from fractalrs.writing import free_disk, memory_needed, peak_memory, readable, resolve_threads
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 
@@ -349,7 +349,7 @@ def _readable(name: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{inner} {_readable(inner, number)}" for inner, number in value.items())
     if name.endswith("bytes") and isinstance(value, int):
-        return f"{value / 1e9:.3f} GB" if value >= 1e7 else f"{value / 1e3:.1f} kB"
+        return readable(value)
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

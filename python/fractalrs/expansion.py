@@ -153,11 +153,11 @@ class Expansion:
             self.cells.user_starts,
             self.cells.item_order,
             self.cells.item_starts,
-            seed=seed,
+            seed=self.seed,
             shuffled=self.shuffle != "none",
             block_keep=self.options.block_keep,
             one_test_item=test_items == "one",
-            drop_incomplete=drop_incomplete,
+            drop_incomplete=self.options.drop_incomplete,
             order_by_item=order == "item",
         )
 
@@ -361,7 +361,8 @@ class Expansion:
             with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
                 folder = Path(name) / "expansion"
                 folder.mkdir()
-                self.base.save(folder / "base")
+                # A value of its own: the folder it is saved in now is about to be renamed.
+                dataclasses.replace(self.base).save(folder / "base")
                 np.savez(
                     folder / "reduced.npz",
                     values=reduced.values,
@@ -374,8 +375,9 @@ class Expansion:
                 folder.rename(target)
         except OSError as error:
             raise OutputError(f"cannot write {target}: {error.strerror}") from error
-        # The base is pickled by its path, which is this one from now on.
-        self.base.save(target / "base")
+        if self.base.path is None:
+            # Nothing is written again; but from now on the base has a path by which it can be pickled too.
+            self.base.save(target / "base")
         self._path = target
 
     @classmethod

@@ -28,18 +28,18 @@ class Folder:
 
     def plan(self) -> Plan | None:
         """Read the plan of the data set that is here, if there is one."""
-        content = self._json(PLAN)
+        content = self._json(PLAN, {"base", "options", "recipe", "writing", "fingerprints"})
         return None if content is None else Plan(content)
 
     def manifest(self) -> dict[str, Any] | None:
         """Read the manifest, which is there only when the data set is complete."""
-        return self._json(MANIFEST)
+        return self._json(MANIFEST, {"base_users", "user_multiplier", "parts", "totals", "fingerprints"})
 
-    def _json(self, name: str) -> dict[str, Any] | None:
+    def _json(self, name: str, keys: set[str]) -> dict[str, Any] | None:
         file = self.path / name
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            if isinstance(content, dict):
+            if isinstance(content, dict) and keys <= content.keys():
                 return content
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -83,16 +83,11 @@ class Folder:
         return foreign
 
     def _part_count(self) -> int | None:
-        """How many parts the plan or manifest here names; None where neither is ours."""
+        """How many parts the plan or manifest here names; None where neither is."""
         plan, manifest = self.plan(), self.manifest()
-        try:
-            if plan is not None:
-                return plan.part_count if plan.fingerprint else None
-            if manifest is not None:
-                return len(manifest["parts"]) if manifest["fingerprints"]["plan"] else None
-        except (KeyError, TypeError, ValueError):
-            pass
-        return None
+        if plan is not None:
+            return plan.part_count
+        return None if manifest is None else len(manifest["parts"])
 
     def clear(self) -> None:
         """Delete the data set that is here, the manifest first, so that what is left never looks complete."""
@@ -162,6 +157,9 @@ def _is_part(file: Path, part_count: int) -> bool:
 
 
 def _flush(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        # Windows cannot flush folders.
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

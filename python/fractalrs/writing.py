@@ -223,9 +223,17 @@ def _check_disk(folder: Folder, expansion: "Expansion", plan: Plan, format: Form
     need, have = int(total * missing * _FREE_DISK_MARGIN), free_disk(folder.path) + freed
     if need > have:
         raise OutputError(
-            f"too little free disk for {folder.path}: it needs about {need / 1e9:.2f} GB, {have / 1e9:.2f} GB are free",
+            f"too little free disk for {folder.path}: it needs about {readable(need)}, {readable(have)} are free",
             hint="free some, choose another disk, or lower keep_scale or the multipliers",
         )
+
+
+def readable(size: int) -> str:
+    """Write a number of bytes for people."""
+    unit, name = next(
+        (unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")) if size >= unit or unit == 1
+    )
+    return f"{size / unit:.3g} {name}" if size < 1000 * unit else f"{size / unit:,.0f} {name}"
 
 
 def free_disk(path: Path) -> int:
