@@ -26,7 +26,7 @@ lint: $(VENV)/tested $(VENV)/linted ## check style, types, stubs and lints
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest fractalrs._core --ignore-disjoint-bases
+	$(BIN)/python -m mypy.stubtest fractalrs._core
 	cargo fmt --check
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --release --locked --all-targets -- -D warnings
 

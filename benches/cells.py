@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+
 from fractalrs.base import Base
 from fractalrs.cells import COORDINATES, LEAF, Cells, cells, partition
 from fractalrs.interactions import read_interactions

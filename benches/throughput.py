@@ -90,9 +90,7 @@ def load(trial: dict[str, Any]) -> fr.Expansion:
     block_keep = trial.get("block_keep", 1.0)
     scale = keep_scale(reduced, INTERACTIONS / base.count / block_keep)
     cells = fr.Cells.load(DATA / "cells.npz") if shuffle == CELLS else None
-    return fr.Expansion(
-        base, reduced, shuffle=shuffle, cells=cells, seed=7, keep_scale=scale, block_keep=block_keep
-    )
+    return fr.Expansion(base, reduced, shuffle=shuffle, cells=cells, seed=7, keep_scale=scale, block_keep=block_keep)
 
 
 def keep_scale(reduced: "np.ndarray[Any, np.dtype[np.float64]]", kept_bases: float) -> float:
@@ -115,8 +113,9 @@ def run_trial(trial: dict[str, Any]) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     for split in plan.splits:
         (folder / split).mkdir(parents=True)
+    labels: list[tuple[str, str]] = []
     parts = [
-        (part.index, part.first, part.last, (folder / part.file("train"), []), (folder / part.file("test"), []))
+        (part.index, part.first, part.last, (folder / part.file("train"), labels), (folder / part.file("test"), labels))
         for part in plan.parts()
     ]
     made = 0

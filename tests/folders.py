@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from fractalrs.base import Base
 from fractalrs.cells import Cells, cells
 from fractalrs.expansion import Expansion

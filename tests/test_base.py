@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from fractalrs.base import TEST_BIT, Base
-from fractalrs.errors import InputError, OutputError, WriteError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fractalrs.base import TEST_BIT, Base
+from fractalrs.errors import InputError, OutputError, WriteError
 
 
 def small() -> Base:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import fractalrs as fr
 import pytest
+
+import fractalrs as fr
 from folders import RATES, read, small_expansion
 from fractalrs.card import _size_category
 from fractalrs.expansion import Expansion

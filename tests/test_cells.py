@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fractalrs.base import Base
 from fractalrs.cells import Cells, cells, partition
 from fractalrs.errors import InputError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 FIELDS = ("user_order", "user_starts", "item_order", "item_starts")
 

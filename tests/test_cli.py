@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import fractalrs as fr
 import numpy as np
 import polars as pl
 import pytest
+
+import fractalrs as fr
 from commands import Done, run
 from folders import digests, files_of, sql, stamps
 from fractalrs.errors import WriteError

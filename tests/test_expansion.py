@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import fractalrs as fr
 import numpy as np
 import pyarrow as pa
 import pytest
+
+import fractalrs as fr
 from folders import RATES, small_base, small_expansion
 from fractalrs.cells import Cells
 from fractalrs.errors import InputError, OutputError

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from fractalrs import expectation
 from fractalrs.base import Base
 from fractalrs.cells import Cells

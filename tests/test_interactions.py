@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from fractalrs import text_files
 from fractalrs.column_names import ALIASES, simplify
 from fractalrs.errors import InputError
 from fractalrs.interactions import Interactions, read_interactions
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 Write = Callable[..., Path]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from folders import digests, files_of, read, stamps
 
 PARTS = 12

@@ -7,14 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import oracle
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import oracle
 from fractalrs.base import Base
 from fractalrs.cells import Cells
 from fractalrs.expansion import Expansion
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 Pairs = tuple[oracle.Integers, oracle.Integers]
 Rates = npt.NDArray[np.float64]

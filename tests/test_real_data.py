@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import fractalrs as fr
 import polars as pl
 import pytest
+
+import fractalrs as fr
 from commands import run
 from folders import sql
 

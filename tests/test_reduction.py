@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
+
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.reduction import ReducedMatrix, reduce

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fractalrs.errors import InputError
 from fractalrs.interactions import Interactions, read_interactions
 from fractalrs.sample import _activity, _cover, _draw, _race, _Tastes, sample_interactions
 from fractalrs.split import leave_last_out
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def digest(interactions: Interactions) -> str:

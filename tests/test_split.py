@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.interactions import Interactions, read_interactions
 from fractalrs.split import _collapse, leave_last_out
-from hypothesis import given
-from hypothesis import strategies as st
 
 Row = tuple[Any, ...]
 

@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import oracle
 import pytest
+from scipy import stats
+
+import oracle
 from fractalrs.base import Base
 from fractalrs.cells import Cells
 from oracle import COLUMN, ITEM, ROW, USER, Integers, root, under
-from scipy import stats
 from test_oracle import Pairs, core, make_base, make_cells, make_expansion
 
 Floats = npt.NDArray[np.float64]

@@ -1,11 +1,12 @@
 import dataclasses
 from typing import Any
 
-import fractalrs.svd
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg
+
+import fractalrs.svd
 from fractalrs.errors import InputError
 from fractalrs.svd import SVD, TOLERANCE, truncated_svd
 

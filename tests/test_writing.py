@@ -8,12 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import fractalrs as fr
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+import fractalrs as fr
 from folders import RATES, digests, files_of, read, small_base, small_expansion, sql, stamps
 from fractalrs import writing
 from fractalrs.cells import Cells

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from fractalrs.writing import FileReport
 
+__all__ = ["DEBUG_BUILD", "GENERATOR", "VERSION", "Generator", "check_format"]
+
 DEBUG_BUILD: bool
 GENERATOR: int
 VERSION: str
