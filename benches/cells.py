@@ -19,7 +19,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from fractalrs.base import Base
-from fractalrs.cells import COORDINATES, LEAF, Cells, cells, partition
+from fractalrs.cells import CELL_SIZE, COORDINATES, LEAF, Cells, cells, features, partition
 from fractalrs.interactions import read_interactions
 from fractalrs.reduction import reduce
 from fractalrs.sample import sample_interactions
@@ -32,9 +32,8 @@ RATIOS = 16
 NEIGHBOURS = 10
 SAMPLE = 150
 MIN_DEGREE = 5
-SIZES = [(2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (8, 8), (16, 16), (1, 4), (4, 1), (2, 4), (4, 2)]
+SIZES = [(2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (8, 8), (16, 16), (1, 5), (5, 1)]
 FEATURES = [8, 32]
-FEATURE_CELL_SIZE = 4
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.integer[Any]]
@@ -141,32 +140,28 @@ def variants(base: Base) -> Iterator[tuple[str, Cells]]:
         yield f"cells {user_size} × {item_size}", cells(base, user_size, item_size)
     yield "block", Cells.whole(*base.shape)
 
-    train = base.train
-    svd = truncated_svd(train, max(FEATURES), seed=0)
-    user_degree, item_degree = (np.log1p(x)[:, None] for x in degrees(train))
+    svd = truncated_svd(base.train, max(FEATURES), seed=0)
+    user_degree, item_degree = degrees(base.train)
     for k in FEATURES:
         root = np.sqrt(svd.s[:k])
-        yield line(f"{k} coordinates", svd.u[:, :k] * root, svd.vt[:k].T * root)
+        users, items = svd.u[:, :k] * root, svd.vt[:k].T * root
+        yield line(f"{k} coordinates", features(users, user_degree), features(items, item_degree))
     sigma = svd.s[:COORDINATES]
-    users, items = svd.u[:, :COORDINATES] * sigma, svd.vt[:COORDINATES].T * sigma
-    yield line("σ for √σ", users, items)
-    yield line("σ, bisected to the end", users, items, leaf=1)
-    yield line("direction and degree", join(direction(users), user_degree), join(direction(items), item_degree))
-    users, items = users / np.sqrt(sigma), items / np.sqrt(sigma)
-    yield line("bisected to the end", users, items, leaf=1)
-    yield line("with degree", join(users, user_degree), join(items, item_degree))
-    yield line("degree alone", user_degree, item_degree)
+    users, items = svd.u[:, :COORDINATES] * np.sqrt(sigma), svd.vt[:COORDINATES].T * np.sqrt(sigma)
+    yield line("bisected to the end", features(users, user_degree), features(items, item_degree), leaf=1)
+    yield line("without degree", users, items)
+    users, items = users * np.sqrt(sigma), items * np.sqrt(sigma)
+    yield line("without degree, σ for √σ", users, items)
+    yield line("the same, bisected to the end", users, items, leaf=1)
+    users, items = direction(users), direction(items)
+    yield line("direction and degree", features(users, user_degree), features(items, item_degree))
+    yield line("degree alone", np.log1p(user_degree)[:, None], np.log1p(item_degree)[:, None])
 
 
 def line(name: str, users: Floats, items: Floats, leaf: int = LEAF) -> tuple[str, Cells]:
     """Make cells of one size from features."""
-    size = FEATURE_CELL_SIZE
+    size = CELL_SIZE
     return f"{size} × {size}: {name}", Cells(*partition(users, size, leaf), *partition(items, size, leaf))
-
-
-def join(points: Floats, degree: Floats) -> Floats:
-    """Add the degree as a coordinate that weighs as much as all others together."""
-    return np.column_stack((points, degree * np.sqrt(points.var(axis=0).sum() / degree.var())))
 
 
 def direction(points: Floats) -> Floats:

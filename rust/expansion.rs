@@ -352,10 +352,9 @@ impl<'e, 'a> Tiler<'e, 'a> {
         let base = &self.expansion.base;
         let kept_of_base: f64 = self.blocks.iter().map(|block| block.keep_rate).sum();
         let per_user = base.len() as f64 / f64::from(base.users()) * kept_of_base;
-        let by_interactions =
-            (std::env::var("TI").map_or(TILE_INTERACTIONS, |t| t.parse().unwrap()) / per_user.max(1.0)) as u64;
+        let by_interactions = (TILE_INTERACTIONS / per_user.max(1.0)) as u64;
         let by_counters = TILE_COUNTERS / (self.blocks.len() as u64).max(1);
-        by_interactions.min(by_counters).clamp(1, std::env::var("TU").map_or(TILE_USERS, |t| t.parse().unwrap()))
+        by_interactions.min(by_counters).clamp(1, TILE_USERS)
     }
 
     /// Finds the kept entries of some rows of the row block, block by block.

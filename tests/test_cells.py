@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fractalrs.base import Base
-from fractalrs.cells import Cells, cells, partition
+from fractalrs.cells import Cells, cells, features, partition
 from fractalrs.errors import InputError
 
 FIELDS = ("user_order", "user_starts", "item_order", "item_starts")
@@ -149,7 +149,28 @@ def test_cells_find_groups_of_taste() -> None:
     ):
         pure = [len(set(group[cell])) == 1 for cell in members(order, starts)]
         # At random next to none would be.
-        assert np.mean(pure) > 0.6
+        assert np.mean(pure) > 0.4
+
+
+def test_degree_weighs_as_much_as_all_tastes_together() -> None:
+    tastes = np.random.default_rng(0).normal(size=(50, 3)) * [3, 2, 1]
+    degrees = np.arange(50) + 1
+    points = features(tastes, degrees)
+    np.testing.assert_array_equal(points[:, :3], tastes)
+    assert points[:, 3].var() == pytest.approx(tastes.var(axis=0).sum())
+    assert np.corrcoef(points[:, 3], np.log1p(degrees))[0, 1] == pytest.approx(1)
+    assert np.ptp(features(tastes, np.full(50, 7))[:, 3]) == 0
+
+
+def test_members_are_alike_in_degree() -> None:
+    base = make_base(np.arange(60)[None, :] < np.random.default_rng(0).integers(1, 60, 80)[:, None])
+    found = cells(base)
+    for order, starts, degree in (
+        (found.user_order, found.user_starts, base.user_degrees("train")),
+        (found.item_order, found.item_starts, base.item_degrees("train")),
+    ):
+        within = np.mean([degree[cell].std() for cell in members(order, starts)])
+        assert within < 0.2 * degree.std()
 
 
 def test_sizes(base: Base) -> None:
@@ -179,7 +200,7 @@ def test_one_member_or_everyone(base: Base) -> None:
             np.testing.assert_array_equal(getattr(found, field), getattr(expected, field))
     mixed = cells(base, user_cell_size=1, item_cell_size=4)
     np.testing.assert_array_equal(mixed.user_order, single.user_order)
-    np.testing.assert_array_equal(mixed.item_order, cells(base).item_order)
+    np.testing.assert_array_equal(mixed.item_order, cells(base, 4, 4).item_order)
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (3, 50), (50, 3), (1, 6)])
@@ -187,6 +208,13 @@ def test_few_users_or_items(shape: tuple[int, int]) -> None:
     found = cells(make_base(np.ones(shape, dtype=bool)), user_cell_size=2, item_cell_size=2)
     assert found.shape == shape
     assert max(found.user_cell_size, found.item_cell_size) <= 2
+
+
+def test_singular_values_that_are_zero() -> None:
+    dense = np.zeros((6, 5), dtype=bool)
+    dense[0] = True
+    found = cells(make_base(dense), user_cell_size=2, item_cell_size=2)
+    assert members(found.user_order, found.user_starts) == [[0, 1], [2, 3], [4, 5]]
 
 
 def test_test_interactions_have_no_influence() -> None:

@@ -15,6 +15,7 @@ import pytest
 import fractalrs as fr
 from commands import Done, run
 from folders import digests, files_of, sql, stamps
+from fractalrs.cells import CELL_SIZE
 from fractalrs.errors import WriteError
 from fractalrs.folder import Folder
 
@@ -280,7 +281,7 @@ def test_another_source_or_option_is_refused_and_can_overwrite(source: Path, tmp
     refused(expand(other, path), "another plan: the source's interactions are not the same hint: .* overwrite")
     refused(expand(source, path, "--keep-scale", 2), "keep_scale is 1.0 there and 2.0 here")
     refused(expand(source, path, "--rescale", "minmax"), "rescale is absolute there and minmax here")
-    refused(expand(source, path, "--item-cell-size", 2), "item_cell_size is 4 there and 2 here")
+    refused(expand(source, path, "--item-cell-size", 2), f"item_cell_size is {CELL_SIZE} there and 2 here")
     refused(expand(source, path, "--compression", "zstd"), "compression is lz4 there and zstd here")
     assert stamps(path) == before
     for options in ([other, path], [source, path, "--keep-scale", 2]):

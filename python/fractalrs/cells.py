@@ -4,7 +4,7 @@ import operator
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,6 +16,9 @@ from fractalrs.svd import leading_svd
 
 COORDINATES = 16
 """Leading singular coordinates by which users, and items, are grouped; docs/cells.md has the measurement."""
+
+CELL_SIZE = 5
+"""Default of both cell sizes."""
 
 LEAF = 64
 """Groups are bisected until none holds more than this many cells."""
@@ -127,14 +130,14 @@ class Cells:
             raise InputError(f"{os.fspath(path)}: {error.message}", hint=hint) from error
 
 
-def cells(base: Base, user_cell_size: int = 4, item_cell_size: int = 4) -> Cells:
+def cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE) -> Cells:
     """Group users and items that are alike in the train part of a base.
 
-    Users are points: their 16 leading singular coordinates, uᵢ√σᵢ, which hold taste and activity both. Groups are split
-    in two across their principal axis, in proportion to the cells each side is to become, until none holds more than
-    64 cells. In each of them the outermost user and those nearest to it make a cell, then the outermost of the rest,
-    and so on. Cells differ by at most one member, and there are as few as the cell size allows. Items likewise, by
-    vᵢ√σᵢ.
+    Users are points: their 16 leading singular coordinates, uᵢ√σᵢ, and the logarithm of their number of interactions,
+    which weighs as much as all the others together. Groups are split in two across their principal axis, in
+    proportion to the cells each side is to become, until none holds more than 64 cells. In each of them the outermost
+    user and those nearest to it make a cell, then the outermost of the rest, and so on. Cells differ by at most one
+    member, and there are as few as the cell size allows. Items likewise, by vᵢ√σᵢ.
 
     Parameters
     ----------
@@ -165,9 +168,18 @@ def cells(base: Base, user_cell_size: int = 4, item_cell_size: int = 4) -> Cells
         real = svd.s > _MIN_SINGULAR_RATIO * svd.s[0]
         root = np.sqrt(svd.s[real])
         # R v / √σ is u √σ, but equal for equal users to the last bit: ties stay ties.
-        users = users or partition((train @ svd.vt[real].T) / root, user_size)
-        items = items or partition((train.T @ svd.u[:, real]) / root, item_size)
+        users = users or partition(features((train @ svd.vt[real].T) / root, base.user_degrees("train")), user_size)
+        items = items or partition(features((train.T @ svd.u[:, real]) / root, base.item_degrees("train")), item_size)
     return Cells(*users, *items)
+
+
+def features(tastes: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+    """Add log(1 + degree) to the coordinates of taste, with the variance of all of them together."""
+    activity = np.log1p(degrees)
+    spread = activity.std()
+    if spread > 0:
+        activity *= np.sqrt(tastes.var(axis=0).sum()) / spread
+    return np.column_stack((tastes, activity))
 
 
 def _check_size(size: int, kind: str) -> int:
@@ -176,7 +188,9 @@ def _check_size(size: int, kind: str) -> int:
     except TypeError:
         raise InputError(f"{kind} cell size {size!r} is not a whole number") from None
     if value < 1:
-        raise InputError(f"{kind} cell size {value} is less than 1", hint="1 exchanges nobody, 4 is the default")
+        raise InputError(
+            f"{kind} cell size {value} is less than 1", hint=f"1 exchanges nobody, {CELL_SIZE} is the default"
+        )
     return value
 
 

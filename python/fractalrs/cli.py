@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NoReturn, get_args
 import typer
 
 from fractalrs import _core
+from fractalrs.cells import CELL_SIZE
 from fractalrs.dataset import Dataset
 from fractalrs.errors import FractalrsError, InputError, WriteError
 from fractalrs.expansion import Expansion, Order, TestItems
@@ -140,10 +141,10 @@ def expand(
     ] = None,
     seed: Annotated[int, _option(SIZE, "The same seed gives the same data set, bit for bit.", value="INT")] = 0,
     user_cell_size: Annotated[
-        int | None, _option(SIZE, "Most users in a cell (shuffle cells).", value="INT", default="4")
+        int | None, _option(SIZE, "Most users in a cell (shuffle cells).", value="INT", default=str(CELL_SIZE))
     ] = None,
     item_cell_size: Annotated[
-        int | None, _option(SIZE, "Most items in a cell (shuffle cells).", value="INT", default="4")
+        int | None, _option(SIZE, "Most items in a cell (shuffle cells).", value="INT", default=str(CELL_SIZE))
     ] = None,
     split: Annotated[
         SplitOption,

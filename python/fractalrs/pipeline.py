@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fractalrs.base import Base
-from fractalrs.cells import Cells
+from fractalrs.cells import CELL_SIZE, Cells
 from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
@@ -26,8 +26,6 @@ from fractalrs.writing import other_plan, write
 
 SAMPLE = "sample"
 """The source that stands for the built-in sample."""
-
-_CELL_SIZE = 4
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,8 @@ class Request:
             "rescale": self.rescale,
             "order_by_degree": self.order_by_degree,
             "reduced_matrix_sha256": given,
-            "user_cell_size": (self.user_cell_size or _CELL_SIZE) if in_cells else None,
-            "item_cell_size": (self.item_cell_size or _CELL_SIZE) if in_cells else None,
+            "user_cell_size": (self.user_cell_size or CELL_SIZE) if in_cells else None,
+            "item_cell_size": (self.item_cell_size or CELL_SIZE) if in_cells else None,
         }
 
 
@@ -228,7 +226,7 @@ def make_expansion(
         reduced = _reduced(base, request)
         if in_cells:
             say("grouping users and items into cells")
-            cells = make_cells(base, request.user_cell_size or _CELL_SIZE, request.item_cell_size or _CELL_SIZE)
+            cells = make_cells(base, request.user_cell_size or CELL_SIZE, request.item_cell_size or CELL_SIZE)
     return Expansion(base, reduced, cells=cells, profile=request.profile, **dataclasses.asdict(request.options))
 
 
