@@ -18,9 +18,9 @@ pub const GENERATOR: u32 = 1;
 
 /// About how many interactions a tile holds: enough to use a column table well, few enough to stay in cache.
 const TILE_INTERACTIONS: f64 = 400_000.0;
-const TILE_USERS: u64 = 4_096;
+const TILE_USERS: u32 = 4_096;
 /// A tile keeps one counter per user and block; this bounds them where there are many blocks.
-const TILE_COUNTERS: u64 = 1 << 20;
+const TILE_COUNTERS: usize = 1 << 20;
 /// Bytes of tables a worker keeps for the row block it is in, and of column permutations for all of them. What is beyond
 /// is tabulated tile by tile.
 const TABLE_BYTES: usize = 32 << 20;
@@ -166,7 +166,7 @@ impl<'a> Expansion<'a> {
 struct Block {
     j: u32,
     keep_rate: f64,
-    tables: Option<Tables>,
+    tables: Option<Box<Tables>>,
 }
 
 struct Tables {
@@ -249,7 +249,7 @@ impl<'e, 'a> Columns<'e, 'a> {
     }
 }
 
-/// Makes expanded users, tile by tile. Its memory is bounded by the constants above and the longest row.
+/// Makes expanded users, tile by tile. Its memory is bounded by the constants above and the longest cell of users.
 pub struct Tiler<'e, 'a> {
     expansion: &'e Expansion<'a>,
     i: u32,
@@ -308,14 +308,13 @@ impl<'e, 'a> Tiler<'e, 'a> {
             let i = (first / base_users) as u32;
             let segment_end = users.end.min((u64::from(i) + 1) * base_users);
             self.enter(i, segment_end - first);
-            let step = self.tile_users();
             while first < segment_end {
-                let last = segment_end.min(first + step);
                 let row = (first - u64::from(i) * base_users) as u32;
-                self.tile(row..row + (last - first) as u32);
+                let users = self.find_anchors(row, (segment_end - first) as u32);
+                self.tile();
                 self.stitch(first, train, test);
                 each_tile(train, test)?;
-                first = last;
+                first += u64::from(users);
             }
         }
         Ok(())
@@ -342,24 +341,14 @@ impl<'e, 'a> Tiler<'e, 'a> {
                     }
                     source.fill(self.images.get(&block.j).map(Vec::as_slice), &mut columns);
                 }
-                block.tables = Some(Tables { gaps: GapTable::new(block.keep_rate), columns });
+                block.tables = Some(Box::new(Tables { gaps: GapTable::new(block.keep_rate), columns }));
                 self.table_bytes_left -= bytes;
             }
         }
     }
 
-    fn tile_users(&self) -> u64 {
-        let base = &self.expansion.base;
-        let kept_of_base: f64 = self.blocks.iter().map(|block| block.keep_rate).sum();
-        let per_user = base.len() as f64 / f64::from(base.users()) * kept_of_base;
-        let by_interactions = (TILE_INTERACTIONS / per_user.max(1.0)) as u64;
-        let by_counters = TILE_COUNTERS / (self.blocks.len() as u64).max(1);
-        by_interactions.min(by_counters).clamp(1, TILE_USERS)
-    }
-
-    /// Finds the kept entries of some rows of the row block, block by block.
-    fn tile(&mut self, rows: Range<u32>) {
-        self.find_anchors(rows);
+    /// Finds the kept entries of the tile's users, block by block.
+    fn tile(&mut self) {
         let Expansion { base, keys, user_cells, options, .. } = self.expansion;
         let i = u64::from(self.i);
         let exchanging = options.shuffled && !user_cells.are_single();
@@ -394,18 +383,31 @@ impl<'e, 'a> Tiler<'e, 'a> {
         }
     }
 
-    /// Finds the anchor of each of some rows of the row block, and its place among the user cells.
-    fn find_anchors(&mut self, rows: Range<u32>) {
+    /// Begins a tile at a row of the row block: finds the anchor of each of its users, and its place among the user
+    /// cells. The tile has at most `limit` users, and no more than its memory is meant for; returns how many.
+    fn find_anchors(&mut self, first_row: u32, limit: u32) -> u32 {
         let Expansion { base, keys, user_cells, options, .. } = self.expansion;
+        let permutation = Permutation::new(keys.rows.child(u64::from(self.i)), base.users());
+        let kept_of_base: f64 = self.blocks.iter().map(|block| block.keep_rate).sum();
+        let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / self.blocks.len().max(1)) as u32).max(1);
         self.anchors.clear();
         self.places.clear();
-        if options.shuffled {
-            let permutation = Permutation::new(keys.rows.child(u64::from(self.i)), base.users());
-            self.places.extend(rows.map(|row| user_cells.place(permutation.image(row))));
-            self.anchors.extend(self.places.iter().map(|place| user_cells.code(place.start + place.offset)));
-        } else {
-            self.anchors.extend(rows);
+        let mut interactions = 0.0;
+        for row in first_row..first_row + limit {
+            let anchor = if options.shuffled {
+                let place = user_cells.place(permutation.image(row));
+                self.places.push(place);
+                user_cells.code(place.start + place.offset)
+            } else {
+                row
+            };
+            self.anchors.push(anchor);
+            interactions += base.row(anchor).len() as f64 * kept_of_base;
+            if interactions > TILE_INTERACTIONS {
+                break;
+            }
         }
+        self.anchors.len() as u32
     }
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.

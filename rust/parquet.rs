@@ -173,7 +173,11 @@ impl<U: Stored, I: Stored, W: Write + Send> PartFile<U, I, W> {
         }
         self.file.flush()?;
         let body = self.file.inner();
-        let labels = [("fractalrs.body_bytes", body.bytes.to_string()), ("fractalrs.body_sha256", body.sha256())];
+        let labels = [
+            ("fractalrs.rows", self.rows.to_string()),
+            ("fractalrs.body_bytes", body.bytes.to_string()),
+            ("fractalrs.body_sha256", body.sha256()),
+        ];
         for (name, value) in labels {
             self.file.append_key_value_metadata(KeyValue::new(name.to_owned(), value));
         }

@@ -23,18 +23,20 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
         match error {
-            Error::Invalid(message) => PyValueError::new_err(message),
+            Error::Invalid(message) => ours("InputError", message),
             Error::Cancelled => PyKeyboardInterrupt::new_err(()),
             Error::Panicked => PyRuntimeError::new_err(error.to_string()),
-            Error::Io { .. } | Error::Parquet { .. } => Python::attach(|py| {
-                let class = py.import("fractalrs.errors").and_then(|module| module.getattr("WriteError"));
-                match class.and_then(|class| class.call1((error.to_string(),))) {
-                    Ok(value) => PyErr::from_value(value),
-                    Err(failure) => failure,
-                }
-            }),
+            Error::Io { .. } | Error::Parquet { .. } => ours("WriteError", error.to_string()),
         }
     }
+}
+
+/// An exception of `fractalrs.errors`.
+fn ours(class: &str, message: String) -> PyErr {
+    Python::attach(|py| {
+        let class = py.import("fractalrs.errors").and_then(|module| module.getattr(class));
+        class.and_then(|class| class.call1((message,))).map_or_else(|failure| failure, PyErr::from_value)
+    })
 }
 
 /// Refuses an encoding or a compression that does not exist.
@@ -228,12 +230,12 @@ fn rows<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
     last: u64,
     test: bool,
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let (users, items) = py.detach(|| -> Result<_, Error> {
+    let (users, items) = watch(py, None, |progress| {
         let (mut of_train, mut of_test) = (Interactions::<I>::default(), Interactions::<I>::default());
         Tiler::new(expansion).expand(first..last, &mut of_train, &mut of_test, |of_train, of_test| {
             let unwanted = if test { of_train } else { of_test };
             unwanted.clear();
-            Ok::<_, Error>(())
+            if progress.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
         })?;
         let wanted = if test { of_test } else { of_train };
         let mut users = Vec::with_capacity(wanted.items.len());
@@ -246,11 +248,11 @@ fn rows<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
 }
 
 /// Runs `job` on a thread of its own and meanwhile answers signals and reports progress.
-fn watch(
+fn watch<T: Send>(
     py: Python<'_>,
     callback: Option<&Bound<'_, PyAny>>,
-    job: impl FnOnce(&Progress) -> Result<RunReport, Error> + Send,
-) -> PyResult<RunReport> {
+    job: impl FnOnce(&Progress) -> Result<T, Error> + Send,
+) -> PyResult<T> {
     let progress = Progress::default();
     let report = || -> PyResult<()> {
         let Some(callback) = callback else { return Ok(()) };

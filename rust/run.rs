@@ -84,10 +84,12 @@ pub fn run<U: Stored, I: Stored>(
             .map(|_| {
                 let (to_disk, next) = (to_disk.clone(), &next);
                 scope.spawn(move || {
+                    // One failure ends the run, a panic too: the others stop at their next tile.
+                    let guard = CancelUnlessDone { progress, done: false };
                     let worker = Worker { expansion, format, stage, progress };
-                    let times = worker.work::<U, I>(parts, next, &to_disk);
-                    // One failure ends the run: the others stop at their next tile.
-                    times.inspect_err(|_| progress.cancel.store(true, Ordering::Relaxed))
+                    let times = worker.work::<U, I>(parts, next, &to_disk)?;
+                    guard.done();
+                    Ok(times)
                 })
             })
             .collect();
@@ -115,6 +117,26 @@ pub fn run<U: Stored, I: Stored>(
         report.parts.sort_by_key(|part| part.index);
         failure.map_or(Ok(report), Err)
     })
+}
+
+/// Cancels the run when it goes before it is told that the work is done.
+struct CancelUnlessDone<'r> {
+    progress: &'r Progress,
+    done: bool,
+}
+
+impl CancelUnlessDone<'_> {
+    fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for CancelUnlessDone<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.progress.cancel.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// One thread's share of a run.

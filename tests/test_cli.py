@@ -295,7 +295,7 @@ def test_another_source_or_option_is_refused_and_can_overwrite(source: Path, tmp
     ("error", "message"),
     [
         (WriteError("cannot write the part"), "error: cannot write the part"),
-        (OSError(28, "No space left on device", "train"), "error: No space left on device: train"),
+        (OSError(28, "No space left on device", "train"), "error: cannot write train: No space left on device"),
         (MemoryError(), "error: MemoryError"),
     ],
 )
@@ -308,7 +308,7 @@ def test_failures_while_running_exit_with_1(
     monkeypatch.setattr("fractalrs.writing._make_missing", fail)
     done = expand(source, tmp_path / "out", "--shuffle", "aligned")
     assert (done.code, done.out) == (1, "")
-    assert done.err.splitlines()[-1] == message
+    assert message in done.err.splitlines()
 
 
 def test_interruption_exits_with_130(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from fractalrs import writing
 from fractalrs.cells import Cells
 from fractalrs.errors import FractalrsError, InputError, OutputError
 from fractalrs.expansion import Expansion
+from fractalrs.folder import Folder
 from fractalrs.plan import Format, Plan
 
 SPLITS = ("train", "test")
@@ -327,7 +328,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 @pytest.mark.parametrize(
     ("step", "there"),
     [
-        ("fractalrs.writing.save_base_statistics", set()),
+        ("fractalrs.folder.Folder.publish_private", set()),
         ("fractalrs.writing._make_missing", {"private"}),
         ("fractalrs.writing._manifest", {"private", "train", "test"}),
         ("fractalrs.folder.Folder.write_json", {"private", "train", "test", "README.md"}),
@@ -668,3 +669,24 @@ def test_every_error_is_of_one_family() -> None:
         assert issubclass(error, FractalrsError)
     assert str(OutputError("what", hint="do")) == "what\nhint: do"
     assert pa.ArrowException not in InputError.__mro__
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path, expansion: Expansion) -> None:
+    path = tmp_path / "out"
+    path.mkdir()
+    with Folder(path).locked(), pytest.raises(OutputError, match="another run"):
+        expansion.write(path)
+    assert not list(path.iterdir())
+    expansion.write(path)
+
+
+def test_overwriting_repairs_a_damaged_part(tmp_path: Path, written: Path, expansion: Expansion) -> None:
+    path = tmp_path / "out"
+    dataset = expansion.write(path, parts=7)
+    (path / "manifest.json").unlink()
+    part = path / dataset.manifest["parts"][3]["train"]["path"]
+    part.write_bytes(part.read_bytes()[:-100])
+    with pytest.raises(OutputError, match="damaged"):
+        expansion.write(path, parts=7)
+    expansion.write(path, parts=7, overwrite=True)
+    assert digests(path) == digests(written)

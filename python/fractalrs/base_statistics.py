@@ -1,8 +1,9 @@
 """What is kept of the base beside a data set, so that it can be validated without the source."""
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fractalrs.base import Base
 from fractalrs.svd import leading_svd
@@ -10,8 +11,8 @@ from fractalrs.svd import leading_svd
 SINGULAR_VALUES = 16
 
 
-def save_base_statistics(base: Base, path: Path) -> None:
-    """Write ``base_statistics.npz``: sorted sums and the leading spectrum of the base, no ids.
+def base_statistics(base: Base) -> dict[str, npt.NDArray[Any]]:
+    """Compute what ``base_statistics.npz`` holds: sorted sums and the leading spectrum of the base, no ids.
 
     Arrays, with k = min(16, p, q):
 
@@ -24,16 +25,15 @@ def save_base_statistics(base: Base, path: Path) -> None:
     """
     svd = leading_svd(base, min(SINGULAR_VALUES, *base.shape))
     user_sums, item_sums = base.user_degrees("train"), base.item_degrees("train")
-    np.savez(
-        path,
-        train_user_sums=-np.sort(-user_sums),
-        train_item_sums=-np.sort(-item_sums),
-        test_user_sums=-np.sort(-base.user_degrees("test")),
-        test_item_sums=-np.sort(-base.item_degrees("test")),
-        singular_values=svd.s,
-        user_noise=np.square(svd.u).T @ user_sums,
-        item_noise=np.square(svd.vt) @ item_sums,
-        shape=np.array(base.shape),
-        counts=np.array([base.train_count, base.test_count]),
-        fingerprint=np.array(base.fingerprint),
-    )
+    return {
+        "train_user_sums": -np.sort(-user_sums),
+        "train_item_sums": -np.sort(-item_sums),
+        "test_user_sums": -np.sort(-base.user_degrees("test")),
+        "test_item_sums": -np.sort(-base.item_degrees("test")),
+        "singular_values": svd.s,
+        "user_noise": np.square(svd.u).T @ user_sums,
+        "item_noise": np.square(svd.vt) @ item_sums,
+        "shape": np.array(base.shape),
+        "counts": np.array([base.train_count, base.test_count]),
+        "fingerprint": np.array(base.fingerprint),
+    }

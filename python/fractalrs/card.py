@@ -38,8 +38,8 @@ configs:
 # Expanded user/item interactions × ({m}, {n})
 
 Made by fractalrs {plan.content["fractalrs"]} (generator {plan.content["generator"]}) from a real data set of
-{base["users"]:,} users, {base["items"]:,} items and {base["train"] + base["test"]:,} interactions, by stochastic
-Kronecker expansion (*Scalable Realistic Recommendation Datasets through Fractal Expansions*, Algorithm 2).
+{base["users"]:,} users and {base["items"]:,} items, by stochastic Kronecker expansion (*Scalable Realistic
+Recommendation Datasets through Fractal Expansions*, Algorithm 2).
 
 | | |
 |---|---|
@@ -70,7 +70,8 @@ This data set (shuffle `{shuffle}`) is for {GOOD_FOR[shuffle]}
 ## What stays at home
 
 `private/` holds the seed and what is needed to undo every shuffle, and the real sums of the source. Leave the folder
-out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it.
+out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it. Make such
+a data set with a random 64-bit seed: a small one, such as the default 0, can be guessed, and the shuffles undone.
 """
 
 

@@ -317,7 +317,7 @@ def _forecast(expansion: Expansion, request: Request, output: Path, threads: int
         "mean_keep_rate": float(expansion.keep_rates.mean()),
         "parts": plan.part_count,
         "bytes": expansion.expected_bytes(request.format),
-        "memory_bytes": memory_needed(expansion, threads),
+        "memory_bytes": memory_needed(expansion, request.format, threads),
         "free_disk_bytes": free_disk(output),
     }
 

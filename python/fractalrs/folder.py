@@ -4,9 +4,16 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock.
+    fcntl = None  # type: ignore[assignment]
 
 from fractalrs.errors import OutputError
 from fractalrs.plan import Plan, part_file
@@ -17,6 +24,8 @@ CARD = "README.md"
 PRIVATE_FILES = ("plan.json", "reduced_matrix.npy", "cells.npz", "base_statistics.npz")
 
 _PRIVATE_BEGUN = ".private.tmp"
+_DESKTOP = (".DS_Store", "Thumbs.db")
+"""What file managers leave in any folder: neither ours nor in the way."""
 _PART = re.compile(r"\.?part-(\d{5,})-of-(\d{5,})\.parquet(\.tmp)?")
 
 
@@ -70,9 +79,11 @@ class Folder:
         begun = (CARD, MANIFEST, f".{CARD}.tmp", f".{MANIFEST}.tmp") if part_count is not None else ()
         foreign = []
         for entry in self.path.iterdir():
-            if entry.name == _PRIVATE_BEGUN or entry.name in begun:
+            if entry.name in begun or entry.name in _DESKTOP:
                 continue
-            if part_count is None or entry.is_symlink() or not entry.is_dir():
+            if entry.name == _PRIVATE_BEGUN and not entry.is_symlink() and entry.is_dir():
+                foreign += [f"{entry.name}/{file.name}" for file in entry.iterdir() if file.name not in PRIVATE_FILES]
+            elif part_count is None or entry.is_symlink() or not entry.is_dir():
                 foreign.append(entry.name)
             elif entry.name == "private":
                 foreign += [f"private/{file.name}" for file in entry.iterdir() if file.name not in PRIVATE_FILES]
@@ -89,6 +100,23 @@ class Folder:
             return plan.part_count
         return None if manifest is None else len(manifest["parts"])
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder; the lock ends with the process, however that ends."""
+        if fcntl is None:
+            yield
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise OutputError(
+                f"another run is writing to {self.path}", hint="wait for it to end, or choose another folder"
+            ) from None
+        finally:
+            os.close(descriptor)
+
     def clear(self) -> None:
         """Delete the data set that is here, the manifest first, so that what is left never looks complete."""
         count = self._part_count() or 0
@@ -100,11 +128,10 @@ class Folder:
             if (self.path / split).is_dir():
                 (self.path / split).rmdir()
         (self.path / CARD).unlink(missing_ok=True)
-        # The plan goes last: while it is there, the rest is known to be ours.
-        for name in reversed(PRIVATE_FILES):
-            (self.path / "private" / name).unlink(missing_ok=True)
+        # The plan goes last, and in one step: while it is there, the rest is known to be ours.
         if (self.path / "private").is_dir():
-            (self.path / "private").rmdir()
+            (self.path / "private").rename(self.path / _PRIVATE_BEGUN)
+            shutil.rmtree(self.path / _PRIVATE_BEGUN)
 
     def size(self) -> int:
         """Tell the bytes of all files that are here."""
@@ -136,9 +163,9 @@ class Folder:
     def write_text(self, name: str, text: str) -> None:
         """Write a small file whole: under a temporary name, flushed, renamed."""
         temporary = self.path / f".{name}.tmp"
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode())
         _flush(temporary)
-        temporary.rename(self.path / name)
+        temporary.replace(self.path / name)
         _flush(self.path)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -160,7 +187,7 @@ def _flush(path: Path) -> None:
     if path.is_dir() and os.name == "nt":
         # Windows cannot flush folders.
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

@@ -337,7 +337,9 @@ def _read_parquet(path: Path, wanted: Mapping[str, str | int | None], threads: i
             use_threads=threads != 1,
         )
         table = _collect(batches, dict(zip(columns[0], range(len(numbers)), strict=True)))
-    except pa.ArrowInvalid as error:
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read as Parquet: {error}") from None
     many = f"{len(files)} Parquet files" if path.is_dir() else "Parquet"
     return _with_source(str(path), table, [f"Read {path.name} as {many}.", columns[1]])

@@ -2,12 +2,15 @@
 
 import dataclasses
 import hashlib
+import operator
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fractalrs import _core
 from fractalrs.base import Base
 from fractalrs.cells import CELL_SIZE, Cells
 from fractalrs.cells import cells as make_cells
@@ -64,11 +67,14 @@ class Request:
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before the source is read."""
+        for name in ("user_multiplier", "item_multiplier", "user_cell_size", "item_cell_size", "parts"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, operator.index(getattr(self, name)))
         for name in ("user_multiplier", "item_multiplier"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        assert self.format
-        assert self.options
+        # Making them checks them.
+        _ = self.format, self.options
         for name in ("user_cell_size", "item_cell_size"):
             size = getattr(self, name)
             if size is not None and self.resolved_shuffle != "cells":
@@ -106,6 +112,7 @@ class Request:
             given = hashlib.sha256(Path(self.reduced_matrix).read_bytes()).hexdigest()
         in_cells = self.resolved_shuffle == "cells"
         return {
+            "fractalrs": _core.VERSION,
             "reading": self.reading,
             "split": self.split,
             "ties": self.ties or find_profile(self.profile).ties,
@@ -140,7 +147,7 @@ def expand(
     output
         Folder of the data set.
     threads, overwrite, progress
-        As for `Expansion.write`.
+        As for `Expansion.write`; with `progress`, what was chosen is said on stderr too.
     **options
         Fields of `Request`: ``user_multiplier`` and ``item_multiplier`` are needed.
 
@@ -159,8 +166,9 @@ def expand(
         request = Request(**options)
     except TypeError as error:
         raise InputError(f"expand: {str(error).removeprefix('Request.__init__() ')}") from None
-    expansion = make_expansion(source, request, output, overwrite)
-    return write_expansion(expansion, output, request, threads, overwrite, progress)
+    say = (lambda note: print(note, file=sys.stderr)) if progress else (lambda _: None)
+    expansion = make_expansion(source, request, output, overwrite, say)
+    return write_expansion(expansion, output, request, threads, overwrite, progress, say)
 
 
 def write_expansion(
@@ -209,12 +217,12 @@ def make_expansion(
     """
     folder = Folder(Path(output))
     folder.check_ours()
+    if isinstance(source, str | os.PathLike) and Path(source).resolve() in (Path(output) / "x").resolve().parents:
+        raise InputError(f"the output {output} is inside the source {source}", hint="choose a folder outside it")
     begun = _begun(folder, request, overwrite)
     base = read_base(source, request, say)
     if begun is not None and begun.content["base"]["fingerprint"] != base.fingerprint:
-        if not overwrite:
-            raise other_plan(folder, OTHER_SOURCE)
-        begun = None
+        raise other_plan(folder, OTHER_SOURCE)
     in_cells = request.resolved_shuffle == "cells"
     cells = None
     if begun is not None:
@@ -234,6 +242,8 @@ def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base
     """Read and split the source as the request says."""
     say("reading")
     if isinstance(source, str) and source == SAMPLE:
+        if request.reading:
+            raise InputError(f"{', '.join(request.reading)}: the built-in sample is not read from a file")
         interactions = sample_interactions()
     else:
         interactions = read_interactions(source, **request.reading)
@@ -273,4 +283,5 @@ def _begun(folder: Folder, request: Request, overwrite: bool) -> Plan | None:
     found = differences(plan.content["recipe"], request.recipe)
     if found and not overwrite:
         raise other_plan(folder, "; ".join(found))
-    return None if found else plan
+    # Overwriting makes everything anew: the matrix and the cells may be another version's.
+    return None if found or overwrite else plan

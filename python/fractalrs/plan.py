@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PART_INTERACTIONS = 16_000_000
 """About how many expected interactions a part has by default."""
 
+MAX_ROW_GROUP = 1 << 24
+"""A row group is held in memory, and written between two looks at Ctrl-C."""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -44,8 +47,8 @@ class Format:
             _core.check_format(self.encoding, self.compression)
         except ValueError as error:
             raise InputError(str(error)) from None
-        if not 1 <= self.row_group_size <= 1 << 30:
-            raise InputError(f"row_group_size is {self.row_group_size}; it must be from 1 to {1 << 30}")
+        if not 1 <= self.row_group_size <= MAX_ROW_GROUP:
+            raise InputError(f"row_group_size is {self.row_group_size}; it must be from 1 to {MAX_ROW_GROUP}")
 
 
 DEFAULT_FORMAT = Format()

@@ -121,6 +121,9 @@ def leading_svd(base: "Base", k: int, seed: int = 0) -> SVD:
         As in `truncated_svd`.
     """
     width = min(max(k, _LEADING_WIDTH), *base.shape) if k <= min(base.shape) else k
+    if width > _LEADING_WIDTH:
+        # Nobody else asks for so many, and they take much memory.
+        return truncated_svd(base.train, width, seed)
     known = _leading.setdefault(base, {})
     if (width, seed) not in known:
         known[width, seed] = truncated_svd(base.train, width, seed)

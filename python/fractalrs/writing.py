@@ -7,17 +7,21 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs.base_statistics import save_base_statistics
+from fractalrs.base_statistics import base_statistics
 from fractalrs.card import data_card
+from fractalrs.cells import Cells
 from fractalrs.dataset import Dataset
-from fractalrs.errors import InputError, OutputError
+from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.folder import CARD, MANIFEST, Folder
 from fractalrs.plan import DEFAULT_FORMAT, Format, Part, Plan
 from fractalrs.progress import progress_bar
@@ -39,8 +43,9 @@ _Files = dict[tuple[int, str], FileReport]
 _SAMPLE_INTERACTIONS = 500_000
 _FREE_DISK_MARGIN = 1.05
 _CHUNK = 1 << 22
+_MAGIC = b"PAR1"
 _THREAD_BYTES = 80 << 20
-"""Column tables, a tile, and a row group of one thread, and the copies the encoder makes of it."""
+"""Column tables and a tile of one thread; a row group, and the copies the encoder makes of it, come on top."""
 _PROCESS_BYTES = 200 << 20
 """The interpreter and its libraries."""
 
@@ -64,29 +69,52 @@ def write(
     threads = resolve_threads(threads)
     plan = Plan.of(expansion, parts, format, recipe)
     folder = Folder(Path(path))
-    state = _state(folder, plan, overwrite)
-    if state == "complete":
-        say(f"{folder.path} is complete already: nothing to do")
-        return Dataset(path)
-    found = _find_finished(folder, plan, threads) if state == "begun" else {}
-    _check_disk(folder, expansion, plan, format, found)
-    if state == "other":
-        folder.clear()
-    (folder.path / MANIFEST).unlink(missing_ok=True)
-    folder.remove_unfinished()
-    if found:
-        say(f"{len(found)} of {plan.part_count * len(plan.splits)} files are finished already")
-    # Another profile may ask for the same: what was begun is what is finished.
-    plan = folder.plan() or plan
-    if folder.plan() is None:
-        _write_private(folder, expansion, plan)
-    for split in plan.splits:
-        (folder.path / split).mkdir(exist_ok=True)
-    made = _make_missing(folder, expansion, plan, format, found, threads, progress)
-    folder.flush_names(plan.splits)
-    manifest = _manifest(expansion, plan, found | made)
-    folder.write_text(CARD, data_card(plan, manifest))
-    folder.write_json(MANIFEST, manifest)
+    with ExitStack() as stack:
+        existed = folder.path.is_dir()
+        if existed:
+            stack.enter_context(folder.locked())
+        state = compare(folder, plan, overwrite)
+        if state == "complete":
+            say(f"{folder.path} is complete already: nothing to do")
+            return Dataset(path)
+        found: _Files = {}
+        if state == "begun":
+            try:
+                found = _find_finished(folder, plan, threads)
+            except OutputError:
+                if not overwrite:
+                    raise
+                state = "other"
+        _check_disk(folder, expansion, plan, format, found)
+        # Another profile may ask for the same: what was begun is what is finished.
+        kept = folder.plan() if state == "begun" else None
+        private = _Private.of(expansion, plan) if kept is None else None
+        # From here on something is written: what fails now is no refusal.
+        try:
+            if not existed:
+                folder.path.mkdir(parents=True)
+                stack.enter_context(folder.locked())
+            if state == "other":
+                folder.clear()
+            folder.remove_unfinished()
+            if found:
+                say(f"{len(found)} of {plan.part_count * len(plan.splits)} files are finished already")
+            if private is not None:
+                private.write(folder)
+            (folder.path / MANIFEST).unlink(missing_ok=True)
+            plan = kept or plan
+            for split in plan.splits:
+                (folder.path / split).mkdir(exist_ok=True)
+            made = _make_missing(folder, expansion, plan, format, found, threads, progress)
+            folder.flush_names(plan.splits)
+            manifest = _manifest(expansion, plan, found | made)
+            folder.write_text(CARD, data_card(plan, manifest))
+            folder.write_json(MANIFEST, manifest)
+        except OSError as error:
+            raise WriteError(
+                f"cannot write {error.filename or folder.path}: {error.strerror or error}",
+                hint="what is finished stays; when the cause is gone, the same command goes on",
+            ) from error
     return Dataset(path)
 
 
@@ -99,7 +127,7 @@ def resolve_threads(threads: int | None) -> int:
     return threads
 
 
-def _state(folder: Folder, plan: Plan, overwrite: bool) -> Literal["new", "begun", "complete", "other"]:
+def compare(folder: Folder, plan: Plan, overwrite: bool) -> Literal["new", "begun", "complete", "other"]:
     """Compare what is in the folder with the plan.
 
     Raises
@@ -168,7 +196,11 @@ def _inspect(file: Path, plan: Plan, part: Part, split: str) -> FileReport:
             digest.update(chunk)
             if stream.tell() == body_bytes:
                 body = digest.hexdigest()
-    if body != body_sha256:
+    # The digest covers what is before the footer; the footer must agree with it, and with itself.
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    chunks = [group.column(column).total_compressed_size for group in groups for column in range(group.num_columns)]
+    rows = {metadata.num_rows, int(labels.get("fractalrs.rows", -1)), sum(group.num_rows for group in groups)}
+    if body != body_sha256 or len(rows) != 1 or len(_MAGIC) + sum(chunks) != body_bytes:
         raise _damaged(file)
     return {"rows": metadata.num_rows, "bytes": file.stat().st_size, "sha256": digest.hexdigest()}
 
@@ -242,9 +274,10 @@ def free_disk(path: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def memory_needed(expansion: "Expansion", threads: int) -> int:
+def memory_needed(expansion: "Expansion", format: Format, threads: int) -> int:
     """Estimate the peak memory of generating and writing, in bytes: the base's arrays and what each thread holds."""
-    return expansion.base.indptr.nbytes + expansion.base.entries.nbytes + threads * _THREAD_BYTES + _PROCESS_BYTES
+    arrays = expansion.base.indptr.nbytes + expansion.base.entries.nbytes
+    return arrays + threads * (_THREAD_BYTES + 16 * format.row_group_size) + _PROCESS_BYTES
 
 
 def peak_memory() -> int:
@@ -261,13 +294,26 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _write_private(folder: Folder, expansion: "Expansion", plan: Plan) -> None:
-    private = folder.begin_private()
-    np.save(private / "reduced_matrix.npy", expansion.reduced.values)
-    expansion.cells.save(private / "cells.npz")
-    save_base_statistics(expansion.base, private / "base_statistics.npz")
-    (private / "plan.json").write_text(plan.to_json(), encoding="utf-8")
-    folder.publish_private()
+@dataclass(frozen=True)
+class _Private:
+    """What goes into ``private/``, all of it made before the first byte is written."""
+
+    plan: str
+    reduced: npt.NDArray[np.float64]
+    cells: Cells
+    statistics: dict[str, npt.NDArray[Any]]
+
+    @classmethod
+    def of(cls, expansion: "Expansion", plan: Plan) -> "_Private":
+        return cls(plan.to_json(), expansion.reduced.values, expansion.cells, base_statistics(expansion.base))
+
+    def write(self, folder: Folder) -> None:
+        private = folder.begin_private()
+        np.save(private / "reduced_matrix.npy", self.reduced)
+        self.cells.save(private / "cells.npz")
+        np.savez(private / "base_statistics.npz", allow_pickle=False, **self.statistics)
+        (private / "plan.json").write_bytes(self.plan.encode())
+        folder.publish_private()
 
 
 def _make_missing(
