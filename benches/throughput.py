@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import numpy as np
 
 import fractalrs as fr
 from fractalrs.plan import Plan
+from fractalrs.writing import peak_memory
 
 DATA = Path("bench-data")
 RAW = Path("docs/performance-raw.txt")
@@ -148,7 +148,7 @@ def run_trial(trial: dict[str, Any]) -> dict[str, Any]:
         "generating_ns": report["generating_seconds"] / made * 1e9,
         "encoding_ns": report["encoding_seconds"] / made * 1e9,
         "bytes_per_interaction": size / made,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_memory() / 2**20,
         "base_mb": arrays / 2**20,
     }
 
