@@ -7,8 +7,9 @@ import scipy.sparse as sp
 import scipy.sparse.linalg
 
 import fractalrs.svd
+from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.svd import SVD, TOLERANCE, truncated_svd
+from fractalrs.svd import SVD, TOLERANCE, leading_svd, truncated_svd
 
 Matrix = sp.csr_array[np.float64, tuple[int, int]]
 
@@ -145,3 +146,19 @@ def test_too_few_or_too_many_triples(k: int) -> None:
 def test_a_matrix_without_entries() -> None:
     with pytest.raises(InputError, match="no interaction"):
         truncated_svd(sp.csr_array((700, 300), dtype=np.float64), 3, seed=0)
+
+
+def test_leading_triples_do_not_depend_on_who_asked_before() -> None:
+    rng = np.random.default_rng(3)
+    interacts = rng.random((400, 500)) < 0.1
+    users, items = np.nonzero(interacts)
+    indptr = np.concatenate([[0], np.cumsum(interacts.sum(axis=1))])
+    first, second = (Base.from_arrays(indptr, items, np.zeros(len(users), bool)) for _ in range(2))
+    few = leading_svd(first, 3)
+    leading_svd(second, 40)
+    leading_svd(second, 16)
+    again = leading_svd(second, 3)
+    assert np.array_equal(few.s, again.s)
+    assert np.array_equal(few.u, again.u)
+    assert few.vt.shape == (3, 500)
+    assert np.allclose(few.s, truncated_svd(first.train, 3, seed=0).s, rtol=1e-9)
