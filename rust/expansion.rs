@@ -1,32 +1,12 @@
-//! The expansion: what block (i, j) holds, and tiles of expanded users assembled from their blocks.
-//!
-//! A tile is some consecutive expanded users of one row block. It is made block by block, so that one column table
-//! stays in the processor's cache while it is used, then stitched together user by user.
+//! The expansion: everything that determines the expanded matrix, and the types its interactions come in.
 
-use std::collections::HashMap;
-use std::ops::Range;
-
-use crate::base::{Base, Cells, Place, TEST};
-use crate::dropout::{GapTable, RowStream, SMALLEST_KEEP_RATE};
+use crate::base::{Base, Cells};
+use crate::dropout::SMALLEST_KEEP_RATE;
 use crate::error::Error;
-use crate::permutation::{self, Permutation};
-use crate::prefetch::{prefetch, prefetch_all};
-use crate::random::{Key, Keys, bounded};
+use crate::random::Keys;
 
 /// The number of the algorithm in `docs/generator.md`.
 pub const GENERATOR: u32 = 1;
-
-/// About how many interactions a tile holds: enough to use a column table well, few enough to stay in cache.
-const TILE_INTERACTIONS: f64 = 400_000.0;
-const TILE_USERS: u32 = 4_096;
-/// A tile keeps one counter per user and block; this bounds them where there are many blocks.
-const TILE_COUNTERS: usize = 1 << 20;
-/// Bytes of tables a worker keeps for the row block it is in, and of column permutations for all of them. What is beyond
-/// is tabulated tile by tile.
-const TABLE_BYTES: usize = 32 << 20;
-/// How far ahead row pointers and kept entries are asked for.
-const PREFETCH_ROWS: usize = 16;
-const PREFETCH_ENTRIES: usize = 32;
 
 /// A type of expanded ids.
 pub trait Id: Copy + Ord + Send + Sync + 'static {
@@ -68,14 +48,13 @@ impl<I> Interactions<I> {
         self.items.clear();
     }
 
-    fn close_user(&mut self, user: u64, start: usize) {
+    pub(crate) fn close_user(&mut self, user: u64, start: usize) {
         let count = (self.items.len() - start) as u32;
         if count > 0 {
             self.users.push((user, count));
         }
     }
 }
-
 /// What an expansion depends on beside the base, the keep rates and the cells.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -91,15 +70,15 @@ pub struct Options {
 
 /// Everything that determines the expanded matrix.
 pub struct Expansion<'a> {
-    base: Base<'a>,
+    pub(crate) base: Base<'a>,
     keep_rates: &'a [f64],
-    column_blocks: u32,
-    user_cells: Cells<'a>,
-    item_cells: Cells<'a>,
+    pub(crate) column_blocks: u32,
+    pub(crate) user_cells: Cells<'a>,
+    pub(crate) item_cells: Cells<'a>,
     /// The slot of each item code: the inverse of the item cells' order.
-    item_slots: Vec<u32>,
-    keys: Keys,
-    options: Options,
+    pub(crate) item_slots: Vec<u32>,
+    pub(crate) keys: Keys,
+    pub(crate) options: Options,
     /// A block exists when its word is below this; `None`: all do.
     exists_below: Option<u64>,
 }
@@ -151,374 +130,13 @@ impl<'a> Expansion<'a> {
         u64::from(self.column_blocks) * u64::from(self.base.items())
     }
 
-    /// The blocks of row block i that exist.
-    fn blocks(&self, i: u32) -> Vec<Block> {
+    /// The blocks of row block i that exist: column block and keep rate.
+    pub(crate) fn blocks(&self, i: u32) -> impl Iterator<Item = (u32, f64)> {
         let key = self.keys.exists.child(u64::from(i));
         let row = &self.keep_rates[i as usize * self.column_blocks as usize..][..self.column_blocks as usize];
-        let blocks = row.iter().zip(0..).filter(|&(&keep_rate, j)| {
-            keep_rate > 0.0 && self.exists_below.is_none_or(|below| key.child(u64::from(j)).0 < below)
-        });
-        blocks.map(|(&keep_rate, j)| Block { j, keep_rate, tables: None }).collect()
+        row.iter().zip(0..).filter_map(move |(&keep_rate, j)| {
+            let exists = self.exists_below.is_none_or(|below| key.child(u64::from(j)).0 < below);
+            (keep_rate > 0.0 && exists).then_some((j, keep_rate))
+        })
     }
-}
-
-/// A block that exists, and what is tabulated for it while the row block lasts.
-struct Block {
-    j: u32,
-    keep_rate: f64,
-    tables: Option<Box<Tables>>,
-}
-
-struct Tables {
-    gaps: GapTable,
-    /// The column of each source item; empty for the shuffle `none`.
-    columns: Vec<u32>,
-}
-
-/// The exchange inside cells that one block makes on its own.
-struct Exchange<'c, 'a> {
-    cells: &'c Cells<'a>,
-    key: Key,
-    /// The permutation of the only cell, made once.
-    of_all: Option<Permutation>,
-}
-
-impl<'c, 'a> Exchange<'c, 'a> {
-    fn new(cells: &'c Cells<'a>, key: Key) -> Self {
-        let of_all = (cells.len() == 1).then(|| Permutation::new(key.child(0), cells.order().len() as u32));
-        Self { cells, key, of_all }
-    }
-
-    fn key_of(&self, cell: u32) -> Key {
-        self.key.child(u64::from(cell))
-    }
-
-    /// The slot that the one at `place` is exchanged with.
-    #[inline]
-    fn image(&self, place: Place) -> u32 {
-        match &self.of_all {
-            Some(permutation) => permutation.image(place.offset),
-            None => place.start + permutation::image(self.key_of(place.cell), place.size, place.offset),
-        }
-    }
-}
-
-/// Where the source items of one block go.
-struct Columns<'e, 'a> {
-    expansion: &'e Expansion<'a>,
-    exchange: Exchange<'e, 'a>,
-    permutation: Permutation,
-}
-
-impl<'e, 'a> Columns<'e, 'a> {
-    fn new(expansion: &'e Expansion<'a>, i: u32, j: u32) -> Self {
-        let keys = &expansion.keys;
-        let exchange = Exchange::new(&expansion.item_cells, keys.item_cells.child(u64::from(i)).child(u64::from(j)));
-        let permutation = Permutation::new(keys.columns.child(u64::from(j)), expansion.base.items());
-        Self { expansion, exchange, permutation }
-    }
-
-    /// The column of one source item.
-    #[inline]
-    fn column(&self, item: u32) -> u32 {
-        let place = self.exchange.cells.place(self.expansion.item_slots[item as usize]);
-        self.permutation.image(self.exchange.image(place))
-    }
-
-    /// The images of all slots under the column permutation.
-    fn images(&self) -> Vec<u32> {
-        (0..self.expansion.base.items()).map(|slot| self.permutation.image(slot)).collect()
-    }
-
-    /// The columns of all source items. `images` may hold those of the permutation.
-    fn fill(&self, images: Option<&[u32]>, table: &mut Vec<u32>) {
-        let cells = self.exchange.cells;
-        let column = |slot: u32| images.map_or_else(|| self.permutation.image(slot), |images| images[slot as usize]);
-        table.resize(cells.order().len(), 0);
-        for cell in 0..cells.len() {
-            let (start, end) = cells.bounds(cell);
-            if end - start == 1 {
-                table[cells.code(start) as usize] = column(start);
-                continue;
-            }
-            let exchange = Permutation::new(self.exchange.key_of(cell as u32), end - start);
-            for slot in start..end {
-                table[cells.code(slot) as usize] = column(start + exchange.image(slot - start));
-            }
-        }
-    }
-}
-
-/// Makes expanded users, tile by tile. Its memory is bounded by the constants above and the longest cell of users.
-pub struct Tiler<'e, 'a> {
-    expansion: &'e Expansion<'a>,
-    i: u32,
-    blocks: Vec<Block>,
-    table_bytes_left: usize,
-    /// The images of column permutations, which all row blocks share.
-    images: HashMap<u32, Vec<u32>>,
-    /// A column table that is not kept.
-    passing_table: Vec<u32>,
-    /// The anchor of each user of the tile, its place among the cells, and its source row in the block at hand.
-    anchors: Vec<u32>,
-    places: Vec<Place>,
-    sources: Vec<u32>,
-    streams: Vec<RowStream>,
-    /// Where the block at hand finds its kept entries in the base.
-    found: Vec<usize>,
-    /// Kept entries of the tile, block by block and user by user: column and test bit; and where each user's end.
-    kept: Vec<u32>,
-    ends: Vec<usize>,
-    cursors: Vec<usize>,
-}
-
-impl<'e, 'a> Tiler<'e, 'a> {
-    #[must_use]
-    pub fn new(expansion: &'e Expansion<'a>) -> Self {
-        Self {
-            expansion,
-            i: u32::MAX,
-            blocks: Vec::new(),
-            table_bytes_left: 0,
-            images: HashMap::new(),
-            passing_table: Vec::new(),
-            anchors: Vec::new(),
-            places: Vec::new(),
-            sources: Vec::new(),
-            streams: Vec::new(),
-            found: Vec::new(),
-            kept: Vec::new(),
-            ends: Vec::new(),
-            cursors: Vec::new(),
-        }
-    }
-
-    /// Appends the interactions of the expanded users to `train` and `test`, and hands both to `each_tile` after every
-    /// tile; it may take what is in them.
-    pub fn expand<I: Id, E: From<Error>>(
-        &mut self,
-        users: Range<u64>,
-        train: &mut Interactions<I>,
-        test: &mut Interactions<I>,
-        mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let base_users = u64::from(self.expansion.base.users());
-        let mut first = users.start;
-        while first < users.end {
-            let i = (first / base_users) as u32;
-            let segment_end = users.end.min((u64::from(i) + 1) * base_users);
-            self.enter(i, segment_end - first);
-            while first < segment_end {
-                let row = (first - u64::from(i) * base_users) as u32;
-                let users = self.find_anchors(row, (segment_end - first) as u32);
-                self.tile();
-                self.stitch(first, train, test);
-                each_tile(train, test)?;
-                first += u64::from(users);
-            }
-        }
-        Ok(())
-    }
-
-    /// Turns to row block i, in which `users` users are to be made.
-    fn enter(&mut self, i: u32, users: u64) {
-        if self.i != i {
-            self.i = i;
-            self.blocks = self.expansion.blocks(i);
-            self.table_bytes_left = TABLE_BYTES;
-        }
-        let shuffled = self.expansion.options.shuffled;
-        let columns_bytes = if shuffled { self.expansion.base.items() as usize * size_of::<u32>() } else { 0 };
-        let bytes = columns_bytes + size_of::<GapTable>();
-        for block in &mut self.blocks {
-            let worth_it = worth_a_table(self.expansion, users, block.keep_rate);
-            if block.tables.is_none() && worth_it && bytes <= self.table_bytes_left {
-                let mut columns = Vec::new();
-                if shuffled {
-                    let source = Columns::new(self.expansion, i, block.j);
-                    if (self.images.len() + 1) * columns_bytes <= TABLE_BYTES {
-                        self.images.entry(block.j).or_insert_with(|| source.images());
-                    }
-                    source.fill(self.images.get(&block.j).map(Vec::as_slice), &mut columns);
-                }
-                block.tables = Some(Box::new(Tables { gaps: GapTable::new(block.keep_rate), columns }));
-                self.table_bytes_left -= bytes;
-            }
-        }
-    }
-
-    /// Finds the kept entries of the tile's users, block by block.
-    fn tile(&mut self) {
-        let Expansion { base, keys, user_cells, options, .. } = self.expansion;
-        let i = u64::from(self.i);
-        let exchanging = options.shuffled && !user_cells.are_single();
-        self.sources.clone_from(&self.anchors);
-        self.ends.clear();
-        self.kept.clear();
-        for block in &self.blocks {
-            let j = u64::from(block.j);
-            if exchanging {
-                let exchange = Exchange::new(user_cells, keys.user_cells.child(i).child(j));
-                self.sources.clear();
-                self.sources.extend(self.places.iter().map(|&place| user_cells.code(exchange.image(place))));
-            }
-            let passing_gaps;
-            let gaps = if let Some(tables) = &block.tables {
-                &tables.gaps
-            } else {
-                passing_gaps = GapTable::new(block.keep_rate);
-                &passing_gaps
-            };
-            if let Some(tables) = &block.tables {
-                prefetch_all(&tables.columns);
-            }
-            let key = keys.keep.child(i).child(j);
-            self.streams.clear();
-            self.streams.extend(self.sources.iter().map(|&source| RowStream::new(key, source)));
-            let before = self.kept.len();
-            let count = keep_rows(base, gaps, &self.sources, &self.streams, &mut self.found, |count| {
-                self.ends.push(before + count);
-            });
-            place_entries(self.expansion, self.i, block, &self.found[..count], &mut self.kept, &mut self.passing_table);
-        }
-    }
-
-    /// Begins a tile at a row of the row block: finds the anchor of each of its users, and its place among the user
-    /// cells. The tile has at most `limit` users, and no more than its memory is meant for; returns how many.
-    fn find_anchors(&mut self, first_row: u32, limit: u32) -> u32 {
-        let Expansion { base, keys, user_cells, options, .. } = self.expansion;
-        let permutation = Permutation::new(keys.rows.child(u64::from(self.i)), base.users());
-        let kept_of_base: f64 = self.blocks.iter().map(|block| block.keep_rate).sum();
-        let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / self.blocks.len().max(1)) as u32).max(1);
-        self.anchors.clear();
-        self.places.clear();
-        let mut interactions = 0.0;
-        for row in first_row..first_row + limit {
-            let anchor = if options.shuffled {
-                let place = user_cells.place(permutation.image(row));
-                self.places.push(place);
-                user_cells.code(place.start + place.offset)
-            } else {
-                row
-            };
-            self.anchors.push(anchor);
-            interactions += base.row(anchor).len() as f64 * kept_of_base;
-            if interactions > TILE_INTERACTIONS {
-                break;
-            }
-        }
-        self.anchors.len() as u32
-    }
-
-    /// Puts the tile's users together from their blocks, the first of them `first_user`.
-    fn stitch<I: Id>(&mut self, first_user: u64, train: &mut Interactions<I>, test: &mut Interactions<I>) {
-        let Expansion { base, keys, options, .. } = self.expansion;
-        let test_key = keys.test_item.child(u64::from(self.i));
-        let rows = self.anchors.len();
-        self.cursors.clear();
-        // A block's entries start where those of the block before it end.
-        self.cursors.push(0);
-        self.cursors.extend(self.ends.chunks_exact(rows).filter_map(|ends| ends.last()));
-        for (row, &anchor) in self.anchors.iter().enumerate() {
-            let (train_start, test_start) = (train.items.len(), test.items.len());
-            for (number, block) in self.blocks.iter().enumerate() {
-                let offset = u64::from(block.j) * u64::from(base.items());
-                let end = self.ends[number * rows + row];
-                let kept = &self.kept[self.cursors[number]..end];
-                self.cursors[number] = end;
-                if kept.iter().fold(0, |any, entry| any | entry) & TEST == 0 {
-                    train.items.extend(kept.iter().map(|&entry| I::at(offset, entry)));
-                    continue;
-                }
-                for &entry in kept {
-                    let items = if entry & TEST == 0 { &mut train.items } else { &mut test.items };
-                    items.push(I::at(offset, entry & !TEST));
-                }
-            }
-            let of_test = test.items.len() - test_start;
-            if options.one_test_item && of_test > 1 {
-                let chosen = bounded(test_key.child(u64::from(anchor)).0, of_test as u64) as usize;
-                test.items[test_start] = test.items[test_start + chosen];
-                test.items.truncate(test_start + 1);
-            }
-            if options.drop_incomplete && (of_test == 0 || train.items.len() == train_start) {
-                train.items.truncate(train_start);
-                test.items.truncate(test_start);
-            }
-            if options.order_by_item {
-                train.items[train_start..].sort_unstable();
-                test.items[test_start..].sort_unstable();
-            }
-            let user = first_user + row as u64;
-            train.close_user(user, train_start);
-            test.close_user(user, test_start);
-        }
-    }
-}
-
-/// Whether `users` users look up so many columns of a block that it pays to tabulate all of them first.
-fn worth_a_table(expansion: &Expansion, users: u64, keep_rate: f64) -> bool {
-    let base = &expansion.base;
-    let lookups = users as f64 / f64::from(base.users()) * base.len() as f64 * keep_rate;
-    2.0 * lookups > f64::from(base.items())
-}
-
-/// Finds the places of the kept entries of some source rows. Tells `each_row` how many there are at its end, and returns
-/// how many there are in all.
-fn keep_rows(
-    base: &Base,
-    gaps: &GapTable,
-    sources: &[u32],
-    streams: &[RowStream],
-    found: &mut Vec<usize>,
-    mut each_row: impl FnMut(usize),
-) -> usize {
-    let mut count = 0;
-    for (number, (&source, &stream)) in sources.iter().zip(streams).enumerate() {
-        if let Some(&far) = sources.get(number + PREFETCH_ROWS) {
-            prefetch(base.row_pointer(far));
-        }
-        let row = base.row(source);
-        if found.len() < count + row.len() {
-            found.resize((count + row.len()).max(found.len() * 3 / 2), 0);
-        }
-        count += gaps.keep(stream, row, &mut found[count..]);
-        each_row(count);
-    }
-    count
-}
-
-/// Appends the kept entries of a block, their source items turned into columns.
-fn place_entries(
-    expansion: &Expansion,
-    i: u32,
-    block: &Block,
-    found: &[usize],
-    kept: &mut Vec<u32>,
-    passing_table: &mut Vec<u32>,
-) {
-    let Expansion { base, options, .. } = expansion;
-    let entries = base.entries();
-    let fetched = found.iter().enumerate().map(|(number, &place)| {
-        if let Some(&far) = found.get(number + PREFETCH_ENTRIES) {
-            prefetch(&entries[far]);
-        }
-        entries[place]
-    });
-    if !options.shuffled {
-        kept.extend(fetched);
-        return;
-    }
-    let table = if let Some(tables) = &block.tables {
-        &tables.columns
-    } else {
-        let columns = Columns::new(expansion, i, block.j);
-        if 2 * found.len() <= base.items() as usize {
-            kept.extend(fetched.map(|entry| (entry & TEST) | columns.column(entry & !TEST)));
-            return;
-        }
-        columns.fill(None, passing_table);
-        passing_table
-    };
-    kept.extend(fetched.map(|entry| (entry & TEST) | table[(entry & !TEST) as usize]));
 }

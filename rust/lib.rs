@@ -1,8 +1,8 @@
 //! The core of `fractalrs`: expands a base into an industrial-size data set, as `docs/generator.md` defines it.
 //!
 //! Read in the order of the modules: randomness is keyed, a permutation can be evaluated at one point, dropout walks
-//! the kept entries of a row, an expansion makes tiles of expanded users, a part of them becomes two Parquet files,
-//! and a run makes parts on threads. Only `python` knows that Python exists.
+//! the kept entries of a row, a shuffle places them, an expansion is made in tiles of users, a part of them becomes two
+//! Parquet files, and a run makes parts on threads. Only `python` knows that Python exists.
 
 #![deny(unsafe_code)]
 #![warn(clippy::pedantic)]
@@ -30,6 +30,8 @@ pub mod permutation;
 mod prefetch;
 pub mod random;
 pub mod run;
+mod shuffle;
+pub mod tile;
 
 mod python;
 

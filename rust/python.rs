@@ -13,9 +13,10 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::base::{Base, Cells};
 use crate::error::Error;
-use crate::expansion::{Expansion, Id, Interactions, Options, Tiler};
+use crate::expansion::{Expansion, Id, Interactions, Options};
 use crate::parquet::{EncodingChoice, FileReport, Format, parse_compression};
 use crate::run::{Part, Progress, RunReport, Stage, Target, run};
+use crate::tile::Tiler;
 
 /// How often a long run looks for Ctrl-C and reports progress.
 const HEARTBEAT: Duration = Duration::from_millis(100);

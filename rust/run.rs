@@ -10,8 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::expansion::{Expansion, Interactions, Tiler};
+use crate::expansion::{Expansion, Interactions};
 use crate::parquet::{FileReport, Format, PartFile, Stored};
+use crate::tile::Tiler;
 
 /// A file of a part: where it goes, and what its own metadata says.
 #[derive(Clone, Debug)]
