@@ -22,7 +22,7 @@ const USER_CHUNK: usize = 16 * 1024;
 const PAGE_ROWS: usize = 64 * 1024;
 
 /// An id type that a Parquet column can hold.
-pub trait Stored: Id + Default {
+pub trait Stored: Id {
     type Column: DataType<T = Self>;
     const PHYSICAL: PhysicalType;
 }

@@ -84,13 +84,13 @@ impl<'e, 'a> Tiler<'e, 'a> {
 
     /// Appends the interactions of the expanded users to `train` and `test`, and hands both to `each_tile` after every
     /// tile; it may take what is in them.
-    pub fn expand<I: Id, E: From<Error>>(
+    pub fn expand<I: Id>(
         &mut self,
         users: Range<u64>,
         train: &mut Interactions<I>,
         test: &mut Interactions<I>,
-        mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let base_users = u64::from(self.expansion.base.users());
         let mut first = users.start;
         while first < users.end {
@@ -154,14 +154,12 @@ impl<'e, 'a> Tiler<'e, 'a> {
             }
             let passing_gaps;
             let gaps = if let Some(tables) = &block.tables {
+                prefetch_all(&tables.columns);
                 &tables.gaps
             } else {
                 passing_gaps = GapTable::new(block.keep_rate);
                 &passing_gaps
             };
-            if let Some(tables) = &block.tables {
-                prefetch_all(&tables.columns);
-            }
             let key = keys.keep.child(i).child(j);
             self.streams.clear();
             self.streams.extend(self.sources.iter().map(|&source| RowStream::new(key, source)));

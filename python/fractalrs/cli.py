@@ -300,7 +300,7 @@ def expand(
 
 
 def _expected(expansion: Expansion) -> dict[str, Any]:
-    counts = expansion.expected
+    counts = expansion.expected_counts
     return {
         "users": {"ids": counts.user_ids, "expected": round(counts.users)},
         "items": {"ids": counts.item_ids, "expected": round(counts.items)},

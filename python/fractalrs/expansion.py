@@ -219,10 +219,11 @@ class Expansion:
     @cached_property
     def expected(self) -> expectation.Expected:
         """What will come out, computed before anything is generated; bytes for the default format."""
-        return dataclasses.replace(self._counts, bytes=self.expected_bytes(DEFAULT_FORMAT))
+        return dataclasses.replace(self.expected_counts, bytes=self.expected_bytes(DEFAULT_FORMAT))
 
     @cached_property
-    def _counts(self) -> expectation.Expected:
+    def expected_counts(self) -> expectation.Expected:
+        """What will come out, without the bytes: nothing is encoded to tell."""
         return expectation.expected(
             self.base,
             self.keep_rates,
@@ -236,7 +237,7 @@ class Expansion:
     @property
     def expected_interactions(self) -> float:
         """Expected number of train and test interactions."""
-        return self._counts.train.mean + self._counts.test.mean
+        return self.expected_counts.train.mean + self.expected_counts.test.mean
 
     def expected_bytes(self, format: Format) -> int:
         """Expected bytes of all files in a format, measured by encoding a sample."""
