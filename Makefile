@@ -4,12 +4,14 @@ PYTHON ?= python3
 BIN = $(VENV)/bin
 DEMO ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# The versions that were tested, for every call of pip, those of maturin too; `make PIP_CONSTRAINT= …` takes the newest.
+export PIP_CONSTRAINT = constraints.txt
 # The Rust tests embed Python and need its shared library.
 LIBPYTHON = LD_LIBRARY_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))'):$$LD_LIBRARY_PATH"
-SOURCES = $(wildcard rust/*.rs) Cargo.toml Cargo.lock pyproject.toml
+SOURCES = $(wildcard rust/*.rs) Cargo.toml Cargo.lock pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test lint bench wheel clean
+.PHONY: help demo test lint bench wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +38,15 @@ bench: $(VENV)/tested ## measure speed and memory at MovieLens 20M's shape × (1
 wheel: $(VENV)/bin/maturin ## build the wheel into dist/
 	$(BIN)/maturin build --release --locked --out dist
 
+lock: ## renew constraints.txt: the newest versions pyproject.toml allows; then run clean, lint and test
+	rm -rf target/lock
+	$(PYTHON) -m venv target/lock
+	target/lock/bin/pip install --quiet --upgrade pip
+	target/lock/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb")); \
+		print(*project["build-system"]["requires"], *project["project"]["dependencies"], sep="\n")' > target/lock/needed.txt
+	PIP_CONSTRAINT= target/lock/bin/pip install --quiet --requirement target/lock/needed.txt --group test --group lint
+	(echo "# Made by \`make lock\`: the versions that development and CI use."; target/lock/bin/pip freeze) > constraints.txt
+
 clean: ## delete what these targets made
 	rm -rf $(VENV) target dist demo bench-data
 
@@ -50,10 +61,10 @@ $(VENV)/installed: $(SOURCES) | $(VENV)/bin/maturin
 	$(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 
-$(VENV)/tested: $(VENV)/installed pyproject.toml
+$(VENV)/tested: $(VENV)/installed
 	$(BIN)/pip install --quiet --group test
 	@touch $@
 
-$(VENV)/linted: $(VENV)/installed pyproject.toml
+$(VENV)/linted: $(VENV)/installed
 	$(BIN)/pip install --quiet --group lint
 	@touch $@
