@@ -1,5 +1,6 @@
 """The data card: its words for each shuffle, and its header, by which the hub's library loads the folder."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 
 import fractalrs as fr
 from folders import RATES, read, small_expansion
-from fractalrs.card import _size_category
+from fractalrs.card import _size_category, checked_licence
+from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Expansion
 from fractalrs.profiles import GOOD_FOR, NOT_GOOD_FOR, SHUFFLES
+from fractalrs.writing import write
 
 
 @pytest.fixture
@@ -96,6 +99,62 @@ def test_the_card_of_a_base_from_arrays(tmp_path: Path) -> None:
     base = fr.Base.from_arrays([0, 2, 4], [0, 1, 1, 2], [False, True, False, True])
     Expansion(base, RATES, shuffle="aligned").write(tmp_path / "out")
     assert "the test interactions were given" in (tmp_path / "out/README.md").read_text(encoding="utf-8")
+
+
+def licence_of(folder: Path) -> dict[str, str]:
+    """Read what the header of a card says of the licence, as the hub reads it."""
+    header = pytest.importorskip("huggingface_hub").metadata_load(folder / "README.md")
+    return {name: value for name, value in header.items() if name.startswith("license")}
+
+
+@pytest.mark.parametrize(
+    ("licence", "header"),
+    [
+        (None, {"license": "other", "license_name": "that-of-the-source"}),
+        ("CC BY 4.0", {"license": "cc-by-4.0"}),
+        ("cc-by-nc-sa-3.0", {"license": "cc-by-nc-sa-3.0"}),
+        ("CC0 1.0", {"license": "cc0-1.0"}),
+        ("ODbL", {"license": "odbl"}),
+        ("MIT", {"license": "mit"}),
+        ("CC BY 9.0", {"license": "other", "license_name": "cc-by-9.0"}),
+        ("GroupLens: research only", {"license": "other", "license_name": "grouplens-research-only"}),
+        ("1.0", {"license": "other", "license_name": "1.0"}),
+        ("No", {"license": "other", "license_name": "no"}),
+        ('a "b": {c}, #d', {"license": "other", "license_name": "a-b-c-d"}),
+        ("仅供研究", {"license": "other", "license_name": "that-of-the-source"}),
+    ],
+)
+def test_the_card_names_the_sources_licence(tmp_path: Path, licence: str | None, header: dict[str, str]) -> None:
+    write(small_expansion(), tmp_path / "out", source_licence=licence)
+    assert licence_of(tmp_path / "out") == header
+    card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    assert "the licence and the terms of the source apply" in card
+    assert ("Name them here" in card) == (licence is None)
+    assert licence is None or f"> {licence}\n" in card
+
+
+def test_the_licence_is_part_of_the_plan_but_not_of_the_expansion(tmp_path: Path) -> None:
+    expansion = small_expansion()
+    plans = []
+    for licence in (None, "MIT"):
+        write(expansion, tmp_path / str(licence), source_licence=licence)
+        plans.append(json.loads((tmp_path / str(licence) / "private/plan.json").read_text()))
+        assert plans[-1]["source_licence"] == licence
+    assert plans[0]["fingerprints"]["expansion"] == plans[1]["fingerprints"]["expansion"]
+    assert plans[0]["fingerprints"]["plan"] != plans[1]["fingerprints"]["plan"]
+    with pytest.raises(OutputError, match="source_licence is MIT there and None here"):
+        expansion.write(tmp_path / "MIT")
+    expansion.write(tmp_path / "MIT", overwrite=True)
+    assert licence_of(tmp_path / "MIT")["license"] == "other"
+
+
+def test_a_licence_is_one_line_of_readable_text() -> None:
+    assert checked_licence("  CC BY\n4.0\t") == "CC BY 4.0"
+    for text in ("", " \n", "a\0b", "\x1b[1m", "\udc80"):
+        with pytest.raises(InputError, match=r"source_licence is .*; it must be readable text"):
+            checked_licence(text)
+    with pytest.raises(InputError, match="source_licence"):
+        fr.expand("sample", "out", user_multiplier=2, item_multiplier=2, source_licence=" ")
 
 
 @pytest.mark.parametrize(

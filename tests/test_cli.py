@@ -133,6 +133,7 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "--encoding": "fast",
         "--compression": "zstd(3)",
         "--row-group-size": 1000,
+        "--source-licence": "CC BY 4.0",
         "--threads": 1,
         "--format": "csv",
         "--delimiter": ",",
@@ -159,6 +160,8 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "order": "item",
     }
     assert plan["writing"] == {"parts": 2, "encoding": "fast", "compression": "zstd(3)", "row_group_size": 1000}
+    assert plan["source_licence"] == "CC BY 4.0"
+    assert "license: cc-by-4.0" in (tmp_path / "out/README.md").read_text()
     assert (plan["user_cell_size"], plan["item_cell_size"]) == (2, 8)
     recipe = plan["recipe"]
     assert {name: recipe[name] for name in ("split", "ties", "min_timestamps", "rescale", "order_by_degree")} == {
@@ -224,6 +227,21 @@ def test_a_reduced_matrix_of_ones_own(source: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("shape", [(10, 3), (2, 8), (12, 11)])
+def test_a_given_matrix_may_have_more_rows_and_columns_than_the_base(tmp_path: Path, shape: tuple[int, int]) -> None:
+    """The limits of the multipliers are those of Algorithm 3, which makes no matrix here."""
+    (tmp_path / "data.csv").write_text(GOOD)
+    np.save(tmp_path / "matrix.npy", np.full(shape, 0.5))
+    command = ["expand", tmp_path / "data.csv", tmp_path / "out", "--json"]
+    command += ["--user-multiplier", shape[0], "--item-multiplier", shape[1]]
+    refused(run(*command), "multiplier .* does not fit a base of")
+    done = run(*command, "--reduced-matrix", tmp_path / "matrix.npy")
+    assert done.code == 0, done.err
+    summary = json.loads(done.out)
+    assert (summary["users"]["ids"], summary["items"]["ids"]) == (9 * shape[0], 7 * shape[1])
+    assert abs(summary["train"]["written"] - summary["train"]["expected"]) < 5 * summary["train"]["std"]
+
+
 def test_dry_run_prints_the_plan_and_writes_nothing(source: Path, tmp_path: Path, written: tuple[Path, Done]) -> None:
     done = expand(source, tmp_path / "out", "--dry-run", "--seed", 7, "--parts", 3)
     assert done.code == 0
@@ -240,6 +258,45 @@ def test_dry_run_prints_the_plan_and_writes_nothing(source: Path, tmp_path: Path
     assert forecast["memory_bytes"] > 50e6
     assert forecast["free_disk_bytes"] > 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seed", 8], "another plan: seed is 7 there and 8 here"),
+        (["--seed", 7, "--compression", "zstd"], "another plan: compression is lz4 there and zstd here"),
+        (["--seed", 7, "--source-licence", "MIT"], "another plan: source_licence is None there and MIT here"),
+    ],
+)
+def test_dry_run_refuses_another_plan_like_the_run(
+    source: Path, written: tuple[Path, Done], options: list[Any], message: str
+) -> None:
+    before = stamps(written[0])
+    dry, wet = (expand(source, written[0], "--parts", 3, *options, *flag) for flag in (["--dry-run"], []))
+    refused(dry, message)
+    assert dry.err == wet.err
+    over = expand(source, written[0], "--parts", 3, *options, "--dry-run", "--overwrite")
+    assert over.code == 0
+    assert "free disk" in over.out
+    assert stamps(written[0]) == before
+
+
+def test_dry_run_refuses_too_little_disk_and_damage_like_the_run(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out"
+    assert expand(source, path).code == 0
+    assert expand(source, path, "--dry-run").code == 0
+    file = files_of(path, "train")[0]
+    file.write_bytes(file.read_bytes()[:-9])
+    before = stamps(path)
+    refused(expand(source, path, "--dry-run"), "part-00000-of-00001.parquet is damaged")
+    with Folder(path).locked():
+        refused(expand(source, path, "--dry-run"), "another run is writing")
+    monkeypatch.setattr("fractalrs.writing.free_disk", lambda _: 12_000)
+    refused(expand(source, tmp_path / "new", "--dry-run"), r"too little free disk .*, 12 kB are free")
+    assert not (tmp_path / "new").exists()
+    assert stamps(path) == before
 
 
 def test_the_same_command_on_a_complete_set_says_so(source: Path, written: tuple[Path, Done]) -> None:
@@ -376,7 +433,15 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
         "Train and test": ["--split", "--ties", "--min-timestamps", "--test-items", "--drop-incomplete"],
         "Reduced matrix": ["--rescale", "--order-by-degree", "--reduced-matrix"],
         "What is kept": ["--min-keep", "--max-keep", "--keep-scale", "--block-keep"],
-        "Output files": ["--order", "--parts", "--encoding", "--compression", "--row-group-size", "--overwrite"],
+        "Output files": [
+            "--order",
+            "--parts",
+            "--encoding",
+            "--compression",
+            "--row-group-size",
+            "--source-licence",
+            "--overwrite",
+        ],
         "Reading the source": [
             "--format",
             "--delimiter",
@@ -527,6 +592,7 @@ def test_bad_sources_are_refused(tmp_path: Path, content: str | None, options: l
         (["--compression", "zstd(99)"], r"compression is .zstd\(99\)"),
         (["--row-group-size", 0], "row_group_size is 0"),
         (["--parts", 0], "parts is 0; it must be at least 1"),
+        (["--source-licence", " "], "source_licence is ' '; it must be readable text"),
         (["--threads", 0], "threads is 0; it must be at least 1"),
         (["--user-cell-size", 0], "user_cell_size is 0; it must be at least 1"),
         (["--shuffle", "block", "--user-cell-size", 2], "user_cell_size is given, but the shuffle 'block'"),

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
+import os
 import pickle
 import subprocess
 import sys
@@ -252,6 +253,23 @@ def test_saving_never_replaces_anything(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match="cannot write"):
         small_expansion().save(tmp_path / "file" / "expansion")
+
+
+def test_saving_flushes_everything_before_and_after_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, original = tmp_path / "expansion", os.fsync
+    flushed: list[tuple[int, bool]] = []
+
+    def note(descriptor: int) -> None:
+        flushed.append((os.fstat(descriptor).st_ino, target.exists()))
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    small_expansion().save(target)
+    before = {inode for inode, named in flushed if not named}
+    assert {path.stat().st_ino for path in (target, *target.rglob("*"))} <= before
+    assert (tmp_path.stat().st_ino, True) in flushed
 
 
 def test_loading_what_is_not_an_expansion_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import fractalrs as fr
+import oracle
 from folders import RATES, digests, files_of, read, small_base, small_expansion, sql, stamps
 from fractalrs import writing
 from fractalrs.cells import Cells
@@ -126,6 +127,19 @@ def test_order_by_item_sorts_each_user(tmp_path: Path, expansion: Expansion) -> 
     by_block = expansion.rows(0, 600)
     assert not by_block.equals(ordered)
     assert by_block.sort_by([("user_id", "ascending"), ("item_id", "ascending")]).equals(ordered)
+
+
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+def test_a_given_matrix_may_be_larger_than_the_base(tmp_path: Path, shuffle: Any) -> None:
+    base = fr.Base.from_arrays([0, 2, 4, 5], [0, 1, 1, 2, 0], [False, True] * 2 + [False])
+    rates = np.linspace(0.1, 0.9, 77).reshape(7, 11)
+    expansion = Expansion(base, rates, shuffle=shuffle, seed=3)
+    expansion.write(tmp_path / "out", parts=2)
+    slow = oracle.expand(base, rates, expansion.cells, shuffle=shuffle, seed=3)
+    for split, pairs in zip(SPLITS, slow, strict=True):
+        table = read(tmp_path / "out", split)
+        np.testing.assert_array_equal(np.column_stack([column.to_numpy() for column in table.columns]), pairs)
+        assert len(table) > 50
 
 
 # --- the manifest and private/ ---------------------------------------------------------------------------------------
@@ -461,6 +475,55 @@ def test_overwriting_finds_an_unfinished_data_set_too(out: Path, tmp_path: Path)
     assert digests(out) == digests(tmp_path / "new")
 
 
+class Killed(BaseException):
+    """Ends a run as a signal would: nothing on the way handles it."""
+
+
+def kill_after(patch: pytest.MonkeyPatch, steps: int) -> None:
+    """Let a folder be changed so many times, and raise `Killed` at the next."""
+    left = itertools.count(steps, -1)
+
+    def counted(original: Any) -> Any:
+        def step(*arguments: Any, **options: Any) -> Any:
+            if next(left) == 0:
+                raise Killed
+            return original(*arguments, **options)
+
+        return step
+
+    for name in ("replace", "rename", "unlink", "rmdir"):
+        patch.setattr(os, name, counted(getattr(os, name)))
+
+
+@pytest.mark.parametrize("without", [[], ["private"], ["manifest.json", "part-00003-of-00007.parquet"]])
+def test_an_overwrite_killed_anywhere_can_be_done_again(written: Path, tmp_path: Path, without: list[str]) -> None:
+    other = small_expansion(seed=8)
+    other.write(tmp_path / "new", parts=3)
+    fresh = digests(tmp_path / "new")
+    for steps in itertools.count():
+        path = tmp_path / str(steps)
+        shutil.copytree(written, path, ignore=shutil.ignore_patterns(*without))
+        with pytest.MonkeyPatch.context() as patch:
+            kill_after(patch, steps)
+            try:
+                Folder(path).clear()
+            except Killed:
+                killed = True
+            else:
+                killed = False
+        left = digests(path)
+        assert "manifest.json" not in left or steps == 0
+        if any(name.endswith(".parquet") for name in left):
+            with pytest.raises(OutputError, match="another plan"):
+                other.write(path, parts=3)
+        other.write(path, parts=3, overwrite=True)
+        assert digests(path) == fresh
+        shutil.rmtree(path)
+        if not killed:
+            break
+    assert steps > 15
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("seed", [7, 8])
 @pytest.mark.parametrize(
@@ -561,6 +624,21 @@ def test_damaged_parts_are_named_on_resume(out: Path, expansion: Expansion, spli
         expansion.write(out, parts=7)
     assert caught.value.hint is not None
     assert "delete it" in caught.value.hint
+    assert stamps(out) == before
+
+
+@pytest.mark.parametrize("from_end", range(9, 300, 29))
+def test_a_data_set_that_was_complete_knows_every_byte_of_its_footers(
+    out: Path, expansion: Expansion, from_end: int
+) -> None:
+    file = out / "train/part-00002-of-00007.parquet"
+    content = bytearray(file.read_bytes())
+    content[-from_end] ^= 1
+    file.write_bytes(content)
+    (out / "test/part-00005-of-00007.parquet").unlink()
+    before = stamps(out)
+    with pytest.raises(OutputError, match=r"part-00002-of-00007.parquet is (damaged|a part of another plan)"):
+        expansion.write(out, parts=7)
     assert stamps(out) == before
 
 

@@ -1,9 +1,17 @@
 """The data card: ``README.md`` of a data set, which hub libraries read for its splits."""
 
+import re
 from typing import Any
 
+from fractalrs.errors import InputError
 from fractalrs.plan import Plan
 from fractalrs.profiles import GOOD_FOR, NOT_GOOD_FOR
+
+_HUB_LICENCE = re.compile(
+    r"cc0-1\.0|cc-by-(2\.0|2\.5|3\.0|4\.0)|cc-by-sa-[34]\.0|cc-by-nd-4\.0|cc-by-nc(-sa)?-[234]\.0|cc-by-nc-nd-[34]\.0"
+    r"|odbl|odc-by|pddl|c-uda|cdla-sharing-1\.0|cdla-permissive-[12]\.0|apache-2\.0|mit"
+)
+"""Identifiers of the licences usual for data, among those that the hub takes; it calls all others ``other``."""
 
 
 def data_card(plan: Plan, manifest: dict[str, Any]) -> str:
@@ -19,10 +27,10 @@ def data_card(plan: Plan, manifest: dict[str, Any]) -> str:
         "none": "nothing is held out",
     }[base["split"]]
     size = _size_category(totals["interactions"])
+    licence = plan.content["source_licence"]
     return f"""---
 pretty_name: Expanded user/item interactions × ({m}, {n})
-license: other
-license_name: that-of-the-source
+{_licence_header(licence)}
 size_categories:
   - {size}
 tags:
@@ -53,8 +61,7 @@ Recommendation Datasets through Fractal Expansions*, Algorithm 2).
 
 ## Licence
 
-The interactions are derived from the source's: the licence and the terms of the source apply. Name them here before
-you pass this data set on.
+The interactions are derived from the source's: the licence and the terms of the source apply. {_licence_text(licence)}
 
 ## What it is good for
 
@@ -73,6 +80,27 @@ This data set (shuffle `{shuffle}`) is for {GOOD_FOR[shuffle]}
 out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it. Make such
 a data set with a random 64-bit seed: a small one, such as the default 0, can be guessed, and the shuffles undone.
 """
+
+
+def checked_licence(text: str) -> str:
+    """Take the name of a licence as one line; refuse what a card cannot show."""
+    line = " ".join(text.split())
+    if not line or not line.isprintable():
+        raise InputError(f"source_licence is {text!r}; it must be readable text", hint="name it, such as CC BY 4.0")
+    return line
+
+
+def _licence_header(licence: str | None) -> str:
+    # The hub takes identifiers only, for the licences of its list and for others.
+    name = re.sub(r"[^a-z0-9.]+", "-", (licence or "").lower()).strip("-.") or "that-of-the-source"
+    # Quoted, or YAML would take some names for numbers or truth values.
+    return f"license: {name}" if _HUB_LICENCE.fullmatch(name) else f'license: other\nlicense_name: "{name}"'
+
+
+def _licence_text(licence: str | None) -> str:
+    if licence is None:
+        return "Name them here before\nyou pass this data set on."
+    return f"The licence was given\nas\n\n> {licence}"
 
 
 def _size_category(rows: int) -> str:

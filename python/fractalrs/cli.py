@@ -21,7 +21,7 @@ from fractalrs.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
 from fractalrs.reduction import Rescale
 from fractalrs.sample import sample_interactions
 from fractalrs.split import SplitOption, TiesOption
-from fractalrs.writing import free_disk, memory_needed, peak_memory, readable, resolve_threads
+from fractalrs.writing import check, free_disk, memory_needed, peak_memory, readable, resolve_threads
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 
@@ -192,7 +192,8 @@ def expand(
         bool, _flag(MATRIX, "--order-by-degree", "Average over users and items in order of their activity.")
     ] = False,
     reduced_matrix: Annotated[
-        Path | None, _option(MATRIX, "Take this one: m × n numbers from 0 to 1, saved by NumPy.", value="FILE.npy")
+        Path | None,
+        _option(MATRIX, "Take this one, of any shape m × n: numbers from 0 to 1, saved by NumPy.", value="FILE.npy"),
     ] = None,
     min_keep: Annotated[float, _option(KEEP, "Least keep rate of a block.", value="RATE")] = 0.01,
     max_keep: Annotated[float, _option(KEEP, "Largest keep rate of a block.", value="RATE")] = 0.95,
@@ -220,6 +221,9 @@ def expand(
         str, _option(FILES, "none, lz4, snappy, zstd, or zstd(1) to zstd(22).", value="NAME")
     ] = "lz4",
     row_group_size: Annotated[int, _option(FILES, "Interactions in a row group.", value="INT")] = 1 << 20,
+    source_licence: Annotated[
+        str | None, _option(FILES, "The source's licence, which the data card names: 'CC BY 4.0'.", value="TEXT")
+    ] = None,
     overwrite: Annotated[bool, _flag(FILES, "--overwrite", "Delete another plan's data set in OUTPUT first.")] = False,
     format: Annotated[InputFormat, _option(READING, "auto, csv, inter, parquet, npz or lines.", value="NAME")] = "auto",
     delimiter: Annotated[
@@ -237,7 +241,11 @@ def expand(
     ] = None,
     dry_run: Annotated[
         bool,
-        _flag(RUNNING, "--dry-run", "Print what would come out (counts, bytes, memory, free disk); write nothing."),
+        _flag(
+            RUNNING,
+            "--dry-run",
+            "Print what would come out (counts, bytes, memory, free disk), or why nothing would; write nothing.",
+        ),
     ] = False,
     as_json: Annotated[bool, _flag(RUNNING, "--json", "Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, _flag(RUNNING, "--quiet", "Say nothing but errors.")] = False,
@@ -279,6 +287,7 @@ def expand(
         compression=compression,
         row_group_size=row_group_size,
         parts=parts,
+        source_licence=source_licence,
         reading={name: value for name, value in reading.items() if value not in (None, "auto")},
     )
     say = _quiet if quiet else _say
@@ -286,7 +295,7 @@ def expand(
     try:
         expansion = make_expansion(source, request, output, overwrite, say)
         if dry_run:
-            _print(_forecast(expansion, request, output, threads), as_json)
+            _print(_forecast(expansion, request, output, threads, overwrite), as_json)
             return
         dataset = write_expansion(expansion, output, request, threads, overwrite, not (quiet or no_progress), say)
     except KeyboardInterrupt:
@@ -309,8 +318,9 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
     }
 
 
-def _forecast(expansion: Expansion, request: Request, output: Path, threads: int) -> dict[str, Any]:
-    plan = Plan.of(expansion, request.parts, request.format, request.recipe)
+def _forecast(expansion: Expansion, request: Request, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
+    plan = Plan.of(expansion, request.parts, request.format, request.recipe, request.source_licence)
+    check(expansion, output, plan, request.format, threads, overwrite)
     return {
         "output": str(output),
         **_expected(expansion),

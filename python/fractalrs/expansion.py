@@ -22,6 +22,7 @@ from fractalrs.cells import Cells
 from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError
+from fractalrs.folder import publish_folder
 from fractalrs.plan import DEFAULT_FORMAT, Format
 from fractalrs.profiles import DEFAULT_PROFILE, SHUFFLES, Shuffle
 from fractalrs.profiles import profile as find_profile
@@ -373,7 +374,7 @@ class Expansion:
                 self.cells.save(folder / "cells.npz")
                 content = {"settings": settings, "reduced": reduced.description}
                 (folder / "expansion.json").write_text(json.dumps(content, indent=2) + "\n")
-                folder.rename(target)
+                publish_folder(folder, target)
         except OSError as error:
             raise OutputError(f"cannot write {target}: {error.strerror}") from error
         if self.base.path is None:

@@ -24,6 +24,9 @@ CARD = "README.md"
 PRIVATE_FILES = ("plan.json", "reduced_matrix.npy", "cells.npz", "base_statistics.npz")
 
 _PRIVATE_BEGUN = ".private.tmp"
+_OLD_MANIFEST = ".manifest.json.old"
+"""The manifest of a data set that is being deleted and has no plan: it alone names the files that are still there."""
+_MANIFEST_KEYS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
 _DESKTOP = (".DS_Store", "Thumbs.db")
 """What file managers leave in any folder: neither ours nor in the way."""
 _PART = re.compile(r"\.?part-(\d{5,})-of-(\d{5,})\.parquet(\.tmp)?")
@@ -42,7 +45,11 @@ class Folder:
 
     def manifest(self) -> dict[str, Any] | None:
         """Read the manifest, which is there only when the data set is complete."""
-        return self._json(MANIFEST, {"base_users", "user_multiplier", "parts", "totals", "fingerprints"})
+        return self._json(MANIFEST, _MANIFEST_KEYS)
+
+    def is_half_deleted(self) -> bool:
+        """Tell whether `clear` was interrupted in a data set without a plan."""
+        return (self.path / _OLD_MANIFEST).exists()
 
     def _json(self, name: str, keys: set[str]) -> dict[str, Any] | None:
         file = self.path / name
@@ -76,7 +83,7 @@ class Folder:
 
     def _foreign(self) -> list[str]:
         part_count = self._part_count()
-        begun = (CARD, MANIFEST, f".{CARD}.tmp", f".{MANIFEST}.tmp") if part_count is not None else ()
+        begun = (CARD, MANIFEST, _OLD_MANIFEST, f".{CARD}.tmp", f".{MANIFEST}.tmp") if part_count is not None else ()
         foreign = []
         for entry in self.path.iterdir():
             if entry.name in begun or entry.name in _DESKTOP:
@@ -94,8 +101,8 @@ class Folder:
         return foreign
 
     def _part_count(self) -> int | None:
-        """How many parts the plan or manifest here names; None where neither is."""
-        plan, manifest = self.plan(), self.manifest()
+        """How many parts the plan or a manifest here names; None where there is neither."""
+        plan, manifest = self.plan(), self.manifest() or self._json(_OLD_MANIFEST, _MANIFEST_KEYS)
         if plan is not None:
             return plan.part_count
         return None if manifest is None else len(manifest["parts"])
@@ -118,9 +125,17 @@ class Folder:
             os.close(descriptor)
 
     def clear(self) -> None:
-        """Delete the data set that is here, the manifest first, so that what is left never looks complete."""
+        """Delete the data set that is here; interrupted anywhere, it leaves what can be cleared again.
+
+        What is left never looks complete, and what names the files goes last.
+        """
         count = self._part_count() or 0
-        (self.path / MANIFEST).unlink(missing_ok=True)
+        manifest = self.path / MANIFEST
+        if self.plan() is None and manifest.exists():
+            manifest.replace(self.path / _OLD_MANIFEST)
+        else:
+            manifest.unlink(missing_ok=True)
+        _flush(self.path)
         self.remove_unfinished()
         for split in ("train", "test"):
             for index in range(count):
@@ -128,10 +143,12 @@ class Folder:
             if (self.path / split).is_dir():
                 (self.path / split).rmdir()
         (self.path / CARD).unlink(missing_ok=True)
-        # The plan goes last, and in one step: while it is there, the rest is known to be ours.
+        _flush(self.path)
+        # In one step: while the plan is there, the rest is known to be ours.
         if (self.path / "private").is_dir():
             (self.path / "private").rename(self.path / _PRIVATE_BEGUN)
             shutil.rmtree(self.path / _PRIVATE_BEGUN)
+        (self.path / _OLD_MANIFEST).unlink(missing_ok=True)
 
     def size(self) -> int:
         """Tell the bytes of all files that are here."""
@@ -153,12 +170,7 @@ class Folder:
 
     def publish_private(self) -> None:
         """Give ``private/`` its name."""
-        begun = self.path / _PRIVATE_BEGUN
-        for file in begun.iterdir():
-            _flush(file)
-        _flush(begun)
-        begun.rename(self.path / "private")
-        _flush(self.path)
+        publish_folder(self.path / _PRIVATE_BEGUN, self.path / "private")
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small file whole: under a temporary name, flushed, renamed."""
@@ -176,6 +188,15 @@ class Folder:
         """Make sure that the names of finished parts outlive a power failure."""
         for split in splits:
             _flush(self.path / split)
+
+
+def publish_folder(begun: Path, final: Path) -> None:
+    """Give a folder its final name in one step, once what lies directly in it is on the disk."""
+    for entry in begun.iterdir():
+        _flush(entry)
+    _flush(begun)
+    begun.rename(final)
+    _flush(final.parent)
 
 
 def _is_part(file: Path, part_count: int) -> bool:

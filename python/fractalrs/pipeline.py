@@ -12,6 +12,7 @@ from typing import Any
 
 from fractalrs import _core
 from fractalrs.base import Base
+from fractalrs.card import checked_licence
 from fractalrs.cells import CELL_SIZE, Cells
 from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
@@ -36,7 +37,9 @@ class Request:
     """What a user asks for: the options of the command ``expand``, with the same names and defaults.
 
     See `read_interactions`, `leave_last_out`, `reduce`, `cells`, `Expansion` and `Format` for what they mean. ``None``
-    stands for the profile's default, or for what the data suggest.
+    stands for the profile's default, or for what the data suggest. With `reduced_matrix` the multipliers are the
+    matrix's shape, and any shape will do: only a matrix made here (Algorithm 3) needs m ≤ p and n ≤ q. `source_licence`
+    is what the data card says of the source's licence.
     """
 
     user_multiplier: int
@@ -63,6 +66,7 @@ class Request:
     compression: str = "lz4"
     row_group_size: int = 1 << 20
     parts: int | None = None
+    source_licence: str | None = None
     reading: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,6 +87,8 @@ class Request:
                 raise InputError(f"{name} is {size}; it must be at least 1")
         if self.parts is not None and self.parts < 1:
             raise InputError(f"parts is {self.parts}; it must be at least 1")
+        if self.source_licence is not None:
+            object.__setattr__(self, "source_licence", checked_licence(self.source_licence))
         if self.reduced_matrix is not None and (self.order_by_degree or self.rescale != "absolute"):
             raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
         if self.reduced_matrix is not None and not Path(self.reduced_matrix).is_file():
@@ -190,6 +196,7 @@ def write_expansion(
         overwrite=overwrite,
         progress=progress,
         recipe=request.recipe,
+        source_licence=request.source_licence,
         say=say,
     )
 

@@ -78,13 +78,20 @@ class Plan:
     """Everything the bytes of a data set depend on, in plain JSON values.
 
     `content` holds no clock, no host and no path; its fingerprint is that of the interactions (``expansion``) together
-    with that of the files (parts, encoding, compression, row groups, writer version).
+    with that of the files (parts, encoding, compression, row groups, writer version, the licence on the card).
     """
 
     content: dict[str, Any]
 
     @classmethod
-    def of(cls, expansion: "Expansion", parts: int | None, format: Format, recipe: dict[str, Any] | None) -> "Plan":
+    def of(
+        cls,
+        expansion: "Expansion",
+        parts: int | None,
+        format: Format,
+        recipe: dict[str, Any] | None,
+        source_licence: str | None = None,
+    ) -> "Plan":
         """Resolve what is to be written.
 
         Parameters
@@ -97,6 +104,8 @@ class Plan:
             Encoding of the files.
         recipe
             How base, reduced matrix and cells were made, where that is known.
+        source_licence
+            The source's licence as the data card names it, where it is known.
         """
         base = expansion.base
         users = expansion.shape[0]
@@ -106,7 +115,12 @@ class Plan:
         if not 1 <= parts <= users:
             raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
         writing = {"parts": parts, **dataclasses.asdict(format)}
-        whole = {"expansion": expansion.fingerprint, "writing": writing, "writer": _core.VERSION}
+        whole = {
+            "expansion": expansion.fingerprint,
+            "writing": writing,
+            "source_licence": source_licence,
+            "writer": _core.VERSION,
+        }
         content = {
             "fractalrs": _core.VERSION,
             "generator": _core.GENERATOR,
@@ -127,6 +141,7 @@ class Plan:
             "reduced": expansion.reduced.description,
             "recipe": recipe,
             "writing": writing,
+            "source_licence": source_licence,
             "fingerprints": {"expansion": expansion.fingerprint, "plan": _fingerprint(whole)},
         }
         return cls(content)

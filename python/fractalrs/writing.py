@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -39,6 +39,7 @@ class FileReport(TypedDict):
 
 
 _Files = dict[tuple[int, str], FileReport]
+_State = Literal["new", "begun", "complete", "other"]
 
 _SAMPLE_INTERACTIONS = 500_000
 _FREE_DISK_MARGIN = 1.05
@@ -60,32 +61,25 @@ def write(
     overwrite: bool = False,
     progress: bool = False,
     recipe: dict[str, Any] | None = None,
+    source_licence: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
     """Write an expansion; see `Expansion.write`.
 
-    `recipe` says how its base, reduced matrix and cells were made, for the plan; `say` is told what was found.
+    `recipe` says how its base, reduced matrix and cells were made, for the plan; `source_licence` is for the data card;
+    `say` is told what was found.
     """
     threads = resolve_threads(threads)
-    plan = Plan.of(expansion, parts, format, recipe)
+    plan = Plan.of(expansion, parts, format, recipe, source_licence)
     folder = Folder(Path(path))
     with ExitStack() as stack:
         existed = folder.path.is_dir()
         if existed:
             stack.enter_context(folder.locked())
-        state = compare(folder, plan, overwrite)
+        state, found = _survey(folder, expansion, plan, format, threads, overwrite)
         if state == "complete":
             say(f"{folder.path} is complete already: nothing to do")
             return Dataset(path)
-        found: _Files = {}
-        if state == "begun":
-            try:
-                found = _find_finished(folder, plan, threads)
-            except OutputError:
-                if not overwrite:
-                    raise
-                state = "other"
-        _check_disk(folder, expansion, plan, format, found)
         # Another profile may ask for the same: what was begun is what is finished.
         kept = folder.plan() if state == "begun" else None
         private = _Private.of(expansion, plan) if kept is None else None
@@ -118,6 +112,21 @@ def write(
     return Dataset(path)
 
 
+def check(
+    expansion: "Expansion", path: str | os.PathLike[str], plan: Plan, format: Format, threads: int, overwrite: bool
+) -> None:
+    """Refuse an output that `write` would refuse, and write nothing.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be used for this plan, or its disk has too little room.
+    """
+    folder = Folder(Path(path))
+    with folder.locked() if folder.path.is_dir() else nullcontext():
+        _survey(folder, expansion, plan, format, threads, overwrite)
+
+
 def resolve_threads(threads: int | None) -> int:
     """Take the number of threads asked for, or as many processors as this process may use."""
     if threads is None:
@@ -127,20 +136,34 @@ def resolve_threads(threads: int | None) -> int:
     return threads
 
 
-def compare(folder: Folder, plan: Plan, overwrite: bool) -> Literal["new", "begun", "complete", "other"]:
-    """Compare what is in the folder with the plan.
+def _survey(
+    folder: Folder, expansion: "Expansion", plan: Plan, format: Format, threads: int, overwrite: bool
+) -> tuple[_State, _Files]:
+    """Find out what is there and what is finished of it; refuse what cannot be written to or has too little room."""
+    state = _compare(folder, plan, overwrite)
+    found: _Files = {}
+    if state == "begun":
+        try:
+            found = _find_finished(folder, plan, threads)
+        except OutputError:
+            if not overwrite:
+                raise
+            state = "other"
+    if state != "complete":
+        _check_disk(folder, expansion, plan, format, found)
+    return state, found
 
-    Raises
-    ------
-    OutputError
-        If the folder holds what is not ours, or another plan's data set that may not be overwritten.
-    """
+
+def _compare(folder: Folder, plan: Plan, overwrite: bool) -> _State:
+    """Compare what is in the folder with the plan; refuse what is not ours, or may not be overwritten."""
     folder.check_ours()
     there, manifest = folder.plan(), folder.manifest()
     if there is not None:
         same, why = there.fingerprint == plan.fingerprint, "; ".join(there.differences(plan))
     elif manifest is not None:
         same, why = manifest["fingerprints"]["plan"] == plan.fingerprint, "its plan has been taken away"
+    elif folder.is_half_deleted():
+        same, why = False, "an interrupted overwrite has left some of its files"
     else:
         return "new"
     if not same:
@@ -174,7 +197,14 @@ def _find_finished(folder: Folder, plan: Plan, threads: int) -> _Files:
     ]
     with ThreadPoolExecutor(threads) as pool:
         reports = pool.map(lambda item: _inspect(folder.path / item[0].file(item[1]), plan, *item), there)
-        return {(part.index, split): report for (part, split), report in zip(there, reports, strict=True)}
+        found = {(part.index, split): report for (part, split), report in zip(there, reports, strict=True)}
+    # A data set that was complete once knows every byte; one that was not has only what its files say of themselves.
+    manifest = folder.manifest()
+    if manifest is not None and manifest["fingerprints"]["plan"] == plan.fingerprint:
+        for part, split in there:
+            if found[part.index, split]["sha256"] != manifest["parts"][part.index][split]["sha256"]:
+                raise _damaged(folder.path / part.file(split))
+    return found
 
 
 def _inspect(file: Path, plan: Plan, part: Part, split: str) -> FileReport:
@@ -367,6 +397,7 @@ def _manifest(expansion: "Expansion", plan: Plan, files: _Files) -> dict[str, An
         "item_multiplier": plan.content["item_multiplier"],
         "profile": plan.content["profile"],
         "shuffle": expansion.shuffle,
+        "order": expansion.options.order,
         "schema": [{"name": field.name, "type": str(field.type)} for field in expansion.schema],
         "totals": {
             "train": rows["train"],
