@@ -1,0 +1,1 @@
+"""Validation: is what is on disk exactly what was planned, and does it keep the statistics of the real interactions?"""
