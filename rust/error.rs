@@ -11,6 +11,9 @@ pub enum Error {
     Io { path: PathBuf, source: std::io::Error },
     #[error("cannot write {}: {source}", path.display())]
     Parquet { path: PathBuf, source: parquet::errors::ParquetError },
+    /// A file of a data set that cannot be read.
+    #[error("cannot read {}{}: {source}", path.display(), row_group.map_or(String::new(), |g| format!(", row group {g}")))]
+    Damaged { path: PathBuf, row_group: Option<usize>, source: parquet::errors::ParquetError },
     /// The caller asked to stop.
     #[error("interrupted")]
     Cancelled,

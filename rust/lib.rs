@@ -25,12 +25,18 @@ pub mod base;
 pub mod dropout;
 pub mod error;
 pub mod expansion;
+pub mod files;
+pub mod gram;
+pub mod neighbours;
 pub mod parquet;
 pub mod permutation;
 mod prefetch;
 pub mod random;
+pub mod rows;
 pub mod run;
 mod shuffle;
+pub mod sums;
+pub mod threads;
 pub mod tile;
 
 mod python;
@@ -39,7 +45,7 @@ mod python;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::python::{Generator, check_format};
+    use crate::python::{Generator, Rows, check_format};
 
     /// Whether the extension was built without optimisation.
     #[pymodule_export]

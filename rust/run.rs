@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::expansion::{Expansion, Interactions};
 use crate::parquet::{FileReport, Format, PartFile, Stored};
+use crate::threads::{Progress, on_threads};
 use crate::tile::Tiler;
 
 /// A file of a part: where it goes, and what its own metadata says.
@@ -43,14 +44,6 @@ pub enum Stage {
     Flush,
 }
 
-/// What a run shares with whoever watches it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    pub cancel: AtomicBool,
-    pub interactions: AtomicU64,
-    pub parts: AtomicU64,
-}
-
 /// What is known of a part when it is done. A file without target has no report.
 #[derive(Clone, Debug)]
 pub struct PartReport {
@@ -60,7 +53,7 @@ pub struct PartReport {
 }
 
 /// The parts of a run in their order, and the time its threads spent in each step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RunReport {
     pub parts: Vec<PartReport>,
     pub generating: Duration,
@@ -77,67 +70,25 @@ pub fn run<U: Stored, I: Stored>(
     progress: &Progress,
 ) -> Result<RunReport, Error> {
     let next = AtomicUsize::new(0);
+    let worker = Worker { expansion, format, stage, progress };
     thread::scope(|scope| {
         // Few files wait for the disk at a time, so that generation cannot run away from it.
         let (to_disk, finished) = mpsc::sync_channel(threads);
         let publisher = scope.spawn(move || publish(&finished, stage, progress));
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                let (to_disk, next) = (to_disk.clone(), &next);
-                scope.spawn(move || {
-                    // One failure ends the run, a panic too: the others stop at their next tile.
-                    let guard = CancelUnlessDone { progress, done: false };
-                    let worker = Worker { expansion, format, stage, progress };
-                    let times = worker.work::<U, I>(parts, next, &to_disk)?;
-                    guard.done();
-                    Ok(times)
-                })
-            })
-            .collect();
+        let times = on_threads(threads, progress, || worker.work::<U, I>(parts, &next, &to_disk));
         drop(to_disk);
-        let mut report = RunReport::default();
-        let mut failure = None;
-        let mut note = |error: Error| {
-            if failure.is_none() || matches!(failure, Some(Error::Cancelled)) {
-                failure = Some(error);
-            }
+        let published = publisher.join().unwrap_or(Err(Error::Panicked));
+        let times = match times {
+            // What stopped the workers may be the publisher's failure.
+            Err(Error::Cancelled) => return Err(published.err().unwrap_or(Error::Cancelled)),
+            times => times?,
         };
-        for worker in workers {
-            match worker.join().unwrap_or(Err(Error::Panicked)) {
-                Ok((generating, encoding)) => {
-                    report.generating += generating;
-                    report.encoding += encoding;
-                }
-                Err(error) => note(error),
-            }
-        }
-        match publisher.join().unwrap_or(Err(Error::Panicked)) {
-            Ok(parts) => report.parts = parts,
-            Err(error) => note(error),
-        }
-        report.parts.sort_by_key(|part| part.index);
-        failure.map_or(Ok(report), Err)
+        let mut parts = published?;
+        parts.sort_by_key(|part| part.index);
+        let generating = times.iter().map(|&(generating, _)| generating).sum();
+        let encoding = times.iter().map(|&(_, encoding)| encoding).sum();
+        Ok(RunReport { parts, generating, encoding })
     })
-}
-
-/// Cancels the run when it goes before it is told that the work is done.
-struct CancelUnlessDone<'r> {
-    progress: &'r Progress,
-    done: bool,
-}
-
-impl CancelUnlessDone<'_> {
-    fn done(mut self) {
-        self.done = true;
-    }
-}
-
-impl Drop for CancelUnlessDone<'_> {
-    fn drop(&mut self) {
-        if !self.done {
-            self.progress.cancel.store(true, Ordering::Relaxed);
-        }
-    }
 }
 
 /// One thread's share of a run.
@@ -168,11 +119,7 @@ impl Worker<'_, '_> {
             tiler.expand(part.users.clone(), &mut of_train, &mut of_test, |of_train, of_test| {
                 let generated = Instant::now();
                 generating += generated - mark;
-                if self.progress.cancel.load(Ordering::Relaxed) {
-                    return Err(Error::Cancelled);
-                }
-                let made = of_train.items.len() + of_test.items.len() - held;
-                self.progress.interactions.fetch_add(made as u64, Ordering::Relaxed);
+                self.progress.advance(of_train.items.len() + of_test.items.len() - held)?;
                 train.write(of_train)?;
                 test.write(of_test)?;
                 held = of_train.items.len() + of_test.items.len();

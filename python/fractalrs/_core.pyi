@@ -1,13 +1,13 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, Literal, TypedDict, final
+from typing import Any, Literal, TypedDict, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
 
 from fractalrs.writing import FileReport
 
-__all__ = ["DEBUG_BUILD", "GENERATOR", "VERSION", "Generator", "check_format"]
+__all__ = ["DEBUG_BUILD", "GENERATOR", "VERSION", "Generator", "Rows", "check_format"]
 
 DEBUG_BUILD: bool
 GENERATOR: int
@@ -50,6 +50,7 @@ class Generator:
         order_by_item: bool,
     ) -> Generator: ...
     def rows(self, first: int, last: int, test: bool) -> tuple[_Ids, _Ids]: ...
+    def columns(self, i: int, j: int) -> npt.NDArray[np.uint32]: ...
     def run(
         self,
         parts: Sequence[_Part],
@@ -61,3 +62,63 @@ class Generator:
         threads: int,
         progress: Callable[[int, int], Any] | None = None,
     ) -> _RunReport: ...
+
+_Pieces = Sequence[tuple[int, int]]
+_Path = str | PathLike[str]
+_Progress = Callable[[int, int], Any] | None
+_Real = TypeVar("_Real", np.float32, np.float64)
+
+class _Sums(TypedDict):
+    user_train: npt.NDArray[np.uint32]
+    user_test: npt.NDArray[np.uint32]
+    item_train: npt.NDArray[np.uint32]
+    item_test: npt.NDArray[np.uint32]
+    item_user_degree: npt.NDArray[np.uint64]
+    block_train: npt.NDArray[np.uint64]
+    block_test: npt.NDArray[np.uint64]
+    density: npt.NDArray[np.uint64]
+    violations: dict[str, tuple[int, tuple[int, int] | None]]
+
+@final
+class Rows:
+    @staticmethod
+    def of_base(
+        indptr: npt.NDArray[np.int64], entries: npt.NDArray[np.uint32], items: int, pieces: _Pieces
+    ) -> Rows: ...
+    @staticmethod
+    def of_expansion(generator: Generator, pieces: _Pieces) -> Rows: ...
+    @staticmethod
+    def of_files(
+        users: int, items: int, pieces: _Pieces, files: Sequence[tuple[_Path | None, _Path | None]]
+    ) -> Rows: ...
+    def sums(
+        self,
+        *,
+        base_users: int,
+        base_items: int,
+        order_by_item: bool,
+        bins: tuple[int, int],
+        threads: int,
+        progress: _Progress = None,
+    ) -> _Sums: ...
+    def gram(self, x: npt.NDArray[_Real], *, threads: int, progress: _Progress = None) -> npt.NDArray[_Real]: ...
+    def product(self, x: npt.NDArray[_Real], *, threads: int, progress: _Progress = None) -> npt.NDArray[_Real]: ...
+    def transposed_product(
+        self, x: npt.NDArray[_Real], *, threads: int, progress: _Progress = None
+    ) -> npt.NDArray[_Real]: ...
+    def cooccurrence(
+        self, chosen: npt.NDArray[np.uint32], *, threads: int, progress: _Progress = None
+    ) -> npt.NDArray[np.uint32]: ...
+    def collect(
+        self, chosen: npt.NDArray[np.uint64], *, test: bool, threads: int, progress: _Progress = None
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]: ...
+    def nearest(
+        self,
+        given: npt.NDArray[np.uint64],
+        starts: npt.NDArray[np.uint64],
+        items: npt.NDArray[np.int64],
+        *,
+        group: int,
+        threads: int,
+        progress: _Progress = None,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...

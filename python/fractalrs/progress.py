@@ -10,7 +10,7 @@ from rich.progress import Task as ProgressTask
 from rich.text import Text
 
 Report = Callable[[int, int], None]
-"""Takes the interactions and the parts made so far."""
+"""Takes the interactions and the parts done so far."""
 
 
 class _Rate(ProgressColumn):
@@ -19,8 +19,8 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress_bar(shown: bool, interactions: float, parts: int) -> Iterator[Report | None]:
-    """Show a bar with the rate and the time left while interactions are made.
+def progress_bar(shown: bool, interactions: float, parts: int, what: str = "expanding") -> Iterator[Report | None]:
+    """Show a bar with the rate and the time left while interactions are made, or gone through.
 
     Parameters
     ----------
@@ -29,7 +29,9 @@ def progress_bar(shown: bool, interactions: float, parts: int) -> Iterator[Repor
     interactions
         How many are expected.
     parts
-        How many files pairs are to be made.
+        In how many pieces.
+    what
+        What is being done.
     """
     if not (shown and sys.stderr.isatty()):
         yield None
@@ -43,7 +45,7 @@ def progress_bar(shown: bool, interactions: float, parts: int) -> Iterator[Repor
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("expanding", total=max(1.0, interactions), parts=f"0/{parts}")
+        task = bar.add_task(what, total=max(1.0, interactions), parts=f"0/{parts}")
 
         def report(made: int, finished: int) -> None:
             bar.update(task, completed=min(made, interactions), parts=f"{finished}/{parts}")

@@ -1,0 +1,139 @@
+//! Products of the train part A with dense blocks of vectors, in one pass over its rows.
+
+use std::ops::AddAssign;
+use std::sync::Mutex;
+
+use crate::error::Error;
+use crate::prefetch::prefetch;
+use crate::rows::{Rows, check, fold};
+use crate::threads::Progress;
+
+/// How many interactions ahead rows of a block of vectors are asked for.
+const AHEAD: usize = 8;
+
+/// Numbers that can be added: `f32` or `f64`.
+pub trait Real: Copy + Default + AddAssign + Send + Sync {}
+impl Real for f32 {}
+impl Real for f64 {}
+
+fn add<T: Real>(sum: &mut [T], vector: &[T]) {
+    sum.iter_mut().zip(vector).for_each(|(sum, &value)| *sum += value);
+}
+
+/// The rows of `x` that belong to `items`, added up.
+fn gather<T: Real>(x: &[T], width: usize, items: &[i64], sum: &mut [T]) {
+    sum.fill(T::default());
+    for (number, &item) in items.iter().enumerate() {
+        if let Some(&far) = items.get(number + AHEAD) {
+            prefetch(&x[far as usize * width]);
+        }
+        add(sum, &x[item as usize * width..][..width]);
+    }
+}
+
+/// `vector` added to the rows of `y` that belong to `items`.
+fn scatter<T: Real>(y: &mut [T], width: usize, items: &[i64], vector: &[T]) {
+    for (number, &item) in items.iter().enumerate() {
+        if let Some(&far) = items.get(number + AHEAD) {
+            prefetch(&y[far as usize * width]);
+        }
+        add(&mut y[item as usize * width..][..width], vector);
+    }
+}
+
+/// Adds to what one thread's `sums` hold what the others' do.
+fn total<T: Real>(sums: &mut [&mut [T]]) {
+    if let Some((all, others)) = sums.split_first_mut() {
+        others.iter().for_each(|some| add(all, some));
+    }
+}
+
+/// Hands each thread one of the `sums`.
+fn hand_out<'s, 'y, T>(sums: &'s mut [&'y mut [T]]) -> Mutex<impl Iterator<Item = &'s mut [T]> + use<'s, 'y, T>> {
+    Mutex::new(sums.iter_mut().map(|sum| &mut **sum))
+}
+
+/// Adds AᵀA x to the first of the `sums`, for x with one row of `width` numbers per item. There is one sum per thread,
+/// all of them zero, as large as x.
+pub fn gram<T: Real>(
+    rows: &dyn Rows,
+    x: &[T],
+    width: usize,
+    sums: &mut [&mut [T]],
+    progress: &Progress,
+) -> Result<(), Error> {
+    let threads = sums.len();
+    let free = hand_out(sums);
+    let new = || (free.lock().ok().and_then(|mut free| free.next()).unwrap_or_default(), vec![T::default(); width]);
+    fold(rows, threads, progress, new, |(y, sum), _, row| {
+        check(rows, row)?;
+        gather(x, width, row.train, sum);
+        scatter(y, width, row.train, sum);
+        Ok(())
+    })?;
+    drop(free);
+    total(sums);
+    Ok(())
+}
+
+/// Writes A x to y, for x with one row of `width` numbers per item: one row per user.
+pub fn product<T: Real>(
+    rows: &dyn Rows,
+    x: &[T],
+    width: usize,
+    y: &mut [T],
+    threads: usize,
+    progress: &Progress,
+) -> Result<(), Error> {
+    // Each piece has a range of users, and so a part of the result, of its own.
+    let mut rest = y;
+    let mut parts = Vec::new();
+    let mut first = 0;
+    for piece in rows.pieces() {
+        if piece.start != first {
+            return Err(Error::Invalid("the pieces of the data set do not follow each other".to_owned()));
+        }
+        let (part, others) = rest.split_at_mut((piece.end - first) as usize * width);
+        parts.push(Mutex::new(part));
+        (rest, first) = (others, piece.end);
+    }
+    fold(
+        rows,
+        threads,
+        progress,
+        || vec![T::default(); width],
+        |sum, piece, row| {
+            check(rows, row)?;
+            gather(x, width, row.train, sum);
+            let mut part = parts[piece].lock().map_err(|_| Error::Panicked)?;
+            let place = row.user.checked_sub(rows.pieces()[piece].start).map(|place| place as usize * width);
+            match place.and_then(|place| part.get_mut(place..place + width)) {
+                Some(part) => part.copy_from_slice(sum),
+                None => return Err(Error::Invalid(format!("user {} is in a part of other users", row.user))),
+            }
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
+/// Adds Aᵀ x to the first of the `sums`, for x with one row of `width` numbers per user; the sums as for [`gram`].
+pub fn transposed_product<T: Real>(
+    rows: &dyn Rows,
+    x: &[T],
+    width: usize,
+    sums: &mut [&mut [T]],
+    progress: &Progress,
+) -> Result<(), Error> {
+    let threads = sums.len();
+    let free = hand_out(sums);
+    let new = || free.lock().ok().and_then(|mut free| free.next()).unwrap_or_default();
+    fold(rows, threads, progress, new, |y, _, row| {
+        check(rows, row)?;
+        scatter(y, width, row.train, &x[row.user as usize * width..][..width]);
+        Ok(())
+    })?;
+    drop(free);
+    total(sums);
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! One pass over all rows: sums of users, items and blocks, and everything that must hold exactly.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::Error;
+use crate::rows::{Row, Rows, fold};
+use crate::threads::Progress;
+
+/// What the pass needs to know of the matrix.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    pub base_users: u64,
+    pub base_items: u64,
+    /// A user's items rise; otherwise only their column blocks do.
+    pub order_by_item: bool,
+    /// Bins of one block in the density picture: users, items.
+    pub bins: (u64, u64),
+}
+
+/// How often something that must not be was seen, and the first place: user and item.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Violations {
+    pub count: u64,
+    pub first: Option<(i64, i64)>,
+}
+
+impl Violations {
+    fn note(&mut self, user: u64, item: i64) {
+        self.count += 1;
+        let here = (user as i64, item);
+        self.first = Some(self.first.map_or(here, |first| first.min(here)));
+    }
+
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.first = self.first.into_iter().chain(other.first).min();
+    }
+}
+
+/// The names of what must not be, in the order of [`Sums::violations`].
+pub const VIOLATIONS: [&str; 5] = ["out_of_range", "user_order", "item_order", "duplicates", "overlaps"];
+const OUT_OF_RANGE: usize = 0;
+const USER_ORDER: usize = 1;
+const ITEM_ORDER: usize = 2;
+const DUPLICATES: usize = 3;
+const OVERLAPS: usize = 4;
+
+/// What the pass finds. Block arrays are row-major, m × n.
+pub struct Sums {
+    pub user_train: Vec<u32>,
+    pub user_test: Vec<u32>,
+    pub item_train: Vec<u32>,
+    pub item_test: Vec<u32>,
+    /// For each item, the train sums of its train users added up.
+    pub item_user_degree: Vec<u64>,
+    pub block_train: Vec<u64>,
+    pub block_test: Vec<u64>,
+    pub density: Vec<u64>,
+    pub violations: [Violations; 5],
+}
+
+/// What one thread adds up.
+struct State {
+    items: Vec<ItemSums>,
+    blocks: Vec<[u64; 2]>,
+    density: Vec<u64>,
+    violations: [Violations; 5],
+    piece: usize,
+    last_user: Option<u64>,
+    sorted: Vec<i64>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct ItemSums {
+    user_degree: u64,
+    train: u32,
+    test: u32,
+}
+
+/// Bytes each thread needs for its sums.
+#[must_use]
+pub fn bytes_per_thread(items: u64) -> u64 {
+    items * size_of::<ItemSums>() as u64
+}
+
+pub fn sums(rows: &dyn Rows, layout: &Layout, threads: usize, progress: &Progress) -> Result<Sums, Error> {
+    let (users, items) = (rows.users() as usize, rows.items() as usize);
+    let row_blocks = rows.users().div_ceil(layout.base_users) as usize;
+    let column_blocks = rows.items().div_ceil(layout.base_items) as usize;
+    let density_bins = row_blocks * column_blocks * (layout.bins.0 * layout.bins.1) as usize;
+    // Each user belongs to one piece; where a damaged file has it in two, both add to it.
+    let user_train: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
+    let user_test: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
+    let new = || State {
+        items: vec![ItemSums::default(); items],
+        blocks: vec![[0; 2]; row_blocks * column_blocks],
+        density: vec![0; density_bins],
+        violations: Default::default(),
+        piece: usize::MAX,
+        last_user: None,
+        sorted: Vec::new(),
+    };
+    let states = fold(rows, threads, progress, new, |state, piece, row| {
+        if state.piece != piece {
+            state.piece = piece;
+            state.last_user = None;
+        }
+        if state.last_user >= Some(row.user) {
+            state.violations[USER_ORDER].note(row.user, row.train.first().or(row.test.first()).copied().unwrap_or(0));
+        }
+        state.last_user = Some(row.user);
+        if !rows.pieces()[piece].contains(&row.user) {
+            row.train.iter().chain(row.test).for_each(|&item| state.violations[OUT_OF_RANGE].note(row.user, item));
+            return Ok(());
+        }
+        user_train[row.user as usize].fetch_add(row.train.len() as u32, Ordering::Relaxed);
+        user_test[row.user as usize].fetch_add(row.test.len() as u32, Ordering::Relaxed);
+        state.check(row, layout);
+        state.add(row, layout, column_blocks);
+        Ok(())
+    })?;
+    let mut sums = Sums {
+        user_train: user_train.into_iter().map(AtomicU32::into_inner).collect(),
+        user_test: user_test.into_iter().map(AtomicU32::into_inner).collect(),
+        item_train: vec![0; items],
+        item_test: vec![0; items],
+        item_user_degree: vec![0; items],
+        block_train: vec![0; row_blocks * column_blocks],
+        block_test: vec![0; row_blocks * column_blocks],
+        density: vec![0; density_bins],
+        violations: Default::default(),
+    };
+    for state in states {
+        for (number, item) in state.items.iter().enumerate() {
+            sums.item_train[number] += item.train;
+            sums.item_test[number] += item.test;
+            sums.item_user_degree[number] += item.user_degree;
+        }
+        for (number, [train, test]) in state.blocks.iter().enumerate() {
+            sums.block_train[number] += train;
+            sums.block_test[number] += test;
+        }
+        sums.density.iter_mut().zip(&state.density).for_each(|(all, some)| *all += some);
+        sums.violations.iter_mut().zip(state.violations).for_each(|(all, some)| all.add(some));
+    }
+    Ok(sums)
+}
+
+impl State {
+    /// Looks for interactions that are out of order, twice in one split, or in both.
+    fn check(&mut self, row: Row, layout: &Layout) {
+        for items in [row.train, row.test] {
+            for pair in items.windows(2) {
+                let falls = pair[1] < pair[0];
+                if falls
+                    && (layout.order_by_item
+                        || pair[1] / (layout.base_items as i64) < pair[0] / (layout.base_items as i64))
+                {
+                    self.violations[ITEM_ORDER].note(row.user, pair[1]);
+                }
+            }
+        }
+        for (items, violation) in [(row.test, DUPLICATES), (row.train, DUPLICATES)] {
+            self.sorted.clear();
+            self.sorted.extend_from_slice(items);
+            self.sorted.sort_unstable();
+            for pair in self.sorted.windows(2).filter(|pair| pair[0] == pair[1]) {
+                self.violations[violation].note(row.user, pair[0]);
+            }
+        }
+        // The train items are the ones sorted last.
+        for &item in row.test {
+            if self.sorted.binary_search(&item).is_ok() {
+                self.violations[OVERLAPS].note(row.user, item);
+            }
+        }
+    }
+
+    fn add(&mut self, row: Row, layout: &Layout, column_blocks: usize) {
+        let q = layout.base_items as usize;
+        let (i, within) = (row.user / layout.base_users, row.user % layout.base_users);
+        let bins = (layout.bins.0 as usize, layout.bins.1 as usize);
+        let user_bin = i as usize * bins.0 + within as usize * bins.0 / layout.base_users as usize;
+        let width = column_blocks * bins.1;
+        let blocks = &mut self.blocks[i as usize * column_blocks..][..column_blocks];
+        let density = &mut self.density[user_bin * width..][..width];
+        let degree = row.train.len() as u64;
+        // Items come block by block: dividing by the block's width is seldom needed.
+        let (mut j, mut start) = (0, 0);
+        for (test, items) in [row.train, row.test].into_iter().enumerate() {
+            for &item in items {
+                let Some(sums) = usize::try_from(item).ok().and_then(|item| self.items.get_mut(item)) else {
+                    self.violations[OUT_OF_RANGE].note(row.user, item);
+                    continue;
+                };
+                let item = item as usize;
+                if item < start || item >= start + q {
+                    j = item / q;
+                    start = j * q;
+                }
+                blocks[j][test] += 1;
+                if test == 0 {
+                    sums.train += 1;
+                    sums.user_degree += degree;
+                    density[j * bins.1 + (item - start) * bins.1 / q] += 1;
+                } else {
+                    sums.test += 1;
+                }
+            }
+        }
+    }
+}
