@@ -6,24 +6,26 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base import Base
-from fractalrs.svd import leading_svd
+from fractalrs.svd import truncated_svd
+from fractalrs.validation.statistics import assortativity, degree_product
 
-SINGULAR_VALUES = 16
+SINGULAR_VALUES = 64
 
 
 def base_statistics(base: Base) -> dict[str, npt.NDArray[Any]]:
     """Compute what ``base_statistics.npz`` holds: sorted sums and the leading spectrum of the base, no ids.
 
-    Arrays, with k = min(16, p, q):
+    Arrays, with k = min(64, p, q):
 
     - ``train_user_sums``, ``test_user_sums`` (int64, p) and ``train_item_sums``, ``test_item_sums`` (int64, q), each in
       descending order;
     - ``singular_values`` (float64, k) of the train part, in descending order;
     - ``user_noise``, ``item_noise`` (float64, k): uᵢᵀ diag(r) uᵢ and vᵢᵀ diag(c) vᵢ, with r and c the row and column
       sums of the train part: the base's share in the dropout noise of the expanded singular values;
+    - ``assortativity`` (float64): degree assortativity of the train part, NaN where it has no meaning;
     - ``shape``, ``counts`` (int64, 2): users and items, train and test interactions; ``fingerprint``.
     """
-    svd = leading_svd(base, min(SINGULAR_VALUES, *base.shape))
+    svd = truncated_svd(base.train, min(SINGULAR_VALUES, *base.shape), seed=0)
     user_sums, item_sums = base.user_degrees("train"), base.item_degrees("train")
     return {
         "train_user_sums": -np.sort(-user_sums),
@@ -33,7 +35,14 @@ def base_statistics(base: Base) -> dict[str, npt.NDArray[Any]]:
         "singular_values": svd.s,
         "user_noise": np.square(svd.u).T @ user_sums,
         "item_noise": np.square(svd.vt) @ item_sums,
+        "assortativity": np.array(_assortativity(base, user_sums, item_sums)),
         "shape": np.array(base.shape),
         "counts": np.array([base.train_count, base.test_count]),
         "fingerprint": np.array(base.fingerprint),
     }
+
+
+def _assortativity(base: Base, user_sums: npt.NDArray[np.int64], item_sums: npt.NDArray[np.int64]) -> float:
+    item_user_degree = np.asarray(base.train.T @ user_sums.astype(np.float64)).astype(np.uint64)
+    value = assortativity(user_sums, item_sums, degree_product(item_sums, item_user_degree))
+    return float("nan") if value is None else value

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from zipfile import BadZipFile
 
 import numpy as np
@@ -28,6 +28,9 @@ from fractalrs.profiles import DEFAULT_PROFILE, SHUFFLES, Shuffle
 from fractalrs.profiles import profile as find_profile
 from fractalrs.reduction import ReducedMatrix
 from fractalrs.writing import measured_bytes, write
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 Split = Literal["train", "test"]
 TestItems = Literal["all", "one"]
@@ -69,6 +72,27 @@ class Options:
             raise InputError(f"keep_scale is {self.keep_scale}; it must be above 0")
         if not 0 < self.block_keep <= 1:
             raise InputError(f"block_keep is {self.block_keep}; it must be above 0 and at most 1")
+
+
+def keep_rates(reduced: npt.NDArray[np.float64], options: Options) -> npt.NDArray[np.float64]:
+    """Keep rates K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)), read-only.
+
+    Raises
+    ------
+    InputError
+        If one is too small to be met.
+    """
+    # In this order, in float64: the generator's decisions depend on the last bit.
+    clipped = np.clip(reduced, options.min_keep, options.max_keep)
+    rates = np.ascontiguousarray(np.minimum(options.max_keep, options.keep_scale * clipped))
+    too_small = (rates > 0) & (rates < SMALLEST_KEEP_RATE)
+    if too_small.any():
+        raise InputError(
+            f"a keep rate is {rates[too_small].min():.3g}; each must be 0, or from {SMALLEST_KEEP_RATE:g} to 1",
+            hint="raise min_keep or keep_scale; to thin out strongly use block_keep",
+        )
+    rates.flags.writeable = False
+    return rates
 
 
 class Expansion:
@@ -142,7 +166,7 @@ class Expansion:
         )
         if drop_incomplete and base.test_count == 0:
             raise InputError("drop_incomplete would leave nothing: no interaction is held out for test")
-        self.keep_rates = self._keep_rates()
+        self.keep_rates = keep_rates(self.reduced.values, self.options)
         self.cells = self._cells(cells)
         self._path: Path | None = None
         self.generator = _core.Generator(
@@ -161,21 +185,6 @@ class Expansion:
             drop_incomplete=self.options.drop_incomplete,
             order_by_item=order == "item",
         )
-
-    def _keep_rates(self) -> npt.NDArray[np.float64]:
-        options = self.options
-        # In this order, in float64: the generator's decisions depend on the last bit.
-        clipped = np.clip(self.reduced.values, options.min_keep, options.max_keep)
-        rates = np.minimum(options.max_keep, options.keep_scale * clipped)
-        too_small = (rates > 0) & (rates < SMALLEST_KEEP_RATE)
-        if too_small.any():
-            raise InputError(
-                f"a keep rate is {rates[too_small].min():.3g}; each must be 0, or from {SMALLEST_KEEP_RATE:g} to 1",
-                hint="raise min_keep or keep_scale; to thin out strongly use block_keep",
-            )
-        rates = np.ascontiguousarray(rates)
-        rates.flags.writeable = False
-        return rates
 
     def _cells(self, given: Cells | None) -> Cells:
         if given is not None and self.shuffle != "cells":
@@ -303,6 +312,12 @@ class Expansion:
                 yield from self.rows(start, min(last, start + step), split).to_batches()
 
         return pa.RecordBatchReader.from_batches(self.schema, generate())
+
+    def as_linear_operator(self) -> "LinearOperator":
+        """Give the train part as a SciPy operator, (m·p, n·q): every product generates it once, nothing is kept."""
+        from fractalrs.rows import Rows
+
+        return Rows(self).as_linear_operator()
 
     def _check_range(self, first: int, last: int, split: Split) -> None:
         _one_of("split", split, get_args(Split))

@@ -87,6 +87,8 @@ class Rows:
         By default as many as this process may use.
     progress
         Show progress with time left on stderr when that is a terminal.
+    users
+        Of an expansion: only these users, whose ids rise, are generated; for `collect`.
 
     Raises
     ------
@@ -95,7 +97,12 @@ class Rows:
     """
 
     def __init__(
-        self, source: "Base | Expansion | Dataset", *, threads: int | None = None, progress: bool = False
+        self,
+        source: "Base | Expansion | Dataset",
+        *,
+        threads: int | None = None,
+        progress: bool = False,
+        users: npt.NDArray[np.uint64] | None = None,
     ) -> None:
         self.shape = source.shape
         self.threads = resolve_threads(threads)
@@ -118,7 +125,7 @@ class Rows:
         else:
             self.block_shape, self.order_by_item = source.base.shape, source.options.order == "item"
             self.interactions = source.expected_interactions
-            self._pieces = self._ranges()
+            self._pieces = self._ranges() if users is None else [(int(user), int(user) + 1) for user in users]
             self._rows = _core.Rows.of_expansion(source.generator, self._pieces)
 
     @staticmethod

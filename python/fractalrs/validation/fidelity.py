@@ -1,0 +1,351 @@
+"""Fidelity: the statistics of what was written, R̃, beside those of the real train part R, of R̂, and of a null model.
+
+Sums are compared as shares of their mean over the relative rank, singular values as ratios to the first, so that data
+of different size can be compared (the method paper's figures 1, 3 and 4). The null model is uniform random data of the
+size and density of R̃.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats as distributions
+
+from fractalrs.rows import Sums
+from fractalrs.validation import statistics as stats
+from fractalrs.validation import thresholds
+from fractalrs.validation.findings import Curve, Metric
+from fractalrs.validation.neighbours import RANKS, Neighbours, null_cosine
+from fractalrs.validation.repetition import Repetition, Share
+from fractalrs.validation.spectrum import Spectrum, kronecker, predicted
+
+NEEDS_SOURCE = "needs --source"
+_NULL_POINTS = 4_000
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Real:
+    """What is known of the real train part: all of it from ``private/base_statistics.npz``."""
+
+    user_sums: npt.NDArray[np.int64]
+    item_sums: npt.NDArray[np.int64]
+    singular_values: Floats
+    user_noise: Floats
+    item_noise: Floats
+    assortativity: float | None
+
+    @classmethod
+    def of(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Real":
+        """Take the arrays of `fractalrs.base_statistics.base_statistics`."""
+        assortativity = float(arrays["assortativity"])
+        return cls(
+            arrays["train_user_sums"],
+            arrays["train_item_sums"],
+            arrays["singular_values"],
+            arrays["user_noise"],
+            arrays["item_noise"],
+            None if np.isnan(assortativity) else assortativity,
+        )
+
+    @property
+    def interactions(self) -> int:
+        """Train interactions."""
+        return int(self.user_sums.sum())
+
+    @property
+    def per_user(self) -> float:
+        """Train interactions of a user on average."""
+        return self.interactions / len(self.user_sums)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Leading singular vectors of the real train part, and its neighbours: what needs the source."""
+
+    spectrum: Spectrum
+    neighbours: Neighbours | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was measured of R̃."""
+
+    sums: Sums
+    spectrum: Spectrum
+    neighbours: Neighbours | None
+    copies: float | None
+    repetition: Repetition | None
+
+
+def sums_metrics(real: Real, keep: Floats, sums: Sums, limits: dict[str, float]) -> Iterator[Metric]:
+    """Compare how active users are, and how popular items."""
+    count = int(sums.user_train.sum())
+    shape = len(sums.user_train), len(sums.item_train)
+    density = count / (shape[0] * shape[1])
+    for who, of_real, of_reduced, written, null in (
+        ("users", real.user_sums, keep.sum(axis=1), sums.user_train, stats.null_sums(shape[0], shape[1], density)),
+        ("items", real.item_sums, keep.sum(axis=0), sums.item_train, stats.null_sums(shape[1], shape[0], density)),
+    ):
+        four = (of_real, of_reduced, written, null)
+
+        def compared(name: str, values: list[float | None], note: str = "", who: str = who) -> Metric:
+            name = name.format(who)
+            return _metric(name, "sums", values, _apart(values[0], values[2]), limits, note)
+
+        yield compared(thresholds.GINI, [stats.gini(x) for x in four], "distance: difference")
+        yield compared("share of the top 1 % of {}", [stats.top_share(x, 0.01) for x in four], "distance: difference")
+        yield compared("share of the top 10 % of {}", [stats.top_share(x, 0.10) for x in four], "distance: difference")
+        for name, between in (
+            ("KS distance of {}", stats.kolmogorov_smirnov),
+            ("Wasserstein distance of {}", stats.wasserstein),
+        ):
+            distances = [between(of_real, x) for x in four[1:]]
+            note = "of sums over their mean, from real"
+            yield _metric(name.format(who), "sums", [None, *distances], distances[1], limits, note)
+        tails = [stats.hill(x) for x in four]
+        intervals = ", ".join(
+            f"{label} {tail.low:.2f} to {tail.high:.2f}"
+            for label, tail in zip(("real", "reduced", "synthetic", "null"), tails, strict=True)
+            if tail is not None and label in ("real", "synthetic")
+        )
+        yield compared(
+            "tail exponent of {}",
+            [None if tail is None else tail.exponent for tail in tails],
+            f"Hill, top 5 %; 95 %: {intervals}" if intervals else "too few distinct values in the top 5 %",
+        )
+        yield compared("log-log rank slope of {}", [stats.rank_slope(x) for x in four], "over 1 % to 50 % of the ranks")
+        yield compared(
+            "decay at the end of {}", [stats.end_decay(x) for x in four], "slope at the end over that of the middle"
+        )
+        yield compared("coverage of {}", [stats.coverage(x) for x in four], "share of ids with an interaction")
+
+
+def graph_metrics(real: Real, sums: Sums, limits: dict[str, float]) -> Iterator[Metric]:
+    """Compare density and degree assortativity."""
+    count = int(sums.user_train.sum())
+    written = stats.density(count, len(sums.user_train), len(sums.item_train))
+    of_real = stats.density(real.interactions, len(real.user_sums), len(real.item_sums))
+    yield Metric(
+        "density", "graph", of_real, None, written, written, None, limits.get("density"), "real × mean keep rate"
+    )
+    product = stats.degree_product(sums.item_train, sums.item_user_degree)
+    found = stats.assortativity(sums.user_train, sums.item_train, product)
+    name = "degree assortativity"
+    yield Metric(
+        name, "graph", real.assortativity, None, found, 0.0, _apart(real.assortativity, found), limits.get(name)
+    )
+
+
+def spectrum_metrics(
+    real: Real, keep: Floats, written: Written, shuffle: str, limits: dict[str, float]
+) -> Iterator[Metric]:
+    """Compare leading singular values, as ratios to the first."""
+    found = written.spectrum.values
+    count = len(found)
+    of_reduced = np.linalg.svd(keep, compute_uv=False)
+    null = null_spectrum(written.sums, count)
+    errors = [stats.ratio_error(real.singular_values, values) for values in (of_reduced, found, null)]
+    bound = written.spectrum.bounds[: min(16, count)] / found[: min(16, count)]
+    note = f"distance from real; residuals bound the error of the values by {bound.max():.1%}"
+    for name, place in ((thresholds.RATIOS, 0), ("singular ratios 2 to 16, largest error", 1)):
+        values = [None if error is None else error[place] for error in errors]
+        yield _metric(name, "spectrum", [None, *values], values[1], limits, note)
+    four = (real.singular_values[:count], of_reduced, found, null)
+    for name, function in (
+        ("log-log slope of singular values", stats.log_slope),
+        ("effective rank of the leading singular values", stats.effective_rank),
+    ):
+        values = [function(x) for x in four]
+        yield _metric(name, "spectrum", values, _apart(values[0], values[2]), limits, f"of the first {count}")
+    total = int(written.sums.user_train.sum())
+    yield Metric(
+        "first singular value over √interactions",
+        "spectrum",
+        real=float(real.singular_values[0]) / real.interactions**0.5,
+        synthetic=float(found[0]) / total**0.5 if total else None,
+        null=float(null[0]) / total**0.5 if total else None,
+    )
+    if shuffle in ("aligned", "none"):
+        theory = predicted(keep, real.singular_values, real.user_noise, real.item_noise, count)
+        off = np.abs(found[: len(theory)] / theory - 1)
+        for name, distance in (
+            (thresholds.PREDICTION, off[:16].max()),
+            (thresholds.PREDICTION_ALL, off.max()),
+        ):
+            yield Metric(
+                name,
+                "spectrum",
+                distance=float(distance),
+                threshold=limits.get(name),
+                note=f"largest relative error of {min(len(off), 16 if name == thresholds.PREDICTION else len(off))}",
+            )
+
+
+def null_spectrum(sums: Sums, count: int) -> Floats:
+    """Singular values of uniform random data of the same size and density."""
+    rows, columns = len(sums.user_train), len(sums.item_train)
+    return stats.null_singular_values(rows, columns, int(sums.user_train.sum()) / (rows * columns), count)
+
+
+def vector_metrics(real: Vectors | None, keep: Floats, written: Spectrum, limits: dict[str, float]) -> Iterator[Metric]:
+    """Compare the paper's network values: ranked components of leading singular vectors."""
+    u, _, vt = np.linalg.svd(keep, full_matrices=False)
+    for who, side in (("users", "left"), ("items", "right")):
+        name = f"network values of {who}"
+        if real is None:
+            yield Metric(name, "vectors", threshold=limits.get(name), note=NEEDS_SOURCE)
+            continue
+        of_real, found = getattr(real.spectrum, side), getattr(written, side)
+        of_reduced = u if side == "left" else vt.T
+        distances = []
+        for other in (of_reduced, found):
+            each = [
+                stats.network_distance(stats.network_values(of_real[:, k]), stats.network_values(other[:, k]))
+                for k in range(min(of_real.shape[1], other.shape[1]))
+            ]
+            distances.append(float(np.mean([value for value in each if value is not None])))
+        null = float(
+            np.mean(
+                [
+                    stats.network_distance(stats.network_values(of_real[:, k]), _null_component(k)) or 0.0
+                    for k in range(of_real.shape[1])
+                ]
+            )
+        )
+        values = [None, *distances, null]
+        yield _metric(name, "vectors", values, distances[1], limits, "mean KS distance of the first 8")
+
+
+def _null_component(k: int) -> Floats:
+    """Components of a uniform random matrix's singular vector: constant for the first, else normal (ranked)."""
+    points = (np.arange(_NULL_POINTS)[::-1] + 0.5) / _NULL_POINTS
+    return np.ones(_NULL_POINTS) if k == 0 else np.asarray(distributions.halfnorm.ppf(points))
+
+
+def neighbour_metrics(real: Vectors | None, written: Written, limits: dict[str, float]) -> Iterator[Metric]:
+    """Compare how alike items and their nearest are, and look for copies."""
+    found, sums = written.neighbours, written.sums
+    of_real = None if real is None else real.neighbours
+    users, items = len(sums.user_train), len(sums.item_train)
+    density = int(sums.user_train.sum()) / (users * items)
+    missing = NEEDS_SOURCE if real is None else ""
+    for rank in RANKS:
+        name = f"cosine with the nearest item, rank {rank}"
+        values = [None if x is None else x.cosine(rank) for x in (of_real, found)]
+        null = null_cosine(users, items, density, rank)
+        yield Metric(name, "neighbours", values[0], None, values[1], null, _apart(*values), limits.get(name), missing)
+    name = "lift of the nearest ten items"
+    values = [None if x is None else x.lift() for x in (of_real, found)]
+    yield Metric(name, "neighbours", values[0], None, values[1], None, None, limits.get(name), missing or "median")
+    note = "share that shows the same source items" if written.copies is not None else NEEDS_SOURCE
+    yield Metric(
+        thresholds.COPIES,
+        "neighbours",
+        synthetic=written.copies,
+        distance=written.copies,
+        threshold=limits.get(thresholds.COPIES),
+        note=note,
+    )
+
+
+def repetition_metrics(found: Repetition | None, limits: dict[str, float]) -> Iterator[Metric]:
+    """Say how much blocks repeat each other, beside the floor of independently placed blocks."""
+    shares: dict[str, Share | None] = {
+        thresholds.STORED: None,
+        "repetition sorted by degree": None,
+        thresholds.RELINKED: None,
+    }
+    if found is not None:
+        shares = dict(zip(shares, (found.stored, found.by_degree, found.relinked), strict=True))
+    for name, share in shares.items():
+        if share is None:
+            yield Metric(name, "repetition", threshold=limits.get(name), note="needs more than one block")
+            continue
+        yield Metric(
+            name,
+            "repetition",
+            synthetic=share.share,
+            null=share.floor,
+            distance=share.share / share.floor if share.floor else None,
+            threshold=limits.get(name),
+            note="λ_max / trace of the blocks' Gram matrix; distance: over its floor",
+        )
+    name = "mutual nearest users across row blocks"
+    yield Metric(
+        name,
+        "repetition",
+        synthetic=None if found is None else found.mutual,
+        threshold=limits.get(name),
+        note="share of a row block's users",
+    )
+
+
+def curves(real: Real, keep: Floats, written: Written, vectors: Vectors | None) -> dict[str, dict[str, Curve]]:
+    """Draw ranked sums, singular values and network values."""
+    sums, count = written.sums, len(written.spectrum.values)
+    shape = len(sums.user_train), len(sums.item_train)
+    density = int(sums.user_train.sum()) / (shape[0] * shape[1])
+    drawn = {
+        figure: {
+            "real": stats.ranked(of_real),
+            "reduced": stats.ranked(of_reduced),
+            "kronecker": stats.ranked(np.outer(of_reduced, of_real).ravel()),
+            "synthetic": stats.ranked(found),
+            "null": stats.ranked(null),
+        }
+        for figure, of_real, of_reduced, found, null in (
+            (
+                "user_sums",
+                real.user_sums,
+                keep.sum(axis=1),
+                sums.user_train,
+                stats.null_sums(shape[0], shape[1], density),
+            ),
+            (
+                "item_sums",
+                real.item_sums,
+                keep.sum(axis=0),
+                sums.item_train,
+                stats.null_sums(shape[1], shape[0], density),
+            ),
+        )
+    }
+    drawn["singular_values"] = {
+        "real": stats.ratios(real.singular_values),
+        "reduced": stats.ratios(np.linalg.svd(keep, compute_uv=False)),
+        "kronecker": stats.ratios(kronecker(keep, real.singular_values, count)),
+        "synthetic": stats.ratios(written.spectrum.values),
+        "null": stats.ratios(null_spectrum(sums, count)),
+    }
+    u, _, vt = np.linalg.svd(keep, full_matrices=False)
+    for side, of_reduced in (("left", u), ("right", vt.T)):
+        found = getattr(written.spectrum, side)
+        for k in range(min(found.shape[1], of_reduced.shape[1])):
+            components = {"reduced": of_reduced[:, k], "synthetic": found[:, k]}
+            if vectors is not None:
+                components = {"real": getattr(vectors.spectrum, side)[:, k]} | components
+            drawn[f"{side}_vector_{k + 1}"] = {
+                label: stats.network_curve(stats.network_values(vector)) for label, vector in components.items()
+            }
+    return drawn
+
+
+def _metric(
+    name: str,
+    section: str,
+    values: Sequence[float | None],
+    distance: float | None,
+    limits: dict[str, float],
+    note: str = "",
+) -> Metric:
+    """A metric of four values: real, reduced, synthetic, null."""
+    real, reduced, synthetic, null = values
+    return Metric(name, section, real, reduced, synthetic, null, distance, limits.get(name), note)
+
+
+def _apart(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else abs(other - one)

@@ -1,0 +1,144 @@
+"""How items go together: nearest items by cosine, and whether they are copies of one source item."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from fractalrs.expansion import Expansion
+from fractalrs.rows import Rows
+
+SAMPLED = 2_000
+"""Items whose neighbours are looked for: as many of each tenth of the ranking by popularity."""
+NEAREST = 20
+RANKS = (1, 5, 20)
+COPIES = 10
+"""Among so many nearest items copies are counted."""
+MIN_SUM = 5
+"""Items of fewer train interactions are left out: their cosines are noise."""
+COUNT_BYTES = 3 << 28
+"""What counts of one pass may take in memory: 0.75 GiB."""
+_STRATA = 10
+_SOURCES = 1 << 28
+"""Most source items that are looked up to tell copies."""
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest items of sampled items, by cosine of their train columns.
+
+    Attributes
+    ----------
+    items
+        int64, (s): the sampled items.
+    nearest
+        int64, (s, 20): their nearest items, the nearest first.
+    cosines
+        float64, (s, 20): |A ∩ B| / √(|A| |B|) for the users A and B of two items.
+    lifts
+        float64, (s, 20): how much oftener than by chance a user has both, U |A ∩ B| / (|A| |B|) of U users.
+    """
+
+    items: Codes
+    nearest: Codes
+    cosines: Floats
+    lifts: Floats
+
+    def cosine(self, rank: int) -> float:
+        """Mean cosine with the neighbour of a rank from 1."""
+        return float(self.cosines[:, rank - 1].mean())
+
+    def lift(self) -> float:
+        """Median lift of the nearest ten."""
+        return float(np.median(self.lifts[:, :COPIES]))
+
+
+def sample(item_sums: npt.NDArray[np.integer], count: int = SAMPLED, seed: int = 0) -> Codes:
+    """Draw items, as many from each tenth of the ranking by popularity; those of fewer than five interactions never."""
+    known = np.flatnonzero(item_sums >= MIN_SUM)
+    order = known[np.argsort(-item_sums[known].astype(np.int64), kind="stable")]
+    rng = np.random.default_rng(seed)
+    strata = np.array_split(order, _STRATA)
+    quotas = [len(part) for part in np.array_split(np.arange(count), _STRATA)]
+    chosen = [
+        rng.choice(stratum, min(len(stratum), quota), replace=False)
+        for stratum, quota in zip(strata, quotas, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def neighbours(rows: Rows, item_sums: npt.NDArray[np.integer], chosen: Codes) -> Neighbours | None:
+    """Find the nearest items of the chosen ones, in as many passes as memory asks for.
+
+    Returns
+    -------
+    Neighbours or None
+        None where there are not enough items to compare.
+    """
+    sums = item_sums.astype(np.float64)
+    known = np.flatnonzero(item_sums >= MIN_SUM)
+    if len(known) <= NEAREST or len(chosen) == 0:
+        return None
+    width = max(1, min(len(chosen), COUNT_BYTES // (4 * rows.shape[1])))
+    nearest, cosines, lifts = [], [], []
+    for first in range(0, len(chosen), width):
+        batch = chosen[first : first + width]
+        counts = rows.cooccurrence(batch)
+        for number, item in enumerate(batch):
+            shared = counts[known, number].astype(np.float64)
+            cosine = shared / np.sqrt(sums[known] * sums[item])
+            cosine[np.searchsorted(known, item)] = -1
+            near = np.argpartition(-cosine, NEAREST)[:NEAREST]
+            near = near[np.argsort(-cosine[near], kind="stable")]
+            nearest.append(known[near])
+            cosines.append(cosine[near])
+            lifts.append(rows.shape[0] * shared[near] / (sums[known[near]] * sums[item]))
+        del counts
+    return Neighbours(chosen, np.array(nearest), np.array(cosines), np.array(lifts))
+
+
+def null_cosine(users: int, items: int, density: float, rank: int) -> float:
+    """Expected cosine with the neighbour of a rank in uniform random data: the count's upper quantile over the sum."""
+    if items <= rank or density == 0:
+        return 0.0
+    shared = float(stats.binom.ppf(1 - (rank - 0.5) / (items - 1), users, density**2))
+    return shared / (users * density)
+
+
+def copies(found: Neighbours, expansion: Expansion) -> float | None:
+    """Share of the ten nearest items that copy a source item.
+
+    In each row block an expanded item shows the interactions of one source item. A neighbour copies an interaction if
+    both items have the same source in that interaction's row block; it is a copy if it copies half of them or more, the
+    row blocks weighted by the interactions that they are expected to hold.
+
+    Returns
+    -------
+    float or None
+        None where there are too many blocks to look up.
+    """
+    (m, _), q = expansion.reduced.shape, expansion.base.shape[1]
+    near = found.nearest[:, :COPIES]
+    blocks = np.unique(np.concatenate([found.items // q, (near // q).ravel()]))
+    if m * len(blocks) * q > _SOURCES:
+        return None
+    sums = expansion.base.item_degrees("train")
+    same = np.zeros(near.shape)
+    weights = np.zeros(len(found.items))
+    for i in range(m):
+        sources = np.empty((len(blocks), q), dtype=np.int64)
+        for number, j in enumerate(blocks):
+            sources[number, expansion.generator.columns(i, int(j))] = np.arange(q)
+
+        def source(items: Codes, sources: Codes = sources) -> Codes:
+            return np.asarray(sources[np.searchsorted(blocks, items // q), items % q])
+
+        own = source(found.items)
+        weight = expansion.keep_rates[i, found.items // q] * sums[own]
+        same += weight[:, None] * (source(near) == own[:, None])
+        weights += weight
+    return float(np.mean(same >= 0.5 * weights[:, None]))

@@ -1,0 +1,184 @@
+"""Do blocks repeat each other? The share of the data that one pattern, placed in all blocks, can explain.
+
+Written as mn vectors of p·q entries, the blocks of an unshuffled expansion are nearly multiples of one vector: the best
+Kronecker product K ⊗ R explains λ_max / trace of their Gram matrix (Van Loan & Pitsianis 1993). Blocks placed
+independently share no more entries than chance puts on one position: the floor. It is measured as stored; after sorting
+every row block's users and every column block's items by degree; and after relinking: users of every row block matched
+to those of a reference block by the cosine of their rows, items likewise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from fractalrs.rows import Matrix, Rows, Sums
+from fractalrs.validation.neighbours import COUNT_BYTES, MIN_SUM
+
+ROWS = 2_000
+"""Users of a row block that are looked at, in every row block; all where there are fewer."""
+RELINKED = 1_000
+"""Users and items that are relinked."""
+SAMPLED_INTERACTIONS = 20_000_000
+"""Fewer users are looked at where their rows would hold more."""
+
+Codes = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Share:
+    """λ_max / trace of the block Gram matrix, and what independently placed blocks of the same counts would give."""
+
+    share: float
+    floor: float
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """Shares as stored, sorted by degree, and relinked (None with one block, or too many); and mutual neighbours.
+
+    Attributes
+    ----------
+    mutual
+        Share of a row block's users whose nearest user in another row block has them as nearest in turn; None with
+        one row block.
+    """
+
+    stored: Share
+    by_degree: Share
+    relinked: Share | None
+    mutual: float | None
+
+
+def repetition(rows: Rows, sums: Sums, seed: int = 0) -> Repetition | None:
+    """Measure how much blocks repeat each other.
+
+    Returns
+    -------
+    Repetition or None
+        None where there is but one block, or no train interaction.
+    """
+    p, q = rows.block_shape
+    m, n = rows.shape[0] // p, rows.shape[1] // q
+    if m * n == 1 or sums.block_train.sum() == 0:
+        return None
+    rng = np.random.default_rng(seed)
+    mean = sums.block_train.sum() / p
+    count = int(max(1, min(p, ROWS, SAMPLED_INTERACTIONS / mean)))
+    starts = np.arange(m)[:, None] * p
+    places = np.sort(rng.choice(p, count, replace=False))
+    stored = _share(_positions(rows, starts + places, np.tile(np.arange(q), n), q), count * q)
+
+    user_order = np.argsort(-sums.user_train.reshape(m, p).astype(np.int64), axis=1, kind="stable")
+    item_order = np.argsort(-sums.item_train.reshape(n, q).astype(np.int64), axis=1, kind="stable")
+    ranks = np.empty((n, q), dtype=np.int64)
+    np.put_along_axis(ranks, item_order, np.tile(np.arange(q), (n, 1)), axis=1)
+    by_degree = _share(_positions(rows, starts + user_order[:, places], ranks.ravel(), q), count * q)
+    relinked, mutual = _relinked(rows, sums, rng)
+    return Repetition(stored, by_degree, relinked, mutual)
+
+
+def _positions(rows: Rows, users: Codes, place_of_item: Codes, width: int) -> Matrix:
+    """Blocks × positions: where the rows of `users`, (m, count), have entries; items without a place are left out."""
+    m, count = users.shape
+    n = rows.shape[1] // rows.block_shape[1]
+    flat = users.ravel()
+    order = np.argsort(flat, kind="stable")
+    distinct, number = np.unique(flat[order], return_inverse=True)
+    found = rows.collect(distinct)[number]
+    # Where each row of `found` stands in `users`.
+    lengths = np.diff(found.indptr)
+    at = np.repeat(order, lengths)
+    items = found.indices.astype(np.int64)
+    place = place_of_item[items]
+    known = place >= 0
+    at, items, place = at[known], items[known], place[known]
+    block = (at // count) * n + items // rows.block_shape[1]
+    return sp.csr_array((np.ones(len(at)), (block, (at % count) * width + place)), shape=(m * n, count * width))
+
+
+def _share(blocks: Matrix, positions: int) -> Share:
+    """λ_max / trace of the Gram matrix of blocks, and its floor with their counts."""
+    counts = np.diff(blocks.indptr).astype(np.float64)
+    total = float(counts.sum())
+    if total == 0:
+        return Share(0.0, 0.0)
+
+    def gram(x: Floats) -> Floats:
+        return np.asarray(blocks @ (blocks.T @ x))
+
+    def chance(x: Floats) -> Floats:
+        # E G = n nᵀ / P away from the diagonal, n on it.
+        x = x.ravel()
+        return np.asarray(counts * (counts @ x) / positions + counts * (1 - counts / positions) * x)
+
+    return Share(_largest(gram, len(counts), counts) / total, _largest(chance, len(counts), counts) / total)
+
+
+def _largest(product: Callable[[Floats], Floats], size: int, start: Floats) -> float:
+    operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
+    if size < 3:
+        return float(np.linalg.eigvalsh(operator @ np.eye(size)).max())
+    return float(eigsh(operator, k=1, v0=start + start.max() * 1e-3, return_eigenvectors=False)[0])
+
+
+def _relinked(rows: Rows, sums: Sums, rng: np.random.Generator) -> tuple[Share | None, float | None]:
+    p, q = rows.block_shape
+    m, n = sums.block_train.shape
+    reference_row, reference_column = (
+        int(sums.block_train.sum(axis=1).argmax()),
+        int(sums.block_train.sum(axis=0).argmax()),
+    )
+    users = _reference(sums.user_train, reference_row, p, rng)
+    items = _reference(sums.item_train, reference_column, q, rng)
+    if len(users) == 0 or len(items) == 0:
+        return None, None
+    own = rows.collect(users)
+    nearest, _ = rows.nearest(users, own, p)
+    nearest[:, reference_row] = users
+    mutual = _mutual(rows, users, nearest, reference_row) if m > 1 else None
+
+    if 4 * rows.shape[1] > COUNT_BYTES:
+        return None, mutual
+    matched = _nearest_items(rows, sums, items)
+    matched[:, reference_column] = items
+    place = np.full(rows.shape[1], -1, dtype=np.int64)
+    # An item that is nearest to several stands for the first of them.
+    place[matched[::-1].ravel()] = np.repeat(np.arange(len(items))[::-1], n)
+    linked = np.where(nearest >= 0, nearest, users[:, None]).T
+    return _share(_positions(rows, linked, place, len(items)), len(users) * len(items)), mutual
+
+
+def _reference(all_sums: npt.NDArray[np.uint32], block: int, size: int, rng: np.random.Generator) -> Codes:
+    known = block * size + np.flatnonzero(all_sums[block * size : (block + 1) * size] >= MIN_SUM)
+    return np.sort(rng.choice(known, min(len(known), RELINKED), replace=False)).astype(np.int64)
+
+
+def _nearest_items(rows: Rows, sums: Sums, items: Codes) -> Codes:
+    """The nearest item of each in every column block: (items, n)."""
+    n = rows.shape[1] // rows.block_shape[1]
+    length = np.sqrt(np.maximum(sums.item_train, 1).astype(np.float64))
+    width = max(1, min(len(items), COUNT_BYTES // (4 * rows.shape[1])))
+    found = np.empty((len(items), n), dtype=np.int64)
+    starts = np.arange(n) * rows.block_shape[1]
+    for first in range(0, len(items), width):
+        counts = rows.cooccurrence(items[first : first + width])
+        for number in range(counts.shape[1]):
+            cosine = (counts[:, number] / length).reshape(n, -1)
+            found[first + number] = starts + cosine.argmax(axis=1)
+    return found
+
+
+def _mutual(rows: Rows, users: Codes, nearest: Codes, reference: int) -> float:
+    p = rows.block_shape[0]
+    other = (reference + 1) % nearest.shape[1]
+    there = nearest[:, other]
+    distinct = np.unique(there[there >= 0])
+    back, _ = rows.nearest(distinct, rows.collect(distinct), p)
+    found = there >= 0
+    returned = back[np.searchsorted(distinct, there[found]), reference]
+    return float((returned == users[found]).sum() / len(users))

@@ -1,0 +1,66 @@
+"""How far a metric may be from real data, and how a user changes that."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from fractalrs.errors import InputError
+
+SPARSE = 20.0
+"""Users of fewer interactions on average leave a spectrum that is mostly noise: its threshold is wider."""
+
+GINI = "gini of {}"
+RATIOS = "singular ratios 2 to 16, median error"
+PREDICTION = "first 16 singular values against the prediction"
+PREDICTION_ALL = "singular values against the prediction"
+COPIES = "copies among the ten nearest items"
+STORED = "repetition as stored"
+RELINKED = "repetition relinked"
+
+DEFAULTS: dict[str, float] = {
+    GINI.format("users"): 0.05,
+    GINI.format("items"): 0.05,
+    RATIOS: 0.10,
+    PREDICTION: 0.03,
+    PREDICTION_ALL: 0.08,
+    COPIES: 0.05,
+    STORED: 1.5,
+    RELINKED: 3.0,
+}
+"""By metric, argued in ``docs/fidelity.md``: the largest distance that holds."""
+
+SPARSE_RATIOS = 0.15
+
+
+def defaults(interactions_per_user: float) -> dict[str, float]:
+    """Thresholds for real data of that activity."""
+    return DEFAULTS | ({RATIOS: SPARSE_RATIOS} if interactions_per_user < SPARSE else {})
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, float]:
+    """Read thresholds from a TOML file: metric = number, for any metric of a report; ``inf`` takes a threshold away.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    InputError
+        If it is no TOML, or a value is not a number from 0.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"thresholds {path} do not exist or are not a file")
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}") from None
+    return checked(content, str(path))
+
+
+def checked(thresholds: Mapping[str, object], where: str = "thresholds") -> dict[str, float]:
+    """Check thresholds by hand."""
+    for name, value in thresholds.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            raise InputError(f"{where}: {name} is {value!r}; it must be a number from 0, or inf")
+    return {name: float(value) for name, value in thresholds.items()}  # type: ignore[arg-type]

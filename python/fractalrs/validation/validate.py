@@ -1,0 +1,285 @@
+"""Validate a data set, or an expansion: integrity, fidelity, and the report of both."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from fractalrs.base import Base
+from fractalrs.base_statistics import base_statistics
+from fractalrs.cells import Cells
+from fractalrs.dataset import Dataset, open_dataset
+from fractalrs.errors import InputError
+from fractalrs.expansion import Expansion, Options, keep_rates
+from fractalrs.folder import Folder
+from fractalrs.reduction import ReducedMatrix
+from fractalrs.rows import Rows, Sums
+from fractalrs.validation import fidelity, integrity, thresholds
+from fractalrs.validation.findings import Check, Curve, Findings, Metric
+from fractalrs.validation.integrity import Planned
+from fractalrs.validation.neighbours import copies, neighbours, sample
+from fractalrs.validation.repetition import repetition
+from fractalrs.validation.report import Report
+from fractalrs.validation.spectrum import DEFAULT_COUNT, spectrum
+from fractalrs.writing import resolve_threads
+
+Only = Literal["integrity", "fidelity"]
+NEEDS_PRIVATE = "needs private/ beside the data"
+
+
+def validate(
+    dataset: "Dataset | Expansion | str | os.PathLike[str]",
+    base: Base | None = None,
+    *,
+    only: Only | None = None,
+    singular_values: int = DEFAULT_COUNT,
+    sha256: bool = False,
+    limits: Mapping[str, float] | None = None,
+    threads: int | None = None,
+    progress: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Measure all that is on disk: is it exactly what was planned, and does it keep the statistics of the real data?
+
+    Parameters
+    ----------
+    dataset
+        A data set, or its folder; or an expansion, which is generated instead of read.
+    base
+        What it was expanded from. Without it, what needs the real interactions themselves is left out: users generated
+        again, singular vectors, real neighbours, copies.
+    only
+        ``"integrity"`` or ``"fidelity"``: that alone.
+    singular_values
+        How many are compared.
+    sha256
+        Take the SHA-256 of every file too.
+    limits
+        Thresholds by metric, over the defaults (`fractalrs.validation.thresholds`).
+    threads
+        By default as many as this process may use.
+    progress
+        Show progress on stderr when that is a terminal.
+    say
+        Is told what is being done.
+
+    Returns
+    -------
+    Report
+        `Report.holds` is the verdict.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    InputError
+        If the folder holds no complete data set of ours, a file is damaged (names file and row group), the base is not
+        that of the data set, or the singular values asked for do not exist or fit into memory.
+    """
+    if only is not None and only not in get_args(Only):
+        raise InputError(f"only is {only!r}; it must be 'integrity' or 'fidelity'")
+    if isinstance(dataset, str | os.PathLike):
+        dataset = open_dataset(dataset)
+    run = _Run(dataset, base, resolve_threads(threads), progress, say)
+    own = thresholds.checked(limits or {})
+    if only != "fidelity":
+        run.check(sha256)
+    if only != "integrity":
+        run.measure(singular_values, own)
+    return Report(run.findings())
+
+
+@dataclass
+class _Run:
+    """One validation: what is looked at, and what was found so far."""
+
+    dataset: "Dataset | Expansion"
+    base: Base | None
+    threads: int
+    progress: bool
+    say: Callable[[str], None]
+    checks: list[Check] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
+    curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
+    maps: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    _sums: Sums | None = None
+
+    def __post_init__(self) -> None:
+        """Find out what is known beside the interactions themselves."""
+        self.expansion: Expansion | None = None
+        self.planned: Planned | None = None
+        if isinstance(self.dataset, Expansion):
+            self.expansion, self.base = self.dataset, self.dataset.base
+            options = dataclasses.asdict(self.dataset.options)
+            self.planned = Planned(self.dataset.keep_rates, options, base_statistics(self.base))
+        else:
+            self._read_private(self.dataset)
+        self.rows = Rows(self.dataset, threads=self.threads, progress=self.progress)
+
+    def _read_private(self, dataset: Dataset) -> None:
+        plan = Folder(dataset.path).plan()
+        if plan is None:
+            if self.base is not None:
+                raise InputError(
+                    f"{dataset.path} has no private/plan.json: there is nothing to compare the source with"
+                )
+            return
+        private = dataset.path / "private"
+        content = plan.content
+        if content["fingerprints"] != dataset.manifest["fingerprints"]:
+            raise InputError(f"private/ and manifest.json of {dataset.path} are of different data sets")
+        reduced = ReducedMatrix.load(private / "reduced_matrix.npy")
+        options = Options(**content["options"])
+        statistics = _load(private / "base_statistics.npz")
+        self.planned = Planned(keep_rates(reduced.values, options), content["options"], statistics)
+        if self.base is not None:
+            in_cells = options.shuffle == "cells"
+            if self.base.fingerprint != content["base"]["fingerprint"]:
+                raise InputError(
+                    f"these interactions are not those that {dataset.path} was expanded from",
+                    hint="name that source; it is read and split as the plan says",
+                )
+            cells = Cells.load(private / "cells.npz") if in_cells else None
+            self.expansion = Expansion(
+                self.base, reduced, profile=content["profile"], cells=cells, **content["options"]
+            )
+            if self.expansion.fingerprint != content["fingerprints"]["expansion"]:
+                raise InputError(f"private/ of {dataset.path} does not belong to its data: it makes other interactions")
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        self.say(name)
+        started = time.monotonic()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+    @property
+    def sums(self) -> Sums:
+        """Sums of all rows, added up once."""
+        if self._sums is None:
+            with self._stage("adding up"):
+                self._sums = self.rows.sums()
+        return self._sums
+
+    def check(self, sha256: bool) -> None:
+        """Check everything exact."""
+        if isinstance(self.dataset, Dataset):
+            with self._stage("looking for the files"):
+                self.checks += integrity.check_files(self.dataset, sha256)
+            if integrity.missing_files(self.dataset):
+                names = (integrity.IN_RANGE, integrity.ORDER, integrity.DUPLICATES, integrity.DISJOINT)
+                later = (*names, integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.REGENERATION)
+                self.checks += [Check(name, "integrity", None, "needs all files") for name in later]
+                return
+            counted = any(check.name == integrity.COUNTS for check in self.checks)
+            found = integrity.check_rows(self.dataset, self.sums)
+            self.checks += [check for check in found if not (counted and check.name == integrity.COUNTS)]
+        if self.planned is None:
+            both = (integrity.BLOCKS, integrity.TEST_BLOCKS)
+            self.checks += [Check(name, "integrity", None, NEEDS_PRIVATE) for name in both]
+        else:
+            self.checks += integrity.check_blocks(self.sums, self.planned)
+            self._draw_deviation(self.planned)
+        if isinstance(self.dataset, Dataset):
+            if self.expansion is None:
+                note = NEEDS_PRIVATE if self.planned is None else fidelity.NEEDS_SOURCE
+                self.checks.append(Check(integrity.REGENERATION, "integrity", None, note))
+            else:
+                with self._stage("generating users again"):
+                    self.checks.append(integrity.check_regenerated(self.rows, self.expansion))
+
+    def _draw_deviation(self, planned: Planned) -> None:
+        trials, keep = float(planned.statistics["counts"][0]), planned.keep_rates
+        spread = np.sqrt(np.maximum(trials * keep * (1 - keep), 1e-12))
+        there = self.sums.block_train > 0 if planned.options["block_keep"] < 1 else np.ones(keep.shape, dtype=bool)
+        self.maps["block_deviation"] = np.where(there, (self.sums.block_train - trials * keep) / spread, 0.0)
+
+    def measure(self, count: int, own: dict[str, float]) -> None:
+        """Measure all statistics."""
+        if isinstance(self.dataset, Dataset) and integrity.missing_files(self.dataset):
+            if not self.checks:
+                self.checks += integrity.check_files(self.dataset, digests=False)
+            return
+        if self.planned is None:
+            raise InputError(
+                "fidelity needs private/ beside the data: it holds the real statistics", hint="use --only integrity"
+            )
+        real = fidelity.Real.of(self.planned.statistics)
+        limits = thresholds.defaults(real.per_user) | own
+        keep, shuffle = self.planned.keep_rates, self.planned.options["shuffle"]
+        sums = self.sums
+        count = min(count, *self.rows.shape) if count == DEFAULT_COUNT else count
+        with self._stage("singular values"):
+            # Small data can afford to be exact.
+            tolerance = 5e-4 if self.rows.interactions > 1e8 else 1e-6
+            found = spectrum(self.rows, count, tolerance=tolerance)
+        with self._stage("neighbours"):
+            near = neighbours(self.rows, sums.item_train, sample(sums.item_train))
+            copied = None if near is None or self.expansion is None else copies(near, self.expansion)
+        with self._stage("repetition"):
+            repeated = repetition(self.rows, sums)
+        written = fidelity.Written(sums, found, near, copied, repeated)
+        vectors = None
+        if self.base is not None:
+            with self._stage("the real interactions"):
+                rows = Rows(self.base, threads=self.threads, progress=self.progress)
+                item_sums = self.base.item_degrees("train")
+                vectors = fidelity.Vectors(
+                    spectrum(rows, min(8, *self.base.shape), tolerance=1e-6),
+                    neighbours(rows, item_sums, sample(item_sums)),
+                )
+        self.metrics += fidelity.sums_metrics(real, keep, sums, limits)
+        self.metrics += fidelity.spectrum_metrics(real, keep, written, shuffle, limits)
+        self.metrics += fidelity.vector_metrics(vectors, keep, found, limits)
+        self.metrics += fidelity.graph_metrics(real, sums, limits)
+        self.metrics += fidelity.neighbour_metrics(vectors, written, limits)
+        self.metrics += fidelity.repetition_metrics(repeated, limits)
+        unknown = sorted(own.keys() - {metric.name for metric in self.metrics} - thresholds.DEFAULTS.keys())
+        if unknown:
+            raise InputError(
+                f"no metric is named {unknown[0]!r}",
+                hint="there are: " + ", ".join(sorted(metric.name for metric in self.metrics)),
+            )
+        self.curves = fidelity.curves(real, keep, written, vectors)
+        self.maps["keep_rates"] = keep
+        self.maps["density"] = sums.density.astype(np.float64)
+        if "block_deviation" not in self.maps:
+            self._draw_deviation(self.planned)
+
+    def findings(self) -> Findings:
+        """Put together what was found."""
+        users, items = self.rows.shape
+        subject: dict[str, Any] = {}
+        if isinstance(self.dataset, Dataset):
+            manifest = self.dataset.manifest
+            subject = {
+                "data set": self.dataset.path.name,
+                "profile": manifest["profile"],
+                "shuffle": manifest["shuffle"],
+            }
+            subject |= {split: self.dataset.totals[split] for split in ("train", "test")}
+            subject |= {"multipliers": f"{manifest['user_multiplier']} × {manifest['item_multiplier']}"}
+            subject |= {"fractalrs": manifest["fractalrs"], "generator": manifest["generator"]}
+        elif self.expansion is not None:
+            subject = {"expansion": "generated, not written", "shuffle": self.expansion.shuffle}
+        subject |= {"users": users, "items": items}
+        return Findings(subject, tuple(self.checks), tuple(self.metrics), self.curves, self.maps, self.seconds)
+
+
+def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    if "assortativity" not in found:
+        raise InputError(f"{path} is of an older version", hint="expand again, or use the version that made it")
+    return found
