@@ -1,4 +1,4 @@
-"""The command line: `fractalrs expand`, `info`, `sample`."""
+"""The command line: `fractalrs expand`, `validate`, `info`, `sample`."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from fractalrs.errors import FractalrsError, InputError, WriteError
 from fractalrs.expansion import Expansion, Order, TestItems
 from fractalrs.folder import Folder
 from fractalrs.interactions import write_interactions
-from fractalrs.pipeline import SAMPLE, Request, make_expansion, write_expansion
+from fractalrs.pipeline import SAMPLE, Request, make_expansion, read_planned_base, write_expansion
 from fractalrs.plan import Plan
 from fractalrs.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
 from fractalrs.reduction import Rescale
@@ -23,7 +23,7 @@ from fractalrs.sample import sample_interactions
 from fractalrs.split import SplitOption, TiesOption
 from fractalrs.writing import check, free_disk, memory_needed, peak_memory, readable, resolve_threads
 
-FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+FAILED, REFUSED, UNTRUE, INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     help="Expand real user/item interactions into a realistic data set of industrial size.",
@@ -37,7 +37,8 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line.
 
-    Exits with 0 done, 2 refused (bad arguments or input), 1 failed while running, 130 interrupted.
+    Exits with 0 done, 2 refused (bad arguments or input), 1 failed while running, 3 validated and something does not
+    hold, 130 interrupted.
     """
     try:
         app(prog_name="fractalrs")
@@ -81,7 +82,7 @@ def options(
     """Take the options of all commands."""
 
 
-SIZE, SPLIT, MATRIX, KEEP, FILES, READING, RUNNING = (
+SIZE, SPLIT, MATRIX, KEEP, FILES, READING, RUNNING, CHECKS = (
     "Size and shuffle",
     "Train and test",
     "Reduced matrix",
@@ -89,6 +90,7 @@ SIZE, SPLIT, MATRIX, KEEP, FILES, READING, RUNNING = (
     "Output files",
     "Reading the source",
     "Running",
+    "What is checked",
 )
 Profiles = Literal["realistic", "paper", "traceable"]
 Encoding = Literal["default", "fast"]
@@ -364,6 +366,85 @@ def _readable(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@app.command()
+def validate(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")],
+    report: Annotated[
+        Path | None, _option(FILES, "Write the report here: one HTML file.", value="FILE.html", default="none")
+    ] = None,
+    source: Annotated[
+        str | None,
+        _option(
+            CHECKS,
+            "What it was expanded from, for checks that need the real interactions; it is read and split again with "
+            "the options that expand was given.",
+            value="SOURCE",
+        ),
+    ] = None,
+    only: Annotated[
+        Literal["integrity", "fidelity"] | None,
+        _option(
+            CHECKS,
+            "integrity: is it exactly what was planned? fidelity: does it keep the real statistics?",
+            value="integrity|fidelity",
+            default="both",
+        ),
+    ] = None,
+    sha256: Annotated[bool, _flag(CHECKS, "--sha256", "Take the SHA-256 of every file too.")] = False,
+    singular_values: Annotated[int, _option(CHECKS, "How many singular values are compared.", value="INT")] = 64,
+    limits: Annotated[
+        Path | None,
+        _option(
+            CHECKS,
+            "Thresholds of your own, in lines such as 'gini of users' = 0.02 (inf: none).",
+            "--thresholds",
+            value="FILE.toml",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, _option(RUNNING, "Threads.", value="INT", default="all this process may use")
+    ] = None,
+    as_json: Annotated[bool, _flag(RUNNING, "--json", "Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, _flag(RUNNING, "--quiet", "Say nothing but errors: the exit code tells.")] = False,
+    no_progress: Annotated[bool, _flag(RUNNING, "--no-progress", "Show no progress bar.")] = False,
+) -> None:
+    """Check OUTPUT, all of it, against its plan and the real statistics; exit with 3 when something does not hold."""
+    # Loaded here: it draws, and what draws takes half a second to load.
+    from fractalrs.validation import thresholds
+    from fractalrs.validation.validate import validate as run
+
+    say = _quiet if quiet else _say
+    if report is not None and not report.absolute().parent.is_dir():
+        raise InputError(f"the folder of the report {report} does not exist")
+    own = None if limits is None else thresholds.read(limits)
+    threads = resolve_threads(threads)
+    try:
+        dataset = Dataset(output)
+        base = None if source is None else read_planned_base(source, output, say)
+        found = run(
+            dataset,
+            base,
+            only=only,
+            singular_values=singular_values,
+            sha256=sha256,
+            limits=own,
+            threads=threads,
+            progress=not (quiet or no_progress),
+            say=say,
+        )
+        if report is not None:
+            found.to_html(report)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        print(json.dumps(found.to_dict(), ensure_ascii=False))
+    elif not quiet:
+        print(found)
+    if not found.holds:
+        raise typer.Exit(UNTRUE)
 
 
 @app.command()

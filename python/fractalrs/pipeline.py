@@ -268,6 +268,21 @@ def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base
     return base
 
 
+def read_planned_base(source: Any, output: str | os.PathLike[str], say: Callable[[str], None]) -> Base:
+    """Read and split the source of a data set again, with the options that its plan remembers."""
+    plan = Folder(Path(output)).plan()
+    if plan is None:
+        raise InputError(f"{output} has no private/plan.json: how its source was read and split is not known")
+    recipe = plan.content["recipe"]
+    if recipe is None:
+        raise InputError(
+            f"{output} was written from Python: how its source was read and split is not known",
+            hint="validate it in Python: fractalrs.validate(dataset, base)",
+        )
+    names = ("user_multiplier", "item_multiplier", "reading", "split", "ties", "min_timestamps", "seed")
+    return read_base(source, Request(**{name: recipe[name] for name in names}), say)
+
+
 def _reduced(base: Base, request: Request) -> ReducedMatrix:
     shape = (request.user_multiplier, request.item_multiplier)
     if request.reduced_matrix is None:

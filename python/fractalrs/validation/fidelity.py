@@ -254,25 +254,27 @@ def neighbour_metrics(real: Vectors | None, written: Written, limits: dict[str, 
 
 def repetition_metrics(found: Repetition | None, limits: dict[str, float]) -> Iterator[Metric]:
     """Say how much blocks repeat each other, beside the floor of independently placed blocks."""
-    shares: dict[str, Share | None] = {
-        thresholds.STORED: None,
-        "repetition sorted by degree": None,
-        thresholds.RELINKED: None,
-    }
+    shares: dict[str, Share | None] = dict.fromkeys(
+        (thresholds.STORED, "repetition sorted by degree", thresholds.RELINKED)
+    )
     if found is not None:
         shares = dict(zip(shares, (found.stored, found.by_degree, found.relinked), strict=True))
     for name, share in shares.items():
         if share is None:
             yield Metric(name, "repetition", threshold=limits.get(name), note="needs more than one block")
             continue
+        floor = share.floor if name == thresholds.STORED else share.degree_floor
+        note = "λ_max / trace of the blocks' Gram matrix; null and distance: floor of independent blocks"
+        if name != thresholds.STORED and share.floor:
+            note += f" of these degrees; {share.share / share.floor:.1f} × the floor of uniform ones"
         yield Metric(
             name,
             "repetition",
             synthetic=share.share,
-            null=share.floor,
-            distance=share.share / share.floor if share.floor else None,
+            null=floor,
+            distance=share.share / floor if floor else None,
             threshold=limits.get(name),
-            note="λ_max / trace of the blocks' Gram matrix; distance: over its floor",
+            note=note,
         )
     name = "mutual nearest users across row blocks"
     yield Metric(

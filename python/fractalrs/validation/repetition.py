@@ -5,6 +5,9 @@ Kronecker product K ⊗ R explains λ_max / trace of their Gram matrix (Van Loan
 independently share no more entries than chance puts on one position: the floor. It is measured as stored; after sorting
 every row block's users and every column block's items by degree; and after relinking: users of every row block matched
 to those of a reference block by the cosine of their rows, items likewise.
+
+Sorting and relinking put active users and popular items of all blocks on the same places, and so raise what independent
+blocks share. So there the floor is that of blocks which are independent given the degrees of users and items.
 """
 
 from collections.abc import Callable
@@ -31,10 +34,22 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Share:
-    """λ_max / trace of the block Gram matrix, and what independently placed blocks of the same counts would give."""
+    """λ_max / trace of the block Gram matrix, and what independent blocks of the same counts would give.
+
+    Attributes
+    ----------
+    share
+        As measured.
+    floor
+        Of entries placed uniformly: E G = n nᵀ / P away from the diagonal, for the counts n of blocks on P positions.
+    degree_floor
+        Of entries placed by the degrees of users and items: E G(ij, i′j′) = n_ij n_i′j′ (u_i · u_i′) (v_j · v_j′), with
+        u_i and v_j the shares that users of a row block, and items of a column block, have in its entries.
+    """
 
     share: float
     floor: float
+    degree_floor: float
 
 
 @dataclass(frozen=True)
@@ -71,13 +86,13 @@ def repetition(rows: Rows, sums: Sums, seed: int = 0) -> Repetition | None:
     count = int(max(1, min(p, ROWS, SAMPLED_INTERACTIONS / mean)))
     starts = np.arange(m)[:, None] * p
     places = np.sort(rng.choice(p, count, replace=False))
-    stored = _share(_positions(rows, starts + places, np.tile(np.arange(q), n), q), count * q)
+    stored = _share(_positions(rows, starts + places, np.tile(np.arange(q), n), q), (m, n), (count, q))
 
     user_order = np.argsort(-sums.user_train.reshape(m, p).astype(np.int64), axis=1, kind="stable")
     item_order = np.argsort(-sums.item_train.reshape(n, q).astype(np.int64), axis=1, kind="stable")
     ranks = np.empty((n, q), dtype=np.int64)
     np.put_along_axis(ranks, item_order, np.tile(np.arange(q), (n, 1)), axis=1)
-    by_degree = _share(_positions(rows, starts + user_order[:, places], ranks.ravel(), q), count * q)
+    by_degree = _share(_positions(rows, starts + user_order[:, places], ranks.ravel(), q), (m, n), (count, q))
     relinked, mutual = _relinked(rows, sums, rng)
     return Repetition(stored, by_degree, relinked, mutual)
 
@@ -101,22 +116,39 @@ def _positions(rows: Rows, users: Codes, place_of_item: Codes, width: int) -> Ma
     return sp.csr_array((np.ones(len(at)), (block, (at % count) * width + place)), shape=(m * n, count * width))
 
 
-def _share(blocks: Matrix, positions: int) -> Share:
-    """λ_max / trace of the Gram matrix of blocks, and its floor with their counts."""
+def _share(blocks: Matrix, shape: tuple[int, int], places: tuple[int, int]) -> Share:
+    """Measure blocks × positions, of m × n blocks with so many users × items each."""
+    (m, n), (users, items) = shape, places
     counts = np.diff(blocks.indptr).astype(np.float64)
     total = float(counts.sum())
     if total == 0:
-        return Share(0.0, 0.0)
+        return Share(0.0, 0.0, 0.0)
+    block = np.repeat(np.arange(m * n), np.diff(blocks.indptr))
+    position = blocks.indices.astype(np.int64)
+    of_users = _shares(block // n, position // items, (m, users))
+    of_items = _shares(block % n, position % items, (n, items))
+    # A block shares all entries with itself.
+    itself = (of_users**2).sum(axis=1)[:, None] * (of_items**2).sum(axis=1)
 
     def gram(x: Floats) -> Floats:
         return np.asarray(blocks @ (blocks.T @ x))
 
-    def chance(x: Floats) -> Floats:
-        # E G = n nᵀ / P away from the diagonal, n on it.
+    def uniform(x: Floats) -> Floats:
         x = x.ravel()
-        return np.asarray(counts * (counts @ x) / positions + counts * (1 - counts / positions) * x)
+        return np.asarray(counts * (counts @ x) / (users * items) + counts * (1 - counts / (users * items)) * x)
 
-    return Share(_largest(gram, len(counts), counts) / total, _largest(chance, len(counts), counts) / total)
+    def by_degree(x: Floats) -> Floats:
+        x = x.ravel()
+        together = of_users @ (of_users.T @ (counts * x).reshape(m, n) @ of_items) @ of_items.T
+        return np.asarray(counts * together.ravel() + counts * (1 - counts * itself.ravel()) * x)
+
+    return Share(*(_largest(product, len(counts), counts) / total for product in (gram, uniform, by_degree)))
+
+
+def _shares(row: Codes, column: Codes, shape: tuple[int, int]) -> Floats:
+    """Counts of pairs, each row divided by its sum."""
+    counts = np.bincount(row * shape[1] + column, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0))
 
 
 def _largest(product: Callable[[Floats], Floats], size: int, start: Floats) -> float:
@@ -150,7 +182,7 @@ def _relinked(rows: Rows, sums: Sums, rng: np.random.Generator) -> tuple[Share |
     # An item that is nearest to several stands for the first of them.
     place[matched[::-1].ravel()] = np.repeat(np.arange(len(items))[::-1], n)
     linked = np.where(nearest >= 0, nearest, users[:, None]).T
-    return _share(_positions(rows, linked, place, len(items)), len(users) * len(items)), mutual
+    return _share(_positions(rows, linked, place, len(items)), (m, n), (len(users), len(items))), mutual
 
 
 def _reference(all_sums: npt.NDArray[np.uint32], block: int, size: int, rng: np.random.Generator) -> Codes:
