@@ -9,7 +9,12 @@ use crate::rows::{Rows, check, fold};
 use crate::threads::Progress;
 
 /// How many interactions ahead rows of a block of vectors are asked for.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
+/// Users are taken together until there are so many of them, or of their interactions.
+const BATCH_USERS: usize = 1 << 13;
+const BATCH_INTERACTIONS: usize = 1 << 22;
+/// Bytes of a block of vectors that are worked on at a time: they stay in a processor's second cache.
+const WINDOW_BYTES: usize = 1 << 20;
 
 /// Numbers that can be added: `f32` or `f64`.
 pub trait Real: Copy + Default + AddAssign + Send + Sync {}
@@ -41,6 +46,58 @@ fn scatter<T: Real>(y: &mut [T], width: usize, items: &[i64], vector: &[T]) {
     }
 }
 
+/// Rows taken together, so that a window of items is used by many of them while it is in cache.
+struct Batch<T> {
+    items: Vec<i64>,
+    ends: Vec<usize>,
+    cursors: Vec<usize>,
+    sums: Vec<T>,
+}
+
+impl<T: Real> Batch<T> {
+    fn new() -> Self {
+        Self { items: Vec::new(), ends: Vec::new(), cursors: Vec::new(), sums: Vec::new() }
+    }
+
+    /// Takes a row in; says whether the batch is full.
+    fn push(&mut self, items: &[i64]) -> bool {
+        self.items.extend_from_slice(items);
+        self.ends.push(self.items.len());
+        self.ends.len() == BATCH_USERS || self.items.len() >= BATCH_INTERACTIONS
+    }
+
+    /// Adds AᵀA x of the rows in the batch to y, and empties it.
+    fn flush(&mut self, x: &[T], width: usize, y: &mut [T]) {
+        self.sums.clear();
+        self.sums.resize(self.ends.len() * width, T::default());
+        self.windows(x.len(), width, |sum, item| add(sum, &x[item * width..][..width]));
+        self.windows(x.len(), width, |sum, item| add(&mut y[item * width..][..width], sum));
+        self.items.clear();
+        self.ends.clear();
+    }
+
+    /// Hands `each` every interaction, window by window: the sum of its user, and its item.
+    fn windows(&mut self, length: usize, width: usize, mut each: impl FnMut(&mut [T], usize)) {
+        let window = (WINDOW_BYTES / (width * size_of::<T>()).max(1)).max(1);
+        self.cursors.clear();
+        self.cursors.push(0);
+        self.cursors.extend_from_slice(&self.ends[..self.ends.len().saturating_sub(1)]);
+        let mut last = 0;
+        while last < length / width.max(1) {
+            last += window;
+            // Items rise by blocks; what comes out of order is taken in a later window, at the latest in the last one.
+            let below = if last < length / width { last as i64 } else { i64::MAX };
+            for ((cursor, &end), sum) in self.cursors.iter_mut().zip(&self.ends).zip(self.sums.chunks_exact_mut(width))
+            {
+                while *cursor < end && self.items[*cursor] < below {
+                    each(sum, self.items[*cursor] as usize);
+                    *cursor += 1;
+                }
+            }
+        }
+    }
+}
+
 /// Adds to what one thread's `sums` hold what the others' do.
 fn total<T: Real>(sums: &mut [&mut [T]]) {
     if let Some((all, others)) = sums.split_first_mut() {
@@ -64,13 +121,17 @@ pub fn gram<T: Real>(
 ) -> Result<(), Error> {
     let threads = sums.len();
     let free = hand_out(sums);
-    let new = || (free.lock().ok().and_then(|mut free| free.next()).unwrap_or_default(), vec![T::default(); width]);
-    fold(rows, threads, progress, new, |(y, sum), _, row| {
+    let new = || (free.lock().ok().and_then(|mut free| free.next()).unwrap_or_default(), Batch::new());
+    let states = fold(rows, threads, progress, new, |(y, batch), _, row| {
         check(rows, row)?;
-        gather(x, width, row.train, sum);
-        scatter(y, width, row.train, sum);
+        if batch.push(row.train) {
+            batch.flush(x, width, y);
+        }
         Ok(())
     })?;
+    for (y, mut batch) in states {
+        batch.flush(x, width, y);
+    }
     drop(free);
     total(sums);
     Ok(())

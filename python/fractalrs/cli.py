@@ -421,7 +421,7 @@ def validate(
     own = None if limits is None else thresholds.read(limits)
     threads = resolve_threads(threads)
     try:
-        dataset = Dataset(output)
+        dataset = _open(output)
         base = None if source is None else read_planned_base(source, output, say)
         found = run(
             dataset,
@@ -453,16 +453,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", metavar=" ", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Tell what is in OUTPUT."""
-    folder = Folder(output)
-    plan = folder.plan() if output.is_dir() else None
-    if plan is not None and folder.manifest() is None:
-        files = [output / part.file(split) for part in plan.parts() for split in plan.splits]
-        finished = sum(file.exists() for file in files)
-        raise InputError(
-            f"the data set in {output} is not complete: {finished} of {len(files)} files are finished",
-            hint="run the command that began it again",
-        )
-    dataset = Dataset(output)
+    dataset = _open(output)
     manifest = dataset.manifest
     content = {
         "output": str(output),
@@ -476,9 +467,23 @@ def info(
         "parts": len(manifest["parts"]),
         "schema": {column["name"]: column["type"] for column in manifest["schema"]},
         "made_by": {"fractalrs": manifest["fractalrs"], "generator": manifest["generator"]},
-        "private": "there: keep it at home" if plan is not None else "not there",
+        "private": "there: keep it at home" if Folder(output).plan() is not None else "not there",
     }
     _print(content, as_json)
+
+
+def _open(output: Path) -> Dataset:
+    """Open a data set; of one that is not complete, tell how far it is."""
+    folder = Folder(output)
+    plan = folder.plan() if output.is_dir() else None
+    if plan is not None and folder.manifest() is None:
+        files = [output / part.file(split) for part in plan.parts() for split in plan.splits]
+        finished = sum(file.exists() for file in files)
+        raise InputError(
+            f"the data set in {output} is not complete: {finished} of {len(files)} files are finished",
+            hint="run the command that began it again",
+        )
+    return Dataset(output)
 
 
 @app.command()

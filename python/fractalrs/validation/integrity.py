@@ -33,6 +33,10 @@ TEST_BLOCKS = "test interactions are spread as they should be"
 REGENERATION = "a sample of users is generated again bit for bit"
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+# Of ∫₀¹ f(u) du with u = ((1 + x) / 2)⁴: 1e-9 off for exp(−λ u) up to λ = 10⁴, where plain nodes miss the end at 0.
+_U, _DU = ((_NODES + 1) / 2) ** 4, 2 * ((_NODES + 1) / 2) ** 3 * _WEIGHTS
+_TINY = 1e-300
+"""Keeps quotients of zeros defined."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -145,36 +149,41 @@ def check_blocks(sums: Sums, planned: Planned) -> list[Check]:
     Exact binomial p-values, two-sided, with Bonferroni's correction. Under ``test_items="one"`` an expanded user's test
     item falls into column block j with probability E[X_j / Σ X], X_j binomial: how many of its test items block j keeps
     (Poisson-binomial; exact where every user has one). Where incomplete users are dropped, counts are compared within
-    their row block, given its total.
+    their row block, given its total (`_among_complete`).
     """
     keep, options, statistics = planned.keep_rates, planned.options, planned.statistics
     exists = np.ones(keep.shape, dtype=bool)
     if options["block_keep"] < 1:
         exists = (sums.block_train + sums.block_test) > 0
     rates = np.where(exists, keep, 0.0)
-    of_train, of_test = (int(count) for count in statistics["counts"])
-    drops = options["drop_incomplete"]
-    train_sums = statistics["train_user_sums"].astype(np.float64)
-    if drops:
-        train = _given_total(sums.block_train, rates, _selection_spread(sums, rates, train_sums))
+    exact = np.zeros(keep.shape)
+    train_sums, test_sums = (statistics[f"{split}_user_sums"].astype(np.float64) for split in ("train", "test"))
+    complete = ((sums.user_train > 0) & (sums.user_test > 0)).reshape(len(keep), -1).mean(axis=1)
+    lost, shuffle = 1 - complete, options["shuffle"]
+    if options["drop_incomplete"]:
+        selection = _Selection(rates, train_sums, test_sums, lost, shuffle)
+        train = _among_complete(sums.block_train, rates, exact, train_sums.sum(), selection)
     else:
-        train = _binomial(sums.block_train, of_train, rates, 0.0)
+        train = _binomial(sums.block_train, train_sums.sum(), rates, rates)
     checks = [_verdict(BLOCKS, train, sums.block_train, "train")]
-    if of_test == 0:
+    if test_sums.sum() == 0:
         return checks
     if options["test_items"] == "one":
-        chances, slack = chosen_chances(rates, statistics["test_user_sums"], options["shuffle"])
-        trials = len(train_sums)
+        trials = float(len(test_sums))
+        chances, slack = chosen_chances(rates, test_sums, shuffle)
     else:
-        chances, slack, trials = rates, np.zeros(keep.shape), of_test
-    if drops:
-        test = _given_total(sums.block_test, chances, (slack * trials) ** 2)
+        trials, chances, slack = test_sums.sum(), rates, exact
+    if options["drop_incomplete"]:
+        selection = _Selection(rates, test_sums, train_sums, lost, shuffle)
+        test = _among_complete(sums.block_test, chances, slack, trials, selection)
     else:
-        test = _binomial(sums.block_test, trials, chances, slack)
-        whole = _binomial(sums.block_test.sum(axis=0), trials * len(rates), chances.mean(axis=0), slack.mean(axis=0))
-        if options["test_items"] == "one" or len(rates) == 1:
+        low, high = chances - slack, chances + slack
+        test = _binomial(sums.block_test, trials, low, high)
+        if options["test_items"] == "one":
             # Totals over row blocks: a bias too small to show in one block. A sum of binomials varies less than one.
-            test = np.minimum(test, whole * test.size / max(1, whole.size))
+            totals = sums.block_test.sum(axis=0)
+            whole = _binomial(totals, trials * len(rates), low.mean(axis=0), high.mean(axis=0))
+            test = np.minimum(test, whole * len(rates))
     checks.append(_verdict(TEST_BLOCKS, test, sums.block_test, "test"))
     return checks
 
@@ -192,18 +201,17 @@ def chosen_chances(rates: Floats, test_sums: npt.NDArray[Any], shuffle: str) -> 
     """
     degrees, counts = np.unique(test_sums, return_counts=True)
     weights = counts / counts.sum()
-    z, dz = (_NODES + 1) / 2, _WEIGHTS / 2
-    base = 1 - rates[..., None] * (1 - z)
-    shared = np.zeros(rates.shape)
-    mixed, slope = np.zeros(base.shape), np.zeros(base.shape)
-    for degree, weight in zip(degrees, weights, strict=True):
-        powers = base ** float(degree)
-        mixed += weight * powers
-        if degree > 0:
-            steep = degree * rates[..., None] * powers / base
-            slope += weight * steep
-            shared += weight * ((steep / powers) * powers.prod(axis=1, keepdims=True)) @ dz
-    independent = (slope / mixed * mixed.prod(axis=1, keepdims=True)) @ dz
+    shared, independent = np.zeros(rates.shape), np.zeros(rates.shape)
+    for i, row in enumerate(rates):
+        base = 1 - row[:, None] * _U
+        mixed, slope = np.zeros(base.shape), np.zeros(base.shape)
+        for degree, weight in zip(degrees.astype(np.float64), weights, strict=True):
+            powers = base**degree
+            steep = degree * row[:, None] / base
+            mixed += weight * powers
+            slope += weight * steep * powers
+            shared[i] += weight * (steep * powers.prod(axis=0)) @ _DU
+        independent[i] = (slope / np.maximum(mixed, _TINY) * mixed.prod(axis=0)) @ _DU
     if shuffle == "block":
         return independent, np.zeros(rates.shape)
     if shuffle == "cells":
@@ -211,34 +219,90 @@ def chosen_chances(rates: Floats, test_sums: npt.NDArray[Any], shuffle: str) -> 
     return shared, np.zeros(rates.shape)
 
 
-def _binomial(counts: npt.NDArray[Any], trials: int, chances: Floats, slack: Floats | float) -> Floats:
-    low = stats.binom.cdf(counts, trials, np.clip(chances - slack, 0, 1))
-    high = stats.binom.sf(counts.astype(np.int64) - 1, trials, np.clip(chances + slack, 0, 1))
-    return np.asarray(np.minimum(1.0, 2 * np.minimum(low, high)))
+def _binomial(counts: npt.NDArray[Any], trials: Floats | float, low: Floats, high: Floats) -> Floats:
+    """Two-sided p-values for chances from `low` to `high`."""
+    below = stats.binom.cdf(counts, trials, np.clip(low, 0, 1))
+    above = stats.binom.sf(counts.astype(np.float64) - 1, trials, np.clip(high, 0, 1))
+    return np.asarray(np.minimum(1.0, 2 * np.minimum(below, above)))
 
 
-def _given_total(counts: npt.NDArray[Any], rates: Floats, extra: Floats) -> Floats:
-    """Two-sided p-values of the counts of a row block, given their sum: binomial, or wider by an extra variance."""
+@dataclass(frozen=True)
+class _Selection:
+    """Which source users every block loses where incomplete expanded users are dropped.
+
+    Attributes
+    ----------
+    rates
+        Keep rates of the blocks that exist, (m, n).
+    own, other
+        Sums of source users: of the split that is looked at, and of the one that a complete user must have too; each in
+        descending order, so which belong to the same user is not known.
+    lost
+        Share of expanded users that are not complete, (m).
+    shuffle
+        With `aligned` and `none` the blocks of a row block all lose the same source users; otherwise each its own.
+    """
+
+    rates: Floats
+    own: Floats
+    other: Floats
+    lost: Floats
+    shuffle: str
+
+    @property
+    def alike(self) -> bool:
+        """Whether all blocks of a row block lose the same source users."""
+        return self.shuffle in ("aligned", "none")
+
+    def biases(self) -> tuple[Floats, Floats]:
+        """Least and most that a block (i, j) may lose beyond the average, as a share of all its interactions.
+
+        A user with much of the other split in block j itself is seldom lost: of independent blocks, block j loses
+        Π_{k≠j} v_k · Σ_r own_r (1 − K_j)^other_r, with v_k the mean of (1 − K_k)^other. How the two sums of a user go
+        together is not known, but the least and the most are reached where both rise, and where one falls
+        (rearrangement inequality). Cells lie between those and blocks that are alike, which lose the average.
+        """
+        values, starts, counts = np.unique(self.other[::-1], return_index=True, return_counts=True)
+        weights, total = counts / counts.sum(), max(1.0, self.own.sum())
+        rising, falling = (np.add.reduceat(own, starts) / total for own in (self.own[::-1], self.own))
+        least, most = np.empty(self.rates.shape), np.empty(self.rates.shape)
+        for i, row in enumerate(self.rates):
+            void = (1 - row) ** values[:, None]
+            mean = weights @ void
+            elsewhere = mean.prod() / np.maximum(mean, _TINY)
+            least[i], most[i] = elsewhere * (rising @ void - mean), elsewhere * (falling @ void - mean)
+        return least, most
+
+
+def _among_complete(
+    counts: npt.NDArray[Any], chances: Floats, slack: Floats, trials: float, selection: _Selection
+) -> Floats:
+    """Two-sided p-values of the counts of a row block where incomplete users are dropped, given their sum.
+
+    Binomial where every block loses the same. Otherwise a count varies with the source users that its block loses:
+    Bernstein's inequality, which bounds the tails of a sum of terms none of which is large.
+    """
     totals = counts.sum(axis=1, keepdims=True).astype(np.float64)
-    share = rates / np.maximum(rates.sum(axis=1, keepdims=True), 1e-300)
-    mean = totals * share
-    variance = np.maximum(mean * (1 - share) + extra, mean * (1 + 1e-9))
-    wide = extra > 0
-    # A negative binomial of that mean and variance: heavier tails than a normal one where counts are small.
-    chance = mean / np.maximum(variance, 1e-300)
-    size = mean * chance / np.maximum(1 - chance, 1e-12)
-    size, chance = np.where(mean > 0, size, 1.0), np.where(mean > 0, chance, 1.0)
-    whole = counts.astype(np.int64)
-    low = np.where(wide, stats.nbinom.cdf(whole, size, chance), stats.binom.cdf(whole, totals, share))
-    high = np.where(wide, stats.nbinom.sf(whole - 1, size, chance), stats.binom.sf(whole - 1, totals, share))
-    return np.asarray(np.minimum(1.0, 2 * np.minimum(low, high)))
-
-
-def _selection_spread(sums: Sums, rates: Floats, train_sums: Floats) -> Floats:
-    """Variance that dropping some users adds to a block's train interactions: every block drops other source users."""
-    complete = ((sums.user_train > 0) & (sums.user_test > 0)).reshape(len(rates), -1).mean(axis=1)
-    spread = complete * (1 - complete) * np.square(train_sums).sum()
-    return np.asarray(np.square(rates) * np.maximum(spread, 1.0)[:, None])
+    low, high = chances - slack, chances + slack
+    spread = np.zeros(chances.shape)
+    share = chances / np.maximum(chances.sum(axis=1, keepdims=True), _TINY)
+    if not selection.alike:
+        kept = totals / np.maximum(trials * chances.sum(axis=1, keepdims=True), _TINY)
+        least, most = (bias / np.maximum(kept, _TINY) for bias in selection.biases())
+        low, high = low * np.maximum(0, 1 - most), high * np.maximum(0, 1 - least)
+        lost = np.minimum(selection.lost, 0.5)[:, None]
+        squares = chances**2
+        # Of a count's difference from its share of the total, all blocks of the row having a part in that.
+        spread = (1 - share) ** 2 * squares + share**2 * (squares.sum(axis=1, keepdims=True) - squares)
+        spread *= lost * (1 - lost) * np.square(selection.own - selection.own.mean()).sum()
+    low_share = low / np.maximum(low + high.sum(axis=1, keepdims=True) - high, _TINY)
+    high_share = high / np.maximum(high + low.sum(axis=1, keepdims=True) - low, _TINY)
+    beyond = np.maximum(0, np.maximum(counts - totals * high_share, totals * low_share - counts))
+    variance = totals * high_share * (1 - low_share) + spread
+    largest = np.maximum(1, chances * selection.own.max())
+    bernstein = 2 * np.exp(-(beyond**2) / np.maximum(2 * (variance + largest * beyond / 3), _TINY))
+    binomial = _binomial(counts, totals, low_share, high_share)
+    return np.where(spread > 0, np.minimum(1.0, bernstein), binomial)
 
 
 def _verdict(name: str, values: Floats, counts: npt.NDArray[Any], split: str) -> Check:

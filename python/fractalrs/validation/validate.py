@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from fractalrs.validation.integrity import Planned
 from fractalrs.validation.neighbours import copies, neighbours, sample
 from fractalrs.validation.repetition import repetition
 from fractalrs.validation.report import Report
-from fractalrs.validation.spectrum import DEFAULT_COUNT, spectrum
+from fractalrs.validation.spectrum import DEFAULT_COUNT, TOLERANCE, spectrum
 from fractalrs.writing import resolve_threads
 
 Only = Literal["integrity", "fidelity"]
@@ -219,7 +220,7 @@ class _Run:
         count = min(count, *self.rows.shape) if count == DEFAULT_COUNT else count
         with self._stage("singular values"):
             # Small data can afford to be exact.
-            tolerance = 5e-4 if self.rows.interactions > 1e8 else 1e-6
+            tolerance = TOLERANCE if self.rows.interactions > 1e8 else 1e-6
             found = spectrum(self.rows, count, tolerance=tolerance)
         with self._stage("neighbours"):
             near = neighbours(self.rows, sums.item_train, sample(sums.item_train))
@@ -278,7 +279,7 @@ def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     if "assortativity" not in found:
         raise InputError(f"{path} is of an older version", hint="expand again, or use the version that made it")
