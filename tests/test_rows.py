@@ -355,13 +355,17 @@ def test_nearest_of_nobody(expansion: Expansion) -> None:
     assert users.shape == cosines.shape == (0, 3)
 
 
-def test_nearest_refuses_what_does_not_fit(expansion: Expansion) -> None:
-    rows = Rows(expansion)
-    one, two = rows.collect([5]), rows.collect([5, 6])
-    wide = sp.csr_array((np.ones(1), [ITEMS], [0, 1]), shape=(1, ITEMS + 1))
-    for users, given, group in (([5], one, 0), ([5, 6], one, 200), ([5], two, 200), ([5], wide, 200)):
-        with pytest.raises(InputError):
-            rows.nearest(users, given, group)
+@pytest.mark.parametrize(
+    ("users", "of", "items", "group"),
+    [([5], [5], ITEMS, 0), ([5, 6], [5], ITEMS, 200), ([5], [5, 6], ITEMS, 200), ([5], [5], ITEMS + 1, 200)],
+    ids=["no group", "too few rows", "too many rows", "too many items"],
+)
+def test_nearest_refuses_what_does_not_fit(
+    expansion: Expansion, users: list[int], of: list[int], items: int, group: int
+) -> None:
+    rows = sp.csr_array(np.ones((len(of), items)))
+    with pytest.raises(InputError):
+        Rows(expansion).nearest(users, rows, group)
 
 
 # --- what must not be ------------------------------------------------------------------------------------------------

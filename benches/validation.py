@@ -1,0 +1,75 @@
+"""Validate 1.2 billion interactions at MovieLens 20M's shape; keep time, memory, numbers and the report.
+
+    make bench    # once: prepares bench-data/
+    python benches/validation.py
+
+The base (the built-in sample at that shape) and the reduced matrix of ``benches/throughput.py`` are expanded into
+``bench-data/full`` and validated there, with the source. Written: ``docs/validation-full.json`` (the report's numbers
+without curves and maps, seconds by stage, peak memory) and ``bench-data/report.html``. With
+``--spectrum`` only the 2,048 leading singular values of the base are found and timed.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from throughput import DATA, load
+
+import fractalrs as fr
+from fractalrs.validation.spectrum import spectrum
+from fractalrs.writing import peak_memory
+
+NUMBERS = Path("docs/validation-full.json")
+SPECTRUM = Path("docs/spectrum-base.json")
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+
+
+def measure(json_path: Path, figures: dict[str, Any], started: float) -> None:
+    """Write figures with the time and memory they took."""
+    figures |= {"total_seconds": time.monotonic() - started, "peak_memory_bytes": peak_memory()}
+    json_path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--spectrum", action="store_true", help="find 2,048 singular values of the base instead")
+    parser.add_argument("--without-source", action="store_true", help="leave out what needs the real interactions")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    if arguments.spectrum:
+        found = spectrum(fr.Rows(fr.Base.load(DATA / "base")), 2048)
+        relative = found.bounds / found.values
+        measure(
+            SPECTRUM,
+            {"first": found.values[:16].tolist(), "last": found.values[-1], "largest_bound": relative.max()},
+            started,
+        )
+        return
+    folder = DATA / "full"
+    if not (folder / "manifest.json").exists():
+        say("expanding")
+        load({"stage": "flush"}).write(folder)
+        # So that the validation's peak memory is its own.
+        say("expanded: run this again to validate")
+        return
+    base = None if arguments.without_source else fr.Base.load(DATA / "base")
+    report = fr.validate(folder, base, say=say)
+    report.to_html(DATA / "report.html")
+    content = report.to_dict()
+    measure(
+        NUMBERS,
+        {name: content[name] for name in ("holds", "failures", "subject", "checks", "metrics", "seconds")},
+        started,
+    )
+    sys.stdout.write(f"{report}\n")
+
+
+if __name__ == "__main__":
+    main()

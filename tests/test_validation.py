@@ -1,0 +1,707 @@
+"""Validation: what is right passes, what is wrong is named, and what cannot be validated is refused."""
+
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+import fractalrs as fr
+from commands import Done, run
+from folders import digests, files_of, read
+from fractalrs.base import Base
+from fractalrs.base_statistics import base_statistics
+from fractalrs.cells import Cells
+from fractalrs.errors import InputError
+from fractalrs.interactions import Interactions, write_interactions
+from fractalrs.rows import Rows, Sums
+from fractalrs.validation import integrity, spectrum, thresholds
+from fractalrs.validation.integrity import Planned
+
+SIZE = ("--user-multiplier", 4, "--item-multiplier", 8, "--parts", 5)
+# More are not needed to tell good from bad, and take longer.
+FEW = ("--singular-values", 16)
+INTEGRITY = (
+    integrity.FILES,
+    integrity.DIGESTS,
+    integrity.COUNTS,
+    integrity.IN_RANGE,
+    integrity.ORDER,
+    integrity.DUPLICATES,
+    integrity.DISJOINT,
+    integrity.BLOCKS,
+    integrity.TEST_BLOCKS,
+    integrity.REGENERATION,
+)
+GINIS = (thresholds.GINI.format("users"), thresholds.GINI.format("items"))
+ANSWERED_IN = 3.0
+
+Items = npt.NDArray[np.int64]
+Change = Callable[[dict[str, Items]], dict[str, Items]]
+"""Takes and returns the columns of one file: user_id and item_id."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small source, written by the command line itself."""
+    path = tmp_path_factory.mktemp("source") / "ratings.csv"
+    assert run("sample", path, "--users", 300, "--items", 240, "--interactions", 9_000, "--seed", 1).code == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def tied(source: Path) -> Path:
+    """The same source with times of one month in two: several latest interactions of a user come at one time."""
+    table = fr.read_interactions(source).table
+    months = np.asarray(table["timestamp"]) // (60 * 86_400)
+    path = source.with_name("tied.csv")
+    write_interactions(
+        Interactions(table.set_column(table.column_names.index("timestamp"), "timestamp", [months])), path
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def written(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A correct data set of five parts, in several row groups."""
+    path = tmp_path_factory.mktemp("written") / "out"
+    assert run("expand", source, path, *SIZE, "--row-group-size", 5_000).code == 0
+    return path
+
+
+@pytest.fixture
+def copied(written: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(written, tmp_path / "copied"))
+
+
+def rewrite(folder: Path, split: str, change: Change) -> None:
+    """Change every file of a split and let the manifest agree, so that only the interactions can give it away."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for part in manifest["parts"]:
+        path = folder / part[split]["path"]
+        table = pq.read_table(path)
+        columns = {name: np.asarray(table[name], dtype=np.int64) for name in table.column_names}
+        changed = pa.table({name: pa.array(column) for name, column in change(columns).items()}, schema=table.schema)
+        pq.write_table(changed, path)
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        part[split] |= {"rows": changed.num_rows, "bytes": len(content), "sha256": digest}
+    totals, files = manifest["totals"], [part[split] for part in manifest["parts"] for split in ("train", "test")]
+    for name in ("train", "test"):
+        totals[name] = sum(part[name]["rows"] for part in manifest["parts"])
+    totals["interactions"] = totals["train"] + totals["test"]
+    totals["bytes"] = sum(file["bytes"] for file in files)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def outcomes(report: fr.Report) -> dict[str, bool | None]:
+    return {check.name: check.holds for check in report.checks}
+
+
+def detail(report: fr.Report, name: str) -> str:
+    return next(check.detail for check in report.checks if check.name == name)
+
+
+def assert_fails(folder: Path, *names: str, options: tuple[Any, ...] = ("--only", "integrity")) -> fr.Report:
+    """Check that exactly these checks fail, in Python and on the command line, which exits with 3."""
+    done = run("validate", folder, "--json", *options)
+    assert done.code == 3, done
+    found = json.loads(done.out)
+    assert not found["holds"]
+    assert set(found["failures"]) == set(names)
+    report = fr.validate(folder, only="integrity")
+    assert set(report.failures) == set(names) & set(INTEGRITY)
+    return report
+
+
+# --- What is right ---------------------------------------------------------------------------------------------------
+
+
+def test_a_correct_data_set_holds_without_the_source(written: Path) -> None:
+    found = outcomes(fr.validate(written, only="integrity"))
+    unchecked = {integrity.DIGESTS, integrity.REGENERATION}
+    assert found == {name: None if name in unchecked else True for name in INTEGRITY}
+
+
+def test_a_correct_data_set_holds_with_the_source(written: Path, source: Path) -> None:
+    base = fr.leave_last_out(fr.read_interactions(source))
+    found = outcomes(fr.validate(fr.open_dataset(written), base, only="integrity", sha256=True))
+    assert found == dict.fromkeys(INTEGRITY, True)
+    done = run("validate", written, "--source", source, "--only", "integrity", "--sha256", "--json")
+    assert done.code == 0, done.err
+    assert {check["name"]: check["holds"] for check in json.loads(done.out)["checks"]} == found
+
+
+def test_the_command_line_says_that_all_holds(written: Path, tmp_path: Path) -> None:
+    before = digests(written)
+    done = run("validate", written, "--report", tmp_path / "report.html", *FEW)
+    assert done.code == 0, done
+    assert done.out.startswith("All ")
+    assert f"ok           {integrity.BLOCKS}" in done.out
+    assert f"not checked: {integrity.DIGESTS}, {integrity.REGENERATION}, {thresholds.COPIES}" in done.out
+    assert "adding up" in done.err
+    page = (tmp_path / "report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert integrity.BLOCKS in page
+    assert digests(written) == before
+
+
+def test_json_is_one_object_and_quiet_is_silent(written: Path) -> None:
+    done = run("validate", written, "--json", "--quiet", *FEW)
+    assert (done.code, done.err, done.out.count("\n")) == (0, "", 1)
+    found = json.loads(done.out)
+    assert found["holds"]
+    assert found["subject"]["train"] == fr.open_dataset(written).totals["train"]
+    assert {metric["section"] for metric in found["metrics"]} >= {"sums", "spectrum", "graph", "repetition"}
+    assert [len(row) for row in found["maps"]["keep_rates"]] == [8] * 4
+    done = run("validate", written, "--only", "integrity", "--quiet")
+    assert (done.code, done.out, done.err) == (0, "", "")
+
+
+def test_only_one_group_is_looked_at(written: Path) -> None:
+    assert fr.validate(written, only="integrity").metrics == ()
+    report = fr.validate(written, only="fidelity", singular_values=16)
+    assert report.checks == ()
+    assert report.holds
+    with pytest.raises(InputError, match="only is 'all'; it must be 'integrity' or 'fidelity'"):
+        fr.validate(written, only="all")  # type: ignore[arg-type]
+
+
+def test_an_expansion_gives_what_its_files_give(written: Path, source: Path) -> None:
+    base = fr.leave_last_out(fr.read_interactions(source))
+    private = written / "private"
+    reduced = fr.ReducedMatrix.load(private / "reduced_matrix.npy")
+    expansion = fr.Expansion(base, reduced, cells=Cells.load(private / "cells.npz"))
+    of_files, generated = (fr.validate(what, base, singular_values=16) for what in (written, expansion))
+    assert len(of_files.metrics) == len(generated.metrics) > 30
+    for one, other in zip(of_files.metrics, generated.metrics, strict=True):
+        assert (one.name, one.note) == (other.name, other.note)
+        for field in ("real", "reduced", "synthetic", "null", "distance", "threshold"):
+            assert getattr(one, field) == pytest.approx(getattr(other, field), rel=1e-9, abs=1e-9), one.name
+    assert generated.failures == of_files.failures
+    shared = {name: holds for name, holds in outcomes(of_files).items() if name in outcomes(generated)}
+    assert shared == outcomes(generated) == dict.fromkeys((integrity.BLOCKS, integrity.TEST_BLOCKS), True)
+
+
+# --- What is wrong is named ------------------------------------------------------------------------------------------
+
+
+def test_uniform_random_data_fails_on_blocks_and_tails(copied: Path) -> None:
+    rng = np.random.default_rng(0)
+    users, items = fr.open_dataset(copied).shape
+    totals = fr.open_dataset(copied).totals
+    pairs = rng.choice(users * items, totals["interactions"], replace=False)
+    of_split = {"train": np.sort(pairs[: totals["train"]]), "test": np.sort(pairs[totals["train"] :])}
+    for split, drawn in of_split.items():
+
+        def uniform(columns: dict[str, Items], drawn: Items = drawn) -> dict[str, Items]:
+            # The users of the part; all have some.
+            first, last = columns["user_id"].min(), columns["user_id"].max()
+            own = drawn[(drawn >= first // 240 * 240 * items) & (drawn < (last // 240 + 1) * 240 * items)]
+            return {"user_id": own // items, "item_id": own % items}
+
+        rewrite(copied, split, uniform)
+    options = FEW
+    failures = json.loads(run("validate", copied, "--json", *options).out)["failures"]
+    assert {integrity.BLOCKS, integrity.TEST_BLOCKS, *GINIS, thresholds.RATIOS} <= set(failures)
+    assert not set(failures) & set(INTEGRITY) - {integrity.BLOCKS, integrity.TEST_BLOCKS}
+    assert_fails(copied, integrity.BLOCKS, integrity.TEST_BLOCKS)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_thousandth_of_the_rows_twice(copied: Path, apart: bool) -> None:
+    rng = np.random.default_rng(0)
+    added = []
+
+    def duplicate(columns: dict[str, Items]) -> dict[str, Items]:
+        users, items = columns["user_id"], columns["item_id"]
+        chosen = rng.choice(len(users), len(users) // 1000, replace=False)
+        added.extend(chosen)
+        users, items = np.concatenate([users, users[chosen]]), np.concatenate([items, items[chosen]])
+        # Beside each other, or wherever the order allows: the last ones of their block.
+        order = np.lexsort((np.arange(len(users)), items // 240 if apart else items, users))
+        return {"user_id": users[order], "item_id": items[order]}
+
+    rewrite(copied, "train", duplicate)
+    report = assert_fails(copied, integrity.DUPLICATES)
+    assert detail(report, integrity.DUPLICATES).startswith(f"{len(added)} interactions are there more than once")
+
+
+def test_one_test_interaction_in_train(copied: Path) -> None:
+    test = read(copied, "test")
+    user, item = test["user_id"][7].as_py(), test["item_id"][7].as_py()
+
+    def leak(columns: dict[str, Items]) -> dict[str, Items]:
+        users, items = columns["user_id"], columns["item_id"]
+        if not users[0] <= user <= users[-1]:
+            return columns
+        at = np.flatnonzero((users == user) & (items // 240 <= item // 240))[-1] + 1
+        return {"user_id": np.insert(users, at, user), "item_id": np.insert(items, at, item)}
+
+    rewrite(copied, "train", leak)
+    report = assert_fails(copied, integrity.DISJOINT)
+    there = f"1 test interactions are in train too, the first at user {user}, item {item}"
+    assert detail(report, integrity.DISJOINT) == there
+
+
+def test_a_missing_part_is_named(copied: Path) -> None:
+    (copied / "train/part-00002-of-00005.parquet").unlink()
+    report = assert_fails(copied, integrity.FILES)
+    assert detail(report, integrity.FILES) == "train/part-00002-of-00005.parquet is missing"
+    rest = {name: holds for name, holds in outcomes(report).items() if name != integrity.FILES}
+    assert set(rest.values()) == {None}
+    assert run("validate", copied).code == 3
+    report = fr.validate(copied, only="fidelity")
+    assert report.failures == (integrity.FILES,)
+
+
+def test_a_part_of_other_rows_and_another_size(copied: Path) -> None:
+    path = copied / "test/part-00001-of-00005.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.slice(3), path)
+    report = assert_fails(copied, integrity.FILES, integrity.COUNTS)
+    assert detail(report, integrity.FILES).startswith("test/part-00001-of-00005.parquet has ")
+    counted = f"has {table.num_rows - 3:,} test interactions instead of {table.num_rows:,}"
+    assert counted in detail(report, integrity.COUNTS)
+
+
+def test_the_digest_tells_a_change_that_nothing_else_tells(copied: Path) -> None:
+    path = copied / "train/part-00003-of-00005.parquet"
+    content = path.read_bytes()
+    # What made the file is a comment to everybody.
+    assert content.count(b"fractalrs.plan") == 1
+    path.write_bytes(content.replace(b"fractalrs.plan", b"fractalrs.plam"))
+    assert fr.validate(copied, only="integrity").holds
+    report = fr.validate(copied, only="integrity", sha256=True)
+    assert report.failures == (integrity.DIGESTS,)
+    assert detail(report, integrity.DIGESTS) == "changed: train/part-00003-of-00005.parquet"
+
+
+@pytest.mark.parametrize("options", [("--only", "integrity"), FEW])
+@pytest.mark.parametrize(("column", "by"), [("item_id", 1), ("item_id", -1), ("user_id", 1), ("user_id", -1)])
+def test_ids_off_by_one(copied: Path, column: str, by: int, options: tuple[Any, ...]) -> None:
+    for split in ("train", "test"):
+        rewrite(copied, split, lambda columns: columns | {column: columns[column] + by})
+    done = run("validate", copied, "--json", *options)
+    assert done.code == 3, done
+    assert integrity.IN_RANGE in json.loads(done.out)["failures"]
+
+
+def test_ids_that_stay_in_range_are_told_by_the_source(copied: Path, source: Path) -> None:
+    """Two users exchanged: everything adds up."""
+
+    def exchange(columns: dict[str, Items]) -> dict[str, Items]:
+        users = columns["user_id"].copy()
+        swapped = {3: 4, 4: 3}
+        users[(users == 3) | (users == 4)] = [swapped[user] for user in users[(users == 3) | (users == 4)]]
+        order = np.argsort(users, kind="stable")
+        return {"user_id": users[order], "item_id": columns["item_id"][order]}
+
+    for split in ("train", "test"):
+        rewrite(copied, split, exchange)
+    assert fr.validate(copied, only="integrity").holds
+    options = ("--only", "integrity", "--source", source)
+    done = run("validate", copied, "--json", *options)
+    assert done.code == 3, done.err
+    found = json.loads(done.out)
+    assert found["failures"] == [integrity.REGENERATION]
+    assert "user 3 has other train interactions than the plan generates" in done.out
+
+
+def test_rows_out_of_order(copied: Path) -> None:
+    rewrite(copied, "train", lambda columns: {name: column[::-1] for name, column in columns.items()})
+    assert_fails(copied, integrity.ORDER)
+
+
+@pytest.mark.parametrize(
+    ("shuffle", "failures"),
+    [("none", {thresholds.STORED, thresholds.RATIOS}), ("block", {*GINIS, thresholds.RATIOS})],
+)
+def test_shuffles_that_are_not_realistic(source: Path, tmp_path: Path, shuffle: str, failures: set[str]) -> None:
+    assert run("expand", source, tmp_path / "out", *SIZE, "--shuffle", shuffle, "--quiet").code == 0
+    assert run("validate", tmp_path / "out", "--only", "integrity", "--quiet").code == 0
+    done = run("validate", tmp_path / "out", "--json", *FEW)
+    assert done.code == 3
+    assert set(json.loads(done.out)["failures"]) == failures
+
+
+# --- One test item, chosen fairly or not -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shuffle", ["cells", "aligned", "block"])
+@pytest.mark.parametrize("options", [(), ("--drop-incomplete",)])
+@pytest.mark.parametrize("ties", ["last", "all"])
+def test_the_lowest_test_item_is_no_fair_choice(
+    source: Path, tied: Path, tmp_path: Path, shuffle: str, options: tuple[str, ...], ties: str
+) -> None:
+    """Of the same interactions, a fair choice passes and the lowest id does not, without the source."""
+    path = tmp_path / "out"
+    command = ["expand", tied if ties == "all" else source, path, *SIZE, "--shuffle", shuffle, "--ties", ties, *options]
+    command += ["--min-timestamps", 0, "--quiet"]
+    assert run(*command).code == 0
+    every = read(path, "test")
+    assert run(*command, "--test-items", "one", "--overwrite").code == 0
+    chosen = read(path, "test")
+    assert chosen["user_id"].unique().equals(every["user_id"].unique())
+    assert len(chosen) == len(every["user_id"].unique()) < len(every) / 1.5
+    report = fr.validate(path, only="integrity")
+    assert report.holds, detail(report, integrity.TEST_BLOCKS)
+    users, items = (np.asarray(every[name]) for name in ("user_id", "item_id"))
+    order = np.lexsort((items, users))
+    users, items = users[order], items[order]
+    lowest = dict(zip(users[::-1].tolist(), items[::-1].tolist(), strict=True))
+    rewrite(path, "test", lambda columns: columns | {"item_id": np.array([lowest[u] for u in columns["user_id"]])})
+    assert_fails(path, integrity.TEST_BLOCKS)
+
+
+def test_a_small_bias_shows_in_many_users() -> None:
+    """One choice in twenty is that of the lowest block: no block is far off, the column blocks are."""
+    rng = np.random.default_rng(0)
+    rates, p = np.full((16, 8), 0.2), 20_000
+    of_users = np.ones(p, dtype=np.int64)
+    chances, slack = integrity.chosen_chances(rates, of_users, "block")
+    assert not slack.any()
+    first = np.cumprod(np.append(1, np.full(7, 0.8))) * 0.2
+    none = 1 - chances[0].sum()
+    fair, biased = (
+        rng.multinomial(p, [*shares, none], size=16)[:, :8].astype(np.uint64)
+        for shares in (chances[0], 0.95 * chances[0] + 0.05 * first)
+    )
+    assert found_in_blocks(rates, of_users, fair)
+    assert not found_in_blocks(rates, of_users, biased)
+
+
+def found_in_blocks(
+    rates: npt.NDArray[np.float64], test_sums: Items, block_test: npt.NDArray[np.uint64]
+) -> bool | None:
+    """Check test interactions by block, one a user, with nothing else known."""
+    nothing = np.zeros(0, dtype=np.uint32)
+    users = np.ones(rates.shape[0] * len(test_sums), dtype=np.uint32)
+    train = np.round(rates * len(test_sums)).astype(np.uint64)
+    sums = Sums(users, users, nothing, nothing, nothing.astype(np.uint64), train, block_test, train, {})
+    options = {"block_keep": 1.0, "drop_incomplete": False, "test_items": "one", "shuffle": "block"}
+    statistics = {"train_user_sums": np.ones_like(test_sums), "test_user_sums": test_sums}
+    return integrity.check_blocks(sums, Planned(rates, options, statistics))[-1].holds
+
+
+@pytest.mark.parametrize("shuffle", ["aligned", "block"])
+def test_chances_of_the_chosen_item_are_exact(shuffle: str) -> None:
+    """E[X_j / Σ X] by adding up all outcomes."""
+    row, sums = np.array([0.95, 0.3, 0.01, 1.0, 0.0]), np.array([3, 1, 1, 0, 2])
+    found, slack = integrity.chosen_chances(row[None], sums, shuffle)
+    assert not slack.any()
+
+    def outcomes_of(users: Items, rate: float) -> npt.NDArray[np.float64]:
+        return np.mean([stats.binom.pmf(np.arange(4), user, rate) for user in users], axis=0)
+
+    expected = np.zeros(5)
+    for users in [sums[k : k + 1] for k in range(5)] if shuffle == "aligned" else [sums]:
+        kinds = [outcomes_of(users, rate) for rate in row]
+        for numbers in np.ndindex(*[4] * 5):
+            if any(numbers):
+                chance = np.prod([kind[number] for kind, number in zip(kinds, numbers, strict=True)])
+                expected += chance * np.array(numbers) / sum(numbers) / (5 if shuffle == "aligned" else 1)
+    assert found[0] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("blocks", [3, 3_000])
+@pytest.mark.parametrize("most", [1, 600])
+def test_chances_of_many_items_in_many_blocks_add_up(blocks: int, most: int) -> None:
+    rates = np.linspace(0.01, 1, 2 * blocks).reshape(2, blocks)
+    for shuffle in ("aligned", "cells", "block"):
+        chances, slack = integrity.chosen_chances(rates, np.array([most, 1, most, most]), shuffle)
+        assert (chances > 0).all()
+        some = chances.sum(axis=1)
+        assert np.abs(some - 1).max() < 1e-8 + (0.6 if blocks == 3 else 0)
+        assert (slack <= chances).all()
+
+
+# --- False alarms ----------------------------------------------------------------------------------------------------
+
+
+def small_bases() -> list[Base]:
+    """Bases of several sizes, splits and ties, down to a handful of users."""
+    bases = []
+    for seed, (users, items, count) in enumerate([(4, 9, 14), (12, 30, 60), (60, 40, 500), (150, 90, 2_000)]):
+        made = fr.sample_interactions(users, items, count, seed)
+        table = made.table
+        days = np.asarray(table["timestamp"]) // (90 * 86_400)
+        tied = Interactions(table.set_column(table.column_names.index("timestamp"), "timestamp", [days]))
+        bases += [fr.leave_last_out(made, split=split) for split in ("last", "random", "none")]
+        bases.append(fr.leave_last_out(tied, split="last", ties="all", min_timestamps=0))
+    return bases
+
+
+def draw_expansion(bases: list[Base], rng: np.random.Generator) -> fr.Expansion:
+    """Draw a base, a small shape and all options."""
+    base = bases[rng.integers(len(bases))]
+    reduced = rng.random((rng.integers(1, 6), rng.integers(1, 8))) ** 2
+    return fr.Expansion(
+        base,
+        reduced,
+        shuffle=rng.choice(["cells", "cells", "block", "aligned", "none"]),
+        seed=int(rng.integers(1 << 62)),
+        max_keep=rng.choice([0.5, 0.95, 1.0]),
+        keep_scale=rng.choice([0.2, 1.0, 3.0]),
+        block_keep=rng.choice([0.5, 1.0]),
+        test_items=rng.choice(["all", "one"]),
+        drop_incomplete=bool(rng.random() < 0.5) and base.test_count > 0,
+        order=rng.choice(["block", "item"]),
+    )
+
+
+def test_two_hundred_correct_data_sets_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No false alarm; and so few at 2 % that the p-values are seen to be ones."""
+    rng, bases = np.random.default_rng(2), small_bases()
+    alarms = checks = 0
+    for number in range(200):
+        expansion = draw_expansion(bases, rng)
+        if number % 10:
+            report = fr.validate(expansion, only="integrity", threads=1)
+        else:
+            parts = min(int(rng.integers(1, 8)), expansion.shape[0])
+            dataset = expansion.write(tmp_path / str(number), parts=parts, threads=1)
+            report = fr.validate(dataset, expansion.base, only="integrity", sha256=True, threads=1)
+        assert report.failures == (), (expansion, report)
+        assert report.unchecked == ()
+        with monkeypatch.context() as patched:
+            patched.setattr(integrity, "FALSE_ALARMS", 0.02)
+            report = fr.validate(expansion, only="integrity", threads=1)
+        alarms, checks = alarms + len(report.failures), checks + len(report.checks)
+    assert checks > 300
+    assert alarms <= stats.binom.ppf(0.999, checks, 0.02)
+
+
+def lognormal_base(users: int, opposite: bool) -> Base:
+    """Activity of a wide spread; the more train interactions a user has the more, or the fewer, are test."""
+    rng, items = np.random.default_rng(1), 1_999
+    activity = rng.lognormal(0, 1, users)
+    train = np.clip(20 * activity, 1, 1_500).astype(np.int64)
+    test = np.clip(4 / activity if opposite else 2 * activity, 1, 60).astype(np.int64)
+    degrees = train + test
+    indptr = np.append(0, np.cumsum(degrees))
+    owner = np.repeat(np.arange(users), degrees)
+    place = np.arange(indptr[-1]) - indptr[owner]
+    # A stride through a prime number of items never meets one twice.
+    codes = np.sort(owner * items + (rng.integers(items, size=users)[owner] + 7 * place) % items) % items
+    return Base.from_arrays(indptr, codes, place % (degrees // test)[owner] == 0, item_ids=np.arange(items))
+
+
+@pytest.mark.parametrize("opposite", [False, True])
+@pytest.mark.parametrize("rates", [[[0.02, 0.2]], [[0.1, 0.1, 0.1, 0.3]]])
+@pytest.mark.parametrize("test_items", ["all", "one"])
+def test_dropping_users_whose_sums_go_together_is_no_alarm(
+    opposite: bool, rates: list[list[float]], test_items: str
+) -> None:
+    """Blocks that lose different users keep shares that are not those of their keep rates."""
+    base = lognormal_base(20_000, opposite)
+    by_activity = np.argsort(base.user_degrees("train"), kind="stable")
+    cells = Cells(by_activity, np.arange(0, 20_001, 4), np.arange(1_999), np.arange(2_000))
+    statistics = base_statistics(base)
+    for shuffle in ("aligned", "cells", "block"):
+        expansion = fr.Expansion(
+            base,
+            np.array(rates),
+            shuffle=shuffle,
+            cells=cells if shuffle == "cells" else None,
+            test_items=test_items,
+            drop_incomplete=True,
+        )
+        sums = Rows(expansion).sums()
+        planned = Planned(expansion.keep_rates, dataclasses.asdict(expansion.options), statistics)
+        for check in integrity.check_blocks(sums, planned):
+            assert check.holds, (shuffle, check)
+        # What was planned otherwise is still told.
+        wrong = expansion.keep_rates.copy()
+        wrong[0, 0] *= 1.5
+        planned = dataclasses.replace(planned, keep_rates=wrong)
+        assert integrity.check_blocks(sums, planned)[0].holds is False, shuffle
+
+
+# --- What cannot be validated is refused -----------------------------------------------------------------------------
+
+
+def refused(done: Done, message: str) -> None:
+    """Check that a command was refused with a message and said nothing on stdout."""
+    assert done.code == 2, done
+    assert done.out == ""
+    assert re.search(message, done.err), done.err
+    assert "Traceback" not in done.err
+
+
+def test_what_is_no_data_set(source: Path, tmp_path: Path) -> None:
+    refused(run("validate", tmp_path / "none"), "none does not exist or is not a folder")
+    refused(run("validate", source), "ratings.csv does not exist or is not a folder")
+    (tmp_path / "notes.txt").write_text("mine")
+    refused(run("validate", tmp_path), "is not a data set of fractalrs: it has no manifest.json")
+    with pytest.raises(FileNotFoundError, match="none does not exist"):
+        fr.validate(tmp_path / "none")
+    with pytest.raises(InputError, match="is not a data set of fractalrs"):
+        fr.validate(tmp_path)
+
+
+def test_an_incomplete_data_set(copied: Path) -> None:
+    (copied / "manifest.json").unlink()
+    (copied / "train/part-00004-of-00005.parquet").unlink()
+    refused(run("validate", copied), "is not complete: 9 of 10 files are finished\nhint: run the command that began it")
+    with pytest.raises(InputError, match="is not complete"):
+        fr.validate(copied)
+
+
+def test_a_truncated_file_is_named(copied: Path) -> None:
+    path = copied / "test/part-00002-of-00005.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    for options in (("--only", "integrity"), FEW):
+        refused(run("validate", copied, *options), f"cannot read {re.escape(str(path))}: Parquet error")
+    path.write_bytes(b"")
+    refused(run("validate", copied), f"cannot read {re.escape(str(path))}")
+
+
+def test_a_damaged_row_group_is_named(copied: Path) -> None:
+    path = copied / "train/part-00001-of-00005.parquet"
+    content = bytearray(path.read_bytes())
+    column = pq.read_metadata(path).row_group(2).column(1)
+    # The header of a page.
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start : start + 40] = bytes(255 - byte for byte in content[start : start + 40])
+    path.write_bytes(content)
+    message = rf"cannot read {re.escape(str(path))}, row group 2: "
+    refused(run("validate", copied, "--only", "integrity"), message)
+    refused(run("validate", copied, "--only", "fidelity"), message)
+    with pytest.raises(InputError, match=message):
+        fr.validate(copied)
+
+
+def test_the_base_of_another_data_set(written: Path, tied: Path) -> None:
+    message = "these interactions are not those that .* was expanded from"
+    refused(run("validate", written, "--source", tied), message)
+    with pytest.raises(InputError, match=message):
+        fr.validate(written, fr.leave_last_out(tied))
+    refused(run("validate", written, "--source", "none.csv"), "none.csv")
+
+
+def test_private_files_of_another_data_set(copied: Path, source: Path, tmp_path: Path) -> None:
+    assert run("expand", source, tmp_path / "other", *SIZE, "--seed", 5, "--quiet").code == 0
+    shutil.rmtree(copied / "private")
+    shutil.copytree(tmp_path / "other/private", copied / "private")
+    refused(run("validate", copied), "private/ and manifest.json of .* are of different data sets")
+
+
+@pytest.mark.parametrize("name", ["plan.json", "reduced_matrix.npy", "cells.npz", "base_statistics.npz"])
+@pytest.mark.parametrize("kept", [0, 100])
+def test_damaged_private_files(copied: Path, source: Path, name: str, kept: int) -> None:
+    path = copied / "private" / name
+    path.write_bytes(path.read_bytes()[:kept])
+    refused(run("validate", copied, "--only", "integrity", "--source", source), re.escape(str(path)))
+
+
+def test_without_private_files(copied: Path, source: Path) -> None:
+    shutil.rmtree(copied / "private")
+    done = run("validate", copied, "--only", "integrity", "--json")
+    assert done.code == 0
+    checks = {check["name"]: check for check in json.loads(done.out)["checks"]}
+    for name in (integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.REGENERATION):
+        assert (checks[name]["holds"], checks[name]["detail"]) == (None, "needs private/ beside the data")
+    assert [checks[name]["holds"] for name in INTEGRITY[2:7]] == [True] * 5
+    for options in ((), ("--only", "fidelity")):
+        refused(run("validate", copied, *options), "fidelity needs private/ beside the data.*\nhint: use --only integ")
+    refused(run("validate", copied, "--source", source), "has no private/plan.json: how its source was read")
+    with pytest.raises(InputError, match=r"has no private/plan.json: there is nothing to compare"):
+        fr.validate(copied, fr.leave_last_out(source))
+
+
+def test_the_source_of_a_data_set_from_python(source: Path, tmp_path: Path) -> None:
+    base = fr.leave_last_out(source)
+    dataset = fr.Expansion(base, np.full((2, 3), 0.2), shuffle="aligned").write(tmp_path / "out")
+    message = "was written from Python.*\nhint: validate it in Python"
+    refused(run("validate", tmp_path / "out", "--source", source), message)
+    assert fr.validate(dataset, base, only="integrity").holds
+
+
+@pytest.mark.parametrize("count", [0, 1_201])
+def test_singular_values_that_do_not_exist(written: Path, count: int) -> None:
+    message = f"cannot find {count} singular values of a matrix of 1200 users × 1920 items"
+    refused(run("validate", written, "--singular-values", count), message)
+
+
+def test_too_little_memory_for_singular_values(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spectrum, "BASIS_BYTES", 100_000)
+    message = "64 singular values need 737 kB of memory, allowed are 100 kB\nhint: ask for fewer"
+    refused(run("validate", written), message)
+
+
+def test_thresholds_of_ones_own(written: Path, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(f'"{GINIS[0]}" = 1e-6\n"density" = inf\n')
+    done = run("validate", written, "--only", "fidelity", "--json", "--thresholds", path, *FEW)
+    assert done.code == 3
+    found = json.loads(done.out)
+    assert found["failures"] == [GINIS[0]]
+    path.write_text(f'"{GINIS[0]}" = inf')
+    assert run("validate", written, "--only", "fidelity", "--quiet", "--thresholds", path, *FEW).code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("gini of users = 0.1", "own.toml: .*line 1"),
+        ("'gini of users' = -0.1", "own.toml: gini of users is -0.1; it must be a number from 0, or inf"),
+        ("'gini of users' = nan", "gini of users is nan; it must be a number from 0"),
+        ("'gini of users' = true", "gini of users is True; it must be a number from 0"),
+        ("'gini of users' = '1'", "gini of users is '1'; it must be a number from 0"),
+        ("[gini]\nusers = 1", "gini is {'users': 1}; it must be a number from 0"),
+        ("'gini of usres' = 1", "no metric is named 'gini of usres'\nhint: there are: .*gini of users"),
+    ],
+)
+def test_thresholds_that_are_none(written: Path, tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "own.toml").write_text(content)
+    refused(run("validate", written, "--quiet", "--thresholds", tmp_path / "own.toml", *FEW), message)
+
+
+def test_files_that_are_not_there(written: Path, tmp_path: Path) -> None:
+    refused(run("validate", written, "--thresholds", tmp_path / "own.toml"), "own.toml do not exist or are not a file")
+    refused(run("validate", written, "--report", tmp_path / "no/report.html"), "the folder of the report .* does not")
+    assert not (tmp_path / "no").exists()
+    done = run("validate", written, "--report", tmp_path, "--only", "integrity", "--quiet")
+    refused(done, "the report cannot be written to .*: is a directory")
+    assert run("validate", written, "--only", "both").code == 2
+    refused(run("validate", written, "--threads", 0), "threads is 0; it must be at least 1")
+
+
+# --- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", ["adding up", "singular values"])
+def test_ctrl_c_ends_a_pass_at_once(tmp_path: Path, stage: str) -> None:
+    """In a real process, over some five million interactions."""
+    path = tmp_path / "out"
+    fr.expand("sample", path, user_multiplier=16, item_multiplier=24, parts=3, shuffle="aligned")
+    command = [sys.executable, "-m", "fractalrs", "validate", str(path), "--threads", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while (line := process.stderr.readline()) != f"{stage}\n":
+        assert line, process.communicate()
+    # Inside the pass, not before it.
+    time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - sent < ANSWERED_IN
+    assert (process.returncode, out) == (130, "")
+    assert "interrupted" in err
+    assert "Traceback" not in err
