@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -67,7 +68,7 @@ impl FileRuns {
         };
         if path.is_some() {
             let file = File::open(&runs.path).map_err(|error| runs.damaged(error.into()))?;
-            let reader = SerializedFileReader::new(file).map_err(|error| runs.damaged(error))?;
+            let reader = unless_panic(|| SerializedFileReader::new(file)).map_err(|error| runs.damaged(error))?;
             let schema = reader.metadata().file_metadata().schema_descr();
             if !schema.columns().iter().map(|column| column.name()).take(2).eq(COLUMNS) {
                 return Err(runs.damaged(ParquetError::General("its columns are not user_id, item_id".to_owned())));
@@ -87,7 +88,10 @@ impl FileRuns {
         loop {
             if let Some([users, items]) = &mut self.columns {
                 let before = self.users.len();
-                let more = read(users, &mut self.users).and_then(|()| read(items, &mut self.items));
+                let more = unless_panic(|| {
+                    read(users, &mut self.users)?;
+                    read(items, &mut self.items)
+                });
                 more.map_err(|error| self.damaged(error))?;
                 if self.users.len() != self.items.len() {
                     return Err(self.damaged(ParquetError::General("its columns differ in length".to_owned())));
@@ -100,8 +104,10 @@ impl FileRuns {
                 return Ok(false);
             }
             self.next_group += 1;
-            let group = reader.get_row_group(self.next_group - 1);
-            let columns = group.and_then(|group| Ok([group.get_column_reader(0)?, group.get_column_reader(1)?]));
+            let columns = unless_panic(|| {
+                let group = reader.get_row_group(self.next_group - 1)?;
+                Ok([group.get_column_reader(0)?, group.get_column_reader(1)?])
+            });
             self.columns = Some(columns.map_err(|error| self.damaged(error))?);
         }
     }
@@ -135,6 +141,12 @@ impl Runs for FileRuns {
     fn items(&self) -> &[i64] {
         &self.items[self.run.clone()]
     }
+}
+
+/// Does what reads a file. The Parquet library panics on some damage; what it was at is not used again.
+fn unless_panic<T>(job: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(job));
+    outcome.unwrap_or_else(|_| Err(ParquetError::General("it is damaged".to_owned())))
 }
 
 /// Appends up to [`CHUNK`] values of a column.

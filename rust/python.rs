@@ -1,5 +1,6 @@
 //! The extension module's classes: arrays in, arrays and reports out, and long runs that answer Ctrl-C.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -313,6 +314,9 @@ impl Rows {
             let message = format!("the vectors have {length} entries, the matrix needs {expected}");
             return Err(PyValueError::new_err(message));
         }
+        if width == 0 {
+            return Err(PyValueError::new_err("there must be at least one vector"));
+        }
         // NumPy asks the system for large pages, which such scattered access gains much from.
         let count = if kind == Product::Plain { 1 } else { threads };
         let arrays: Vec<_> = (0..count).map(|_| PyArray2::<T>::zeros(py, [height, width], false)).collect();
@@ -458,14 +462,13 @@ impl Rows {
         progress: Callback<'py>,
     ) -> PyResult<Bound<'py, PyArray2<u32>>> {
         let chosen = chosen.as_slice()?;
-        let counts = self.pass(py, &progress, |rows, state| {
-            if chosen.iter().any(|&item| u64::from(item) >= rows.items()) {
-                return Err(Error::Invalid("a chosen item is not one of the matrix".to_owned()));
-            }
-            neighbours::cooccurrence(rows, chosen, threads, state)
-        })?;
-        let width = chosen.len();
-        let counts = Array2::from_shape_vec((counts.len() / width.max(1), width), counts);
+        let items = self.shape(py).1;
+        let distinct: HashSet<_> = chosen.iter().collect();
+        if distinct.len() < chosen.len() || chosen.iter().any(|&item| item as usize >= items) {
+            return Err(Error::Invalid("the chosen items must be items of the matrix, each once".to_owned()).into());
+        }
+        let counts = self.pass(py, &progress, |rows, state| neighbours::cooccurrence(rows, chosen, threads, state))?;
+        let counts = Array2::from_shape_vec((items, chosen.len()), counts);
         Ok(counts.map_err(|error| PyValueError::new_err(error.to_string()))?.into_pyarray(py))
     }
 
@@ -500,6 +503,13 @@ impl Rows {
         progress: Callback<'py>,
     ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f64>>)> {
         let (given, starts, items) = (given.as_slice()?, starts.as_slice()?, items.as_slice()?);
+        let in_range = |&item: &i64| usize::try_from(item).is_ok_and(|item| item < self.shape(py).1);
+        let fits = starts.len() == given.len() + 1
+            && starts.last() == Some(&(items.len() as u64))
+            && starts.windows(2).all(|pair| pair[0] <= pair[1]);
+        if group == 0 || !fits || !items.iter().all(in_range) {
+            return Err(Error::Invalid("the given rows are not rows of the matrix, one a user".to_owned()).into());
+        }
         let (users, cosines) = self.pass(py, &progress, |rows, state| {
             neighbours::nearest(rows, given, starts, items, group, threads, state)
         })?;

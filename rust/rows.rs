@@ -63,7 +63,7 @@ pub fn fold<S: Send>(
 /// Refuses a row that is not within the matrix, for passes that rely on it.
 pub fn check(rows: &dyn Rows, row: Row) -> Result<(), Error> {
     let items = rows.items() as i64;
-    if row.user >= rows.users() || row.train.iter().any(|item| !(0..items).contains(item)) {
+    if row.user >= rows.users() || row.train.iter().chain(row.test).any(|item| !(0..items).contains(item)) {
         return Err(Error::Invalid(format!("user {} has an id out of range", row.user as i64)));
     }
     Ok(())

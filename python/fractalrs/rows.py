@@ -93,7 +93,8 @@ class Rows:
     Raises
     ------
     InputError
-        In every pass: if a file is damaged (names file and row group) or holds an id out of range.
+        In every pass: if a file is damaged (names file and row group) or, but for `sums`, which counts them, holds an
+        id out of range.
     """
 
     def __init__(
@@ -225,7 +226,8 @@ class Rows:
             found, squares = self._rows.nearest(
                 chosen, starts, items, group=group, threads=self.threads, progress=report
             )
-        return found.reshape(len(chosen), -1), np.sqrt(squares).reshape(len(chosen), -1)
+        shape = (len(chosen), -(-self.shape[0] // group))
+        return found.reshape(shape), np.sqrt(squares).reshape(shape)
 
     def as_linear_operator(self) -> LinearOperator:
         """The train part as a SciPy operator in float64; every product is a pass over all rows."""

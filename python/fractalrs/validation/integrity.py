@@ -156,39 +156,35 @@ def check_blocks(sums: Sums, planned: Planned) -> list[Check]:
     if options["block_keep"] < 1:
         exists = (sums.block_train + sums.block_test) > 0
     rates = np.where(exists, keep, 0.0)
-    exact = np.zeros(keep.shape)
     train_sums, test_sums = (statistics[f"{split}_user_sums"].astype(np.float64) for split in ("train", "test"))
     complete = ((sums.user_train > 0) & (sums.user_test > 0)).reshape(len(keep), -1).mean(axis=1)
     lost, shuffle = 1 - complete, options["shuffle"]
     if options["drop_incomplete"]:
         selection = _Selection(rates, train_sums, test_sums, lost, shuffle)
-        train = _among_complete(sums.block_train, rates, exact, train_sums.sum(), selection)
+        train = _among_complete(sums.block_train, [rates], train_sums, selection)
     else:
-        train = _binomial(sums.block_train, train_sums.sum(), rates, rates)
+        train = _binomial(sums.block_train, train_sums.sum(), [rates])
     checks = [_verdict(BLOCKS, train, sums.block_train, "train")]
     if test_sums.sum() == 0:
         return checks
-    if options["test_items"] == "one":
-        trials = float(len(test_sums))
-        chances, slack = chosen_chances(rates, test_sums, shuffle)
-    else:
-        trials, chances, slack = test_sums.sum(), rates, exact
+    one = options["test_items"] == "one"
+    chances = chosen_chances(rates, test_sums, shuffle) if one else [rates]
+    drawn = np.ones_like(test_sums) if one else test_sums
     if options["drop_incomplete"]:
         selection = _Selection(rates, test_sums, train_sums, lost, shuffle)
-        test = _among_complete(sums.block_test, chances, slack, trials, selection)
+        test = _among_complete(sums.block_test, chances, drawn, selection)
     else:
-        low, high = chances - slack, chances + slack
-        test = _binomial(sums.block_test, trials, low, high)
-        if options["test_items"] == "one":
+        test = _binomial(sums.block_test, drawn.sum(), chances)
+        if one:
             # Totals over row blocks: a bias too small to show in one block. A sum of binomials varies less than one.
-            totals = sums.block_test.sum(axis=0)
-            whole = _binomial(totals, trials * len(rates), low.mean(axis=0), high.mean(axis=0))
+            means = [chance.mean(axis=0) for chance in chances]
+            whole = _binomial(sums.block_test.sum(axis=0), drawn.sum() * len(rates), means)
             test = np.minimum(test, whole * len(rates))
     checks.append(_verdict(TEST_BLOCKS, test, sums.block_test, "test"))
     return checks
 
 
-def chosen_chances(rates: Floats, test_sums: npt.NDArray[Any], shuffle: str) -> tuple[Floats, Floats]:
+def chosen_chances(rates: Floats, test_sums: npt.NDArray[Any], shuffle: str) -> list[Floats]:
     """Probability that the one test item of an expanded user comes from block (i, j), per expanded user.
 
     E[X_j / Σ X] = ∫₀¹ G_j′(z) Π_{k≠j} G_k(z) dz with G the probability generating function of the X. With `aligned` and
@@ -196,8 +192,8 @@ def chosen_chances(rates: Floats, test_sums: npt.NDArray[Any], shuffle: str) -> 
 
     Returns
     -------
-    tuple of (m, n)
-        The probability, and by how much it may be off.
+    list of (m, n)
+        The probability, or two between which it lies.
     """
     degrees, counts = np.unique(test_sums, return_counts=True)
     weights = counts / counts.sum()
@@ -212,17 +208,14 @@ def chosen_chances(rates: Floats, test_sums: npt.NDArray[Any], shuffle: str) -> 
             slope += weight * steep * powers
             shared[i] += weight * (steep * powers.prod(axis=0)) @ _DU
         independent[i] = (slope / np.maximum(mixed, _TINY) * mixed.prod(axis=0)) @ _DU
-    if shuffle == "block":
-        return independent, np.zeros(rates.shape)
-    if shuffle == "cells":
-        return (shared + independent) / 2, np.abs(shared - independent) / 2
-    return shared, np.zeros(rates.shape)
+    return {"block": [independent], "cells": [shared, independent]}.get(shuffle, [shared])
 
 
-def _binomial(counts: npt.NDArray[Any], trials: Floats | float, low: Floats, high: Floats) -> Floats:
-    """Two-sided p-values for chances from `low` to `high`."""
-    below = stats.binom.cdf(counts, trials, np.clip(low, 0, 1))
-    above = stats.binom.sf(counts.astype(np.float64) - 1, trials, np.clip(high, 0, 1))
+def _binomial(counts: npt.NDArray[Any], trials: Floats | float, chances: list[Floats]) -> Floats:
+    """Two-sided p-values where the chance lies between the given ones."""
+    low, high = np.min(chances, axis=0), np.max(chances, axis=0)
+    below = stats.binom.cdf(counts, trials, low)
+    above = stats.binom.sf(counts.astype(np.float64) - 1, trials, high)
     return np.asarray(np.minimum(1.0, 2 * np.minimum(below, above)))
 
 
@@ -274,35 +267,36 @@ class _Selection:
         return least, most
 
 
-def _among_complete(
-    counts: npt.NDArray[Any], chances: Floats, slack: Floats, trials: float, selection: _Selection
-) -> Floats:
+def _among_complete(counts: npt.NDArray[Any], chances: list[Floats], drawn: Floats, selection: _Selection) -> Floats:
     """Two-sided p-values of the counts of a row block where incomplete users are dropped, given their sum.
 
-    Binomial where every block loses the same. Otherwise a count varies with the source users that its block loses:
-    Bernstein's inequality, which bounds the tails of a sum of terms none of which is large.
+    Every source user draws a number of times, each with the chance of the block. Binomial where the blocks of a row
+    block all lose the same number of draws; otherwise a count varies with the users that its block loses: Bernstein's
+    inequality, which bounds the tails of a sum of terms none of which is large.
     """
     totals = counts.sum(axis=1, keepdims=True).astype(np.float64)
-    low, high = chances - slack, chances + slack
-    spread = np.zeros(chances.shape)
-    share = chances / np.maximum(chances.sum(axis=1, keepdims=True), _TINY)
-    if not selection.alike:
-        kept = totals / np.maximum(trials * chances.sum(axis=1, keepdims=True), _TINY)
-        least, most = (bias / np.maximum(kept, _TINY) for bias in selection.biases())
-        low, high = low * np.maximum(0, 1 - most), high * np.maximum(0, 1 - least)
-        lost = np.minimum(selection.lost, 0.5)[:, None]
-        squares = chances**2
-        # Of a count's difference from its share of the total, all blocks of the row having a part in that.
-        spread = (1 - share) ** 2 * squares + share**2 * (squares.sum(axis=1, keepdims=True) - squares)
-        spread *= lost * (1 - lost) * np.square(selection.own - selection.own.mean()).sum()
-    low_share = low / np.maximum(low + high.sum(axis=1, keepdims=True) - high, _TINY)
-    high_share = high / np.maximum(high + low.sum(axis=1, keepdims=True) - low, _TINY)
-    beyond = np.maximum(0, np.maximum(counts - totals * high_share, totals * low_share - counts))
-    variance = totals * high_share * (1 - low_share) + spread
-    largest = np.maximum(1, chances * selection.own.max())
-    bernstein = 2 * np.exp(-(beyond**2) / np.maximum(2 * (variance + largest * beyond / 3), _TINY))
-    binomial = _binomial(counts, totals, low_share, high_share)
-    return np.where(spread > 0, np.minimum(1.0, bernstein), binomial)
+    if selection.alike:
+        return _binomial(counts, totals, [_shares(chance) for chance in chances])
+    shares = []
+    for chance in chances:
+        kept = totals / np.maximum(drawn.sum() * chance.sum(axis=1, keepdims=True), _TINY)
+        for bias in selection.biases():
+            average = (_shares(chance) * bias).sum(axis=1, keepdims=True)
+            shares.append(_shares(chance * np.maximum(0, kept + average - bias)))
+    low, high, squares = np.min(shares, axis=0), np.max(shares, axis=0), np.square(chances).max(axis=0)
+    lost = np.minimum(selection.lost, 0.5)[:, None]
+    # A count's difference from its share of the total, in which all blocks of the row have a part.
+    spread = (1 - low) ** 2 * squares + high**2 * (squares.sum(axis=1, keepdims=True) - squares)
+    spread *= lost * (1 - lost) * np.square(drawn - drawn.mean()).sum()
+    beyond = np.maximum(0, np.maximum(counts - totals * high, totals * low - counts))
+    largest = np.maximum(1, np.sqrt(squares) * drawn.max())
+    scale = 2 * (totals * high * (1 - low) + spread + largest * beyond / 3)
+    bernstein = np.minimum(1, 2 * np.exp(-(beyond**2) / np.maximum(scale, _TINY)))
+    return np.where(spread > 0, bernstein, _binomial(counts, totals, shares))
+
+
+def _shares(weights: Floats) -> Floats:
+    return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), _TINY))
 
 
 def _verdict(name: str, values: Floats, counts: npt.NDArray[Any], split: str) -> Check:

@@ -45,7 +45,7 @@ class Spectrum:
 def spectrum(rows: Rows, count: int = DEFAULT_COUNT, *, tolerance: float = TOLERANCE, seed: int = 0) -> Spectrum:
     """Find leading singular values by a block Krylov space of AᵀA, kept orthonormal in full.
 
-    One pass over the rows a step, nothing else of A is needed (Golub & Van Loan, Matrix Computations, 10.3; for why
+    A value that occurs oftener than a step has vectors (16) may be found too few times. One pass over the rows a step, nothing else of A is needed (Golub & Van Loan, Matrix Computations, 10.3; for why
     few steps suffice without gaps between the values: Musco & Musco 2015).
 
     Parameters
@@ -107,7 +107,7 @@ def spectrum(rows: Rows, count: int = DEFAULT_COUNT, *, tolerance: float = TOLER
             theta, vectors = np.linalg.eigh(upper + np.triu(upper, 1).T)
             theta, vectors = theta[::-1][:count], vectors[:, ::-1][:, :count]
             values = np.sqrt(np.maximum(theta, 0))
-            floor = values[0] * smallest
+            floor = max(values[0] * smallest, np.finfo(np.float64).tiny)
             residual = np.linalg.norm(coupling @ vectors[-width:], axis=0) + rounding * theta[0]
             scale = np.maximum(values, floor)
             moved = np.abs(values - last) / scale

@@ -217,11 +217,13 @@ class _Run:
         limits = thresholds.defaults(real.per_user) | own
         keep, shuffle = self.planned.keep_rates, self.planned.options["shuffle"]
         sums = self.sums
+        if isinstance(self.dataset, Dataset) and sums.violations["out_of_range"].count:
+            if not self.checks:
+                self.checks += integrity.check_rows(self.dataset, sums)
+            return
         count = min(count, *self.rows.shape) if count == DEFAULT_COUNT else count
         with self._stage("singular values"):
-            # Small data can afford to be exact.
-            tolerance = TOLERANCE if self.rows.interactions > 1e8 else 1e-6
-            found = spectrum(self.rows, count, tolerance=tolerance)
+            found = spectrum(self.rows, count, tolerance=_tolerance(self.rows.interactions))
         with self._stage("neighbours"):
             near = neighbours(self.rows, sums.item_train, sample(sums.item_train))
             copied = None if near is None or self.expansion is None else copies(near, self.expansion)
@@ -275,11 +277,16 @@ class _Run:
         return Findings(subject, tuple(self.checks), tuple(self.metrics), self.curves, self.maps, self.seconds)
 
 
+def _tolerance(interactions: float) -> float:
+    """Smaller data can afford more steps."""
+    return TOLERANCE if interactions > 1e8 else 1e-4 if interactions > 1e6 else 1e-7
+
+
 def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     if "assortativity" not in found:
         raise InputError(f"{path} is of an older version", hint="expand again, or use the version that made it")
