@@ -66,7 +66,7 @@ impl<T: Real> Batch<T> {
         self.ends.len() == BATCH_USERS || self.items.len() >= BATCH_INTERACTIONS
     }
 
-    /// Adds AᵀA x of the rows in the batch to y, and empties it.
+    /// Adds `AᵀA x` of the rows in the batch to y, and empties it.
     fn flush(&mut self, x: &[T], width: usize, y: &mut [T]) {
         self.sums.clear();
         self.sums.resize(self.ends.len() * width, T::default());
@@ -101,7 +101,9 @@ impl<T: Real> Batch<T> {
 /// Adds to what one thread's `sums` hold what the others' do.
 fn total<T: Real>(sums: &mut [&mut [T]]) {
     if let Some((all, others)) = sums.split_first_mut() {
-        others.iter().for_each(|some| add(all, some));
+        for some in others {
+            add(all, some);
+        }
     }
 }
 
@@ -110,7 +112,7 @@ fn hand_out<'s, 'y, T>(sums: &'s mut [&'y mut [T]]) -> Mutex<impl Iterator<Item 
     Mutex::new(sums.iter_mut().map(|sum| &mut **sum))
 }
 
-/// Adds AᵀA x to the first of the `sums`, for x with one row of `width` numbers per item. There is one sum per thread,
+/// Adds `AᵀA x` to the first of the `sums`, for x with one row of `width` numbers per item. There is one sum per thread,
 /// all of them zero, as large as x.
 pub fn gram<T: Real>(
     rows: &dyn Rows,

@@ -23,9 +23,9 @@ pub fn cooccurrence(rows: &dyn Rows, chosen: &[u32], threads: usize, progress: &
         if !here.is_empty() {
             for &item in row.train {
                 let counts = &counts[item as usize * chosen.len()..][..chosen.len()];
-                here.iter().for_each(|&number| {
+                for &number in here.iter() {
                     counts[number as usize].fetch_add(1, Ordering::Relaxed);
-                });
+                }
             }
         }
         Ok(())
@@ -122,6 +122,9 @@ pub fn nearest(
 }
 
 fn nearer(one: (i64, f64), other: (i64, f64)) -> (i64, f64) {
-    let other_wins = other.1 > one.1 || (other.1 == one.1 && other.0 >= 0 && other.0 < one.0);
-    if other_wins { other } else { one }
+    match other.1.total_cmp(&one.1) {
+        std::cmp::Ordering::Greater => other,
+        std::cmp::Ordering::Equal if other.0 >= 0 && other.0 < one.0 => other,
+        _ => one,
+    }
 }

@@ -245,6 +245,7 @@ enum Source {
 }
 
 type Pieces = Vec<(u64, u64)>;
+type Pair<'py, A, B> = (Bound<'py, PyArray1<A>>, Bound<'py, PyArray1<B>>);
 type Callback<'py> = Option<Bound<'py, PyAny>>;
 
 fn ranges(pieces: Pieces) -> Vec<Range<u64>> {
@@ -416,7 +417,7 @@ impl Rows {
         Ok(dict)
     }
 
-    /// AᵀA x for x of shape (items, width), float32 or float64, C order; the same type comes back.
+    /// `AᵀA x` for x of shape (items, width), float32 or float64, C order; the same type comes back.
     #[pyo3(signature = (x, *, threads, progress=None))]
     fn gram<'py>(
         &self,
@@ -481,7 +482,7 @@ impl Rows {
         test: bool,
         threads: usize,
         progress: Callback<'py>,
-    ) -> PyResult<(Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<i64>>)> {
+    ) -> PyResult<Pair<'py, u64, i64>> {
         let chosen = chosen.as_slice()?;
         let (starts, items) =
             self.pass(py, &progress, |rows, state| neighbours::collect(rows, chosen, test, threads, state))?;
@@ -501,7 +502,7 @@ impl Rows {
         group: u64,
         threads: usize,
         progress: Callback<'py>,
-    ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f64>>)> {
+    ) -> PyResult<Pair<'py, i64, f64>> {
         let (given, starts, items) = (given.as_slice()?, starts.as_slice()?, items.as_slice()?);
         let in_range = |&item: &i64| usize::try_from(item).is_ok_and(|item| item < self.shape(py).1);
         let fits = starts.len() == given.len() + 1

@@ -77,13 +77,13 @@ pub fn run<U: Stored, I: Stored>(
         let publisher = scope.spawn(move || publish(&finished, stage, progress));
         let times = on_threads(threads, progress, || worker.work::<U, I>(parts, &next, &to_disk));
         drop(to_disk);
-        let published = publisher.join().unwrap_or(Err(Error::Panicked));
+        let reports = publisher.join().unwrap_or(Err(Error::Panicked));
         let times = match times {
             // What stopped the workers may be the publisher's failure.
-            Err(Error::Cancelled) => return Err(published.err().unwrap_or(Error::Cancelled)),
+            Err(Error::Cancelled) => return Err(reports.err().unwrap_or(Error::Cancelled)),
             times => times?,
         };
-        let mut parts = published?;
+        let mut parts = reports?;
         parts.sort_by_key(|part| part.index);
         let generating = times.iter().map(|&(generating, _)| generating).sum();
         let encoding = times.iter().map(|&(_, encoding)| encoding).sum();

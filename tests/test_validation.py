@@ -29,7 +29,7 @@ from fractalrs.cells import Cells
 from fractalrs.errors import InputError
 from fractalrs.interactions import Interactions, write_interactions
 from fractalrs.rows import Rows, Sums
-from fractalrs.validation import integrity, spectrum, thresholds
+from fractalrs.validation import integrity, spectrum, thresholds, validate
 from fractalrs.validation.integrity import Planned
 
 SIZE = ("--user-multiplier", 4, "--item-multiplier", 8, "--parts", 5)
@@ -53,6 +53,16 @@ ANSWERED_IN = 3.0
 Items = npt.NDArray[np.int64]
 Change = Callable[[dict[str, Items]], dict[str, Items]]
 """Takes and returns the columns of one file: user_id and item_id."""
+
+
+@pytest.fixture(autouse=True)
+def quick_spectrum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find singular values as far as is needed to tell good from bad."""
+    monkeypatch.setattr(validate, "spectrum", _spectrum)
+
+
+def _spectrum(rows: Rows, count: int, tolerance: float) -> spectrum.Spectrum:
+    return spectrum.spectrum(rows, count, tolerance=max(tolerance, 1e-3))
 
 
 @pytest.fixture(scope="module")
@@ -448,7 +458,7 @@ def small_bases() -> list[Base]:
     bases = []
     for seed, (users, items, count) in enumerate([(6, 12, 30), (12, 30, 60), (60, 40, 500), (150, 90, 2_000)]):
         made = fr.sample_interactions(users, items, count, seed)
-        bases += [fr.leave_last_out(made, split=split) for split in ("last", "random", "none")]  # type: ignore[arg-type]
+        bases += [fr.leave_last_out(made, split=split) for split in ("last", "random", "none")]
         bases.append(fr.leave_last_out(with_ties(made), split="last", ties="all", min_timestamps=0))
     return bases
 
@@ -477,18 +487,19 @@ def test_two_hundred_correct_data_sets_pass(tmp_path: Path, monkeypatch: pytest.
     alarms = checks = 0
     for number in range(200):
         expansion = draw_expansion(bases, rng)
-        if number % 10:
-            report = fr.validate(expansion, only="integrity", threads=1)
-        else:
+        dataset: fr.Expansion | fr.Dataset = expansion
+        if number % 10 == 0:
             parts = min(int(rng.integers(1, 8)), expansion.shape[0])
             dataset = expansion.write(tmp_path / str(number), parts=parts, threads=1)
-            report = fr.validate(dataset, expansion.base, only="integrity", sha256=True, threads=1)
-        assert report.failures == (), (expansion, report)
-        assert report.unchecked == ()
         with monkeypatch.context() as patched:
             patched.setattr(integrity, "FALSE_ALARMS", 0.02)
-            report = fr.validate(expansion, only="integrity", threads=1)
-        alarms, checks = alarms + len(report.failures), checks + len(report.checks)
+            report = fr.validate(dataset, expansion.base, only="integrity", sha256=True, threads=1)
+        assert report.unchecked == ()
+        checks += sum(check.name in (integrity.BLOCKS, integrity.TEST_BLOCKS) for check in report.checks)
+        if not report.holds:
+            alarms += len(report.failures)
+            report = fr.validate(dataset, expansion.base, only="integrity", sha256=True, threads=1)
+        assert report.failures == (), (expansion, report)
     assert checks > 300
     assert alarms <= stats.binom.ppf(0.999, checks, 0.02)
 
@@ -592,12 +603,15 @@ def test_a_damaged_row_group_is_named(copied: Path) -> None:
         fr.validate(copied)
 
 
-def test_the_base_of_another_data_set(written: Path, tied: Path) -> None:
+def test_the_base_of_another_data_set(written: Path, source: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    lines = source.read_text().splitlines(keepends=True)
+    other.write_text("".join(lines[:-1]))
     message = "these interactions are not those that .* was expanded from"
-    refused(run("validate", written, "--source", tied), message)
+    refused(run("validate", written, "--source", other), message)
     with pytest.raises(InputError, match=message):
-        fr.validate(written, fr.leave_last_out(tied))
-    refused(run("validate", written, "--source", "none.csv"), "none.csv")
+        fr.validate(written, fr.leave_last_out(other))
+    refused(run("validate", written, "--source", tmp_path / "none.csv"), "none.csv")
 
 
 def test_private_files_of_another_data_set(copied: Path, source: Path, tmp_path: Path) -> None:

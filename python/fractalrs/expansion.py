@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from fractalrs import _core, expectation
 from fractalrs.base import Base
+from fractalrs.card import checked_licence
 from fractalrs.cells import Cells
 from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
@@ -333,6 +334,7 @@ class Expansion:
         format: Format = DEFAULT_FORMAT,
         overwrite: bool = False,
         progress: bool = False,
+        source_licence: str | None = None,
     ) -> Dataset:
         """Write the expanded data set; the same call on an unfinished one writes what is missing.
 
@@ -350,6 +352,8 @@ class Expansion:
             Delete a data set of another plan first. Only files of ours are deleted.
         progress
             Show progress on stderr when that is a terminal.
+        source_licence
+            What the data card says of the source's licence.
 
         Raises
         ------
@@ -358,7 +362,16 @@ class Expansion:
         WriteError
             When the run fails; what is finished stays.
         """
-        return write(self, path, parts=parts, threads=threads, format=format, overwrite=overwrite, progress=progress)
+        return write(
+            self,
+            path,
+            parts=parts,
+            threads=threads,
+            format=format,
+            overwrite=overwrite,
+            progress=progress,
+            source_licence=None if source_licence is None else checked_licence(source_licence),
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save to a folder that `load` maps into memory; nothing may be there yet.
