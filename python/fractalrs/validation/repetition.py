@@ -98,11 +98,15 @@ def repetition(rows: Rows, sums: Sums, seed: int = 0) -> Repetition | None:
 
 
 def _positions(rows: Rows, users: Codes, place_of_item: Codes, width: int) -> Matrix:
-    """Blocks × positions: where the rows of `users`, (m, count), have entries; items without a place are left out."""
+    """Blocks × positions: where the rows of `users`, (m, count), have entries.
+
+    A user of −1 has none, items without a place are left out.
+    """
     m, count = users.shape
     n = rows.shape[1] // rows.block_shape[1]
     flat = users.ravel()
     order = np.argsort(flat, kind="stable")
+    order = order[flat[order] >= 0]
     distinct, number = np.unique(flat[order], return_inverse=True)
     found = rows.collect(distinct)[number]
     # Where each row of `found` stands in `users`.
@@ -181,8 +185,7 @@ def _relinked(rows: Rows, sums: Sums, rng: np.random.Generator) -> tuple[Share |
     place = np.full(rows.shape[1], -1, dtype=np.int64)
     # An item that is nearest to several stands for the first of them.
     place[matched[::-1].ravel()] = np.repeat(np.arange(len(items))[::-1], n)
-    linked = np.where(nearest >= 0, nearest, users[:, None]).T
-    return _share(_positions(rows, linked, place, len(items)), (m, n), (len(users), len(items))), mutual
+    return _share(_positions(rows, nearest.T, place, len(items)), (m, n), (len(users), len(items))), mutual
 
 
 def _reference(all_sums: npt.NDArray[np.uint32], block: int, size: int, rng: np.random.Generator) -> Codes:

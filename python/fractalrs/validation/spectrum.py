@@ -45,8 +45,9 @@ class Spectrum:
 def spectrum(rows: Rows, count: int = DEFAULT_COUNT, *, tolerance: float = TOLERANCE, seed: int = 0) -> Spectrum:
     """Find leading singular values by a block Krylov space of AᵀA, kept orthonormal in full.
 
-    A value that occurs oftener than a step has vectors (16) may be found too few times. One pass over the rows a step, nothing else of A is needed (Golub & Van Loan, Matrix Computations, 10.3; for why
-    few steps suffice without gaps between the values: Musco & Musco 2015).
+    One pass over the rows a step, nothing else of A is needed (Golub & Van Loan, Matrix Computations, 10.3; for why
+    few steps suffice without gaps between the values: Musco & Musco 2015). A value that occurs oftener than a step has
+    vectors (16) may be found too few times.
 
     Parameters
     ----------
