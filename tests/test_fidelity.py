@@ -1,6 +1,7 @@
 """Fidelity: what a report says of small data is what plain NumPy and SciPy say of the same interactions."""
 
 from collections.abc import Callable
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
@@ -41,6 +42,12 @@ class Case:
         self.matrix[np.asarray(train["user_id"]), np.asarray(train["item_id"])] = 1
         self.real = small_base().train.toarray().astype(np.float64)
         self.rows = Rows(self.dataset)
+
+    @cached_property
+    def written(self) -> tuple[Floats, Floats, Floats]:
+        """Singular triples of the matrix."""
+        u, s, vt = np.linalg.svd(self.matrix, full_matrices=False)
+        return u, s, vt
 
     def metric(self, name: str) -> Metric:
         (found,) = (metric for metric in self.report.metrics if metric.name == name)
@@ -149,9 +156,8 @@ def test_maps(case: Case) -> None:
 
 
 def test_singular_values(case: Case) -> None:
-    real, keep, written = (
-        np.linalg.svd(matrix, compute_uv=False) for matrix in (case.real, case.expansion.keep_rates, case.matrix)
-    )
+    real, keep = (np.linalg.svd(matrix, compute_uv=False) for matrix in (case.real, case.expansion.keep_rates))
+    written = case.written[1]
     curves = case.report.findings.curves["singular_values"]
     assert curves["synthetic"].y == pytest.approx(written[:40] / written[0], rel=1e-5)
     assert curves["real"].y[:64] == pytest.approx(real[:64] / real[0], rel=1e-5)
@@ -189,7 +195,7 @@ def test_the_prediction_is_for_blocks_that_are_alike(case: Case) -> None:
         for b in range(64)
     ]
     predicted = np.sqrt(np.sort(squares)[::-1])
-    written = np.linalg.svd(case.matrix, compute_uv=False)
+    written = case.written[1]
     for name, count in ((thresholds.PREDICTION, 16), (thresholds.PREDICTION_ALL, 40)):
         off = np.abs(written[:count] / predicted[:count] - 1).max()
         assert case.metric(name).distance == pytest.approx(off, abs=2e-5), name
@@ -197,10 +203,10 @@ def test_the_prediction_is_for_blocks_that_are_alike(case: Case) -> None:
 
 @pytest.mark.parametrize(("who", "side"), [("users", 0), ("items", 1)])
 def test_network_values(case: Case, who: str, side: int) -> None:
-    of_real, keep, written = (
-        np.linalg.svd(matrix, full_matrices=False)[2 * side]
-        for matrix in (case.real, case.expansion.keep_rates, case.matrix)
+    of_real, keep = (
+        np.linalg.svd(matrix, full_matrices=False)[2 * side] for matrix in (case.real, case.expansion.keep_rates)
     )
+    written = case.written[2 * side]
 
     def component(vectors: Floats, k: int) -> Floats:
         vector = vectors[k] if side else vectors[:, k]

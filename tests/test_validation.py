@@ -313,12 +313,12 @@ def test_the_digest_tells_a_change_that_nothing_else_tells(copied: Path) -> None
     assert detail(report, integrity.DIGESTS) == "changed: train/part-00003-of-00005.parquet"
 
 
-@pytest.mark.parametrize("options", [("--only", "integrity"), FEW])
+@pytest.mark.parametrize("options", [("--only", "integrity"), ("--only", "fidelity"), ("--source", "SOURCE")])
 @pytest.mark.parametrize(("column", "by"), [("item_id", 1), ("item_id", -1), ("user_id", 1), ("user_id", -1)])
-def test_ids_off_by_one(copied: Path, column: str, by: int, options: tuple[Any, ...]) -> None:
+def test_ids_off_by_one(copied: Path, source: Path, column: str, by: int, options: tuple[Any, ...]) -> None:
     for split in ("train", "test"):
         rewrite(copied, split, lambda columns: columns | {column: columns[column] + by})
-    done = run("validate", copied, "--json", *options)
+    done = run("validate", copied, "--json", *(source if option == "SOURCE" else option for option in options))
     assert done.code == 3, done
     assert integrity.IN_RANGE in json.loads(done.out)["failures"]
 
@@ -364,11 +364,20 @@ def test_shuffles_that_are_not_realistic(source: Path, tmp_path: Path, shuffle: 
 # --- One test item, chosen fairly or not -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shuffle", ["cells", "aligned", "block"])
-@pytest.mark.parametrize("options", [(), ("--drop-incomplete",)])
-@pytest.mark.parametrize("ties", ["last", "all"])
+@pytest.mark.parametrize(
+    ("shuffle", "ties", "options"),
+    [
+        ("cells", "last", ()),
+        ("cells", "last", ("--drop-incomplete",)),
+        ("cells", "all", ()),
+        ("cells", "all", ("--drop-incomplete",)),
+        ("aligned", "all", ("--drop-incomplete",)),
+        ("block", "all", ()),
+        ("block", "all", ("--drop-incomplete",)),
+    ],
+)
 def test_the_lowest_test_item_is_no_fair_choice(
-    source: Path, tied: Path, tmp_path: Path, shuffle: str, options: tuple[str, ...], ties: str
+    source: Path, tied: Path, tmp_path: Path, shuffle: str, ties: str, options: tuple[str, ...]
 ) -> None:
     """Of the same interactions, a fair choice passes and the lowest id does not, without the source."""
     path = tmp_path / "out"
@@ -502,6 +511,16 @@ def test_two_hundred_correct_data_sets_pass(tmp_path: Path, monkeypatch: pytest.
         assert report.failures == (), (expansion, report)
     assert checks > 300
     assert alarms <= stats.binom.ppf(0.999, checks, 0.02)
+
+
+def test_a_chance_that_rounding_puts_above_one() -> None:
+    """Where every block keeps all, and the one test item is sure to be in the only one."""
+    base = fr.leave_last_out(fr.sample_interactions(60, 40, 500, 0))
+    for rows in (1, 3):
+        expansion = fr.Expansion(base, np.ones((rows, 1)), shuffle="block", max_keep=1.0, test_items="one")
+        report = fr.validate(expansion, only="integrity")
+        assert report.holds
+        assert "nan" not in str(report)
 
 
 def lognormal_base(users: int, opposite: bool) -> Base:
@@ -702,12 +721,18 @@ def test_files_that_are_not_there(written: Path, tmp_path: Path) -> None:
 # --- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage", ["adding up", "singular values"])
-def test_ctrl_c_ends_a_pass_at_once(tmp_path: Path, stage: str) -> None:
-    """In a real process, over some five million interactions."""
-    path = tmp_path / "out"
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some five million interactions."""
+    path = tmp_path_factory.mktemp("larger") / "out"
     fr.expand("sample", path, user_multiplier=16, item_multiplier=24, parts=3, shuffle="aligned")
-    command = [sys.executable, "-m", "fractalrs", "validate", str(path), "--threads", "1"]
+    return path
+
+
+@pytest.mark.parametrize("stage", ["adding up", "singular values"])
+def test_ctrl_c_ends_a_pass_at_once(larger: Path, stage: str) -> None:
+    """In a real process."""
+    command = [sys.executable, "-m", "fractalrs", "validate", str(larger), "--threads", "1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while (line := process.stderr.readline()) != f"{stage}\n":

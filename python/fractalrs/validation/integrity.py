@@ -213,7 +213,9 @@ def chosen_chances(rates: Floats, test_sums: npt.NDArray[Any], shuffle: str) -> 
 
 def _binomial(counts: npt.NDArray[Any], trials: Floats | float, chances: list[Floats]) -> Floats:
     """Two-sided p-values where the chance lies between the given ones."""
-    low, high = np.min(chances, axis=0), np.max(chances, axis=0)
+    # Sums of probabilities may be above 1 by rounding.
+    low, high = np.min(chances, axis=0), np.minimum(np.max(chances, axis=0), 1)
+    low = np.minimum(low, high)
     below = stats.binom.cdf(counts, trials, low)
     above = stats.binom.sf(counts.astype(np.float64) - 1, trials, high)
     return np.asarray(np.minimum(1.0, 2 * np.minimum(below, above)))

@@ -193,9 +193,15 @@ class _Run:
             if self.expansion is None:
                 note = NEEDS_PRIVATE if self.planned is None else fidelity.NEEDS_SOURCE
                 self.checks.append(Check(integrity.REGENERATION, "integrity", None, note))
+            elif self._is_out_of_range():
+                self.checks.append(Check(integrity.REGENERATION, "integrity", None, "needs ids in range"))
             else:
                 with self._stage("generating users again"):
                     self.checks.append(integrity.check_regenerated(self.rows, self.expansion))
+
+    def _is_out_of_range(self) -> bool:
+        """Tell whether there are ids of nobody and nothing, at which every other pass stops."""
+        return self.sums.violations["out_of_range"].count > 0
 
     def _draw_deviation(self, planned: Planned) -> None:
         trials, keep = float(planned.statistics["counts"][0]), planned.keep_rates
@@ -217,7 +223,7 @@ class _Run:
         limits = thresholds.defaults(real.per_user) | own
         keep, shuffle = self.planned.keep_rates, self.planned.options["shuffle"]
         sums = self.sums
-        if isinstance(self.dataset, Dataset) and sums.violations["out_of_range"].count:
+        if isinstance(self.dataset, Dataset) and self._is_out_of_range():
             if not self.checks:
                 self.checks += integrity.check_rows(self.dataset, sums)
             return
