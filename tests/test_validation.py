@@ -699,7 +699,7 @@ def test_thresholds_of_ones_own(written: Path, tmp_path: Path) -> None:
         ("'gini of users' = nan", "gini of users is nan; it must be a number from 0"),
         ("'gini of users' = true", "gini of users is True; it must be a number from 0"),
         ("'gini of users' = '1'", "gini of users is '1'; it must be a number from 0"),
-        ("[gini]\nusers = 1", "gini is {'users': 1}; it must be a number from 0"),
+        ("[density]\nusers = 1", "density is {'users': 1}; it must be a number from 0"),
         ("'gini of usres' = 1", "no metric is named 'gini of usres'\nhint: there are: .*gini of users"),
     ],
 )
@@ -746,3 +746,8 @@ def test_ctrl_c_ends_a_pass_at_once(larger: Path, stage: str) -> None:
     assert (process.returncode, out) == (130, "")
     assert "interrupted" in err
     assert "Traceback" not in err
+
+
+def test_every_metric_can_be_given_a_threshold(written: Path) -> None:
+    report = fr.validate(written, only="fidelity", singular_values=16)
+    assert {metric.name for metric in report.metrics} <= thresholds.METRICS

@@ -25,7 +25,7 @@ ROWS = 2_000
 """Users of a row block that are looked at, in every row block; all where there are fewer."""
 RELINKED = 1_000
 """Users and items that are relinked."""
-SAMPLED_INTERACTIONS = 20_000_000
+SAMPLED_INTERACTIONS = 4_000_000
 """Fewer users are looked at where their rows would hold more."""
 
 Codes = npt.NDArray[np.int64]

@@ -65,17 +65,10 @@ def spectrum(rows: Rows, count: int = DEFAULT_COUNT, *, tolerance: float = TOLER
     InputError
         If there are not so many singular values, or their basis does not fit into 1.5 GiB.
     """
-    users, items = rows.shape
-    if not 1 <= count <= min(users, items):
-        raise InputError(f"cannot find {count} singular values of a matrix of {users} users × {items} items")
-    width = min(items, 16 if count <= 128 else 128)
-    least, most = count + 2 * width, max(4 * count, 640)
-    if items * min(least, items) * 4 > BASIS_BYTES:
-        raise InputError(
-            f"{count} singular values need {readable(items * least * 4)} of memory, allowed are "
-            f"{readable(BASIS_BYTES)}",
-            hint="ask for fewer",
-        )
+    check(rows.shape, count)
+    items = rows.shape[1]
+    width = _width(items, count)
+    most = max(4 * count, 640)
     double = items * min(items, most) * 8 <= BASIS_BYTES
     dtype = np.float64 if double else np.float32
     rounding, smallest = (1e-14, 1e-8) if double else (1e-6, 3e-4)
@@ -125,6 +118,24 @@ def spectrum(rows: Rows, count: int = DEFAULT_COUNT, *, tolerance: float = TOLER
     del basis
     left = np.asarray(rows.product(right), dtype=np.float64) / np.maximum(values[:leading], floor)
     return Spectrum(values, bounds, right, left)
+
+
+def check(shape: tuple[int, int], count: int) -> None:
+    """Refuse what `spectrum` would refuse, before the first pass."""
+    users, items = shape
+    if not 1 <= count <= min(users, items):
+        raise InputError(f"cannot find {count} singular values of a matrix of {users} users × {items} items")
+    least = min(items, count + 2 * _width(items, count))
+    if items * least * 4 > BASIS_BYTES:
+        raise InputError(
+            f"{count} singular values need {readable(items * least * 4)} of memory, allowed are "
+            f"{readable(BASIS_BYTES)}",
+            hint="ask for fewer",
+        )
+
+
+def _width(items: int, count: int) -> int:
+    return min(items, 16 if count <= 128 else 128)
 
 
 def kronecker(keep_rates: Floats, real: Floats, count: int) -> Floats:

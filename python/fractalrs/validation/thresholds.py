@@ -32,6 +32,38 @@ DEFAULTS: dict[str, float] = {
 
 SPARSE_RATIOS = 0.15
 
+_OF_USERS_AND_ITEMS = (
+    GINI,
+    "share of the top 1 % of {}",
+    "share of the top 10 % of {}",
+    "KS distance of {}",
+    "Wasserstein distance of {}",
+    "tail exponent of {}",
+    "log-log rank slope of {}",
+    "decay at the end of {}",
+    "coverage of {}",
+    "network values of {}",
+)
+METRICS = frozenset(
+    {name.format(who) for name in _OF_USERS_AND_ITEMS for who in ("users", "items")}
+    | DEFAULTS.keys()
+    | {
+        "singular ratios 2 to 16, largest error",
+        "log-log slope of singular values",
+        "effective rank of the leading singular values",
+        "first singular value over √interactions",
+        "density",
+        "degree assortativity",
+        "cosine with the nearest item, rank 1",
+        "cosine with the nearest item, rank 5",
+        "cosine with the nearest item, rank 20",
+        "lift of the nearest ten items",
+        "repetition sorted by degree",
+        "mutual nearest users across row blocks",
+    }
+)
+"""The names of all metrics, so that a name that is none is refused before hours of work."""
+
 
 def defaults(interactions_per_user: float) -> dict[str, float]:
     """Thresholds for real data of that activity."""
@@ -59,8 +91,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, float]:
 
 
 def checked(thresholds: Mapping[str, object], where: str = "thresholds") -> dict[str, float]:
-    """Check thresholds by hand."""
+    """Check the names and values of thresholds."""
     for name, value in thresholds.items():
+        if name not in METRICS:
+            raise InputError(f"{where}: no metric is named {name!r}", hint="there are: " + ", ".join(sorted(METRICS)))
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
             raise InputError(f"{where}: {name} is {value!r}; it must be a number from 0, or inf")
     return {name: float(value) for name, value in thresholds.items()}  # type: ignore[arg-type]

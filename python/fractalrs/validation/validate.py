@@ -29,6 +29,7 @@ from fractalrs.validation.neighbours import copies, neighbours, sample
 from fractalrs.validation.repetition import repetition
 from fractalrs.validation.report import Report
 from fractalrs.validation.spectrum import DEFAULT_COUNT, TOLERANCE, spectrum
+from fractalrs.validation.spectrum import check as check_count
 from fractalrs.writing import resolve_threads
 
 Only = Literal["integrity", "fidelity"]
@@ -88,8 +89,12 @@ def validate(
         raise InputError(f"only is {only!r}; it must be 'integrity' or 'fidelity'")
     if isinstance(dataset, str | os.PathLike):
         dataset = open_dataset(dataset)
-    run = _Run(dataset, base, resolve_threads(threads), progress, say)
     own = thresholds.checked(limits or {})
+    if singular_values == DEFAULT_COUNT:
+        singular_values = min(DEFAULT_COUNT, *dataset.shape)
+    if only != "integrity":
+        check_count(dataset.shape, singular_values)
+    run = _Run(dataset, base, resolve_threads(threads), progress, say)
     if only != "fidelity":
         run.check(sha256)
     if only != "integrity":
@@ -205,9 +210,14 @@ class _Run:
 
     def _draw_deviation(self, planned: Planned) -> None:
         trials, keep = float(planned.statistics["counts"][0]), planned.keep_rates
-        spread = np.sqrt(np.maximum(trials * keep * (1 - keep), 1e-12))
         there = self.sums.block_train > 0 if planned.options["block_keep"] < 1 else np.ones(keep.shape, dtype=bool)
-        self.maps["block_deviation"] = np.where(there, (self.sums.block_train - trials * keep) / spread, 0.0)
+        expected = trials * keep * there
+        if planned.options["drop_incomplete"]:
+            # Dropped users are missing from all blocks of a row block alike, or nearly so.
+            totals = self.sums.block_train.sum(axis=1, keepdims=True)
+            expected *= totals / np.maximum(expected.sum(axis=1, keepdims=True), 1e-12)
+        spread = np.sqrt(np.maximum(expected * (1 - keep), 1e-12))
+        self.maps["block_deviation"] = np.where(there, (self.sums.block_train - expected) / spread, 0.0)
 
     def measure(self, count: int, own: dict[str, float]) -> None:
         """Measure all statistics."""
@@ -227,7 +237,6 @@ class _Run:
             if not self.checks:
                 self.checks += integrity.check_rows(self.dataset, sums)
             return
-        count = min(count, *self.rows.shape) if count == DEFAULT_COUNT else count
         with self._stage("singular values"):
             found = spectrum(self.rows, count, tolerance=_tolerance(self.rows.interactions))
         with self._stage("neighbours"):
@@ -251,12 +260,6 @@ class _Run:
         self.metrics += fidelity.graph_metrics(real, sums, limits)
         self.metrics += fidelity.neighbour_metrics(vectors, written, limits)
         self.metrics += fidelity.repetition_metrics(repeated, limits)
-        unknown = sorted(own.keys() - {metric.name for metric in self.metrics} - thresholds.DEFAULTS.keys())
-        if unknown:
-            raise InputError(
-                f"no metric is named {unknown[0]!r}",
-                hint="there are: " + ", ".join(sorted(metric.name for metric in self.metrics)),
-            )
         self.curves = fidelity.curves(real, keep, written, vectors)
         self.maps["keep_rates"] = keep
         self.maps["density"] = sums.density.astype(np.float64)
@@ -285,7 +288,7 @@ class _Run:
 
 def _tolerance(interactions: float) -> float:
     """Smaller data can afford more steps."""
-    return TOLERANCE if interactions > 1e8 else 1e-4 if interactions > 1e6 else 1e-7
+    return TOLERANCE if interactions > 1e8 else 1e-4
 
 
 def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
