@@ -210,9 +210,12 @@ def test_base_statistics_are_those_of_the_base(written: Path, expansion: Expansi
             ("test_item_sums", test.sum(0)),
         ):
             np.testing.assert_array_equal(statistics[name], np.sort(sums)[::-1])
-        np.testing.assert_allclose(statistics["singular_values"], s[:16], rtol=1e-6)
+        np.testing.assert_allclose(statistics["singular_values"], s[:64], rtol=1e-6)
         np.testing.assert_allclose(statistics["user_noise"][:3], (u[:, :3] ** 2).T @ train.sum(1), rtol=1e-4)
         np.testing.assert_allclose(statistics["item_noise"][:3], vt[:3] ** 2 @ train.sum(0), rtol=1e-4)
+        edges = np.argwhere(train)
+        of_users, of_items = train.sum(1)[edges[:, 0]], train.sum(0)[edges[:, 1]]
+        assert float(statistics["assortativity"]) == pytest.approx(np.corrcoef(of_users, of_items)[0, 1], rel=1e-9)
         assert statistics["counts"].tolist() == [base.train_count, base.test_count]
         assert statistics["shape"].tolist() == [200, 150]
         assert str(statistics["fingerprint"]) == base.fingerprint

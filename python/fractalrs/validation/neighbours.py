@@ -72,7 +72,7 @@ def sample(item_sums: npt.NDArray[np.integer], count: int = SAMPLED, seed: int =
 
 
 def neighbours(rows: Rows, item_sums: npt.NDArray[np.integer], chosen: Codes) -> Neighbours | None:
-    """Find the nearest items of the chosen ones, in as many passes as memory asks for.
+    """Find the nearest items of the chosen ones that have five interactions, in as many passes as memory asks for.
 
     Returns
     -------
@@ -81,6 +81,7 @@ def neighbours(rows: Rows, item_sums: npt.NDArray[np.integer], chosen: Codes) ->
     """
     sums = item_sums.astype(np.float64)
     known = np.flatnonzero(item_sums >= MIN_SUM)
+    chosen = np.intersect1d(chosen, known)
     if len(known) <= NEAREST or len(chosen) == 0:
         return None
     width = max(1, min(len(chosen), COUNT_BYTES // (4 * rows.shape[1])))
