@@ -77,12 +77,6 @@ struct ItemSums {
     test: u32,
 }
 
-/// Bytes each thread needs for its sums.
-#[must_use]
-pub fn bytes_per_thread(items: u64) -> u64 {
-    items * size_of::<ItemSums>() as u64
-}
-
 pub fn sums(rows: &dyn Rows, layout: &Layout, threads: usize, progress: &Progress) -> Result<Sums, Error> {
     let (users, items) = (rows.users() as usize, rows.items() as usize);
     let row_blocks = rows.users().div_ceil(layout.base_users) as usize;

@@ -25,6 +25,7 @@ import fractalrs as fr
 from commands import Done, run
 from folders import digests, read
 from fractalrs.base import Base
+from fractalrs.base_statistics import base_statistics
 from fractalrs.cells import Cells
 from fractalrs.errors import InputError
 from fractalrs.interactions import Interactions, write_interactions
@@ -219,7 +220,8 @@ def test_an_expansion_gives_what_its_files_give(written: Path, source: Path) -> 
             assert None in values or values[0] == pytest.approx(values[1], rel=1e-9, abs=1e-9), one.name
     assert generated.failures == of_files.failures
     shared = {name: holds for name, holds in outcomes(of_files).items() if name in outcomes(generated)}
-    assert shared == outcomes(generated) == dict.fromkeys((integrity.BLOCKS, integrity.TEST_BLOCKS), True)
+    exact = (integrity.IN_RANGE, integrity.ORDER, integrity.DUPLICATES, integrity.DISJOINT)
+    assert shared == outcomes(generated) == dict.fromkeys((*exact, integrity.BLOCKS, integrity.TEST_BLOCKS), True)
 
 
 # --- What is wrong is named ------------------------------------------------------------------------------------------
@@ -503,7 +505,7 @@ def test_two_hundred_correct_data_sets_pass(tmp_path: Path, monkeypatch: pytest.
         with monkeypatch.context() as patched:
             patched.setattr(integrity, "FALSE_ALARMS", 0.02)
             report = fr.validate(dataset, expansion.base, only="integrity", sha256=True, threads=1)
-        assert report.unchecked == ()
+        assert report.unchecked == (() if expansion.base.test_count else (integrity.TEST_BLOCKS,))
         checks += sum(check.name in (integrity.BLOCKS, integrity.TEST_BLOCKS) for check in report.checks)
         if not report.holds:
             alarms += len(report.failures)
@@ -656,8 +658,12 @@ def test_without_private_files(copied: Path, source: Path) -> None:
     for name in (integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.REGENERATION):
         assert (checks[name]["holds"], checks[name]["detail"]) == (None, "needs private/ beside the data")
     assert [checks[name]["holds"] for name in INTEGRITY[2:7]] == [True] * 5
-    for options in ((), ("--only", "fidelity")):
-        refused(run("validate", copied, *options), "fidelity needs private/ beside the data.*\nhint: use --only integ")
+    refused(
+        run("validate", copied, "--only", "fidelity"), "fidelity needs private/ beside the.*\nhint: use --only integ"
+    )
+    done = run("validate", copied)
+    assert done.code == 0
+    assert "fidelity" in done.out
     refused(run("validate", copied, "--source", source), "has no private/plan.json: how its source was read")
     with pytest.raises(InputError, match=r"has no private/plan.json: there is nothing to compare"):
         fr.validate(copied, fr.leave_last_out(source))
@@ -678,14 +684,15 @@ def test_singular_values_that_do_not_exist(written: Path, count: int) -> None:
 
 
 def test_too_little_memory_for_singular_values(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spectrum, "BASIS_BYTES", 100_000)
-    message = "64 singular values need 737 kB of memory, allowed are 100 kB\nhint: ask for fewer"
-    refused(run("validate", written), message)
+    message = "64 singular values need 737 kB of memory, allowed are {}\nhint: {}"
+    for allowed, shown, hint in ((100_000, "100 kB", "use --only integrity"), (300_000, "300 kB", "ask for fewer")):
+        monkeypatch.setattr(spectrum, "BASIS_BYTES", allowed)
+        refused(run("validate", written), message.format(shown, hint))
 
 
 def test_thresholds_of_ones_own(written: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text(f"'{GINIS[0]}' = 1e-6\n'{GINIS[1]}' = inf\n'density' = 0\n")
+    path.write_text(f"'{GINIS[0]}' = 1e-6\n'{GINIS[1]}' = inf\n'degree assortativity' = 1\n")
     done = run("validate", written, "--only", "fidelity", "--json", "--thresholds", path, *FEW)
     assert done.code == 3
     assert json.loads(done.out)["failures"] == [GINIS[0]]
@@ -699,7 +706,7 @@ def test_thresholds_of_ones_own(written: Path, tmp_path: Path) -> None:
         ("'gini of users' = nan", "gini of users is nan; it must be a number from 0"),
         ("'gini of users' = true", "gini of users is True; it must be a number from 0"),
         ("'gini of users' = '1'", "gini of users is '1'; it must be a number from 0"),
-        ("[density]\nusers = 1", "density is {'users': 1}; it must be a number from 0"),
+        ("['gini of users']\nx = 1", "gini of users is {'x': 1}; it must be a number from 0"),
         ("'gini of usres' = 1", "no metric is named 'gini of usres'\nhint: there are: .*gini of users"),
     ],
 )
@@ -713,7 +720,7 @@ def test_files_that_are_not_there(written: Path, tmp_path: Path) -> None:
     refused(run("validate", written, "--report", tmp_path / "no/report.html"), "the folder of the report .* does not")
     assert not (tmp_path / "no").exists()
     done = run("validate", written, "--report", tmp_path, "--only", "integrity", "--quiet")
-    refused(done, "the report cannot be written to .*: is a directory")
+    refused(done, "the report .* is a folder\nhint: name a file")
     assert run("validate", written, "--only", "both").code == 2
     refused(run("validate", written, "--threads", 0), "threads is 0; it must be at least 1")
 
@@ -750,4 +757,26 @@ def test_ctrl_c_ends_a_pass_at_once(larger: Path, stage: str) -> None:
 
 def test_every_metric_can_be_given_a_threshold(written: Path) -> None:
     report = fr.validate(written, only="fidelity", singular_values=16)
-    assert {metric.name for metric in report.metrics} <= thresholds.METRICS
+    assert {metric.name for metric in report.metrics if metric.distance is not None} <= thresholds.METRICS
+
+
+def test_a_file_that_the_manifest_does_not_name(copied: Path) -> None:
+    part = next((copied / "train").iterdir())
+    shutil.copy(part, copied / "train/part-extra.parquet")
+    report = fr.validate(copied, only="integrity")
+    assert report.failures == (integrity.FILES,)
+    assert "train/part-extra.parquet is none of them" in report.checks[0].detail
+
+
+@pytest.mark.parametrize("option", ["test_items", "drop_incomplete"])
+def test_users_that_are_not_as_asked_for(option: str) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    asked: dict[str, Any] = {"test_items": "one"} if option == "test_items" else {"drop_incomplete": True}
+    expansion = fr.Expansion(base, np.full((2, 3), 0.4), shuffle="block", **asked)
+    planned = Planned(expansion.keep_rates, dataclasses.asdict(expansion.options), base_statistics(base))
+    found = {check.name: check.holds for check in integrity.check_blocks(Rows(expansion).sums(), planned)}
+    assert found[integrity.USERS] is True
+    # What another option would give.
+    sums = Rows(fr.Expansion(base, np.full((2, 3), 0.4), shuffle="block")).sums()
+    found = {check.name: check.holds for check in integrity.check_blocks(sums, planned)}
+    assert found[integrity.USERS] is False

@@ -416,6 +416,8 @@ def validate(
     from fractalrs.validation.validate import validate as run
 
     say = _quiet if quiet else _say
+    if report is not None and report.is_dir():
+        raise InputError(f"the report {report} is a folder", hint="name a file, such as report.html")
     if report is not None and not report.absolute().parent.is_dir():
         raise InputError(f"the folder of the report {report} does not exist")
     own = None if limits is None else thresholds.read(limits)
@@ -435,7 +437,9 @@ def validate(
             say=say,
         )
         if report is not None:
+            say("drawing the report")
             found.to_html(report)
+            say(f"report written to {report}")
     except KeyboardInterrupt:
         _say("interrupted")
         raise typer.Exit(INTERRUPTED) from None

@@ -129,9 +129,7 @@ def graph_metrics(real: Real, sums: Sums, limits: dict[str, float]) -> Iterator[
     count = int(sums.user_train.sum())
     written = stats.density(count, len(sums.user_train), len(sums.item_train))
     of_real = stats.density(real.interactions, len(real.user_sums), len(real.item_sums))
-    yield Metric(
-        "density", "graph", of_real, None, written, written, None, limits.get("density"), "real × mean keep rate"
-    )
+    yield Metric("density", "graph", of_real, None, written, written, note="real × mean keep rate")
     product = stats.degree_product(sums.item_train, sums.item_user_degree)
     found = stats.assortativity(sums.user_train, sums.item_train, product)
     name = "degree assortativity"
@@ -149,18 +147,27 @@ def spectrum_metrics(
     of_reduced = np.linalg.svd(keep, compute_uv=False)
     null = null_spectrum(written.sums, count)
     errors = [stats.ratio_error(real.singular_values, values) for values in (of_reduced, found, null)]
-    bound = written.spectrum.bounds[: min(16, count)] / found[: min(16, count)]
+    bound = written.spectrum.bounds[:16] / np.maximum(found[:16], np.finfo(np.float64).tiny)
     note = f"distance from real; residuals bound the error of the values by {bound.max():.1%}"
     for name, place in ((thresholds.RATIOS, 0), ("singular ratios 2 to 16, largest error", 1)):
         values = [None if error is None else error[place] for error in errors]
         yield _metric(name, "spectrum", [None, *values], values[1], limits, note)
-    four = (real.singular_values[:count], of_reduced, found, null)
+    # Statistics of whole spectra are of equally many values; R̂ has but min(m, n).
+    shared = min(count, len(real.singular_values))
+    four = (real.singular_values[:shared], of_reduced[:shared], found[:shared], null[:shared])
     for name, function in (
         ("log-log slope of singular values", stats.log_slope),
         ("effective rank of the leading singular values", stats.effective_rank),
     ):
         values = [function(x) for x in four]
-        yield _metric(name, "spectrum", values, _apart(values[0], values[2]), limits, f"of the first {count}")
+        yield _metric(
+            name,
+            "spectrum",
+            values,
+            _apart(values[0], values[2]),
+            limits,
+            f"of the first {shared}, reduced of {len(four[1])}",
+        )
     total = int(written.sums.user_train.sum())
     yield Metric(
         "first singular value over √interactions",
@@ -170,7 +177,10 @@ def spectrum_metrics(
         null=float(null[0]) / total**0.5 if total else None,
     )
     if shuffle in ("aligned", "none"):
-        theory = predicted(keep, real.singular_values, real.user_noise, real.item_noise, count)
+        # Beyond as many as are known of R, pairs of unknown ones would be missing.
+        complete = len(real.singular_values) == min(len(real.user_sums), len(real.item_sums))
+        known = count if complete else shared
+        theory = predicted(keep, real.singular_values, real.user_noise, real.item_noise, known)
         off = np.abs(found[: len(theory)] / theory - 1)
         for name, distance in (
             (thresholds.PREDICTION, off[:16].max()),
@@ -240,8 +250,10 @@ def neighbour_metrics(real: Vectors | None, written: Written, limits: dict[str, 
         yield Metric(name, "neighbours", values[0], None, values[1], null, _apart(*values), limits.get(name), missing)
     name = "lift of the nearest ten items"
     values = [None if x is None else x.lift() for x in (of_real, found)]
-    yield Metric(name, "neighbours", values[0], None, values[1], None, None, limits.get(name), missing or "median")
-    note = "share that shows the same source items" if written.copies is not None else NEEDS_SOURCE
+    yield Metric(name, "neighbours", values[0], None, values[1], note=missing or "median")
+    note = "share that shows the same source items"
+    if written.copies is None:
+        note = NEEDS_SOURCE if real is None else "too few items, or too many blocks, to look them up"
     yield Metric(
         thresholds.COPIES,
         "neighbours",
@@ -261,7 +273,8 @@ def repetition_metrics(found: Repetition | None, limits: dict[str, float]) -> It
         shares = dict(zip(shares, (found.stored, found.by_degree, found.relinked), strict=True))
     for name, share in shares.items():
         if share is None:
-            yield Metric(name, "repetition", threshold=limits.get(name), note="needs more than one block")
+            note = "needs more than one block" if found is None else "too large, or too sparse, to relink"
+            yield Metric(name, "repetition", threshold=limits.get(name), note=note)
             continue
         floor = share.floor if name == thresholds.STORED else share.degree_floor
         note = "λ_max / trace of the blocks' Gram matrix; null and distance: floor of independent blocks"
@@ -281,6 +294,7 @@ def repetition_metrics(found: Repetition | None, limits: dict[str, float]) -> It
         name,
         "repetition",
         synthetic=None if found is None else found.mutual,
+        distance=None if found is None else found.mutual,
         threshold=limits.get(name),
         note="share of a row block's users",
     )
@@ -323,6 +337,10 @@ def curves(real: Real, keep: Floats, written: Written, vectors: Vectors | None) 
         "synthetic": stats.ratios(written.spectrum.values),
         "null": stats.ratios(null_spectrum(sums, count)),
     }
+    # Not drawn, but told: how far each written value may be off, over itself.
+    numbers = np.arange(1.0, count + 1)
+    values = np.maximum(written.spectrum.values, np.finfo(np.float64).tiny)
+    drawn["singular_value_bounds"] = {"synthetic": Curve(numbers, written.spectrum.bounds / values)}
     u, _, vt = np.linalg.svd(keep, full_matrices=False)
     for side, of_reduced in (("left", u), ("right", vt.T)):
         found = getattr(written.spectrum, side)

@@ -165,12 +165,13 @@ def _largest(product: Callable[[Floats], Floats], size: int, start: Floats) -> f
 def _relinked(rows: Rows, sums: Sums, rng: np.random.Generator) -> tuple[Share | None, float | None]:
     p, q = rows.block_shape
     m, n = sums.block_train.shape
+    count = int(max(1, min(RELINKED, SAMPLED_INTERACTIONS * p / sums.block_train.sum())))
     reference_row, reference_column = (
         int(sums.block_train.sum(axis=1).argmax()),
         int(sums.block_train.sum(axis=0).argmax()),
     )
-    users = _reference(sums.user_train, reference_row, p, rng)
-    items = _reference(sums.item_train, reference_column, q, rng)
+    users = _reference(sums.user_train, reference_row, p, count, rng)
+    items = _reference(sums.item_train, reference_column, q, RELINKED, rng)
     if len(users) == 0 or len(items) == 0:
         return None, None
     own = rows.collect(users)
@@ -188,9 +189,9 @@ def _relinked(rows: Rows, sums: Sums, rng: np.random.Generator) -> tuple[Share |
     return _share(_positions(rows, nearest.T, place, len(items)), (m, n), (len(users), len(items))), mutual
 
 
-def _reference(all_sums: npt.NDArray[np.uint32], block: int, size: int, rng: np.random.Generator) -> Codes:
+def _reference(all_sums: npt.NDArray[np.uint32], block: int, size: int, count: int, rng: np.random.Generator) -> Codes:
     known = block * size + np.flatnonzero(all_sums[block * size : (block + 1) * size] >= MIN_SUM)
-    return np.sort(rng.choice(known, min(len(known), RELINKED), replace=False)).astype(np.int64)
+    return np.sort(rng.choice(known, min(len(known), count), replace=False)).astype(np.int64)
 
 
 def _nearest_items(rows: Rows, sums: Sums, items: Codes) -> Codes:

@@ -71,7 +71,7 @@ def spectrum(rows: Rows, count: int = DEFAULT_COUNT, *, tolerance: float = TOLER
     most = max(4 * count, 640)
     double = items * min(items, most) * 8 <= BASIS_BYTES
     dtype = np.float64 if double else np.float32
-    rounding, smallest = (1e-14, 1e-8) if double else (1e-6, 3e-4)
+    rounding, smallest = (1e-14, 1e-8) if double else (1e-5, 3e-4)
     size = min(items, most, BASIS_BYTES // (items * (8 if double else 4)))
     # Column by column: what is not filled takes no memory.
     basis = np.empty((items, size), dtype=dtype, order="F")
@@ -130,7 +130,7 @@ def check(shape: tuple[int, int], count: int) -> None:
         raise InputError(
             f"{count} singular values need {readable(items * least * 4)} of memory, allowed are "
             f"{readable(BASIS_BYTES)}",
-            hint="ask for fewer",
+            hint="ask for fewer" if items * min(items, 33) * 4 <= BASIS_BYTES else "use --only integrity",
         )
 
 

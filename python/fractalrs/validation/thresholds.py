@@ -51,18 +51,15 @@ METRICS = frozenset(
         "singular ratios 2 to 16, largest error",
         "log-log slope of singular values",
         "effective rank of the leading singular values",
-        "first singular value over √interactions",
-        "density",
         "degree assortativity",
         "cosine with the nearest item, rank 1",
         "cosine with the nearest item, rank 5",
         "cosine with the nearest item, rank 20",
-        "lift of the nearest ten items",
         "repetition sorted by degree",
         "mutual nearest users across row blocks",
     }
 )
-"""The names of all metrics, so that a name that is none is refused before hours of work."""
+"""The names of all metrics that have a distance, so that a name that is none is refused before hours of work."""
 
 
 def defaults(interactions_per_user: float) -> dict[str, float]:

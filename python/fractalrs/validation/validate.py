@@ -95,6 +95,10 @@ def validate(
     if only != "integrity":
         check_count(dataset.shape, singular_values)
     run = _Run(dataset, base, resolve_threads(threads), progress, say)
+    if only == "fidelity" and run.planned is None:
+        raise InputError(
+            "fidelity needs private/ beside the data: it holds the real statistics", hint="use --only integrity"
+        )
     if only != "fidelity":
         run.check(sha256)
     if only != "integrity":
@@ -186,8 +190,9 @@ class _Run:
                 self.checks += [Check(name, "integrity", None, "needs all files") for name in later]
                 return
             counted = any(check.name == integrity.COUNTS for check in self.checks)
-            found = integrity.check_rows(self.dataset, self.sums)
-            self.checks += [check for check in found if not (counted and check.name == integrity.COUNTS)]
+            if not counted:
+                self.checks.append(integrity.check_counts(self.dataset, self.sums))
+        self.checks += integrity.check_rows(self.sums)
         if self.planned is None:
             both = (integrity.BLOCKS, integrity.TEST_BLOCKS)
             self.checks += [Check(name, "integrity", None, NEEDS_PRIVATE) for name in both]
@@ -226,16 +231,15 @@ class _Run:
                 self.checks += integrity.check_files(self.dataset, digests=False)
             return
         if self.planned is None:
-            raise InputError(
-                "fidelity needs private/ beside the data: it holds the real statistics", hint="use --only integrity"
-            )
+            self.checks.append(Check("fidelity", "fidelity", None, f"{NEEDS_PRIVATE}: it holds the real statistics"))
+            return
         real = fidelity.Real.of(self.planned.statistics)
         limits = thresholds.defaults(real.per_user) | own
         keep, shuffle = self.planned.keep_rates, self.planned.options["shuffle"]
         sums = self.sums
         if isinstance(self.dataset, Dataset) and self._is_out_of_range():
             if not self.checks:
-                self.checks += integrity.check_rows(self.dataset, sums)
+                self.checks += integrity.check_rows(sums)
             return
         with self._stage("singular values"):
             found = spectrum(self.rows, count, tolerance=_tolerance(self.rows.interactions))
