@@ -102,7 +102,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found = {}
     for source in arguments.sources:
-        name = source if source == "sample" else f"{Path(source).parent.name}/{Path(source).name}"
+        name = source if source == "sample" else Path(source).resolve().parent.name
         found[name] = describe(name, read(source), tuple(arguments.shape))
     if arguments.figure:
         draw(found, arguments.figure)
