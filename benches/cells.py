@@ -25,6 +25,7 @@ from fractalrs.reduction import reduce
 from fractalrs.sample import sample_interactions
 from fractalrs.split import leave_last_out
 from fractalrs.svd import truncated_svd
+from fractalrs.validation.statistics import gini
 
 SHAPE = (16, 32)
 MIN_KEEP, MAX_KEEP = 0.01, 0.95
@@ -75,13 +76,6 @@ def exchange(order: Codes, starts: Codes, rng: np.random.Generator) -> Codes:
 def degrees(matrix: Matrix) -> tuple[Codes, Codes]:
     """Row and column sums of a matrix of ones."""
     return np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=matrix.shape[1])
-
-
-def gini(sums: Codes) -> float:
-    """Gini coefficient of the sums that are not zero: Σ (2r − N − 1) x₍ᵣ₎ / (N Σ x)."""
-    x = np.sort(sums[sums > 0]).astype(np.float64)
-    rank = np.arange(1, len(x) + 1)
-    return float(((2 * rank - len(x) - 1) * x).sum() / (len(x) * x.sum()))
 
 
 def ratios(matrix: Matrix) -> Floats:

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use crate::error::Error;
 use crate::prefetch::prefetch;
-use crate::rows::{Rows, check, fold};
+use crate::rows::{Row, Rows, check, fold};
 use crate::threads::Progress;
 
 /// How many interactions ahead rows of a block of vectors are asked for.
@@ -98,18 +98,33 @@ impl<T: Real> Batch<T> {
     }
 }
 
-/// Adds to what one thread's `sums` hold what the others' do.
-fn total<T: Real>(sums: &mut [&mut [T]]) {
+/// Goes through all rows with one of the `sums` for each thread, and adds them up into the first. A thread has a state
+/// beside its sum, which `finish` takes at the end.
+fn summed<T: Real, S: Send>(
+    rows: &dyn Rows,
+    sums: &mut [&mut [T]],
+    progress: &Progress,
+    new: impl Fn() -> S + Sync,
+    each: impl Fn(&mut [T], &mut S, Row) + Sync,
+    finish: impl Fn(&mut [T], S),
+) -> Result<(), Error> {
+    let threads = sums.len();
+    let free = Mutex::new(sums.iter_mut().map(|sum| &mut **sum));
+    let begin = || (free.lock().ok().and_then(|mut free| free.next()).unwrap_or_default(), new());
+    let states = fold(rows, threads, progress, begin, |(sum, state), _, row| {
+        check(rows, row)?;
+        each(sum, state, row);
+        Ok(())
+    })?;
+    for (sum, state) in states {
+        finish(sum, state);
+    }
     if let Some((all, others)) = sums.split_first_mut() {
         for some in others {
             add(all, some);
         }
     }
-}
-
-/// Hands each thread one of the `sums`.
-fn hand_out<'s, 'y, T>(sums: &'s mut [&'y mut [T]]) -> Mutex<impl Iterator<Item = &'s mut [T]> + use<'s, 'y, T>> {
-    Mutex::new(sums.iter_mut().map(|sum| &mut **sum))
+    Ok(())
 }
 
 /// Adds `AᵀA x` to the first of the `sums`, for x with one row of `width` numbers per item. There is one sum per thread,
@@ -121,22 +136,12 @@ pub fn gram<T: Real>(
     sums: &mut [&mut [T]],
     progress: &Progress,
 ) -> Result<(), Error> {
-    let threads = sums.len();
-    let free = hand_out(sums);
-    let new = || (free.lock().ok().and_then(|mut free| free.next()).unwrap_or_default(), Batch::new());
-    let states = fold(rows, threads, progress, new, |(y, batch), _, row| {
-        check(rows, row)?;
+    let each = |y: &mut [T], batch: &mut Batch<T>, row: Row| {
         if batch.push(row.train) {
             batch.flush(x, width, y);
         }
-        Ok(())
-    })?;
-    for (y, mut batch) in states {
-        batch.flush(x, width, y);
-    }
-    drop(free);
-    total(sums);
-    Ok(())
+    };
+    summed(rows, sums, progress, Batch::new, each, |y, mut batch| batch.flush(x, width, y))
 }
 
 /// Writes A x to y, for x with one row of `width` numbers per item: one row per user.
@@ -188,15 +193,8 @@ pub fn transposed_product<T: Real>(
     sums: &mut [&mut [T]],
     progress: &Progress,
 ) -> Result<(), Error> {
-    let threads = sums.len();
-    let free = hand_out(sums);
-    let new = || free.lock().ok().and_then(|mut free| free.next()).unwrap_or_default();
-    fold(rows, threads, progress, new, |y, _, row| {
-        check(rows, row)?;
+    let each = |y: &mut [T], (): &mut (), row: Row| {
         scatter(y, width, row.train, &x[row.user as usize * width..][..width]);
-        Ok(())
-    })?;
-    drop(free);
-    total(sums);
-    Ok(())
+    };
+    summed(rows, sums, progress, || (), each, |_, ()| ())
 }

@@ -504,7 +504,8 @@ impl Rows {
         progress: Callback<'py>,
     ) -> PyResult<Pair<'py, i64, f64>> {
         let (given, starts, items) = (given.as_slice()?, starts.as_slice()?, items.as_slice()?);
-        let in_range = |&item: &i64| usize::try_from(item).is_ok_and(|item| item < self.shape(py).1);
+        let all_items = self.shape(py).1;
+        let in_range = |&item: &i64| usize::try_from(item).is_ok_and(|item| item < all_items);
         let fits = starts.len() == given.len() + 1
             && starts.last() == Some(&(items.len() as u64))
             && starts.windows(2).all(|pair| pair[0] <= pair[1]);

@@ -73,6 +73,11 @@ def part_file(split: str, index: int, of: int) -> str:
     return f"{split}/part-{index:05d}-of-{of:05d}.parquet"
 
 
+def user_ranges(users: int, count: int) -> list[tuple[int, int]]:
+    """Cut `users` into `count` contiguous ranges: the k-th from ⌊k·users/count⌋ to ⌊(k+1)·users/count⌋."""
+    return [(k * users // count, (k + 1) * users // count) for k in range(count)]
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything the bytes of a data set depend on, in plain JSON values.
@@ -165,8 +170,8 @@ class Plan:
         """List the parts: the k-th has the users from ⌊k·mp/P⌋ to ⌊(k+1)·mp/P⌋."""
         users = self.content["user_multiplier"] * self.content["base"]["users"]
         count = self.part_count
-        for k in range(count):
-            yield Part(k, count, k * users // count, (k + 1) * users // count)
+        for k, (first, last) in enumerate(user_ranges(users, count)):
+            yield Part(k, count, first, last)
 
     def differences(self, other: "Plan") -> list[str]:
         """Say how this plan, of what is there already, differs from what is asked for now: at most a few points."""

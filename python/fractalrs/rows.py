@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 from fractalrs import _core
 from fractalrs.base import Base
 from fractalrs.dataset import Dataset
+from fractalrs.plan import user_ranges
 from fractalrs.progress import Report, progress_bar
 from fractalrs.writing import resolve_threads
 
@@ -136,8 +137,7 @@ class Rows:
     def _ranges(self) -> list[tuple[int, int]]:
         users = self.shape[0]
         count = max(self.threads, math.ceil(self.interactions / PIECE_INTERACTIONS))
-        count = max(1, min(users, count))
-        return [(k * users // count, (k + 1) * users // count) for k in range(count)]
+        return user_ranges(users, max(1, min(users, count)))
 
     def sums(self) -> Sums:
         """Add up users, items and blocks, and look for everything that must not be, in one pass."""

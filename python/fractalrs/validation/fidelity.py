@@ -81,15 +81,19 @@ class Written:
     repetition: Repetition | None
 
 
+def _four_sums(real: Real, keep: Floats, sums: Sums) -> dict[str, tuple[npt.NDArray[Any], ...]]:
+    """Sums of users and of items: real, reduced, written, null."""
+    users, items = len(sums.user_train), len(sums.item_train)
+    density = int(sums.user_train.sum()) / (users * items)
+    return {
+        "users": (real.user_sums, keep.sum(axis=1), sums.user_train, stats.null_sums(users, items, density)),
+        "items": (real.item_sums, keep.sum(axis=0), sums.item_train, stats.null_sums(items, users, density)),
+    }
+
+
 def sums_metrics(real: Real, keep: Floats, sums: Sums, limits: dict[str, float]) -> Iterator[Metric]:
     """Compare how active users are, and how popular items."""
-    count = int(sums.user_train.sum())
-    shape = len(sums.user_train), len(sums.item_train)
-    density = count / (shape[0] * shape[1])
-    for who, of_real, of_reduced, written, null in (
-        ("users", real.user_sums, keep.sum(axis=1), sums.user_train, stats.null_sums(shape[0], shape[1], density)),
-        ("items", real.item_sums, keep.sum(axis=0), sums.item_train, stats.null_sums(shape[1], shape[0], density)),
-    ):
+    for who, (of_real, of_reduced, written, null) in _four_sums(real, keep, sums).items():
         four = (of_real, of_reduced, written, null)
 
         def compared(name: str, values: list[float | None], note: str = "", who: str = who) -> Metric:
@@ -303,32 +307,15 @@ def repetition_metrics(found: Repetition | None, limits: dict[str, float]) -> It
 def curves(real: Real, keep: Floats, written: Written, vectors: Vectors | None) -> dict[str, dict[str, Curve]]:
     """Draw ranked sums, singular values and network values."""
     sums, count = written.sums, len(written.spectrum.values)
-    shape = len(sums.user_train), len(sums.item_train)
-    density = int(sums.user_train.sum()) / (shape[0] * shape[1])
     drawn = {
-        figure: {
+        f"{who.removesuffix('s')}_sums": {
             "real": stats.ranked(of_real),
             "reduced": stats.ranked(of_reduced),
             "kronecker": stats.ranked(np.outer(of_reduced, of_real).ravel()),
             "synthetic": stats.ranked(found),
             "null": stats.ranked(null),
         }
-        for figure, of_real, of_reduced, found, null in (
-            (
-                "user_sums",
-                real.user_sums,
-                keep.sum(axis=1),
-                sums.user_train,
-                stats.null_sums(shape[0], shape[1], density),
-            ),
-            (
-                "item_sums",
-                real.item_sums,
-                keep.sum(axis=0),
-                sums.item_train,
-                stats.null_sums(shape[1], shape[0], density),
-            ),
-        )
+        for who, (of_real, of_reduced, found, null) in _four_sums(real, keep, sums).items()
     }
     drawn["singular_values"] = {
         "real": stats.ratios(real.singular_values),

@@ -1,5 +1,6 @@
 """How items go together: nearest items by cosine, and whether they are copies of one source item."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,7 @@ def sample(item_sums: npt.NDArray[np.integer], count: int = SAMPLED, seed: int =
 
 
 def neighbours(rows: Rows, item_sums: npt.NDArray[np.integer], chosen: Codes) -> Neighbours | None:
-    """Find the nearest items of the chosen ones that have five interactions, in as many passes as memory asks for.
+    """Find the nearest items of the chosen ones that have five interactions.
 
     Returns
     -------
@@ -84,22 +85,29 @@ def neighbours(rows: Rows, item_sums: npt.NDArray[np.integer], chosen: Codes) ->
     chosen = np.intersect1d(chosen, known)
     if len(known) <= NEAREST or len(chosen) == 0:
         return None
-    width = max(1, min(len(chosen), COUNT_BYTES // (4 * rows.shape[1])))
     nearest, cosines, lifts = [], [], []
+    for item, counts in shared_users(rows, chosen):
+        shared = counts[known].astype(np.float64)
+        cosine = shared / np.sqrt(sums[known] * sums[item])
+        cosine[np.searchsorted(known, item)] = -1
+        near = np.argpartition(-cosine, NEAREST)[:NEAREST]
+        near = near[np.argsort(-cosine[near], kind="stable")]
+        nearest.append(known[near])
+        cosines.append(cosine[near])
+        lifts.append(rows.shape[0] * shared[near] / (sums[known[near]] * sums[item]))
+    return Neighbours(chosen, np.array(nearest), np.array(cosines), np.array(lifts))
+
+
+def shared_users(rows: Rows, chosen: Codes) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
+    """Yield each chosen item and the users it shares with every item, in as many passes as memory asks for."""
+    width = max(1, min(len(chosen), COUNT_BYTES // (4 * rows.shape[1])))
     for first in range(0, len(chosen), width):
         batch = chosen[first : first + width]
         counts = rows.cooccurrence(batch)
         for number, item in enumerate(batch):
-            shared = counts[known, number].astype(np.float64)
-            cosine = shared / np.sqrt(sums[known] * sums[item])
-            cosine[np.searchsorted(known, item)] = -1
-            near = np.argpartition(-cosine, NEAREST)[:NEAREST]
-            near = near[np.argsort(-cosine[near], kind="stable")]
-            nearest.append(known[near])
-            cosines.append(cosine[near])
-            lifts.append(rows.shape[0] * shared[near] / (sums[known[near]] * sums[item]))
+            # A copy: a view would keep all counts of this pass in memory during the next one.
+            yield int(item), counts[:, number].copy()
         del counts
-    return Neighbours(chosen, np.array(nearest), np.array(cosines), np.array(lifts))
 
 
 def null_cosine(users: int, items: int, density: float, rank: int) -> float:

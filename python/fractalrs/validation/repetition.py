@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from fractalrs.rows import Matrix, Rows, Sums
-from fractalrs.validation.neighbours import COUNT_BYTES, MIN_SUM
+from fractalrs.validation.neighbours import COUNT_BYTES, MIN_SUM, shared_users
 
 ROWS = 2_000
 """Users of a row block that are looked at, in every row block; all where there are fewer."""
@@ -198,14 +198,10 @@ def _nearest_items(rows: Rows, sums: Sums, items: Codes) -> Codes:
     """The nearest item of each in every column block: (items, n)."""
     n = rows.shape[1] // rows.block_shape[1]
     length = np.sqrt(np.maximum(sums.item_train, 1).astype(np.float64))
-    width = max(1, min(len(items), COUNT_BYTES // (4 * rows.shape[1])))
     found = np.empty((len(items), n), dtype=np.int64)
     starts = np.arange(n) * rows.block_shape[1]
-    for first in range(0, len(items), width):
-        counts = rows.cooccurrence(items[first : first + width])
-        for number in range(counts.shape[1]):
-            cosine = (counts[:, number] / length).reshape(n, -1)
-            found[first + number] = starts + cosine.argmax(axis=1)
+    for number, (_, counts) in enumerate(shared_users(rows, items)):
+        found[number] = starts + (counts / length).reshape(n, -1).argmax(axis=1)
     return found
 
 

@@ -109,8 +109,6 @@ def spectrum(rows: Rows, count: int = DEFAULT_COUNT, *, tolerance: float = TOLER
             if exact or room == 0 or (moved <= tolerance).all():
                 break
             last = values
-        elif room == 0:
-            raise AssertionError("the basis is smaller than the number of values asked for")
         block = np.ascontiguousarray(block[:, :room])
     bounds = np.minimum(residual / scale, np.sqrt(residual))
     leading = min(VECTORS, count)
