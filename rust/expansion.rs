@@ -3,6 +3,7 @@
 use crate::base::{Base, Cells};
 use crate::dropout::SMALLEST_KEEP_RATE;
 use crate::error::Error;
+use crate::permutation::Permutation;
 use crate::random::Keys;
 
 /// The number of the algorithm in `docs/generator.md`.
@@ -128,6 +129,14 @@ impl<'a> Expansion<'a> {
     #[must_use]
     pub fn items(&self) -> u64 {
         u64::from(self.column_blocks) * u64::from(self.base.items())
+    }
+
+    /// The anchor of each row of row block i: with user cells of size 1, its source user.
+    pub fn source_users(&self, i: u32) -> impl Iterator<Item = u32> {
+        let permutation = Permutation::new(self.keys.rows.child(u64::from(i)), self.base.users());
+        (0..self.base.users()).map(move |row| {
+            if self.options.shuffled { self.user_cells.code(permutation.image(row)) } else { row }
+        })
     }
 
     /// The blocks of row block i that exist: column block and keep rate.

@@ -179,6 +179,12 @@ impl Generator {
         Ok(table.into_pyarray(py))
     }
 
+    /// The source user of each row of row block i, where every expanded user has one: user cells of size 1.
+    fn source_users<'py>(&self, py: Python<'py>, i: u32) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        let arrays = self.borrow(py);
+        Ok(self.expansion(&arrays)?.source_users(i).collect::<Vec<_>>().into_pyarray(py))
+    }
+
     /// Makes parts on `threads` threads, up to a stage: "generate", "encode", "write" or "flush".
     ///
     /// A part is `(index, first user, last user, train target, test target)`, a target `(path, labels)` or None.
