@@ -5,6 +5,7 @@ use crate::dropout::SMALLEST_KEEP_RATE;
 use crate::error::Error;
 use crate::permutation::Permutation;
 use crate::random::Keys;
+use crate::timeline::Timeline;
 
 /// The number of the algorithm in `docs/generator.md`.
 pub const GENERATOR: u32 = 1;
@@ -29,24 +30,59 @@ impl Id for i64 {
     }
 }
 
-/// Interactions in output order, users run-length encoded.
+/// Interactions in output order, users run-length encoded. What an expansion does not carry is empty.
 #[derive(Debug)]
 pub struct Interactions<I> {
     /// Expanded users with at least one interaction, and how many they have.
     pub users: Vec<(u64, u32)>,
     pub items: Vec<I>,
+    /// The base's entry that each interaction comes from.
+    pub sources: Vec<u32>,
+    pub times: Vec<i64>,
+    /// Ratings times factors of blocks.
+    pub ratings: Vec<f64>,
 }
 
 impl<I> Default for Interactions<I> {
     fn default() -> Self {
-        Self { users: Vec::new(), items: Vec::new() }
+        Self { users: Vec::new(), items: Vec::new(), sources: Vec::new(), times: Vec::new(), ratings: Vec::new() }
     }
 }
 
-impl<I> Interactions<I> {
+impl<I: Copy> Interactions<I> {
     pub fn clear(&mut self) {
         self.users.clear();
-        self.items.clear();
+        self.truncate(0);
+    }
+
+    /// Leaves the first `count` interactions, whose users the caller looks after.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.items.truncate(count);
+        self.sources.truncate(count);
+        self.times.truncate(count);
+        self.ratings.truncate(count);
+    }
+
+    /// Takes the first `count` interactions away, whose users the caller looks after.
+    pub(crate) fn drain(&mut self, count: usize) {
+        self.items.drain(..count);
+        self.sources.drain(..count.min(self.sources.len()));
+        self.times.drain(..count.min(self.times.len()));
+        self.ratings.drain(..count.min(self.ratings.len()));
+    }
+
+    /// Leaves of the interactions from `start` on only one, `start + chosen`.
+    pub(crate) fn keep_one(&mut self, start: usize, chosen: usize) {
+        fn swap<T>(values: &mut [T], start: usize, chosen: usize) {
+            if !values.is_empty() {
+                values.swap(start, start + chosen);
+            }
+        }
+        swap(&mut self.items, start, chosen);
+        swap(&mut self.sources, start, chosen);
+        swap(&mut self.times, start, chosen);
+        swap(&mut self.ratings, start, chosen);
+        self.truncate(start + 1);
     }
 
     pub(crate) fn close_user(&mut self, user: u64, start: usize) {
@@ -56,6 +92,15 @@ impl<I> Interactions<I> {
         }
     }
 }
+
+/// The order of a user's interactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Block,
+    Item,
+    Time,
+}
+
 /// What an expansion depends on beside the base, the keep rates and the cells.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -66,7 +111,20 @@ pub struct Options {
     pub block_keep: f64,
     pub one_test_item: bool,
     pub drop_incomplete: bool,
-    pub order_by_item: bool,
+    /// The share of expanded users, and of items, whose interactions are all test.
+    pub cold_users: f64,
+    pub cold_items: f64,
+    pub order: Order,
+}
+
+/// What interactions carry beside users and items.
+#[derive(Clone, Copy, Default)]
+pub struct Payload<'a> {
+    /// Whether they know their source, so that columns can be gathered by it.
+    pub sources: bool,
+    pub timeline: Option<&'a Timeline>,
+    /// Factors of the ratings, one per block, row-major, and the rating of every entry: 1 where there are none.
+    pub factors: Option<(&'a [f64], Option<&'a [f64]>)>,
 }
 
 /// Everything that determines the expanded matrix.
@@ -80,8 +138,11 @@ pub struct Expansion<'a> {
     pub(crate) item_slots: Vec<u32>,
     pub(crate) keys: Keys,
     pub(crate) options: Options,
-    /// A block exists when its word is below this; `None`: all do.
+    pub(crate) payload: Payload<'a>,
+    /// A block exists when its word is below this; `None`: all do. Users and items are cold likewise; `None`: none is.
     exists_below: Option<u64>,
+    cold_users_below: Option<u64>,
+    cold_items_below: Option<u64>,
 }
 
 impl<'a> Expansion<'a> {
@@ -93,6 +154,7 @@ impl<'a> Expansion<'a> {
         user_cells: Cells<'a>,
         item_cells: Cells<'a>,
         options: Options,
+        payload: Payload<'a>,
     ) -> Result<Self, Error> {
         let invalid = |what: String| Err(Error::Invalid(what));
         if column_blocks == 0 || keep_rates.is_empty() || !keep_rates.len().is_multiple_of(column_blocks as usize) {
@@ -108,10 +170,41 @@ impl<'a> Expansion<'a> {
         for (slot, &code) in item_cells.order().iter().enumerate() {
             item_slots[code as usize] = slot as u32;
         }
-        let exists_below =
-            (options.block_keep < 1.0).then_some((options.block_keep * 18_446_744_073_709_551_616.0) as u64);
-        let keys = Keys::new(options.seed);
-        Ok(Self { base, keep_rates, column_blocks, user_cells, item_cells, item_slots, keys, options, exists_below })
+        for (name, share) in [("cold_users", options.cold_users), ("cold_items", options.cold_items)] {
+            if !(0.0..1.0).contains(&share) {
+                return invalid(format!("{name} is {share}; it must be from 0 to below 1"));
+            }
+        }
+        if payload.timeline.is_some() && options.shuffled && !user_cells.are_single() {
+            return invalid(
+                "times need user cells of size 1: else an expanded user has no time line of its own".into(),
+            );
+        }
+        if options.order == Order::Time && payload.timeline.is_none() {
+            return invalid("the order is by time, but there are no times".into());
+        }
+        if payload.factors.is_some_and(|(factors, ratings)| {
+            factors.len() != keep_rates.len() || ratings.is_some_and(|ratings| ratings.len() != base.len())
+        }) {
+            return invalid("the factors or the ratings do not fit the keep rates and the base".into());
+        }
+        if payload.sources && base.len() >= u32::MAX as usize {
+            return invalid("columns can be carried along with fewer than 2**32 - 1 interactions".into());
+        }
+        Ok(Self {
+            base,
+            keep_rates,
+            column_blocks,
+            user_cells,
+            item_cells,
+            item_slots,
+            keys: Keys::new(options.seed),
+            options,
+            payload,
+            exists_below: (options.block_keep < 1.0).then_some(words_below(options.block_keep)),
+            cold_users_below: (options.cold_users > 0.0).then_some(words_below(options.cold_users)),
+            cold_items_below: (options.cold_items > 0.0).then_some(words_below(options.cold_items)),
+        })
     }
 
     #[must_use]
@@ -131,12 +224,25 @@ impl<'a> Expansion<'a> {
         u64::from(self.column_blocks) * u64::from(self.base.items())
     }
 
+    /// Whether every interaction of an expanded user is test.
+    pub(crate) fn is_cold_user(&self, user: u64) -> bool {
+        self.cold_users_below.is_some_and(|below| self.keys.cold_users.child(user).0 < below)
+    }
+
+    /// Whether every interaction with an expanded item is test.
+    pub(crate) fn is_cold_item(&self, item: u64) -> bool {
+        self.cold_items_below.is_some_and(|below| self.keys.cold_items.child(item).0 < below)
+    }
+
+    pub(crate) fn has_cold_items(&self) -> bool {
+        self.cold_items_below.is_some()
+    }
+
     /// The anchor of each row of row block i: with user cells of size 1, its source user.
     pub fn source_users(&self, i: u32) -> impl Iterator<Item = u32> {
         let permutation = Permutation::new(self.keys.rows.child(u64::from(i)), self.base.users());
-        (0..self.base.users()).map(move |row| {
-            if self.options.shuffled { self.user_cells.code(permutation.image(row)) } else { row }
-        })
+        (0..self.base.users())
+            .map(move |row| if self.options.shuffled { self.user_cells.code(permutation.image(row)) } else { row })
     }
 
     /// The blocks of row block i that exist: column block and keep rate.
@@ -148,4 +254,9 @@ impl<'a> Expansion<'a> {
             (keep_rate > 0.0 && exists).then_some((j, keep_rate))
         })
     }
+}
+
+/// How many random words stand for a probability below 1.
+fn words_below(probability: f64) -> u64 {
+    (probability * 18_446_744_073_709_551_616.0) as u64
 }

@@ -1,7 +1,8 @@
 //! The core of `fractalrs`: expands a base into an industrial-size data set, as `docs/generator.md` defines it.
 //!
 //! Read in the order of the modules: randomness is keyed, a permutation can be evaluated at one point, dropout walks
-//! the kept entries of a row, a shuffle places them, an expansion is made in tiles of users, a part of them becomes two
+//! the kept entries of a row, a shuffle places them, a timeline says when, an expansion is made in tiles of users, a part
+//! of them becomes two
 //! Parquet files, and a run makes parts on threads. Validation goes over rows, of a base, of an expansion or of files,
 //! and measures sums, Gram products and neighbours. Only `python` knows that Python exists.
 
@@ -30,6 +31,7 @@ pub mod files;
 pub mod gram;
 pub mod neighbours;
 pub mod parquet;
+pub mod payload;
 pub mod permutation;
 mod prefetch;
 pub mod random;
@@ -39,6 +41,7 @@ mod shuffle;
 pub mod sums;
 pub mod threads;
 pub mod tile;
+pub mod timeline;
 
 mod python;
 

@@ -1,6 +1,7 @@
 //! One part's train or test interactions as a Parquet file, encoded and digested while they are written.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::expansion::{Id, Interactions};
+use crate::payload::{Column, Source};
 
 /// How many user ids are spelt out at a time.
 const USER_CHUNK: usize = 16 * 1024;
@@ -79,15 +81,21 @@ pub fn parse_compression(text: &str) -> std::result::Result<Compression, Error> 
 }
 
 /// The format of all files of a run.
-#[derive(Clone)]
-pub struct Format {
+pub struct Format<'a> {
     properties: WriterPropertiesPtr,
     row_group_size: usize,
+    /// The columns after user and item.
+    columns: &'a [Column<'a>],
 }
 
-impl Format {
+impl<'a> Format<'a> {
     #[must_use]
-    pub fn new(encoding: EncodingChoice, compression: Compression, row_group_size: usize) -> Self {
+    pub fn new(
+        encoding: EncodingChoice,
+        compression: Compression,
+        row_group_size: usize,
+        columns: &'a [Column<'a>],
+    ) -> Self {
         let (user, item) = (ColumnPath::from("user_id"), ColumnPath::from("item_id"));
         let user_encoding = match compression {
             // Runs of one id: a general compressor takes them away at less cost than the delta encoding.
@@ -102,7 +110,7 @@ impl Format {
             }
             (EncodingChoice::Default, _) => (Encoding::DELTA_BINARY_PACKED, compression),
         };
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_created_by(concat!("fractalrs version ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_dictionary_enabled(false)
             .set_compression(compression)
@@ -114,9 +122,19 @@ impl Format {
             .set_column_statistics_enabled(item, EnabledStatistics::None)
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_write_batch_size(USER_CHUNK)
-            .set_max_row_group_row_count(None)
-            .build();
-        Self { properties: Arc::new(properties), row_group_size }
+            .set_max_row_group_row_count(None);
+        for column in columns {
+            let path = ColumnPath::from(column.name.as_str());
+            properties = match column.source {
+                Source::Times => properties.set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED),
+                // Carried values repeat: mostly there are far fewer distinct ones than rows.
+                Source::Ratings | Source::Carried { .. } => {
+                    properties.set_column_dictionary_enabled(path.clone(), true)
+                }
+            }
+            .set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+        }
+        Self { properties: Arc::new(properties.build()), row_group_size, columns }
     }
 }
 
@@ -129,37 +147,33 @@ pub struct FileReport {
 }
 
 /// A file being written. Rows that do not fill a row group stay in the caller's buffer until `finish`.
-pub struct PartFile<U: Stored, I: Stored, W: Write + Send> {
+pub struct PartFile<'f, U: Stored, I: Stored, W: Write + Send> {
     file: SerializedFileWriter<Digesting<W>>,
-    row_group_size: usize,
+    format: &'f Format<'f>,
     rows: u64,
     user_ids: Vec<U>,
     items: std::marker::PhantomData<I>,
 }
 
-impl<U: Stored, I: Stored, W: Write + Send> PartFile<U, I, W> {
+impl<'f, U: Stored, I: Stored, W: Write + Send> PartFile<'f, U, I, W> {
     /// `labels` are stored in the file's own metadata.
-    pub fn new(sink: W, format: &Format, labels: &[(String, String)]) -> Result<Self> {
-        let mut file = SerializedFileWriter::new(Digesting::new(sink), schema::<U, I>()?, format.properties.clone())?;
+    pub fn new(sink: W, format: &'f Format<'f>, labels: &[(String, String)]) -> Result<Self> {
+        let schema = schema::<U, I>(format.columns)?;
+        let mut file = SerializedFileWriter::new(Digesting::new(sink), schema, format.properties.clone())?;
         for (name, value) in labels {
             file.append_key_value_metadata(KeyValue::new(name.clone(), value.clone()));
         }
-        Ok(Self {
-            file,
-            row_group_size: format.row_group_size,
-            rows: 0,
-            user_ids: Vec::with_capacity(USER_CHUNK),
-            items: std::marker::PhantomData,
-        })
+        Ok(Self { file, format, rows: 0, user_ids: Vec::with_capacity(USER_CHUNK), items: std::marker::PhantomData })
     }
 
     /// Writes all full row groups in `interactions` and leaves the rest there.
     pub fn write(&mut self, interactions: &mut Interactions<I>) -> Result<()> {
-        let full = interactions.items.len() / self.row_group_size * self.row_group_size;
-        for start in (0..full).step_by(self.row_group_size) {
-            self.row_group(&mut interactions.users, &interactions.items[start..start + self.row_group_size])?;
+        let size = self.format.row_group_size;
+        let full = interactions.items.len() / size * size;
+        for start in (0..full).step_by(size) {
+            self.row_group(interactions, start..start + size)?;
         }
-        interactions.items.drain(..full);
+        interactions.drain(full);
         Ok(())
     }
 
@@ -168,8 +182,8 @@ impl<U: Stored, I: Stored, W: Write + Send> PartFile<U, I, W> {
     pub fn finish(mut self, interactions: &mut Interactions<I>) -> Result<(W, FileReport)> {
         self.write(interactions)?;
         if !interactions.items.is_empty() {
-            self.row_group(&mut interactions.users, &interactions.items)?;
-            interactions.items.clear();
+            self.row_group(interactions, 0..interactions.items.len())?;
+            interactions.truncate(0);
         }
         self.file.flush()?;
         let body = self.file.inner();
@@ -187,18 +201,23 @@ impl<U: Stored, I: Stored, W: Write + Send> PartFile<U, I, W> {
         Ok((digesting.sink, report))
     }
 
-    /// Writes one row group; takes its users from the front of `runs`.
-    fn row_group(&mut self, runs: &mut Vec<(u64, u32)>, items: &[I]) -> Result<()> {
+    /// Writes one row group; takes its users from the front.
+    fn row_group(&mut self, interactions: &mut Interactions<I>, rows: Range<usize>) -> Result<()> {
         let missing = || ParquetError::General("a row group has fewer columns than the schema".to_owned());
         let mut group = self.file.next_row_group()?;
         let mut column = group.next_column()?.ok_or_else(missing)?;
-        spell_out(column.typed::<U::Column>(), &mut self.user_ids, runs, items.len())?;
+        spell_out(column.typed::<U::Column>(), &mut self.user_ids, &mut interactions.users, rows.len())?;
         column.close()?;
         let mut column = group.next_column()?.ok_or_else(missing)?;
-        column.typed::<I::Column>().write_batch(items, None, None)?;
+        column.typed::<I::Column>().write_batch(&interactions.items[rows.clone()], None, None)?;
         column.close()?;
+        for payload in self.format.columns {
+            let mut column = group.next_column()?.ok_or_else(missing)?;
+            payload.write(&mut column, interactions, rows.clone())?;
+            column.close()?;
+        }
         group.close()?;
-        self.rows += items.len() as u64;
+        self.rows += rows.len() as u64;
         Ok(())
     }
 }
@@ -234,7 +253,7 @@ fn spell_out<U: Stored>(
     Ok(())
 }
 
-fn schema<U: Stored, I: Stored>() -> Result<TypePtr> {
+fn schema<U: Stored, I: Stored>(payload: &[Column]) -> Result<TypePtr> {
     let column = |name: &str, physical: PhysicalType| {
         Type::primitive_type_builder(name, physical)
             .with_repetition(Repetition::REQUIRED)
@@ -242,7 +261,10 @@ fn schema<U: Stored, I: Stored>() -> Result<TypePtr> {
             .build()
             .map(Arc::new)
     };
-    let columns = vec![column("user_id", U::PHYSICAL)?, column("item_id", I::PHYSICAL)?];
+    let mut columns = vec![column("user_id", U::PHYSICAL)?, column("item_id", I::PHYSICAL)?];
+    for column in payload {
+        columns.push(column.schema()?);
+    }
     Ok(Arc::new(Type::group_type_builder("interactions").with_fields(columns).build()?))
 }
 

@@ -10,23 +10,26 @@ use std::time::Duration;
 
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use parquet::basic::TimeUnit;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::base::{Base, Cells};
 use crate::error::Error;
-use crate::expansion::{Expansion, Id, Interactions, Options};
+use crate::expansion::{self, Expansion, Id, Interactions, Options, Order};
 use crate::files::FileRows;
 use crate::gram::{self, Real};
 use crate::neighbours;
 use crate::parquet::{EncodingChoice, FileReport, Format, parse_compression};
+use crate::payload::{self, Column, Meaning, Values};
 use crate::rows::{self, BaseRows, ExpandedRows};
 use crate::run::{Part, RunReport, Stage, Target, run};
 use crate::shuffle::Columns;
 use crate::sums::{self, Layout, VIOLATIONS};
 use crate::threads::Progress;
 use crate::tile::Tiler;
+use crate::timeline::Timeline;
 
 /// How often a long run looks for Ctrl-C and reports progress.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -71,6 +74,107 @@ pub struct Generator {
     item_order: Py<PyArray1<u32>>,
     item_starts: Py<PyArray1<u32>>,
     options: Options,
+    payload: Payload,
+}
+
+/// What interactions carry beside users and items.
+struct Payload {
+    timeline: Option<Timeline>,
+    factors: Option<Py<PyArray2<f64>>>,
+    ratings: Option<Py<PyArray1<f64>>>,
+    columns: Vec<PyColumn>,
+}
+
+/// A column of the files after users and items: its name, what it means, one value per entry of the base, where texts
+/// start, and which values are there. `timestamp` and `rating` without values are made with the interactions.
+type PyColumn = (String, String, Option<PyValues>, Option<Py<PyArray1<i64>>>, Option<Py<PyArray1<bool>>>);
+
+#[derive(FromPyObject)]
+enum PyValues {
+    Boolean(Py<PyArray1<bool>>),
+    Bytes(Py<PyArray1<u8>>),
+    Int32(Py<PyArray1<i32>>),
+    Int64(Py<PyArray1<i64>>),
+    Float(Py<PyArray1<f32>>),
+    Double(Py<PyArray1<f64>>),
+}
+
+enum BorrowedValues<'py> {
+    Boolean(PyReadonlyArray1<'py, bool>),
+    Bytes(PyReadonlyArray1<'py, u8>),
+    Int32(PyReadonlyArray1<'py, i32>),
+    Int64(PyReadonlyArray1<'py, i64>),
+    Float(PyReadonlyArray1<'py, f32>),
+    Double(PyReadonlyArray1<'py, f64>),
+}
+
+struct BorrowedColumn<'py> {
+    values: Option<BorrowedValues<'py>>,
+    starts: Option<PyReadonlyArray1<'py, i64>>,
+    valid: Option<PyReadonlyArray1<'py, bool>>,
+}
+
+impl PyValues {
+    fn borrow<'py>(&self, py: Python<'py>) -> BorrowedValues<'py> {
+        match self {
+            Self::Boolean(values) => BorrowedValues::Boolean(values.bind(py).readonly()),
+            Self::Bytes(values) => BorrowedValues::Bytes(values.bind(py).readonly()),
+            Self::Int32(values) => BorrowedValues::Int32(values.bind(py).readonly()),
+            Self::Int64(values) => BorrowedValues::Int64(values.bind(py).readonly()),
+            Self::Float(values) => BorrowedValues::Float(values.bind(py).readonly()),
+            Self::Double(values) => BorrowedValues::Double(values.bind(py).readonly()),
+        }
+    }
+}
+
+impl BorrowedColumn<'_> {
+    fn column(&self, name: &str, meaning: &str, count: usize) -> PyResult<Column<'_>> {
+        let refuse = |why: &str| PyValueError::new_err(format!("the column {name:?} does not fit the base: {why}"));
+        let source = match (&self.values, name) {
+            (None, "timestamp") => payload::Source::Times,
+            (None, "rating") => payload::Source::Ratings,
+            (None, _) => return Err(refuse("it has no values")),
+            (Some(values), _) => {
+                let (values, length) = match values {
+                    BorrowedValues::Boolean(values) => (Values::Boolean(values.as_slice()?), values.len()?),
+                    BorrowedValues::Int32(values) => (Values::Int32(values.as_slice()?), values.len()?),
+                    BorrowedValues::Int64(values) => (Values::Int64(values.as_slice()?), values.len()?),
+                    BorrowedValues::Float(values) => (Values::Float(values.as_slice()?), values.len()?),
+                    BorrowedValues::Double(values) => (Values::Double(values.as_slice()?), values.len()?),
+                    BorrowedValues::Bytes(bytes) => {
+                        let starts = self.starts.as_ref().ok_or_else(|| refuse("nothing says where texts start"))?;
+                        let (starts, bytes) = (starts.as_slice()?, bytes.as_slice()?);
+                        let within = starts.last().is_some_and(|&end| end as usize <= bytes.len());
+                        if !within || starts[0] < 0 || starts.windows(2).any(|pair| pair[0] > pair[1]) {
+                            return Err(refuse("its texts are not within its bytes"));
+                        }
+                        (Values::Text { starts, bytes }, starts.len() - 1)
+                    }
+                };
+                let valid = self.valid.as_ref().map(|valid| valid.as_slice()).transpose()?;
+                if length != count || valid.is_some_and(|valid| valid.len() != count) {
+                    return Err(refuse(&format!("{length} values for {count} interactions")));
+                }
+                payload::Source::Carried { values, valid }
+            }
+        };
+        let meaning = match meaning {
+            "number" => Meaning::Number,
+            "text" => Meaning::Text,
+            "date" => Meaning::Date,
+            _ => {
+                let (unit, utc) = meaning.strip_suffix(" utc").map_or((meaning, false), |unit| (unit, true));
+                let unit = match unit {
+                    "ms" => TimeUnit::MILLIS,
+                    "us" => TimeUnit::MICROS,
+                    "ns" => TimeUnit::NANOS,
+                    _ => return Err(refuse(&format!("unknown meaning {meaning:?}"))),
+                };
+                Meaning::Timestamp { unit, utc }
+            }
+        };
+        Ok(Column { name: name.to_owned(), meaning, source })
+    }
 }
 
 /// The arrays of a [`Generator`], borrowed for one call.
@@ -82,6 +186,9 @@ struct Borrowed<'py> {
     user_starts: PyReadonlyArray1<'py, u32>,
     item_order: PyReadonlyArray1<'py, u32>,
     item_starts: PyReadonlyArray1<'py, u32>,
+    factors: Option<PyReadonlyArray2<'py, f64>>,
+    ratings: Option<PyReadonlyArray1<'py, f64>>,
+    columns: Vec<BorrowedColumn<'py>>,
 }
 
 impl Generator {
@@ -94,7 +201,26 @@ impl Generator {
             user_starts: self.user_starts.bind(py).readonly(),
             item_order: self.item_order.bind(py).readonly(),
             item_starts: self.item_starts.bind(py).readonly(),
+            factors: self.payload.factors.as_ref().map(|array| array.bind(py).readonly()),
+            ratings: self.payload.ratings.as_ref().map(|array| array.bind(py).readonly()),
+            columns: self
+                .payload
+                .columns
+                .iter()
+                .map(|(_, _, values, starts, valid)| BorrowedColumn {
+                    values: values.as_ref().map(|values| values.borrow(py)),
+                    starts: starts.as_ref().map(|array| array.bind(py).readonly()),
+                    valid: valid.as_ref().map(|array| array.bind(py).readonly()),
+                })
+                .collect(),
         }
+    }
+
+    /// The columns of the files after users and items.
+    fn payload_columns<'a>(&self, arrays: &'a Borrowed<'_>) -> PyResult<Vec<Column<'a>>> {
+        let count = arrays.entries.len()?;
+        let named = self.payload.columns.iter().zip(&arrays.columns);
+        named.map(|((name, meaning, ..), column)| column.column(name, meaning, count)).collect()
     }
 
     /// Expanded users and items.
@@ -104,12 +230,20 @@ impl Generator {
         (dimensions[0] * users, dimensions[1] * self.items as usize)
     }
 
-    fn expansion<'a>(&self, arrays: &'a Borrowed<'_>) -> PyResult<Expansion<'a>> {
+    fn expansion<'a>(&'a self, arrays: &'a Borrowed<'_>) -> PyResult<Expansion<'a>> {
         let base = Base::new(arrays.indptr.as_slice()?, arrays.entries.as_slice()?, self.items)?;
         let users = Cells::new(arrays.user_order.as_slice()?, arrays.user_starts.as_slice()?, base.users(), "user")?;
         let items = Cells::new(arrays.item_order.as_slice()?, arrays.item_starts.as_slice()?, base.items(), "item")?;
         let column_blocks = arrays.keep_rates.as_array().ncols() as u32;
-        Ok(Expansion::new(base, arrays.keep_rates.as_slice()?, column_blocks, users, items, self.options)?)
+        let factors = arrays.factors.as_ref().map(|factors| factors.as_slice()).transpose()?;
+        let ratings = arrays.ratings.as_ref().map(|ratings| ratings.as_slice()).transpose()?;
+        let payload = expansion::Payload {
+            sources: !self.payload.columns.is_empty(),
+            timeline: self.payload.timeline.as_ref(),
+            factors: factors.map(|factors| (factors, ratings)),
+        };
+        let rates = arrays.keep_rates.as_slice()?;
+        Ok(Expansion::new(base, rates, column_blocks, users, items, self.options, payload)?)
     }
 }
 
@@ -118,7 +252,8 @@ impl Generator {
     #[new]
     #[pyo3(signature = (
         indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, *,
-        seed, shuffled, block_keep, one_test_item, drop_incomplete, order_by_item,
+        seed, shuffled, block_keep, one_test_item, drop_incomplete, cold_users=0.0, cold_items=0.0, order="block",
+        times=None, test_is_late=false, hour=None, factors=None, ratings=None, columns=Vec::new(),
     ))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
     fn new(
@@ -136,25 +271,55 @@ impl Generator {
         block_keep: f64,
         one_test_item: bool,
         drop_incomplete: bool,
-        order_by_item: bool,
+        cold_users: f64,
+        cold_items: f64,
+        order: &str,
+        times: Option<PyReadonlyArray1<'_, i64>>,
+        test_is_late: bool,
+        hour: Option<u64>,
+        factors: Option<Py<PyArray2<f64>>>,
+        ratings: Option<Py<PyArray1<f64>>>,
+        columns: Vec<PyColumn>,
     ) -> PyResult<Self> {
-        let options = Options { seed, shuffled, block_keep, one_test_item, drop_incomplete, order_by_item };
-        let generator =
-            Self { indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, options };
+        let order = match order {
+            "block" => Order::Block,
+            "item" => Order::Item,
+            "time" => Order::Time,
+            _ => return Err(PyValueError::new_err(format!("unknown order {order:?}"))),
+        };
+        let options =
+            Options { seed, shuffled, block_keep, one_test_item, drop_incomplete, cold_users, cold_items, order };
+        let timeline = {
+            let (indptr, entries) = (indptr.bind(py).readonly(), entries.bind(py).readonly());
+            let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items)?;
+            base.check()?;
+            times
+                .map(|times| Ok::<_, PyErr>(Timeline::new(&base, times.as_slice()?, test_is_late, hour)?))
+                .transpose()?
+        };
+        let payload = Payload { timeline, factors, ratings, columns };
+        let generator = Self {
+            indptr,
+            entries,
+            items,
+            keep_rates,
+            user_order,
+            user_starts,
+            item_order,
+            item_starts,
+            options,
+            payload,
+        };
         let arrays = generator.borrow(py);
-        generator.expansion(&arrays)?.base().check()?;
+        generator.expansion(&arrays)?;
+        generator.payload_columns(&arrays)?;
         drop(arrays);
         Ok(generator)
     }
 
-    /// Interactions of the expanded users `first` to `last` (not included): `(user_id, item_id)` of one split.
-    fn rows<'py>(
-        &self,
-        py: Python<'py>,
-        first: u64,
-        last: u64,
-        test: bool,
-    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    /// Interactions of the expanded users `first` to `last` (not included) of one split: user, item, and where the
+    /// expansion has them the entry of the base, the time and the product of rating and factor, else empty arrays.
+    fn rows<'py>(&self, py: Python<'py>, first: u64, last: u64, test: bool) -> PyResult<Made<'py>> {
         let arrays = self.borrow(py);
         let expansion = self.expansion(&arrays)?;
         check_users(&expansion, first, last)?;
@@ -204,7 +369,9 @@ impl Generator {
     ) -> PyResult<Bound<'py, PyDict>> {
         let arrays = self.borrow(py);
         let expansion = self.expansion(&arrays)?;
-        let format = Format::new(EncodingChoice::from_str(encoding)?, parse_compression(compression)?, row_group_size);
+        let columns = self.payload_columns(&arrays)?;
+        let (encoding, compression) = (EncodingChoice::from_str(encoding)?, parse_compression(compression)?);
+        let format = Format::new(encoding, compression, row_group_size, &columns);
         let stage = match stage {
             "generate" => Stage::Generate,
             "encode" => Stage::Encode,
@@ -525,6 +692,13 @@ impl Rows {
     }
 }
 
+type Made<'py> = (
+    Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<f64>>,
+);
 type PyPart = (u64, u64, u64, Option<PyTarget>, Option<PyTarget>);
 type PyTarget = (PathBuf, Vec<(String, String)>);
 
@@ -558,8 +732,8 @@ fn rows<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
     first: u64,
     last: u64,
     test: bool,
-) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let (users, items) = watch(py, None, |progress| {
+) -> PyResult<Made<'py>> {
+    let (users, made) = watch(py, None, |progress| {
         let (mut of_train, mut of_test) = (Interactions::<I>::default(), Interactions::<I>::default());
         Tiler::new(expansion).expand(first..last, &mut of_train, &mut of_test, |of_train, of_test| {
             let unwanted = if test { of_train } else { of_test };
@@ -568,12 +742,18 @@ fn rows<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
         })?;
         let wanted = if test { of_test } else { of_train };
         let mut users = Vec::with_capacity(wanted.items.len());
-        for (user, count) in wanted.users {
+        for &(user, count) in &wanted.users {
             users.extend(std::iter::repeat_n(U::at(user, 0), count as usize));
         }
-        Ok((users, wanted.items))
+        Ok((users, wanted))
     })?;
-    Ok((users.into_pyarray(py).into_any(), items.into_pyarray(py).into_any()))
+    Ok((
+        users.into_pyarray(py).into_any(),
+        made.items.into_pyarray(py).into_any(),
+        made.sources.into_pyarray(py),
+        made.times.into_pyarray(py),
+        made.ratings.into_pyarray(py),
+    ))
 }
 
 /// Runs `job` on a thread of its own and meanwhile answers signals and reports progress.

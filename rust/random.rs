@@ -24,6 +24,9 @@ pub struct Keys {
     pub user_cells: Key,
     pub item_cells: Key,
     pub test_item: Key,
+    pub times: Key,
+    pub cold_users: Key,
+    pub cold_items: Key,
 }
 
 impl Keys {
@@ -38,6 +41,9 @@ impl Keys {
             user_cells: root.child(4),
             item_cells: root.child(5),
             test_item: root.child(6),
+            times: root.child(7),
+            cold_users: root.child(8),
+            cold_items: root.child(9),
         }
     }
 }

@@ -95,7 +95,7 @@ pub fn run<U: Stored, I: Stored>(
 #[derive(Clone, Copy)]
 struct Worker<'r, 'a> {
     expansion: &'r Expansion<'a>,
-    format: &'r Format,
+    format: &'r Format<'r>,
     stage: Stage,
     progress: &'r Progress,
 }
@@ -139,13 +139,13 @@ impl Worker<'_, '_> {
 }
 
 /// Where one part's interactions of one split go.
-enum Split<U: Stored, I: Stored> {
+enum Split<'f, U: Stored, I: Stored> {
     Dropped,
-    File { path: PathBuf, file: Box<PartFile<U, I, Sink>> },
+    File { path: PathBuf, file: Box<PartFile<'f, U, I, Sink>> },
 }
 
-impl<U: Stored, I: Stored> Split<U, I> {
-    fn open(target: Option<&Target>, format: &Format, stage: Stage) -> Result<Self, Error> {
+impl<'f, U: Stored, I: Stored> Split<'f, U, I> {
+    fn open(target: Option<&Target>, format: &'f Format<'f>, stage: Stage) -> Result<Self, Error> {
         let Some(target) = target.filter(|_| stage != Stage::Generate) else { return Ok(Self::Dropped) };
         let sink =
             if stage == Stage::Encode { Sink::Null } else { Sink::File(Temporary::create(target.path.clone())?) };

@@ -9,11 +9,12 @@ use std::ops::Range;
 use crate::base::{Base, Place, TEST};
 use crate::dropout::{GapTable, RowStream};
 use crate::error::Error;
-use crate::expansion::{Expansion, Id, Interactions};
+use crate::expansion::{Expansion, Id, Interactions, Order};
 use crate::permutation::Permutation;
 use crate::prefetch::{prefetch, prefetch_all};
 use crate::random::bounded;
 use crate::shuffle::{Columns, Exchange};
+use crate::timeline::{self, Event, Schedule, Timeline};
 
 /// About how many interactions a tile holds: enough to use a column table well, few enough to stay in cache.
 const TILE_INTERACTIONS: f64 = 400_000.0;
@@ -55,10 +56,18 @@ pub struct Tiler<'e, 'a> {
     streams: Vec<RowStream>,
     /// Where the block at hand finds its kept entries in the base.
     found: Vec<usize>,
-    /// Kept entries of the tile, block by block and user by user: column and test bit; and where each user's end.
+    /// Kept entries of the tile, block by block and user by user: column and test bit; where they stand in the base, if
+    /// anything is carried; and where each user's end.
     kept: Vec<u32>,
+    kept_places: Vec<u32>,
     ends: Vec<usize>,
     cursors: Vec<usize>,
+    /// The share of the time line that each block has; of the user at hand, the blocks of train and test interactions.
+    shares: Vec<u64>,
+    train_blocks: Vec<u32>,
+    test_blocks: Vec<u32>,
+    schedule: Schedule,
+    ordering: Ordering,
 }
 
 impl<'e, 'a> Tiler<'e, 'a> {
@@ -77,8 +86,14 @@ impl<'e, 'a> Tiler<'e, 'a> {
             streams: Vec::new(),
             found: Vec::new(),
             kept: Vec::new(),
+            kept_places: Vec::new(),
             ends: Vec::new(),
             cursors: Vec::new(),
+            shares: Vec::new(),
+            train_blocks: Vec::new(),
+            test_blocks: Vec::new(),
+            schedule: Schedule::default(),
+            ordering: Ordering::default(),
         }
     }
 
@@ -115,6 +130,7 @@ impl<'e, 'a> Tiler<'e, 'a> {
             self.i = i;
             let blocks = self.expansion.blocks(i);
             self.blocks = blocks.map(|(j, keep_rate)| Block { j, keep_rate, tables: None }).collect();
+            self.shares = timeline::shares(self.blocks.iter().map(|block| block.keep_rate));
             self.table_bytes_left = TABLE_BYTES;
         }
         let shuffled = self.expansion.options.shuffled;
@@ -145,6 +161,8 @@ impl<'e, 'a> Tiler<'e, 'a> {
         self.sources.clone_from(&self.anchors);
         self.ends.clear();
         self.kept.clear();
+        self.kept_places.clear();
+        let carrying = self.expansion.payload.sources;
         for block in &self.blocks {
             let j = u64::from(block.j);
             if exchanging {
@@ -167,6 +185,9 @@ impl<'e, 'a> Tiler<'e, 'a> {
             let count = keep_rows(base, gaps, &self.sources, &self.streams, &mut self.found, |count| {
                 self.ends.push(before + count);
             });
+            if carrying {
+                self.kept_places.extend(self.found[..count].iter().map(|&place| place as u32));
+            }
             place_entries(self.expansion, self.i, block, &self.found[..count], &mut self.kept, &mut self.passing_table);
         }
     }
@@ -200,47 +221,161 @@ impl<'e, 'a> Tiler<'e, 'a> {
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.
     fn stitch<I: Id>(&mut self, first_user: u64, train: &mut Interactions<I>, test: &mut Interactions<I>) {
-        let Expansion { base, keys, options, .. } = self.expansion;
+        let Expansion { keys, options, .. } = self.expansion;
+        let carrying = self.expansion.payload.sources;
         let test_key = keys.test_item.child(u64::from(self.i));
         let rows = self.anchors.len();
         self.cursors.clear();
         // A block's entries start where those of the block before it end.
         self.cursors.push(0);
         self.cursors.extend(self.ends.chunks_exact(rows).filter_map(|ends| ends.last()));
-        for (row, &anchor) in self.anchors.iter().enumerate() {
+        for row in 0..rows {
+            let (anchor, user) = (self.anchors[row], first_user + row as u64);
             let (train_start, test_start) = (train.items.len(), test.items.len());
-            for (number, block) in self.blocks.iter().enumerate() {
-                let offset = u64::from(block.j) * u64::from(base.items());
-                let end = self.ends[number * rows + row];
-                let kept = &self.kept[self.cursors[number]..end];
-                self.cursors[number] = end;
-                if kept.iter().fold(0, |any, entry| any | entry) & TEST == 0 {
-                    train.items.extend(kept.iter().map(|&entry| I::at(offset, entry)));
-                    continue;
-                }
-                for &entry in kept {
-                    let items = if entry & TEST == 0 { &mut train.items } else { &mut test.items };
-                    items.push(I::at(offset, entry & !TEST));
-                }
-            }
+            self.gather(row, user, train, test);
             let of_test = test.items.len() - test_start;
             if options.one_test_item && of_test > 1 {
                 let chosen = bounded(test_key.child(u64::from(anchor)).0, of_test as u64) as usize;
-                test.items[test_start] = test.items[test_start + chosen];
-                test.items.truncate(test_start + 1);
+                test.keep_one(test_start, chosen);
+                if carrying {
+                    self.test_blocks.swap(0, chosen);
+                }
             }
             if options.drop_incomplete && (of_test == 0 || train.items.len() == train_start) {
-                train.items.truncate(train_start);
-                test.items.truncate(test_start);
+                train.truncate(train_start);
+                test.truncate(test_start);
             }
-            if options.order_by_item {
-                train.items[train_start..].sort_unstable();
-                test.items[test_start..].sort_unstable();
+            if let Some(timeline) = self.expansion.payload.timeline {
+                self.give_times(timeline, anchor, (train, train_start), (test, test_start));
             }
-            let user = first_user + row as u64;
+            if options.order == Order::Item {
+                self.ordering.by_item(train, train_start);
+                self.ordering.by_item(test, test_start);
+            }
             train.close_user(user, train_start);
             test.close_user(user, test_start);
         }
+    }
+
+    /// Appends what one user keeps, block by block.
+    fn gather<I: Id>(&mut self, row: usize, user: u64, train: &mut Interactions<I>, test: &mut Interactions<I>) {
+        let expansion = self.expansion;
+        let rows = self.anchors.len();
+        let items = u64::from(expansion.base.items());
+        let carrying = expansion.payload.sources;
+        let cold = expansion.is_cold_user(user);
+        let maybe_test = cold || expansion.has_cold_items();
+        self.train_blocks.clear();
+        self.test_blocks.clear();
+        for (number, block) in self.blocks.iter().enumerate() {
+            let offset = u64::from(block.j) * items;
+            let range = self.cursors[number]..self.ends[number * rows + row];
+            self.cursors[number] = range.end;
+            let kept = &self.kept[range.clone()];
+            if !maybe_test && kept.iter().fold(0, |any, entry| any | entry) & TEST == 0 {
+                train.items.extend(kept.iter().map(|&entry| I::at(offset, entry)));
+                if carrying {
+                    train.sources.extend_from_slice(&self.kept_places[range]);
+                    self.train_blocks.resize(self.train_blocks.len() + kept.len(), number as u32);
+                }
+                continue;
+            }
+            for (&entry, place) in kept.iter().zip(range) {
+                let column = entry & !TEST;
+                let is_test = entry & TEST != 0 || cold || expansion.is_cold_item(offset + u64::from(column));
+                let (side, blocks) =
+                    if is_test { (&mut *test, &mut self.test_blocks) } else { (&mut *train, &mut self.train_blocks) };
+                side.items.push(I::at(offset, column));
+                if carrying {
+                    side.sources.push(self.kept_places[place]);
+                    blocks.push(number as u32);
+                }
+            }
+        }
+        if let Some((factors, ratings)) = expansion.payload.factors {
+            let factors = &factors[self.i as usize * expansion.column_blocks as usize..];
+            for (side, blocks) in [(train, &self.train_blocks), (test, &self.test_blocks)] {
+                let start = side.ratings.len();
+                side.ratings.extend(side.sources[start..].iter().zip(blocks).map(|(&source, &block)| {
+                    let rating = ratings.map_or(1.0, |ratings| ratings[source as usize]);
+                    factors[self.blocks[block as usize].j as usize] * rating
+                }));
+            }
+        }
+    }
+
+    /// Gives the user's interactions their times, and their order if that is by time.
+    fn give_times<I: Id>(
+        &mut self,
+        timeline: &Timeline,
+        anchor: u32,
+        (train, train_start): (&mut Interactions<I>, usize),
+        (test, test_start): (&mut Interactions<I>, usize),
+    ) {
+        let Expansion { base, keys, options, .. } = self.expansion;
+        let key = keys.times.child(u64::from(self.i)).child(u64::from(anchor));
+        let of_train = train.sources.len() - train_start;
+        let events = |sources: &[u32], blocks: &[u32]| {
+            sources.iter().zip(blocks).map(|(&entry, &block)| Event { entry, block }).collect::<Vec<_>>()
+        };
+        let mut all = events(&train.sources[train_start..], &self.train_blocks);
+        all.extend(events(&test.sources[test_start..], &self.test_blocks));
+        self.schedule.arrange(timeline, base, key, anchor, &self.shares, all.into_iter());
+        let Schedule { order, times, .. } = &self.schedule;
+        train.times.resize(train.items.len(), 0);
+        test.times.resize(test.items.len(), 0);
+        for (&event, &time) in order.iter().zip(times) {
+            match (event as usize).checked_sub(of_train) {
+                None => train.times[train_start + event as usize] = time,
+                Some(event) => test.times[test_start + event] = time,
+            }
+        }
+        if options.order == Order::Time {
+            let is_train = |&event: &u32| (event as usize) < of_train;
+            self.ordering.reorder(train, train_start, order.iter().copied().filter(is_train));
+            let of_test = order.iter().filter(|event| !is_train(event)).map(|event| event - of_train as u32);
+            self.ordering.reorder(test, test_start, of_test);
+        }
+    }
+}
+
+/// Changes the order of a user's interactions.
+#[derive(Default)]
+struct Ordering {
+    order: Vec<u32>,
+    narrow: Vec<u32>,
+    wide: Vec<i64>,
+    real: Vec<f64>,
+}
+
+impl Ordering {
+    fn by_item<I: Id>(&mut self, interactions: &mut Interactions<I>, start: usize) {
+        if interactions.sources.is_empty() {
+            interactions.items[start..].sort_unstable();
+            return;
+        }
+        let items = &interactions.items[start..];
+        let mut order: Vec<u32> = (0..items.len() as u32).collect();
+        order.sort_unstable_by_key(|&place| items[place as usize]);
+        self.reorder(interactions, start, order.into_iter());
+    }
+
+    /// Puts the interactions from `start` on into the given order of what stands there now.
+    fn reorder<I: Id>(&mut self, interactions: &mut Interactions<I>, start: usize, order: impl Iterator<Item = u32>) {
+        fn apply<T: Copy>(values: &mut [T], order: &[u32], old: &mut Vec<T>) {
+            old.clear();
+            old.extend_from_slice(values);
+            for (value, &place) in values.iter_mut().zip(order) {
+                *value = old[place as usize];
+            }
+        }
+        self.order.clear();
+        self.order.extend(order);
+        let mut items = Vec::new();
+        apply(&mut interactions.items[start..], &self.order, &mut items);
+        apply(&mut interactions.sources[start..], &self.order, &mut self.narrow);
+        apply(interactions.times.get_mut(start..).unwrap_or_default(), &self.order, &mut self.wide);
+        apply(interactions.ratings.get_mut(start..).unwrap_or_default(), &self.order, &mut self.real);
     }
 }
 

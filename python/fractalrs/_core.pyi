@@ -17,6 +17,14 @@ _Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 _Target = tuple[str | PathLike[str], Sequence[tuple[str, str]]]
 _Part = tuple[int, int, int, _Target | None, _Target | None]
 
+_Column = tuple[
+    str,
+    str,
+    npt.NDArray[Any] | None,
+    npt.NDArray[np.int64] | None,
+    npt.NDArray[np.bool_] | None,
+]
+
 class _PartReport(TypedDict):
     index: int
     train: FileReport | None
@@ -47,9 +55,19 @@ class Generator:
         block_keep: float,
         one_test_item: bool,
         drop_incomplete: bool,
-        order_by_item: bool,
+        cold_users: float = 0.0,
+        cold_items: float = 0.0,
+        order: Literal["block", "item", "time"] = "block",
+        times: npt.NDArray[np.int64] | None = None,
+        test_is_late: bool = False,
+        hour: int | None = None,
+        factors: npt.NDArray[np.float64] | None = None,
+        ratings: npt.NDArray[np.float64] | None = None,
+        columns: Sequence[_Column] = [],
     ) -> Generator: ...
-    def rows(self, first: int, last: int, test: bool) -> tuple[_Ids, _Ids]: ...
+    def rows(
+        self, first: int, last: int, test: bool
+    ) -> tuple[_Ids, _Ids, npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
     def columns(self, i: int, j: int) -> npt.NDArray[np.uint32]: ...
     def source_users(self, i: int) -> npt.NDArray[np.uint32]: ...
     def run(

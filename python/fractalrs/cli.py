@@ -15,6 +15,7 @@ from fractalrs.errors import FractalrsError, InputError, WriteError
 from fractalrs.expansion import Expansion, Order, TestItems
 from fractalrs.folder import Folder
 from fractalrs.interactions import write_interactions
+from fractalrs.payload import Ratings
 from fractalrs.pipeline import SAMPLE, Request, make_expansion, read_planned_base, write_expansion
 from fractalrs.plan import Plan
 from fractalrs.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
@@ -82,11 +83,12 @@ def options(
     """Take the options of all commands."""
 
 
-SIZE, SPLIT, MATRIX, KEEP, FILES, READING, RUNNING, CHECKS = (
+SIZE, SPLIT, MATRIX, KEEP, CARRIED, FILES, READING, RUNNING, CHECKS = (
     "Size and shuffle",
     "Train and test",
     "Reduced matrix",
     "What is kept",
+    "What interactions carry",
     "Output files",
     "Reading the source",
     "Running",
@@ -181,6 +183,12 @@ def expand(
     drop_incomplete: Annotated[
         bool, _flag(SPLIT, "--drop-incomplete", "Leave out expanded users without train or test interactions.")
     ] = False,
+    cold_users: Annotated[
+        float, _option(SPLIT, "Share of expanded users whose interactions are all test (cold start).", value="SHARE")
+    ] = 0.0,
+    cold_items: Annotated[
+        float, _option(SPLIT, "Share of expanded items whose interactions are all test (cold start).", value="SHARE")
+    ] = 0.0,
     rescale: Annotated[
         Rescale,
         _option(
@@ -203,10 +211,36 @@ def expand(
         float, _option(KEEP, "Factor on all keep rates: more or fewer interactions.", value="FACTOR")
     ] = 1.0,
     block_keep: Annotated[float, _option(KEEP, "Probability that a block exists at all.", value="RATE")] = 1.0,
+    timestamps: Annotated[
+        bool,
+        _flag(
+            CARRIED,
+            "--timestamps",
+            "Every interaction has a time on its source user's time line (user cells of size 1: profile traceable).",
+        ),
+    ] = False,
+    ratings: Annotated[
+        Ratings | None,
+        _option(
+            CARRIED,
+            "carry: every interaction has its source's rating. kronecker: that times the entry of the reduced matrix.",
+            value="carry|kronecker",
+            default="none",
+        ),
+    ] = None,
+    carry: Annotated[
+        list[str] | None,
+        _option(CARRIED, "A further column of SOURCE to carry; can be given again.", value="COLUMN", default="none"),
+    ] = None,
     order: Annotated[
-        Order,
-        _option(FILES, "A user's interactions by column block (quick), or by item id.", value="block|item"),
-    ] = "block",
+        Order | None,
+        _option(
+            FILES,
+            "A user's interactions by column block (quick), by item id, or by time.",
+            value="block|item|time",
+            default="time with --timestamps, else block",
+        ),
+    ] = None,
     parts: Annotated[
         int | None,
         _option(FILES, "Parts, of one train and one test file each.", value="INT", default="16 M interactions each"),
@@ -284,6 +318,11 @@ def expand(
         block_keep=block_keep,
         test_items=test_items,
         drop_incomplete=drop_incomplete,
+        cold_users=cold_users,
+        cold_items=cold_items,
+        timestamps=timestamps,
+        ratings=ratings,
+        carry=tuple(carry or ()),
         order=order,
         encoding=encoding,
         compression=compression,

@@ -51,16 +51,19 @@ class Dataset:
 
     @cached_property
     def train(self) -> pa.dataset.Dataset:
-        """Train interactions: ``user_id``, ``item_id``."""
+        """Train interactions: ``user_id``, ``item_id``, and what they carry."""
         return self._files("train")
 
     @cached_property
     def test(self) -> pa.dataset.Dataset:
-        """Test interactions: ``user_id``, ``item_id``; without rows where nothing is held out."""
+        """Test interactions: the same columns; without rows where nothing is held out."""
         return self._files("test")
 
     def _files(self, split: str) -> pa.dataset.Dataset:
-        fields = [pa.field(column["name"], column["type"], nullable=False) for column in self.manifest["schema"]]
+        fields = [
+            pa.field(column["name"], _type(column["type"]), nullable=column.get("nullable", False))
+            for column in self.manifest["schema"]
+        ]
         files = [str(self.path / part[split]["path"]) for part in self.manifest["parts"] if split in part]
         return pa.dataset.dataset(files, schema=pa.schema(fields), format="parquet")
 
@@ -71,6 +74,14 @@ class Dataset:
             f"Dataset({str(self.path)!r}: {users:,} users × {items:,} items, "
             f"{totals['train']:,} train and {totals['test']:,} test interactions)"
         )
+
+
+def _type(name: str) -> pa.DataType:
+    """Read the name of an Arrow type as Arrow writes it."""
+    unit, _, zone = name.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
+    if zone:
+        return pa.timestamp(unit, zone)
+    return pa.date32() if name == "date32[day]" else pa.type_for_alias(name)
 
 
 def open_dataset(path: str | os.PathLike[str]) -> Dataset:

@@ -6,7 +6,7 @@ import json
 import operator
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -24,6 +24,7 @@ from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError
 from fractalrs.folder import publish_folder
+from fractalrs.payload import Payload, Ratings
 from fractalrs.plan import DEFAULT_FORMAT, Format
 from fractalrs.profiles import DEFAULT_PROFILE, SHUFFLES, Shuffle
 from fractalrs.profiles import profile as find_profile
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "test"]
 TestItems = Literal["all", "one"]
-Order = Literal["block", "item"]
+Order = Literal["block", "item", "time"]
+
+RESERVED = ("user_id", "item_id", "rating", "timestamp")
+"""Columns that are never carried under these names."""
 
 SMALLEST_KEEP_RATE = 1e-6
 """Below this, and above 0, a keep rate cannot be met to 1e-6 of itself (docs/generator.md)."""
@@ -56,12 +60,28 @@ class Options:
     test_items: TestItems
     drop_incomplete: bool
     order: Order
+    timestamps: bool = False
+    ratings: Ratings | None = None
+    carry: tuple[str, ...] = ()
+    cold_users: float = 0.0
+    cold_items: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every option that can be checked without the base."""
         _one_of("shuffle", self.shuffle, SHUFFLES)
         _one_of("test_items", self.test_items, get_args(TestItems))
         _one_of("order", self.order, get_args(Order))
+        if self.order == "time" and not self.timestamps:
+            raise InputError("the order is by time, but interactions get no times", hint="ask for timestamps too")
+        if self.ratings is not None:
+            _one_of("ratings", self.ratings, get_args(Ratings))
+        for name in self.carry:
+            if name in RESERVED or self.carry.count(name) > 1:
+                why = "has an option of its own" if name in RESERVED else "is named twice"
+                raise InputError(f"carry: the column {name!r} {why}")
+        for name in ("cold_users", "cold_items"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
         if not 0 <= self.seed < 1 << 64:
             raise InputError(f"seed is {self.seed}; it must be from 0 to 2**64 - 1")
         for name in ("min_keep", "max_keep"):
@@ -126,7 +146,19 @@ class Expansion:
     drop_incomplete
         Leave out expanded users without train or without test interactions; their ids stay unused.
     order
-        Of a user's interactions: by column ``"block"``, the base's order inside (cheap), or by ``"item"`` id.
+        Of a user's interactions: by column ``"block"``, the base's order inside (cheap), by ``"item"`` id, or by
+        ``"time"``, the default where interactions have times.
+    timestamps
+        Give interactions times: those of their sources, moved along the source user's time line, each column block at
+        a pace of its own (``docs/generator.md``). The base's payload must have ``timestamp``, and user cells one
+        member (profile ``"traceable"``, or ``user_cell_size=1``).
+    ratings
+        ``"carry"``: every interaction has its source's rating. ``"kronecker"``: it is multiplied with R̂ᵢⱼ, as in the
+        paper's non-binary predecessor. The base's payload must have ``rating``.
+    carry
+        Further columns of the base's payload that interactions keep.
+    cold_users, cold_items
+        The share of expanded users (items) that is cold: all their interactions are test.
 
     Raises
     ------
@@ -149,7 +181,12 @@ class Expansion:
         block_keep: float = 1.0,
         test_items: TestItems = "all",
         drop_incomplete: bool = False,
-        order: Order = "block",
+        order: Order | None = None,
+        timestamps: bool = False,
+        ratings: Ratings | None = None,
+        carry: Sequence[str] = (),
+        cold_users: float = 0.0,
+        cold_items: float = 0.0,
     ) -> None:
         self.base = base
         self.reduced = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
@@ -163,12 +200,24 @@ class Expansion:
             block_keep=float(block_keep),
             test_items=test_items,
             drop_incomplete=bool(drop_incomplete),
-            order=order,
+            order=order or ("time" if timestamps else "block"),
+            timestamps=bool(timestamps),
+            ratings=ratings,
+            carry=tuple(carry),
+            cold_users=float(cold_users),
+            cold_items=float(cold_items),
         )
-        if drop_incomplete and base.test_count == 0:
+        if drop_incomplete and not self.has_test:
             raise InputError("drop_incomplete would leave nothing: no interaction is held out for test")
         self.keep_rates = keep_rates(self.reduced.values, self.options)
         self.cells = self._cells(cells)
+        if timestamps and self.cells.user_cell_size > 1:
+            raise InputError(
+                f"timestamps need user cells of size 1, these have up to {self.cells.user_cell_size} users: an expanded "
+                "user would mix the time lines of several source users",
+                hint="use the profile traceable, or a user cell size of 1",
+            )
+        self.payload = Payload.of(base, self.options.timestamps, self.options.ratings, self.options.carry)
         self._path: Path | None = None
         self.generator = _core.Generator(
             base.indptr,
@@ -184,7 +233,16 @@ class Expansion:
             block_keep=self.options.block_keep,
             one_test_item=test_items == "one",
             drop_incomplete=self.options.drop_incomplete,
-            order_by_item=order == "item",
+            cold_users=self.options.cold_users,
+            cold_items=self.options.cold_items,
+            order=self.options.order,
+            times=self.payload.times,
+            # Of a split by time nothing may come after what was held out as the latest.
+            test_is_late=base.split == "last",
+            hour=base.ticks_per_hour,
+            factors=self.reduced.values if self.options.ratings == "kronecker" else None,
+            ratings=self.payload.ratings,
+            columns=self.payload.columns(),
         )
 
     def _cells(self, given: Cells | None) -> Cells:
@@ -225,7 +283,12 @@ class Expansion:
         def field(name: str, ids: int) -> pa.Field:
             return pa.field(name, pa.int32() if ids <= 1 << 31 else pa.int64(), nullable=False)
 
-        return pa.schema([field("user_id", self.shape[0]), field("item_id", self.shape[1])])
+        return pa.schema([field("user_id", self.shape[0]), field("item_id", self.shape[1]), *self.payload.fields])
+
+    @property
+    def has_test(self) -> bool:
+        """Whether any interaction can be test."""
+        return self.base.test_count > 0 or self.options.cold_users > 0 or self.options.cold_items > 0
 
     @cached_property
     def expected(self) -> expectation.Expected:
@@ -287,11 +350,12 @@ class Expansion:
         Returns
         -------
         pyarrow.Table
-            Columns ``user_id``, ``item_id`` with exactly the files' schema and order.
+            Columns ``user_id``, ``item_id`` and what is carried, with exactly the files' schema and order.
         """
         self._check_range(first, last, split)
-        columns = self.generator.rows(first, last, split == "test")
-        return pa.Table.from_arrays([pa.array(column) for column in columns], schema=self.schema)
+        users, items, *made = self.generator.rows(first, last, split == "test")
+        columns = [pa.array(users), pa.array(items), *self.payload.gather(*made)]
+        return pa.Table.from_arrays(columns, schema=self.schema)
 
     def batches(self, split: Split = "train", users: tuple[int, int] | None = None) -> pa.RecordBatchReader:
         """Generate a range of expanded users, all by default, as a stream in flat memory.

@@ -20,6 +20,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options, Order, TestItems
 from fractalrs.folder import Folder
 from fractalrs.interactions import read_interactions
+from fractalrs.payload import Ratings
 from fractalrs.plan import OTHER_SOURCE, Format, Plan, differences
 from fractalrs.profiles import DEFAULT_PROFILE, Shuffle
 from fractalrs.profiles import profile as find_profile
@@ -61,7 +62,12 @@ class Request:
     block_keep: float = 1.0
     test_items: TestItems = "all"
     drop_incomplete: bool = False
-    order: Order = "block"
+    cold_users: float = 0.0
+    cold_items: float = 0.0
+    timestamps: bool = False
+    ratings: Ratings | None = None
+    carry: tuple[str, ...] = ()
+    order: Order | None = None
     encoding: str = "default"
     compression: str = "lz4"
     row_group_size: int = 1 << 20
@@ -77,6 +83,7 @@ class Request:
         for name in ("user_multiplier", "item_multiplier"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        object.__setattr__(self, "carry", (self.carry,) if isinstance(self.carry, str) else tuple(self.carry))
         # Making them checks them.
         _ = self.format, self.options
         for name in ("user_cell_size", "item_cell_size"):
@@ -108,7 +115,13 @@ class Request:
     def options(self) -> Options:
         """Options of the expansion."""
         given = {option.name: getattr(self, option.name) for option in dataclasses.fields(Options)}
-        return Options(**given | {"shuffle": self.resolved_shuffle})
+        order = self.order or ("time" if self.timestamps else "block")
+        return Options(**given | {"shuffle": self.resolved_shuffle, "order": order})
+
+    @property
+    def payload(self) -> tuple[str, ...]:
+        """The columns of the source that go along."""
+        return (*(("rating",) if self.ratings else ()), *(("timestamp",) if self.timestamps else ()), *self.carry)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -123,6 +136,9 @@ class Request:
             "split": self.split,
             "ties": self.ties or find_profile(self.profile).ties,
             "min_timestamps": self.min_timestamps,
+            "timestamps": self.timestamps,
+            "ratings": self.ratings,
+            "carry": list(self.carry),
             "seed": self.seed,
             "shuffle": self.resolved_shuffle,
             "user_multiplier": self.user_multiplier,
@@ -253,7 +269,7 @@ def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base
             raise InputError(f"{', '.join(request.reading)}: the built-in sample is not read from a file")
         interactions = sample_interactions()
     else:
-        interactions = read_interactions(source, **request.reading)
+        interactions = read_interactions(source, carry=request.carry, **request.reading)
     for note in interactions.notes:
         say(note)
     base = leave_last_out(
@@ -262,6 +278,7 @@ def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base
         ties=request.ties or find_profile(request.profile).ties,
         min_timestamps=request.min_timestamps,
         seed=request.seed,
+        payload=request.payload,
     )
     for note in base.notes:
         say(note)
@@ -279,7 +296,10 @@ def read_planned_base(source: Any, output: str | os.PathLike[str], say: Callable
             f"{output} was written from Python: how its source was read and split is not known",
             hint="validate it in Python: fractalrs.validate(dataset, base)",
         )
-    names = ("user_multiplier", "item_multiplier", "reading", "split", "ties", "min_timestamps", "seed")
+    names = (
+        *("user_multiplier", "item_multiplier", "shuffle", "reading", "split", "ties", "min_timestamps", "seed"),
+        *("timestamps", "ratings", "carry"),
+    )
     return read_base(source, Request(**{name: recipe[name] for name in names}), say)
 
 

@@ -137,6 +137,7 @@ class Plan:
                 "split": base.split,
                 "fingerprint": base.fingerprint,
             },
+            "splits": ["train", "test"] if expansion.has_test else ["train"],
             "user_multiplier": expansion.reduced.shape[0],
             "item_multiplier": expansion.reduced.shape[1],
             "profile": expansion.profile,
@@ -164,7 +165,7 @@ class Plan:
     @property
     def splits(self) -> tuple[str, ...]:
         """``("train", "test")``, or ``("train",)`` where nothing is held out."""
-        return ("train", "test") if self.content["base"]["test"] else ("train",)
+        return tuple(self.content["splits"])
 
     def parts(self) -> Iterator[Part]:
         """List the parts: the k-th has the users from ⌊k·mp/P⌋ to ⌊(k+1)·mp/P⌋."""

@@ -47,6 +47,8 @@ _CHUNK = 1 << 22
 _MAGIC = b"PAR1"
 _THREAD_BYTES = 80 << 20
 """Column tables and a tile of one thread; a row group, and the copies the encoder makes of it, come on top."""
+_TIMELINE_BYTES = 16
+"""Of an entry: its time in order, its place, and where it may go."""
 _PROCESS_BYTES = 200 << 20
 """The interpreter and its libraries."""
 
@@ -306,7 +308,10 @@ def free_disk(path: Path) -> int:
 
 def memory_needed(expansion: "Expansion", format: Format, threads: int) -> int:
     """Estimate the peak memory of generating and writing, in bytes: the base's arrays and what each thread holds."""
-    arrays = expansion.base.indptr.nbytes + expansion.base.entries.nbytes
+    base = expansion.base
+    arrays = base.indptr.nbytes + base.entries.nbytes + (0 if base.payload is None else base.payload.nbytes)
+    if expansion.options.timestamps:
+        arrays += _TIMELINE_BYTES * base.count
     return arrays + threads * (_THREAD_BYTES + 16 * format.row_group_size) + _PROCESS_BYTES
 
 
@@ -398,7 +403,10 @@ def _manifest(expansion: "Expansion", plan: Plan, files: _Files) -> dict[str, An
         "profile": plan.content["profile"],
         "shuffle": expansion.shuffle,
         "order": expansion.options.order,
-        "schema": [{"name": field.name, "type": str(field.type)} for field in expansion.schema],
+        "schema": [
+            {"name": field.name, "type": str(field.type)} | ({"nullable": True} if field.nullable else {})
+            for field in expansion.schema
+        ],
         "totals": {
             "train": rows["train"],
             "test": rows.get("test", 0),

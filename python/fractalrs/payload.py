@@ -1,0 +1,136 @@
+"""What interactions carry beside users and items: which columns there are, and where the core takes them from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fractalrs.base import Base
+from fractalrs.errors import InputError
+
+Ratings = Literal["carry", "kronecker"]
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The columns of an expansion after users and items.
+
+    Attributes
+    ----------
+    fields
+        Their names and types, in the files' order: rating, timestamp, then those that are carried.
+    table
+        The base's values of the carried ones, rating included: one per entry.
+    times
+        The base's timestamps, int64 ticks, where interactions get times.
+    ratings
+        The base's ratings, float64, where they are multiplied with the reduced matrix.
+    """
+
+    base: Base
+    fields: tuple[pa.Field, ...]
+    table: pa.Table
+    times: npt.NDArray[np.int64] | None
+    ratings: npt.NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, base: Base, timestamps: bool, ratings: Ratings | None, carry: Sequence[str]) -> "Payload":
+        """Find the columns in the base.
+
+        Raises
+        ------
+        InputError
+            If the base lacks one of them.
+        """
+        wanted = [*(["rating"] if ratings else []), *(["timestamp"] if timestamps else []), *carry]
+        there = base.payload.column_names if base.payload is not None else []
+        for name in wanted:
+            if name not in there:
+                raise InputError(
+                    f"the base has no column {name!r}; it has {', '.join(map(repr, there)) or 'none'}",
+                    hint=f"make it with leave_last_out(interactions, payload={wanted})",
+                )
+        fields, carried = [], {}
+        for name in wanted:
+            if name == "timestamp":
+                fields.append(pa.field(name, base.timestamp_type, nullable=False))
+            elif name == "rating" and ratings == "kronecker":
+                fields.append(pa.field(name, pa.float64(), nullable=False))
+            else:
+                carried[name] = _stored(base.payload[name])
+                fields.append(pa.field(name, carried[name].type, nullable=carried[name].null_count > 0))
+        return cls(
+            base,
+            tuple(fields),
+            pa.table(carried),
+            _numbers(base, "timestamp", np.int64) if timestamps else None,
+            _numbers(base, "rating", np.float64) if ratings == "kronecker" else None,
+        )
+
+    def columns(self) -> list[tuple[str, str, Any, Any, Any]]:
+        """Give the core its columns: name, meaning, values, where texts start, which values are there."""
+        columns = []
+        for field in self.fields:
+            values = starts = valid = None
+            if field.name in self.table.column_names:
+                values, starts, valid = _arrays(self.table[field.name].combine_chunks())
+            columns.append((field.name, _meaning(field.type), values, starts, valid))
+        return columns
+
+    def gather(
+        self,
+        sources: npt.NDArray[np.uint32],
+        times: npt.NDArray[np.int64],
+        ratings: npt.NDArray[np.float64],
+    ) -> list[pa.Array]:
+        """Make the columns of interactions from the entries they come from, and from what the core made for them."""
+        made = {"timestamp": times, "rating": ratings}
+        rows = pa.array(sources)
+        arrays = []
+        for field in self.fields:
+            if field.name in self.table.column_names:
+                arrays.append(self.table[field.name].combine_chunks().take(rows))
+            else:
+                values = made[field.name]
+                narrow = values.astype(np.int32) if pa.types.is_date32(field.type) else values
+                arrays.append(pa.array(narrow).cast(field.type))
+        return arrays
+
+
+def _numbers(base: Base, name: str, kind: Any) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(base.payload[name].combine_chunks().to_numpy(zero_copy_only=False), dtype=kind)
+
+
+def _stored(column: pa.ChunkedArray) -> pa.Array:
+    """Take a column as Parquet stores it: it knows no seconds, and time zones only as UTC."""
+    array = column.combine_chunks()
+    if pa.types.is_timestamp(array.type):
+        unit = "ms" if array.type.unit == "s" else array.type.unit
+        return array.cast(pa.timestamp(unit, None if array.type.tz is None else "UTC"))
+    return array
+
+
+def _meaning(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return str(kind.unit) + (" utc" if kind.tz else "")
+    return "date" if pa.types.is_date32(kind) else "text" if pa.types.is_string(kind) else "number"
+
+
+def _arrays(array: pa.Array) -> tuple[Any, Any, Any]:
+    valid = None if array.null_count == 0 else array.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_string(array.type):
+        text = pc.fill_null(array, "").cast(pa.large_string())
+        _, starts, letters = text.buffers()
+        letters = np.empty(0, np.uint8) if letters is None else np.frombuffer(letters, np.uint8)
+        return letters, np.frombuffer(starts, np.int64)[text.offset : text.offset + len(text) + 1], valid
+    if pa.types.is_timestamp(array.type):
+        array = array.cast(pa.int64())
+    elif pa.types.is_date32(array.type):
+        array = array.cast(pa.int32())
+    if array.null_count:
+        array = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
+    return np.ascontiguousarray(array.to_numpy(zero_copy_only=False)), None, valid

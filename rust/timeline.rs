@@ -1,0 +1,316 @@
+//! Time: when the interactions of an expanded user happen, as `docs/generator.md` defines it.
+//!
+//! A source user's interactions in their order are its timeline. Every column block goes through it at a pace of its own:
+//! what it keeps is moved along the timeline, never out of order, never before the item's first appearance.
+
+use crate::base::{Base, TEST};
+use crate::error::Error;
+use crate::permutation::Permutation;
+use crate::random::Key;
+
+const ONE: u64 = 1 << 32;
+const HOURS: usize = 168;
+/// Rates are in units of 2⁻¹² of the mean rate, from 1/64 to 64 times that.
+const RATE_BITS: u32 = 12;
+const LEAST_RATE: u64 = 1 << (RATE_BITS - 6);
+const LARGEST_RATE: u64 = 1 << (RATE_BITS + 6);
+
+/// How active people are in each hour of the week, and what time it is when they have done so much.
+struct Clock {
+    hour: u64,
+    rates: [u64; HOURS],
+    /// The activity before each hour of the week, and that of a whole week.
+    before: [u64; HOURS + 1],
+}
+
+impl Clock {
+    fn new(hour: u64, times: impl Iterator<Item = i64>) -> Self {
+        let (mut counts, mut total) = ([0_u64; HOURS], 0);
+        for time in times {
+            counts[(time as u64 / hour % HOURS as u64) as usize] += 1;
+            total += 1;
+        }
+        let scale = HOURS as u64 * (1 << RATE_BITS);
+        let rates = counts.map(|count| (count * scale / total.max(1)).clamp(LEAST_RATE, LARGEST_RATE));
+        let mut before = [0; HOURS + 1];
+        for (number, rate) in rates.iter().enumerate() {
+            before[number + 1] = before[number] + scaled(hour, *rate, RATE_BITS);
+        }
+        Self { hour, rates, before }
+    }
+
+    /// The activity up to a time.
+    fn activity(&self, time: u64) -> u64 {
+        let (hours, rest) = (time / self.hour, time % self.hour);
+        let (week, hour) = (hours / HOURS as u64, (hours % HOURS as u64) as usize);
+        week * self.before[HOURS] + self.before[hour] + scaled(rest, self.rates[hour], RATE_BITS)
+    }
+
+    /// The time at which there has been that much activity.
+    fn time(&self, activity: u64) -> u64 {
+        let (week, rest) = (activity / self.before[HOURS], activity % self.before[HOURS]);
+        let hour = self.before.partition_point(|&before| before <= rest) - 1;
+        let back = (1 << (2 * RATE_BITS)) / self.rates[hour];
+        let rest = scaled(rest - self.before[hour], back, RATE_BITS).min(self.hour - 1);
+        (week * HOURS as u64 + hour as u64) * self.hour + rest
+    }
+}
+
+/// ⌊x·y / 2^bits⌋.
+#[inline]
+fn scaled(x: u64, y: u64, bits: u32) -> u64 {
+    ((u128::from(x) * u128::from(y)) >> bits) as u64
+}
+
+/// The times of all entries of the base, user by user.
+pub struct Timeline {
+    /// Per entry: its place in the timeline of its user. Late entries come after all others.
+    places: Vec<u32>,
+    /// Per user: how many of its entries are not late.
+    counts: Vec<u32>,
+    /// By user and place, as the rows of the base: the time, and the place before which it may not come.
+    times: Vec<i64>,
+    floors: Vec<u32>,
+    clock: Option<Clock>,
+}
+
+impl Timeline {
+    /// `times` has the time of every entry. With `test_is_late` no train interaction of a user may follow its test
+    /// interactions. `hour` is the number of ticks in an hour, where that is known.
+    pub fn new(base: &Base, times: &[i64], test_is_late: bool, hour: Option<u64>) -> Result<Self, Error> {
+        let refuse = |what: &str| Err(Error::Invalid(format!("the timestamps do not fit the base: {what}")));
+        if times.len() != base.len() || times.len() >= u32::MAX as usize {
+            return refuse("there must be one per interaction, and fewer than 2**32 - 1");
+        }
+        if times.iter().any(|&time| !(0..1 << 62).contains(&time)) || hour == Some(0) {
+            return refuse("they must be from 0 to 2**62 - 1, and an hour must last");
+        }
+        let is_late = |entry: usize| test_is_late && base.entries()[entry] & TEST != 0;
+        let item = |entry: usize| (base.entries()[entry] & !TEST) as usize;
+        let mut first = vec![i64::MAX; base.items() as usize];
+        for (entry, &time) in times.iter().enumerate() {
+            first[item(entry)] = first[item(entry)].min(time);
+        }
+        let clock = hour.map(|hour| {
+            let known = times.iter().enumerate().filter(|&(entry, _)| !is_late(entry));
+            Clock::new(hour, known.map(|(_, &time)| time))
+        });
+        let mut new = Self {
+            places: vec![0; times.len()],
+            counts: Vec::with_capacity(base.users() as usize),
+            times: Vec::with_capacity(times.len()),
+            floors: Vec::with_capacity(times.len()),
+            clock,
+        };
+        let mut order: Vec<usize> = Vec::new();
+        for user in 0..base.users() {
+            let row = base.row(user);
+            order.clear();
+            order.extend(row.clone());
+            // Entries of a row stand by item code.
+            order.sort_unstable_by_key(|&entry| (is_late(entry), times[entry], entry));
+            let count = order.partition_point(|&entry| !is_late(entry));
+            if 0 < count && count < order.len() && times[order[count]] < times[order[count - 1]] {
+                return refuse("a test interaction comes before a train interaction of its user");
+            }
+            let (mut latest_first, mut floor) = (0, 0);
+            for (place, &entry) in order.iter().enumerate() {
+                latest_first = latest_first.max(first[item(entry)]);
+                while times[order[floor]] < latest_first {
+                    floor += 1;
+                }
+                new.places[entry] = place as u32;
+                new.times.push(times[entry]);
+                new.floors.push(floor as u32);
+            }
+            new.counts.push(count as u32);
+        }
+        Ok(new)
+    }
+
+    /// The time at the fraction `f`, in units of 2⁻³², between two times: in proportion to people's activity, except
+    /// within an hour.
+    #[inline]
+    fn between(&self, start: i64, end: i64, f: u64) -> i64 {
+        let gap = (end - start) as u64;
+        match &self.clock {
+            Some(clock) if gap > clock.hour => {
+                let (from, to) = (clock.activity(start as u64), clock.activity(end as u64));
+                (clock.time(from + scaled(to - from, f, 32)) as i64).clamp(start, end)
+            }
+            _ => start + scaled(gap, f, 32) as i64,
+        }
+    }
+}
+
+/// The share of the timeline, in units of 2⁻³², that each block of a row block has to itself.
+pub fn shares(keep_rates: impl Iterator<Item = f64> + Clone) -> Vec<u64> {
+    let weight = |rate: f64| (rate * ONE as f64) as u64;
+    let total: u64 = keep_rates.clone().map(weight).sum();
+    keep_rates.map(|rate| ((u128::from(weight(rate)) << 32) / u128::from(total)).max(1) as u64).collect()
+}
+
+/// An interaction that an expanded user keeps: its entry in the base, and the number of its block among those that
+/// exist.
+#[derive(Clone, Copy)]
+pub struct Event {
+    pub entry: u32,
+    pub block: u32,
+}
+
+struct Moved {
+    /// Where on the timeline it is moved: the place in the upper half.
+    position: u64,
+    block: u32,
+    place: u32,
+    event: u32,
+}
+
+impl Moved {
+    fn key(&self) -> (u64, u32, u32) {
+        (self.position, self.block, self.place)
+    }
+}
+
+/// Arranges the interactions of one expanded user after the other.
+#[derive(Default)]
+pub struct Schedule {
+    /// Where the share of each block begins for the user at hand.
+    begins: Vec<u64>,
+    moved: Vec<Moved>,
+    late: Vec<Moved>,
+    ends: Vec<u32>,
+    sorted: Vec<u32>,
+    /// The events in the order of time, and their times.
+    pub order: Vec<u32>,
+    pub times: Vec<i64>,
+}
+
+impl Schedule {
+    /// Gives the events of an expanded user their times. `key` belongs to the expanded user, `user` is its source.
+    pub fn arrange(
+        &mut self,
+        timeline: &Timeline,
+        base: &Base,
+        key: Key,
+        user: u32,
+        shares: &[u64],
+        events: impl Iterator<Item = Event>,
+    ) {
+        self.order.clear();
+        self.times.clear();
+        let row = base.row(user);
+        let count = timeline.counts[user as usize];
+        let (times, floors) = (&timeline.times[row.clone()], &timeline.floors[row]);
+        self.draw_shares(key.child(0), shares);
+        self.move_events(timeline, floors, count, shares, events);
+        let jitter = key.child(1);
+        let after = end_of(timeline, times, count as usize);
+        let mut first = 0;
+        for place in 0..count as usize {
+            let end = self.ends[place] as usize;
+            let cell = &mut self.sorted[first..end];
+            if cell.is_empty() {
+                continue;
+            }
+            if cell.len() > 1 {
+                cell.sort_unstable_by_key(|&number| self.moved[number as usize].key());
+            }
+            let next = if place + 1 < count as usize { times[place + 1] } else { after.start };
+            let step = ONE / cell.len() as u64;
+            for (number, &moved) in cell.iter().enumerate() {
+                let f = spread(jitter, self.times.len(), number, step);
+                self.times.push(timeline.between(times[place], next, f));
+                self.order.push(self.moved[moved as usize].event);
+            }
+            first = end;
+        }
+        if !self.late.is_empty() {
+            self.late.sort_unstable_by_key(|late| (times[late.place as usize], late.key()));
+            let step = ONE / self.late.len() as u64;
+            for (number, late) in self.late.iter().enumerate() {
+                let f = spread(jitter, self.times.len(), number, step);
+                self.times.push(times[late.place as usize] + scaled(after.room, f, 32) as i64);
+                self.order.push(late.event);
+            }
+        }
+    }
+
+    /// Lays the shares of the blocks one after the other, in an order of this user's own.
+    fn draw_shares(&mut self, key: Key, shares: &[u64]) {
+        let permutation = Permutation::new(key, shares.len() as u32);
+        self.begins.resize(shares.len(), 0);
+        let mut begin = 0;
+        for number in 0..shares.len() as u32 {
+            let block = permutation.image(number) as usize;
+            self.begins[block] = begin;
+            begin += shares[block];
+        }
+    }
+
+    /// Moves every event along the timeline, and sorts them into its places.
+    fn move_events(
+        &mut self,
+        timeline: &Timeline,
+        floors: &[u32],
+        count: u32,
+        shares: &[u64],
+        events: impl Iterator<Item = Event>,
+    ) {
+        self.moved.clear();
+        self.late.clear();
+        self.ends.clear();
+        self.ends.resize(count as usize + 1, 0);
+        let step = ONE / (2 * u64::from(count.max(1)));
+        let reach = (3 * u64::from(count)).div_ceil(8) as u32;
+        for (number, event) in events.enumerate() {
+            let place = timeline.places[event.entry as usize];
+            let block = event.block as usize;
+            let mut moved = Moved { position: self.begins[block], block: event.block, place, event: number as u32 };
+            if place >= count {
+                self.late.push(moved);
+                continue;
+            }
+            let within = scaled(shares[block], (2 * u64::from(place) + 1) * step, 32);
+            let pace = (self.begins[block] + within).min(ONE - 1);
+            let earliest = floors[place as usize].max(place.saturating_sub(reach));
+            let latest = count.min(place + reach);
+            moved.position = (u64::from(earliest) << 32) + pace * u64::from(latest - earliest);
+            self.ends[(moved.position >> 32) as usize + 1] += 1;
+            self.moved.push(moved);
+        }
+        for place in 0..count as usize {
+            self.ends[place + 1] += self.ends[place];
+        }
+        self.sorted.resize(self.moved.len(), 0);
+        for (number, moved) in self.moved.iter().enumerate() {
+            let end = &mut self.ends[(moved.position >> 32) as usize];
+            self.sorted[*end as usize] = number as u32;
+            *end += 1;
+        }
+    }
+}
+
+/// Where in its cell the event of a number goes: evenly, but for a quarter of a step to either side.
+fn spread(jitter: Key, drawn: usize, number: usize, step: u64) -> u64 {
+    let word = jitter.child(drawn as u64).0 & (ONE - 1);
+    number as u64 * step + scaled((1 << 30) + (word >> 1), step, 32)
+}
+
+/// When the timeline ends, and for how long late events follow.
+struct After {
+    start: i64,
+    room: u64,
+}
+
+fn end_of(timeline: &Timeline, times: &[i64], count: usize) -> After {
+    let day = timeline.clock.as_ref().map_or(u64::MAX, |clock| 24 * clock.hour);
+    let Some(&last) = times[..count].last() else { return After { start: 0, room: 0 } };
+    match times.get(count) {
+        Some(&late) => After { start: late, room: ((late - last) as u64).min(day) },
+        None => {
+            let mean_gap = (last - times[0]) as u64 / (count as u64 - 1).max(1);
+            After { start: last + mean_gap.min(day) as i64, room: 0 }
+        }
+    }
+}
