@@ -3,6 +3,7 @@
 import bz2
 import gzip
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_quoted_cells_hold_anything(write: Write) -> None:
         'date,"user_id",text,business_id,stars\n2020-01-02,"a,""b""","long\n\nreview, really",c,5\n2020-01-03,d,,e,1\n'
     )
     read = read_interactions(write(text))
-    assert rows(read) == [('a,"b"', "c", 5.0, 1577923200), ("d", "e", 1.0, 1578009600)]
+    assert rows(read) == [('a,"b"', "c", 5.0, datetime(2020, 1, 2)), ("d", "e", 1.0, datetime(2020, 1, 3))]
     assert any("'text'" in note and "not used" in note for note in read.notes)
 
 
@@ -221,7 +222,7 @@ def test_without_names_a_time_is_known_by_its_looks(write: Write) -> None:
     assert rows(read_interactions(write("1,2,900000001\n"))) == [(1, 2, 900000001)]
     assert read_interactions(write("1,2,900000001\n")).columns == ["user_id", "item_id", "timestamp"]
     assert read_interactions(write("1,2,3\n")).columns == ["user_id", "item_id", "rating"]
-    assert rows(read_interactions(write("1,2,2020-01-01,5\n"))) == [(1, 2, 5.0, 1577836800)]
+    assert rows(read_interactions(write("1,2,2020-01-01,5\n"))) == [(1, 2, 5.0, datetime(2020, 1, 1))]
     assert rows(read_interactions(write("1,2,5,3\n"))) == [(1, 2, 5.0, 3)]
 
 
@@ -277,22 +278,25 @@ def test_any_ids_survive_csv(tmp_path: Path, pairs: list[tuple[str, str]]) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "value", "unit"),
+    ("text", "ticks", "kind"),
     [
-        ("1970-01-02", 86400, "seconds"),
-        ("1970-01-01 00:01:40", 100, "seconds"),
-        ("1970-01-01T01:00:00Z", 3600, "seconds"),
-        ("1970-01-01T01:00:00+01:00", 0, "seconds"),
-        ("1970-01-01 00:01:40 UTC", 100, "seconds"),
-        ("1970-01-01 00:00:01.25", 1_250_000, "microseconds"),
-        ("1970-01-01T00:00:01.000000001", 1_000_000_001, "nanoseconds"),
+        ("1970-01-02", 86_400_000, pa.timestamp("ms")),
+        ("1970-01-01 00:01:40", 100_000, pa.timestamp("ms")),
+        ("1970-01-01T01:00:00Z", 3_600_000, pa.timestamp("ms", "UTC")),
+        ("1970-01-01T01:00:00+01:00", 0, pa.timestamp("ms", "UTC")),
+        ("1970-01-01 00:01:40 UTC", 100_000, pa.timestamp("ms")),
+        ("1970-01-01 00:00:01.25", 1_250, pa.timestamp("ms")),
+        ("1970-01-01 00:00:01.0025", 1_002_500, pa.timestamp("us")),
+        ("1970-01-01T00:00:01.000000001", 1_000_000_001, pa.timestamp("ns")),
     ],
 )
-def test_dates_become_integers_of_their_unit(write: Write, text: str, value: int, unit: str) -> None:
+def test_written_dates_are_ticks_of_a_type(write: Write, text: str, ticks: int, kind: pa.DataType) -> None:
     read = read_interactions(write(f"user_id,item_id,date\n1,2,{text}\n1,3,{text}\n"))
     assert read.timestamps is not None
-    assert read.timestamps.tolist() == [value, value]
-    assert any(unit in note for note in read.notes)
+    assert read.timestamps.tolist() == [ticks, ticks]
+    assert read.timestamp_type == kind
+    assert pa.table(read)["timestamp"].type == kind
+    assert any("dates, counted in" in note for note in read.notes)
 
 
 def test_a_later_finer_value_changes_how_all_are_read(write: Write) -> None:
@@ -303,7 +307,7 @@ def test_a_later_finer_value_changes_how_all_are_read(write: Write) -> None:
     day = "1970-01-01 00:00:0"
     late = read_interactions(write(text.replace("{}", day + "1", 1201).replace("{}", day + "2.5"))).timestamps
     assert late is not None
-    assert late[[0, -1]].tolist() == [1_000_000, 2_500_000]
+    assert late[[0, -1]].tolist() == [1_000, 2_500]
 
 
 # --- binary files -----------------------------------------------------------------------------------------------------
@@ -389,22 +393,80 @@ def test_interactions_pass_through() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
+    ("values", "ticks", "kind"),
     [
-        (pa.array([1000, 2000], pa.timestamp("ms")), [1000, 2000]),
-        (pa.array([1000, 2000], pa.timestamp("us", "Europe/Paris")), [1000, 2000]),
-        (pa.array([1, 2], pa.date32()), [86400, 172800]),
-        (pa.array(["12", "13"]), [12, 13]),
-        (pa.array(["1970-01-02", "1970-01-03"], pa.large_string()), [86400, 172800]),
-        (pa.array([3.0, 4.9], pa.float32()), [3, 4]),
-        (pa.array([3, 4], pa.uint16()), [3, 4]),
+        (pa.array([1, 2], pa.timestamp("s")), [1000, 2000], pa.timestamp("ms")),
+        (pa.array([1000, 2000], pa.timestamp("ms")), [1000, 2000], pa.timestamp("ms")),
+        (pa.array([1, 2], pa.timestamp("s", "UTC")), [1000, 2000], pa.timestamp("ms", "UTC")),
+        (pa.array([1000, 2000], pa.timestamp("us", "Europe/Paris")), [1000, 2000], pa.timestamp("us", "Europe/Paris")),
+        (pa.array([1, 2], pa.timestamp("ns")).dictionary_encode(), [1, 2], pa.timestamp("ns")),
+        (pa.array([1, 2], pa.date32()), [1, 2], pa.date32()),
+        (pa.array([86_400_000, 172_800_000], pa.date64()), [1, 2], pa.date32()),
+        (pa.array(["12", "13"]), [12, 13], pa.int64()),
+        (pa.array(["1970-01-02", "1970-01-03"], pa.large_string()), [86_400_000, 172_800_000], pa.timestamp("ms")),
+        (pa.array([3.0, 4.9], pa.float32()), [3, 4], pa.int64()),
+        (pa.array([3, 4], pa.uint16()), [3, 4], pa.int64()),
     ],
 )
-def test_timestamps_in_memory(values: pa.Array, expected: list[int]) -> None:
+def test_timestamps_in_memory(values: pa.Array, ticks: list[int], kind: pa.DataType) -> None:
     read = read_interactions(pa.table({"user": [1, 1], "item": [1, 2], "time": values}))
     assert read.timestamps is not None
     assert read.timestamps.dtype == np.int64
-    assert read.timestamps.tolist() == expected
+    assert read.timestamps.tolist() == ticks
+    assert read.timestamp_type == kind
+    # What is exported is what was read: the same again, of the same type.
+    again = read_interactions(pa.table(read))
+    assert again.table.equals(read.table)
+    assert again.timestamp_type == kind
+
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([10**8, 10**11 - 1], HOUR),
+        ([10**11, 10**14 - 1], HOUR * 10**3),
+        ([10**14, 10**17 - 1], HOUR * 10**6),
+        ([10**17, 2**63 - 1], HOUR * 10**9),
+        ([0, 1_400_000_000, 0], HOUR),
+        ([0, 0], None),
+        ([2019, 2020], None),
+        ([10**8 - 1, 1_400_000_000], None),
+        (pa.array([1_400_000_000.5]), HOUR),
+        (pa.array([0], pa.timestamp("s")), HOUR * 10**3),
+        (pa.array([0], pa.timestamp("ms")), HOUR * 10**3),
+        (pa.array([0], pa.timestamp("us", "UTC")), HOUR * 10**6),
+        (pa.array([1, 10**15], pa.timestamp("ns")), HOUR * 10**9),
+        (pa.array([18_000], pa.date32()), None),
+    ],
+)
+def test_an_hour_is_known_by_type_or_size(values: Any, expected: int | None) -> None:
+    values = pa.array(values) if isinstance(values, list) else values
+    n = len(values)
+    assert read_interactions(pa.table({"user": [1] * n, "item": [2] * n, "time": values})).ticks_per_hour == expected
+
+
+def test_without_timestamps_there_is_no_type() -> None:
+    read = read_interactions(as_table().drop(["timestamp"]))
+    assert (read.timestamps, read.timestamp_type, read.ticks_per_hour) == (None, None, None)
+
+
+def test_mixed_units_are_refused(write: Write) -> None:
+    times = [7, 1_400_000_000, 0, 1_500_000_000, 1_400_000_000_000, 1_400_000_000_000_000]
+    path = write("user_id,item_id,timestamp\n" + "".join(f"1,2,{time}\n" for time in times))
+    with pytest.raises(InputError) as error:
+        read_interactions(path)
+    assert str(error.value) == (
+        f"{path}: row 5: the timestamp 1400000000000 looks like milliseconds since 1970, and 1400000000 in row 2 like "
+        "seconds\nhint: convert all timestamps to one unit, or correct the row"
+    )
+    # Also where the first is the larger one.
+    with pytest.raises(
+        InputError, match=r"row 2: the timestamp 1500000000 looks like seconds .* 10{17} in row 1 like n"
+    ):
+        read_interactions(pa.table({"user": [1, 1], "item": [1, 2], "time": [10**17, 1_500_000_000]}))
 
 
 def test_dictionaries_may_hold_unused_and_repeated_values() -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
+from fractalrs.base_payload import checked_payload, describe_payload, in_one_chunk, load_payload, update_digest
 from fractalrs.errors import InputError, OutputError, WriteError
 
 Split = Literal["train", "test", "all"]
@@ -51,6 +53,14 @@ class Base:
         `from_arrays`.
     notes : tuple of str
         What was decided on the way, one sentence each.
+    payload : pyarrow.Table, nnz rows, or None
+        Columns that go along, row by row with `entries`, such as ``rating`` and ``timestamp``; one chunk per column.
+        ``timestamp`` is int64, in ticks of `timestamp_type`.
+    timestamp_type : pyarrow.DataType or None
+        What ``timestamp`` is in the source and will be in the output: int64, ``timestamp[ms | us | ns]`` or date32.
+        `timestamps_from_ticks` of `fractalrs.column_types` makes it of the ticks.
+    ticks_per_hour : int or None
+        How many ticks of ``timestamp`` make an hour; `None` where that is not known, or less than one does.
     """
 
     indptr: npt.NDArray[np.int64]
@@ -59,12 +69,17 @@ class Base:
     item_ids: pa.Array
     split: str = "none"
     notes: tuple[str, ...] = ()
+    payload: pa.Table | None = None
+    timestamp_type: pa.DataType | None = None
+    ticks_per_hour: int | None = None
     _path: Path | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Make the arrays what the Rust core takes: C-contiguous and of one type."""
         object.__setattr__(self, "indptr", _read_only(self.indptr, np.int64))
         object.__setattr__(self, "entries", _read_only(self.entries, np.uint32))
+        if self.payload is not None:
+            object.__setattr__(self, "payload", in_one_chunk(self.payload))
 
     @classmethod
     def from_arrays(
@@ -77,6 +92,9 @@ class Base:
         *,
         split: str | None = None,
         notes: tuple[str, ...] = (),
+        payload: Mapping[str, Any] | pa.Table | None = None,
+        timestamp_type: pa.DataType | None = None,
+        ticks_per_hour: int | None = None,
     ) -> Self:
         """Make a base of CSR arrays, after checking them.
 
@@ -95,6 +113,10 @@ class Base:
             How the test interactions were chosen; by default ``"given"``, or ``"none"`` where there are none.
         notes
             What to remember about the making of this base, one sentence each.
+        payload
+            Columns that go along, one value for each of `indices`; ``timestamp`` as integers.
+        timestamp_type, ticks_per_hour
+            What ``timestamp`` counts ticks of, int64 by default, and how many of them make an hour, if that is known.
 
         Raises
         ------
@@ -138,7 +160,10 @@ class Base:
         entries[mask] |= TEST_BIT
         if split is None:
             split = "given" if mask.any() else "none"
-        return cls(starts, entries, users, catalogue, split, tuple(notes))
+        columns, timestamp_type = checked_payload(
+            {} if payload is None else payload, len(items), timestamp_type, ticks_per_hour
+        )
+        return cls(starts, entries, users, catalogue, split, tuple(notes), columns, timestamp_type, ticks_per_hour)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -212,11 +237,13 @@ class Base:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of what a generator reads: the shape, `indptr` and `entries`, little-endian."""
+        """SHA-256, in hexadecimal, of what a generator reads: shape, `indptr` and `entries`, and the payload if any."""
         digest = hashlib.sha256(_FORMAT.encode())
         digest.update(np.array(self.shape, dtype="<i8").tobytes())
         digest.update(self.indptr.astype("<i8", copy=False).data)
         digest.update(self.entries.astype("<u4", copy=False).data)
+        if self.payload is not None:
+            update_digest(digest, self.payload, self.timestamp_type, self.ticks_per_hour)
         return digest.hexdigest()
 
     @property
@@ -227,8 +254,8 @@ class Base:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save to a folder, which appears under its name only when it is complete.
 
-        The folder holds ``base.json``, ``indptr.npy``, ``entries.npy``, ``user_ids.arrow`` and ``item_ids.arrow``.
-        Saving where the same base lies already changes nothing.
+        The folder holds ``base.json``, ``indptr.npy``, ``entries.npy``, ``user_ids.arrow``, ``item_ids.arrow``
+        and, where there is a payload, ``payload.arrow``. Saving where the same base lies already changes nothing.
 
         Raises
         ------
@@ -263,15 +290,21 @@ class Base:
             "notes": list(self.notes),
             "fingerprint": self.fingerprint,
         }
+        tables = {
+            name: pa.table({"id": ids}) for name, ids in (("user_ids", self.user_ids), ("item_ids", self.item_ids))
+        }
+        if self.payload is not None:
+            description["payload"] = describe_payload(self.payload, self.timestamp_type, self.ticks_per_hour)
+            tables["payload"] = self.payload
         try:
             for name, array in (("indptr", self.indptr.astype("<i8")), ("entries", self.entries.astype("<u4"))):
                 with (temporary / f"{name}.npy").open("wb") as file:
                     np.save(file, array, allow_pickle=False)
                     _flush(file)
-            for name, ids in (("user_ids", self.user_ids), ("item_ids", self.item_ids)):
+            for name, table in tables.items():
                 with (temporary / f"{name}.arrow").open("wb") as file:
-                    batch = pa.record_batch([ids], names=["id"])
-                    with pa.ipc.new_file(file, batch.schema) as writer:
+                    batch = pa.record_batch([column.chunk(0) for column in table.columns], schema=table.schema)
+                    with pa.ipc.new_file(file, table.schema) as writer:
                         writer.write_batch(batch)
                     _flush(file)
             with (temporary / "base.json").open("w", encoding="utf-8") as file:
@@ -322,6 +355,11 @@ class Base:
                     hint="make the base again from its source",
                 )
             p, q, count = description["users"], description["items"], description["train"] + description["test"]
+            columns, timestamp_type, ticks_per_hour = None, None, None
+            if "payload" in description:
+                columns, timestamp_type, ticks_per_hour = _load_payload(
+                    folder / "payload.arrow", description["payload"], count
+                )
             base = cls(
                 _load_array(folder / "indptr.npy", np.dtype("<i8"), p + 1),
                 _load_array(folder / "entries.npy", np.dtype("<u4"), count),
@@ -329,6 +367,9 @@ class Base:
                 _load_ids(folder / "item_ids.arrow", q),
                 description["split"],
                 tuple(description["notes"]),
+                columns,
+                timestamp_type,
+                ticks_per_hour,
             )
             expected = description["fingerprint"]
         except FileNotFoundError as error:
@@ -424,3 +465,12 @@ def _load_ids(file: Path, length: int) -> pa.Array:
     if ids.type not in (pa.int64(), pa.string()) or len(ids) != length:
         raise InputError(f"{file} holds {len(ids)} ids of type {ids.type}, not {length}", hint=_HINT_DAMAGED)
     return ids
+
+
+def _load_payload(file: Path, description: Any, length: int) -> tuple[pa.Table, pa.DataType | None, int | None]:
+    if not file.exists():
+        raise FileNotFoundError(None, "missing", str(file))
+    try:
+        return load_payload(file, description, length)
+    except ValueError as error:
+        raise InputError(f"{file} is damaged: {error}", hint=_HINT_DAMAGED) from error

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import scipy.sparse
 
 from fractalrs.column_names import ROLES, choose_columns
+from fractalrs.column_types import CORRECT_ROW, as_ratings, as_timestamps, ticks_per_hour, timestamps_from_ticks
 from fractalrs.errors import InputError, OutputError
 from fractalrs.text_files import TextFile
 
@@ -31,8 +32,6 @@ FORMATS = ("auto", "csv", "inter", "parquet", "npz", "lines")
 _PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
 _SAMPLE_ROWS = 1000
 _STREAM_ROWS = 1 << 20
-_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-_CORRECT_ROW = "correct or remove the row"
 
 
 class Interactions:
@@ -45,8 +44,7 @@ class Interactions:
     ----------
     table
         Columns ``user_id`` and ``item_id`` (integers or strings, dictionary-encoded or not) and perhaps ``rating``
-        (numbers) and ``timestamp`` (integers, whole floats, or dates, which become integers of their own unit;
-        fractions are rounded down).
+        (numbers) and ``timestamp`` (numbers or dates; fractions are rounded down).
     notes
         Sentences about how the interactions came about; some about ids and timestamps are added.
 
@@ -54,11 +52,11 @@ class Interactions:
     ------
     InputError
         If there are no rows; a column is missing, unknown or of an unusable type; an id is missing; a rating is
-        missing or not finite; a timestamp is missing, not finite or negative. The message has the first such row,
-        counted from 1.
+        missing or not finite; a timestamp is missing, not finite or negative, or of another unit than the others
+        (`ticks_per_hour`). The message has the first such row, counted from 1.
     """
 
-    __slots__ = ("_notes", "_table")
+    __slots__ = ("_notes", "_table", "_ticks_per_hour", "_timestamp_type")
 
     def __init__(self, table: pa.Table, notes: Iterable[str] = ()) -> None:
         """Check the columns and encode the ids."""
@@ -72,14 +70,17 @@ class Interactions:
             raise InputError("the source holds no interactions", hint="give at least one user and one item")
         said = list(notes)
         columns = {}
+        self._timestamp_type: pa.DataType | None = None
+        self._ticks_per_hour: int | None = None
         for role in (role for role in ROLES if role in names):
             column = table.column(role)
             if role in ("user_id", "item_id"):
                 columns[role], note = _encode_ids(column, role)
             elif role == "rating":
-                columns[role], note = _check_ratings(column), None
+                columns[role], note = as_ratings(column), None
             else:
-                columns[role], note = _check_timestamps(column)
+                columns[role], self._timestamp_type, note = as_timestamps(column)
+                self._ticks_per_hour = ticks_per_hour(columns[role].to_numpy(), self._timestamp_type)
             said += [note] if note else []
         self._table = pa.table(columns)
         self._notes = tuple(said)
@@ -89,7 +90,8 @@ class Interactions:
         """The interactions as kept in memory.
 
         ``user_id`` and ``item_id`` are dictionary<int32, int64 | string>, the dictionary holding each id that occurs
-        once, in canonical order; ``rating`` is float64 or int64; ``timestamp`` is int64. One chunk per column.
+        once, in canonical order; ``rating`` is float64 or int64; ``timestamp`` is int64, in ticks of `timestamp_type`.
+        One chunk per column.
         """
         return self._table
 
@@ -105,10 +107,27 @@ class Interactions:
 
     @property
     def timestamps(self) -> npt.NDArray[np.int64] | None:
-        """The timestamps, int64 [n], in the unit of the source; `None` where there are none. Read-only."""
+        """The timestamps, int64 [n], in ticks of `timestamp_type`; `None` where there are none. Read-only."""
         if "timestamp" not in self.columns:
             return None
         return cast("npt.NDArray[np.int64]", self._table.column("timestamp").chunk(0).to_numpy())
+
+    @property
+    def timestamp_type(self) -> pa.DataType | None:
+        """What the timestamps are, and are written as: int64, ``timestamp[ms | us | ns]`` or date32; `None` without.
+
+        Numbers are int64 and keep their unit. Dates with a time of day keep the unit and time zone of the source;
+        seconds, which Parquet does not know, become milliseconds.
+        """
+        return self._timestamp_type
+
+    @property
+    def ticks_per_hour(self) -> int | None:
+        """How much an hour is in the timestamps; `None` where they do not tell, as dates and counts do not.
+
+        Plain numbers tell by their size (`fractalrs.column_types.ticks_per_hour`).
+        """
+        return self._ticks_per_hour
 
     def codes(self, column: str) -> tuple[npt.NDArray[np.int32], pa.Array]:
         """Return contiguous codes for an id column; nothing is computed or copied.
@@ -141,11 +160,20 @@ class Interactions:
         return f"Interactions({len(self):,} interactions of {users:,} users and {items:,} items; {columns})"
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Export as an Arrow stream with plain columns: ids are int64 or string, not dictionary-encoded."""
+        """Export as an Arrow stream with plain columns: ids int64 or string, timestamps of `timestamp_type`."""
         plain = {name: _plain_type(self._table.schema.field(name).type) for name in self.columns}
+        if self._timestamp_type is not None:
+            plain["timestamp"] = self._timestamp_type
         schema = pa.schema(plain)
-        batches = (batch.cast(schema) for batch in self._table.to_batches(max_chunksize=_STREAM_ROWS))
+        batches = (self._plain(batch, schema) for batch in self._table.to_batches(max_chunksize=_STREAM_ROWS))
         return pa.RecordBatchReader.from_batches(schema, batches).__arrow_c_stream__(requested_schema)
+
+    def _plain(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+        columns = [
+            timestamps_from_ticks(column, field.type) if field.name == "timestamp" else column.cast(field.type)
+            for column, field in zip(batch.columns, schema, strict=True)
+        ]
+        return pa.record_batch(columns, schema=schema)
 
 
 def write_interactions(interactions: Interactions, path: str | os.PathLike[str]) -> None:
@@ -237,8 +265,8 @@ def read_interactions(
     Returns
     -------
     Interactions
-        In the order of the source; `Interactions.notes` says what was chosen. Dates become integers of their own unit
-        since 1970, in UTC where they name no time zone; other timestamps keep their unit; fractional ones are rounded
+        In the order of the source; `Interactions.notes` says what was chosen. Timestamps keep their unit and type
+        (`Interactions.timestamp_type`); dates that name no time zone are taken as UTC, fractional numbers are rounded
         down.
 
     Raises
@@ -455,7 +483,7 @@ def _encode_ids(column: pa.ChunkedArray, role: str) -> tuple[pa.DictionaryArray,
     for chunk in chunks:
         if chunk.null_count:
             row = start + int(pc.index(pc.is_null(chunk.indices), True).as_py()) + 1
-            raise InputError(f"row {row}: the {role} is missing", hint=_CORRECT_ROW)
+            raise InputError(f"row {row}: the {role} is missing", hint=CORRECT_ROW)
         local = places[place : place + len(chunk.dictionary)]
         codes[start : start + len(chunk)] = local[chunk.indices.to_numpy()]
         start += len(chunk)
@@ -472,7 +500,7 @@ def _encode_ids(column: pa.ChunkedArray, role: str) -> tuple[pa.DictionaryArray,
     ids = ids.take(order)
     if pa.types.is_string(ids.type) and ids[0].as_py() == "":
         row = int(np.flatnonzero(codes == 0)[0]) + 1
-        raise InputError(f"row {row}: the {role} is missing", hint=_CORRECT_ROW)
+        raise InputError(f"row {row}: the {role} is missing", hint=CORRECT_ROW)
     return pa.DictionaryArray.from_arrays(pa.array(codes), ids), _describe_ids(ids, role)
 
 
@@ -525,80 +553,6 @@ def _describe_ids(ids: pa.Array, role: str) -> str:
     odd = ids.filter(pc.invert(pc.match_substring_regex(ids, "^(0|-?[1-9][0-9]*)$")))
     why = f"{odd[0].as_py()!r} is not an integer in its usual form" if len(odd) else "some are beyond 64 bits"
     return f"{role}: {len(ids):,} distinct strings ({why})."
-
-
-def _check_ratings(column: pa.ChunkedArray) -> pa.Array:
-    kind = column.type
-    try:
-        if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-            column = column.cast(pa.int64())
-        else:
-            column = column.cast(pa.float64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"rating has the type {kind}: {error}", hint="give ratings as numbers") from None
-    ratings = _one_chunk(column)
-    _refuse_rows(pc.is_null(ratings), "the rating is missing")
-    if pa.types.is_floating(ratings.type):
-        _refuse_rows(pc.invert(pc.is_finite(ratings)), "the rating is not a finite number")
-    return ratings
-
-
-def _check_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
-    note = None
-    timestamps = _one_chunk(column)
-    _refuse_rows(pc.is_null(timestamps), "the timestamp is missing")
-    if _is_text(timestamps.type):
-        timestamps = _parse_timestamps(timestamps)
-    kind = timestamps.type
-    if pa.types.is_date(kind):
-        kind = pa.timestamp("s" if pa.types.is_date32(kind) else "ms")
-        timestamps = timestamps.cast(kind)
-    if pa.types.is_timestamp(kind):
-        note = f"timestamp: dates became {_UNITS[kind.unit]} since 1970."
-    elif pa.types.is_floating(kind):
-        _refuse_rows(pc.invert(pc.is_finite(timestamps)), "the timestamp is not a finite number")
-        whole = pc.floor(timestamps.cast(pa.float64()))
-        if not whole.equals(timestamps.cast(pa.float64())):
-            note = "timestamp: fractions were rounded down to whole numbers."
-        timestamps = whole
-    elif not pa.types.is_integer(kind):
-        raise InputError(f"timestamp has the type {kind}", hint="give timestamps as numbers or dates")
-    try:
-        timestamps = timestamps.cast(pa.int64())
-    except pa.ArrowInvalid as error:
-        raise InputError(f"a timestamp is beyond 64 bits: {error}", hint="use a coarser unit") from None
-    _refuse_rows(pc.less(timestamps, 0), "the timestamp is negative")
-    return timestamps, note
-
-
-def _parse_timestamps(texts: pa.Array) -> pa.Array:
-    texts = texts.cast(pa.string())
-    dates = [pa.timestamp(unit, zone) for zone in (None, "UTC") for unit in ("s", "us", "ns")]
-    problem = None
-    for kind in (pa.int64(), pa.float64(), *dates):
-        try:
-            return texts.cast(kind)
-        except pa.ArrowInvalid as error:
-            problem = error
-    raise InputError(
-        f"a timestamp is neither a number nor an ISO date: {problem}", hint="write 2024-01-31 or 2024-01-31T12:00:00"
-    )
-
-
-def _refuse_rows(bad: pa.BooleanArray, problem: str) -> None:
-    row = pc.index(bad, True).as_py()
-    if row >= 0:
-        raise InputError(f"row {row + 1}: {problem}", hint=_CORRECT_ROW)
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:

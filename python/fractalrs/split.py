@@ -1,6 +1,7 @@
 """From interactions to a base: binarise, filter, code, and hold out the latest interaction of each user."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.base import TEST_BIT, Base
+from fractalrs.base_payload import check_payload_size
 from fractalrs.errors import InputError
 from fractalrs.interactions import Interactions, read_interactions
 
@@ -24,6 +26,7 @@ def leave_last_out(
     ties: TiesOption = "last",
     min_timestamps: int | None = None,
     seed: int = 0,
+    payload: Sequence[str] = (),
 ) -> Base:
     """Make a base of interactions, with the latest interaction of each user held out as test.
 
@@ -49,6 +52,9 @@ def leave_last_out(
         than two interactions are dropped in any case.
     seed
         Chooses the test interactions of ``"random"``.
+    payload
+        Names of columns of the interactions that go along, in this order: ``"rating"``, ``"timestamp"`` and further
+        ones that were carried. Of repeated pairs they are those of the interaction that stays.
 
     Returns
     -------
@@ -58,7 +64,8 @@ def leave_last_out(
     Raises
     ------
     InputError
-        If an option is unknown, the timestamps it needs are missing, or fewer than two users or items are left.
+        If an option is unknown, the timestamps or the payload it needs are missing, or fewer than two users or items
+        are left.
 
     Notes
     -----
@@ -71,6 +78,7 @@ def leave_last_out(
     _check_count("seed", seed)
     if not isinstance(interactions, Interactions):
         interactions = read_interactions(interactions)
+    _check_payload(payload, interactions)
 
     notes: list[str] = []
     timestamps = interactions.timestamps
@@ -126,9 +134,26 @@ def leave_last_out(
         rng = np.random.default_rng(seed)
         entries[indptr[:-1] + rng.integers(np.diff(indptr))] |= TEST_BIT
 
+    positions = pairs.positions
+    del pairs, users
     notes.append(_describe_ids(user_ids, item_ids))
-    return Base(
+    base = Base(
         indptr, entries, user_ids.filter(pa.array(enough)), item_ids.filter(pa.array(seen)), split, tuple(notes)
+    )
+    return _with_payload(base, interactions, payload, positions) if payload else base
+
+
+def _with_payload(base: Base, interactions: Interactions, names: Sequence[str], positions: _Integers) -> Base:
+    """Add the columns `names` of the rows that became the entries of `base`."""
+    check_payload_size(base.count)
+    rows = pa.array(positions)
+    columns = {name: interactions.table.column(name).chunk(0).take(rows) for name in names}
+    timed = "timestamp" in names
+    return replace(
+        base,
+        payload=pa.table(columns),
+        timestamp_type=interactions.timestamp_type if timed else None,
+        ticks_per_hour=interactions.ticks_per_hour if timed else None,
     )
 
 
@@ -246,6 +271,22 @@ def _check_option(name: str, value: object, allowed: Any) -> None:
 def _check_count(name: str, value: object) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0):
         raise InputError(f"{name} must be a whole number, 0 or more, not {value!r}")
+
+
+def _check_payload(names: Sequence[str], interactions: Interactions) -> None:
+    known = [name for name in interactions.columns if name not in ("user_id", "item_id")]
+    for name in names:
+        if name in ("rating", "timestamp") and name not in known:
+            raise InputError(
+                f"the interactions have no {name}s to keep", hint=f"name their column: {name}_column (--{name}-column)"
+            )
+        if name not in known:
+            raise InputError(
+                f"the interactions have no column {name!r} to keep; saw {', '.join(known) or 'no further columns'}",
+                hint="read_interactions(..., carry=[...]) keeps further columns of the source",
+            )
+    if len(set(names)) < len(names):
+        raise InputError(f"the payload names a column twice: {', '.join(names)}", hint="name each column once")
 
 
 def _check_size(users: int, items: int, what: str, dropped: list[str]) -> None:

@@ -319,7 +319,7 @@ class TextFile:
         if not is_date(first):
             return [pa.int64(), pa.float64()]
         zone = "UTC" if _ZONE.search(first) else None
-        return [pa.timestamp(unit, zone) for unit in ("s", "us", "ns")]
+        return [pa.timestamp(unit, zone) for unit in ("ms", "us", "ns")]
 
     def _first_cell(self, column: int) -> str:
         return next((row[column] for row in self.sample if column < len(row)), "")
