@@ -29,6 +29,8 @@ RAW = Path("docs/performance-raw.txt")
 SHAPE = {"users": 138_493, "items": 26_744, "interactions": 20_000_000}
 INTERACTIONS = 1.2e9
 CELLS = "cells"
+CARRYING = "base-carrying"
+"""The base with ratings and timestamps."""
 
 TRIALS: list[dict[str, Any]] = [
     {"stage": "generate"},
@@ -41,6 +43,8 @@ TRIALS: list[dict[str, Any]] = [
     {"stage": "generate", "shuffle": "none"},
     {"stage": "generate", "shuffle": "aligned"},
     {"stage": "generate", "shuffle": "block"},
+    {"stage": "generate", "shuffle": "aligned", "carrying": True},
+    {"stage": "flush", "shuffle": "aligned", "carrying": True},
     {"stage": "flush", "items": 128},
     {"stage": "generate", "items": 16_384, "block_keep": 32 / 16_384},
 ]
@@ -72,8 +76,11 @@ def available() -> int:
 def prepare() -> None:
     """Make what all trials load."""
     DATA.mkdir(exist_ok=True)
-    if not (DATA / "base").exists():
-        fr.leave_last_out(fr.sample_interactions(**SHAPE)).save(DATA / "base")
+    if not ((DATA / "base").exists() and (DATA / CARRYING).exists()):
+        interactions = fr.sample_interactions(**SHAPE)
+        for name, payload in (("base", ()), (CARRYING, ("rating", "timestamp"))):
+            if not (DATA / name).exists():
+                fr.leave_last_out(interactions, payload=payload).save(DATA / name)
     base = fr.Base.load(DATA / "base")
     if not (DATA / "cells.npz").exists():
         fr.cells(base).save(DATA / "cells.npz")
@@ -84,13 +91,24 @@ def prepare() -> None:
 
 def load(trial: dict[str, Any]) -> fr.Expansion:
     """Load the parts of an expansion, thinned to the expected number of interactions."""
-    base = fr.Base.load(DATA / "base")
+    carrying = trial.get("carrying", False)
+    base = fr.Base.load(DATA / (CARRYING if carrying else "base"))
     reduced = np.load(DATA / f"reduced-{trial.get('items', 32)}.npy")
     shuffle = trial.get("shuffle", CELLS)
     block_keep = trial.get("block_keep", 1.0)
     scale = keep_scale(reduced, INTERACTIONS / base.count / block_keep)
     cells = fr.Cells.load(DATA / "cells.npz") if shuffle == CELLS else None
-    return fr.Expansion(base, reduced, shuffle=shuffle, cells=cells, seed=7, keep_scale=scale, block_keep=block_keep)
+    return fr.Expansion(
+        base,
+        reduced,
+        shuffle=shuffle,
+        cells=cells,
+        seed=7,
+        keep_scale=scale,
+        block_keep=block_keep,
+        timestamps=carrying,
+        ratings="carry" if carrying else None,
+    )
 
 
 def keep_scale(reduced: "np.ndarray[Any, np.dtype[np.float64]]", kept_bases: float) -> float:
@@ -137,7 +155,8 @@ def run_trial(trial: dict[str, Any]) -> dict[str, Any]:
     seconds, processor = time.perf_counter() - started, time.process_time() - processor
     shutil.rmtree(folder)
     size = sum(file["bytes"] for part in report["parts"] for file in (part["train"], part["test"]) if file)
-    arrays = expansion.base.indptr.nbytes + expansion.base.entries.nbytes
+    base = expansion.base
+    arrays = base.indptr.nbytes + base.entries.nbytes + (0 if base.payload is None else base.payload.nbytes)
     return {
         **trial,
         "interactions": made,
@@ -154,8 +173,8 @@ def run_trial(trial: dict[str, Any]) -> dict[str, Any]:
 
 
 HEADER = (
-    "| stage | × | shuffle | encoding | s | M/s | ns of one core: all | processor | generating | encoding | B each "
-    "| peak MB (base) |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| stage | × | shuffle | carrying | encoding | s | M/s | ns of one core: all | processor | generating | encoding | B each "
+    "| peak MB (base) |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -163,7 +182,7 @@ def row(figures: dict[str, Any]) -> str:
     """Format one row of the table."""
     return (
         f"| {figures['stage']} | (16, {figures.get('items', 32)}) | {figures.get('shuffle', CELLS)} "
-        f"| {figures.get('encoding', 'default')} | {figures['seconds']:.1f} | {figures['million_per_second']:.0f} "
+        f"| {'rating, timestamp' if figures.get('carrying') else ''} | {figures.get('encoding', 'default')} | {figures['seconds']:.1f} | {figures['million_per_second']:.0f} "
         f"| {figures['core_ns']:.1f} | {figures['processor_ns']:.1f} | {figures['generating_ns']:.1f} "
         f"| {figures['encoding_ns']:.1f} | {figures['bytes_per_interaction']:.2f} "
         f"| {figures['peak_mb']:.0f} ({figures['base_mb']:.0f}) |"

@@ -315,12 +315,11 @@ impl<'e, 'a> Tiler<'e, 'a> {
         let Expansion { base, keys, options, .. } = self.expansion;
         let key = keys.times.child(u64::from(self.i)).child(u64::from(anchor));
         let of_train = train.sources.len() - train_start;
-        let events = |sources: &[u32], blocks: &[u32]| {
-            sources.iter().zip(blocks).map(|(&entry, &block)| Event { entry, block }).collect::<Vec<_>>()
-        };
-        let mut all = events(&train.sources[train_start..], &self.train_blocks);
-        all.extend(events(&test.sources[test_start..], &self.test_blocks));
-        self.schedule.arrange(timeline, base, key, anchor, &self.shares, all.into_iter());
+        let events = |(&entry, &block): (&u32, &u32)| Event { entry, block };
+        self.schedule.events.clear();
+        self.schedule.events.extend(train.sources[train_start..].iter().zip(&self.train_blocks).map(events));
+        self.schedule.events.extend(test.sources[test_start..].iter().zip(&self.test_blocks).map(events));
+        self.schedule.arrange(timeline, base, key, anchor, &self.shares);
         let Schedule { order, times, .. } = &self.schedule;
         train.times.resize(train.items.len(), 0);
         test.times.resize(test.items.len(), 0);

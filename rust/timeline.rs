@@ -158,29 +158,19 @@ pub struct Event {
     pub block: u32,
 }
 
-struct Moved {
-    /// Where on the timeline it is moved: the place in the upper half.
-    position: u64,
-    block: u32,
-    place: u32,
-    event: u32,
-}
-
-impl Moved {
-    fn key(&self) -> (u64, u32, u32) {
-        (self.position, self.block, self.place)
-    }
-}
-
 /// Arranges the interactions of one expanded user after the other.
 #[derive(Default)]
 pub struct Schedule {
+    /// What the user keeps, to be arranged.
+    pub events: Vec<Event>,
     /// Where the share of each block begins for the user at hand.
     begins: Vec<u64>,
-    moved: Vec<Moved>,
-    late: Vec<Moved>,
+    /// Where on the timeline each event is moved, the place in the upper half; and the events that are late.
+    positions: Vec<u64>,
+    late: Vec<u32>,
+    /// The events of each stretch of the timeline, lower half of the position before number; and where stretches end.
+    stretches: Vec<u64>,
     ends: Vec<u32>,
-    sorted: Vec<u32>,
     /// The events in the order of time, and their times.
     pub order: Vec<u32>,
     pub times: Vec<i64>,
@@ -188,50 +178,46 @@ pub struct Schedule {
 
 impl Schedule {
     /// Gives the events of an expanded user their times. `key` belongs to the expanded user, `user` is its source.
-    pub fn arrange(
-        &mut self,
-        timeline: &Timeline,
-        base: &Base,
-        key: Key,
-        user: u32,
-        shares: &[u64],
-        events: impl Iterator<Item = Event>,
-    ) {
+    pub fn arrange(&mut self, timeline: &Timeline, base: &Base, key: Key, user: u32, shares: &[u64]) {
         self.order.clear();
         self.times.clear();
         let row = base.row(user);
-        let count = timeline.counts[user as usize];
+        let count = timeline.counts[user as usize] as usize;
         let (times, floors) = (&timeline.times[row.clone()], &timeline.floors[row]);
         self.draw_shares(key.child(0), shares);
-        self.move_events(timeline, floors, count, shares, events);
+        self.move_events(timeline, &floors[..count], shares);
         let jitter = key.child(1);
-        let after = end_of(timeline, times, count as usize);
+        let after = end_of(timeline, times, count);
         let mut first = 0;
-        for place in 0..count as usize {
+        for place in 0..count {
             let end = self.ends[place] as usize;
-            let cell = &mut self.sorted[first..end];
-            if cell.is_empty() {
+            let stretch = &mut self.stretches[first..end];
+            first = end;
+            if stretch.is_empty() {
                 continue;
             }
-            if cell.len() > 1 {
-                cell.sort_unstable_by_key(|&number| self.moved[number as usize].key());
-            }
-            let next = if place + 1 < count as usize { times[place + 1] } else { after.start };
-            let step = ONE / cell.len() as u64;
-            for (number, &moved) in cell.iter().enumerate() {
+            sort(stretch, |number| (self.events[number].block, timeline.places[self.events[number].entry as usize]));
+            let (start, next) = (times[place], if place + 1 < count { times[place + 1] } else { after.start });
+            let step = ONE / stretch.len() as u64;
+            for (number, &event) in stretch.iter().enumerate() {
                 let f = spread(jitter, self.times.len(), number, step);
-                self.times.push(timeline.between(times[place], next, f));
-                self.order.push(self.moved[moved as usize].event);
+                self.times.push(timeline.between(start, next, f));
+                self.order.push(event as u32);
             }
-            first = end;
         }
         if !self.late.is_empty() {
-            self.late.sort_unstable_by_key(|late| (times[late.place as usize], late.key()));
-            let step = ONE / self.late.len() as u64;
-            for (number, late) in self.late.iter().enumerate() {
+            let Self { events, begins, late, .. } = self;
+            let place = |event: Event| timeline.places[event.entry as usize];
+            late.sort_unstable_by_key(|&number| {
+                let event = events[number as usize];
+                (times[place(event) as usize], begins[event.block as usize], event.block, place(event))
+            });
+            let step = ONE / late.len() as u64;
+            for (number, &event) in late.iter().enumerate() {
                 let f = spread(jitter, self.times.len(), number, step);
-                self.times.push(times[late.place as usize] + scaled(after.room, f, 32) as i64);
-                self.order.push(late.event);
+                let time = times[place(events[event as usize]) as usize];
+                self.times.push(time + scaled(after.room, f, 32) as i64);
+                self.order.push(event);
             }
         }
     }
@@ -248,46 +234,66 @@ impl Schedule {
         }
     }
 
-    /// Moves every event along the timeline, and sorts them into its places.
-    fn move_events(
-        &mut self,
-        timeline: &Timeline,
-        floors: &[u32],
-        count: u32,
-        shares: &[u64],
-        events: impl Iterator<Item = Event>,
-    ) {
-        self.moved.clear();
+    /// Moves every event along the timeline, and sorts them into its stretches.
+    fn move_events(&mut self, timeline: &Timeline, floors: &[u32], shares: &[u64]) {
+        let count = floors.len() as u64;
         self.late.clear();
         self.ends.clear();
-        self.ends.resize(count as usize + 1, 0);
-        let step = ONE / (2 * u64::from(count.max(1)));
-        let reach = (3 * u64::from(count)).div_ceil(8) as u32;
-        for (number, event) in events.enumerate() {
-            let place = timeline.places[event.entry as usize];
+        self.ends.resize(floors.len() + 1, 0);
+        let step = ONE / (2 * count.max(1));
+        let reach = (3 * count).div_ceil(8);
+        self.positions.clear();
+        for (number, event) in self.events.iter().enumerate() {
+            let place = u64::from(timeline.places[event.entry as usize]);
+            let Some(&floor) = floors.get(place as usize) else {
+                self.late.push(number as u32);
+                self.positions.push(u64::MAX);
+                continue;
+            };
             let block = event.block as usize;
-            let mut moved = Moved { position: self.begins[block], block: event.block, place, event: number as u32 };
-            if place >= count {
-                self.late.push(moved);
+            // No product overflows: shares are below 2³² + 1, and so are parts.
+            let within = (shares[block] * ((2 * place + 1) * step)) >> 32;
+            let pace = (self.begins[block] + within).min(ONE - 1);
+            let earliest = u64::from(floor).max(place.saturating_sub(reach));
+            let latest = count.min(place + reach);
+            let position = (earliest << 32) + pace * (latest - earliest);
+            self.ends[(position >> 32) as usize + 1] += 1;
+            self.positions.push(position);
+        }
+        let mut end = 0;
+        for start in &mut self.ends {
+            end += *start;
+            *start = end;
+        }
+        self.stretches.resize(self.positions.len(), 0);
+        for (number, &position) in self.positions.iter().enumerate() {
+            if position == u64::MAX {
                 continue;
             }
-            let within = scaled(shares[block], (2 * u64::from(place) + 1) * step, 32);
-            let pace = (self.begins[block] + within).min(ONE - 1);
-            let earliest = floors[place as usize].max(place.saturating_sub(reach));
-            let latest = count.min(place + reach);
-            moved.position = (u64::from(earliest) << 32) + pace * u64::from(latest - earliest);
-            self.ends[(moved.position >> 32) as usize + 1] += 1;
-            self.moved.push(moved);
-        }
-        for place in 0..count as usize {
-            self.ends[place + 1] += self.ends[place];
-        }
-        self.sorted.resize(self.moved.len(), 0);
-        for (number, moved) in self.moved.iter().enumerate() {
-            let end = &mut self.ends[(moved.position >> 32) as usize];
-            self.sorted[*end as usize] = number as u32;
+            let end = &mut self.ends[(position >> 32) as usize];
+            self.stretches[*end as usize] = position << 32 | number as u64;
             *end += 1;
         }
+    }
+}
+
+/// Sorts events by their upper halves, and those where these are equal by `tie`; leaves the event's number.
+#[inline]
+fn sort<K: Ord>(stretch: &mut [u64], tie: impl Fn(usize) -> K) {
+    if stretch.len() <= 16 {
+        for end in 1..stretch.len() {
+            let (event, mut place) = (stretch[end], end);
+            while place > 0 && stretch[place - 1] > event {
+                stretch[place] = stretch[place - 1];
+                place -= 1;
+            }
+            stretch[place] = event;
+        }
+    } else {
+        stretch.sort_unstable();
+    }
+    if stretch.windows(2).any(|pair| pair[0] >> 32 == pair[1] >> 32) {
+        stretch.sort_by_key(|&event| (event >> 32, tie((event & (ONE - 1)) as usize)));
     }
 }
 
