@@ -14,6 +14,7 @@ use crate::permutation::Permutation;
 use crate::prefetch::{prefetch, prefetch_all};
 use crate::random::bounded;
 use crate::shuffle::{Columns, Exchange};
+use crate::sketch;
 use crate::timeline::{self, Event, Schedule, Timeline};
 
 /// About how many interactions a tile holds: enough to use a column table well, few enough to stay in cache.
@@ -106,6 +107,9 @@ impl<'e, 'a> Tiler<'e, 'a> {
         test: &mut Interactions<I>,
         mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        if self.expansion.options.sketch {
+            return sketch::expand(self.expansion, users, train, test, each_tile);
+        }
         let base_users = u64::from(self.expansion.base.users());
         let mut first = users.start;
         while first < users.end {

@@ -15,6 +15,7 @@ from fractalrs.errors import FractalrsError, InputError, WriteError
 from fractalrs.expansion import Expansion, Order, TestItems
 from fractalrs.folder import Folder
 from fractalrs.interactions import write_interactions
+from fractalrs.operators import Operator
 from fractalrs.payload import Ratings
 from fractalrs.pipeline import SAMPLE, Request, make_expansion, read_planned_base, write_expansion
 from fractalrs.plan import Plan
@@ -211,6 +212,15 @@ def expand(
         float, _option(KEEP, "Factor on all keep rates: more or fewer interactions.", value="FACTOR")
     ] = 1.0,
     block_keep: Annotated[float, _option(KEEP, "Probability that a block exists at all.", value="RATE")] = 1.0,
+    operator: Annotated[
+        Operator,
+        _option(
+            KEEP,
+            "dropout: each block keeps a share of the interactions. kronecker: each block keeps all, rated by "
+            "the reduced matrix. sketch: every interaction becomes a sample of the source.",
+            value="NAME",
+        ),
+    ] = "dropout",
     timestamps: Annotated[
         bool,
         _flag(
@@ -316,6 +326,7 @@ def expand(
         max_keep=max_keep,
         keep_scale=keep_scale,
         block_keep=block_keep,
+        operator=operator,
         test_items=test_items,
         drop_incomplete=drop_incomplete,
         cold_users=cold_users,

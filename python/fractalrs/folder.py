@@ -135,7 +135,7 @@ class Folder:
             manifest.replace(self.path / _OLD_MANIFEST)
         else:
             manifest.unlink(missing_ok=True)
-        _flush(self.path)
+        flush(self.path)
         self.remove_unfinished()
         for split in ("train", "test"):
             for index in range(count):
@@ -143,7 +143,7 @@ class Folder:
             if (self.path / split).is_dir():
                 (self.path / split).rmdir()
         (self.path / CARD).unlink(missing_ok=True)
-        _flush(self.path)
+        flush(self.path)
         # In one step: while the plan is there, the rest is known to be ours.
         if (self.path / "private").is_dir():
             (self.path / "private").rename(self.path / _PRIVATE_BEGUN)
@@ -176,9 +176,9 @@ class Folder:
         """Write a small file whole: under a temporary name, flushed, renamed."""
         temporary = self.path / f".{name}.tmp"
         temporary.write_bytes(text.encode())
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(self.path / name)
-        _flush(self.path)
+        flush(self.path)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file whole."""
@@ -187,16 +187,16 @@ class Folder:
     def flush_names(self, splits: tuple[str, ...]) -> None:
         """Make sure that the names of finished parts outlive a power failure."""
         for split in splits:
-            _flush(self.path / split)
+            flush(self.path / split)
 
 
 def publish_folder(begun: Path, final: Path) -> None:
     """Give a folder its final name in one step, once what lies directly in it is on the disk."""
     for entry in begun.iterdir():
-        _flush(entry)
-    _flush(begun)
+        flush(entry)
+    flush(begun)
     begun.rename(final)
-    _flush(final.parent)
+    flush(final.parent)
 
 
 def _is_part(file: Path, part_count: int) -> bool:
@@ -204,7 +204,8 @@ def _is_part(file: Path, part_count: int) -> bool:
     return match is not None and int(match[2]) == part_count and int(match[1]) < part_count
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Make sure that a file, or the names in a folder, outlive a power failure."""
     if path.is_dir() and os.name == "nt":
         # Windows cannot flush folders.
         return

@@ -20,6 +20,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options, Order, TestItems
 from fractalrs.folder import Folder
 from fractalrs.interactions import read_interactions
+from fractalrs.operators import BlockFunction, Operator, name_of
 from fractalrs.payload import Ratings
 from fractalrs.plan import OTHER_SOURCE, Format, Plan, differences
 from fractalrs.profiles import DEFAULT_PROFILE, Shuffle
@@ -60,6 +61,7 @@ class Request:
     max_keep: float = 0.95
     keep_scale: float = 1.0
     block_keep: float = 1.0
+    operator: Operator | BlockFunction = "dropout"
     test_items: TestItems = "all"
     drop_incomplete: bool = False
     cold_users: float = 0.0
@@ -104,7 +106,7 @@ class Request:
     @property
     def resolved_shuffle(self) -> Shuffle:
         """The shuffle, by itself or from the profile."""
-        return self.shuffle or find_profile(self.profile).shuffle
+        return self.shuffle or ("none" if self.operator != "dropout" else find_profile(self.profile).shuffle)
 
     @property
     def format(self) -> Format:
@@ -116,7 +118,8 @@ class Request:
         """Options of the expansion."""
         given = {option.name: getattr(self, option.name) for option in dataclasses.fields(Options)}
         order = self.order or ("time" if self.timestamps else "block")
-        return Options(**given | {"shuffle": self.resolved_shuffle, "order": order})
+        resolved = {"shuffle": self.resolved_shuffle, "order": order, "operator": name_of(self.operator)}
+        return Options(**given | resolved)
 
     @property
     def payload(self) -> tuple[str, ...]:
@@ -143,6 +146,7 @@ class Request:
             "shuffle": self.resolved_shuffle,
             "user_multiplier": self.user_multiplier,
             "item_multiplier": self.item_multiplier,
+            "operator": name_of(self.operator),
             "rescale": self.rescale,
             "order_by_degree": self.order_by_degree,
             "reduced_matrix_sha256": given,
@@ -258,7 +262,8 @@ def make_expansion(
         if in_cells:
             say("grouping users and items into cells")
             cells = make_cells(base, request.user_cell_size or CELL_SIZE, request.item_cell_size or CELL_SIZE)
-    return Expansion(base, reduced, cells=cells, profile=request.profile, **dataclasses.asdict(request.options))
+    options = dataclasses.asdict(request.options) | {"operator": request.operator}
+    return Expansion(base, reduced, cells=cells, profile=request.profile, **options)
 
 
 def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base:

@@ -125,6 +125,8 @@ class Rows:
             self._pieces = self._ranges()
             self._rows = _core.Rows.of_base(source.indptr, source.entries, source.shape[1], self._pieces)
         else:
+            if not isinstance(source.generator, _core.Generator):
+                raise InputError("rows of an expansion made by a function are not measured here", "write it first")
             self.block_shape, self.order_by_item = source.base.shape, source.options.order == "item"
             self.interactions = source.expected_interactions
             self._pieces = self._ranges() if users is None else [(int(user), int(user) + 1) for user in users]

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from fractalrs.expansion import Expansion
 
 
+LAYOUTS = {
+    "dropout": "user = i * base_users + row, item = j * base_items + column, for block (i, j)",
+    "sketch": "user = row * user_multiplier + r, item = column * item_multiplier + s, for sampled row r and column s",
+}
+"""What ids mean, by operator; all but sketch are as dropout."""
+
+
 class FileReport(TypedDict):
     """What is known of a finished file."""
 
@@ -403,6 +410,8 @@ def _manifest(expansion: "Expansion", plan: Plan, files: _Files) -> dict[str, An
         "profile": plan.content["profile"],
         "shuffle": expansion.shuffle,
         "order": expansion.options.order,
+        "operator": expansion.options.operator,
+        "id_layout": LAYOUTS.get(expansion.options.operator, LAYOUTS["dropout"]),
         "schema": [
             {"name": field.name, "type": str(field.type)} | ({"nullable": True} if field.nullable else {})
             for field in expansion.schema
