@@ -101,9 +101,14 @@ def test_one_multiplier_may_be_fixed(shape: tuple[int, int], count: int, fixed: 
     assume(fixed <= shape[0 if users else 1])
     name = "user_multiplier" if users else "item_multiplier"
     chosen: dict[str, Any] = {name: fixed}
-    m, n = choose_shape(shape, count, min(count, 10), **chosen)
-    assert fixed == (m if users else n)
-    check_multipliers((m, n), shape)
+    with pytest.raises(InputError) as refusal:
+        choose_shape(shape, count, 1e18, **chosen)
+    most = nearest(refusal.value)
+    assume(most > 0)
+    for wanted in (1, most):
+        m, n = choose_shape(shape, count, wanted, **chosen)
+        assert fixed == (m if users else n)
+        check_multipliers((m, n), shape)
 
 
 @given(SHAPES, st.integers(1, 10**8), st.integers(1, 10**8))
@@ -224,7 +229,8 @@ def test_a_target_at_an_end_of_what_can_be_met() -> None:
     expansion = Expansion(base, np.full((1, 2), 0.5), shuffle="none")
     most = 2 * 0.95 * base.count
     assert most == int(most)
-    assert solve_keep_scale(expansion, most) == pytest.approx(1.9)
+    for within in (most, math.floor(1.0009 * most)):
+        assert solve_keep_scale(expansion, within) == pytest.approx(1.9)
     with pytest.raises(InputError, match=f"gives {int(most):,} at the most"):
         solve_keep_scale(expansion, 1.002 * most // 1)
     uneven = Expansion(base, np.array([[1e-6, 1.0]]), min_keep=0.0, shuffle="none")

@@ -35,7 +35,6 @@ REDUCTIONS = 3
 _LARGEST = 1 << 63
 _DIGITS = 6
 _TINY = 1e-300
-_ROUNDING = 1e-9
 
 
 def whole_number(name: str, value: Any) -> int:
@@ -210,7 +209,7 @@ def solve_keep_scale(expansion: Expansion, interactions: float) -> float:
         if beyond > TOLERANCE * interactions:
             whole = math.ceil(nearest) if which == "least" else math.floor(nearest)
             raise _unmet(interactions, which, whole, shape)
-        if beyond > -_ROUNDING * interactions:
+        if beyond >= 0:
             return scale
     # Nearly a straight line when both are logarithms.
     found = math.exp(
