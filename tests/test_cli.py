@@ -424,6 +424,9 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
         "Size and shuffle": [
             "--user-multiplier",
             "--item-multiplier",
+            "--target-interactions",
+            "--target-users",
+            "--target-items",
             "--profile",
             "--shuffle",
             "--seed",
@@ -618,7 +621,9 @@ def test_bad_options_are_refused_before_the_source_is_read(
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    refused(run("expand", "sample", tmp_path / "out"), "Missing option '--user-multiplier'")
+    refused(
+        run("expand", "sample", tmp_path / "out"), "user_multiplier is missing hint: give both multipliers, or target"
+    )
     refused(run("expand", "sample"), "Missing argument 'OUTPUT'")
     refused(run("expend"), "No such command 'expend'")
 

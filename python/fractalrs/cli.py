@@ -124,8 +124,34 @@ def expand(
     output: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
     ],
-    user_multiplier: Annotated[int, _option(SIZE, "Row blocks m: m times the source's users.", value="M")],
-    item_multiplier: Annotated[int, _option(SIZE, "Column blocks n: n times the source's items.", value="N")],
+    user_multiplier: Annotated[
+        int | None, _option(SIZE, "Row blocks m: m times the source's users.", value="M", default="by target")
+    ] = None,
+    item_multiplier: Annotated[
+        int | None, _option(SIZE, "Column blocks n: n times the source's items.", value="N", default="by target")
+    ] = None,
+    target_interactions: Annotated[
+        str | None,
+        _option(
+            SIZE,
+            "Instead of multipliers: choose those that are not given, and the keep scale, so that about so many "
+            "interactions come out, train and test together, such as 1e9.",
+            value="COUNT",
+            default="none",
+        ),
+    ] = None,
+    target_users: Annotated[
+        str | None,
+        _option(
+            SIZE,
+            "With it: so many user ids, to the nearest multiple of the source's.",
+            value="COUNT",
+            default="grow alike",
+        ),
+    ] = None,
+    target_items: Annotated[
+        str | None, _option(SIZE, "With it: so many item ids, likewise.", value="COUNT", default="grow alike")
+    ] = None,
     profile: Annotated[
         Profiles,
         _option(
@@ -297,7 +323,7 @@ def expand(
     quiet: Annotated[bool, _flag(RUNNING, "--quiet", "Say nothing but errors.")] = False,
     no_progress: Annotated[bool, _flag(RUNNING, "--no-progress", "Show no progress bar.")] = False,
 ) -> None:
-    """Expand SOURCE into a Parquet data set in OUTPUT, with users and items multiplied."""
+    """Expand SOURCE into a Parquet data set in OUTPUT, by multipliers of users and items or to a target."""
     started = time.monotonic()
     reading: dict[str, Any] = {
         "format": format,
@@ -308,7 +334,14 @@ def expand(
         "rating_column": rating_column,
         "timestamp_column": timestamp_column,
     }
+    # Numbers such as 1e9, which the request reads.
+    targets: dict[str, Any] = {
+        "target_interactions": target_interactions,
+        "target_users": target_users,
+        "target_items": target_items,
+    }
     request = Request(
+        **targets,
         user_multiplier=user_multiplier,
         item_multiplier=item_multiplier,
         profile=profile,
@@ -376,6 +409,8 @@ def _forecast(expansion: Expansion, request: Request, output: Path, threads: int
     return {
         "output": str(output),
         **_expected(expansion),
+        "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
+        "keep_scale": expansion.options.keep_scale,
         "mean_keep_rate": float(expansion.keep_rates.mean()),
         "parts": plan.part_count,
         "bytes": expansion.expected_bytes(request.format),
@@ -414,7 +449,7 @@ def _readable(name: str, value: Any) -> str:
     if name.endswith("bytes") and isinstance(value, int):
         return readable(value)
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -28,6 +28,7 @@ from fractalrs.profiles import profile as find_profile
 from fractalrs.reduction import ReducedMatrix, Rescale, reduce
 from fractalrs.sample import sample_interactions
 from fractalrs.split import SplitOption, TiesOption, leave_last_out
+from fractalrs.target import reduce_to_target, solve_keep_scale, whole_number
 from fractalrs.writing import other_plan, write
 
 SAMPLE = "sample"
@@ -42,10 +43,17 @@ class Request:
     stands for the profile's default, or for what the data suggest. With `reduced_matrix` the multipliers are the
     matrix's shape, and any shape will do: only a matrix made here (Algorithm 3) needs m ≤ p and n ≤ q. `source_licence`
     is what the data card says of the source's licence.
+
+    Either both multipliers are given, or `target_interactions`: train and test interactions together, for which
+    `keep_scale` and the multipliers that are not given are chosen. `target_users` and `target_items` are numbers of
+    ids, met to the nearest multiple of the source's; see `fractalrs.target`.
     """
 
-    user_multiplier: int
-    item_multiplier: int
+    user_multiplier: int | None = None
+    item_multiplier: int | None = None
+    target_interactions: int | None = None
+    target_users: int | None = None
+    target_items: int | None = None
     profile: str = DEFAULT_PROFILE
     shuffle: Shuffle | None = None
     seed: int = 0
@@ -83,9 +91,10 @@ class Request:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, operator.index(getattr(self, name)))
         for name in ("user_multiplier", "item_multiplier"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         object.__setattr__(self, "carry", (self.carry,) if isinstance(self.carry, str) else tuple(self.carry))
+        self._check_targets()
         # Making them checks them.
         _ = self.format, self.options
         for name in ("user_cell_size", "item_cell_size"):
@@ -102,6 +111,27 @@ class Request:
             raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
         if self.reduced_matrix is not None and not Path(self.reduced_matrix).is_file():
             raise FileNotFoundError(f"reduced matrix {self.reduced_matrix} does not exist or is not a file")
+
+    def _check_targets(self) -> None:
+        for name in ("target_interactions", "target_users", "target_items"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+        if self.target_interactions is None:
+            for name in ("target_users", "target_items"):
+                if getattr(self, name) is not None:
+                    raise InputError(f"{name} is given without target_interactions", hint="give both")
+            for name in ("user_multiplier", "item_multiplier"):
+                if getattr(self, name) is None:
+                    raise InputError(f"{name} is missing", hint="give both multipliers, or target_interactions")
+        elif self.keep_scale != 1:
+            raise InputError("keep_scale is given, but it is what target_interactions chooses", hint="leave one out")
+        for kind in ("user", "item"):
+            if getattr(self, f"target_{kind}s") is None:
+                continue
+            if getattr(self, f"{kind}_multiplier") is not None:
+                raise InputError(f"target_{kind}s and {kind}_multiplier are both given", hint="leave one out")
+            if self.reduced_matrix is not None:
+                raise InputError(f"target_{kind}s is given, but the shape of reduced_matrix tells how many there are")
 
     @property
     def resolved_shuffle(self) -> Shuffle:
@@ -147,6 +177,9 @@ class Request:
             "user_multiplier": self.user_multiplier,
             "item_multiplier": self.item_multiplier,
             "operator": name_of(self.operator),
+            "target_interactions": self.target_interactions,
+            "target_users": self.target_users,
+            "target_items": self.target_items,
             "rescale": self.rescale,
             "order_by_degree": self.order_by_degree,
             "reduced_matrix_sha256": given,
@@ -175,7 +208,7 @@ def expand(
     threads, overwrite, progress
         As for `Expansion.write`; with `progress`, what was chosen is said on stderr too.
     **options
-        Fields of `Request`: ``user_multiplier`` and ``item_multiplier`` are needed.
+        Fields of `Request`: ``user_multiplier`` and ``item_multiplier``, or ``target_interactions``, are needed.
 
     Returns
     -------
@@ -230,8 +263,8 @@ def make_expansion(
 ) -> Expansion:
     """Take a request through all steps before writing.
 
-    A data set that was begun in `output` keeps its reduced matrix and its cells: they come from floating-point
-    decompositions, which another machine may round otherwise.
+    A data set that was begun in `output` keeps its reduced matrix, its cells and the keep scale chosen for its target:
+    they come from floating-point decompositions, which another machine may round otherwise.
 
     Parameters
     ----------
@@ -262,8 +295,21 @@ def make_expansion(
         if in_cells:
             say("grouping users and items into cells")
             cells = make_cells(base, request.user_cell_size or CELL_SIZE, request.item_cell_size or CELL_SIZE)
-    options = dataclasses.asdict(request.options) | {"operator": request.operator}
-    return Expansion(base, reduced, cells=cells, profile=request.profile, **options)
+    settings = {"cells": cells, "profile": request.profile, **dataclasses.asdict(request.options)}
+    settings["operator"] = request.operator
+    if request.target_interactions is None:
+        return Expansion(base, reduced, **settings)
+    if begun is not None:
+        settings["keep_scale"] = begun.content["options"]["keep_scale"]
+    else:
+        settings["keep_scale"] = solve_keep_scale(Expansion(base, reduced, **settings), request.target_interactions)
+    expansion = Expansion(base, reduced, **settings)
+    m, n = reduced.shape
+    say(
+        f"target of {request.target_interactions:,} interactions: × ({m}, {n}), keep_scale {settings['keep_scale']}; "
+        f"{expansion.expected_interactions:,.0f} expected"
+    )
+    return expansion
 
 
 def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base:
@@ -301,18 +347,19 @@ def read_planned_base(source: Any, output: str | os.PathLike[str], say: Callable
             f"{output} was written from Python: how its source was read and split is not known",
             hint="validate it in Python: fractalrs.validate(dataset, base)",
         )
-    names = (
-        *("user_multiplier", "item_multiplier", "shuffle", "reading", "split", "ties", "min_timestamps", "seed"),
-        *("timestamps", "ratings", "carry"),
-    )
-    return read_base(source, Request(**{name: recipe[name] for name in names}), say)
+    names = ("reading", "split", "ties", "min_timestamps", "seed", "timestamps", "ratings", "carry")
+    shape = {name: plan.content[name] for name in ("user_multiplier", "item_multiplier")}
+    return read_base(source, Request(**shape, **{name: recipe[name] for name in names}), say)
 
 
 def _reduced(base: Base, request: Request) -> ReducedMatrix:
-    shape = (request.user_multiplier, request.item_multiplier)
+    m, n = request.user_multiplier, request.item_multiplier
     if request.reduced_matrix is None:
-        return reduce(base, shape, rescale=request.rescale, order_by_degree=request.order_by_degree)
+        if request.target_interactions is not None or m is None or n is None:
+            return reduce_to_target(base, request)
+        return reduce(base, (m, n), rescale=request.rescale, order_by_degree=request.order_by_degree)
     reduced = ReducedMatrix.load(request.reduced_matrix)
+    shape = (m or reduced.shape[0], n or reduced.shape[1])
     if reduced.shape != shape:
         raise InputError(
             f"{request.reduced_matrix} has shape {reduced.shape[0]} × {reduced.shape[1]}, but the user and item "

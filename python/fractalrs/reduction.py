@@ -151,7 +151,7 @@ def reduce(
     InputError
         If the multipliers do not fit the base, `rescale` is unknown, or the train part is too degenerate.
     """
-    m, n = _check_multipliers(shape, base.shape)
+    m, n = check_multipliers(shape, base.shape)
     if rescale not in ("absolute", "minmax"):
         raise InputError(f"unknown rescale {rescale!r}", hint="choose 'absolute' or 'minmax'")
     if seed < 0:
@@ -191,7 +191,8 @@ def reduce(
     return ReducedMatrix(values, signed / (high - low if high > low else peak), svd.s, description)
 
 
-def _check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tuple[int, int]:
+def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tuple[int, int]:
+    """Refuse multipliers that Algorithm 3 cannot reduce a base to; give them as whole numbers."""
     sizes = []
     for multiplier, count, kind in zip(shape, base_shape, ("user", "item"), strict=True):
         try:

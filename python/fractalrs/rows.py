@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 from fractalrs import _core
 from fractalrs.base import Base
 from fractalrs.dataset import Dataset
+from fractalrs.errors import InputError
 from fractalrs.plan import user_ranges
 from fractalrs.progress import Report, progress_bar
 from fractalrs.writing import resolve_threads

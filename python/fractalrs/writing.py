@@ -295,7 +295,7 @@ def _check_disk(folder: Folder, expansion: "Expansion", plan: Plan, format: Form
     if need > have:
         raise OutputError(
             f"too little free disk for {folder.path}: it needs about {readable(need)}, {readable(have)} are free",
-            hint="free some, choose another disk, or lower keep_scale or the multipliers",
+            hint="free some, choose another disk, or lower the target, keep_scale or the multipliers",
         )
 
 
