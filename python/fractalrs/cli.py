@@ -1,4 +1,4 @@
-"""The command line: `fractalrs expand`, `validate`, `info`, `sample`."""
+"""The command line: `fractalrs expand`, `validate`, `export`, `info`, `sample`."""
 
 import json
 import sys
@@ -13,6 +13,7 @@ from fractalrs.cells import CELL_SIZE
 from fractalrs.dataset import Dataset
 from fractalrs.errors import FractalrsError, InputError, WriteError
 from fractalrs.expansion import Expansion, Order, TestItems
+from fractalrs.export import FORMATS
 from fractalrs.folder import Folder
 from fractalrs.interactions import write_interactions
 from fractalrs.operators import Operator
@@ -98,7 +99,9 @@ SIZE, SPLIT, MATRIX, KEEP, CARRIED, FILES, READING, RUNNING, CHECKS = (
 Profiles = Literal["realistic", "paper", "traceable"]
 Encoding = Literal["default", "fast"]
 InputFormat = Literal["auto", "csv", "inter", "parquet", "npz", "lines"]
+ExportFormat = Literal["reference-npz", "csv", "recbole", "csr", "sequences"]
 assert get_args(Profiles) == tuple(PROFILES)
+assert get_args(ExportFormat) == tuple(FORMATS)
 
 
 def _option(group: str, help: str, *names: str, value: str | None = None, default: str | None = None) -> Any:
@@ -534,6 +537,49 @@ def validate(
         print(found)
     if not found.holds:
         raise typer.Exit(UNTRUE)
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")],
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to make; it must not exist yet.")],
+    format: Annotated[
+        ExportFormat,
+        _option(
+            FILES,
+            "reference-npz: the published program's files, an array of (user, item) for each row block. csv: train.csv "
+            "and test.csv. recbole: atomic files. csr: arrays that SciPy maps into memory. sequences: Parquet, one row "
+            "per user with lists.",
+            value="NAME",
+        ),
+    ],
+    as_json: Annotated[bool, _flag(RUNNING, "--json", "Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, _flag(RUNNING, "--quiet", "Say nothing but errors.")] = False,
+    no_progress: Annotated[bool, _flag(RUNNING, "--no-progress", "Show no progress bar.")] = False,
+) -> None:
+    """Write OUTPUT in another program's format into DEST, which appears when all of it is written."""
+    started = time.monotonic()
+    dataset = _open(output)
+    try:
+        dataset.export(destination, format=format, progress=not (quiet or no_progress))
+    except KeyboardInterrupt:
+        _say(f"interrupted: nothing is left of {destination}")
+        raise typer.Exit(INTERRUPTED) from None
+    files = [file for file in destination.rglob("*") if file.is_file()]
+    summary = {
+        "destination": str(destination),
+        "format": format,
+        "seconds": round(time.monotonic() - started, 2),
+        "train": dataset.totals["train"],
+        "test": dataset.totals["test"],
+        "bytes": sum(file.stat().st_size for file in files),
+        "files": len(files),
+        "peak_memory_bytes": peak_memory(),
+    }
+    if as_json:
+        _print(summary, as_json)
+    elif not quiet:
+        _print(summary, as_json, sys.stderr)
 
 
 @app.command()

@@ -67,6 +67,42 @@ class Dataset:
         files = [str(self.path / part[split]["path"]) for part in self.manifest["parts"] if split in part]
         return pa.dataset.dataset(files, schema=pa.schema(fields), format="parquet")
 
+    def export(self, path: str | os.PathLike[str], *, format: str, progress: bool = False) -> Path:
+        """Write the data set in another program's format.
+
+        Memory does not grow with the data set. The folder appears when all of it is written, or not at all; only a run
+        that is killed leaves a hidden folder ``.NAME.tmp-…`` beside it, which can be deleted.
+
+        Parameters
+        ----------
+        path
+            A folder that does not exist yet.
+        format
+            ``"reference-npz"``: the files of the program published with the paper, a compressed (user, item) array for
+            each row block; ``"csv"``; ``"recbole"``: atomic files for ``benchmark_filename``; ``"csr"``: arrays for
+            `load_csr`; ``"sequences"``: Parquet with one row per user, and lists.
+        progress
+            Show progress with time left on stderr when that is a terminal.
+
+        Returns
+        -------
+        pathlib.Path
+            The folder.
+
+        Raises
+        ------
+        InputError
+            If there is no such format, it cannot hold a column, or a file of the data set is damaged.
+        OutputError
+            If the folder exists, cannot be created, or its disk has too little room.
+        WriteError
+            If writing failed; nothing is left of it.
+        """
+        # Formats read data sets, so they know this class.
+        from fractalrs.export import export
+
+        return export(self, path, format, progress)
+
     def __repr__(self) -> str:
         users, items = self.shape
         totals = self.totals

@@ -191,8 +191,8 @@ class Folder:
 
 
 def publish_folder(begun: Path, final: Path) -> None:
-    """Give a folder its final name in one step, once what lies directly in it is on the disk."""
-    for entry in begun.iterdir():
+    """Give a folder its final name in one step, once all that lies in it is on the disk."""
+    for entry in begun.rglob("*"):
         flush(entry)
     flush(begun)
     begun.rename(final)

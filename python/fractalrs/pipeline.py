@@ -125,6 +125,8 @@ class Request:
                     raise InputError(f"{name} is missing", hint="give both multipliers, or target_interactions")
         elif self.keep_scale != 1:
             raise InputError("keep_scale is given, but it is what target_interactions chooses", hint="leave one out")
+        elif self.operator != "dropout":
+            raise InputError("target_interactions chooses keep_scale, which only the operator 'dropout' has")
         for kind in ("user", "item"):
             if getattr(self, f"target_{kind}s") is None:
                 continue
