@@ -71,20 +71,6 @@ impl<I: Copy> Interactions<I> {
         self.ratings.drain(..count.min(self.ratings.len()));
     }
 
-    /// Leaves of the interactions from `start` on only one, `start + chosen`.
-    pub(crate) fn keep_one(&mut self, start: usize, chosen: usize) {
-        fn swap<T>(values: &mut [T], start: usize, chosen: usize) {
-            if !values.is_empty() {
-                values.swap(start, start + chosen);
-            }
-        }
-        swap(&mut self.items, start, chosen);
-        swap(&mut self.sources, start, chosen);
-        swap(&mut self.times, start, chosen);
-        swap(&mut self.ratings, start, chosen);
-        self.truncate(start + 1);
-    }
-
     pub(crate) fn close_user(&mut self, user: u64, start: usize) {
         let count = (self.items.len() - start) as u32;
         if count > 0 {

@@ -150,12 +150,13 @@ pub fn shares(keep_rates: impl Iterator<Item = f64> + Clone) -> Vec<u64> {
     keep_rates.map(|rate| ((u128::from(weight(rate)) << 32) / u128::from(total)).max(1) as u64).collect()
 }
 
-/// An interaction that an expanded user keeps: its entry in the base, and the number of its block among those that
-/// exist.
+/// An interaction that an expanded user keeps: its entry in the base, the number of its block among those that exist,
+/// and its column with the test bit.
 #[derive(Clone, Copy)]
 pub struct Event {
     pub entry: u32,
     pub block: u32,
+    pub item: u32,
 }
 
 /// Arranges the interactions of one expanded user after the other.
@@ -171,12 +172,29 @@ pub struct Schedule {
     /// The events of each stretch of the timeline, lower half of the position before number; and where stretches end.
     stretches: Vec<u64>,
     ends: Vec<u32>,
-    /// The events in the order of time, and their times.
+    /// Events are bucketed into 2^finer parts of every stretch, about one in each.
+    finer: u32,
+    /// The events in the order of time, or another; and their times, in this order.
     pub order: Vec<u32>,
     pub times: Vec<i64>,
 }
 
 impl Schedule {
+    /// Puts the events into the order of a key, as they are collected where it is equal. Times, if there are any, follow.
+    pub fn arrange_by<K: Ord>(&mut self, key: impl Fn(&Event) -> K) {
+        let mut times = vec![0; self.times.len()];
+        for (&event, &time) in self.order.iter().zip(&self.times) {
+            times[event as usize] = time;
+        }
+        self.order.clear();
+        self.order.extend(0..self.events.len() as u32);
+        self.order.sort_by_key(|&event| key(&self.events[event as usize]));
+        if !times.is_empty() {
+            self.times.clear();
+            self.times.extend(self.order.iter().map(|&event| times[event as usize]));
+        }
+    }
+
     /// Gives the events of an expanded user their times. `key` belongs to the expanded user, `user` is its source.
     pub fn arrange(&mut self, timeline: &Timeline, base: &Base, key: Key, user: u32, shares: &[u64]) {
         self.order.clear();
@@ -188,22 +206,25 @@ impl Schedule {
         self.move_events(timeline, &floors[..count], shares);
         let jitter = key.child(1);
         let after = end_of(timeline, times, count);
+        let arranged = self.stretches.len();
+        self.order.resize(arranged, 0);
+        self.times.resize(arranged, 0);
         let mut first = 0;
         for place in 0..count {
-            let end = self.ends[place] as usize;
+            let end = self.ends[((place + 1) << self.finer) - 1] as usize;
             let stretch = &mut self.stretches[first..end];
-            first = end;
             if stretch.is_empty() {
                 continue;
             }
             sort(stretch, |number| (self.events[number].block, timeline.places[self.events[number].entry as usize]));
             let (start, next) = (times[place], if place + 1 < count { times[place + 1] } else { after.start });
             let step = ONE / stretch.len() as u64;
-            for (number, &event) in stretch.iter().enumerate() {
-                let f = spread(jitter, self.times.len(), number, step);
-                self.times.push(timeline.between(start, next, f));
-                self.order.push(event as u32);
+            let made = self.order[first..end].iter_mut().zip(&mut self.times[first..end]);
+            for (number, (&event, (order, time))) in stretch.iter().zip(made).enumerate() {
+                *order = event as u32;
+                *time = timeline.between(start, next, spread(jitter, first + number, number, step));
             }
+            first = end;
         }
         if !self.late.is_empty() {
             let Self { events, begins, late, .. } = self;
@@ -238,8 +259,10 @@ impl Schedule {
     fn move_events(&mut self, timeline: &Timeline, floors: &[u32], shares: &[u64]) {
         let count = floors.len() as u64;
         self.late.clear();
+        self.finer = (self.events.len() as u64 / count.max(1)).max(1).ilog2().min(16);
+        let shift = 32 - self.finer;
         self.ends.clear();
-        self.ends.resize(floors.len() + 1, 0);
+        self.ends.resize((floors.len() << self.finer) + 1, 0);
         let step = ONE / (2 * count.max(1));
         let reach = (3 * count).div_ceil(8);
         self.positions.clear();
@@ -257,7 +280,7 @@ impl Schedule {
             let earliest = u64::from(floor).max(place.saturating_sub(reach));
             let latest = count.min(place + reach);
             let position = (earliest << 32) + pace * (latest - earliest);
-            self.ends[(position >> 32) as usize + 1] += 1;
+            self.ends[(position >> shift) as usize + 1] += 1;
             self.positions.push(position);
         }
         let mut end = 0;
@@ -265,22 +288,22 @@ impl Schedule {
             end += *start;
             *start = end;
         }
-        self.stretches.resize(self.positions.len(), 0);
+        self.stretches.resize(self.positions.len() - self.late.len(), 0);
         for (number, &position) in self.positions.iter().enumerate() {
             if position == u64::MAX {
                 continue;
             }
-            let end = &mut self.ends[(position >> 32) as usize];
+            let end = &mut self.ends[(position >> shift) as usize];
             self.stretches[*end as usize] = position << 32 | number as u64;
             *end += 1;
         }
     }
 }
 
-/// Sorts events by their upper halves, and those where these are equal by `tie`; leaves the event's number.
+/// Sorts events by their upper halves, and those where these are equal by `tie`. They are nearly sorted.
 #[inline]
 fn sort<K: Ord>(stretch: &mut [u64], tie: impl Fn(usize) -> K) {
-    if stretch.len() <= 16 {
+    if stretch.len() <= 64 {
         for end in 1..stretch.len() {
             let (event, mut place) = (stretch[end], end);
             while place > 0 && stretch[place - 1] > event {
