@@ -755,7 +755,11 @@ def test_carried_text_that_is_not_utf8_is_named(write: Write) -> None:
         read_interactions(write(b"user_id,item_id,x\n1,2,a\n1,2,\xff\n"), carry=["x"])
 
 
-def test_other_errors_keep_their_line_beside_carried_columns(write: Write) -> None:
+def test_other_errors_keep_their_line_beside_carried_columns(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_files, "_BLOCK_BYTES", 4096)
+    good = "user_id,item_id,rating,device\n" + "1,2,3,tv\n" * 2000
+    with pytest.raises(InputError, match="line 2002: the rating 'bad' is not a number"):
+        read_interactions(write(good + "1,2,bad,tv\n"), carry=["device"])
     with pytest.raises(InputError, match="line 5: the rating 'bad' is not a number"):
         read_interactions(write(EVENTS + "1,7,bad,900000002,view,,,\n"), carry=["session", "device"])
 
