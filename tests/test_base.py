@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def bases(draw: st.DrawFn) -> Base:
     return Base.from_arrays(np.cumsum([0, *map(len, rows)]), indices, mask, item_ids=np.arange(q))
 
 
+@settings(deadline=None)
 @given(bases())
 def test_views_agree_with_entries(base: Base) -> None:
     dense = np.zeros(base.shape, dtype=np.int8)
@@ -272,6 +274,16 @@ def test_payload_is_mapped_not_read(tmp_path: Path) -> None:
     assert found["rating"].chunk(0)[count - 1].as_py() == (count - 1) / 2
 
 
+def test_chunks_of_a_payload_become_one() -> None:
+    base = rated()
+    assert base.payload is not None
+    parts = pa.concat_tables([base.payload.slice(0, 1), base.payload.slice(1)])
+    other = replace(base, payload=parts)
+    assert other.payload is not None
+    assert all(column.num_chunks == 1 for column in other.payload.columns)
+    assert other.fingerprint == base.fingerprint
+
+
 def test_base_without_payload_is_saved_as_ever(tmp_path: Path) -> None:
     small().save(tmp_path / "base")
     assert sorted(file.name for file in (tmp_path / "base").iterdir()) == [
@@ -285,8 +297,9 @@ def test_base_without_payload_is_saved_as_ever(tmp_path: Path) -> None:
     assert Base.load(tmp_path / "base").payload is None
 
 
-def test_payload_without_interactions_survives(tmp_path: Path) -> None:
-    base = Base.from_arrays([0, 0], [], item_ids=["only"], payload={"rating": pa.array([], pa.float64())})
+@pytest.mark.parametrize("empty", [pa.array([], pa.float64()), pa.chunked_array([], pa.float64())])
+def test_payload_without_interactions_survives(tmp_path: Path, empty: Any) -> None:
+    base = Base.from_arrays([0, 0], [], item_ids=["only"], payload={"rating": empty})
     base.save(tmp_path / "base")
     found = Base.load(tmp_path / "base", verify=True).payload
     assert found is not None

@@ -755,7 +755,11 @@ def test_carried_text_that_is_not_utf8_is_named(write: Write) -> None:
         read_interactions(write(b"user_id,item_id,x\n1,2,a\n1,2,\xff\n"), carry=["x"])
 
 
-def test_other_errors_keep_their_line_beside_carried_columns(write: Write) -> None:
+def test_other_errors_keep_their_line_beside_carried_columns(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_files, "_BLOCK_BYTES", 4096)
+    good = "user_id,item_id,rating,device\n" + "1,2,3,tv\n" * 2000
+    with pytest.raises(InputError, match="line 2002: the rating 'bad' is not a number"):
+        read_interactions(write(good + "1,2,bad,tv\n"), carry=["device"])
     with pytest.raises(InputError, match="line 5: the rating 'bad' is not a number"):
         read_interactions(write(EVENTS + "1,7,bad,900000002,view,,,\n"), carry=["session", "device"])
 
@@ -932,6 +936,12 @@ def test_movietweetings(movietweetings: Path) -> None:
     assert ids(read, "user_id") == [int(line.split("::")[0]) for line in lines]
     assert read.timestamps is not None
     assert read.timestamps.tolist() == [int(line.split("::")[3]) for line in lines]
+    assert (read.timestamp_type, read.ticks_per_hour) == (pa.int64(), 3600)
+    further = read_interactions(movietweetings, user_column=1, item_column=2, carry=[4, 3])
+    assert carried(further) == {
+        "column_4": read.timestamps.tolist(),
+        "column_3": [int(line.split("::")[2]) for line in lines],
+    }
 
 
 def test_ml_latest_small(ml_latest_small: Path) -> None:
@@ -940,3 +950,6 @@ def test_ml_latest_small(ml_latest_small: Path) -> None:
     expected = pd.read_csv(ml_latest_small)
     for ours, theirs in zip(pa.table(read).to_pandas().items(), expected.items(), strict=True):
         np.testing.assert_array_equal(ours[1], theirs[1])
+    assert (read.timestamp_type, read.ticks_per_hour) == (pa.int64(), 3600)
+    times = pd.read_csv(ml_latest_small, dtype=str).assign(when=lambda frame: frame.pop("timestamp"))
+    assert carried(read_interactions(times, carry=["when"]))["when"] == times["when"].tolist()

@@ -103,9 +103,7 @@ def in_one_chunk(payload: pa.Table) -> pa.Table:
     """Make one chunk of each column; nothing is copied where it is one already."""
     if all(column.num_chunks == 1 for column in payload.columns):
         return payload
-    # Without rows there may be no chunk at all.
-    whole = pa.concat_tables([payload.schema.empty_table(), payload])
-    return pa.table({name: one_chunk(whole[name]) for name in whole.column_names})
+    return pa.table({name: one_chunk(payload[name]) for name in payload.column_names})
 
 
 def update_digest(

@@ -204,6 +204,8 @@ def is_tick_type(kind: pa.DataType) -> bool:
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
     """Make one array, without dictionary, of a column."""
     chunks = [_decoded(chunk) if pa.types.is_dictionary(column.type) else chunk for chunk in column.chunks]
+    if not chunks:
+        return pa.array([], column.type)
     return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
 
 
