@@ -127,18 +127,30 @@ impl Timeline {
         }
         Ok(new)
     }
+}
 
-    /// The time at the fraction `f`, in units of 2⁻³², between two times: in proportion to people's activity, except
-    /// within an hour.
+/// The way from one time to the next: in proportion to people's activity, except within an hour.
+struct Stretch<'t> {
+    start: i64,
+    end: i64,
+    /// The clock, and the activity at both ends.
+    activity: Option<(&'t Clock, u64, u64)>,
+}
+
+impl<'t> Stretch<'t> {
     #[inline]
-    fn between(&self, start: i64, end: i64, f: u64) -> i64 {
-        let gap = (end - start) as u64;
-        match &self.clock {
-            Some(clock) if gap > clock.hour => {
-                let (from, to) = (clock.activity(start as u64), clock.activity(end as u64));
-                (clock.time(from + scaled(to - from, f, 32)) as i64).clamp(start, end)
-            }
-            _ => start + scaled(gap, f, 32) as i64,
+    fn new(timeline: &'t Timeline, start: i64, end: i64) -> Self {
+        let clock = timeline.clock.as_ref().filter(|clock| (end - start) as u64 > clock.hour);
+        let activity = clock.map(|clock| (clock, clock.activity(start as u64), clock.activity(end as u64)));
+        Self { start, end, activity }
+    }
+
+    /// The time after the fraction `f`, in units of 2⁻³².
+    #[inline]
+    fn at(&self, f: u64) -> i64 {
+        match self.activity {
+            Some((clock, from, to)) => (clock.time(from + scaled(to - from, f, 32)) as i64).clamp(self.start, self.end),
+            None => self.start + scaled((self.end - self.start) as u64, f, 32) as i64,
         }
     }
 }
@@ -217,12 +229,13 @@ impl Schedule {
                 continue;
             }
             sort(stretch, |number| (self.events[number].block, timeline.places[self.events[number].entry as usize]));
-            let (start, next) = (times[place], if place + 1 < count { times[place + 1] } else { after.start });
+            let next = if place + 1 < count { times[place + 1] } else { after.start };
+            let way = Stretch::new(timeline, times[place], next);
             let step = ONE / stretch.len() as u64;
             let made = self.order[first..end].iter_mut().zip(&mut self.times[first..end]);
             for (number, (&event, (order, time))) in stretch.iter().zip(made).enumerate() {
                 *order = event as u32;
-                *time = timeline.between(start, next, spread(jitter, first + number, number, step));
+                *time = way.at(spread(jitter, first + number, number, step));
             }
             first = end;
         }
@@ -323,7 +336,8 @@ fn sort<K: Ord>(stretch: &mut [u64], tie: impl Fn(usize) -> K) {
 /// Where in its cell the event of a number goes: evenly, but for a quarter of a step to either side.
 fn spread(jitter: Key, drawn: usize, number: usize, step: u64) -> u64 {
     let word = jitter.child(drawn as u64).0 & (ONE - 1);
-    number as u64 * step + scaled((1 << 30) + (word >> 1), step, 32)
+    // No product overflows: a step is at most 2³².
+    number as u64 * step + ((((1 << 30) + (word >> 1)) * step) >> 32)
 }
 
 /// When the timeline ends, and for how long late events follow.
