@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fractalrs import _core
+from fractalrs.attributes import AttributeTable, Kind, check_identity, read_attributes
 from fractalrs.base import Base
 from fractalrs.card import checked_licence
 from fractalrs.cells import CELL_SIZE, Cells
@@ -39,7 +41,7 @@ class Request:
     See `read_interactions`, `leave_last_out`, `reduce`, `cells`, `Expansion` and `Format` for what they mean. ``None``
     stands for the profile's default, or for what the data suggest. With `reduced_matrix` the multipliers are the
     matrix's shape, and any shape will do: only a matrix made here (Algorithm 3) needs m ≤ p and n ≤ q. `source_licence`
-    is what the data card says of the source's licence.
+    is what the data card says of the source's licence. `items` and `users` are attributes: paths, or tables in memory.
     """
 
     user_multiplier: int
@@ -67,6 +69,8 @@ class Request:
     row_group_size: int = 1 << 20
     parts: int | None = None
     source_licence: str | None = None
+    items: Any = None
+    users: Any = None
     reading: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -93,6 +97,11 @@ class Request:
             raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
         if self.reduced_matrix is not None and not Path(self.reduced_matrix).is_file():
             raise FileNotFoundError(f"reduced matrix {self.reduced_matrix} does not exist or is not a file")
+        sizes: dict[Kind, int | None] = {"items": self.item_cell_size, "users": self.user_cell_size}
+        for kind, size in sizes.items():
+            if getattr(self, kind) is not None and self.resolved_shuffle in ("cells", "block"):
+                check_identity(kind, self.resolved_shuffle, size or CELL_SIZE)
+        _ = self.attributes
 
     @property
     def resolved_shuffle(self) -> Shuffle:
@@ -109,6 +118,11 @@ class Request:
         """Options of the expansion."""
         given = {option.name: getattr(self, option.name) for option in dataclasses.fields(Options)}
         return Options(**given | {"shuffle": self.resolved_shuffle})
+
+    @cached_property
+    def attributes(self) -> tuple[AttributeTable, ...]:
+        """Attributes of items and users, read once."""
+        return read_attributes(self.items, self.users)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -197,6 +211,7 @@ def write_expansion(
         progress=progress,
         recipe=request.recipe,
         source_licence=request.source_licence,
+        attributes=[table.match(expansion.base) for table in request.attributes],
         say=say,
     )
 
@@ -228,6 +243,9 @@ def make_expansion(
         raise InputError(f"the output {output} is inside the source {source}", hint="choose a folder outside it")
     begun = _begun(folder, request, overwrite)
     base = read_base(source, request, say)
+    for table in request.attributes:
+        say(table.note)
+        say(table.match(base).note)
     if begun is not None and begun.content["base"]["fingerprint"] != base.fingerprint:
         raise other_plan(folder, OTHER_SOURCE)
     in_cells = request.resolved_shuffle == "cells"

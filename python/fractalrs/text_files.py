@@ -137,7 +137,7 @@ class TextFile:
             header = is_inter or has_header(rows, wanted)
         if header and len(rows) == 1:
             raise InputError(
-                f"{path} holds a header and no interactions: {_shorten(lines[0])!r}",
+                f"{path} holds a header and no rows: {_shorten(lines[0])!r}",
                 hint="if that line is data, say header=False (--no-header)",
             )
         return cls(
@@ -200,6 +200,23 @@ class TextFile:
                 raise self._damaged(error) from None
         raise AssertionError("the last attempt returns or raises")
 
+    def read_texts(self, id_column: int) -> pa.Table:
+        """Read every column as text, each under its 0-based number; `id_column` must have something in every line."""
+        try:
+            with self._stream() as stream:
+                columns = {str(column): column for column in range(len(self.names or self.sample[0]))}
+                table = self._read_cells(stream, columns, pa.null(), self.first_line, None)
+        except pa.ArrowInvalid as error:
+            self.explain({"item_id": id_column})
+            raise InputError(
+                f"{self.path}: {error}", hint="is a double quote left open, or the file not in UTF-8?"
+            ) from None
+        except OSError as error:
+            raise self._damaged(error) from None
+        if pc.any(pc.equal(table.column(id_column), "")).as_py():
+            self.explain({"item_id": id_column})  # says which line it is
+        return table
+
     def explain(self, positions: Mapping[str, int]) -> None:
         """Go through the file line by line and raise an error for the first one that cannot be used, if any.
 
@@ -234,6 +251,7 @@ class TextFile:
     ) -> pa.Table:
         id_type = pa.dictionary(pa.int32(), pa.string())
         types = {"user_id": id_type, "item_id": id_type, "rating": pa.float64(), "timestamp": time_type}
+        types |= {role: pa.string() for role in positions if role not in types}
         one_byte = len(self.delimiter.encode()) == 1
         table = pa_csv.read_csv(
             stream if one_byte else _OneByteDelimiter(stream, self.delimiter, self.path),
