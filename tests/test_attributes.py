@@ -312,6 +312,7 @@ def test_types_survive_and_nested_ones_too(tmp_path: Path) -> None:
     again = pl.read_parquet(tmp_path / "out/items.parquet")
     expected = pl.concat([frame.drop("item")] * 5).with_columns(pl.col("when").cast(pl.Datetime("us")))
     assert again.drop("item_id", "source_item_id", "item_block").equals(expected)
+    assert again.schema["when"] == pl.Datetime("us")
     assert dataset.items is not None
     assert str(dataset.items.schema.field("tiny").type) == "int8"
     ((found,),) = sql(f"SELECT sum(len(genres)) FROM '{tmp_path}/out/items.parquet'").fetchall()
@@ -542,6 +543,18 @@ def test_a_damaged_file_is_named_on_resume(out: Path, written: Path, damage: str
     assert stamps(out) == before
     write_again(out, overwrite=True)
     assert digests(out) == digests(written)
+
+
+def test_a_data_set_that_was_complete_knows_every_byte_of_the_footers(out: Path) -> None:
+    file = out / "users.parquet"
+    content = file.read_bytes()
+    assert content.count(b"parquet-cpp") == 1
+    file.write_bytes(content.replace(b"parquet-cpp", b"parquet-cpq"))
+    (out / "items.parquet").unlink()
+    before = stamps(out)
+    with pytest.raises(OutputError, match=r"users\.parquet is damaged"):
+        write_again(out)
+    assert stamps(out) == before
 
 
 @pytest.mark.parametrize(

@@ -386,7 +386,7 @@ def _usual(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
         pq.write_table(pa.table({"column": column.slice(0, 0).take(pa.array([], pa.int32()))}), pa.BufferOutputStream())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise InputError(f"{where}: the type {column.type} cannot be written", hint="leave the column out") from None
-    if column.type in (pa.timestamp("ns"), pa.timestamp("ns", "UTC")):
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         # Spark does not read nanoseconds.
         try:
             return column.cast(pa.timestamp("us", column.type.tz))
