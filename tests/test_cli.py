@@ -443,6 +443,8 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--compression",
             "--row-group-size",
             "--source-licence",
+            "--items",
+            "--users",
             "--overwrite",
         ],
         "Reading the source": [

@@ -774,8 +774,8 @@ GOOD = "user_id,item_id,rating,timestamp\n1,2,3,4\n"
     [
         ("", {}, "is empty"),
         ("\n \n", {}, "is empty"),
-        ("userId,movieId,rating\n", {}, "a header and no interactions"),
-        ("userId,movieId,rating\n\n", {}, "a header and no interactions"),
+        ("userId,movieId,rating\n", {}, "a header and no rows"),
+        ("userId,movieId,rating\n\n", {}, "a header and no rows"),
         ("foo,bar,baz\n1,2,3\n", {}, "users and the items.*'foo', 'bar', 'baz'"),
         ("user_id,bar\n1,2\n", {}, "holds the items.*'user_id', 'bar'"),
         (GOOD, {"rating_column": "grade"}, "no column 'grade' for rating.*'user_id', 'item_id', 'rating', 'timestamp'"),

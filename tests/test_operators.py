@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
-from oracle import permutation, root, under
 
 import fractalrs as fr
 from fractalrs.operators import Matrix
+from oracle import permutation, root, under
 
 SKETCH = 10
 
@@ -141,13 +141,13 @@ def test_written_sketches_say_what_their_ids_mean(tmp_path: Path, base: fr.Base,
     assert fr.Expansion(base, reduced).write(tmp_path / "plain").manifest["id_layout"].startswith("user = i * base")
 
 
-def halve(block: Matrix, value: float, rng: np.random.Generator) -> Matrix:
+def halve(block: Matrix, _: float, rng: np.random.Generator) -> Matrix:
     keep = rng.random(block.nnz) < 0.5
     return sp.csr_array((block.data * keep, block.indices, block.indptr), shape=block.shape)
 
 
 def test_a_function_makes_blocks(tmp_path: Path, base: fr.Base, reduced: fr.ReducedMatrix) -> None:
-    identity = fr.Expansion(base, reduced, operator=lambda block, value, rng: block)
+    identity = fr.Expansion(base, reduced, operator=lambda block, *_: block)
     assert np.array_equal(dense(identity, "train"), np.kron(np.ones((3, 4)), base.train.toarray()))
     assert np.array_equal(dense(identity, "test"), np.kron(np.ones((3, 4)), base.test.toarray()))
     expansion = fr.Expansion(base, reduced, operator=halve, seed=3)
@@ -165,9 +165,9 @@ def test_a_function_makes_blocks(tmp_path: Path, base: fr.Base, reduced: fr.Redu
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda block, value, rng: block[:-1], r"block \(0, 0\): the operator gave a matrix of \(39, 60\)"),
-        (lambda block, value, rng: "nothing", "not a matrix"),
-        (lambda block, value, rng: block * np.nan, "not finite numbers"),
+        (lambda block, *_: block[:-1], r"block \(0, 0\): the operator gave a matrix of \(39, 60\)"),
+        (lambda *_: "nothing", "not a matrix"),
+        (lambda block, *_: block * np.nan, "not finite numbers"),
     ],
 )
 def test_a_function_that_returns_something_else_is_refused_and_leaves_nothing_half_written(

@@ -24,7 +24,7 @@ from fractalrs.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
 from fractalrs.reduction import Rescale
 from fractalrs.sample import sample_interactions
 from fractalrs.split import SplitOption, TiesOption
-from fractalrs.writing import check, free_disk, memory_needed, peak_memory, readable, resolve_threads
+from fractalrs.writing import check, fingerprints, free_disk, memory_needed, peak_memory, readable, resolve_threads
 
 FAILED, REFUSED, UNTRUE, INTERRUPTED = 1, 2, 3, 130
 
@@ -299,6 +299,24 @@ def expand(
     source_licence: Annotated[
         str | None, _option(FILES, "The source's licence, which the data card names: 'CC BY 4.0'.", value="TEXT")
     ] = None,
+    items: Annotated[
+        Path | None,
+        _option(
+            FILES,
+            "Attributes of the source's items, a file (not a count, as in sample): CSV/TSV with a header, or Parquet. "
+            "Written for every expanded item to items.parquet; needs the profile traceable, or item cells of size 1.",
+            value="FILE",
+        ),
+    ] = None,
+    users: Annotated[
+        Path | None,
+        _option(
+            FILES,
+            "Attributes of the source's users, likewise, to users.parquet; needs the profile traceable, or user cells "
+            "of size 1.",
+            value="FILE",
+        ),
+    ] = None,
     overwrite: Annotated[bool, _flag(FILES, "--overwrite", "Delete another plan's data set in OUTPUT first.")] = False,
     format: Annotated[InputFormat, _option(READING, "auto, csv, inter, parquet, npz or lines.", value="NAME")] = "auto",
     delimiter: Annotated[
@@ -376,6 +394,8 @@ def expand(
         row_group_size=row_group_size,
         parts=parts,
         source_licence=source_licence,
+        items=items,
+        users=users,
         reading={name: value for name, value in reading.items() if value not in (None, "auto")},
     )
     say = _quiet if quiet else _say
@@ -407,8 +427,13 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
 
 
 def _forecast(expansion: Expansion, request: Request, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
-    plan = Plan.of(expansion, request.parts, request.format, request.recipe, request.source_licence)
-    check(expansion, output, plan, request.format, threads, overwrite)
+    tables = [table.match(expansion.base) for table in request.attributes]
+    prints = fingerprints(tables)
+    plan = Plan.of(expansion, request.parts, request.format, request.recipe, request.source_licence, prints)
+    check(expansion, output, plan, request.format, threads, overwrite, tables)
+    attributes = {
+        table.kind: {"bytes": table.expected_bytes(expansion, request.format), **table.counts} for table in tables
+    }
     return {
         "output": str(output),
         **_expected(expansion),
@@ -417,6 +442,7 @@ def _forecast(expansion: Expansion, request: Request, output: Path, threads: int
         "mean_keep_rate": float(expansion.keep_rates.mean()),
         "parts": plan.part_count,
         "bytes": expansion.expected_bytes(request.format),
+        **({"attributes": attributes} if attributes else {}),
         "memory_bytes": memory_needed(expansion, request.format, threads),
         "free_disk_bytes": free_disk(output),
     }
@@ -432,8 +458,16 @@ def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str
         **counts,
         "bytes": totals["bytes"],
         "files": totals["files"],
+        **_attributes(dataset),
         "peak_memory_bytes": peak_memory(),
     }
+
+
+def _attributes(dataset: Dataset) -> dict[str, Any]:
+    """Tell of the files of attributes, where there are any."""
+    files = dataset.manifest.get("attributes", {})
+    told = ("path", "rows", "bytes", "matched", "missing", "ignored")
+    return {"attributes": {kind: {name: file[name] for name in told} for kind, file in files.items()}} if files else {}
 
 
 def _print(content: dict[str, Any], as_json: bool, file: Any = None) -> None:
@@ -448,7 +482,8 @@ def _print(content: dict[str, Any], as_json: bool, file: Any = None) -> None:
 
 def _readable(name: str, value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{inner} {_readable(inner, number)}" for inner, number in value.items())
+        between = "; " if any(isinstance(inner, dict) for inner in value.values()) else ", "
+        return between.join(f"{inner} {_readable(inner, number)}" for inner, number in value.items())
     if name.endswith("bytes") and isinstance(value, int):
         return readable(value)
     if isinstance(value, float):
@@ -601,6 +636,7 @@ def info(
         **dataset.totals,
         "parts": len(manifest["parts"]),
         "schema": {column["name"]: column["type"] for column in manifest["schema"]},
+        **_attributes(dataset),
         "made_by": {"fractalrs": manifest["fractalrs"], "generator": manifest["generator"]},
         "private": "there: keep it at home" if Folder(output).plan() is not None else "not there",
     }
@@ -624,8 +660,10 @@ def _open(output: Path) -> Dataset:
 @app.command()
 def sample(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write: .csv or .parquet.")],
-    users: Annotated[int, typer.Option(metavar="INT", help="Number of users.")] = 943,
-    items: Annotated[int, typer.Option(metavar="INT", help="Number of items.")] = 1682,
+    users: Annotated[int, typer.Option(metavar="INT", help="Number of users: a count, not a file as in expand.")] = 943,
+    items: Annotated[
+        int, typer.Option(metavar="INT", help="Number of items: a count, not a file as in expand.")
+    ] = 1682,
     interactions: Annotated[int, typer.Option(metavar="INT", help="Number of interactions.")] = 100_000,
     seed: Annotated[int, typer.Option(metavar="INT", help="The same seed gives the same sample.")] = 0,
 ) -> None:

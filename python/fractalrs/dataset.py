@@ -59,6 +59,20 @@ class Dataset:
         """Test interactions: the same columns; without rows where nothing is held out."""
         return self._files("test")
 
+    @cached_property
+    def items(self) -> pa.dataset.Dataset | None:
+        """Attributes: ``item_id``, ``source_item_id``, ``item_block`` and more; None where none were given."""
+        return self._attributes("items")
+
+    @cached_property
+    def users(self) -> pa.dataset.Dataset | None:
+        """Attributes: ``user_id``, ``source_user_id``, ``user_block`` and more; None where none were given."""
+        return self._attributes("users")
+
+    def _attributes(self, kind: str) -> pa.dataset.Dataset | None:
+        file = self.manifest.get("attributes", {}).get(kind)
+        return None if file is None else pa.dataset.dataset(str(self.path / file["path"]), format="parquet")
+
     def _files(self, split: str) -> pa.dataset.Dataset:
         fields = [
             pa.field(column["name"], _type(column["type"]), nullable=column.get("nullable", False))

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs import _core, expectation
+from fractalrs.attributes import read_attributes
 from fractalrs.base import Base
 from fractalrs.card import checked_licence
 from fractalrs.cells import Cells
@@ -456,6 +457,8 @@ class Expansion:
         overwrite: bool = False,
         progress: bool = False,
         source_licence: str | None = None,
+        items: Any = None,
+        users: Any = None,
     ) -> Dataset:
         """Write the expanded data set; the same call on an unfinished one writes what is missing.
 
@@ -475,6 +478,9 @@ class Expansion:
             Show progress on stderr when that is a terminal.
         source_licence
             What the data card says of the source's licence.
+        items, users
+            Attributes of the source's items and users, which are written for every expanded id too: a path or a table
+            in memory, as `attributes.AttributeTable.read` takes it. They need cells of one member.
 
         Raises
         ------
@@ -492,6 +498,7 @@ class Expansion:
             overwrite=overwrite,
             progress=progress,
             source_licence=None if source_licence is None else checked_licence(source_licence),
+            attributes=[table.match(self.base) for table in read_attributes(items, users)],
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

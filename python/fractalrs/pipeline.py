@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fractalrs import _core
+from fractalrs.attributes import AttributeTable, Kind, check_identity, read_attributes
 from fractalrs.base import Base
 from fractalrs.card import checked_licence
 from fractalrs.cells import CELL_SIZE, Cells
@@ -42,7 +44,7 @@ class Request:
     See `read_interactions`, `leave_last_out`, `reduce`, `cells`, `Expansion` and `Format` for what they mean. ``None``
     stands for the profile's default, or for what the data suggest. With `reduced_matrix` the multipliers are the
     matrix's shape, and any shape will do: only a matrix made here (Algorithm 3) needs m ≤ p and n ≤ q. `source_licence`
-    is what the data card says of the source's licence.
+    is what the data card says of the source's licence. `items` and `users` are attributes: paths, or tables in memory.
 
     Either both multipliers are given, or `target_interactions`: train and test interactions together, for which
     `keep_scale` and the multipliers that are not given are chosen. `target_users` and `target_items` are numbers of
@@ -83,6 +85,8 @@ class Request:
     row_group_size: int = 1 << 20
     parts: int | None = None
     source_licence: str | None = None
+    items: Any = None
+    users: Any = None
     reading: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,6 +115,13 @@ class Request:
             raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
         if self.reduced_matrix is not None and not Path(self.reduced_matrix).is_file():
             raise FileNotFoundError(f"reduced matrix {self.reduced_matrix} does not exist or is not a file")
+        sizes: dict[Kind, int | None] = {"items": self.item_cell_size, "users": self.user_cell_size}
+        for kind, size in sizes.items():
+            if getattr(self, kind) is None:
+                continue
+            if self.resolved_shuffle in ("cells", "block") or self.operator == "sketch":
+                check_identity(kind, name_of(self.operator), self.resolved_shuffle, size or CELL_SIZE)
+        _ = self.attributes
 
     def _check_targets(self) -> None:
         for name in ("target_interactions", "target_users", "target_items"):
@@ -157,6 +168,11 @@ class Request:
     def payload(self) -> tuple[str, ...]:
         """The columns of the source that go along."""
         return (*(("rating",) if self.ratings else ()), *(("timestamp",) if self.timestamps else ()), *self.carry)
+
+    @cached_property
+    def attributes(self) -> tuple[AttributeTable, ...]:
+        """Attributes of items and users, read once."""
+        return read_attributes(self.items, self.users)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -252,6 +268,7 @@ def write_expansion(
         progress=progress,
         recipe=request.recipe,
         source_licence=request.source_licence,
+        attributes=[table.match(expansion.base) for table in request.attributes],
         say=say,
     )
 
@@ -283,6 +300,9 @@ def make_expansion(
         raise InputError(f"the output {output} is inside the source {source}", hint="choose a folder outside it")
     begun = _begun(folder, request, overwrite)
     base = read_base(source, request, say)
+    for table in request.attributes:
+        say(table.note)
+        say(table.match(base).note)
     if begun is not None and begun.content["base"]["fingerprint"] != base.fingerprint:
         raise other_plan(folder, OTHER_SOURCE)
     in_cells = request.resolved_shuffle == "cells"

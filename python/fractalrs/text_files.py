@@ -141,7 +141,7 @@ class TextFile:
             header = is_inter or has_header(rows, wanted)
         if header and len(rows) == 1:
             raise InputError(
-                f"{path} holds a header and no interactions: {_shorten(lines[0])!r}",
+                f"{path} holds a header and no rows: {_shorten(lines[0])!r}",
                 hint="if that line is data, say header=False (--no-header)",
             )
         return cls(
@@ -204,6 +204,23 @@ class TextFile:
             except OSError as error:
                 raise self._damaged(error) from None
         raise AssertionError("the last attempt returns or raises")
+
+    def read_all(self, id_column: int) -> pa.Table:
+        """Read every column, each under its 0-based number; `id_column` must have something in every line."""
+        try:
+            with self._stream() as stream:
+                columns = {str(column): column for column in range(len(self.names or self.sample[0]))}
+                table = self._read_cells(stream, columns, pa.null(), self.first_line, None)
+        except pa.ArrowInvalid as error:
+            self.explain({"item_id": id_column})
+            raise InputError(
+                f"{self.path}: {error}", hint="is a double quote left open, or the file not in UTF-8?"
+            ) from None
+        except OSError as error:
+            raise self._damaged(error) from None
+        if any(pc.index(chunk.dictionary, "").as_py() >= 0 for chunk in table.column(id_column).chunks):
+            self.explain({"item_id": id_column})  # says which line it is
+        return _infer_carried(table)
 
     def explain(self, positions: Mapping[str, int]) -> None:
         """Go through the file line by line and raise an error for the first one that cannot be used, if any.
@@ -496,7 +513,7 @@ def _split(lines: list[str], delimiter: str, quoted: bool) -> list[list[str]]:
 
 
 def _infer_carried(table: pa.Table) -> pa.Table:
-    """Turn carried columns, read as dictionary-encoded text, into what all of their cells are."""
+    """Turn carried columns and attributes, read as dictionary-encoded text, into what all of their cells are."""
     for place, name in enumerate(table.column_names):
         if name not in ROLES:
             column = table.column(place).unify_dictionaries()

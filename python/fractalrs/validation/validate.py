@@ -184,6 +184,7 @@ class _Run:
         if isinstance(self.dataset, Dataset):
             with self._stage("looking for the files"):
                 self.checks += integrity.check_files(self.dataset, sha256)
+                self.checks += integrity.check_attributes(self.dataset, self.expansion, sha256)
             if integrity.missing_files(self.dataset):
                 names = (integrity.IN_RANGE, integrity.ORDER, integrity.DUPLICATES, integrity.DISJOINT)
                 later = (*names, integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.REGENERATION)
