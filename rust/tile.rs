@@ -312,20 +312,27 @@ impl<'e, 'a> Tiler<'e, 'a> {
             Order::Block => schedule.arrange_by(|_| ()),
             Order::Item => schedule.arrange_by(|event| (event.block, event.item & !TEST)),
         }
-        let factors = payload
-            .factors
-            .map(|(factors, ratings)| (&factors[self.i as usize * self.expansion.column_blocks as usize..], ratings));
-        for (number, &event) in schedule.order.iter().enumerate() {
-            let Event { entry, block, item } = schedule.events[event as usize];
-            let j = self.blocks[block as usize].j;
-            let side = if item & TEST == 0 { &mut *train } else { &mut *test };
-            side.items.push(I::at(u64::from(j) * u64::from(base.items()), item & !TEST));
-            side.sources.push(entry);
+        let Schedule { events, order, times, .. } = schedule;
+        let column_block = |event: Event| self.blocks[event.block as usize].j;
+        let mut start = 0;
+        // Train and test come in long runs.
+        for run in order.chunk_by(|&a, &b| (events[a as usize].item ^ events[b as usize].item) & TEST == 0) {
+            let of_run = run.iter().map(|&number| events[number as usize]);
+            let is_test = events[run[0] as usize].item & TEST != 0;
+            let side = if is_test { &mut *test } else { &mut *train };
+            let id = |event| I::at(u64::from(column_block(event)) * u64::from(base.items()), event.item & !TEST);
+            side.items.extend(of_run.clone().map(id));
+            side.sources.extend(of_run.clone().map(|event| event.entry));
             if payload.timeline.is_some() {
-                side.times.push(schedule.times[number]);
+                side.times.extend_from_slice(&times[start..start + run.len()]);
+                start += run.len();
             }
-            if let Some((factors, ratings)) = factors {
-                side.ratings.push(factors[j as usize] * ratings.map_or(1.0, |ratings| ratings[entry as usize]));
+            if let Some((factors, ratings)) = payload.factors {
+                let factors = &factors[self.i as usize * self.expansion.column_blocks as usize..];
+                side.ratings.extend(of_run.map(|event| {
+                    let rating = ratings.map_or(1.0, |ratings| ratings[event.entry as usize]);
+                    factors[column_block(event) as usize] * rating
+                }));
             }
         }
     }

@@ -9,6 +9,16 @@ use crate::permutation::Permutation;
 use crate::random::Key;
 
 const ONE: u64 = 1 << 32;
+/// `ONE` in equal parts, by how many they are: a division takes longer than all else that is done for an event.
+const STEPS: [u64; 64] = {
+    let mut steps = [0; 64];
+    let mut parts = 1;
+    while parts < steps.len() {
+        steps[parts] = ONE / parts as u64;
+        parts += 1;
+    }
+    steps
+};
 const HOURS: usize = 168;
 /// Rates are in units of 2⁻¹² of the mean rate, from 1/64 to 64 times that.
 const RATE_BITS: u32 = 12;
@@ -231,7 +241,7 @@ impl Schedule {
             sort(stretch, |number| (self.events[number].block, timeline.places[self.events[number].entry as usize]));
             let next = if place + 1 < count { times[place + 1] } else { after.start };
             let way = Stretch::new(timeline, times[place], next);
-            let step = ONE / stretch.len() as u64;
+            let step = STEPS.get(stretch.len()).map_or_else(|| ONE / stretch.len() as u64, |&step| step);
             let made = self.order[first..end].iter_mut().zip(&mut self.times[first..end]);
             for (number, (&event, (order, time))) in stretch.iter().zip(made).enumerate() {
                 *order = event as u32;
@@ -279,17 +289,21 @@ impl Schedule {
         let step = ONE / (2 * count.max(1));
         let reach = (3 * count).div_ceil(8);
         self.positions.clear();
+        let (mut block, mut begin, mut share) = (u32::MAX, 0, 0);
         for (number, event) in self.events.iter().enumerate() {
             let place = u64::from(timeline.places[event.entry as usize]);
+            if event.block != block {
+                block = event.block;
+                (begin, share) = (self.begins[block as usize], shares[block as usize]);
+            }
             let Some(&floor) = floors.get(place as usize) else {
                 self.late.push(number as u32);
                 self.positions.push(u64::MAX);
                 continue;
             };
-            let block = event.block as usize;
-            // No product overflows: shares are below 2³² + 1, and so are parts.
-            let within = (shares[block] * ((2 * place + 1) * step)) >> 32;
-            let pace = (self.begins[block] + within).min(ONE - 1);
+            // No product overflows: shares are at most 2³², and parts are below.
+            let within = (share * ((2 * place + 1) * step)) >> 32;
+            let pace = (begin + within).min(ONE - 1);
             let earliest = u64::from(floor).max(place.saturating_sub(reach));
             let latest = count.min(place + reach);
             let position = (earliest << 32) + pace * (latest - earliest);

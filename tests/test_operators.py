@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 import fractalrs as fr
+from fractalrs.expansion import Split
 from fractalrs.operators import Matrix
 from oracle import permutation, root, under
 
@@ -26,7 +27,7 @@ def reduced(base: fr.Base) -> fr.ReducedMatrix:
     return fr.reduce(base, (3, 4))
 
 
-def dense(expansion: fr.Expansion, split: str, values: str | None = None) -> npt.NDArray[np.float64]:
+def dense(expansion: fr.Expansion, split: Split, values: str | None = None) -> npt.NDArray[np.float64]:
     table = expansion.rows(0, expansion.shape[0], split)
     matrix = np.zeros(expansion.shape)
     assert len(set(zip(table["user_id"].to_pylist(), table["item_id"].to_pylist(), strict=True))) == table.num_rows
@@ -38,12 +39,13 @@ def rated(base: fr.Base, test: bool) -> npt.NDArray[np.float64]:
     matrix = np.zeros(base.shape)
     users = np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))
     chosen = base.test_mask == test
+    assert base.payload is not None
     matrix[users[chosen], base.indices[chosen]] = base.payload["rating"].to_numpy()[chosen]
     return matrix
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_kronecker_is_the_kronecker_product_to_the_bit(base: fr.Base, reduced: fr.ReducedMatrix, split: str) -> None:
+def test_kronecker_is_the_kronecker_product_to_the_bit(base: fr.Base, reduced: fr.ReducedMatrix, split: Split) -> None:
     expansion = fr.Expansion(base, reduced, operator="kronecker", ratings="kronecker")
     assert np.array_equal(dense(expansion, split, "rating"), np.kron(reduced.signed, rated(base, split == "test")))
 
@@ -112,13 +114,14 @@ def test_a_sketch_is_what_the_page_says(shape: tuple[int, int, int], multipliers
     (m, n), (p, q) = multipliers, base.shape
     expansion = fr.Expansion(base, np.full(multipliers, 0.5), operator="sketch", seed=5)
     train = base.train.toarray() > 0
-    expected = {"train": np.zeros((m * p, n * q)), "test": np.zeros((m * p, n * q))}
+    expected: dict[Split, Any] = {"train": np.zeros((m * p, n * q)), "test": np.zeros((m * p, n * q))}
     for row in range(p):
         for place in range(base.indptr[row], base.indptr[row + 1]):
-            item, split = int(base.indices[place]), "test" if base.test_mask[place] else "train"
+            item = int(base.indices[place])
+            side: Split = "test" if base.test_mask[place] else "train"
             key = under(root(5), SKETCH, row, item)
             rows, columns = (permutation(under(key, kind), of)[:count] for kind, of, count in ((0, p, m), (1, q, n)))
-            expected[split][row * m : (row + 1) * m, item * n : (item + 1) * n] = train[np.ix_(rows, columns)]
+            expected[side][row * m : (row + 1) * m, item * n : (item + 1) * n] = train[np.ix_(rows, columns)]
     for split, matrix in expected.items():
         assert np.array_equal(dense(expansion, split), matrix)
         whole = expansion.rows(0, m * p, split)
@@ -129,7 +132,8 @@ def test_a_sketch_is_what_the_page_says(shape: tuple[int, int, int], multipliers
 def test_a_sketch_has_as_many_interactions_as_expected(base: fr.Base) -> None:
     expansion = fr.Expansion(base, np.full((20, 30), 0.5), operator="sketch")
     counts = expansion.expected_counts
-    for split, expected in (("train", counts.train), ("test", counts.test)):
+    pairs: list[tuple[Split, Any]] = [("train", counts.train), ("test", counts.test)]
+    for split, expected in pairs:
         # Sampled rows and columns are shared by m × n cells, so that counts spread more than cells on their own would.
         assert abs(expansion.rows(0, expansion.shape[0], split).num_rows / expected.mean - 1) < 0.1
 
@@ -152,7 +156,8 @@ def test_a_function_makes_blocks(tmp_path: Path, base: fr.Base, reduced: fr.Redu
     assert np.array_equal(dense(identity, "test"), np.kron(np.ones((3, 4)), base.test.toarray()))
     expansion = fr.Expansion(base, reduced, operator=halve, seed=3)
     dataset = expansion.write(tmp_path / "out", parts=4)
-    for split in ("train", "test"):
+    splits: tuple[Split, Split] = ("train", "test")
+    for split in splits:
         whole = expansion.rows(0, 120, split)
         assert getattr(dataset, split).to_table().equals(whole)
         assert pq.read_schema(next((tmp_path / "out" / split).iterdir())).remove_metadata().equals(expansion.schema)

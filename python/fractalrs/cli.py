@@ -96,7 +96,7 @@ SIZE, SPLIT, MATRIX, KEEP, CARRIED, FILES, READING, RUNNING, CHECKS = (
     "Running",
     "What is checked",
 )
-Profiles = Literal["realistic", "paper", "traceable"]
+Profiles = Literal["realistic", "paper", "traceable", "reference"]
 Encoding = Literal["default", "fast"]
 InputFormat = Literal["auto", "csv", "inter", "parquet", "npz", "lines"]
 ExportFormat = Literal["reference-npz", "csv", "recbole", "csr", "sequences"]
@@ -159,7 +159,8 @@ def expand(
         Profiles,
         _option(
             SIZE,
-            "realistic (shuffle cells), paper (shuffle block, ties all) or traceable (shuffle aligned).",
+            "realistic (shuffle cells), paper (shuffle block, ties all), traceable (shuffle aligned), or reference: as "
+            "the program published with the paper (docs/reference.md).",
             value="NAME",
         ),
     ] = DEFAULT_PROFILE,  # type: ignore[assignment]
@@ -207,9 +208,14 @@ def expand(
         ),
     ] = None,
     test_items: Annotated[
-        TestItems,
-        _option(SPLIT, "Test interactions of an expanded user: all, or one of them at random.", value="all|one"),
-    ] = "all",
+        TestItems | None,
+        _option(
+            SPLIT,
+            "Test interactions of an expanded user: all, or one of them at random.",
+            value="all|one",
+            default="all; one by profile reference",
+        ),
+    ] = None,
     drop_incomplete: Annotated[
         bool, _flag(SPLIT, "--drop-incomplete", "Leave out expanded users without train or test interactions.")
     ] = False,
@@ -382,7 +388,7 @@ def expand(
         block_keep=block_keep,
         operator=operator,
         test_items=test_items,
-        drop_incomplete=drop_incomplete,
+        drop_incomplete=drop_incomplete or None,
         cold_users=cold_users,
         cold_items=cold_items,
         timestamps=timestamps,

@@ -156,7 +156,8 @@ class Expansion:
     reduced
         R̂ of shape (m, n) from `reduce`, or any matrix of that kind with entries in [0, 1].
     profile
-        Default of `shuffle`: ``"realistic"`` (cells), ``"paper"`` (block) or ``"traceable"`` (aligned).
+        Defaults: ``"realistic"`` (shuffle cells), ``"paper"`` (block), ``"traceable"`` (aligned), or ``"reference"``
+        (block, one test item, incomplete users dropped, ordered by item).
     shuffle
         ``"none"``, ``"aligned"``, ``"cells"`` or ``"block"``.
     cells
@@ -213,8 +214,8 @@ class Expansion:
         max_keep: float = 0.95,
         keep_scale: float = 1.0,
         block_keep: float = 1.0,
-        test_items: TestItems = "all",
-        drop_incomplete: bool = False,
+        test_items: TestItems | None = None,
+        drop_incomplete: bool | None = None,
         order: Order | None = None,
         timestamps: bool = False,
         ratings: Ratings | None = None,
@@ -228,16 +229,17 @@ class Expansion:
         self.base = base
         self.reduced = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
         self.profile = profile
+        defaults = find_profile(profile)
         self.options = Options(
-            shuffle=shuffle or ("none" if operator != "dropout" else find_profile(profile).shuffle),
+            shuffle=shuffle or ("none" if operator != "dropout" else defaults.shuffle),
             seed=index(seed),
             min_keep=float(min_keep),
             max_keep=float(max_keep),
             keep_scale=float(keep_scale),
             block_keep=float(block_keep),
-            test_items=test_items,
-            drop_incomplete=bool(drop_incomplete),
-            order=order or ("time" if timestamps else "block"),
+            test_items=test_items or defaults.test_items,
+            drop_incomplete=defaults.drop_incomplete if drop_incomplete is None else bool(drop_incomplete),
+            order=order or ("time" if timestamps else defaults.order),
             timestamps=bool(timestamps),
             ratings=ratings,
             carry=tuple(carry),
@@ -245,7 +247,7 @@ class Expansion:
             cold_items=float(cold_items),
             operator=name_of(operator),
         )
-        if drop_incomplete and not self.has_test:
+        if self.options.drop_incomplete and not self.has_test:
             raise InputError("drop_incomplete would leave nothing: no interaction is held out for test")
         if operator == "dropout":
             self.keep_rates = keep_rates(self.reduced.values, self.options)

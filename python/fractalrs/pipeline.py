@@ -72,8 +72,8 @@ class Request:
     keep_scale: float = 1.0
     block_keep: float = 1.0
     operator: Operator | BlockFunction = "dropout"
-    test_items: TestItems = "all"
-    drop_incomplete: bool = False
+    test_items: TestItems | None = None
+    drop_incomplete: bool | None = None
     cold_users: float = 0.0
     cold_items: float = 0.0
     timestamps: bool = False
@@ -160,9 +160,27 @@ class Request:
     def options(self) -> Options:
         """Options of the expansion."""
         given = {option.name: getattr(self, option.name) for option in dataclasses.fields(Options)}
-        order = self.order or ("time" if self.timestamps else "block")
-        resolved = {"shuffle": self.resolved_shuffle, "order": order, "operator": name_of(self.operator)}
+        defaults = find_profile(self.profile)
+        dropped = defaults.drop_incomplete if self.drop_incomplete is None else self.drop_incomplete
+        resolved = {
+            "shuffle": self.resolved_shuffle,
+            "test_items": self.test_items or defaults.test_items,
+            "drop_incomplete": dropped,
+            "order": self.order or ("time" if self.timestamps else defaults.order),
+            "operator": name_of(self.operator),
+        }
         return Options(**given | resolved)
+
+    @property
+    def resolved_min_timestamps(self) -> int | None:
+        """The least number of distinct timestamps, by itself or from the profile."""
+        return find_profile(self.profile).min_timestamps if self.min_timestamps is None else self.min_timestamps
+
+    @property
+    def reducing(self) -> dict[str, Any]:
+        """How the reduced matrix is made."""
+        variant = find_profile(self.profile).variant
+        return {"rescale": self.rescale, "order_by_degree": self.order_by_degree, "variant": variant}
 
     @property
     def payload(self) -> tuple[str, ...]:
@@ -186,7 +204,7 @@ class Request:
             "reading": self.reading,
             "split": self.split,
             "ties": self.ties or find_profile(self.profile).ties,
-            "min_timestamps": self.min_timestamps,
+            "min_timestamps": self.resolved_min_timestamps,
             "timestamps": self.timestamps,
             "ratings": self.ratings,
             "carry": list(self.carry),
@@ -198,8 +216,7 @@ class Request:
             "target_interactions": self.target_interactions,
             "target_users": self.target_users,
             "target_items": self.target_items,
-            "rescale": self.rescale,
-            "order_by_degree": self.order_by_degree,
+            **self.reducing,
             "reduced_matrix_sha256": given,
             "user_cell_size": (self.user_cell_size or CELL_SIZE) if in_cells else None,
             "item_cell_size": (self.item_cell_size or CELL_SIZE) if in_cells else None,
@@ -349,7 +366,7 @@ def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base
         interactions,
         split=request.split,
         ties=request.ties or find_profile(request.profile).ties,
-        min_timestamps=request.min_timestamps,
+        min_timestamps=request.resolved_min_timestamps,
         seed=request.seed,
         payload=request.payload,
     )
@@ -379,7 +396,7 @@ def _reduced(base: Base, request: Request) -> ReducedMatrix:
     if request.reduced_matrix is None:
         if request.target_interactions is not None or m is None or n is None:
             return reduce_to_target(base, request)
-        return reduce(base, (m, n), rescale=request.rescale, order_by_degree=request.order_by_degree)
+        return reduce(base, (m, n), **request.reducing)
     reduced = ReducedMatrix.load(request.reduced_matrix)
     shape = (m or reduced.shape[0], n or reduced.shape[1])
     if reduced.shape != shape:

@@ -148,7 +148,7 @@ def reduce_to_target(base: "Base", request: "Request") -> ReducedMatrix:
         )
         if reduced is not None and reduced.shape == shape:
             break
-        reduced = reduce(base, shape, rescale=request.rescale, order_by_degree=request.order_by_degree)
+        reduced = reduce(base, shape, **request.reducing)
         mean = float(np.clip(reduced.values, request.min_keep, request.max_keep).mean())
         blocks = reduced.values.size
         kept = request.block_keep * base.count * blocks * mean
