@@ -92,8 +92,11 @@ impl Timeline {
         if times.len() != base.len() || times.len() >= u32::MAX as usize {
             return refuse("there must be one per interaction, and fewer than 2**32 - 1");
         }
-        if times.iter().any(|&time| !(0..1 << 62).contains(&time)) || hour == Some(0) {
-            return refuse("they must be from 0 to 2**62 - 1, and an hour must last");
+        if times.iter().any(|&time| !(0..1 << 62).contains(&time)) {
+            return refuse("they must be from 0 to 2**62 - 1");
+        }
+        if hour.is_some_and(|hour| !(1..=1 << 45).contains(&hour)) {
+            return refuse("an hour must have from 1 to 2**45 ticks");
         }
         let is_late = |entry: usize| test_is_late && base.entries()[entry] & TEST != 0;
         let item = |entry: usize| (base.entries()[entry] & !TEST) as usize;

@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 
+_LAST_DAY = 1 << 30
+"""Dates are days in 32 bits; a test interaction may come after the last of them."""
+
 Ratings = Literal["carry", "kronecker"]
 
 
@@ -59,6 +62,8 @@ class Payload:
         fields, carried = [], {}
         for name in ["rating", *wanted] if multiplied and not ratings else wanted:
             if name == "timestamp":
+                if pa.types.is_date32(base.timestamp_type) and pc.max(payload[name]).as_py() >= _LAST_DAY:
+                    raise InputError(f"a date is {_LAST_DAY} days after 1970 or later", hint="correct it")
                 fields.append(pa.field(name, base.timestamp_type, nullable=False))
             elif name == "rating" and multiplied:
                 fields.append(pa.field(name, pa.float64(), nullable=False))
