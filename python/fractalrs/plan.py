@@ -162,7 +162,8 @@ class Plan:
         }
         if attributes:
             content["attributes"] = attributes
-        return cls(content)
+        # As it is read back: JSON has no tuples.
+        return cls(json.loads(json.dumps(content)))
 
     @property
     def fingerprint(self) -> str:
