@@ -89,6 +89,12 @@ def validate(
         raise InputError(f"only is {only!r}; it must be 'integrity' or 'fidelity'")
     if isinstance(dataset, str | os.PathLike):
         dataset = open_dataset(dataset)
+    operator = dataset.manifest["operator"] if isinstance(dataset, Dataset) else dataset.options.operator
+    if operator != "dropout":
+        raise InputError(
+            f"made by the operator {operator!r}: what is checked here are keep rates and blocks, which only 'dropout' has",
+            hint="measure sums and spectrum with fractalrs.Rows, as docs/operators.md does",
+        )
     own = thresholds.checked(limits or {})
     if singular_values == DEFAULT_COUNT:
         singular_values = min(DEFAULT_COUNT, *dataset.shape)
