@@ -26,7 +26,7 @@ OPERATORS: dict[str, dict[str, Any]] = {
     "dropout, none": {"shuffle": "none"},
     "dropout, cells": {"shuffle": "cells"},
     "dropout, block": {"shuffle": "block"},
-    "kronecker": {"operator": "kronecker"},
+    "all of R (kronecker)": {"operator": "kronecker"},
     "sketch": {"operator": "sketch"},
 }
 

@@ -92,7 +92,7 @@ def validate(
     operator = dataset.manifest["operator"] if isinstance(dataset, Dataset) else dataset.options.operator
     if operator != "dropout":
         raise InputError(
-            f"made by the operator {operator!r}: what is checked here are keep rates and blocks, which only 'dropout' has",
+            f"made by the operator {operator!r}: keep rates and blocks are checked here, which only 'dropout' has",
             hint="measure sums and spectrum with fractalrs.Rows, as docs/operators.md does",
         )
     own = thresholds.checked(limits or {})
