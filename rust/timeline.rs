@@ -22,6 +22,8 @@ const STEPS: [u64; 64] = {
     }
     steps
 };
+/// In place of a bucket.
+const LATE: u64 = u64::MAX;
 const HOURS: usize = 168;
 /// Rates are in units of 2⁻¹² of the mean rate, from 1/64 to 64 times that.
 const RATE_BITS: u32 = 12;
@@ -203,13 +205,13 @@ pub struct Schedule {
     pub events: Vec<Event>,
     /// Where the share of each block begins for the user at hand.
     begins: Vec<u64>,
-    /// Where on the timeline each event is moved, the place in the upper half; and the events that are late.
-    positions: Vec<u64>,
+    /// The bucket that each event is moved to, and its place; and the events that are late.
+    moved: Vec<u64>,
     late: Vec<u32>,
-    /// The events of each stretch of the timeline, lower half of the position before number; and where stretches end.
+    /// The events bucket by bucket, place before number; and where buckets end.
     stretches: Vec<u64>,
     ends: Vec<u32>,
-    /// Events are bucketed into 2^finer parts of every stretch, about one in each.
+    /// There are 2^finer buckets in every stretch of the timeline, so that an event or two go into each.
     finer: u32,
     /// The events in the order of time, or another; and their times, in this order.
     pub order: Vec<u32>,
@@ -249,16 +251,14 @@ impl Schedule {
         let mut first = 0;
         for place in 0..count {
             let end = self.ends[((place + 1) << self.finer) - 1] as usize;
-            let stretch = &mut self.stretches[first..end];
-            if stretch.is_empty() {
+            if first == end {
                 continue;
             }
-            sort(stretch, |number| (self.events[number].block, timeline.places[self.events[number].entry as usize]));
             let next = if place + 1 < count { times[place + 1] } else { after.start };
             let way = Stretch::new(timeline, times[place], next);
-            let step = STEPS.get(stretch.len()).map_or_else(|| ONE / stretch.len() as u64, |&step| step);
+            let step = STEPS.get(end - first).map_or_else(|| ONE / (end - first) as u64, |&step| step);
             let made = self.order[first..end].iter_mut().zip(&mut self.times[first..end]);
-            for (number, (&event, (order, time))) in stretch.iter().zip(made).enumerate() {
+            for (number, (&event, (order, time))) in self.stretches[first..end].iter().zip(made).enumerate() {
                 *order = event as u32;
                 *time = way.at(spread(jitter, first + number, number, step));
             }
@@ -303,7 +303,7 @@ impl Schedule {
         self.ends.resize((floors.len() << self.finer) + 1, 0);
         let step = ONE / (2 * count.max(1));
         let reach = (3 * count).div_ceil(8);
-        self.positions.clear();
+        self.moved.clear();
         let (mut block, mut begin, mut share) = (u32::MAX, 0, 0);
         for (number, event) in self.events.iter().enumerate() {
             let place = u64::from(timeline.places[event.entry as usize]);
@@ -313,7 +313,7 @@ impl Schedule {
             }
             let Some(&floor) = floors.get(place as usize) else {
                 self.late.push(number as u32);
-                self.positions.push(u64::MAX);
+                self.moved.push(LATE);
                 continue;
             };
             // No product overflows: shares are at most 2³², and parts are below.
@@ -321,44 +321,37 @@ impl Schedule {
             let pace = (begin + within).min(ONE - 1);
             let earliest = u64::from(floor).max(place.saturating_sub(reach));
             let latest = count.min(place + reach);
-            let position = (earliest << 32) + pace * (latest - earliest);
-            self.ends[(position >> shift) as usize + 1] += 1;
-            self.positions.push(position);
+            let bucket = ((earliest << 32) + pace * (latest - earliest)) >> shift;
+            self.ends[bucket as usize + 1] += 1;
+            self.moved.push(bucket << 32 | place);
         }
         let mut end = 0;
         for start in &mut self.ends {
             end += *start;
             *start = end;
         }
-        self.stretches.resize(self.positions.len() - self.late.len(), 0);
-        for (number, &position) in self.positions.iter().enumerate() {
-            if position == u64::MAX {
+        self.stretches.clear();
+        self.stretches.resize(self.moved.len() - self.late.len(), 0);
+        let (mut block, mut of_block) = (u32::MAX, 0);
+        for (number, (&moved, event)) in self.moved.iter().zip(&self.events).enumerate() {
+            if moved == LATE {
                 continue;
             }
-            let end = &mut self.ends[(position >> shift) as usize];
-            self.stretches[*end as usize] = position << 32 | number as u64;
-            *end += 1;
-        }
-    }
-}
-
-/// Sorts events by their upper halves, and those where these are equal by `tie`. They are nearly sorted.
-#[inline]
-fn sort<K: Ord>(stretch: &mut [u64], tie: impl Fn(usize) -> K) {
-    if stretch.len() <= 64 {
-        for end in 1..stretch.len() {
-            let (event, mut place) = (stretch[end], end);
-            while place > 0 && stretch[place - 1] > event {
-                stretch[place] = stretch[place - 1];
-                place -= 1;
+            if event.block != block {
+                (block, of_block) = (event.block, number as u32);
             }
-            stretch[place] = event;
+            let arranged = moved << 32 | number as u64;
+            let end = &mut self.ends[(moved >> 32) as usize];
+            let mut slot = *end as usize;
+            *end += 1;
+            // Blocks come one after the other, but a block's events by item: of one bucket, the later place comes last.
+            // A slot that is not taken yet has number 0.
+            while slot > 0 && self.stretches[slot - 1] as u32 >= of_block && self.stretches[slot - 1] > arranged {
+                self.stretches[slot] = self.stretches[slot - 1];
+                slot -= 1;
+            }
+            self.stretches[slot] = arranged;
         }
-    } else {
-        stretch.sort_unstable();
-    }
-    if stretch.windows(2).any(|pair| pair[0] >> 32 == pair[1] >> 32) {
-        stretch.sort_by_key(|&event| (event >> 32, tie((event & (ONE - 1)) as usize)));
     }
 }
 

@@ -238,7 +238,10 @@ class Timelines:
         reach = (3 * d + 7) // 8
         earliest, latest = np.maximum(self.floor[source], np.maximum(k, reach) - reach), np.minimum(d, k + reach)
         position = np.where(late, self.times[source], earliest * 2**32 + pace * (latest - earliest))
-        arranged = np.lexsort((k, s, np.where(late, begin[row, s], 0), position, late, row))
+        _, count = within_groups(row)
+        fine = np.minimum(16, np.log2(np.maximum(1, count // d)).astype(np.uint64))
+        bucket = np.where(late, position, position >> (32 - fine))
+        arranged = np.lexsort((k, s, np.where(late, begin[row, s], 0), bucket, late, row))
 
         stretch = np.where(late, LOW, position >> 32)[arranged]
         row, source, late = row[arranged], source[arranged], late[arranged]

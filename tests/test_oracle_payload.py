@@ -421,16 +421,16 @@ def test_files_hold_the_columns_of_every_type(tmp_path: Path, unit: int, split: 
 
 GOLDEN_DIGESTS = {  # shuffle: train, test
     "none": (
-        "e87d288cd8365dc48233ce412a4a43bd767036d39bb5bad7cf79019e6e42f63c",
-        "4e6a001709934168870acca03814f1429fae154e74970889829fa46a8c734d7e",
+        "a57ca9db2e1fa693cd9f3046454150b1c3b023c89fa883b952fde8ec5e1fce5f",
+        "b4e709111f4ed374867f7205c5d18ee044dc4d69621f858ad5ca05e2cfec85ad",
     ),
     "aligned": (
-        "2bbf1a7d0eb50a7959575b604a401244e499379f44d035a8adc0c978ee970afe",
-        "99b5c5f9c5762778704e4997f815f68bf0c6bdc2df48102f5671aa6a7ce1f1cf",
+        "24fb4f7c661d4122cadde6517961fd6c1e54a9438603cc1b11e02e0fd126925b",
+        "c7b82474a12c9dc8a21c9d9b89447c78b4193cde66c2d5cbbb9e21a5ea080fc0",
     ),
     "cells": (
-        "0fcd9d6193bd6a5d778cfa9580f683bc7e24f8064e669e76ba6c106566d16448",
-        "839770f988cf4258dc1aecf18f4905551573a87d7f1f957fce607cea1509741b",
+        "3935b78c375bc9ee35680c0bee2d4a8b504975e98cc4a4dba9fd53e43e0dd960",
+        "016781bd355f4eef6d1429e049ff33efa206bb0c576091784cc2005ae682a87c",
     ),
 }
 
