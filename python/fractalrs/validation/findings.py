@@ -45,8 +45,8 @@ class Metric:
     name
         Short and stable: ``"gini of users"``.
     section
-        Where it stands in the report: ``"sums"``, ``"spectrum"``, ``"vectors"``, ``"graph"``, ``"neighbours"`` or
-        ``"repetition"``.
+        Where it stands in the report: ``"sums"``, ``"spectrum"``, ``"vectors"``, ``"graph"``, ``"neighbours"``,
+        ``"repetition"``, ``"times"`` or ``"ratings"``.
     real, reduced, synthetic, null
         Its values; None where it has no meaning or could not be had.
     distance

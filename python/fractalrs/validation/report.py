@@ -29,6 +29,8 @@ SECTIONS = {
     "graph": ("Graph", "Users and items as a bipartite graph."),
     "neighbours": ("Neighbours", "How items go together; copies of one source item would show here."),
     "repetition": ("Repetition", "Whether blocks repeat each other."),
+    "times": ("Times", "When users are active, and when items appear."),
+    "ratings": ("Ratings", "How users rate."),
 }
 """Title and explanation of `Metric.section`; an unknown one is shown under its own name."""
 
