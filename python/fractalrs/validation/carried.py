@@ -22,6 +22,7 @@ from fractalrs.errors import InputError
 from fractalrs.validation.findings import Check
 
 if TYPE_CHECKING:
+    from fractalrs.base import Base
     from fractalrs.expansion import Expansion
 
 BATCH = 1 << 20
@@ -71,9 +72,32 @@ class Rows:
         return Rows(self.users[chosen], self.items[chosen], self.table.filter(pa.array(chosen)), sources)
 
     @property
+    def traced(self) -> Integers:
+        """Their sources, which must be known."""
+        assert self.sources is not None
+        return self.sources
+
+    @property
     def times(self) -> Integers:
         """Their timestamps in ticks."""
         return ticks(self.table["timestamp"])
+
+
+def column(base: "Base", name: str) -> pa.Array:
+    """Take a column of the payload, which must be there."""
+    assert base.payload is not None
+    return base.payload[name].combine_chunks()
+
+
+def owners(base: "Base") -> Integers:
+    """Tell the user of each entry."""
+    return np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))
+
+
+def train(base: "Base", name: str) -> Rows:
+    """Take the base's train interactions with one column of the payload."""
+    table = pa.table({name: column(base, name)})
+    return Rows(owners(base), base.indices.astype(np.int64), table).at(~base.test_mask)
 
 
 def ticks(column: pa.ChunkedArray | pa.Array) -> Integers:
@@ -115,7 +139,8 @@ def visit(
     runs = _runs(chosen, dataset.shape[0], max(1, int(BATCH / mean)))
 
     def generate(run: tuple[int, int]) -> Iterator[None]:
-        yield function(_generated(dataset, *run, names, split))
+        function(_generated(dataset, *run, names, split))
+        yield
 
     _each([partial(generate, run) for run in runs], threads)
 
@@ -155,7 +180,7 @@ def _whole_users(path: Path, names: list[str], chosen: Mask | None) -> Iterator[
             table = table.filter(pa.array(chosen[np.asarray(table["user_id"])]))
         table = table if held is None else pa.concat_tables([held, table])
         users = np.asarray(table["user_id"])
-        others = np.flatnonzero(users != users[-1]) if len(users) else []
+        others = np.flatnonzero(users != users[-1]) if len(users) else users
         whole = int(others[-1]) + 1 if len(others) else 0
         held = table.slice(whole)
         if whole:
@@ -185,7 +210,7 @@ def _joined(found: Sequence[Rows]) -> Rows:
         np.concatenate([rows.users for rows in found]),
         np.concatenate([rows.items for rows in found]),
         pa.concat_tables([rows.table for rows in found]),
-        np.concatenate([rows.sources for rows in found]) if known else None,  # type: ignore[misc]
+        np.concatenate([rows.traced for rows in found]) if known else None,
     )
 
 
@@ -222,7 +247,6 @@ def generated(expansion: "Expansion", users: Integers, names: list[str], split: 
 
 def with_sources(rows: Rows, made: Rows) -> Rows:
     """Find the base's entry of each interaction, in whatever order they stand, in what is made for the same users."""
-    assert made.sources is not None
     if np.array_equal(made.users, rows.users) and np.array_equal(made.items, rows.items):
         return replace(rows, sources=made.sources)
     sources = np.full(len(rows), -1)
@@ -232,7 +256,7 @@ def with_sources(rows: Rows, made: Rows) -> Rows:
         order = np.argsort(known)
         place = order[np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)]
         there = known[place] == wanted
-        sources[there] = made.sources[place[there]]
+        sources[there] = made.traced[place[there]]
     return replace(rows, sources=sources)
 
 
@@ -317,7 +341,8 @@ class _Count:
     """How often something was seen that must not be, and the first user of it."""
 
     def __init__(self) -> None:
-        self.count, self.first = 0, None
+        self.count = 0
+        self.first: int | None = None
 
     def add(self, users: Integers) -> None:
         """Count users, each as often as it is named."""
@@ -382,10 +407,11 @@ def check_sources(
         late = [*_part(dataset, part, "test", names, chosen)]
         for train in _part(dataset, part, "train", names, chosen):
             now = [np.isin(rows.users, train.users) for rows in late]
-            yield state.add({"train": [train], "test": list(map(Rows.at, late, now))}, compare)
+            state.add({"train": [train], "test": list(map(Rows.at, late, now))}, compare)
             late = [rows.at(~taken) for rows, taken in zip(late, now, strict=True)]
+            yield
         # Users without train interactions.
-        yield state.add({"test": late}, compare)
+        state.add({"test": late}, compare)
 
     _each([partial(work, part) for part in dataset.manifest["parts"]], threads)
     if not expansion.options.timestamps:
@@ -413,13 +439,12 @@ class _Sources:
         self._lock = Lock()
         if expansion.options.timestamps:
             base = expansion.base
-            times, items = ticks(base.payload["timestamp"]), base.indices
+            times, self.items = ticks(column(base, "timestamp")), base.indices
             self.appearance = np.full(base.shape[1], np.iinfo(np.int64).max)
-            np.minimum.at(self.appearance, items, times)
-            users = np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))
+            np.minimum.at(self.appearance, self.items, times)
+            late = base.test_mask & (base.split == "last")
             self.rank = np.empty(base.count, dtype=np.int64)
-            self.rank[np.lexsort((items, times, users))] = np.arange(base.count)
-            self.items = items
+            self.rank[np.lexsort((self.items, late, times, owners(base)))] = np.arange(base.count)
 
     def add(self, both: dict[str, list[Rows]], compare: bool) -> None:
         """Look at the train and test interactions of some users."""
@@ -434,12 +459,12 @@ class _Sources:
                     self.differing.add(_differing(rows, made))
             if self.expansion.options.timestamps:
                 found = with_sources(rows, made)
-                known.append(found.at(found.sources >= 0))
+                known.append(found.at(found.traced >= 0))
         if known:
             self._look(_joined(known))
 
     def _look(self, rows: Rows) -> None:
-        users, sources, times = rows.users, rows.sources, rows.times
+        users, sources, times = rows.users, rows.traced, rows.times
         early = users[times < self.appearance[self.items[sources]]]
         blocks = rows.items // self.expansion.base.shape[1]
         order = np.lexsort((self.rank[sources], blocks, users))
@@ -463,13 +488,15 @@ def _differing(rows: Rows, made: Rows) -> Integers:
 def _apart(one: pa.Array, other: pa.Array) -> Mask:
     """Where two columns of one type differ, bit for bit."""
     valid, also = (np.asarray(array.is_valid()) for array in (one, other))
-    differ = valid != also
+    differ: Mask = valid != also
     if pa.types.is_string(one.type) or pa.types.is_boolean(one.type):
         values, others = (array.fill_null("" if pa.types.is_string(array.type) else False) for array in (one, other))
-        return differ | np.asarray(pc.not_equal(values, others))
+        differ |= np.asarray(pc.not_equal(values, others))
+        return differ
     width = np.int32 if one.type.bit_width == 32 else np.int64
     words = []
     for array in (one, other):
         buffer = array.buffers()[1]
         words.append(np.frombuffer(buffer, width)[array.offset : array.offset + len(array)])
-    return differ | ((words[0] != words[1]) & valid)
+    differ |= (words[0] != words[1]) & valid
+    return differ

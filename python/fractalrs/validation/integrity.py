@@ -148,9 +148,7 @@ def check_rows(sums: Sums, order: str) -> list[Check]:
     of_items = None if order == "time" else "item_order"
     return [
         _violation(IN_RANGE, sums, "out_of_range", "interactions have an id of no user or item of their part"),
-        _violation(
-            ORDER, sums, "user_order", "users, or items of a user, come after one they belong before", of_items
-        ),
+        _violation(ORDER, sums, "user_order", "users, or items of a user, come after one they belong before", of_items),
         _violation(DUPLICATES, sums, "duplicates", "interactions are there more than once in a split"),
         _violation(DISJOINT, sums, "overlaps", "test interactions are in train too"),
     ]
@@ -372,7 +370,10 @@ def check_regenerated(rows: Rows, expansion: Expansion, chosen: npt.NDArray[np.u
             return _differs(chosen[np.flatnonzero(lengths)[0]], "test interactions" if test else "train interactions")
         differing = np.flatnonzero(there.indices != here.indices)
         if len(differing):
-            return _differs(chosen[np.searchsorted(there.indptr, differing[0], side="right") - 1], "test interactions" if test else "train interactions")
+            return _differs(
+                chosen[np.searchsorted(there.indptr, differing[0], side="right") - 1],
+                "test interactions" if test else "train interactions",
+            )
     return Check(REGENERATION, "integrity", True, f"{len(chosen):,} of {expansion.shape[0]:,} users are the same")
 
 

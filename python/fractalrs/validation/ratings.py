@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fractalrs.validation.carried import Integers, Rows, Shape, visit
+from fractalrs.validation.carried import Integers, Rows, Shape, column, train, visit
 from fractalrs.validation.findings import Floats, Metric
 from fractalrs.validation.times import total_variation
 
@@ -97,7 +97,9 @@ class _Tally:
     def total(self) -> Ratings:
         """Give the distribution."""
         # Whatever the order in which threads added them.
-        total, squares, between = (math.fsum(column) for column in zip(*self.sums, strict=True)) if self.sums else (0.0,) * 3
+        total, squares, between = (
+            (math.fsum(column) for column in zip(*self.sums, strict=True)) if self.sums else (0.0,) * 3
+        )
         count = int(self.counts.sum())
         if not count:
             return Ratings(self.values, self.exact, self.counts, math.nan, math.nan)
@@ -112,11 +114,11 @@ def _numbers(column: pa.ChunkedArray) -> Floats:
 
 def real(base: "Base") -> Ratings | None:
     """Count the base's train ratings; its payload must have ``rating``. None where these are no numbers."""
-    kind = base.payload["rating"].type
+    kind = column(base, "rating").type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return None
-    train = ~base.test_mask
-    ratings = _numbers(base.payload["rating"])[train]
+    rows = train(base, "rating")
+    ratings = _numbers(rows.table["rating"])
     finite = ratings[np.isfinite(ratings)]
     if not len(finite):
         return None
@@ -125,8 +127,7 @@ def real(base: "Base") -> Ratings | None:
     if not exact:
         values = np.unique(np.quantile(finite, np.arange(QUANTILES) / QUANTILES))
     tally = _Tally(values, exact)
-    users = np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))
-    tally.add(Rows(users, base.indices.astype(np.int64), base.payload.select(["rating"])).at(train))
+    tally.add(rows)
     return tally.total()
 
 

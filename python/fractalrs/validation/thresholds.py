@@ -73,7 +73,7 @@ METRICS = frozenset(
 """The names of all metrics that have a distance, so that a name that is none is refused before hours of work."""
 
 
-def defaults(interactions_per_user: float, one_source: bool) -> dict[str, float]:
+def defaults(interactions_per_user: float, one_source: bool = True) -> dict[str, float]:
     """Thresholds for real data of that activity, and written users of one source user each or of several."""
     limits = DEFAULTS | ({RATIOS: SPARSE_RATIOS} if interactions_per_user < SPARSE else {})
     if not one_source:
