@@ -85,8 +85,9 @@ class _Tally:
         ratings = _numbers(rows.table["rating"])
         there = np.isfinite(ratings)
         place = np.searchsorted(self.values, ratings, side="right") - 1
-        known = there & ((self.values[place] == ratings) if self.exact else (place >= 0))
-        counts = np.bincount(np.where(known, place, len(self.values)), minlength=len(self.counts))
+        # What is below the least real one is of its quantile.
+        known = there & (self.values[place] == ratings if self.exact else True)
+        counts = np.bincount(np.where(known, np.maximum(place, 0), len(self.values)), minlength=len(self.counts))
         users, ratings = rows.users[there] - rows.users.min(initial=np.iinfo(np.int64).max), ratings[there]
         of_user, totals = np.bincount(users), np.bincount(users, ratings)
         between = float((totals[of_user > 0] ** 2 / of_user[of_user > 0]).sum())

@@ -486,7 +486,7 @@ def _gap_metrics(one: Activity, other: Activity, limits: dict[str, float]) -> It
         yield Metric(GAPS, "times", threshold=limits.get(GAPS), note="there are none")
         return
     which, factor = ("real", compared.coarser) if compared.coarser >= 1 else ("written", 1 / compared.coarser)
-    note = f"KS distance of d / mean(d); the {which} ones on a clock {factor:.3g} times as coarse, like the others"
+    note = f"KS distance of d / mean(d); the {which} ones on a clock {factor:.3g} times as coarse"
     values = (None, None, compared.distance, compared.null_distance)
     yield Metric(GAPS, "times", *values, compared.distance, limits.get(GAPS), note)
     ties = [float(each.gaps[0] / each.gaps.sum()) for each in (one, other)]
