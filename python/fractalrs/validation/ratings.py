@@ -77,7 +77,7 @@ class _Tally:
     def __init__(self, values: Floats, exact: bool) -> None:
         self.values, self.exact = values, exact
         self.counts = np.zeros(len(values) + 1, dtype=np.int64)
-        self.sums: list[tuple[float, float, float]] = []
+        self.sums: list[tuple[float, float, float, float]] = [(0.0, 0.0, 0.0, 0.0)]
         self._lock = Lock()
 
     def add(self, rows: Rows) -> None:
@@ -93,15 +93,12 @@ class _Tally:
         between = float((totals[of_user > 0] ** 2 / of_user[of_user > 0]).sum())
         with self._lock:
             self.counts += counts
-            self.sums.append((float(ratings.sum()), float(np.square(ratings).sum()), between))
+            self.sums.append((float(len(ratings)), float(ratings.sum()), float(np.square(ratings).sum()), between))
 
     def total(self) -> Ratings:
         """Give the distribution."""
         # Whatever the order in which threads added them.
-        total, squares, between = (
-            (math.fsum(column) for column in zip(*self.sums, strict=True)) if self.sums else (0.0,) * 3
-        )
-        count = int(self.counts.sum())
+        count, total, squares, between = (math.fsum(column) for column in zip(*self.sums, strict=True))
         if not count:
             return Ratings(self.values, self.exact, self.counts, math.nan, math.nan)
         spread = squares - total**2 / count
