@@ -173,8 +173,8 @@ def run_trial(trial: dict[str, Any]) -> dict[str, Any]:
 
 
 HEADER = (
-    "| stage | × | shuffle | carrying | encoding | s | M/s | ns of one core: all | processor | generating | encoding | B each "
-    "| peak MB (base) |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| stage | × | shuffle | carrying | encoding | s | M/s | ns of one core: all | processor | generating | encoding "
+    "| B each | peak MB (base) |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -182,7 +182,8 @@ def row(figures: dict[str, Any]) -> str:
     """Format one row of the table."""
     return (
         f"| {figures['stage']} | (16, {figures.get('items', 32)}) | {figures.get('shuffle', CELLS)} "
-        f"| {'rating, timestamp' if figures.get('carrying') else ''} | {figures.get('encoding', 'default')} | {figures['seconds']:.1f} | {figures['million_per_second']:.0f} "
+        f"| {'rating, timestamp' if figures.get('carrying') else ''} "
+        f"| {figures.get('encoding', 'default')} | {figures['seconds']:.1f} | {figures['million_per_second']:.0f} "
         f"| {figures['core_ns']:.1f} | {figures['processor_ns']:.1f} | {figures['generating_ns']:.1f} "
         f"| {figures['encoding_ns']:.1f} | {figures['bytes_per_interaction']:.2f} "
         f"| {figures['peak_mb']:.0f} ({figures['base_mb']:.0f}) |"

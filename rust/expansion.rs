@@ -71,20 +71,6 @@ impl<I: Copy> Interactions<I> {
         self.ratings.drain(..count.min(self.ratings.len()));
     }
 
-    /// Leaves of the interactions from `start` on only one, `start + chosen`.
-    pub(crate) fn keep_one(&mut self, start: usize, chosen: usize) {
-        fn swap<T>(values: &mut [T], start: usize, chosen: usize) {
-            if !values.is_empty() {
-                values.swap(start, start + chosen);
-            }
-        }
-        swap(&mut self.items, start, chosen);
-        swap(&mut self.sources, start, chosen);
-        swap(&mut self.times, start, chosen);
-        swap(&mut self.ratings, start, chosen);
-        self.truncate(start + 1);
-    }
-
     pub(crate) fn close_user(&mut self, user: u64, start: usize) {
         let count = (self.items.len() - start) as u32;
         if count > 0 {
@@ -115,6 +101,8 @@ pub struct Options {
     pub cold_users: f64,
     pub cold_items: f64,
     pub order: Order,
+    /// Equation 3 of the paper instead of dropout: of the keep rates only the shape counts.
+    pub sketch: bool,
 }
 
 /// What interactions carry beside users and items.
@@ -188,6 +176,11 @@ impl<'a> Expansion<'a> {
         }) {
             return invalid("the factors or the ratings do not fit the keep rates and the base".into());
         }
+        if options.sketch
+            && (keep_rates.len() / column_blocks as usize > base.users() as usize || column_blocks > base.items())
+        {
+            return invalid("a sketch samples at most as many rows and columns as the base has".into());
+        }
         if payload.sources && base.len() >= u32::MAX as usize {
             return invalid("columns can be carried along with fewer than 2**32 - 1 interactions".into());
         }
@@ -212,10 +205,16 @@ impl<'a> Expansion<'a> {
         &self.base
     }
 
+    /// The number of row blocks.
+    #[must_use]
+    pub fn row_blocks(&self) -> u32 {
+        (self.keep_rates.len() / self.column_blocks as usize) as u32
+    }
+
     /// The number of expanded user ids.
     #[must_use]
     pub fn users(&self) -> u64 {
-        (self.keep_rates.len() / self.column_blocks as usize) as u64 * u64::from(self.base.users())
+        u64::from(self.row_blocks()) * u64::from(self.base.users())
     }
 
     /// The number of expanded item ids.

@@ -38,6 +38,7 @@ pub mod random;
 pub mod rows;
 pub mod run;
 mod shuffle;
+pub mod sketch;
 pub mod sums;
 pub mod threads;
 pub mod tile;

@@ -252,7 +252,7 @@ impl Generator {
     #[new]
     #[pyo3(signature = (
         indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, *,
-        seed, shuffled, block_keep, one_test_item, drop_incomplete, cold_users=0.0, cold_items=0.0, order="block",
+        seed, shuffled, block_keep, one_test_item, drop_incomplete, cold_users=0.0, cold_items=0.0, order="block", sketch=false,
         times=None, test_is_late=false, hour=None, factors=None, ratings=None, columns=Vec::new(),
     ))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
@@ -274,6 +274,7 @@ impl Generator {
         cold_users: f64,
         cold_items: f64,
         order: &str,
+        sketch: bool,
         times: Option<PyReadonlyArray1<'_, i64>>,
         test_is_late: bool,
         hour: Option<u64>,
@@ -287,8 +288,17 @@ impl Generator {
             "time" => Order::Time,
             _ => return Err(PyValueError::new_err(format!("unknown order {order:?}"))),
         };
-        let options =
-            Options { seed, shuffled, block_keep, one_test_item, drop_incomplete, cold_users, cold_items, order };
+        let options = Options {
+            seed,
+            shuffled,
+            block_keep,
+            one_test_item,
+            drop_incomplete,
+            cold_users,
+            cold_items,
+            order,
+            sketch,
+        };
         let timeline = {
             let (indptr, entries) = (indptr.bind(py).readonly(), entries.bind(py).readonly());
             let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items)?;

@@ -27,6 +27,7 @@ pub struct Keys {
     pub times: Key,
     pub cold_users: Key,
     pub cold_items: Key,
+    pub sketch: Key,
 }
 
 impl Keys {
@@ -44,6 +45,7 @@ impl Keys {
             times: root.child(7),
             cold_users: root.child(8),
             cold_items: root.child(9),
+            sketch: root.child(10),
         }
     }
 }

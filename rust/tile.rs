@@ -14,7 +14,8 @@ use crate::permutation::Permutation;
 use crate::prefetch::{prefetch, prefetch_all};
 use crate::random::bounded;
 use crate::shuffle::{Columns, Exchange};
-use crate::timeline::{self, Event, Schedule, Timeline};
+use crate::sketch;
+use crate::timeline::{self, Event, Schedule};
 
 /// About how many interactions a tile holds: enough to use a column table well, few enough to stay in cache.
 const TILE_INTERACTIONS: f64 = 400_000.0;
@@ -62,12 +63,9 @@ pub struct Tiler<'e, 'a> {
     kept_places: Vec<u32>,
     ends: Vec<usize>,
     cursors: Vec<usize>,
-    /// The share of the time line that each block has; of the user at hand, the blocks of train and test interactions.
+    /// The share of the time line that each block has.
     shares: Vec<u64>,
-    train_blocks: Vec<u32>,
-    test_blocks: Vec<u32>,
     schedule: Schedule,
-    ordering: Ordering,
 }
 
 impl<'e, 'a> Tiler<'e, 'a> {
@@ -90,10 +88,7 @@ impl<'e, 'a> Tiler<'e, 'a> {
             ends: Vec::new(),
             cursors: Vec::new(),
             shares: Vec::new(),
-            train_blocks: Vec::new(),
-            test_blocks: Vec::new(),
             schedule: Schedule::default(),
-            ordering: Ordering::default(),
         }
     }
 
@@ -106,6 +101,9 @@ impl<'e, 'a> Tiler<'e, 'a> {
         test: &mut Interactions<I>,
         mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        if self.expansion.options.sketch {
+            return sketch::expand(self.expansion, users, train, test, each_tile);
+        }
         let base_users = u64::from(self.expansion.base.users());
         let mut first = users.start;
         while first < users.end {
@@ -221,160 +219,159 @@ impl<'e, 'a> Tiler<'e, 'a> {
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.
     fn stitch<I: Id>(&mut self, first_user: u64, train: &mut Interactions<I>, test: &mut Interactions<I>) {
-        let Expansion { keys, options, .. } = self.expansion;
-        let carrying = self.expansion.payload.sources;
-        let test_key = keys.test_item.child(u64::from(self.i));
         let rows = self.anchors.len();
         self.cursors.clear();
         // A block's entries start where those of the block before it end.
         self.cursors.push(0);
         self.cursors.extend(self.ends.chunks_exact(rows).filter_map(|ends| ends.last()));
         for row in 0..rows {
-            let (anchor, user) = (self.anchors[row], first_user + row as u64);
-            let (train_start, test_start) = (train.items.len(), test.items.len());
-            self.gather(row, user, train, test);
-            let of_test = test.items.len() - test_start;
-            if options.one_test_item && of_test > 1 {
-                let chosen = bounded(test_key.child(u64::from(anchor)).0, of_test as u64) as usize;
-                test.keep_one(test_start, chosen);
-                if carrying {
-                    self.test_blocks.swap(0, chosen);
-                }
+            let user = first_user + row as u64;
+            let starts = (train.items.len(), test.items.len());
+            if self.expansion.payload.sources {
+                self.stitch_carrying(row, user, train, test);
+            } else {
+                self.stitch_plain(row, user, (train, starts.0), (test, starts.1));
             }
-            if options.drop_incomplete && (of_test == 0 || train.items.len() == train_start) {
-                train.truncate(train_start);
-                test.truncate(test_start);
-            }
-            if let Some(timeline) = self.expansion.payload.timeline {
-                self.give_times(timeline, anchor, (train, train_start), (test, test_start));
-            }
-            if options.order == Order::Item {
-                self.ordering.by_item(train, train_start);
-                self.ordering.by_item(test, test_start);
-            }
-            train.close_user(user, train_start);
-            test.close_user(user, test_start);
+            train.close_user(user, starts.0);
+            test.close_user(user, starts.1);
         }
     }
 
-    /// Appends what one user keeps, block by block.
-    fn gather<I: Id>(&mut self, row: usize, user: u64, train: &mut Interactions<I>, test: &mut Interactions<I>) {
+    /// What block `number` keeps of a row of the tile: a range of the tile's kept entries. To be asked once, row by row.
+    fn next_range(&mut self, number: usize, row: usize) -> Range<usize> {
+        let end = self.ends[number * self.anchors.len() + row];
+        std::mem::replace(&mut self.cursors[number], end)..end
+    }
+
+    /// Appends the items of one user, where nothing else is carried.
+    fn stitch_plain<I: Id>(
+        &mut self,
+        row: usize,
+        user: u64,
+        (train, train_start): (&mut Interactions<I>, usize),
+        (test, test_start): (&mut Interactions<I>, usize),
+    ) {
         let expansion = self.expansion;
-        let rows = self.anchors.len();
-        let items = u64::from(expansion.base.items());
-        let carrying = expansion.payload.sources;
+        let options = &expansion.options;
         let cold = expansion.is_cold_user(user);
-        let maybe_test = cold || expansion.has_cold_items();
-        self.train_blocks.clear();
-        self.test_blocks.clear();
-        for (number, block) in self.blocks.iter().enumerate() {
-            let offset = u64::from(block.j) * items;
-            let range = self.cursors[number]..self.ends[number * rows + row];
-            self.cursors[number] = range.end;
-            let kept = &self.kept[range.clone()];
-            if !maybe_test && kept.iter().fold(0, |any, entry| any | entry) & TEST == 0 {
+        let any_cold = cold || expansion.has_cold_items();
+        for number in 0..self.blocks.len() {
+            let offset = u64::from(self.blocks[number].j) * u64::from(expansion.base.items());
+            let range = self.next_range(number, row);
+            let kept = &self.kept[range];
+            if !any_cold && kept.iter().fold(0, |any, entry| any | entry) & TEST == 0 {
                 train.items.extend(kept.iter().map(|&entry| I::at(offset, entry)));
-                if carrying {
-                    train.sources.extend_from_slice(&self.kept_places[range]);
-                    self.train_blocks.resize(self.train_blocks.len() + kept.len(), number as u32);
-                }
                 continue;
             }
-            for (&entry, place) in kept.iter().zip(range) {
+            for &entry in kept {
                 let column = entry & !TEST;
                 let is_test = entry & TEST != 0 || cold || expansion.is_cold_item(offset + u64::from(column));
-                let (side, blocks) =
-                    if is_test { (&mut *test, &mut self.test_blocks) } else { (&mut *train, &mut self.train_blocks) };
-                side.items.push(I::at(offset, column));
-                if carrying {
-                    side.sources.push(self.kept_places[place]);
-                    blocks.push(number as u32);
-                }
+                let items = if is_test { &mut test.items } else { &mut train.items };
+                items.push(I::at(offset, column));
             }
         }
-        if let Some((factors, ratings)) = expansion.payload.factors {
-            let factors = &factors[self.i as usize * expansion.column_blocks as usize..];
-            for (side, blocks) in [(train, &self.train_blocks), (test, &self.test_blocks)] {
-                let start = side.ratings.len();
-                side.ratings.extend(side.sources[start..].iter().zip(blocks).map(|(&source, &block)| {
-                    let rating = ratings.map_or(1.0, |ratings| ratings[source as usize]);
-                    factors[self.blocks[block as usize].j as usize] * rating
+        let of_test = test.items.len() - test_start;
+        if options.one_test_item && of_test > 1 {
+            test.items[test_start] = test.items[test_start + self.chosen_test(row, of_test)];
+            test.items.truncate(test_start + 1);
+        }
+        if options.drop_incomplete && (of_test == 0 || train.items.len() == train_start) {
+            train.items.truncate(train_start);
+            test.items.truncate(test_start);
+        }
+        if options.order == Order::Item {
+            train.items[train_start..].sort_unstable();
+            test.items[test_start..].sort_unstable();
+        }
+    }
+
+    /// Which of a user's test interactions stays, where only one does.
+    fn chosen_test(&self, row: usize, count: usize) -> usize {
+        let key = self.expansion.keys.test_item.child(u64::from(self.i)).child(u64::from(self.anchors[row]));
+        bounded(key.0, count as u64) as usize
+    }
+
+    /// Appends the interactions of one user with all that they carry.
+    fn stitch_carrying<I: Id>(
+        &mut self,
+        row: usize,
+        user: u64,
+        train: &mut Interactions<I>,
+        test: &mut Interactions<I>,
+    ) {
+        let Expansion { base, keys, options, payload, .. } = self.expansion;
+        self.collect_events(row, user);
+        let anchor = self.anchors[row];
+        let schedule = &mut self.schedule;
+        if let Some(timeline) = payload.timeline {
+            let key = keys.times.child(u64::from(self.i)).child(u64::from(anchor));
+            schedule.arrange(timeline, base, key, anchor, &self.shares);
+        }
+        match options.order {
+            Order::Time => {}
+            Order::Block => schedule.arrange_by(|_| ()),
+            Order::Item => schedule.arrange_by(|event| (event.block, event.item & !TEST)),
+        }
+        let Schedule { events, order, times, .. } = schedule;
+        let column_block = |event: Event| self.blocks[event.block as usize].j;
+        let mut start = 0;
+        // Train and test come in long runs.
+        for run in order.chunk_by(|&a, &b| (events[a as usize].item ^ events[b as usize].item) & TEST == 0) {
+            let of_run = run.iter().map(|&number| events[number as usize]);
+            let is_test = events[run[0] as usize].item & TEST != 0;
+            let side = if is_test { &mut *test } else { &mut *train };
+            let id = |event| I::at(u64::from(column_block(event)) * u64::from(base.items()), event.item & !TEST);
+            side.items.extend(of_run.clone().map(id));
+            side.sources.extend(of_run.clone().map(|event| event.entry));
+            if payload.timeline.is_some() {
+                side.times.extend_from_slice(&times[start..start + run.len()]);
+                start += run.len();
+            }
+            if let Some((factors, ratings)) = payload.factors {
+                let factors = &factors[self.i as usize * self.expansion.column_blocks as usize..];
+                side.ratings.extend(of_run.map(|event| {
+                    let rating = ratings.map_or(1.0, |ratings| ratings[event.entry as usize]);
+                    factors[column_block(event) as usize] * rating
                 }));
             }
         }
     }
 
-    /// Gives the user's interactions their times, and their order if that is by time.
-    fn give_times<I: Id>(
-        &mut self,
-        timeline: &Timeline,
-        anchor: u32,
-        (train, train_start): (&mut Interactions<I>, usize),
-        (test, test_start): (&mut Interactions<I>, usize),
-    ) {
-        let Expansion { base, keys, options, .. } = self.expansion;
-        let key = keys.times.child(u64::from(self.i)).child(u64::from(anchor));
-        let of_train = train.sources.len() - train_start;
-        let events = |(&entry, &block): (&u32, &u32)| Event { entry, block };
-        self.schedule.events.clear();
-        self.schedule.events.extend(train.sources[train_start..].iter().zip(&self.train_blocks).map(events));
-        self.schedule.events.extend(test.sources[test_start..].iter().zip(&self.test_blocks).map(events));
-        self.schedule.arrange(timeline, base, key, anchor, &self.shares);
-        let Schedule { order, times, .. } = &self.schedule;
-        train.times.resize(train.items.len(), 0);
-        test.times.resize(test.items.len(), 0);
-        for (&event, &time) in order.iter().zip(times) {
-            match (event as usize).checked_sub(of_train) {
-                None => train.times[train_start + event as usize] = time,
-                Some(event) => test.times[test_start + event] = time,
+    /// Collects what one user keeps, block by block.
+    fn collect_events(&mut self, row: usize, user: u64) {
+        let expansion = self.expansion;
+        let options = &expansion.options;
+        let cold = expansion.is_cold_user(user);
+        let mut events = std::mem::take(&mut self.schedule.events);
+        events.clear();
+        for number in 0..self.blocks.len() {
+            let range = self.next_range(number, row);
+            let kept = self.kept[range.clone()].iter().zip(&self.kept_places[range]);
+            let block = number as u32;
+            if !cold && !expansion.has_cold_items() {
+                events.extend(kept.map(|(&item, &entry)| Event { entry, block, item }));
+                continue;
+            }
+            let offset = u64::from(self.blocks[number].j) * u64::from(expansion.base.items());
+            events.extend(kept.map(|(&item, &entry)| {
+                let is_cold = cold || expansion.is_cold_item(offset + u64::from(item & !TEST));
+                Event { entry, block, item: if is_cold { item | TEST } else { item } }
+            }));
+        }
+        if options.one_test_item || options.drop_incomplete {
+            let of_test = events.iter().filter(|event| event.item & TEST != 0).count();
+            if options.drop_incomplete && (of_test == 0 || of_test == events.len()) {
+                events.clear();
+            } else if options.one_test_item && of_test > 1 {
+                let (chosen, mut seen) = (self.chosen_test(row, of_test), 0);
+                events.retain(|event| {
+                    let is_test = event.item & TEST != 0;
+                    seen += usize::from(is_test);
+                    !is_test || seen == chosen + 1
+                });
             }
         }
-        if options.order == Order::Time {
-            let is_train = |&event: &u32| (event as usize) < of_train;
-            self.ordering.reorder(train, train_start, order.iter().copied().filter(is_train));
-            let of_test = order.iter().filter(|event| !is_train(event)).map(|event| event - of_train as u32);
-            self.ordering.reorder(test, test_start, of_test);
-        }
-    }
-}
-
-/// Changes the order of a user's interactions.
-#[derive(Default)]
-struct Ordering {
-    order: Vec<u32>,
-    narrow: Vec<u32>,
-    wide: Vec<i64>,
-    real: Vec<f64>,
-}
-
-impl Ordering {
-    fn by_item<I: Id>(&mut self, interactions: &mut Interactions<I>, start: usize) {
-        if interactions.sources.is_empty() {
-            interactions.items[start..].sort_unstable();
-            return;
-        }
-        let items = &interactions.items[start..];
-        let mut order: Vec<u32> = (0..items.len() as u32).collect();
-        order.sort_unstable_by_key(|&place| items[place as usize]);
-        self.reorder(interactions, start, order.into_iter());
-    }
-
-    /// Puts the interactions from `start` on into the given order of what stands there now.
-    fn reorder<I: Id>(&mut self, interactions: &mut Interactions<I>, start: usize, order: impl Iterator<Item = u32>) {
-        fn apply<T: Copy>(values: &mut [T], order: &[u32], old: &mut Vec<T>) {
-            old.clear();
-            old.extend_from_slice(values);
-            for (value, &place) in values.iter_mut().zip(order) {
-                *value = old[place as usize];
-            }
-        }
-        self.order.clear();
-        self.order.extend(order);
-        let mut items = Vec::new();
-        apply(&mut interactions.items[start..], &self.order, &mut items);
-        apply(&mut interactions.sources[start..], &self.order, &mut self.narrow);
-        apply(interactions.times.get_mut(start..).unwrap_or_default(), &self.order, &mut self.wide);
-        apply(interactions.ratings.get_mut(start..).unwrap_or_default(), &self.order, &mut self.real);
+        self.schedule.events = events;
     }
 }
 

@@ -9,6 +9,16 @@ use crate::permutation::Permutation;
 use crate::random::Key;
 
 const ONE: u64 = 1 << 32;
+/// `ONE` in equal parts, by how many they are: a division takes longer than all else that is done for an event.
+const STEPS: [u64; 64] = {
+    let mut steps = [0; 64];
+    let mut parts = 1;
+    while parts < steps.len() {
+        steps[parts] = ONE / parts as u64;
+        parts += 1;
+    }
+    steps
+};
 const HOURS: usize = 168;
 /// Rates are in units of 2⁻¹² of the mean rate, from 1/64 to 64 times that.
 const RATE_BITS: u32 = 12;
@@ -82,8 +92,11 @@ impl Timeline {
         if times.len() != base.len() || times.len() >= u32::MAX as usize {
             return refuse("there must be one per interaction, and fewer than 2**32 - 1");
         }
-        if times.iter().any(|&time| !(0..1 << 62).contains(&time)) || hour == Some(0) {
-            return refuse("they must be from 0 to 2**62 - 1, and an hour must last");
+        if times.iter().any(|&time| !(0..1 << 62).contains(&time)) {
+            return refuse("they must be from 0 to 2**62 - 1");
+        }
+        if hour.is_some_and(|hour| !(1..=1 << 45).contains(&hour)) {
+            return refuse("an hour must have from 1 to 2**45 ticks");
         }
         let is_late = |entry: usize| test_is_late && base.entries()[entry] & TEST != 0;
         let item = |entry: usize| (base.entries()[entry] & !TEST) as usize;
@@ -127,18 +140,30 @@ impl Timeline {
         }
         Ok(new)
     }
+}
 
-    /// The time at the fraction `f`, in units of 2⁻³², between two times: in proportion to people's activity, except
-    /// within an hour.
+/// The way from one time to the next: in proportion to people's activity, except within an hour.
+struct Stretch<'t> {
+    start: i64,
+    end: i64,
+    /// The clock, and the activity at both ends.
+    activity: Option<(&'t Clock, u64, u64)>,
+}
+
+impl<'t> Stretch<'t> {
     #[inline]
-    fn between(&self, start: i64, end: i64, f: u64) -> i64 {
-        let gap = (end - start) as u64;
-        match &self.clock {
-            Some(clock) if gap > clock.hour => {
-                let (from, to) = (clock.activity(start as u64), clock.activity(end as u64));
-                (clock.time(from + scaled(to - from, f, 32)) as i64).clamp(start, end)
-            }
-            _ => start + scaled(gap, f, 32) as i64,
+    fn new(timeline: &'t Timeline, start: i64, end: i64) -> Self {
+        let clock = timeline.clock.as_ref().filter(|clock| (end - start) as u64 > clock.hour);
+        let activity = clock.map(|clock| (clock, clock.activity(start as u64), clock.activity(end as u64)));
+        Self { start, end, activity }
+    }
+
+    /// The time after the fraction `f`, in units of 2⁻³².
+    #[inline]
+    fn at(&self, f: u64) -> i64 {
+        match self.activity {
+            Some((clock, from, to)) => (clock.time(from + scaled(to - from, f, 32)) as i64).clamp(self.start, self.end),
+            None => self.start + scaled((self.end - self.start) as u64, f, 32) as i64,
         }
     }
 }
@@ -150,12 +175,13 @@ pub fn shares(keep_rates: impl Iterator<Item = f64> + Clone) -> Vec<u64> {
     keep_rates.map(|rate| ((u128::from(weight(rate)) << 32) / u128::from(total)).max(1) as u64).collect()
 }
 
-/// An interaction that an expanded user keeps: its entry in the base, and the number of its block among those that
-/// exist.
+/// An interaction that an expanded user keeps: its entry in the base, the number of its block among those that exist,
+/// and its column with the test bit.
 #[derive(Clone, Copy)]
 pub struct Event {
     pub entry: u32,
     pub block: u32,
+    pub item: u32,
 }
 
 /// Arranges the interactions of one expanded user after the other.
@@ -171,12 +197,29 @@ pub struct Schedule {
     /// The events of each stretch of the timeline, lower half of the position before number; and where stretches end.
     stretches: Vec<u64>,
     ends: Vec<u32>,
-    /// The events in the order of time, and their times.
+    /// Events are bucketed into 2^finer parts of every stretch, about one in each.
+    finer: u32,
+    /// The events in the order of time, or another; and their times, in this order.
     pub order: Vec<u32>,
     pub times: Vec<i64>,
 }
 
 impl Schedule {
+    /// Puts the events into the order of a key, as they are collected where it is equal. Times, if there are any, follow.
+    pub fn arrange_by<K: Ord>(&mut self, key: impl Fn(&Event) -> K) {
+        let mut times = vec![0; self.times.len()];
+        for (&event, &time) in self.order.iter().zip(&self.times) {
+            times[event as usize] = time;
+        }
+        self.order.clear();
+        self.order.extend(0..self.events.len() as u32);
+        self.order.sort_by_key(|&event| key(&self.events[event as usize]));
+        if !times.is_empty() {
+            self.times.clear();
+            self.times.extend(self.order.iter().map(|&event| times[event as usize]));
+        }
+    }
+
     /// Gives the events of an expanded user their times. `key` belongs to the expanded user, `user` is its source.
     pub fn arrange(&mut self, timeline: &Timeline, base: &Base, key: Key, user: u32, shares: &[u64]) {
         self.order.clear();
@@ -188,22 +231,26 @@ impl Schedule {
         self.move_events(timeline, &floors[..count], shares);
         let jitter = key.child(1);
         let after = end_of(timeline, times, count);
+        let arranged = self.stretches.len();
+        self.order.resize(arranged, 0);
+        self.times.resize(arranged, 0);
         let mut first = 0;
         for place in 0..count {
-            let end = self.ends[place] as usize;
+            let end = self.ends[((place + 1) << self.finer) - 1] as usize;
             let stretch = &mut self.stretches[first..end];
-            first = end;
             if stretch.is_empty() {
                 continue;
             }
             sort(stretch, |number| (self.events[number].block, timeline.places[self.events[number].entry as usize]));
-            let (start, next) = (times[place], if place + 1 < count { times[place + 1] } else { after.start });
-            let step = ONE / stretch.len() as u64;
-            for (number, &event) in stretch.iter().enumerate() {
-                let f = spread(jitter, self.times.len(), number, step);
-                self.times.push(timeline.between(start, next, f));
-                self.order.push(event as u32);
+            let next = if place + 1 < count { times[place + 1] } else { after.start };
+            let way = Stretch::new(timeline, times[place], next);
+            let step = STEPS.get(stretch.len()).map_or_else(|| ONE / stretch.len() as u64, |&step| step);
+            let made = self.order[first..end].iter_mut().zip(&mut self.times[first..end]);
+            for (number, (&event, (order, time))) in stretch.iter().zip(made).enumerate() {
+                *order = event as u32;
+                *time = way.at(spread(jitter, first + number, number, step));
             }
+            first = end;
         }
         if !self.late.is_empty() {
             let Self { events, begins, late, .. } = self;
@@ -238,26 +285,32 @@ impl Schedule {
     fn move_events(&mut self, timeline: &Timeline, floors: &[u32], shares: &[u64]) {
         let count = floors.len() as u64;
         self.late.clear();
+        self.finer = (self.events.len() as u64 / count.max(1)).max(1).ilog2().min(16);
+        let shift = 32 - self.finer;
         self.ends.clear();
-        self.ends.resize(floors.len() + 1, 0);
+        self.ends.resize((floors.len() << self.finer) + 1, 0);
         let step = ONE / (2 * count.max(1));
         let reach = (3 * count).div_ceil(8);
         self.positions.clear();
+        let (mut block, mut begin, mut share) = (u32::MAX, 0, 0);
         for (number, event) in self.events.iter().enumerate() {
             let place = u64::from(timeline.places[event.entry as usize]);
+            if event.block != block {
+                block = event.block;
+                (begin, share) = (self.begins[block as usize], shares[block as usize]);
+            }
             let Some(&floor) = floors.get(place as usize) else {
                 self.late.push(number as u32);
                 self.positions.push(u64::MAX);
                 continue;
             };
-            let block = event.block as usize;
-            // No product overflows: shares are below 2³² + 1, and so are parts.
-            let within = (shares[block] * ((2 * place + 1) * step)) >> 32;
-            let pace = (self.begins[block] + within).min(ONE - 1);
+            // No product overflows: shares are at most 2³², and parts are below.
+            let within = (share * ((2 * place + 1) * step)) >> 32;
+            let pace = (begin + within).min(ONE - 1);
             let earliest = u64::from(floor).max(place.saturating_sub(reach));
             let latest = count.min(place + reach);
             let position = (earliest << 32) + pace * (latest - earliest);
-            self.ends[(position >> 32) as usize + 1] += 1;
+            self.ends[(position >> shift) as usize + 1] += 1;
             self.positions.push(position);
         }
         let mut end = 0;
@@ -265,22 +318,22 @@ impl Schedule {
             end += *start;
             *start = end;
         }
-        self.stretches.resize(self.positions.len(), 0);
+        self.stretches.resize(self.positions.len() - self.late.len(), 0);
         for (number, &position) in self.positions.iter().enumerate() {
             if position == u64::MAX {
                 continue;
             }
-            let end = &mut self.ends[(position >> 32) as usize];
+            let end = &mut self.ends[(position >> shift) as usize];
             self.stretches[*end as usize] = position << 32 | number as u64;
             *end += 1;
         }
     }
 }
 
-/// Sorts events by their upper halves, and those where these are equal by `tie`; leaves the event's number.
+/// Sorts events by their upper halves, and those where these are equal by `tie`. They are nearly sorted.
 #[inline]
 fn sort<K: Ord>(stretch: &mut [u64], tie: impl Fn(usize) -> K) {
-    if stretch.len() <= 16 {
+    if stretch.len() <= 64 {
         for end in 1..stretch.len() {
             let (event, mut place) = (stretch[end], end);
             while place > 0 && stretch[place - 1] > event {
@@ -300,7 +353,8 @@ fn sort<K: Ord>(stretch: &mut [u64], tie: impl Fn(usize) -> K) {
 /// Where in its cell the event of a number goes: evenly, but for a quarter of a step to either side.
 fn spread(jitter: Key, drawn: usize, number: usize, step: u64) -> u64 {
     let word = jitter.child(drawn as u64).0 & (ONE - 1);
-    number as u64 * step + scaled((1 << 30) + (word >> 1), step, 32)
+    // No product overflows: a step is at most 2³².
+    number as u64 * step + ((((1 << 30) + (word >> 1)) * step) >> 32)
 }
 
 /// When the timeline ends, and for how long late events follow.

@@ -3,9 +3,10 @@
 Integers are uint64 and wrap at 2⁶⁴, which NumPy does silently for arrays and with a warning for scalars.
 """
 
+from dataclasses import dataclass
 from functools import reduce
 from math import isqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,18 @@ if TYPE_CHECKING:
 Words = npt.NDArray[Any]
 """uint64: an operation with a Python integer stays so, which NumPy's stubs do not know."""
 Integers = npt.NDArray[np.int64]
+Interactions = npt.NDArray[np.void]
+"""Of the type `INTERACTION`."""
 
 LOW = 0xFFFFFFFF
-BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST = range(7)
+BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM = range(10)
 """The purposes: x in root/x."""
+
+INTERACTION = np.dtype(
+    [(name, np.int64) for name in ("user", "item", "test", "source", "block", "time", "number")]
+    + [("rating", np.float64)]
+)
+"""`source` is the place of its entry in the base, `block` is s and `number` is z of the page."""
 
 
 @np.errstate(over="ignore")
@@ -44,9 +53,19 @@ def under(key: npt.ArrayLike, *path: npt.ArrayLike) -> Words:
     return np.asarray(reduce(child, path, key), np.uint64)
 
 
+def below(share: float, words: Words) -> npt.NDArray[np.bool_]:
+    """Which words are below ⌊share·2⁶⁴⌋."""
+    return words < int(share * 2.0**64)
+
+
+def scaled(w: Words, c: int | Words) -> Words:
+    """⌊w·c / 2³²⌋, where c ≤ 2³² and that is below 2⁶⁴."""
+    return (w >> 32) * c + ((w & LOW) * c >> 32)
+
+
 def bounded(w: Words, c: int | Words) -> Words:
     """High 64 bits of the 128-bit product w·c, where c < 2³²."""
-    return ((w >> 32) * c + ((w & LOW) * c >> 32)) >> 32
+    return scaled(w, c) >> 32
 
 
 def thresholds(rate: float) -> Words:
@@ -130,6 +149,131 @@ def inverse(image: Integers) -> Integers:
     return np.argsort(image, kind="stable")
 
 
+@dataclass(frozen=True)
+class Week:
+    """People's activity over the hours of the week."""
+
+    hour: int
+    rate: Words
+    before: Words
+    """C[0 … 168]"""
+
+    @classmethod
+    def of(cls, times: Words, hour: int) -> Self:
+        count = np.bincount((times // hour % 168).astype(np.int64), minlength=168)
+        rate = np.clip(count * 168 * 2**12 // max(len(times), 1), 2**6, 2**18).astype(np.uint64)
+        return cls(hour, rate, np.append(np.uint64(0), np.cumsum(hour * rate >> 12)))
+
+    def activity(self, t: Words) -> Words:
+        """W(t)"""
+        weeks, h = np.divmod(t // self.hour, 168)
+        return np.asarray(weeks * self.before[168] + self.before[h] + (t % self.hour * self.rate[h] >> 12))
+
+    def time(self, w: Words) -> Words:
+        """W⁻¹(w)"""
+        week, rest = np.divmod(w, self.before[168])
+        h = (np.searchsorted(self.before, rest, side="right") - 1).astype(np.uint64)
+        within = (rest - self.before[h]) * (2**24 // self.rate[h]) >> 12
+        return np.asarray((168 * week + h) * self.hour + np.minimum(within, self.hour - 1))
+
+
+@dataclass(frozen=True)
+class Timelines:
+    """The timelines of the source users: four arrays have a value per entry, three one per user."""
+
+    times: Words
+    late: npt.NDArray[np.bool_]
+    place: Words
+    floor: Words
+    d: Words
+    room: Words
+    starts: Integers
+    """Where t[0 … d] begin in `t`."""
+    t: Words
+    week: Week | None
+
+    @classmethod
+    def of(cls, base: "Base", times: Integers, late: npt.NDArray[np.bool_], hour: int | None) -> Self:
+        day = 24 * hour if hour else 2**63
+        first = np.full(base.shape[1], 2**63 - 1)
+        np.minimum.at(first, base.indices, times)
+        place, floor, room = np.zeros(base.count, int), np.zeros(base.count, int), np.zeros(base.shape[0], int)
+        lines = []
+        for u in range(base.shape[0]):
+            entries = np.arange(base.indptr[u], base.indptr[u + 1])
+            entries = entries[np.lexsort((base.indices[entries], times[entries], late[entries]))]
+            place[entries] = np.arange(len(entries))
+            on, after = entries[~late[entries]], entries[late[entries]]
+            t = times[on].tolist()
+            floor[on] = np.searchsorted(t, np.maximum.accumulate(first[base.indices[on]]))
+            if len(after):
+                end = int(times[after[0]])
+                room[u] = min(end - t[-1], day) if t else 0
+            else:
+                end = t[-1] + min((t[-1] - t[0]) // max(len(t) - 1, 1), day) if t else 0
+            lines.append([*t, end])
+        lengths = np.array([len(line) for line in lines])
+        place, floor, room, d, t = (
+            np.array(array, np.uint64)
+            for array in (place, floor, room, lengths - 1, [t for line in lines for t in line])
+        )
+        times = times.astype(np.uint64)
+        week = Week.of(times[~late], hour) if hour else None
+        return cls(times, late, place, floor, d, room, np.cumsum(lengths) - lengths, t, week)
+
+    def move(self, events: Interactions, key: Words, anchor: Integers, rates: npt.NDArray[np.float64]) -> None:
+        """Give the events of a row block, sorted by user, their times and numbers; `key` is Z/i."""
+        row, s, source = events["user"] % len(anchor), events["block"], events["source"]
+        a = child(key, anchor)
+        units = [int(rate * 2.0**32) for rate in rates.tolist()]
+        share = np.array([max(1, (unit << 32) // sum(units)) for unit in units], np.uint64)
+        blocks = permutations(child(a, 0), len(rates))
+        begin = np.empty(blocks.shape, np.uint64)
+        np.put_along_axis(begin, blocks, np.cumsum(share[blocks], axis=1) - share[blocks], axis=1)
+
+        # Of late events only the place counts here.
+        k, late, d = self.place[source], self.late[source], np.maximum(self.d[anchor[row]], 1)
+        part = (2 * k + 1) * (2**32 // (2 * d))
+        pace = np.minimum(begin[row, s] + scaled(part, share[s]), 2**32 - 1)
+        reach = (3 * d + 7) // 8
+        earliest, latest = np.maximum(self.floor[source], np.maximum(k, reach) - reach), np.minimum(d, k + reach)
+        position = np.where(late, self.times[source], earliest * 2**32 + pace * (latest - earliest))
+        arranged = np.lexsort((k, s, np.where(late, begin[row, s], 0), position, late, row))
+
+        stretch = np.where(late, LOW, position >> 32)[arranged]
+        row, source, late = row[arranged], source[arranged], late[arranged]
+        z, _ = within_groups(row)
+        x, c = within_groups(row, stretch)
+        v = child(child(a, 1)[row], z) & LOW
+        step = 2**32 // c
+        f = x * step + scaled(2**30 + v // 2, step)
+        at = self.starts[anchor[row]] + np.where(late, 0, stretch).astype(np.int64)
+        start = np.where(late, self.times[source], self.t[at])
+        end = np.where(late, start + self.room[anchor[row]], self.t[np.where(late, at, at + 1)])
+        time = start + scaled(end - start, f)
+        if self.week is not None:
+            by_week = ~late & (end - start > self.week.hour)
+            start, end, f = start[by_week], end[by_week], f[by_week]
+            w, w_end = self.week.activity(start), self.week.activity(end)
+            time[by_week] = np.clip(self.week.time(w + scaled(w_end - w, f)), start, end)
+        events["number"][arranged], events["time"][arranged] = z, time
+
+
+def within_groups(*columns: npt.NDArray[Any]) -> tuple[Words, Words]:
+    """Number of each row among the neighbours that are equal to it, and how many these are."""
+    new = np.ones(len(columns[0]), bool)
+    new[1:] = reduce(np.logical_or, (column[1:] != column[:-1] for column in columns))
+    starts = np.flatnonzero(new)
+    counts = np.diff(starts, append=len(new))
+    x = np.arange(len(new)) - np.repeat(starts, counts)
+    return x.astype(np.uint64), np.repeat(counts, counts).astype(np.uint64)
+
+
+def pairs(interactions: Interactions) -> Integers:
+    """Users and items alone, of shape (count, 2)."""
+    return np.column_stack([interactions["user"], interactions["item"]])
+
+
 def expand(
     base: "Base",
     keep_rates: npt.NDArray[np.float64],
@@ -140,22 +284,33 @@ def expand(
     block_keep: float = 1.0,
     test_items: str = "all",
     drop_incomplete: bool = False,
+    cold_users: float = 0.0,
+    cold_items: float = 0.0,
     order: str = "block",
-) -> tuple[Integers, Integers]:
-    """Expand it all: the train and the test interactions as (user, item), each of shape (count, 2)."""
+    times: Integers | None = None,
+    late: bool = False,
+    hour: int | None = None,
+    factors: npt.NDArray[np.float64] | None = None,
+    ratings: npt.NDArray[np.float64] | None = None,
+) -> tuple[Interactions, Interactions]:
+    """Expand it all: the train and the test interactions.
+
+    `times` and `ratings` have a value per entry of the base, test entries are late or not, and `factors` is R̂. What is
+    not given comes out as 0.
+    """
     p, q = base.shape
     row_of = np.repeat(np.arange(p), np.diff(base.indptr))
-    item_of, test_of = (base.entries & 0x7FFFFFFF).astype(np.int64), base.entries >> 31 == 1
     user_order, user_starts, item_order, item_starts = (
         np.asarray(array).astype(np.int64)
         for array in (cells.user_order, cells.user_starts, cells.item_order, cells.item_starts)
     )
+    timelines = None if times is None else Timelines.of(base, times, base.test_mask & late, hour)
     key = root(seed)
-    trains, tests = [np.empty((0, 2), np.int64)], [np.empty((0, 2), np.int64)]
+    row_blocks = [np.empty(0, INTERACTION)]
     for i, rates in enumerate(keep_rates):
         there = np.flatnonzero(rates)
         if block_keep < 1:
-            there = there[under(key, BLOCK, i, there) < int(block_keep * 2.0**64)]
+            there = there[below(block_keep, under(key, BLOCK, i, there))]
         if len(there) == 0:
             continue
         slots = anchor = np.arange(p)
@@ -163,29 +318,42 @@ def expand(
             slots = permutation(under(key, ROW, i), p)
             anchor = user_order[slots]
         blocks = []
-        for j in there:
+        for s, j in enumerate(there):
             kept = np.flatnonzero(keeps(under(key, KEEP, i, j), rates[j], base.indptr))
             source_row, column = np.arange(p), np.arange(q)
             if shuffle != "none":
                 source_row = user_order[exchange(under(key, USER, i, j), user_starts)[slots]]
                 place = exchange(under(key, ITEM, i, j), item_starts)[inverse(item_order)]
                 column = permutation(under(key, COLUMN, j), q)[place]
-            row = inverse(source_row)[row_of[kept]]
-            blocks.append(np.column_stack([row, j * q + column[item_of[kept]], test_of[kept]]))
-        block_row = np.concatenate(blocks)
-        block_row = block_row[np.argsort(block_row[:, 0], kind="stable")]
-        train, test = (block_row[block_row[:, 2] == sign, :2] for sign in (0, 1))
+            block = np.zeros(len(kept), INTERACTION)
+            block["user"] = i * p + inverse(source_row)[row_of[kept]]
+            block["item"] = j * q + column[base.indices[kept]]
+            block["test"] = (
+                base.test_mask[kept]
+                | below(cold_users, under(key, COLD_USER, block["user"]))
+                | below(cold_items, under(key, COLD_ITEM, block["item"]))
+            )
+            block["source"], block["block"] = kept, s
+            if factors is not None and ratings is not None:
+                block["rating"] = factors[i, j] * ratings[kept]
+            blocks.append(block)
+        rows = np.concatenate(blocks)
+        rows = rows[np.argsort(rows["user"], kind="stable")]
         if test_items == "one":
-            counts = np.bincount(test[:, 0], minlength=p)
-            chosen = bounded(under(key, TEST, i, anchor), counts.astype(np.uint64)).astype(np.int64)
-            test = test[(np.cumsum(counts) - counts + chosen)[counts > 0]]
-        trains.append(train + np.array([i * p, 0]))
-        tests.append(test + np.array([i * p, 0]))
+            test = np.flatnonzero(rows["test"])
+            number, count = within_groups(rows["user"][test])
+            chosen = bounded(under(key, TEST, i, anchor[rows["user"][test] % p]), count)
+            rows = np.delete(rows, test[number != chosen])
+        if timelines is not None:
+            timelines.move(rows, under(key, TIME, i), anchor, rates[there])
+        row_blocks.append(rows)
 
-    train, test = np.concatenate(trains), np.concatenate(tests)
+    rows = np.concatenate(row_blocks)
+    train, test = rows[rows["test"] == 0], rows[rows["test"] == 1]
     if drop_incomplete:
-        complete = np.intersect1d(train[:, 0], test[:, 0])
-        train, test = train[np.isin(train[:, 0], complete)], test[np.isin(test[:, 0], complete)]
-    if order == "item":
-        train, test = (pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))] for pairs in (train, test))
+        complete = np.intersect1d(train["user"], test["user"])
+        train, test = train[np.isin(train["user"], complete)], test[np.isin(test["user"], complete)]
+    if order != "block":
+        by = {"item": "item", "time": "number"}[order]
+        train, test = (part[np.lexsort((part[by], part["user"]))] for part in (train, test))
     return train, test

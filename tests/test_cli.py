@@ -139,10 +139,10 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "--delimiter": ",",
         "--user-column": "user_id",
         "--item-column": "2",
-        "--rating-column": "timestamp",
+        "--rating-column": "rating",
         "--timestamp-column": "timestamp",
+        "--ratings": "kronecker",
     }
-    del options["--rating-column"]
     flags = ["--order-by-degree", "--drop-incomplete", "--no-progress"]
     done = expand(source, tmp_path / "out", *[word for pair in options.items() for word in pair], *flags)
     assert done.code == 0, done.err
@@ -158,6 +158,12 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "test_items": "one",
         "drop_incomplete": True,
         "order": "item",
+        "timestamps": False,
+        "ratings": "kronecker",
+        "carry": [],
+        "cold_users": 0.0,
+        "cold_items": 0.0,
+        "operator": "dropout",
     }
     assert plan["writing"] == {"parts": 2, "encoding": "fast", "compression": "zstd(3)", "row_group_size": 1000}
     assert plan["source_licence"] == "CC BY 4.0"
@@ -176,6 +182,7 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "delimiter": ",",
         "user_column": "user_id",
         "item_column": "2",
+        "rating_column": "rating",
         "timestamp_column": "timestamp",
     }
     assert plan["base"]["split"] == "random"
@@ -424,15 +431,22 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
         "Size and shuffle": [
             "--user-multiplier",
             "--item-multiplier",
+            "--target-interactions",
+            "--target-users",
+            "--target-items",
             "--profile",
             "--shuffle",
             "--seed",
             "--user-cell-size",
             "--item-cell-size",
         ],
-        "Train and test": ["--split", "--ties", "--min-timestamps", "--test-items", "--drop-incomplete"],
+        "Train and test": [
+            *("--split", "--ties", "--min-timestamps", "--test-items", "--drop-incomplete"),
+            *("--cold-users", "--cold-items"),
+        ],
         "Reduced matrix": ["--rescale", "--order-by-degree", "--reduced-matrix"],
-        "What is kept": ["--min-keep", "--max-keep", "--keep-scale", "--block-keep"],
+        "What is kept": ["--min-keep", "--max-keep", "--keep-scale", "--block-keep", "--operator"],
+        "What interactions carry": ["--timestamps", "--ratings", "--carry"],
         "Output files": [
             "--order",
             "--parts",
@@ -440,6 +454,8 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--compression",
             "--row-group-size",
             "--source-licence",
+            "--items",
+            "--users",
             "--overwrite",
         ],
         "Reading the source": [
@@ -618,7 +634,9 @@ def test_bad_options_are_refused_before_the_source_is_read(
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    refused(run("expand", "sample", tmp_path / "out"), "Missing option '--user-multiplier'")
+    refused(
+        run("expand", "sample", tmp_path / "out"), "user_multiplier is missing hint: give both multipliers, or target"
+    )
     refused(run("expand", "sample"), "Missing argument 'OUTPUT'")
     refused(run("expend"), "No such command 'expend'")
 

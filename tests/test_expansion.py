@@ -143,7 +143,7 @@ def test_keep_rates_may_be_zero_but_not_tiny() -> None:
         ({"shuffle": "all"}, "shuffle is 'all'"),
         ({"profile": "fancy"}, "unknown profile 'fancy'"),
         ({"test_items": "two"}, "test_items is 'two'"),
-        ({"order": "time"}, "order is 'time'"),
+        ({"order": "time"}, "the order is by time, but interactions get no times"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 1 << 64}, "seed is 18446744073709551616"),
         ({"min_keep": -0.1}, "min_keep is -0.1"),

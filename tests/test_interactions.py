@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from fractalrs import text_files
 from fractalrs.column_names import ALIASES, simplify
 from fractalrs.errors import InputError
-from fractalrs.interactions import Interactions, read_interactions
+from fractalrs.interactions import Interactions, read_interactions, write_interactions
 
 Write = Callable[..., Path]
 
@@ -501,6 +501,269 @@ def test_integer_ratings_stay_integers() -> None:
     assert read.table.schema.field("rating").type == pa.int64()
 
 
+# --- carried columns --------------------------------------------------------------------------------------------------
+
+EVENTS = """userId,movieId,rating,timestamp,Event Type,session,minutes,device
+2,10,4.5,900000001,view,0054,1,
+1,7,3,900000002,"buy, now",17,2.5,5
+2,7,1,900000003,view,,,-7
+"""
+
+
+def carried(interactions: Interactions) -> dict[str, list[Any]]:
+    roles = ("user_id", "item_id", "rating", "timestamp")
+    return {name: values for name, values in pa.table(interactions).to_pydict().items() if name not in roles}
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", "::"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_further_columns_of_text(write: Write, delimiter: str, packed: bool) -> None:
+    text = EVENTS.replace("buy, now", "buy").replace('"', "").replace(",", delimiter)
+    path = write(gzip.compress(text.encode()) if packed else text, "events.csv")
+    read = read_interactions(path, carry=["minutes", "event-type", 6, "device"])
+    assert read.columns == ["user_id", "item_id", "rating", "timestamp", "minutes", "Event Type", "session", "device"]
+    assert carried(read) == {
+        "minutes": [1.0, 2.5, None],
+        "Event Type": ["view", "buy", "view"],
+        "session": ["0054", "17", None],
+        "device": [None, 5, -7],
+    }
+    types = [field.type for field in read.table.schema][4:]
+    assert types == [pa.float64(), pa.string(), pa.string(), pa.int64()]
+    assert "carried: 'minutes', 'Event Type', 'session', 'device'." in read.notes[1]
+    assert "not used: 'minutes', 'device'" in read_interactions(path, carry=["Event Type", "session"]).notes[1]
+    assert rows(read_interactions(path)) == FOUR
+
+
+def test_quoted_further_columns(write: Write) -> None:
+    assert carried(read_interactions(write(EVENTS), carry=["Event Type"])) == {
+        "Event Type": ["view", "buy, now", "view"]
+    }
+
+
+def test_further_columns_of_inter_lose_their_type_suffix(write: Write) -> None:
+    text = "user_id:token\titem_id:token\tdevice:token\tprice:float\n1\t2\tphone\t3\n2\t2\t\t4.5\n"
+    path = write(text, "ml.inter")
+    for name in ("device", "device:token", 3):
+        assert carried(read_interactions(path, carry=[name])) == {"device": ["phone", None]}
+    assert carried(read_interactions(path, carry=["price"])) == {"price": [3.0, 4.5]}
+
+
+def test_further_columns_without_names_are_called_by_position(write: Write) -> None:
+    path = write("1,2,x,5\n3,4,y,6\n")
+    read = read_interactions(path, user_column=1, item_column=2, carry=[4, "3"])
+    assert carried(read) == {"column_4": [5, 6], "column_3": ["x", "y"]}
+    frame = pd.DataFrame([[1, 2, "x"], [3, 4, "y"]])
+    assert carried(read_interactions(frame, user_column=1, item_column=2, carry=[3])) == {"column_3": ["x", "y"]}
+
+
+def test_a_carried_name_tells_a_header(write: Write) -> None:
+    path = write("a,b,c\nd,e,f\n")
+    read = read_interactions(path, user_column=1, item_column=2, carry=["c"])
+    assert carried(read) == {"c": ["f"]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", "-2", ""], pa.array([1, -2, None])),
+        (["0", "9223372036854775807"], pa.array([0, 2**63 - 1])),
+        (["1", "2.5", "-.5", "3.", "1e-05", "NaN"], pa.array([1, 2.5, -0.5, 3, 1e-05, float("nan")])),
+        (["-0", "1"], pa.array([-0.0, 1.0])),
+        *((["1", odd], pa.array(["1", odd])) for odd in ("007", "+5", "0x1F", "1E5", "-", ".", "1_0", "9" * 16 + ".0")),
+        (["1", "9223372036854775808"], pa.array(["1", "9223372036854775808"])),
+        (["1.5", "12345678901234567890"], pa.array(["1.5", "12345678901234567890"])),
+        (["00", "01"], pa.array(["00", "01"])),
+        (["true", "NA", "null"], pa.array(["true", "NA", "null"])),
+        (["", ""], pa.array([None, None], pa.string())),
+        (["2020-01-01", "é"], pa.array(["2020-01-01", "é"])),
+    ],
+)
+def test_text_becomes_numbers_where_all_cells_are(write: Write, cells: list[str], expected: pa.Array) -> None:
+    path = write("user_id,item_id,x\n" + "".join(f"1,2,{cell}\n" for cell in cells))
+    found = read_interactions(path, carry=["x"]).table["x"].chunk(0)
+    assert found.type == expected.type
+    np.testing.assert_array_equal(found.to_numpy(zero_copy_only=False), expected.to_numpy(zero_copy_only=False))
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "kind"),
+    [
+        ("5", "x", pa.string()),
+        ("5", "2.5", pa.float64()),
+        ("", "7", pa.int64()),
+        ("2.5", "", pa.float64()),
+        ("2020-01-01", "5", pa.string()),
+    ],
+)
+@pytest.mark.parametrize("threads", [1, None])
+def test_a_late_cell_decides_for_the_whole_column(
+    write: Write, monkeypatch: pytest.MonkeyPatch, early: str, late: str, kind: pa.DataType, threads: int | None
+) -> None:
+    monkeypatch.setattr(text_files, "_BLOCK_BYTES", 4096)
+    path = write("user_id,item_id,x\n" + f"1,2,{early}\n" * 5000 + f"1,2,{late}\n" + f"1,2,{early}\n" * 5000)
+    column = read_interactions(path, carry=["x"], threads=threads).table["x"]
+    assert column.type == kind
+    assert column.num_chunks == 1
+    cast: Callable[[str], Any] = {pa.int64(): int, pa.float64(): float}.get(kind, str)
+    values = [cast(cell) if cell else None for cell in (early, late)]
+    assert column.to_pylist() == [values[0]] * 5000 + [values[1]] + [values[0]] * 5000
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(cells=st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=1))
+def test_any_carried_text_survives(tmp_path: Path, cells: list[str]) -> None:
+    cells = [*cells, "text"]
+    path = tmp_path / "any.csv"
+    lines = ['1,2,"' + cell.replace('"', '""') + '"\n' for cell in cells]
+    path.write_bytes(("user_id,item_id,x\n" + "".join(lines)).encode())
+    assert carried(read_interactions(path, carry=["x"])) == {"x": [cell or None for cell in cells]}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(
+    values=st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=1)
+    | st.lists(st.none() | st.floats(-1e14, 1e14), min_size=1)
+)
+def test_any_carried_number_survives(tmp_path: Path, values: list[Any]) -> None:
+    path = tmp_path / "any.csv"
+    path.write_text("user_id,item_id,x\n" + "".join(f"1,2,{'' if v is None else repr(v)}\n" for v in values))
+    assert carried(read_interactions(path, carry=["x"])) == {"x": values}
+
+
+KEPT = [
+    (pa.array([True, None, False]), pa.bool_()),
+    *(
+        (pa.array([1, None, 3], kind), pa.int32())
+        for kind in (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16())
+    ),
+    *((pa.array([1, None, 3], kind), pa.int64()) for kind in (pa.int64(), pa.uint32(), pa.uint64())),
+    *((pa.array([1.5, None, 3], kind), pa.float32()) for kind in (pa.float16(), pa.float32())),
+    (pa.array([1.5, None, float("inf")]), pa.float64()),
+    *((pa.array(["a", None, "a"], kind), pa.string()) for kind in (pa.string(), pa.large_string(), pa.string_view())),
+    (pa.array(["a", None, "a"]).dictionary_encode(), pa.string()),
+    (pa.array(["a", None, "a"], pa.large_string()).dictionary_encode(), pa.string()),
+    (pa.array([1, None, 3], pa.date32()), pa.date32()),
+    (pa.array([86_400_000, None, 0], pa.date64()), pa.date32()),
+    (pa.array([1, None, -3], pa.timestamp("s", "UTC")), pa.timestamp("ms", "UTC")),
+    *((pa.array([1, None, -3], kind), kind) for kind in (pa.timestamp("us"), pa.timestamp("ns", "Asia/Tokyo"))),
+]
+
+
+@pytest.mark.parametrize(("values", "kind"), KEPT, ids=lambda value: str(getattr(value, "type", "")))
+def test_types_of_tables_are_kept(tmp_path: Path, values: pa.Array, kind: pa.DataType) -> None:
+    table = as_table().append_column("x", values)
+    pq.write_table(table, tmp_path / "events.parquet", row_group_size=2)
+    parts = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    for source in (table, parts, tmp_path / "events.parquet"):
+        column = read_interactions(source, carry=["x"]).table["x"]
+        assert column.type == kind
+        assert column.num_chunks == 1
+        np.testing.assert_array_equal(column.to_pylist(), values.to_pylist())
+
+
+def test_frames_and_structured_arrays_carry() -> None:
+    table = as_table().append_column("device", pa.array(["tv", None, "tv"]))
+    expected = {"device": ["tv", None, "tv"]}
+    categories = pl.DataFrame(table).cast({"device": pl.Categorical})
+    for source in (
+        table.to_pandas(),
+        table.to_pandas().astype({"device": "category"}),
+        pl.DataFrame(table),
+        categories,
+    ):
+        assert carried(read_interactions(source, carry=["device"])) == expected
+    array = np.array([(1, 2, 5)], dtype=[("user", "i4"), ("item", "u8"), ("hour", "u1")])
+    assert carried(read_interactions(array, carry=["hour"])) == {"hour": [5]}
+
+
+def test_interactions_pass_through_with_what_they_carry(write: Write) -> None:
+    read = read_interactions(write(EVENTS), carry=["device"])
+    assert read_interactions(read, carry=["device"]) is read
+    with pytest.raises(InputError, match=r"have no column 'session' to carry; saw user_id, item_id, .*, device"):
+        read_interactions(read, carry=["session"])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_written_and_read_again_is_the_same(write: Write, tmp_path: Path, suffix: str) -> None:
+    text = EVENTS.replace(",90000000", ",2020-01-01T10:00:0").replace(":01,", ":01.5,")
+    read = read_interactions(write(text), carry=["Event Type", "minutes"])
+    write_interactions(read, tmp_path / f"again{suffix}")
+    again = read_interactions(tmp_path / f"again{suffix}", carry=["Event Type", "minutes"])
+    assert again.table.equals(read.table)
+    assert again.timestamp_type == read.timestamp_type == pa.timestamp("ms")
+
+
+@pytest.mark.parametrize(
+    ("carry", "options", "message"),
+    [
+        (["price"], {}, "no column 'price' to carry; saw the columns 'userId', 'movieId', .*give its position"),
+        ([9], {}, "no column number 9 to carry; saw"),
+        ([0], {}, "no column number 0 to carry"),
+        (["movieId"], {}, "the column 'movieId' to carry is the item_id already; saw .*--item-column"),
+        ([3], {}, "the column 3 to carry is the rating already; saw .*--rating-column"),
+        (["timestamp"], {}, "the column 'timestamp' to carry is the timestamp already"),
+        (["device", "device"], {}, "would be called 'device'; saw"),
+        (["device", 8], {}, "would be called 'device'; saw"),
+        (["rating"], {"rating_column": "minutes"}, "would be called 'rating'; saw"),
+        ("device", {}, r"carry is the text 'device'.*give a list of columns: \['device'\]"),
+    ],
+)
+def test_columns_that_cannot_be_carried(write: Write, carry: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"(?s){message}") as error:
+        read_interactions(write(EVENTS), carry=carry, **options)
+    assert "ratings.csv" in error.value.message or carry == "device"
+
+
+def test_names_that_differ_in_case_alone_are_refused(write: Write) -> None:
+    path = write("user,item,Rating,stars,tv,TV\n1,2,3,4,5,6\n")
+    with pytest.raises(InputError, match="would be called 'TV'"):
+        read_interactions(path, carry=["tv", "TV"])
+    with pytest.raises(InputError, match="would be called 'Rating'"):
+        read_interactions(path, rating_column="stars", carry=["Rating"])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (pa.array([[1]]), "the column 'x' has the type list.* carry booleans, integers"),
+        (pa.array([{"a": 1}]), "the column 'x' has the type struct"),
+        (pa.array([1], pa.decimal128(5, 2)), "the column 'x' has the type decimal128"),
+        (pa.array([1], pa.time32("s")), "the column 'x' has the type time32"),
+        (pa.array([1], pa.duration("s")), "the column 'x' has the type duration"),
+        (pa.array([b"a"]), "the column 'x' has the type binary"),
+        (pa.array([None]), "the column 'x' has the type null"),
+        (pa.array([2**63], pa.uint64()), "the column 'x' of type uint64 cannot be carried as int64.*cast it to text"),
+        (pa.array([2**62], pa.timestamp("s")), "the column 'x' of type timestamp.s. cannot be carried as timestamp.ms"),
+    ],
+)
+def test_types_that_cannot_be_carried(values: pa.Array, message: str) -> None:
+    with pytest.raises(InputError, match=f"(?s)^the Table: {message}"):
+        read_interactions(pa.table({"user": [1], "item": [2], "x": values}), carry=["x"])
+
+
+def test_sources_without_further_columns_refuse(write: Write, tmp_path: Path) -> None:
+    matrix = scipy.sparse.eye_array(3).tocsr()
+    scipy.sparse.save_npz(tmp_path / "m.npz", matrix)
+    for source in (matrix, tmp_path / "m.npz", write("0 5 3\n1 5\n2 7 8 9\n", "train.txt")):
+        with pytest.raises(InputError, match="has no further columns to carry: asked for 'device'"):
+            read_interactions(source, carry=["device"])
+
+
+def test_carried_text_that_is_not_utf8_is_named(write: Write) -> None:
+    with pytest.raises(InputError, match="line 3: the x is not UTF-8"):
+        read_interactions(write(b"user_id,item_id,x\n1,2,a\n1,2,\xff\n"), carry=["x"])
+
+
+def test_other_errors_keep_their_line_beside_carried_columns(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_files, "_BLOCK_BYTES", 4096)
+    good = "user_id,item_id,rating,device\n" + "1,2,3,tv\n" * 2000
+    with pytest.raises(InputError, match="line 2002: the rating 'bad' is not a number"):
+        read_interactions(write(good + "1,2,bad,tv\n"), carry=["device"])
+    with pytest.raises(InputError, match="line 5: the rating 'bad' is not a number"):
+        read_interactions(write(EVENTS + "1,7,bad,900000002,view,,,\n"), carry=["session", "device"])
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 GOOD = "user_id,item_id,rating,timestamp\n1,2,3,4\n"
@@ -511,8 +774,8 @@ GOOD = "user_id,item_id,rating,timestamp\n1,2,3,4\n"
     [
         ("", {}, "is empty"),
         ("\n \n", {}, "is empty"),
-        ("userId,movieId,rating\n", {}, "a header and no interactions"),
-        ("userId,movieId,rating\n\n", {}, "a header and no interactions"),
+        ("userId,movieId,rating\n", {}, "a header and no rows"),
+        ("userId,movieId,rating\n\n", {}, "a header and no rows"),
         ("foo,bar,baz\n1,2,3\n", {}, "users and the items.*'foo', 'bar', 'baz'"),
         ("user_id,bar\n1,2\n", {}, "holds the items.*'user_id', 'bar'"),
         (GOOD, {"rating_column": "grade"}, "no column 'grade' for rating.*'user_id', 'item_id', 'rating', 'timestamp'"),
@@ -646,9 +909,13 @@ def test_options_for_files_are_refused_in_memory() -> None:
         read_interactions(as_table(), delimiter=",")
 
 
-def test_interactions_take_only_their_own_columns() -> None:
+def test_interactions_need_users_and_items_once() -> None:
     with pytest.raises(InputError, match="saw user_id, genre"):
         Interactions(pa.table({"user_id": [1], "genre": ["x"]}))
+    for name in ("user_id", "Rating", "Genre"):
+        table = pa.table([[1], [2], [3], [4]], names=["user_id", "item_id", "genre", name])
+        with pytest.raises(InputError, match=f"would be called '{name}'"):
+            Interactions(table)
 
 
 def test_errors_come_with_advice(write: Write) -> None:
@@ -669,6 +936,12 @@ def test_movietweetings(movietweetings: Path) -> None:
     assert ids(read, "user_id") == [int(line.split("::")[0]) for line in lines]
     assert read.timestamps is not None
     assert read.timestamps.tolist() == [int(line.split("::")[3]) for line in lines]
+    assert (read.timestamp_type, read.ticks_per_hour) == (pa.int64(), 3600)
+    further = read_interactions(movietweetings, user_column=1, item_column=2, carry=[4, 3])
+    assert carried(further) == {
+        "column_4": read.timestamps.tolist(),
+        "column_3": [int(line.split("::")[2]) for line in lines],
+    }
 
 
 def test_ml_latest_small(ml_latest_small: Path) -> None:
@@ -677,3 +950,6 @@ def test_ml_latest_small(ml_latest_small: Path) -> None:
     expected = pd.read_csv(ml_latest_small)
     for ours, theirs in zip(pa.table(read).to_pandas().items(), expected.items(), strict=True):
         np.testing.assert_array_equal(ours[1], theirs[1])
+    assert (read.timestamp_type, read.ticks_per_hour) == (pa.int64(), 3600)
+    times = pd.read_csv(ml_latest_small, dtype=str).assign(when=lambda frame: frame.pop("timestamp"))
+    assert carried(read_interactions(times, carry=["when"]))["when"] == times["when"].tolist()

@@ -65,7 +65,8 @@ def slow(base: Base, rates: npt.ArrayLike, shuffle: str, cells: Cells | None = N
     """What the oracle gives for the same."""
     if shuffle != "cells" or cells is None:
         cells = Cells.whole(*base.shape) if shuffle == "block" else Cells.single(*base.shape)
-    return oracle.expand(base, np.asarray(rates, float), cells, shuffle=shuffle, **options)
+    train, test = oracle.expand(base, np.asarray(rates, float), cells, shuffle=shuffle, **options)
+    return oracle.pairs(train), oracle.pairs(test)
 
 
 def assert_same(base: Base, rates: npt.ArrayLike, shuffle: str, cells: Cells | None = None, **options: Any) -> Pairs:

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fractalrs import base_payload
 from fractalrs.base import Base
+from fractalrs.column_types import timestamps_from_ticks
 from fractalrs.errors import InputError
 from fractalrs.interactions import Interactions, read_interactions
 from fractalrs.split import _collapse, leave_last_out
@@ -53,6 +55,7 @@ rows_of_integers = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(rows_of_integers, st.sampled_from(["last", "all"]), st.integers(0, 4), st.sampled_from([1, 10**15, 2**60]))
 def test_agrees_with_plain_reading(rows: list[Row], ties: Any, least: int, step: int) -> None:
     # Large steps leave no room to pack user and timestamp into one integer.
@@ -71,6 +74,7 @@ def test_agrees_with_plain_reading(rows: list[Row], ties: Any, least: int, step:
     assert checked.fingerprint == base.fingerprint
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_order_of_file_does_not_matter(data: st.DataObject) -> None:
     rows: list[Row] = [(0, 0, 1), (0, 1, 2), (1, 0, 3), (1, 1, 4)]
@@ -196,6 +200,129 @@ def test_codes_follow_canonical_order() -> None:
     assert base.notes[-1] == "Codes follow user ids sorted bytewise and item ids sorted numerically."
 
 
+def rich(rows: list[Row]) -> pa.Table:
+    """Rows of (user, item, timestamp), with columns that tell the number of the row."""
+    users, items, times = (list(column) for column in zip(*rows, strict=True))
+    numbers = list(range(len(rows)))
+    return pa.table(
+        {
+            "user_id": users,
+            "item_id": items,
+            "rating": [number / 2 for number in numbers],
+            "timestamp": times,
+            "row": pa.array(numbers, pa.int16()),
+            "name": pa.array([None if number % 3 == 0 else f"row {number}" for number in numbers], pa.string()),
+            "odd": [number % 2 == 1 for number in numbers],
+        }
+    )
+
+
+def latest_rows(rows: list[Row]) -> dict[tuple[Any, Any], int]:
+    """Map each pair to the number of its latest row, of equally late ones the last."""
+    found: dict[tuple[Any, Any], int] = {}
+    for number, (user, item, time) in enumerate(rows):
+        before = found.get((user, item))
+        if before is None or time >= rows[before][2]:
+            found[user, item] = number
+    return found
+
+
+@settings(deadline=None)
+@given(
+    rows_of_integers,
+    st.sampled_from(["last", "random", "none"]),
+    st.integers(0, 3),
+    st.permutations(["rating", "timestamp", "row", "name", "odd"]),
+    st.integers(0, 5),
+)
+def test_payload_stays_with_its_pair(rows: list[Row], split: Any, least: int, names: list[str], count: int) -> None:
+    options: dict[str, Any] = {"split": split, "min_timestamps": least}
+    table, names = rich(rows), names[:count]
+    source = read_interactions(table, carry=["row", "name", "odd"])
+    try:
+        plain = leave_last_out(source, **options)
+    except InputError:
+        return
+    base = leave_last_out(source, **options, payload=names)
+    assert base.indptr.tolist() == plain.indptr.tolist()
+    assert base.entries.tolist() == plain.entries.tolist()
+    if not names:
+        assert base.payload is None
+        assert base.fingerprint == plain.fingerprint
+        return
+    assert base.payload is not None
+    assert base.payload.column_names == names
+    assert all(column.num_chunks == 1 for column in base.payload.columns)
+    where = latest_rows(rows)
+    taken = [where[pair] for pair in signed(base)]
+    expected = source.table.select(names).take(taken)
+    assert base.payload.schema == expected.schema
+    assert base.payload.to_pydict() == expected.to_pydict()
+    # A saved base is what it was: the same through the types that a checked construction takes.
+    checked = Base.from_arrays(
+        *(base.indptr, base.indices, base.test_mask, base.user_ids, base.item_ids),
+        payload=base.payload,
+        timestamp_type=base.timestamp_type,
+        ticks_per_hour=base.ticks_per_hour,
+    )
+    assert checked.fingerprint == base.fingerprint != plain.fingerprint
+
+
+@settings(deadline=None)
+@given(rows_of_integers.filter(lambda rows: len({r[0] for r in rows}) > 1 < len({r[1] for r in rows})), st.randoms())
+def test_payload_does_not_depend_on_the_order_of_the_file(rows: list[Row], random: Any) -> None:
+    # No two rows of a pair at one time, since the last of them in the file would stay.
+    rows = list({(user, item, time): (user, item, time) for user, item, time in rows})
+    table = pa.table(
+        dict(zip(("user_id", "item_id", "timestamp"), (list(c) for c in zip(*rows, strict=True)), strict=True))
+    )
+    table = table.append_column("note", pa.array([f"{row}" for row in rows]))
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    one, other = (
+        leave_last_out(read_interactions(t, carry=["note"]), split="none", payload=["note", "timestamp"])
+        for t in (table, table.take(order))
+    )
+    assert one.fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("times", "kind", "per_hour"),
+    [
+        (pa.array([5, 6, 7, 8]), pa.int64(), None),
+        (pa.array([1_400_000_000 + n for n in range(4)]), pa.int64(), 3600),
+        (pa.array([5, 6, 7, 8], pa.timestamp("us", "UTC")), pa.timestamp("us", "UTC"), 3_600_000_000),
+        (pa.array([5, 6, 7, 8], pa.timestamp("s")), pa.timestamp("ms"), 3_600_000),
+        (pa.array([5, 6, 7, 8], pa.date32()), pa.date32(), None),
+    ],
+)
+def test_payload_timestamps_come_with_their_meaning(times: pa.Array, kind: pa.DataType, per_hour: int | None) -> None:
+    source = read_interactions(pa.table({"user_id": [2, 1, 2, 1], "item_id": [1, 1, 2, 2], "timestamp": times}))
+    base = leave_last_out(source, payload=["timestamp"])
+    assert base.payload is not None
+    assert (base.timestamp_type, base.ticks_per_hour) == (kind, per_hour)
+    assert base.payload.schema.field("timestamp").type == pa.int64()
+    back = timestamps_from_ticks(base.payload["timestamp"].chunk(0), kind)
+    assert back.equals(times.take(pa.array([1, 3, 0, 2])).cast(kind))
+    without = leave_last_out(source)
+    assert (without.payload, without.timestamp_type, without.ticks_per_hour) == (None, None, None)
+
+
+def test_payload_of_a_path_is_carried_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("user_id,item_id,rating,device\n1,1,5,tv\n1,2,4,\n2,1,3,pc\n2,2,1,tv\n")
+    base = leave_last_out(path, payload=["device", "rating"])
+    assert base.payload is not None
+    assert base.payload.to_pydict() == {"device": ["tv", None, "pc", "tv"], "rating": [5, 4, 3, 1]}
+
+
+def test_payload_of_too_many_rows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base_payload, "MAX_ROWS", 3)
+    with pytest.raises(InputError, match="4 interactions cannot have a payload, 3 can"):
+        leave_last_out(interactions(GOOD), payload=["timestamp"])
+    leave_last_out(interactions(GOOD))
+
+
 def test_anything_readable_is_accepted() -> None:
     table = pa.table({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 1, 2], "timestamp": [1, 2, 2, 1]})
     assert signed(leave_last_out(table)) == {(1, 1): 1, (1, 2): -1, (2, 1): -1, (2, 2): 1}
@@ -210,6 +337,12 @@ GOOD = [(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2)]
         (GOOD, {"split": "latest"}, r"unknown split 'latest'\nhint: use one of auto, last, random, none"),
         (GOOD, {"ties": "first"}, r"unknown ties 'first'\nhint: use one of last, all"),
         (GOOD, {"min_timestamps": -1}, "min_timestamps must be a whole number, 0 or more, not -1"),
+        (GOOD, {"payload": ["rating"]}, r"the interactions have no ratings to keep\nhint: .*--rating-column"),
+        ([row[:2] for row in GOOD], {"payload": ["timestamp"]}, r"no timestamps to keep\nhint: .*--timestamp-column"),
+        (GOOD, {"payload": ["device"]}, r"no column 'device' to keep; saw timestamp\nhint: .*carry="),
+        (GOOD, {"payload": ["user_id"]}, "no column 'user_id' to keep"),
+        (GOOD, {"payload": ["timestamp", "timestamp"]}, "names a column twice: timestamp, timestamp"),
+        (GOOD, {"payload": "timestamp"}, r"payload is the text 'timestamp'\nhint: give a list"),
         (GOOD, {"seed": 0.5}, "seed must be a whole number, 0 or more, not 0.5"),
         ([row[:2] for row in GOOD], {"split": "last"}, "the split 'last' needs timestamps"),
         ([row[:2] for row in GOOD], {"min_timestamps": 2}, "a minimum of 2 distinct timestamps needs timestamps"),
@@ -235,14 +368,27 @@ def test_bad_input_is_refused(rows: list[Row], options: dict[str, Any], message:
 
 
 def test_movietweetings(movietweetings: Path) -> None:
-    base = leave_last_out(read_interactions(movietweetings))
+    base = leave_last_out(read_interactions(movietweetings), payload=["rating", "timestamp"])
     rows = [line.split("::") for line in movietweetings.read_text().splitlines()]
-    expected = oracle([(int(user), item, int(time)) for user, item, _, time in rows], "last", 2)
-    assert signed(base) == expected
+    plain = [(int(user), item, int(time)) for user, item, _, time in rows]
+    assert signed(base) == oracle(plain, "last", 2)
+    check_ratings_and_times(base, plain, [float(row[2]) for row in rows])
 
 
 def test_ml_latest_small(ml_latest_small: Path) -> None:
-    base = leave_last_out(read_interactions(ml_latest_small), ties="all")
+    base = leave_last_out(read_interactions(ml_latest_small), ties="all", payload=["rating", "timestamp"])
     rows = [line.split(",") for line in ml_latest_small.read_text().splitlines()[1:]]
-    expected = oracle([(int(user), int(item), int(time)) for user, item, _, time in rows], "all", 2)
-    assert signed(base) == expected
+    plain = [(int(user), int(item), int(time)) for user, item, _, time in rows]
+    assert signed(base) == oracle(plain, "all", 2)
+    check_ratings_and_times(base, plain, [float(row[2]) for row in rows])
+
+
+def check_ratings_and_times(base: Base, rows: list[Row], ratings: list[float]) -> None:
+    where = latest_rows(rows)
+    taken = [where[pair] for pair in signed(base)]
+    assert base.payload is not None
+    assert base.payload.to_pydict() == {
+        "rating": [ratings[row] for row in taken],
+        "timestamp": [rows[row][2] for row in taken],
+    }
+    assert (base.timestamp_type, base.ticks_per_hour) == (pa.int64(), 3600)

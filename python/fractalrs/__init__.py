@@ -18,6 +18,7 @@ from fractalrs.cells import Cells, cells
 from fractalrs.dataset import Dataset, open_dataset
 from fractalrs.errors import FractalrsError, InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion
+from fractalrs.export.csr import load_csr
 from fractalrs.interactions import Interactions, read_interactions
 from fractalrs.pipeline import expand
 from fractalrs.plan import Format
@@ -50,6 +51,7 @@ __all__ = [
     "cells",
     "expand",
     "leave_last_out",
+    "load_csr",
     "open_dataset",
     "plot",
     "read_interactions",

@@ -58,6 +58,7 @@ class Generator:
         cold_users: float = 0.0,
         cold_items: float = 0.0,
         order: Literal["block", "item", "time"] = "block",
+        sketch: bool = False,
         times: npt.NDArray[np.int64] | None = None,
         test_is_late: bool = False,
         hour: int | None = None,

@@ -4,7 +4,7 @@ They are checked when they come from a caller, hashed into the fingerprint, and 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fractalrs.column_names import check_names
 from fractalrs.column_types import as_carried, is_tick_type, one_chunk
 from fractalrs.errors import InputError
 
@@ -66,7 +67,7 @@ def checked_payload(
         raise InputError("timestamp_type or ticks_per_hour is given for a payload without timestamp")
     if not names:
         return None, None
-    check_payload_names(names)
+    check_names(["user_id", "item_id", *names])
     if table.num_rows != count:
         raise InputError(
             f"the payload has {table.num_rows:,} rows for {count:,} interactions", hint="give one for each"
@@ -98,22 +99,11 @@ def check_payload_size(count: int) -> None:
         )
 
 
-def check_payload_names(names: Sequence[str]) -> None:
-    """Refuse two columns of one name; case makes no difference to Spark, so none here."""
-    seen = {"user_id", "item_id"}
-    for name in names:
-        if name.lower() in seen:
-            raise InputError(f"two columns of the output would be called {name!r}", hint="carry each column once")
-        seen.add(name.lower())
-
-
 def in_one_chunk(payload: pa.Table) -> pa.Table:
     """Make one chunk of each column; nothing is copied where it is one already."""
     if all(column.num_chunks == 1 for column in payload.columns):
         return payload
-    # Without rows there may be no chunk at all.
-    whole = pa.concat_tables([payload.schema.empty_table(), payload])
-    return pa.table({name: one_chunk(whole[name]) for name in whole.column_names})
+    return pa.table({name: one_chunk(payload[name]) for name in payload.column_names})
 
 
 def update_digest(

@@ -28,6 +28,8 @@ def data_card(plan: Plan, manifest: dict[str, Any]) -> str:
     }[base["split"]]
     size = _size_category(totals["interactions"])
     licence = plan.content["source_licence"]
+    attributes = manifest.get("attributes", {})
+    named = "".join(f"| attributes | `{file['path']}`: {file['rows']:,} rows |\n" for file in attributes.values())
     return f"""---
 pretty_name: Expanded user/item interactions × ({m}, {n})
 {_licence_header(licence)}
@@ -58,7 +60,7 @@ Recommendation Datasets through Fractal Expansions*, Algorithm 2).
 | test interactions | {totals["test"]:,} |
 | held out in the source | {held_out} |
 | columns | {", ".join(f"`{column['name']}` ({column['type']})" for column in manifest["schema"])} |
-
+{named}
 ## Licence
 
 The interactions are derived from the source's: the licence and the terms of the source apply. {_licence_text(licence)}
@@ -79,7 +81,7 @@ This data set (shuffle `{shuffle}`) is for {GOOD_FOR[shuffle]}
 `private/` holds the seed and what is needed to undo every shuffle, and the real sums of the source. Leave the folder
 out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it. Make such
 a data set with a random 64-bit seed: a small one, such as the default 0, can be guessed, and the shuffles undone.
-"""
+{_attributes_text(attributes)}"""
 
 
 def checked_licence(text: str) -> str:
@@ -101,6 +103,16 @@ def _licence_text(licence: str | None) -> str:
     if licence is None:
         return "Name them here before\nyou pass this data set on."
     return f"The licence was given\nas\n\n> {licence}"
+
+
+def _attributes_text(attributes: dict[str, Any]) -> str:
+    if not attributes:
+        return ""
+    files = " and ".join(f"`{file['path']}`" for file in attributes.values())
+    return f"""
+The source's own id stands beside every expanded one in {files}: that undoes its renaming, without the seed. Leave the
+columns `source_…_id` out too where that is nobody's business, or the files: attributes alone may tell as much.
+"""
 
 
 def _size_category(rows: int) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `fractalrs expand`, `validate`, `info`, `sample`."""
+"""The command line: `fractalrs expand`, `validate`, `export`, `info`, `sample`."""
 
 import json
 import sys
@@ -13,8 +13,10 @@ from fractalrs.cells import CELL_SIZE
 from fractalrs.dataset import Dataset
 from fractalrs.errors import FractalrsError, InputError, WriteError
 from fractalrs.expansion import Expansion, Order, TestItems
+from fractalrs.export import FORMATS
 from fractalrs.folder import Folder
 from fractalrs.interactions import write_interactions
+from fractalrs.operators import Operator
 from fractalrs.payload import Ratings
 from fractalrs.pipeline import SAMPLE, Request, make_expansion, read_planned_base, write_expansion
 from fractalrs.plan import Plan
@@ -22,7 +24,7 @@ from fractalrs.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
 from fractalrs.reduction import Rescale
 from fractalrs.sample import sample_interactions
 from fractalrs.split import SplitOption, TiesOption
-from fractalrs.writing import check, free_disk, memory_needed, peak_memory, readable, resolve_threads
+from fractalrs.writing import check, fingerprints, free_disk, memory_needed, peak_memory, readable, resolve_threads
 
 FAILED, REFUSED, UNTRUE, INTERRUPTED = 1, 2, 3, 130
 
@@ -94,10 +96,12 @@ SIZE, SPLIT, MATRIX, KEEP, CARRIED, FILES, READING, RUNNING, CHECKS = (
     "Running",
     "What is checked",
 )
-Profiles = Literal["realistic", "paper", "traceable"]
+Profiles = Literal["realistic", "paper", "traceable", "reference"]
 Encoding = Literal["default", "fast"]
 InputFormat = Literal["auto", "csv", "inter", "parquet", "npz", "lines"]
+ExportFormat = Literal["reference-npz", "csv", "recbole", "csr", "sequences"]
 assert get_args(Profiles) == tuple(PROFILES)
+assert get_args(ExportFormat) == tuple(FORMATS)
 
 
 def _option(group: str, help: str, *names: str, value: str | None = None, default: str | None = None) -> Any:
@@ -123,13 +127,40 @@ def expand(
     output: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
     ],
-    user_multiplier: Annotated[int, _option(SIZE, "Row blocks m: m times the source's users.", value="M")],
-    item_multiplier: Annotated[int, _option(SIZE, "Column blocks n: n times the source's items.", value="N")],
+    user_multiplier: Annotated[
+        int | None, _option(SIZE, "Row blocks m: m times the source's users.", value="M", default="by target")
+    ] = None,
+    item_multiplier: Annotated[
+        int | None, _option(SIZE, "Column blocks n: n times the source's items.", value="N", default="by target")
+    ] = None,
+    target_interactions: Annotated[
+        str | None,
+        _option(
+            SIZE,
+            "Instead of multipliers: choose those that are not given, and the keep scale, so that about so many "
+            "interactions come out, train and test together, such as 1e9.",
+            value="COUNT",
+            default="none",
+        ),
+    ] = None,
+    target_users: Annotated[
+        str | None,
+        _option(
+            SIZE,
+            "With it: so many user ids, to the nearest multiple of the source's.",
+            value="COUNT",
+            default="grow alike",
+        ),
+    ] = None,
+    target_items: Annotated[
+        str | None, _option(SIZE, "With it: so many item ids, likewise.", value="COUNT", default="grow alike")
+    ] = None,
     profile: Annotated[
         Profiles,
         _option(
             SIZE,
-            "realistic (shuffle cells), paper (shuffle block, ties all) or traceable (shuffle aligned).",
+            "realistic (shuffle cells), paper (shuffle block, ties all), traceable (shuffle aligned), or reference: as "
+            "the program published with the paper (docs/reference.md).",
             value="NAME",
         ),
     ] = DEFAULT_PROFILE,  # type: ignore[assignment]
@@ -177,9 +208,14 @@ def expand(
         ),
     ] = None,
     test_items: Annotated[
-        TestItems,
-        _option(SPLIT, "Test interactions of an expanded user: all, or one of them at random.", value="all|one"),
-    ] = "all",
+        TestItems | None,
+        _option(
+            SPLIT,
+            "Test interactions of an expanded user: all, or one of them at random.",
+            value="all|one",
+            default="all; one by profile reference",
+        ),
+    ] = None,
     drop_incomplete: Annotated[
         bool, _flag(SPLIT, "--drop-incomplete", "Leave out expanded users without train or test interactions.")
     ] = False,
@@ -211,6 +247,15 @@ def expand(
         float, _option(KEEP, "Factor on all keep rates: more or fewer interactions.", value="FACTOR")
     ] = 1.0,
     block_keep: Annotated[float, _option(KEEP, "Probability that a block exists at all.", value="RATE")] = 1.0,
+    operator: Annotated[
+        Operator,
+        _option(
+            KEEP,
+            "dropout: each block keeps a share of the interactions. kronecker: each block keeps all, rated by "
+            "the reduced matrix. sketch: every interaction becomes a sample of the source.",
+            value="NAME",
+        ),
+    ] = "dropout",
     timestamps: Annotated[
         bool,
         _flag(
@@ -260,6 +305,24 @@ def expand(
     source_licence: Annotated[
         str | None, _option(FILES, "The source's licence, which the data card names: 'CC BY 4.0'.", value="TEXT")
     ] = None,
+    items: Annotated[
+        Path | None,
+        _option(
+            FILES,
+            "Attributes of the source's items, a file (not a count, as in sample): CSV/TSV with a header, or Parquet. "
+            "Written for every expanded item to items.parquet; needs the profile traceable, or item cells of size 1.",
+            value="FILE",
+        ),
+    ] = None,
+    users: Annotated[
+        Path | None,
+        _option(
+            FILES,
+            "Attributes of the source's users, likewise, to users.parquet; needs the profile traceable, or user cells "
+            "of size 1.",
+            value="FILE",
+        ),
+    ] = None,
     overwrite: Annotated[bool, _flag(FILES, "--overwrite", "Delete another plan's data set in OUTPUT first.")] = False,
     format: Annotated[InputFormat, _option(READING, "auto, csv, inter, parquet, npz or lines.", value="NAME")] = "auto",
     delimiter: Annotated[
@@ -287,7 +350,7 @@ def expand(
     quiet: Annotated[bool, _flag(RUNNING, "--quiet", "Say nothing but errors.")] = False,
     no_progress: Annotated[bool, _flag(RUNNING, "--no-progress", "Show no progress bar.")] = False,
 ) -> None:
-    """Expand SOURCE into a Parquet data set in OUTPUT, with users and items multiplied."""
+    """Expand SOURCE into a Parquet data set in OUTPUT, by multipliers of users and items or to a target."""
     started = time.monotonic()
     reading: dict[str, Any] = {
         "format": format,
@@ -298,7 +361,14 @@ def expand(
         "rating_column": rating_column,
         "timestamp_column": timestamp_column,
     }
+    # Numbers such as 1e9, which the request reads.
+    targets: dict[str, Any] = {
+        "target_interactions": target_interactions,
+        "target_users": target_users,
+        "target_items": target_items,
+    }
     request = Request(
+        **targets,
         user_multiplier=user_multiplier,
         item_multiplier=item_multiplier,
         profile=profile,
@@ -316,8 +386,9 @@ def expand(
         max_keep=max_keep,
         keep_scale=keep_scale,
         block_keep=block_keep,
+        operator=operator,
         test_items=test_items,
-        drop_incomplete=drop_incomplete,
+        drop_incomplete=drop_incomplete or None,
         cold_users=cold_users,
         cold_items=cold_items,
         timestamps=timestamps,
@@ -329,6 +400,8 @@ def expand(
         row_group_size=row_group_size,
         parts=parts,
         source_licence=source_licence,
+        items=items,
+        users=users,
         reading={name: value for name, value in reading.items() if value not in (None, "auto")},
     )
     say = _quiet if quiet else _say
@@ -360,14 +433,22 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
 
 
 def _forecast(expansion: Expansion, request: Request, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
-    plan = Plan.of(expansion, request.parts, request.format, request.recipe, request.source_licence)
-    check(expansion, output, plan, request.format, threads, overwrite)
+    tables = [table.match(expansion.base) for table in request.attributes]
+    prints = fingerprints(tables)
+    plan = Plan.of(expansion, request.parts, request.format, request.recipe, request.source_licence, prints)
+    check(expansion, output, plan, request.format, threads, overwrite, tables)
+    attributes = {
+        table.kind: {"bytes": table.expected_bytes(expansion, request.format), **table.counts} for table in tables
+    }
     return {
         "output": str(output),
         **_expected(expansion),
+        "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
+        "keep_scale": expansion.options.keep_scale,
         "mean_keep_rate": float(expansion.keep_rates.mean()),
         "parts": plan.part_count,
         "bytes": expansion.expected_bytes(request.format),
+        **({"attributes": attributes} if attributes else {}),
         "memory_bytes": memory_needed(expansion, request.format, threads),
         "free_disk_bytes": free_disk(output),
     }
@@ -383,8 +464,16 @@ def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str
         **counts,
         "bytes": totals["bytes"],
         "files": totals["files"],
+        **_attributes(dataset),
         "peak_memory_bytes": peak_memory(),
     }
+
+
+def _attributes(dataset: Dataset) -> dict[str, Any]:
+    """Tell of the files of attributes, where there are any."""
+    files = dataset.manifest.get("attributes", {})
+    told = ("path", "rows", "bytes", "matched", "missing", "ignored")
+    return {"attributes": {kind: {name: file[name] for name in told} for kind, file in files.items()}} if files else {}
 
 
 def _print(content: dict[str, Any], as_json: bool, file: Any = None) -> None:
@@ -399,11 +488,12 @@ def _print(content: dict[str, Any], as_json: bool, file: Any = None) -> None:
 
 def _readable(name: str, value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{inner} {_readable(inner, number)}" for inner, number in value.items())
+        between = "; " if any(isinstance(inner, dict) for inner in value.values()) else ", "
+        return between.join(f"{inner} {_readable(inner, number)}" for inner, number in value.items())
     if name.endswith("bytes") and isinstance(value, int):
         return readable(value)
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -491,6 +581,49 @@ def validate(
 
 
 @app.command()
+def export(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")],
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to make; it must not exist yet.")],
+    format: Annotated[
+        ExportFormat,
+        _option(
+            FILES,
+            "reference-npz: the published program's files, an array of (user, item) for each row block. csv: train.csv "
+            "and test.csv. recbole: atomic files. csr: arrays that SciPy maps into memory. sequences: Parquet, one row "
+            "per user with lists.",
+            value="NAME",
+        ),
+    ],
+    as_json: Annotated[bool, _flag(RUNNING, "--json", "Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, _flag(RUNNING, "--quiet", "Say nothing but errors.")] = False,
+    no_progress: Annotated[bool, _flag(RUNNING, "--no-progress", "Show no progress bar.")] = False,
+) -> None:
+    """Write OUTPUT in another program's format into DEST, which appears when all of it is written."""
+    started = time.monotonic()
+    dataset = _open(output)
+    try:
+        dataset.export(destination, format=format, progress=not (quiet or no_progress))
+    except KeyboardInterrupt:
+        _say(f"interrupted: nothing is left of {destination}")
+        raise typer.Exit(INTERRUPTED) from None
+    files = [file for file in destination.rglob("*") if file.is_file()]
+    summary = {
+        "destination": str(destination),
+        "format": format,
+        "seconds": round(time.monotonic() - started, 2),
+        "train": dataset.totals["train"],
+        "test": dataset.totals["test"],
+        "bytes": sum(file.stat().st_size for file in files),
+        "files": len(files),
+        "peak_memory_bytes": peak_memory(),
+    }
+    if as_json:
+        _print(summary, as_json)
+    elif not quiet:
+        _print(summary, as_json, sys.stderr)
+
+
+@app.command()
 def info(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a data set.")],
     as_json: Annotated[bool, typer.Option("--json", metavar=" ", help="Print one JSON object on stdout.")] = False,
@@ -509,6 +642,7 @@ def info(
         **dataset.totals,
         "parts": len(manifest["parts"]),
         "schema": {column["name"]: column["type"] for column in manifest["schema"]},
+        **_attributes(dataset),
         "made_by": {"fractalrs": manifest["fractalrs"], "generator": manifest["generator"]},
         "private": "there: keep it at home" if Folder(output).plan() is not None else "not there",
     }
@@ -532,8 +666,10 @@ def _open(output: Path) -> Dataset:
 @app.command()
 def sample(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write: .csv or .parquet.")],
-    users: Annotated[int, typer.Option(metavar="INT", help="Number of users.")] = 943,
-    items: Annotated[int, typer.Option(metavar="INT", help="Number of items.")] = 1682,
+    users: Annotated[int, typer.Option(metavar="INT", help="Number of users: a count, not a file as in expand.")] = 943,
+    items: Annotated[
+        int, typer.Option(metavar="INT", help="Number of items: a count, not a file as in expand.")
+    ] = 1682,
     interactions: Annotated[int, typer.Option(metavar="INT", help="Number of interactions.")] = 100_000,
     seed: Annotated[int, typer.Option(metavar="INT", help="The same seed gives the same sample.")] = 0,
 ) -> None:

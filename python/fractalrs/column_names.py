@@ -1,4 +1,4 @@
-"""Which column of a source holds the users, the items, the ratings and the timestamps.
+"""Which column of a source holds the users, the items, the ratings and the timestamps, and which others are carried.
 
 Columns are recognised by the names that the usual data sets give them, whatever their case and punctuation
 (``userId``, ``User-ID`` and ``user_id`` are one name). Where there are no names, the order is
@@ -6,7 +6,7 @@ user, item, rating, timestamp.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fractalrs.errors import InputError
@@ -53,13 +53,30 @@ _NAME_THE_COLUMNS = "name them with user_column and item_column (--user-column, 
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """The columns that the user named, by name or by position; positions count from 1, as ``cut -f`` does.
+
+    Attributes
+    ----------
+    roles
+        Role to column, `None` where the user left the choice.
+    carry
+        Further columns to keep, in this order.
+    """
+
+    roles: Mapping[str, str | int | None]
+    carry: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Columns:
     """The columns chosen from a source.
 
     Attributes
     ----------
     positions
-        Role to 0-based column number, in the order of `ROLES`; users and items are always there.
+        Role to 0-based column number, in the order of `ROLES`; users and items are always there. Then the carried
+        columns, by their own names.
     note
         One sentence that says what was chosen and what was left out.
     """
@@ -88,7 +105,18 @@ def is_date(text: str) -> bool:
     return _DATE.fullmatch(text) is not None
 
 
-def has_header(rows: Sequence[Sequence[str]], wanted: Mapping[str, str | int | None]) -> bool:
+def check_names(names: Iterable[str]) -> None:
+    """Refuse two columns of one name; case makes no difference to Spark, so none here."""
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            raise InputError(
+                f"two columns of the output would be called {name!r}", hint="rename one, or name each column once"
+            )
+        seen.add(name.lower())
+
+
+def has_header(rows: Sequence[Sequence[str]], wanted: Wanted | None = None) -> bool:
     """Tell whether the first row holds names rather than data.
 
     Parameters
@@ -96,7 +124,7 @@ def has_header(rows: Sequence[Sequence[str]], wanted: Mapping[str, str | int | N
     rows
         The first rows of the source, cells as text.
     wanted
-        Role to the column that the user named, `None` where the user named none.
+        The columns that the user named, if any.
 
     Returns
     -------
@@ -107,7 +135,8 @@ def has_header(rows: Sequence[Sequence[str]], wanted: Mapping[str, str | int | N
     first, rest = rows[0], rows[1:]
     names = {simplify(cell) for cell in first}
     known = {*ALIASES["user_id"], *ALIASES["item_id"]}
-    asked = {simplify(name) for name in wanted.values() if isinstance(name, str) and not name.strip().isdecimal()}
+    columns = () if wanted is None else (*wanted.roles.values(), *wanted.carry)
+    asked = {simplify(name) for name in columns if isinstance(name, str) and not name.strip().isdecimal()}
     if names & known or names & asked:
         return True
     if any(is_number(cell) or is_date(cell) for cell in first):
@@ -118,47 +147,50 @@ def has_header(rows: Sequence[Sequence[str]], wanted: Mapping[str, str | int | N
 def choose_columns(
     names: Sequence[str] | None,
     sample: Sequence[Sequence[str]],
-    wanted: Mapping[str, str | int | None],
+    wanted: Wanted,
     source: str,
 ) -> Columns:
-    """Choose the column of each role.
+    """Choose the column of each role, and find those to carry.
 
     Parameters
     ----------
     names
         The names of the columns, `None` when the source has none.
     sample
-        Some rows of the source as text, at least one; they decide between rating and timestamp where there are no
-        names.
+        Some rows of the source as text, at least one where there are no names: they decide between rating and
+        timestamp then.
     wanted
-        Role to the column that the user named, by name or by position; positions count from 1, as ``cut -f`` does.
-        `None` leaves the choice to this function. Without names, a user who gives both the users' and the items'
-        position gets just the columns asked for.
+        The columns that the user named; the choice of other roles is left to this function. Without names, a user who
+        gives both the users' and the items' position gets just the columns asked for, and a carried column is called
+        by its position, ``column_5``.
     source
         What error messages call the source.
 
     Raises
     ------
     InputError
-        If the users or items cannot be found, a column that was asked for is not there, or one column is asked for
-        twice.
+        If the users or items cannot be found, a column that was asked for is not there, one column is asked for
+        twice, or a carried column is called as a column of the output.
     """
     width = len(names) if names is not None else len(sample[0])
     asked = {
-        role: _find(column, names, width, role, source) for role in ROLES if (column := wanted.get(role)) is not None
+        role: _find(column, names, width, f"for {role}", source)
+        for role in ROLES
+        if (column := wanted.roles.get(role)) is not None
     }
     if len(set(asked.values())) < len(asked):
         raise InputError(f"{source}: the same column is asked for twice", hint="name a different column for each role")
     chosen = _by_name(names, asked, source) if names is not None else _by_position(width, sample, asked, source)
     positions = {role: chosen[role] for role in ROLES if role in chosen}
-    return Columns(positions, _describe(names, width, positions))
+    carried = _find_carried(names, width, wanted.carry, positions, source)
+    return Columns(positions | carried, _describe(names, width, positions, carried))
 
 
 def _is_value(row: Sequence[str], column: int) -> bool:
     return column < len(row) and (is_number(row[column]) or is_date(row[column]))
 
 
-def _find(column: str | int, names: Sequence[str] | None, width: int, role: str, source: str) -> int:
+def _find(column: str | int, names: Sequence[str] | None, width: int, what_for: str, source: str) -> int:
     """Resolve one column that the user named to its 0-based number."""
     text = str(column).strip()
     if names is not None and isinstance(column, str):
@@ -168,14 +200,34 @@ def _find(column: str | int, names: Sequence[str] | None, width: int, role: str,
                     return position
     if not text.lstrip("-").isdecimal():
         raise InputError(
-            f"{source}: no column {text!r} for {role}; {_saw(names, width)}",
+            f"{source}: no column {text!r} {what_for}; {_saw(names, width)}",
             hint="name one of these, or give its position, counted from 1",
         )
     if not 1 <= int(text) <= width:
         raise InputError(
-            f"{source}: no column number {text} for {role}; {_saw(names, width)}", hint="positions count from 1"
+            f"{source}: no column number {text} {what_for}; {_saw(names, width)}", hint="positions count from 1"
         )
     return int(text) - 1
+
+
+def _find_carried(
+    names: Sequence[str] | None, width: int, carry: Sequence[str | int], roles: Mapping[str, int], source: str
+) -> dict[str, int]:
+    """Resolve the columns to carry to name and 0-based number."""
+    numbers = [_find(column, names, width, "to carry", source) for column in carry]
+    for role, number in roles.items():
+        if number in numbers:
+            raise InputError(
+                f"{source}: the column {carry[numbers.index(number)]!r} to carry is the {role} already; "
+                f"{_saw(names, width)}",
+                hint=f"leave it out, or name another column for the {role} (--{role.removesuffix('_id')}-column)",
+            )
+    carried = [(names[number] if names is not None else "") or f"column_{number + 1}" for number in numbers]
+    try:
+        check_names([*ROLES, *carried])
+    except InputError as error:
+        raise InputError(f"{source}: {error.message}; {_saw(names, width)}", hint=error.hint) from None
+    return dict(zip(carried, numbers, strict=True))
 
 
 def _by_name(names: Sequence[str], asked: Mapping[str, int], source: str) -> dict[str, int]:
@@ -231,10 +283,12 @@ def _saw(names: Sequence[str] | None, width: int) -> str:
     return "saw the columns " + ", ".join(repr(name) for name in names)
 
 
-def _describe(names: Sequence[str] | None, width: int, positions: Mapping[str, int]) -> str:
+def _describe(names: Sequence[str] | None, width: int, roles: Mapping[str, int], carried: Mapping[str, int]) -> str:
     def label(column: int) -> str:
         return repr(names[column]) if names is not None else f"column {column + 1}"
 
-    chosen = ", ".join(f"{role} is {label(column)}" for role, column in positions.items())
-    left = [label(column) for column in range(width) if column not in positions.values()]
-    return f"Columns: {chosen}{'; not used: ' + ', '.join(left) if left else ''}."
+    chosen = ", ".join(f"{role} is {label(column)}" for role, column in roles.items())
+    used = (*roles.values(), *carried.values())
+    kept = ", ".join(label(column) for column in carried.values())
+    left = ", ".join(label(column) for column in range(width) if column not in used)
+    return f"Columns: {chosen}{f'; carried: {kept}' if kept else ''}{f'; not used: {left}' if left else ''}."

@@ -203,9 +203,10 @@ def is_tick_type(kind: pa.DataType) -> bool:
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
     """Make one array, without dictionary, of a column."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+    chunks = [_decoded(chunk) if pa.types.is_dictionary(column.type) else chunk for chunk in column.chunks]
+    if not chunks:
+        return pa.array([], column.type)
+    return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -225,6 +226,12 @@ def _parse_timestamps(texts: pa.Array) -> pa.Array:
     raise InputError(
         f"a timestamp is neither a number nor an ISO date: {problem}", hint="write 2024-01-31 or 2024-01-31T12:00:00"
     )
+
+
+def _decoded(column: pa.DictionaryArray) -> pa.Array:
+    values = column.dictionary
+    # Polars' categories are views, which nothing gathers.
+    return (values.cast(pa.string()) if pa.types.is_string_view(values.type) else values).take(column.indices)
 
 
 def _carried_type(kind: pa.DataType) -> pa.DataType | None:

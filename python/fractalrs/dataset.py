@@ -59,6 +59,20 @@ class Dataset:
         """Test interactions: the same columns; without rows where nothing is held out."""
         return self._files("test")
 
+    @cached_property
+    def items(self) -> pa.dataset.Dataset | None:
+        """Attributes: ``item_id``, ``source_item_id``, ``item_block`` and more; None where none were given."""
+        return self._attributes("items")
+
+    @cached_property
+    def users(self) -> pa.dataset.Dataset | None:
+        """Attributes: ``user_id``, ``source_user_id``, ``user_block`` and more; None where none were given."""
+        return self._attributes("users")
+
+    def _attributes(self, kind: str) -> pa.dataset.Dataset | None:
+        file = self.manifest.get("attributes", {}).get(kind)
+        return None if file is None else pa.dataset.dataset(str(self.path / file["path"]), format="parquet")
+
     def _files(self, split: str) -> pa.dataset.Dataset:
         fields = [
             pa.field(column["name"], _type(column["type"]), nullable=column.get("nullable", False))
@@ -66,6 +80,42 @@ class Dataset:
         ]
         files = [str(self.path / part[split]["path"]) for part in self.manifest["parts"] if split in part]
         return pa.dataset.dataset(files, schema=pa.schema(fields), format="parquet")
+
+    def export(self, path: str | os.PathLike[str], *, format: str, progress: bool = False) -> Path:
+        """Write the data set in another program's format.
+
+        Memory does not grow with the data set. The folder appears when all of it is written, or not at all; only a run
+        that is killed leaves a hidden folder ``.NAME.tmp-…`` beside it, which can be deleted.
+
+        Parameters
+        ----------
+        path
+            A folder that does not exist yet.
+        format
+            ``"reference-npz"``: the files of the program published with the paper, a compressed (user, item) array for
+            each row block; ``"csv"``; ``"recbole"``: atomic files for ``benchmark_filename``; ``"csr"``: arrays for
+            `load_csr`; ``"sequences"``: Parquet with one row per user, and lists.
+        progress
+            Show progress with time left on stderr when that is a terminal.
+
+        Returns
+        -------
+        pathlib.Path
+            The folder.
+
+        Raises
+        ------
+        InputError
+            If there is no such format, it cannot hold a column, or a file of the data set is damaged.
+        OutputError
+            If the folder exists, cannot be created, or its disk has too little room.
+        WriteError
+            If writing failed; nothing is left of it.
+        """
+        # Formats read data sets, so they know this class.
+        from fractalrs.export import export
+
+        return export(self, path, format, progress)
 
     def __repr__(self) -> str:
         users, items = self.shape

@@ -3,13 +3,13 @@
 import dataclasses
 import hashlib
 import json
-import operator
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 from zipfile import BadZipFile
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs import _core, expectation
+from fractalrs.attributes import read_attributes
 from fractalrs.base import Base
 from fractalrs.card import checked_licence
 from fractalrs.cells import Cells
@@ -24,6 +25,7 @@ from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError
 from fractalrs.folder import publish_folder
+from fractalrs.operators import BlockFunction, FunctionGenerator, Operator, name_of
 from fractalrs.payload import Payload, Ratings
 from fractalrs.plan import DEFAULT_FORMAT, Format
 from fractalrs.profiles import DEFAULT_PROFILE, SHUFFLES, Shuffle
@@ -65,6 +67,7 @@ class Options:
     carry: tuple[str, ...] = ()
     cold_users: float = 0.0
     cold_items: float = 0.0
+    operator: str = "dropout"
 
     def __post_init__(self) -> None:
         """Check every option that can be checked without the base."""
@@ -93,6 +96,30 @@ class Options:
             raise InputError(f"keep_scale is {self.keep_scale}; it must be above 0")
         if not 0 < self.block_keep <= 1:
             raise InputError(f"block_keep is {self.block_keep}; it must be above 0 and at most 1")
+        if (self.cold_users or self.cold_items) and (self.test_items == "one" or self.drop_incomplete):
+            raise InputError(
+                "cold users and items have test interactions only: they do not go with test_items 'one' or "
+                "drop_incomplete"
+            )
+        if self.operator != "dropout":
+            self._check_operator()
+
+    def _check_operator(self) -> None:
+        """Refuse what only dropout knows."""
+        kept = {"min_keep": 0.01, "max_keep": 0.95, "keep_scale": 1.0, "block_keep": 1.0, "shuffle": "none"}
+        if self.operator != "kronecker":
+            kept |= {"test_items": "all", "drop_incomplete": False, "timestamps": False, "ratings": None, "carry": ()}
+            kept |= {"cold_users": 0.0, "cold_items": 0.0}
+        elif self.ratings == "carry":
+            raise InputError("ratings: the operator 'kronecker' multiplies ratings", hint="say ratings='kronecker'")
+        for name, value in kept.items():
+            if getattr(self, name) != value:
+                raise InputError(f"{name} is {getattr(self, name)}: the operator {self.operator!r} knows only {value}")
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether interactions have the product of a rating and an entry of the reduced matrix."""
+        return self.operator == "kronecker" or self.ratings == "kronecker"
 
 
 def keep_rates(reduced: npt.NDArray[np.float64], options: Options) -> npt.NDArray[np.float64]:
@@ -129,7 +156,8 @@ class Expansion:
     reduced
         R̂ of shape (m, n) from `reduce`, or any matrix of that kind with entries in [0, 1].
     profile
-        Default of `shuffle`: ``"realistic"`` (cells), ``"paper"`` (block) or ``"traceable"`` (aligned).
+        Defaults: ``"realistic"`` (shuffle cells), ``"paper"`` (block), ``"traceable"`` (aligned), or ``"reference"``
+        (block, one test item, incomplete users dropped, ordered by item).
     shuffle
         ``"none"``, ``"aligned"``, ``"cells"`` or ``"block"``.
     cells
@@ -159,6 +187,13 @@ class Expansion:
         Further columns of the base's payload that interactions keep.
     cold_users, cold_items
         The share of expanded users (items) that is cold: all their interactions are test.
+    operator
+        ``"dropout"`` (Algorithm 2); ``"kronecker"`` (equation 1 and Algorithm 1): all of R in every block, and the
+        column ``rating`` is R̂ᵢⱼ·r, R̂ signed and r the rating if `ratings` is ``"kronecker"``, else 1; ``"sketch"``
+        (equation 3): every entry of R becomes a sample of m rows and n columns of R's train part, user = row·m + r and
+        item = column·n + s; or a function (equation 2, `operators.BlockFunction`), for experiments: Python's speed, and
+        a row block in memory. All but dropout keep the order of users and items (shuffle ``"none"``) and have no keep
+        rates.
 
     Raises
     ------
@@ -179,47 +214,67 @@ class Expansion:
         max_keep: float = 0.95,
         keep_scale: float = 1.0,
         block_keep: float = 1.0,
-        test_items: TestItems = "all",
-        drop_incomplete: bool = False,
+        test_items: TestItems | None = None,
+        drop_incomplete: bool | None = None,
         order: Order | None = None,
         timestamps: bool = False,
         ratings: Ratings | None = None,
         carry: Sequence[str] = (),
         cold_users: float = 0.0,
         cold_items: float = 0.0,
+        operator: Operator | BlockFunction = "dropout",
     ) -> None:
+        if isinstance(operator, str):
+            _one_of("operator", operator, get_args(Operator))
         self.base = base
         self.reduced = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
         self.profile = profile
+        defaults = find_profile(profile)
         self.options = Options(
-            shuffle=shuffle or find_profile(profile).shuffle,
-            seed=operator.index(seed),
+            shuffle=shuffle or ("none" if operator != "dropout" else defaults.shuffle),
+            seed=index(seed),
             min_keep=float(min_keep),
             max_keep=float(max_keep),
             keep_scale=float(keep_scale),
             block_keep=float(block_keep),
-            test_items=test_items,
-            drop_incomplete=bool(drop_incomplete),
-            order=order or ("time" if timestamps else "block"),
+            test_items=test_items or defaults.test_items,
+            drop_incomplete=defaults.drop_incomplete if drop_incomplete is None else bool(drop_incomplete),
+            order=order or ("time" if timestamps else defaults.order),
             timestamps=bool(timestamps),
             ratings=ratings,
             carry=tuple(carry),
             cold_users=float(cold_users),
             cold_items=float(cold_items),
+            operator=name_of(operator),
         )
-        if drop_incomplete and not self.has_test:
+        if self.options.drop_incomplete and not self.has_test:
             raise InputError("drop_incomplete would leave nothing: no interaction is held out for test")
-        self.keep_rates = keep_rates(self.reduced.values, self.options)
+        if operator == "dropout":
+            self.keep_rates = keep_rates(self.reduced.values, self.options)
+        else:
+            self.keep_rates = np.ones(self.reduced.shape)
         self.cells = self._cells(cells)
         if timestamps and self.cells.user_cell_size > 1:
             raise InputError(
-                f"timestamps need user cells of size 1, these have up to {self.cells.user_cell_size} users: an expanded "
-                "user would mix the time lines of several source users",
+                f"timestamps need user cells of size 1, these have up to {self.cells.user_cell_size} users: an "
+                "expanded user would mix the time lines of several source users",
                 hint="use the profile traceable, or a user cell size of 1",
             )
-        self.payload = Payload.of(base, self.options.timestamps, self.options.ratings, self.options.carry)
+        self.payload = Payload.of(
+            base, timestamps=timestamps, ratings=ratings, multiplied=self.options.multiplies, carry=self.options.carry
+        )
         self._path: Path | None = None
-        self.generator = _core.Generator(
+        if isinstance(operator, str):
+            self.generator = self._core_generator()
+        else:
+            # It does what writing asks of the core.
+            made = FunctionGenerator(base, self.reduced.values, operator, self.seed, self.schema)
+            self.generator = cast("_core.Generator", made)
+
+    def _core_generator(self) -> _core.Generator:
+        base, options = self.base, self.options
+        factors = self.reduced.signed if options.operator == "kronecker" else self.reduced.values
+        return _core.Generator(
             base.indptr,
             base.entries,
             base.shape[1],
@@ -231,16 +286,17 @@ class Expansion:
             seed=self.seed,
             shuffled=self.shuffle != "none",
             block_keep=self.options.block_keep,
-            one_test_item=test_items == "one",
-            drop_incomplete=self.options.drop_incomplete,
-            cold_users=self.options.cold_users,
-            cold_items=self.options.cold_items,
-            order=self.options.order,
+            one_test_item=options.test_items == "one",
+            drop_incomplete=options.drop_incomplete,
+            cold_users=options.cold_users,
+            cold_items=options.cold_items,
+            order=options.order,
+            sketch=options.operator == "sketch",
             times=self.payload.times,
             # Of a split by time nothing may come after what was held out as the latest.
             test_is_late=base.split == "last",
             hour=base.ticks_per_hour,
-            factors=self.reduced.values if self.options.ratings == "kronecker" else None,
+            factors=factors if options.multiplies else None,
             ratings=self.payload.ratings,
             columns=self.payload.columns(),
         )
@@ -298,7 +354,9 @@ class Expansion:
     @cached_property
     def expected_counts(self) -> expectation.Expected:
         """What will come out, without the bytes: nothing is encoded to tell."""
-        return expectation.expected(
+        if self.options.operator == "sketch":
+            return expectation.expected_sketch(self.base, self.reduced.shape)
+        counts = expectation.expected(
             self.base,
             self.keep_rates,
             self.cells,
@@ -307,6 +365,8 @@ class Expansion:
             test_items=self.options.test_items,
             drop_incomplete=self.options.drop_incomplete,
         )
+        cold = self.options.cold_users, self.options.cold_items
+        return expectation.with_cold(counts, self.base, self.keep_rates, self.options.block_keep, *cold)
 
     @property
     def expected_interactions(self) -> float:
@@ -353,8 +413,8 @@ class Expansion:
             Columns ``user_id``, ``item_id`` and what is carried, with exactly the files' schema and order.
         """
         self._check_range(first, last, split)
-        users, items, *made = self.generator.rows(first, last, split == "test")
-        columns = [pa.array(users), pa.array(items), *self.payload.gather(*made)]
+        users, items, sources, times, ratings = self.generator.rows(first, last, split == "test")
+        columns = [pa.array(users), pa.array(items), *self.payload.gather(sources, times, ratings)]
         return pa.Table.from_arrays(columns, schema=self.schema)
 
     def batches(self, split: Split = "train", users: tuple[int, int] | None = None) -> pa.RecordBatchReader:
@@ -399,6 +459,8 @@ class Expansion:
         overwrite: bool = False,
         progress: bool = False,
         source_licence: str | None = None,
+        items: Any = None,
+        users: Any = None,
     ) -> Dataset:
         """Write the expanded data set; the same call on an unfinished one writes what is missing.
 
@@ -418,6 +480,9 @@ class Expansion:
             Show progress on stderr when that is a terminal.
         source_licence
             What the data card says of the source's licence.
+        items, users
+            Attributes of the source's items and users, which are written for every expanded id too: a path or a table
+            in memory, as `attributes.AttributeTable.read` takes it. They need cells of one member.
 
         Raises
         ------
@@ -435,6 +500,7 @@ class Expansion:
             overwrite=overwrite,
             progress=progress,
             source_licence=None if source_licence is None else checked_licence(source_licence),
+            attributes=[table.match(self.base) for table in read_attributes(items, users)],
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -43,7 +43,7 @@ Exact: all means but `items` as below, and the standard deviations but as below.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -436,3 +436,45 @@ def _over_pairs(groups: _Groups, blocks: _Blocks, covariance: Callable[[_Pairs],
         if len(count)
         for tile in blocks.tiles(max(len(count), len(some.degrees)))
     )
+
+
+def with_cold(
+    counts: Expected, base: Base, keep_rates: _Array, block_keep: float, cold_users: float, cold_items: float
+) -> Expected:
+    """Move what cold users and items have from train to test.
+
+    A train interaction stays with the probability s = (1 - cold_users)(1 - cold_items). The variance is that of
+    thinning, and that of whole users, and whole items, going: with T_u the expected train interactions of an expanded
+    user, cold_users (1 - cold_users) (1 - cold_items)² sum T_u²; items likewise. Users are as without cells.
+    """
+    stays = (1 - cold_users) * (1 - cold_items)
+    if stays == 1:
+        return counts
+    spread = [
+        block_keep**2 * float((keep_rates.sum(axis=axis) ** 2).sum() * (degrees.astype(np.float64) ** 2).sum())
+        for axis, degrees in ((1, base.user_degrees("train")), (0, base.item_degrees("train")))
+    ]
+    whole = cold_users * (1 - cold_users) * (1 - cold_items) ** 2 * spread[0]
+    whole += cold_items * (1 - cold_items) * (1 - cold_users) ** 2 * spread[1]
+    mean, thinned = counts.train.mean, stays * (1 - stays) * counts.train.mean
+    train = Count(stays * mean, float(np.sqrt(stays**2 * counts.train.std**2 + thinned + whole)))
+    moved = (1 - stays) ** 2 * counts.train.std**2 + thinned + whole
+    test = Count(counts.test.mean + (1 - stays) * mean, float(np.sqrt(counts.test.std**2 + moved)))
+    return replace(counts, train=train, test=test)
+
+
+def expected_sketch(base: Base, shape: tuple[int, int]) -> Expected:
+    """Compute what the sketching operator will hold.
+
+    Each of the entries of the base becomes m × n cells, of which a share ρ, the density of the train part, is an
+    interaction. Standard deviations and the numbers of users and items take the cells as independent.
+    """
+    (p, q), (m, n) = base.shape, shape
+    density = base.train_count / (p * q)
+    counts = [
+        Count(cells * density, float(np.sqrt(cells * density * (1 - density))))
+        for cells in (m * n * base.train_count, m * n * base.test_count)
+    ]
+    users = m * float((1 - (1 - density) ** (n * base.user_degrees().astype(np.float64))).sum())
+    items = n * float((1 - (1 - density) ** (m * base.item_degrees().astype(np.float64))).sum())
+    return Expected(m * p, n * q, users, items, counts[0], counts[1])

@@ -16,7 +16,7 @@ except ImportError:  # Windows has no such lock.
     fcntl = None  # type: ignore[assignment]
 
 from fractalrs.errors import OutputError
-from fractalrs.plan import Plan, part_file
+from fractalrs.plan import Plan, attribute_file, part_file
 
 PLAN = "private/plan.json"
 MANIFEST = "manifest.json"
@@ -83,7 +83,8 @@ class Folder:
 
     def _foreign(self) -> list[str]:
         part_count = self._part_count()
-        begun = (CARD, MANIFEST, _OLD_MANIFEST, f".{CARD}.tmp", f".{MANIFEST}.tmp") if part_count is not None else ()
+        begun = [CARD, MANIFEST, _OLD_MANIFEST, f".{CARD}.tmp", f".{MANIFEST}.tmp"] if part_count is not None else []
+        begun += [name for file in self._attribute_files() for name in (file, f".{file}.tmp")]
         foreign = []
         for entry in self.path.iterdir():
             if entry.name in begun or entry.name in _DESKTOP:
@@ -107,6 +108,12 @@ class Folder:
             return plan.part_count
         return None if manifest is None else len(manifest["parts"])
 
+    def _attribute_files(self) -> list[str]:
+        """Name the files of attributes that the plan or a manifest here names."""
+        plan, manifest = self.plan(), self.manifest() or self._json(_OLD_MANIFEST, _MANIFEST_KEYS)
+        kinds = plan.attributes if plan is not None else {} if manifest is None else manifest.get("attributes", {})
+        return [attribute_file(kind) for kind in ("items", "users") if kind in kinds]
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other runs out of the folder; the lock ends with the process, however that ends."""
@@ -129,21 +136,22 @@ class Folder:
 
         What is left never looks complete, and what names the files goes last.
         """
-        count = self._part_count() or 0
+        count, attributes = self._part_count() or 0, self._attribute_files()
         manifest = self.path / MANIFEST
         if self.plan() is None and manifest.exists():
             manifest.replace(self.path / _OLD_MANIFEST)
         else:
             manifest.unlink(missing_ok=True)
-        _flush(self.path)
+        flush(self.path)
         self.remove_unfinished()
         for split in ("train", "test"):
             for index in range(count):
                 (self.path / part_file(split, index, count)).unlink(missing_ok=True)
             if (self.path / split).is_dir():
                 (self.path / split).rmdir()
-        (self.path / CARD).unlink(missing_ok=True)
-        _flush(self.path)
+        for name in (*attributes, CARD):
+            (self.path / name).unlink(missing_ok=True)
+        flush(self.path)
         # In one step: while the plan is there, the rest is known to be ours.
         if (self.path / "private").is_dir():
             (self.path / "private").rename(self.path / _PRIVATE_BEGUN)
@@ -172,13 +180,23 @@ class Folder:
         """Give ``private/`` its name."""
         publish_folder(self.path / _PRIVATE_BEGUN, self.path / "private")
 
-    def write_text(self, name: str, text: str) -> None:
-        """Write a small file whole: under a temporary name, flushed, renamed."""
+    @contextmanager
+    def whole(self, name: str) -> Iterator[Path]:
+        """Give a temporary name to write to: what is there at the end is flushed and renamed, or deleted on failure."""
         temporary = self.path / f".{name}.tmp"
-        temporary.write_bytes(text.encode())
-        _flush(temporary)
-        temporary.replace(self.path / name)
-        _flush(self.path)
+        try:
+            yield temporary
+            flush(temporary)
+            temporary.replace(self.path / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        flush(self.path)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a small file whole."""
+        with self.whole(name) as temporary:
+            temporary.write_bytes(text.encode())
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file whole."""
@@ -187,16 +205,16 @@ class Folder:
     def flush_names(self, splits: tuple[str, ...]) -> None:
         """Make sure that the names of finished parts outlive a power failure."""
         for split in splits:
-            _flush(self.path / split)
+            flush(self.path / split)
 
 
 def publish_folder(begun: Path, final: Path) -> None:
-    """Give a folder its final name in one step, once what lies directly in it is on the disk."""
-    for entry in begun.iterdir():
-        _flush(entry)
-    _flush(begun)
+    """Give a folder its final name in one step, once all that lies in it is on the disk."""
+    for entry in begun.rglob("*"):
+        flush(entry)
+    flush(begun)
     begun.rename(final)
-    _flush(final.parent)
+    flush(final.parent)
 
 
 def _is_part(file: Path, part_count: int) -> bool:
@@ -204,7 +222,8 @@ def _is_part(file: Path, part_count: int) -> bool:
     return match is not None and int(match[2]) == part_count and int(match[1]) < part_count
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Make sure that a file, or the names in a folder, outlive a power failure."""
     if path.is_dir() and os.name == "nt":
         # Windows cannot flush folders.
         return

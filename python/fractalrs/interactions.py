@@ -1,7 +1,7 @@
 """Interactions: what the user brings, and how it is read.
 
 `read_interactions` takes a file, a folder or a value in memory and returns `Interactions`: users and items under their
-own ids, with ratings and timestamps where the source has them.
+own ids, with ratings and timestamps where the source has them, and with further columns that are asked for.
 """
 
 import errno
@@ -21,8 +21,15 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 import scipy.sparse
 
-from fractalrs.column_names import ROLES, choose_columns
-from fractalrs.column_types import CORRECT_ROW, as_ratings, as_timestamps, ticks_per_hour, timestamps_from_ticks
+from fractalrs.column_names import ROLES, Wanted, check_names, choose_columns
+from fractalrs.column_types import (
+    CORRECT_ROW,
+    as_carried,
+    as_ratings,
+    as_timestamps,
+    ticks_per_hour,
+    timestamps_from_ticks,
+)
 from fractalrs.errors import InputError, OutputError
 from fractalrs.text_files import TextFile
 
@@ -35,7 +42,7 @@ _STREAM_ROWS = 1 << 20
 
 
 class Interactions:
-    """Users, items and, where known, ratings and timestamps of n interactions, in the order of their source.
+    """Users, items and, where known, ratings, timestamps and more of n interactions, in the order of their source.
 
     A value: nothing about it changes. Ids are kept as they are in the source; int64 if every id of the column is an
     integer in its usual form (``7``, not ``07``), else string.
@@ -44,15 +51,16 @@ class Interactions:
     ----------
     table
         Columns ``user_id`` and ``item_id`` (integers or strings, dictionary-encoded or not) and perhaps ``rating``
-        (numbers) and ``timestamp`` (numbers or dates; fractions are rounded down).
+        (numbers) and ``timestamp`` (numbers or dates; fractions are rounded down). Others are carried: booleans,
+        numbers, text, dates and timestamps, nulls allowed.
     notes
         Sentences about how the interactions came about; some about ids and timestamps are added.
 
     Raises
     ------
     InputError
-        If there are no rows; a column is missing, unknown or of an unusable type; an id is missing; a rating is
-        missing or not finite; a timestamp is missing, not finite or negative, or of another unit than the others
+        If there are no rows; a column is missing, of an unusable type or has another's name; an id is missing; a rating
+        is missing or not finite; a timestamp is missing, not finite or negative, or of another unit than the others
         (`ticks_per_hour`). The message has the first such row, counted from 1.
     """
 
@@ -61,11 +69,12 @@ class Interactions:
     def __init__(self, table: pa.Table, notes: Iterable[str] = ()) -> None:
         """Check the columns and encode the ids."""
         names = table.column_names
-        if not {"user_id", "item_id"} <= set(names) or not set(names) <= set(ROLES) or len(set(names)) < len(names):
+        if not {"user_id", "item_id"} <= set(names):
             raise InputError(
                 f"interactions have the columns {', '.join(ROLES)}, the last two if known; saw {', '.join(names)}",
                 hint="read_interactions(table) chooses and names the columns",
             )
+        check_names([*(role for role in ROLES if role not in names), *names])
         if table.num_rows == 0:
             raise InputError("the source holds no interactions", hint="give at least one user and one item")
         said = list(notes)
@@ -82,6 +91,9 @@ class Interactions:
                 columns[role], self._timestamp_type, note = as_timestamps(column)
                 self._ticks_per_hour = ticks_per_hour(columns[role].to_numpy(), self._timestamp_type)
             said += [note] if note else []
+        for name in names:
+            if name not in ROLES:
+                columns[name] = as_carried(table.column(name), name)
         self._table = pa.table(columns)
         self._notes = tuple(said)
 
@@ -90,14 +102,14 @@ class Interactions:
         """The interactions as kept in memory.
 
         ``user_id`` and ``item_id`` are dictionary<int32, int64 | string>, the dictionary holding each id that occurs
-        once, in canonical order; ``rating`` is float64 or int64; ``timestamp`` is int64, in ticks of `timestamp_type`.
-        One chunk per column.
+        once, in canonical order; ``rating`` is float64 or int64; ``timestamp`` is int64, in ticks of `timestamp_type`;
+        the carried columns follow, of the types that `fractalrs.column_types.as_carried` names. One chunk per column.
         """
         return self._table
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns: ``user_id``, ``item_id``, then ``rating`` and ``timestamp`` where known."""
+        """Names of the columns: ``user_id``, ``item_id``, ``rating`` and ``timestamp`` if known, the carried ones."""
         return list(self._table.column_names)
 
     @property
@@ -226,6 +238,7 @@ def read_interactions(
     item_column: str | int | None = None,
     rating_column: str | int | None = None,
     timestamp_column: str | int | None = None,
+    carry: Sequence[str | int] = (),
     threads: int | None = None,
 ) -> Interactions:
     """Read user/item interactions from a file, a folder or a value in memory.
@@ -259,6 +272,10 @@ def read_interactions(
         Names or positions of the columns; positions count from 1. The names of the usual data sets are known
         (`column_names.ALIASES`). Without names the order is user, item, rating, timestamp; naming both users and items
         then picks just the columns that are named.
+    carry
+        Further columns to keep, by name or position, such as the device or the session. They keep their names and
+        types: booleans, numbers, text, dates and timestamps. Those of a text file are int64 or float64 where all cells
+        are numbers that this leaves unchanged, else string; an empty cell is null.
     threads
         1 reads on the calling thread; anything else uses pyarrow's own pool of threads.
 
@@ -276,7 +293,10 @@ def read_interactions(
     FileNotFoundError
         If there is no such file or folder.
     """
-    wanted = dict(zip(ROLES, (user_column, item_column, rating_column, timestamp_column), strict=True))
+    if isinstance(carry, str):
+        raise InputError(f"carry is the text {carry!r}", hint=f"give a list of columns: [{carry!r}]")
+    roles = dict(zip(ROLES, (user_column, item_column, rating_column, timestamp_column), strict=True))
+    wanted = Wanted(roles, tuple(carry))
     if format not in FORMATS:
         raise InputError(f"unknown format {format!r}", hint=f"one of {', '.join(FORMATS)}")
     if threads is not None and threads < 1:
@@ -287,6 +307,11 @@ def read_interactions(
         raise InputError(f"format {format!r} is for files, and the source is a {_type_name(source)}")
     _refuse_text_options(delimiter, header, f"a {_type_name(source)}")
     if isinstance(source, Interactions):
+        if missing := [column for column in carry if column not in source.columns]:
+            raise InputError(
+                f"the interactions have no column {missing[0]!r} to carry; saw {', '.join(source.columns)}",
+                hint="read them from their source with carry",
+            )
         return source
     return _read_value(source, wanted)
 
@@ -296,7 +321,7 @@ def _read_path(
     format: str,
     delimiter: str | None,
     header: bool | None,
-    wanted: Mapping[str, str | int | None],
+    wanted: Wanted,
     threads: int | None,
 ) -> Interactions:
     if not path.exists():
@@ -310,12 +335,13 @@ def _read_path(
         raise InputError(f"{path} is {kind}, not {format}", hint=hint)
     if format in ("parquet", "npz"):
         _refuse_text_options(delimiter, header, str(path))
-        return _read_parquet(path, wanted, threads) if format == "parquet" else _read_npz(path)
+        return _read_parquet(path, wanted, threads) if format == "parquet" else _read_npz(path, wanted)
 
     file = TextFile.open(
         path, format="auto" if format == "text" else format, delimiter=delimiter, header=header, wanted=wanted
     )
     if file.format == "lines":
+        _refuse_carry(wanted, f"{path}, which has one user per line")
         return _with_source(str(path), file.read({}, threads), [file.note])
     columns = choose_columns(file.names, file.sample, wanted, str(path))
     table = file.read(columns.positions, threads)
@@ -340,7 +366,14 @@ def _refuse_text_options(delimiter: str | None, header: bool | None, source: str
         raise InputError(f"delimiter and header are for text files, not for {source}", hint="leave them out")
 
 
-def _read_parquet(path: Path, wanted: Mapping[str, str | int | None], threads: int | None) -> Interactions:
+def _refuse_carry(wanted: Wanted, source: str) -> None:
+    if wanted.carry:
+        raise InputError(
+            f"{source}, has no further columns to carry: asked for {wanted.carry[0]!r}", hint="leave carry out"
+        )
+
+
+def _read_parquet(path: Path, wanted: Wanted, threads: int | None) -> Interactions:
     files = [path]
     if path.is_dir():
         files = sorted(
@@ -373,7 +406,7 @@ def _read_parquet(path: Path, wanted: Mapping[str, str | int | None], threads: i
     return _with_source(str(path), table, [f"Read {path.name} as {many}.", columns[1]])
 
 
-def _read_npz(path: Path) -> Interactions:
+def _read_npz(path: Path, wanted: Wanted) -> Interactions:
     try:
         with path.open("rb") as file:
             matrix = scipy.sparse.load_npz(file)
@@ -382,13 +415,13 @@ def _read_npz(path: Path) -> Interactions:
             f"{path} is not a SciPy sparse matrix: {error}",
             hint="write one with scipy.sparse.save_npz; unpack a ZIP archive of text files first",
         ) from None
-    return _read_sparse(matrix, str(path))
+    return _read_sparse(matrix, str(path), wanted)
 
 
-def _read_value(source: Any, wanted: Mapping[str, str | int | None]) -> Interactions:
+def _read_value(source: Any, wanted: Wanted) -> Interactions:
     name = f"the {_type_name(source)}"
     if scipy.sparse.issparse(source):
-        return _read_sparse(source, name)
+        return _read_sparse(source, name, wanted)
     try:
         if isinstance(source, np.ndarray):
             reader = _array_to_table(source).to_reader()
@@ -410,7 +443,8 @@ def _read_value(source: Any, wanted: Mapping[str, str | int | None]) -> Interact
     return _with_source(name, table, [f"Read {name}.", note])
 
 
-def _read_sparse(matrix: Any, name: str) -> Interactions:
+def _read_sparse(matrix: Any, name: str, wanted: Wanted) -> Interactions:
+    _refuse_carry(wanted, f"{name}, a sparse matrix")
     if matrix.ndim != 2:
         raise InputError(f"{name} has {matrix.ndim} dimension instead of 2", hint="rows are users, columns are items")
     entries = matrix.tocoo()
@@ -446,12 +480,15 @@ def _array_to_table(array: npt.NDArray[Any]) -> pa.Table:
 
 
 def _choose(
-    names: Sequence[str], rows: pa.Table | pa.RecordBatch, wanted: Mapping[str, str | int | None], source: str
+    names: Sequence[str], rows: pa.Table | pa.RecordBatch, wanted: Wanted, source: str
 ) -> tuple[dict[str, int], str]:
     """Choose the columns of a table; names 0, 1, 2, ... are what pandas and NumPy give where there are none."""
     named = list(names) != [str(column) for column in range(len(names))]
-    sample = list(zip(*([_text(cell) for cell in column.to_pylist()] for column in rows.columns), strict=True))
-    chosen = choose_columns(names if named else None, sample, wanted, source)
+    if named:  # they decide alone; not every cell can be shown as text
+        chosen = choose_columns(names, [], wanted, source)
+    else:
+        sample = zip(*([_text(cell) for cell in column.to_pylist()] for column in rows.columns), strict=True)
+        chosen = choose_columns(None, list(sample), wanted, source)
     return chosen.positions, chosen.note
 
 

@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 
+_LAST_DAY = 1 << 30
+"""Dates are days in 32 bits; a test interaction may come after the last of them."""
+
 Ratings = Literal["carry", "kronecker"]
 
 
@@ -31,15 +34,16 @@ class Payload:
         The base's ratings, float64, where they are multiplied with the reduced matrix.
     """
 
-    base: Base
     fields: tuple[pa.Field, ...]
     table: pa.Table
     times: npt.NDArray[np.int64] | None
     ratings: npt.NDArray[np.float64] | None
 
     @classmethod
-    def of(cls, base: Base, timestamps: bool, ratings: Ratings | None, carry: Sequence[str]) -> "Payload":
-        """Find the columns in the base.
+    def of(
+        cls, base: Base, *, timestamps: bool, ratings: Ratings | None, multiplied: bool, carry: Sequence[str]
+    ) -> "Payload":
+        """Find the columns in the base; where ratings are `multiplied`, the core makes them.
 
         Raises
         ------
@@ -47,7 +51,8 @@ class Payload:
             If the base lacks one of them.
         """
         wanted = [*(["rating"] if ratings else []), *(["timestamp"] if timestamps else []), *carry]
-        there = base.payload.column_names if base.payload is not None else []
+        payload = base.payload if base.payload is not None else pa.table({})
+        there = payload.column_names
         for name in wanted:
             if name not in there:
                 raise InputError(
@@ -55,20 +60,21 @@ class Payload:
                     hint=f"make it with leave_last_out(interactions, payload={wanted})",
                 )
         fields, carried = [], {}
-        for name in wanted:
+        for name in ["rating", *wanted] if multiplied and not ratings else wanted:
             if name == "timestamp":
+                if pa.types.is_date32(base.timestamp_type) and pc.max(payload[name]).as_py() >= _LAST_DAY:
+                    raise InputError(f"a date is {_LAST_DAY} days after 1970 or later", hint="correct it")
                 fields.append(pa.field(name, base.timestamp_type, nullable=False))
-            elif name == "rating" and ratings == "kronecker":
+            elif name == "rating" and multiplied:
                 fields.append(pa.field(name, pa.float64(), nullable=False))
             else:
-                carried[name] = _stored(base.payload[name])
+                carried[name] = _stored(payload[name])
                 fields.append(pa.field(name, carried[name].type, nullable=carried[name].null_count > 0))
         return cls(
-            base,
             tuple(fields),
             pa.table(carried),
-            _numbers(base, "timestamp", np.int64) if timestamps else None,
-            _numbers(base, "rating", np.float64) if ratings == "kronecker" else None,
+            _numbers(payload["timestamp"], np.int64) if timestamps else None,
+            _numbers(payload["rating"], np.float64) if ratings == "kronecker" else None,
         )
 
     def columns(self) -> list[tuple[str, str, Any, Any, Any]]:
@@ -101,8 +107,8 @@ class Payload:
         return arrays
 
 
-def _numbers(base: Base, name: str, kind: Any) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(base.payload[name].combine_chunks().to_numpy(zero_copy_only=False), dtype=kind)
+def _numbers(column: pa.ChunkedArray, kind: Any) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(column.combine_chunks().to_numpy(zero_copy_only=False), dtype=kind)
 
 
 def _stored(column: pa.ChunkedArray) -> pa.Array:

@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fractalrs import _core
+from fractalrs.attributes import AttributeTable, Kind, check_identity, read_attributes
 from fractalrs.base import Base
 from fractalrs.card import checked_licence
 from fractalrs.cells import CELL_SIZE, Cells
@@ -20,6 +22,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options, Order, TestItems
 from fractalrs.folder import Folder
 from fractalrs.interactions import read_interactions
+from fractalrs.operators import BlockFunction, Operator, name_of
 from fractalrs.payload import Ratings
 from fractalrs.plan import OTHER_SOURCE, Format, Plan, differences
 from fractalrs.profiles import DEFAULT_PROFILE, Shuffle
@@ -27,6 +30,7 @@ from fractalrs.profiles import profile as find_profile
 from fractalrs.reduction import ReducedMatrix, Rescale, reduce
 from fractalrs.sample import sample_interactions
 from fractalrs.split import SplitOption, TiesOption, leave_last_out
+from fractalrs.target import reduce_to_target, solve_keep_scale, whole_number
 from fractalrs.writing import other_plan, write
 
 SAMPLE = "sample"
@@ -40,11 +44,18 @@ class Request:
     See `read_interactions`, `leave_last_out`, `reduce`, `cells`, `Expansion` and `Format` for what they mean. ``None``
     stands for the profile's default, or for what the data suggest. With `reduced_matrix` the multipliers are the
     matrix's shape, and any shape will do: only a matrix made here (Algorithm 3) needs m ≤ p and n ≤ q. `source_licence`
-    is what the data card says of the source's licence.
+    is what the data card says of the source's licence. `items` and `users` are attributes: paths, or tables in memory.
+
+    Either both multipliers are given, or `target_interactions`: train and test interactions together, for which
+    `keep_scale` and the multipliers that are not given are chosen. `target_users` and `target_items` are numbers of
+    ids, met to the nearest multiple of the source's; see `fractalrs.target`.
     """
 
-    user_multiplier: int
-    item_multiplier: int
+    user_multiplier: int | None = None
+    item_multiplier: int | None = None
+    target_interactions: int | None = None
+    target_users: int | None = None
+    target_items: int | None = None
     profile: str = DEFAULT_PROFILE
     shuffle: Shuffle | None = None
     seed: int = 0
@@ -60,8 +71,9 @@ class Request:
     max_keep: float = 0.95
     keep_scale: float = 1.0
     block_keep: float = 1.0
-    test_items: TestItems = "all"
-    drop_incomplete: bool = False
+    operator: Operator | BlockFunction = "dropout"
+    test_items: TestItems | None = None
+    drop_incomplete: bool | None = None
     cold_users: float = 0.0
     cold_items: float = 0.0
     timestamps: bool = False
@@ -73,6 +85,8 @@ class Request:
     row_group_size: int = 1 << 20
     parts: int | None = None
     source_licence: str | None = None
+    items: Any = None
+    users: Any = None
     reading: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -81,9 +95,10 @@ class Request:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, operator.index(getattr(self, name)))
         for name in ("user_multiplier", "item_multiplier"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         object.__setattr__(self, "carry", (self.carry,) if isinstance(self.carry, str) else tuple(self.carry))
+        self._check_targets()
         # Making them checks them.
         _ = self.format, self.options
         for name in ("user_cell_size", "item_cell_size"):
@@ -100,11 +115,41 @@ class Request:
             raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
         if self.reduced_matrix is not None and not Path(self.reduced_matrix).is_file():
             raise FileNotFoundError(f"reduced matrix {self.reduced_matrix} does not exist or is not a file")
+        sizes: dict[Kind, int | None] = {"items": self.item_cell_size, "users": self.user_cell_size}
+        for kind, size in sizes.items():
+            if getattr(self, kind) is None:
+                continue
+            if self.resolved_shuffle in ("cells", "block") or self.operator == "sketch":
+                check_identity(kind, name_of(self.operator), self.resolved_shuffle, size or CELL_SIZE)
+        _ = self.attributes
+
+    def _check_targets(self) -> None:
+        for name in ("target_interactions", "target_users", "target_items"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+        if self.target_interactions is None:
+            for name in ("target_users", "target_items"):
+                if getattr(self, name) is not None:
+                    raise InputError(f"{name} is given without target_interactions", hint="give both")
+            for name in ("user_multiplier", "item_multiplier"):
+                if getattr(self, name) is None:
+                    raise InputError(f"{name} is missing", hint="give both multipliers, or target_interactions")
+        elif self.keep_scale != 1:
+            raise InputError("keep_scale is given, but it is what target_interactions chooses", hint="leave one out")
+        elif self.operator != "dropout":
+            raise InputError("target_interactions chooses keep_scale, which only the operator 'dropout' has")
+        for kind in ("user", "item"):
+            if getattr(self, f"target_{kind}s") is None:
+                continue
+            if getattr(self, f"{kind}_multiplier") is not None:
+                raise InputError(f"target_{kind}s and {kind}_multiplier are both given", hint="leave one out")
+            if self.reduced_matrix is not None:
+                raise InputError(f"target_{kind}s is given, but the shape of reduced_matrix tells how many there are")
 
     @property
     def resolved_shuffle(self) -> Shuffle:
         """The shuffle, by itself or from the profile."""
-        return self.shuffle or find_profile(self.profile).shuffle
+        return self.shuffle or ("none" if self.operator != "dropout" else find_profile(self.profile).shuffle)
 
     @property
     def format(self) -> Format:
@@ -115,13 +160,37 @@ class Request:
     def options(self) -> Options:
         """Options of the expansion."""
         given = {option.name: getattr(self, option.name) for option in dataclasses.fields(Options)}
-        order = self.order or ("time" if self.timestamps else "block")
-        return Options(**given | {"shuffle": self.resolved_shuffle, "order": order})
+        defaults = find_profile(self.profile)
+        dropped = defaults.drop_incomplete if self.drop_incomplete is None else self.drop_incomplete
+        resolved = {
+            "shuffle": self.resolved_shuffle,
+            "test_items": self.test_items or defaults.test_items,
+            "drop_incomplete": dropped,
+            "order": self.order or ("time" if self.timestamps else defaults.order),
+            "operator": name_of(self.operator),
+        }
+        return Options(**given | resolved)
+
+    @property
+    def resolved_min_timestamps(self) -> int | None:
+        """The least number of distinct timestamps, by itself or from the profile."""
+        return find_profile(self.profile).min_timestamps if self.min_timestamps is None else self.min_timestamps
+
+    @property
+    def reducing(self) -> dict[str, Any]:
+        """How the reduced matrix is made."""
+        variant = find_profile(self.profile).variant
+        return {"rescale": self.rescale, "order_by_degree": self.order_by_degree, "variant": variant}
 
     @property
     def payload(self) -> tuple[str, ...]:
         """The columns of the source that go along."""
         return (*(("rating",) if self.ratings else ()), *(("timestamp",) if self.timestamps else ()), *self.carry)
+
+    @cached_property
+    def attributes(self) -> tuple[AttributeTable, ...]:
+        """Attributes of items and users, read once."""
+        return read_attributes(self.items, self.users)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -135,7 +204,7 @@ class Request:
             "reading": self.reading,
             "split": self.split,
             "ties": self.ties or find_profile(self.profile).ties,
-            "min_timestamps": self.min_timestamps,
+            "min_timestamps": self.resolved_min_timestamps,
             "timestamps": self.timestamps,
             "ratings": self.ratings,
             "carry": list(self.carry),
@@ -143,8 +212,11 @@ class Request:
             "shuffle": self.resolved_shuffle,
             "user_multiplier": self.user_multiplier,
             "item_multiplier": self.item_multiplier,
-            "rescale": self.rescale,
-            "order_by_degree": self.order_by_degree,
+            "operator": name_of(self.operator),
+            "target_interactions": self.target_interactions,
+            "target_users": self.target_users,
+            "target_items": self.target_items,
+            **self.reducing,
             "reduced_matrix_sha256": given,
             "user_cell_size": (self.user_cell_size or CELL_SIZE) if in_cells else None,
             "item_cell_size": (self.item_cell_size or CELL_SIZE) if in_cells else None,
@@ -171,7 +243,7 @@ def expand(
     threads, overwrite, progress
         As for `Expansion.write`; with `progress`, what was chosen is said on stderr too.
     **options
-        Fields of `Request`: ``user_multiplier`` and ``item_multiplier`` are needed.
+        Fields of `Request`: ``user_multiplier`` and ``item_multiplier``, or ``target_interactions``, are needed.
 
     Returns
     -------
@@ -213,6 +285,7 @@ def write_expansion(
         progress=progress,
         recipe=request.recipe,
         source_licence=request.source_licence,
+        attributes=[table.match(expansion.base) for table in request.attributes],
         say=say,
     )
 
@@ -226,8 +299,8 @@ def make_expansion(
 ) -> Expansion:
     """Take a request through all steps before writing.
 
-    A data set that was begun in `output` keeps its reduced matrix and its cells: they come from floating-point
-    decompositions, which another machine may round otherwise.
+    A data set that was begun in `output` keeps its reduced matrix, its cells and the keep scale chosen for its target:
+    they come from floating-point decompositions, which another machine may round otherwise.
 
     Parameters
     ----------
@@ -244,6 +317,9 @@ def make_expansion(
         raise InputError(f"the output {output} is inside the source {source}", hint="choose a folder outside it")
     begun = _begun(folder, request, overwrite)
     base = read_base(source, request, say)
+    for table in request.attributes:
+        say(table.note)
+        say(table.match(base).note)
     if begun is not None and begun.content["base"]["fingerprint"] != base.fingerprint:
         raise other_plan(folder, OTHER_SOURCE)
     in_cells = request.resolved_shuffle == "cells"
@@ -258,7 +334,21 @@ def make_expansion(
         if in_cells:
             say("grouping users and items into cells")
             cells = make_cells(base, request.user_cell_size or CELL_SIZE, request.item_cell_size or CELL_SIZE)
-    return Expansion(base, reduced, cells=cells, profile=request.profile, **dataclasses.asdict(request.options))
+    settings = {"cells": cells, "profile": request.profile, **dataclasses.asdict(request.options)}
+    settings["operator"] = request.operator
+    if request.target_interactions is None:
+        return Expansion(base, reduced, **settings)
+    if begun is not None:
+        settings["keep_scale"] = begun.content["options"]["keep_scale"]
+    else:
+        settings["keep_scale"] = solve_keep_scale(Expansion(base, reduced, **settings), request.target_interactions)
+    expansion = Expansion(base, reduced, **settings)
+    m, n = reduced.shape
+    say(
+        f"target of {request.target_interactions:,} interactions: × ({m}, {n}), keep_scale {settings['keep_scale']}; "
+        f"{expansion.expected_interactions:,.0f} expected"
+    )
+    return expansion
 
 
 def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base:
@@ -276,7 +366,7 @@ def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base
         interactions,
         split=request.split,
         ties=request.ties or find_profile(request.profile).ties,
-        min_timestamps=request.min_timestamps,
+        min_timestamps=request.resolved_min_timestamps,
         seed=request.seed,
         payload=request.payload,
     )
@@ -296,18 +386,19 @@ def read_planned_base(source: Any, output: str | os.PathLike[str], say: Callable
             f"{output} was written from Python: how its source was read and split is not known",
             hint="validate it in Python: fractalrs.validate(dataset, base)",
         )
-    names = (
-        *("user_multiplier", "item_multiplier", "shuffle", "reading", "split", "ties", "min_timestamps", "seed"),
-        *("timestamps", "ratings", "carry"),
-    )
-    return read_base(source, Request(**{name: recipe[name] for name in names}), say)
+    names = ("reading", "split", "ties", "min_timestamps", "seed", "timestamps", "ratings", "carry")
+    shape = {name: plan.content[name] for name in ("user_multiplier", "item_multiplier")}
+    return read_base(source, Request(**shape, **{name: recipe[name] for name in names}), say)
 
 
 def _reduced(base: Base, request: Request) -> ReducedMatrix:
-    shape = (request.user_multiplier, request.item_multiplier)
+    m, n = request.user_multiplier, request.item_multiplier
     if request.reduced_matrix is None:
-        return reduce(base, shape, rescale=request.rescale, order_by_degree=request.order_by_degree)
+        if request.target_interactions is not None or m is None or n is None:
+            return reduce_to_target(base, request)
+        return reduce(base, (m, n), **request.reducing)
     reduced = ReducedMatrix.load(request.reduced_matrix)
+    shape = (m or reduced.shape[0], n or reduced.shape[1])
     if reduced.shape != shape:
         raise InputError(
             f"{request.reduced_matrix} has shape {reduced.shape[0]} × {reduced.shape[1]}, but the user and item "

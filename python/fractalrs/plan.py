@@ -73,6 +73,11 @@ def part_file(split: str, index: int, of: int) -> str:
     return f"{split}/part-{index:05d}-of-{of:05d}.parquet"
 
 
+def attribute_file(kind: str) -> str:
+    """Name the file of attributes of ``"items"`` or ``"users"``."""
+    return f"{kind}.parquet"
+
+
 def user_ranges(users: int, count: int) -> list[tuple[int, int]]:
     """Cut `users` into `count` contiguous ranges: the k-th from ⌊k·users/count⌋ to ⌊(k+1)·users/count⌋."""
     return [(k * users // count, (k + 1) * users // count) for k in range(count)]
@@ -96,6 +101,7 @@ class Plan:
         format: Format,
         recipe: dict[str, Any] | None,
         source_licence: str | None = None,
+        attributes: dict[str, str] | None = None,
     ) -> "Plan":
         """Resolve what is to be written.
 
@@ -111,6 +117,8 @@ class Plan:
             How base, reduced matrix and cells were made, where that is known.
         source_licence
             The source's licence as the data card names it, where it is known.
+        attributes
+            Fingerprints of the attributes of ``"items"`` and ``"users"`` that are written too.
         """
         base = expansion.base
         users = expansion.shape[0]
@@ -126,6 +134,8 @@ class Plan:
             "source_licence": source_licence,
             "writer": _core.VERSION,
         }
+        if attributes:
+            whole["attributes"] = attributes
         content = {
             "fractalrs": _core.VERSION,
             "generator": _core.GENERATOR,
@@ -150,7 +160,10 @@ class Plan:
             "source_licence": source_licence,
             "fingerprints": {"expansion": expansion.fingerprint, "plan": _fingerprint(whole)},
         }
-        return cls(content)
+        if attributes:
+            content["attributes"] = attributes
+        # As it is read back: JSON has no tuples.
+        return cls(json.loads(json.dumps(content)))
 
     @property
     def fingerprint(self) -> str:
@@ -161,6 +174,11 @@ class Plan:
     def part_count(self) -> int:
         """Number of parts P."""
         return int(self.content["writing"]["parts"])
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Fingerprints of the attributes of ``"items"`` and ``"users"``, as far as there are any."""
+        return dict(self.content.get("attributes", {}))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -183,9 +201,12 @@ class Plan:
         # What follows from the rest says less than what was asked for.
         for derived in ("base", "reduced", "fingerprints"):
             del there[derived], asked[derived]
-        return differences(there, asked) or [
-            "the reduced matrix or the cells are not the same" if same_base else OTHER_SOURCE
-        ]
+        old, new = there.pop("attributes", {}), asked.pop("attributes", {})
+        found = differences(there, asked)
+        for kind in sorted(kind for kind in old | new if old.get(kind) != new.get(kind)):
+            how = "not given there" if kind not in old else "not given here" if kind not in new else "not the same"
+            found.append(f"attributes of {kind} are {how}")
+        return found or ["the reduced matrix or the cells are not the same" if same_base else OTHER_SOURCE]
 
     def to_json(self) -> str:
         """Write the plan down, the same bytes for the same plan."""

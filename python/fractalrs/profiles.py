@@ -6,21 +6,29 @@ from typing import Literal, get_args
 from fractalrs.errors import InputError
 
 Shuffle = Literal["none", "aligned", "cells", "block"]
+Variant = Literal["paper", "reference"]
 SHUFFLES: tuple[str, ...] = get_args(Shuffle)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Named defaults for the split and the shuffle; an explicit option wins."""
+    """Named defaults; an explicit option wins, except for the variant of Algorithm 3, which has none."""
 
     shuffle: Shuffle
     ties: Literal["last", "all"]
+    min_timestamps: int | None = None
+    test_items: Literal["all", "one"] = "all"
+    drop_incomplete: bool = False
+    order: Literal["block", "item"] = "block"
+    variant: Variant = "paper"
 
 
 PROFILES = {
     "realistic": Profile("cells", "last"),
     "paper": Profile("block", "all"),
     "traceable": Profile("aligned", "last"),
+    # The choices of the program that was published with the paper: docs/reference.md.
+    "reference": Profile("block", "all", 3, "one", True, "item", "reference"),
 }
 DEFAULT_PROFILE = "realistic"
 

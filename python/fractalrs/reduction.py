@@ -3,14 +3,15 @@
 import operator
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
-from skimage.transform import resize_local_mean
+from skimage.transform import resize, resize_local_mean
 
 from fractalrs.base import Base
 from fractalrs.errors import InputError
+from fractalrs.profiles import Variant
 from fractalrs.svd import leading_svd
 
 Rescale = Literal["absolute", "minmax"]
@@ -118,6 +119,7 @@ def reduce(
     *,
     rescale: Rescale = "absolute",
     order_by_degree: bool = False,
+    variant: Variant = "paper",
     seed: int = 0,
 ) -> ReducedMatrix:
     """Reduce the train part of a base to a small matrix with the same leading singular values.
@@ -138,6 +140,10 @@ def reduce(
     order_by_degree
         Average over users and items in descending order of their number of train interactions (ties by code) instead
         of in order of their codes. Neighbours are averaged, so the order matters.
+    variant
+        ``"paper"``, or ``"reference"``: as the program published with the paper did it. It paired the largest singular
+        value with the vectors of the smallest, and so on, and picked entries of vectors by linear interpolation instead
+        of averaging them (docs/reference.md).
     seed
         Of the singular value decomposition's start vector.
 
@@ -151,9 +157,11 @@ def reduce(
     InputError
         If the multipliers do not fit the base, `rescale` is unknown, or the train part is too degenerate.
     """
-    m, n = _check_multipliers(shape, base.shape)
+    m, n = check_multipliers(shape, base.shape)
     if rescale not in ("absolute", "minmax"):
         raise InputError(f"unknown rescale {rescale!r}", hint="choose 'absolute' or 'minmax'")
+    if variant not in get_args(Variant):
+        raise InputError(f"unknown variant {variant!r}", hint="choose 'paper' or 'reference'")
     if seed < 0:
         raise InputError(f"seed {seed} is negative", hint="choose a whole number from 0 up")
     k = min(m, n)
@@ -170,7 +178,9 @@ def reduce(
     if order_by_degree:
         u = u[np.argsort(-base.user_degrees("train"), kind="stable")]
         v = v[np.argsort(-base.item_degrees("train"), kind="stable")]
-    signed = (_shrink(u, m, "user") * svd.s) @ _shrink(v, n, "item").T
+    if variant == "reference":
+        u, v = u[:, ::-1], v[:, ::-1]
+    signed = (_shrink(u, m, "user", variant) * svd.s) @ _shrink(v, n, "item", variant).T
     low, high, peak = signed.min(), signed.max(), np.abs(signed).max()
     if rescale == "absolute":
         values = np.abs(signed) / peak
@@ -186,12 +196,14 @@ def reduce(
         "shape": [m, n],
         "rescale": rescale,
         "order_by_degree": bool(order_by_degree),
+        "variant": variant,
         "seed": int(seed),
     }
     return ReducedMatrix(values, signed / (high - low if high > low else peak), svd.s, description)
 
 
-def _check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tuple[int, int]:
+def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tuple[int, int]:
+    """Refuse multipliers that Algorithm 3 cannot reduce a base to; give them as whole numbers."""
     sizes = []
     for multiplier, count, kind in zip(shape, base_shape, ("user", "item"), strict=True):
         try:
@@ -215,11 +227,17 @@ def _check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> t
     return m, n
 
 
-def _shrink(vectors: _Floats, length: int, kind: str) -> _Floats:
+def _shrink(vectors: _Floats, length: int, kind: str, variant: Variant) -> _Floats:
     """Average singular vectors, one a column, down to `length` entries and make them orthonormal again."""
-    averaged = resize_local_mean(  # type: ignore[no-untyped-call]
-        vectors, (length, vectors.shape[1]), grid_mode=True, preserve_range=True, channel_axis=None
-    )
+    shape = (length, vectors.shape[1])
+    if variant == "reference":
+        averaged = resize(  # type: ignore[no-untyped-call]
+            *(vectors, shape), order=1, mode="constant", cval=0.0, clip=True, preserve_range=True, anti_aliasing=False
+        )
+    else:
+        averaged = resize_local_mean(  # type: ignore[no-untyped-call]
+            vectors, shape, grid_mode=True, preserve_range=True, channel_axis=None
+        )
     # Equation 5's Ū (ŪᵀŪ)^(−1/2) is the polar factor; by way of ŪᵀŪ it would lose half of the digits.
     left, s, right = np.linalg.svd(averaged, full_matrices=False)
     if s[-1] == 0 or s[0] > MAX_CONDITION * s[-1]:

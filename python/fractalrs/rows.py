@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 from fractalrs import _core
 from fractalrs.base import Base
 from fractalrs.dataset import Dataset
+from fractalrs.errors import InputError
 from fractalrs.plan import user_ranges
 from fractalrs.progress import Report, progress_bar
 from fractalrs.writing import resolve_threads
@@ -125,6 +126,8 @@ class Rows:
             self._pieces = self._ranges()
             self._rows = _core.Rows.of_base(source.indptr, source.entries, source.shape[1], self._pieces)
         else:
+            if not isinstance(source.generator, _core.Generator):
+                raise InputError("rows of an expansion made by a function are not measured here", "write it first")
             self.block_shape, self.order = source.base.shape, source.options.order
             self.interactions = source.expected_interactions
             self._pieces = self._ranges() if users is None else [(int(user), int(user) + 1) for user in users]

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from fractalrs.base import TEST_BIT, Base
 from fractalrs.base_payload import check_payload_size
+from fractalrs.column_names import ROLES
 from fractalrs.errors import InputError
 from fractalrs.interactions import Interactions, read_interactions
 
@@ -77,7 +78,8 @@ def leave_last_out(
     _check_count("min_timestamps", min_timestamps)
     _check_count("seed", seed)
     if not isinstance(interactions, Interactions):
-        interactions = read_interactions(interactions)
+        carry = [] if isinstance(payload, str) else [name for name in payload if name not in ROLES]
+        interactions = read_interactions(interactions, carry=carry)
     _check_payload(payload, interactions)
 
     notes: list[str] = []
@@ -274,6 +276,8 @@ def _check_count(name: str, value: object) -> None:
 
 
 def _check_payload(names: Sequence[str], interactions: Interactions) -> None:
+    if isinstance(names, str):
+        raise InputError(f"payload is the text {names!r}", hint=f"give a list of columns: [{names!r}]")
     known = [name for name in interactions.columns if name not in ("user_id", "item_id")]
     for name in names:
         if name in ("rating", "timestamp") and name not in known:

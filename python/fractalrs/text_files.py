@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from fractalrs.column_names import has_header, is_date, is_number, strip_type
+from fractalrs.column_names import ROLES, Wanted, has_header, is_date, is_number, strip_type
 from fractalrs.errors import InputError
 
 _HEAD_BYTES = 1 << 20
@@ -35,6 +35,10 @@ _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"
 _COMPRESSED_SUFFIXES = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
 # The last one is how some shops export events: "2019-10-01 00:00:00 UTC".
 _DATE_PARSERS = [pa_csv.ISO8601, "%Y-%m-%d %H:%M:%S UTC"]
+# Numbers of carried columns. Leading zeros, a plus or more digits than a float holds would be lost, and 1E5 may well be
+# the code of a product: such columns stay text.
+_CARRIED_INTEGER = r"^(0|-?[1-9][0-9]*)$"
+_CARRIED_FLOAT = r"^(-?(0|[1-9][0-9]{0,14})?\.[0-9]+|-?(0|[1-9][0-9]{0,14})\.?)([eE][+-][0-9]{1,3})?$|^-?(NaN|nan|inf)$"
 _ZONE = re.compile(r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$")
 
 
@@ -79,7 +83,7 @@ class TextFile:
         format: str = "auto",
         delimiter: str | None = None,
         header: bool | None = None,
-        wanted: Mapping[str, str | int | None],
+        wanted: Wanted,
     ) -> "TextFile":
         """Learn how a file is written.
 
@@ -94,7 +98,7 @@ class TextFile:
         header
             Whether the first line holds names; `None` finds it.
         wanted
-            Role to the column that the user named, as in `column_names.choose_columns`.
+            The columns that the user named.
 
         Raises
         ------
@@ -137,7 +141,7 @@ class TextFile:
             header = is_inter or has_header(rows, wanted)
         if header and len(rows) == 1:
             raise InputError(
-                f"{path} holds a header and no interactions: {_shorten(lines[0])!r}",
+                f"{path} holds a header and no rows: {_shorten(lines[0])!r}",
                 hint="if that line is data, say header=False (--no-header)",
             )
         return cls(
@@ -168,7 +172,7 @@ class TextFile:
         Parameters
         ----------
         positions
-            Role to 0-based column number.
+            Role, or name of a carried column, to 0-based column number.
         threads
             1 reads on the calling thread; anything else uses pyarrow's pool.
 
@@ -176,7 +180,8 @@ class TextFile:
         -------
         pyarrow.Table
             Columns named by role: ids dictionary<int32, string>, their text unchanged; rating float64; timestamp int64,
-            float64 or timestamp, whatever suits all of its cells.
+            float64 or timestamp, whatever suits all of its cells. Carried columns int64, float64 or string likewise,
+            empty cells null.
 
         Raises
         ------
@@ -189,7 +194,7 @@ class TextFile:
         for time_type in time_types:
             try:
                 with self._stream() as stream:
-                    return self._read_cells(stream, positions, time_type, self.first_line, threads)
+                    return _infer_carried(self._read_cells(stream, positions, time_type, self.first_line, threads))
             except pa.ArrowInvalid as error:
                 if time_type is time_types[-1]:
                     self.explain(positions)
@@ -200,13 +205,30 @@ class TextFile:
                 raise self._damaged(error) from None
         raise AssertionError("the last attempt returns or raises")
 
+    def read_all(self, id_column: int) -> pa.Table:
+        """Read every column, each under its 0-based number; `id_column` must have something in every line."""
+        try:
+            with self._stream() as stream:
+                columns = {str(column): column for column in range(len(self.names or self.sample[0]))}
+                table = self._read_cells(stream, columns, pa.null(), self.first_line, None)
+        except pa.ArrowInvalid as error:
+            self.explain({"item_id": id_column})
+            raise InputError(
+                f"{self.path}: {error}", hint="is a double quote left open, or the file not in UTF-8?"
+            ) from None
+        except OSError as error:
+            raise self._damaged(error) from None
+        if any(pc.index(chunk.dictionary, "").as_py() >= 0 for chunk in table.column(id_column).chunks):
+            self.explain({"item_id": id_column})  # says which line it is
+        return _infer_carried(table)
+
     def explain(self, positions: Mapping[str, int]) -> None:
         """Go through the file line by line and raise an error for the first one that cannot be used, if any.
 
         Parameters
         ----------
         positions
-            Role to 0-based column number.
+            Role, or name of a carried column, to 0-based column number.
 
         Raises
         ------
@@ -232,8 +254,9 @@ class TextFile:
     def _read_cells(
         self, stream: Any, positions: Mapping[str, int], time_type: pa.DataType, first_line: int, threads: int | None
     ) -> pa.Table:
-        id_type = pa.dictionary(pa.int32(), pa.string())
-        types = {"user_id": id_type, "item_id": id_type, "rating": pa.float64(), "timestamp": time_type}
+        # What carried columns hold shows at the end of the file: they are text until then.
+        text_type = pa.dictionary(pa.int32(), pa.string())
+        types = {"rating": pa.float64(), "timestamp": time_type}
         one_byte = len(self.delimiter.encode()) == 1
         table = pa_csv.read_csv(
             stream if one_byte else _OneByteDelimiter(stream, self.delimiter, self.path),
@@ -250,7 +273,7 @@ class TextFile:
                 newlines_in_values=self.quoted,
             ),
             convert_options=pa_csv.ConvertOptions(
-                column_types={str(column): types[role] for role, column in positions.items()},
+                column_types={str(column): types.get(role, text_type) for role, column in positions.items()},
                 include_columns=[str(column) for column in positions.values()],
                 # An id may read "NA" or "null"; only an empty cell is missing.
                 null_values=[""],
@@ -458,7 +481,7 @@ def _find_delimiter(lines: list[str], whole: bool, suffix: str) -> str | None:
         if max(map(len, rows)) < 2:
             continue
         # A header that holds known names tells more than the regularity of the cells: ids may hold anything.
-        known = has_header(rows[:1], {}) and len(rows[0]) > 1
+        known = has_header(rows[:1]) and len(rows[0]) > 1
         fits_suffix = (suffix, delimiter) in ((".csv", ","), (".tsv", "\t"), (".inter", "\t"))
         score = (float(known), float(width >= 2 and count == len(rows)), float(fits_suffix), float(width >= 2) * count)
         if score > best:
@@ -472,7 +495,7 @@ def _is_one_user_per_line(lines: list[str], delimiter: str | None) -> bool:
         return False
     rows = [line.split() for line in lines if line.strip()]
     users = {row[0] for row in rows}
-    return len({len(row) for row in rows}) > 1 and len(users) == len(rows) and not has_header(rows[:1], {})
+    return len({len(row) for row in rows}) > 1 and len(users) == len(rows) and not has_header(rows[:1])
 
 
 def _is_quoted(lines: list[str], delimiter: str) -> bool:
@@ -489,12 +512,37 @@ def _split(lines: list[str], delimiter: str, quoted: bool) -> list[list[str]]:
         return _split(lines, delimiter, False)
 
 
+def _infer_carried(table: pa.Table) -> pa.Table:
+    """Turn carried columns and attributes, read as dictionary-encoded text, into what all of their cells are."""
+    for place, name in enumerate(table.column_names):
+        if name not in ROLES:
+            column = table.column(place).unify_dictionaries()
+            values = _infer(column.chunk(0).dictionary)
+            chunks = [values.take(chunk.indices) for chunk in column.chunks]
+            table = table.set_column(place, name, pa.chunked_array(chunks))
+    return table
+
+
+def _infer(texts: pa.StringArray) -> pa.Array:
+    """Cast to int64 or float64 where every text is a number that this leaves as it is; an empty text is null."""
+    texts = pc.if_else(pc.equal(texts, ""), None, texts)
+    for kind, pattern in ((pa.int64(), _CARRIED_INTEGER), (pa.float64(), _CARRIED_FLOAT)):
+        if texts.null_count < len(texts) and pc.all(pc.match_substring_regex(texts, pattern)).as_py():
+            try:
+                return texts.cast(kind)
+            except pa.ArrowInvalid:  # beyond 64 bits
+                pass
+    return texts
+
+
 def _is_good(table: pa.Table) -> bool:
     """Whether `_problem` would find nothing in these rows."""
     for role, column in zip(table.column_names, table.columns, strict=True):
         if role in ("user_id", "item_id"):
             if any(pc.index(chunk.dictionary, "").as_py() >= 0 for chunk in column.chunks):
                 return False
+            continue
+        if role not in ROLES:
             continue
         numbers = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
         if numbers.null_count or not pc.all(pc.is_finite(numbers)).as_py():
@@ -506,9 +554,9 @@ def _is_good(table: pa.Table) -> bool:
 
 def _problem(role: str, text: str, dates: bool) -> tuple[str, str] | None:
     """Say what is wrong with a cell and what to do about it."""
-    if role in ("user_id", "item_id"):
-        if not text:
-            return f"the {role} is missing", "correct or remove the line"
+    if role in ("user_id", "item_id") and not text:
+        return f"the {role} is missing", "correct or remove the line"
+    if role not in ("rating", "timestamp"):
         if any("\udc80" <= character <= "\udcff" for character in text):
             return f"the {role} is not UTF-8: {text!a}", "convert the file to UTF-8"
         return None

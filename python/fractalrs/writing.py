@@ -17,17 +17,25 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fractalrs.attributes import Attributes, check_identity
 from fractalrs.base_statistics import expansion_statistics
 from fractalrs.card import data_card
 from fractalrs.cells import Cells
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.folder import CARD, MANIFEST, Folder
-from fractalrs.plan import DEFAULT_FORMAT, Format, Part, Plan
+from fractalrs.plan import DEFAULT_FORMAT, Format, Part, Plan, attribute_file
 from fractalrs.progress import progress_bar
 
 if TYPE_CHECKING:
     from fractalrs.expansion import Expansion
+
+
+LAYOUTS = {
+    "dropout": "user = i * base_users + row, item = j * base_items + column, for block (i, j)",
+    "sketch": "user = row * user_multiplier + r, item = column * item_multiplier + s, for sampled row r and column s",
+}
+"""What ids mean, by operator; all but sketch are as dropout."""
 
 
 class FileReport(TypedDict):
@@ -64,21 +72,29 @@ def write(
     progress: bool = False,
     recipe: dict[str, Any] | None = None,
     source_licence: str | None = None,
+    attributes: Sequence[Attributes] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
     """Write an expansion; see `Expansion.write`.
 
     `recipe` says how its base, reduced matrix and cells were made, for the plan; `source_licence` is for the data card;
-    `say` is told what was found.
+    `attributes` are those of its base; `say` is told what was found.
     """
     threads = resolve_threads(threads)
-    plan = Plan.of(expansion, parts, format, recipe, source_licence)
+    for table in attributes:
+        check_identity(
+            table.kind,
+            expansion.options.operator,
+            expansion.shuffle,
+            getattr(expansion.cells, f"{table.kind[:-1]}_cell_size"),
+        )
+    plan = Plan.of(expansion, parts, format, recipe, source_licence, fingerprints(attributes))
     folder = Folder(Path(path))
     with ExitStack() as stack:
         existed = folder.path.is_dir()
         if existed:
             stack.enter_context(folder.locked())
-        state, found = _survey(folder, expansion, plan, format, threads, overwrite)
+        state, found, finished = _survey(folder, expansion, plan, format, threads, overwrite, attributes)
         if state == "complete":
             say(f"{folder.path} is complete already: nothing to do")
             return Dataset(path)
@@ -104,6 +120,8 @@ def write(
             made = _make_missing(folder, expansion, plan, format, found, threads, progress)
             folder.flush_names(plan.splits)
             manifest = _manifest(expansion, plan, found | made)
+            if attributes:
+                manifest["attributes"] = _make_attributes(folder, expansion, plan, format, attributes, finished, say)
             folder.write_text(CARD, data_card(plan, manifest))
             folder.write_json(MANIFEST, manifest)
         except OSError as error:
@@ -115,7 +133,13 @@ def write(
 
 
 def check(
-    expansion: "Expansion", path: str | os.PathLike[str], plan: Plan, format: Format, threads: int, overwrite: bool
+    expansion: "Expansion",
+    path: str | os.PathLike[str],
+    plan: Plan,
+    format: Format,
+    threads: int,
+    overwrite: bool,
+    attributes: Sequence[Attributes] = (),
 ) -> None:
     """Refuse an output that `write` would refuse, and write nothing.
 
@@ -126,7 +150,7 @@ def check(
     """
     folder = Folder(Path(path))
     with folder.locked() if folder.path.is_dir() else nullcontext():
-        _survey(folder, expansion, plan, format, threads, overwrite)
+        _survey(folder, expansion, plan, format, threads, overwrite, attributes)
 
 
 def resolve_threads(threads: int | None) -> int:
@@ -138,22 +162,38 @@ def resolve_threads(threads: int | None) -> int:
     return threads
 
 
+def fingerprints(attributes: Sequence[Attributes]) -> dict[str, str]:
+    """Tell the plan what attributes there are."""
+    return {table.kind: table.fingerprint for table in attributes}
+
+
 def _survey(
-    folder: Folder, expansion: "Expansion", plan: Plan, format: Format, threads: int, overwrite: bool
-) -> tuple[_State, _Files]:
+    folder: Folder,
+    expansion: "Expansion",
+    plan: Plan,
+    format: Format,
+    threads: int,
+    overwrite: bool,
+    attributes: Sequence[Attributes],
+) -> tuple[_State, _Files, dict[str, FileReport]]:
     """Find out what is there and what is finished of it; refuse what cannot be written to or has too little room."""
     state = _compare(folder, plan, overwrite)
     found: _Files = {}
+    finished: dict[str, FileReport] = {}
     if state == "begun":
         try:
             found = _find_finished(folder, plan, threads)
+            finished = _find_attributes(folder, plan)
         except OutputError:
             if not overwrite:
                 raise
-            state = "other"
+            state, found = "other", {}
     if state != "complete":
-        _check_disk(folder, expansion, plan, format, found)
-    return state, found
+        missing = [table for table in attributes if table.kind not in finished]
+        more = sum(table.expected_bytes(expansion, format) for table in missing)
+        kept = sum(file["bytes"] for file in (*found.values(), *finished.values()))
+        _check_disk(folder, expansion, plan, format, found, more, kept)
+    return state, found, finished
 
 
 def _compare(folder: Folder, plan: Plan, overwrite: bool) -> _State:
@@ -177,6 +217,9 @@ def _compare(folder: Folder, plan: Plan, overwrite: bool) -> _State:
         for part in manifest["parts"]
         for split in plan.splits
     )
+    complete = complete and all(
+        _has_size(folder.path / file["path"], file["bytes"]) for file in (manifest or {}).get("attributes", {}).values()
+    )
     return "complete" if complete else "begun"
 
 
@@ -198,7 +241,7 @@ def _find_finished(folder: Folder, plan: Plan, threads: int) -> _Files:
         (part, split) for part in plan.parts() for split in plan.splits if (folder.path / part.file(split)).exists()
     ]
     with ThreadPoolExecutor(threads) as pool:
-        reports = pool.map(lambda item: _inspect(folder.path / item[0].file(item[1]), plan, *item), there)
+        reports = pool.map(lambda item: _inspect(folder.path / item[0].file(item[1]), _labels(plan, *item)), there)
         found = {(part.index, split): report for (part, split), report in zip(there, reports, strict=True)}
     # A data set that was complete once knows every byte; one that was not has only what its files say of themselves.
     manifest = folder.manifest()
@@ -209,14 +252,26 @@ def _find_finished(folder: Folder, plan: Plan, threads: int) -> _Files:
     return found
 
 
-def _inspect(file: Path, plan: Plan, part: Part, split: str) -> FileReport:
+def _find_attributes(folder: Folder, plan: Plan) -> dict[str, FileReport]:
+    """Look for finished files of attributes as `_find_finished` does for parts."""
+    files = {kind: folder.path / attribute_file(kind) for kind in plan.attributes}
+    found = {kind: _inspect(file, _attribute_labels(plan, kind)) for kind, file in files.items() if file.exists()}
+    manifest = folder.manifest()
+    if manifest is not None and manifest["fingerprints"]["plan"] == plan.fingerprint:
+        for kind, report in found.items():
+            if report["sha256"] != manifest["attributes"][kind]["sha256"]:
+                raise _damaged(files[kind])
+    return found
+
+
+def _inspect(file: Path, expected: Sequence[tuple[str, str]]) -> FileReport:
     try:
         metadata = pq.read_metadata(file)
         labels = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items()}
         body_bytes, body_sha256 = int(labels["fractalrs.body_bytes"]), labels["fractalrs.body_sha256"]
     except (pa.ArrowException, OSError, KeyError, ValueError):
         raise _damaged(file) from None
-    if any(labels.get(name) != value for name, value in _labels(plan, part, split)):
+    if any(labels.get(name) != value for name, value in expected):
         raise OutputError(
             f"{file} is a part of another plan",
             hint="delete it and run the same command again, or overwrite the whole data set",
@@ -250,6 +305,10 @@ def _labels(plan: Plan, part: Part, split: str) -> Sequence[tuple[str, str]]:
     )
 
 
+def _attribute_labels(plan: Plan, kind: str) -> Sequence[tuple[str, str]]:
+    return (("fractalrs.plan", plan.fingerprint), ("fractalrs.attributes", kind))
+
+
 def measured_bytes(expansion: "Expansion", interactions: float, format: Format) -> int:
     """Tell how many bytes the files will have, from encoding a sample of the interactions.
 
@@ -279,16 +338,19 @@ def measured_bytes(expansion: "Expansion", interactions: float, format: Format) 
     return round(interactions * sum(file["bytes"] for file in files) / rows) if rows else 0
 
 
-def _check_disk(folder: Folder, expansion: "Expansion", plan: Plan, format: Format, found: _Files) -> None:
+def _check_disk(
+    folder: Folder, expansion: "Expansion", plan: Plan, format: Format, found: _Files, more: int, kept: int
+) -> None:
+    """Refuse too little room for the missing parts and `more` bytes, where files of `kept` bytes stay."""
     total = expansion.expected_bytes(format)
     missing = 1 - len(found) / (plan.part_count * len(plan.splits))
     # Unfinished files, and those of another plan, make room.
-    freed = folder.size() - sum(file["bytes"] for file in found.values())
-    need, have = int(total * missing * _FREE_DISK_MARGIN), free_disk(folder.path) + freed
+    freed = folder.size() - kept
+    need, have = int((total * missing + more) * _FREE_DISK_MARGIN), free_disk(folder.path) + freed
     if need > have:
         raise OutputError(
             f"too little free disk for {folder.path}: it needs about {readable(need)}, {readable(have)} are free",
-            hint="free some, choose another disk, or lower keep_scale or the multipliers",
+            hint="free some, choose another disk, or lower the target, keep_scale or the multipliers",
         )
 
 
@@ -389,6 +451,29 @@ def _make_missing(
     }
 
 
+def _make_attributes(
+    folder: Folder,
+    expansion: "Expansion",
+    plan: Plan,
+    format: Format,
+    attributes: Sequence[Attributes],
+    finished: dict[str, FileReport],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Write the files of attributes that are missing; give what the manifest says of all of them."""
+    described: dict[str, Any] = {}
+    for table in attributes:
+        name = attribute_file(table.kind)
+        report = finished.get(table.kind)
+        if report is None:
+            say(f"writing {name}")
+            with folder.whole(name) as temporary:
+                labels = dict(_attribute_labels(plan, table.kind))
+                report = table.write(temporary, expansion, format, labels)
+        described[table.kind] = {"path": name, **report, **table.counts}
+    return described
+
+
 def _manifest(expansion: "Expansion", plan: Plan, files: _Files) -> dict[str, Any]:
     """What is public of a data set: enough to read and check it, nothing that undoes the shuffle."""
     rows = {split: sum(files[part.index, split]["rows"] for part in plan.parts()) for split in plan.splits}
@@ -403,6 +488,8 @@ def _manifest(expansion: "Expansion", plan: Plan, files: _Files) -> dict[str, An
         "profile": plan.content["profile"],
         "shuffle": expansion.shuffle,
         "order": expansion.options.order,
+        "operator": expansion.options.operator,
+        "id_layout": LAYOUTS.get(expansion.options.operator, LAYOUTS["dropout"]),
         "schema": [
             {"name": field.name, "type": str(field.type)} | ({"nullable": True} if field.nullable else {})
             for field in expansion.schema

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import stats
 
+from fractalrs.attributes import Kind, source_codes
 from fractalrs.dataset import Dataset
 from fractalrs.expansion import Expansion
 from fractalrs.rows import Rows, Sums
@@ -40,6 +43,8 @@ REGENERATION = "a sample of users is generated again bit for bit"
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 # Of ∫₀¹ f(u) du with u = ((1 + x) / 2)⁴: 1e-9 off for exp(−λ u) up to λ = 10⁴, where plain nodes miss the end at 0.
 _U, _DU = ((_NODES + 1) / 2) ** 4, 2 * ((_NODES + 1) / 2) ** 3 * _WEIGHTS
+_ATTRIBUTE_ROWS = 1 << 20
+"""Rows looked at together: a block's permutation is made once for so many."""
 _TINY = 1e-300
 """Keeps quotients of zeros defined."""
 
@@ -112,6 +117,57 @@ def check_files(dataset: Dataset, digests: bool) -> list[Check]:
 def missing_files(dataset: Dataset) -> bool:
     """Tell whether a file of the manifest is missing."""
     return any(not (dataset.path / file["path"]).is_file() for _, file in _files(dataset))
+
+
+def check_attributes(dataset: Dataset, expansion: Expansion | None, digests: bool) -> list[Check]:
+    """Check that files of attributes have every expanded id in order, with its block and, if that is known, its source.
+
+    Attributes themselves are checked by `digests` alone: nothing else knows them.
+    """
+    checks = []
+    kinds: tuple[Kind, ...] = ("items", "users")
+    for kind in kinds:
+        file = dataset.manifest.get("attributes", {}).get(kind)
+        if file is not None:
+            wrong = _wrong_attributes(dataset, kind, file, expansion, digests)
+            told = f"all {file['rows']:,}, {'and' if expansion is not None else 'but not'} their sources"
+            checks.append(Check(f"{file['path']} has the expanded {kind}", "integrity", wrong is None, wrong or told))
+    return checks
+
+
+def _wrong_attributes(
+    dataset: Dataset, kind: Kind, file: dict[str, Any], expansion: Expansion | None, digests: bool
+) -> str | None:
+    path, one = dataset.path / file["path"], kind[:-1]
+    count, size = dataset.shape[kind == "items"], dataset.manifest[f"base_{kind}"]
+    known = None if expansion is None else getattr(expansion.base, f"{one}_ids")
+    if not path.is_file():
+        return "it is missing"
+    if digests:
+        with path.open("rb") as opened:
+            if hashlib.file_digest(opened, "sha256").hexdigest() != file["sha256"]:
+                return "its SHA-256 is not that of the manifest"
+    start = 0
+    try:
+        with pq.ParquetFile(path) as opened:
+            columns = [f"{one}_id", f"{one}_block", f"source_{one}_id"]
+            for batch in opened.iter_batches(_ATTRIBUTE_ROWS, columns=columns):
+                stop = start + len(batch)
+                ids = np.arange(start, stop)
+                right = (batch[f"{one}_id"].to_numpy() == ids) & (batch[f"{one}_block"].to_numpy() == ids // size)
+                if expansion is not None and known is not None and stop <= count:
+                    blocks = range(start // size, -(-stop // size))
+                    codes = np.concatenate([source_codes(expansion, kind, block) for block in blocks])
+                    sources = known.take(pa.array(codes[ids - blocks.start * size]))
+                    right &= (
+                        pc.equal(batch[f"source_{one}_id"], sources).fill_null(False).to_numpy(zero_copy_only=False)
+                    )
+                if not right.all():
+                    return f"row {start + int(np.argmin(right)):,} is not that {one}'s, or has another block or source"
+                start = stop
+    except (OSError, KeyError, pa.ArrowException) as error:
+        return f"it cannot be read: {error}"
+    return None if start == count else f"it has {start:,} rows instead of {count:,}"
 
 
 def _files(dataset: Dataset) -> list[tuple[str, dict[str, Any]]]:

@@ -89,6 +89,12 @@ def validate(
         raise InputError(f"only is {only!r}; it must be 'integrity' or 'fidelity'")
     if isinstance(dataset, str | os.PathLike):
         dataset = open_dataset(dataset)
+    operator = dataset.manifest["operator"] if isinstance(dataset, Dataset) else dataset.options.operator
+    if operator != "dropout":
+        raise InputError(
+            f"made by the operator {operator!r}: keep rates and blocks are checked here, which only 'dropout' has",
+            hint="measure sums and spectrum with fractalrs.Rows, as docs/operators.md does",
+        )
     own = thresholds.checked(limits or {})
     if singular_values == DEFAULT_COUNT:
         singular_values = min(DEFAULT_COUNT, *dataset.shape)
@@ -186,6 +192,7 @@ class _Run:
         if isinstance(self.dataset, Dataset):
             with self._stage("looking for the files"):
                 self.checks += integrity.check_files(self.dataset, sha256)
+                self.checks += integrity.check_attributes(self.dataset, self.expansion, sha256)
             if integrity.missing_files(self.dataset):
                 names = (integrity.IN_RANGE, integrity.ORDER, integrity.DUPLICATES, integrity.DISJOINT)
                 later = (*names, integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.REGENERATION)

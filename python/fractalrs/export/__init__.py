@@ -1,0 +1,98 @@
+"""A data set in the formats of other programs: streamed, and whole under its final name or not there at all."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from fractalrs.dataset import Dataset
+from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.export import csr, reference_npz, sequences, text
+from fractalrs.export.split import Split
+from fractalrs.folder import Folder, publish_folder
+from fractalrs.progress import progress_bar
+from fractalrs.writing import free_disk, readable
+
+_FREE_DISK_MARGIN = 1.05
+
+
+class _Format(NamedTuple):
+    """How one split is written into a folder that has its final name, and about how many bytes that will be."""
+
+    write: Callable[[Split, Path], None]
+    size: Callable[[Split], float]
+
+
+FORMATS = {
+    "reference-npz": _Format(reference_npz.write, reference_npz.size),
+    "csv": _Format(text.write_csv, text.csv_size),
+    "recbole": _Format(text.write_recbole, text.recbole_size),
+    "csr": _Format(csr.write, csr.size),
+    "sequences": _Format(sequences.write, sequences.size),
+}
+
+
+def export(dataset: Dataset, path: str | os.PathLike[str], format: str, progress: bool = False) -> Path:
+    """Write a data set in another format; see `Dataset.export`."""
+    if format not in FORMATS:
+        raise InputError(f"format is {format!r}; it must be one of {', '.join(FORMATS)}")
+    target = Path(path)
+    _check_place(dataset, target)
+    made = finished = 0
+    with progress_bar(progress, dataset.totals["interactions"], dataset.totals["files"], "exporting") as report:
+
+        def passed(rows: int, files: int) -> None:
+            nonlocal made, finished
+            made, finished = made + rows, finished + files
+            if report is not None:
+                report(made, finished)
+
+        splits = [Split(dataset, name, passed) for name in ("train", "test") if name in dataset.manifest["parts"][0]]
+        _check_disk(target, sum(FORMATS[format].size(split) for split in splits))
+        try:
+            with _appearing_whole(target.resolve()) as folder:
+                for split in splits:
+                    FORMATS[format].write(split, folder)
+        except OSError as error:
+            raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing of it is left") from error
+    return target
+
+
+def _check_place(dataset: Dataset, target: Path) -> None:
+    source, final = dataset.path.resolve(), target.resolve()
+    if final == source or final in source.parents or source in final.parents:
+        raise OutputError(
+            f"{target} and the data set {dataset.path} lie one inside the other",
+            hint="name a folder beside the data set",
+        )
+    if target.exists() or target.is_symlink():
+        raise OutputError(f"{target} exists already", hint="name a folder that does not exist yet")
+    Folder(final).check_ours()
+
+
+def _check_disk(target: Path, size: float) -> None:
+    need, have = int(size * _FREE_DISK_MARGIN), free_disk(target.resolve())
+    if need > have:
+        raise OutputError(
+            f"too little free disk for {target}: it needs about {readable(need)}, {readable(have)} are free",
+            hint="free some, or choose another disk",
+        )
+
+
+@contextmanager
+def _appearing_whole(final: Path) -> Iterator[Path]:
+    """Yield a folder to fill, already with its final name but inside a hidden one; move it to its place at the end."""
+    # Folders that lead to the place are made at the end too, so what is interrupted leaves nothing.
+    there = next(parent for parent in final.parents if parent.exists())
+    hidden = there / f".{final.name}.tmp-{secrets.token_hex(4)}"
+    folder = hidden / final.name
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        final.parent.mkdir(parents=True, exist_ok=True)
+        publish_folder(folder, final)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)

@@ -1,0 +1,154 @@
+"""Operators: what a block of the expanded matrix is made of.
+
+``"dropout"`` is Algorithm 2 of the paper, the default. ``"kronecker"`` is equation 1 and Algorithm 1: block (i, j) is
+R̂ᵢⱼ·R, all of it. ``"sketch"`` is equation 3: every entry of R is replaced by a small sample of R's own rows and
+columns. A function is equation 2: whatever it makes of a block, in Python.
+"""
+
+import hashlib
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+
+from fractalrs.base import Base
+from fractalrs.errors import InputError
+from fractalrs.folder import flush
+
+Operator = Literal["dropout", "kronecker", "sketch"]
+
+Matrix = sp.csr_array[np.float64, tuple[int, int]]
+
+BlockFunction = Callable[[Matrix, float, np.random.Generator], Any]
+"""Makes one block: takes R (signed: +1 train, −1 test; shape (p, q)), the entry R̂ᵢⱼ and a random generator of the
+block's own, and returns a matrix of R's shape, sparse or dense: positive entries are train, negative ones test, zeros
+nothing."""
+
+
+def name_of(operator: "Operator | BlockFunction") -> str:
+    """Name an operator for plans: a function by its name and the digest of its source, as far as Python knows it."""
+    if isinstance(operator, str):
+        return operator
+    try:
+        code = inspect.getsource(operator)
+    except (OSError, TypeError):
+        code = ""
+    name = getattr(operator, "__qualname__", type(operator).__name__)
+    return f"function {name} {hashlib.sha256(code.encode()).hexdigest()[:16]}"
+
+
+class FunctionGenerator:
+    """Generates what a function makes of blocks, as the core does for its own operators; Python's speed, one thread.
+
+    A row block is made whole and kept while its users are asked for: memory grows with the multipliers here.
+    """
+
+    def __init__(
+        self, base: Base, reduced: npt.NDArray[np.float64], function: BlockFunction, seed: int, schema: pa.Schema
+    ) -> None:
+        self._function, self._reduced, self._seed, self._schema = function, reduced, seed, schema
+        self._matrix = sp.csr_array(base.to_scipy().astype(np.float64))
+        self._made: tuple[int, Matrix] | None = None
+
+    def rows(self, first: int, last: int, test: bool) -> tuple[npt.NDArray[Any], ...]:
+        """Generate users of one split, as `_core.Generator.rows` does: without sources, times and ratings."""
+        p = self._matrix.shape[0]
+        users, items = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        while first < last:
+            i, start = divmod(first, p)
+            end = min(p, start + last - first)
+            part = self._row_block(i)[start:end].tocoo()
+            chosen = part.data < 0 if test else part.data > 0
+            users.append(first + part.row[chosen].astype(np.int64))
+            items.append(part.col[chosen].astype(np.int64))
+            first += end - start
+        kinds = [field.type.to_pandas_dtype() for field in self._schema]
+        ids = [np.concatenate(ids).astype(kind) for ids, kind in zip((users, items), kinds, strict=True)]
+        return (*ids, np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0))
+
+    def _row_block(self, i: int) -> Matrix:
+        if self._made is None or self._made[0] != i:
+            blocks = [self._block(i, j) for j in range(self._reduced.shape[1])]
+            self._made = i, sp.csr_array(sp.hstack(blocks, format="csr"))
+        return self._made[1]
+
+    def _block(self, i: int, j: int) -> Matrix:
+        rng = np.random.default_rng([self._seed, i, j])
+        made = self._function(self._matrix.copy(), float(self._reduced[i, j]), rng)
+        try:
+            block = sp.csr_array(made)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"block ({i}, {j}): the operator gave {type(made).__name__}, not a matrix") from error
+        if block.shape != self._matrix.shape:
+            raise InputError(
+                f"block ({i}, {j}): the operator gave a matrix of {block.shape}, it must be {self._matrix.shape}",
+                hint="return a matrix of the base's shape",
+            )
+        if block.dtype.kind not in "biuf" or not np.isfinite(block.data).all():
+            raise InputError(f"block ({i}, {j}): the operator gave entries that are not finite numbers")
+        block.sum_duplicates()
+        block.eliminate_zeros()
+        return block.astype(np.float64)
+
+    def run(
+        self,
+        parts: Sequence[tuple[int, int, int, Any, Any]],
+        *,
+        compression: str,
+        row_group_size: int,
+        stage: str,
+        progress: Callable[[int, int], Any] | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Make parts, as `_core.Generator.run` does; neither threads nor encodings make a difference."""
+        reports: list[dict[str, Any]] = []
+        made, started = 0, time.perf_counter()
+        for index, first, last, train, test in parts:
+            report: dict[str, Any] = {"index": index}
+            for split, target in (("train", train), ("test", test)):
+                report[split] = None
+                if target is not None:
+                    ids = self.rows(first, last, split == "test")[:2]
+                    table = pa.Table.from_arrays([pa.array(column) for column in ids], schema=self._schema)
+                    report[split] = _write(table, target, compression, row_group_size, stage)
+                    made += table.num_rows
+            reports.append(report)
+            if progress is not None:
+                progress(made, len(reports))
+        return {"parts": reports, "generating_seconds": time.perf_counter() - started, "encoding_seconds": 0.0}
+
+
+def _write(table: pa.Table, target: Any, compression: str, row_group_size: int, stage: str) -> dict[str, Any]:
+    """Write a part's file with the labels by which it is known again."""
+    path, labels = Path(target[0]), dict(target[1])
+    kind, _, level = compression.removesuffix(")").partition("(")
+
+    def encoded(labels: dict[str, str]) -> tuple[int, pa.Buffer]:
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(
+            sink, table.schema, compression=kind, compression_level=int(level) if level else None, store_schema=False
+        ) as writer:
+            if table.num_rows:
+                writer.write_table(table, row_group_size=row_group_size)
+            body_bytes = sink.tell()
+            writer.add_key_value_metadata(labels)
+        return body_bytes, sink.getvalue()
+
+    # Twice: what is before the footer is digested in the footer.
+    body_bytes, file = encoded(labels)
+    labels |= {"fractalrs.rows": str(table.num_rows), "fractalrs.body_bytes": str(body_bytes)}
+    labels["fractalrs.body_sha256"] = hashlib.sha256(file[:body_bytes]).hexdigest()
+    _, file = encoded(labels)
+    if stage != "encode":
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_bytes(file)
+        flush(temporary)
+        temporary.replace(path)
+    return {"rows": table.num_rows, "bytes": len(file), "sha256": hashlib.sha256(file).hexdigest()}
