@@ -102,12 +102,8 @@ def measured(dataset: "fr.Dataset | fr.Expansion | Path", origin: fr.Expansion) 
     shape = carried.Shape(base.shape[0], *origin.reduced.shape, train)
     active, rated = times.real(base), ratings.real(base)
     assert rated is not None
-    found = [
-        *times.metrics(active, times.written(data, shape, active, 2), times.copies(data, shape, origin, 2), limits),
-        *ratings.metrics(
-            rated, ratings.written(data, shape, rated, 2), origin.keep_rates, base.shape[0], False, limits
-        ),
-    ]
+    found, _ = times.compare(data, shape, active, origin, limits, 2)
+    found += ratings.compare(data, shape, rated, origin.keep_rates, False, limits, 2)
     return {metric.name: metric for metric in found}
 
 

@@ -136,6 +136,19 @@ def written(dataset: "Dataset | Expansion", shape: Shape, one: Ratings, threads:
     return tally.total()
 
 
+def compare(
+    dataset: "Dataset | Expansion",
+    shape: Shape,
+    one: Ratings,
+    keep: Floats,
+    kronecker: bool,
+    limits: dict[str, float],
+    threads: int,
+) -> list[Metric]:
+    """Measure written ratings beside the real ones; see `metrics`."""
+    return list(metrics(one, written(dataset, shape, one, threads), keep, shape.base_users, kronecker, limits))
+
+
 def metrics(
     one: Ratings, other: Ratings, keep: Floats, users: int, kronecker: bool, limits: dict[str, float]
 ) -> Iterator[Metric]:

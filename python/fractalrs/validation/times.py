@@ -442,6 +442,20 @@ def memory(activity: Activity, count: int, seed: int = 0) -> float | None:
 # --- Metrics ---------------------------------------------------------------------------------------------------------
 
 
+def compare(
+    dataset: "Dataset | Expansion",
+    shape: Shape,
+    one: Activity,
+    origin: "Expansion | None",
+    limits: dict[str, float],
+    threads: int,
+) -> tuple[list[Metric], dict[str, dict[str, Curve]]]:
+    """Measure written times beside the real ones, and draw them; `origin` is what was expanded, if that is known."""
+    other = written(dataset, shape, one, threads)
+    copied = None if origin is None else copies(dataset, shape, origin, threads)
+    return list(metrics(one, other, copied, limits)), curves(one, other)
+
+
 def metrics(one: Activity, other: Activity, copied: Copies | None, limits: dict[str, float]) -> Iterator[Metric]:
     """Compare the real activity with the written one."""
     yield Metric(

@@ -319,24 +319,20 @@ class _Run:
             if not self.checks:
                 self.checks.append(carried.check_columns(self.dataset))
             return
-        users = len(planned.statistics["train_user_sums"])
-        m, n = planned.keep_rates.shape
+        keep = planned.keep_rates
+        (m, n), users = keep.shape, len(planned.statistics["train_user_sums"])
         shape = carried.Shape(users, m, n, float(self.sums.user_train.sum()))
         active = times.Activity.from_arrays(planned.statistics)
         if active is not None:
             with self._stage("times"):
-                found = times.written(self.dataset, shape, active, self.threads)
-                copied = None
-                if self.expansion is not None:
-                    copied = times.copies(self.dataset, shape, self.expansion, self.threads)
-            self.metrics += times.metrics(active, found, copied, limits)
-            self.curves |= times.curves(active, found)
+                found, curves = times.compare(self.dataset, shape, active, self.expansion, limits, self.threads)
+            self.metrics += found
+            self.curves |= curves
         rated = ratings.Ratings.from_arrays(planned.statistics)
         if rated is not None:
             with self._stage("ratings"):
-                given = ratings.written(self.dataset, shape, rated, self.threads)
-            kronecker = planned.options["ratings"] == "kronecker"
-            self.metrics += ratings.metrics(rated, given, planned.keep_rates, users, kronecker, limits)
+                kronecker = planned.options["ratings"] == "kronecker"
+                self.metrics += ratings.compare(self.dataset, shape, rated, keep, kronecker, limits, self.threads)
 
     def findings(self) -> Findings:
         """Put together what was found."""
