@@ -193,13 +193,15 @@ impl<'e, 'a> Tiler<'e, 'a> {
     /// Begins a tile at a row of the row block: finds the anchor of each of its users, and its place among the user
     /// cells. The tile has at most `limit` users, and no more than its memory is meant for; returns how many.
     fn find_anchors(&mut self, first_row: u32, limit: u32) -> u32 {
-        let Expansion { base, keys, user_cells, options, .. } = self.expansion;
+        let Expansion { base, keys, user_cells, options, payload, .. } = self.expansion;
         let permutation = Permutation::new(keys.rows.child(u64::from(self.i)), base.users());
         let kept_of_base: f64 = self.blocks.iter().map(|block| block.keep_rate).sum();
         let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / self.blocks.len().max(1)) as u32).max(1);
         self.anchors.clear();
         self.places.clear();
         let mut interactions = 0.0;
+        // What is carried takes as much of the cache as the items.
+        let most = if payload.sources { TILE_INTERACTIONS / 2.0 } else { TILE_INTERACTIONS };
         for row in first_row..first_row + limit {
             let anchor = if options.shuffled {
                 let place = user_cells.place(permutation.image(row));
@@ -210,7 +212,7 @@ impl<'e, 'a> Tiler<'e, 'a> {
             };
             self.anchors.push(anchor);
             interactions += base.row(anchor).len() as f64 * kept_of_base;
-            if interactions > TILE_INTERACTIONS {
+            if interactions > most {
                 break;
             }
         }
@@ -228,6 +230,9 @@ impl<'e, 'a> Tiler<'e, 'a> {
             let user = first_user + row as u64;
             let starts = (train.items.len(), test.items.len());
             if self.expansion.payload.sources {
+                if let (Some(timeline), Some(&next)) = (self.expansion.payload.timeline, self.anchors.get(row + 1)) {
+                    timeline.prefetch(self.expansion.base.row(next));
+                }
                 self.stitch_carrying(row, user, train, test);
             } else {
                 self.stitch_plain(row, user, (train, starts.0), (test, starts.1));

@@ -3,9 +3,12 @@
 //! A source user's interactions in their order are its timeline. Every column block goes through it at a pace of its own:
 //! what it keeps is moved along the timeline, never out of order, never before the item's first appearance.
 
+use std::ops::Range;
+
 use crate::base::{Base, TEST};
 use crate::error::Error;
 use crate::permutation::Permutation;
+use crate::prefetch::prefetch_all;
 use crate::random::Key;
 
 const ONE: u64 = 1 << 32;
@@ -139,6 +142,15 @@ impl Timeline {
             new.counts.push(count as u32);
         }
         Ok(new)
+    }
+}
+
+impl Timeline {
+    /// Asks for what is known of a row of the base, ahead of its use.
+    pub fn prefetch(&self, row: Range<usize>) {
+        prefetch_all(&self.places[row.clone()]);
+        prefetch_all(&self.floors[row.clone()]);
+        prefetch_all(&self.times[row]);
     }
 }
 
