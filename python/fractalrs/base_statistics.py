@@ -1,18 +1,22 @@
 """What is kept of the base beside a data set, so that it can be validated without the source."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base import Base
 from fractalrs.svd import truncated_svd
+from fractalrs.validation import ratings, times
 from fractalrs.validation.statistics import assortativity, degree_product
+
+if TYPE_CHECKING:
+    from fractalrs.expansion import Expansion
 
 SINGULAR_VALUES = 64
 
 
-def base_statistics(base: Base) -> dict[str, npt.NDArray[Any]]:
+def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False) -> dict[str, npt.NDArray[Any]]:
     """Compute what ``base_statistics.npz`` holds: sorted sums and the leading spectrum of the base, no ids.
 
     Arrays, with k = min(64, p, q):
@@ -23,8 +27,11 @@ def base_statistics(base: Base) -> dict[str, npt.NDArray[Any]]:
     - ``user_noise``, ``item_noise`` (float64, k): uᵢᵀ diag(r) uᵢ and vᵢᵀ diag(c) vᵢ, with r and c the row and column
       sums of the train part: the base's share in the dropout noise of the expanded singular values;
     - ``assortativity`` (float64): degree assortativity of the train part, NaN where it has no meaning;
-    - ``shape``, ``counts`` (int64, 2): users and items, train and test interactions; ``fingerprint``.
+    - ``shape``, ``counts`` (int64, 2): users and items, train and test interactions; ``fingerprint``;
+    - with `timestamps`, ``time_…``: counts of train interactions in time (`fractalrs.validation.times.Activity`);
+    - with `rated`, ``rating_…``: the distribution of train ratings (`fractalrs.validation.ratings.Ratings`).
     """
+    distribution = ratings.real(base) if rated else None
     svd = truncated_svd(base.train, min(SINGULAR_VALUES, *base.shape), seed=0)
     user_sums, item_sums = base.user_degrees("train"), base.item_degrees("train")
     return {
@@ -39,7 +46,15 @@ def base_statistics(base: Base) -> dict[str, npt.NDArray[Any]]:
         "shape": np.array(base.shape),
         "counts": np.array([base.train_count, base.test_count]),
         "fingerprint": np.array(base.fingerprint),
+        **(times.real(base).arrays() if timestamps else {}),
+        **({} if distribution is None else distribution.arrays()),
     }
+
+
+def expansion_statistics(expansion: "Expansion") -> dict[str, npt.NDArray[Any]]:
+    """Compute `base_statistics` of what an expansion carries."""
+    options = expansion.options
+    return base_statistics(expansion.base, timestamps=options.timestamps, rated=options.ratings is not None)
 
 
 def _assortativity(base: Base, user_sums: npt.NDArray[np.int64], item_sums: npt.NDArray[np.int64]) -> float:

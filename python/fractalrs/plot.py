@@ -1,4 +1,4 @@
-"""Figures of interactions and matrices, as matplotlib Axes: ranked sums, singular values, network values and maps.
+"""Figures of interactions and matrices, as matplotlib Axes: ranked sums, singular and network values, times, maps.
 
 Every function draws into the Axes it is given, or makes a Figure of its own, which pyplot knows nothing of::
 
@@ -124,6 +124,69 @@ def network_values(series: Series, *, ax: Axes | None = None) -> Axes:
     return _draw(series, ax, _network_values, "rank / size", "|component| · √size")
 
 
+def gaps(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
+    """Draw the share of gaps up to a length, over the length as a multiple of the mean on a logarithmic axis.
+
+    Parameters
+    ----------
+    series
+        Label → the finished `Curve`.
+    ax
+        Where to draw; by default a new figure.
+    """
+    ax = _draw(series, ax, _finished, "gap / mean gap", "share of gaps up to it", logarithmic=("x",))
+    ax.set_ylim(0, 1)
+    return ax
+
+
+def hours(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
+    """Draw the share of interactions in each hour of the day, from 0 to 24.
+
+    Parameters
+    ----------
+    series
+        Label → the finished `Curve`.
+    ax
+        Where to draw; by default a new figure.
+    """
+    ax = _draw(series, ax, _finished, "hour of the day", "share of interactions", logarithmic=())
+    ax.set_xlim(0, 24)
+    ax.set_xticks(range(0, 25, 4))
+    ax.set_ylim(0)
+    return ax
+
+
+def weekdays(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
+    """Draw the share of interactions on each day of the week, 1 to 7 from Monday.
+
+    Parameters
+    ----------
+    series
+        Label → the finished `Curve`.
+    ax
+        Where to draw; by default a new figure.
+    """
+    ax = _draw(series, ax, _finished, "day of the week", "share of interactions", logarithmic=())
+    ax.set_xticks(range(1, 8), ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
+    ax.set_ylim(0)
+    return ax
+
+
+def growth(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
+    """Draw the share of all items that have been seen over the share of interactions that are over, in time.
+
+    Parameters
+    ----------
+    series
+        Label → the finished `Curve`.
+    ax
+        Where to draw; by default a new figure.
+    """
+    ax = _draw(series, ax, _finished, "share of interactions", "share of items seen", logarithmic=())
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    return ax
+
+
 def keep_rates(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Draw keep rates, or R̂, as a heat map.
 
@@ -228,7 +291,12 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _draw(
-    series: Series, ax: Axes | None, convert: Callable[[str, _Floats], Curve], x_label: str, y_label: str
+    series: Series,
+    ax: Axes | None,
+    convert: Callable[[str, _Floats], Curve],
+    x_label: str,
+    y_label: str,
+    logarithmic: tuple[str, ...] = ("x", "y"),
 ) -> Axes:
     curves = {
         label: values if isinstance(values, Curve) else _thinned(convert(label, _vector(label, values)))
@@ -241,7 +309,9 @@ def _draw(
     lines = []
     for number, label in enumerate(order):
         x, y = np.asarray(curves[label].x), np.asarray(curves[label].y)
-        shown = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
+        shown = np.isfinite(x) & np.isfinite(y)
+        shown &= (x > 0) | ("x" not in logarithmic)
+        shown &= (y > 0) | ("y" not in logarithmic)
         look = looks[label]
         (line,) = ax.plot(
             x[shown],
@@ -256,10 +326,12 @@ def _draw(
             markevery=(0.03 * number, 0.13),
         )
         lines.append(line)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    _mark_powers(ax.xaxis, *ax.get_xlim())
-    _mark_powers(ax.yaxis, *ax.get_ylim())
+    if "x" in logarithmic:
+        ax.set_xscale("log")
+        _mark_powers(ax.xaxis, *ax.get_xlim())
+    if "y" in logarithmic:
+        ax.set_yscale("log")
+        _mark_powers(ax.yaxis, *ax.get_ylim())
     ax.grid(True, which="major", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
@@ -313,6 +385,10 @@ def _ratios(label: str, values: _Floats) -> Curve:
 def _network_values(label: str, values: _Floats) -> Curve:
     ranked = _ranked(label, np.abs(values))
     return Curve(np.arange(1, ranked.size + 1) / ranked.size, ranked * math.sqrt(ranked.size))
+
+
+def _finished(label: str, _: _Floats) -> Curve:
+    raise InputError(f"the series {label!r} is not a Curve")
 
 
 def _thinned(curve: Curve) -> Curve:

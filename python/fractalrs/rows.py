@@ -113,7 +113,7 @@ class Rows:
         if isinstance(source, Dataset):
             manifest = source.manifest
             self.block_shape = (manifest["base_users"], manifest["base_items"])
-            self.order_by_item = manifest["order"] == "item"
+            self.order: str = manifest["order"]
             self.interactions: float = source.totals["interactions"]
             self._pieces = [(first, last) for first, last in (part["users"] for part in manifest["parts"])]
             files = [
@@ -121,14 +121,14 @@ class Rows:
             ]
             self._rows = _core.Rows.of_files(*self.shape, self._pieces, files)
         elif isinstance(source, Base):
-            self.block_shape, self.order_by_item = source.shape, True
+            self.block_shape, self.order = source.shape, "item"
             self.interactions = source.count
             self._pieces = self._ranges()
             self._rows = _core.Rows.of_base(source.indptr, source.entries, source.shape[1], self._pieces)
         else:
             if not isinstance(source.generator, _core.Generator):
                 raise InputError("rows of an expansion made by a function are not measured here", "write it first")
-            self.block_shape, self.order_by_item = source.base.shape, source.options.order == "item"
+            self.block_shape, self.order = source.base.shape, source.options.order
             self.interactions = source.expected_interactions
             self._pieces = self._ranges() if users is None else [(int(user), int(user) + 1) for user in users]
             self._rows = _core.Rows.of_expansion(source.generator, self._pieces)
@@ -154,7 +154,7 @@ class Rows:
             found = self._rows.sums(
                 base_users=self.block_shape[0],
                 base_items=self.block_shape[1],
-                order_by_item=self.order_by_item,
+                order_by_item=self.order == "item",
                 bins=bins,
                 threads=threads,
                 progress=report,

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fractalrs.attributes import Attributes, check_identity
-from fractalrs.base_statistics import base_statistics
+from fractalrs.base_statistics import expansion_statistics
 from fractalrs.card import data_card
 from fractalrs.cells import Cells
 from fractalrs.dataset import Dataset
@@ -402,7 +402,7 @@ class _Private:
 
     @classmethod
     def of(cls, expansion: "Expansion", plan: Plan) -> "_Private":
-        return cls(plan.to_json(), expansion.reduced.values, expansion.cells, base_statistics(expansion.base))
+        return cls(plan.to_json(), expansion.reduced.values, expansion.cells, expansion_statistics(expansion))
 
     def write(self, folder: Folder) -> None:
         private = folder.begin_private()

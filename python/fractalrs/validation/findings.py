@@ -45,8 +45,8 @@ class Metric:
     name
         Short and stable: ``"gini of users"``.
     section
-        Where it stands in the report: ``"sums"``, ``"spectrum"``, ``"vectors"``, ``"graph"``, ``"neighbours"`` or
-        ``"repetition"``.
+        Where it stands in the report: ``"sums"``, ``"spectrum"``, ``"vectors"``, ``"graph"``, ``"neighbours"``,
+        ``"repetition"``, ``"times"`` or ``"ratings"``.
     real, reduced, synthetic, null
         Its values; None where it has no meaning or could not be had.
     distance
@@ -96,7 +96,9 @@ class Findings:
     curves
         Figure → label → curve. Figures: ``"user_sums"``, ``"item_sums"`` (x: rank / count, y: sum / mean),
         ``"singular_values"`` (x: number from 1, y: ratio to the first), ``"left_vector_1"`` … and
-        ``"right_vector_1"`` … (x: rank / size, y: \\|component\\| · √size). A figure may lack any label.
+        ``"right_vector_1"`` … (x: rank / size, y: \\|component\\| · √size), ``"gaps"`` (x: length / mean, y: share
+        up to it), ``"hours"``, ``"weekdays"`` (y: share), ``"growth"`` (x: share of interactions over, y: share of
+        items seen). A figure may lack any label.
     maps
         Figure → matrix. ``"keep_rates"`` (m, n), ``"block_deviation"`` (m, n; standard deviations from the expected
         count), ``"density"`` (a few hundred bins a side; interactions of contiguous expanded users × items).

@@ -16,6 +16,7 @@ from fractalrs.attributes import Kind, source_codes
 from fractalrs.dataset import Dataset
 from fractalrs.expansion import Expansion
 from fractalrs.rows import Rows, Sums
+from fractalrs.validation import carried
 from fractalrs.validation.findings import Check
 
 FALSE_ALARMS = 1e-6
@@ -62,11 +63,19 @@ class Planned:
         Options of the expansion, as in ``private/plan.json``.
     statistics
         Arrays of ``private/base_statistics.npz``.
+    split
+        How the base's test interactions were chosen.
     """
 
     keep_rates: Floats
     options: dict[str, Any]
     statistics: dict[str, npt.NDArray[Any]]
+    split: str = "given"
+
+    @property
+    def test_is_last(self) -> bool:
+        """Whether no test interaction of a user may come before a train interaction."""
+        return self.split == "last" and self.options.get("cold_items", 0) == 0
 
 
 def check_files(dataset: Dataset, digests: bool) -> list[Check]:
@@ -189,13 +198,13 @@ def check_counts(dataset: Dataset, sums: Sums) -> Check:
     return Check(COUNTS, "integrity", not wrong, _some(wrong) or told)
 
 
-def check_rows(sums: Sums) -> list[Check]:
-    """Check what the pass over all rows found against the promises."""
+def check_rows(sums: Sums, order: str) -> list[Check]:
+    """Check what the pass over all rows found against the promises, one of which is the order of a user's rows."""
+    # In the order of time, items come in any order.
+    of_items = None if order == "time" else "item_order"
     return [
         _violation(IN_RANGE, sums, "out_of_range", "interactions have an id of no user or item of their part"),
-        _violation(
-            ORDER, sums, "user_order", "users, or items of a user, come after one they belong before", "item_order"
-        ),
+        _violation(ORDER, sums, "user_order", "users, or items of a user, come after one they belong before", of_items),
         _violation(DUPLICATES, sums, "duplicates", "interactions are there more than once in a split"),
         _violation(DISJOINT, sums, "overlaps", "test interactions are in train too"),
     ]
@@ -397,28 +406,43 @@ def _verdict(name: str, values: Floats, counts: npt.NDArray[Any], split: str) ->
     return Check(name, "integrity", True, f"least of {values.size:,} p-values {least:.1e}, allowed {bound:.1e}")
 
 
-def check_regenerated(rows: Rows, expansion: Expansion) -> Check:
-    """Generate a sample of users again and compare train and test interactions, in their order."""
+def regenerated_sample(rows: Rows, expansion: Expansion) -> npt.NDArray[np.uint64]:
+    """Draw the users that are generated again; their ids rise."""
     users = expansion.shape[0]
     # Keyed by the seed, which the plan alone holds: who does not have it cannot know the sample.
     rng = np.random.default_rng([expansion.seed, users])
     fitting = int(REGENERATED_INTERACTIONS * users / max(1.0, rows.interactions))
     count = max(1, min(users, REGENERATED, fitting))
-    chosen = np.sort(rng.choice(users, size=count, replace=False)).astype(np.uint64)
+    return np.sort(rng.choice(users, size=count, replace=False)).astype(np.uint64)
+
+
+def check_regenerated(rows: Rows, expansion: Expansion, chosen: npt.NDArray[np.uint64]) -> Check:
+    """Generate users again and compare train and test interactions, in their order."""
     again = Rows(expansion, threads=rows.threads, users=chosen)
     for test in (False, True):
         there, here = rows.collect(chosen, test=test), again.collect(chosen, test=test)
         lengths = np.diff(there.indptr) != np.diff(here.indptr)
         if lengths.any():
-            return _differs(chosen[np.flatnonzero(lengths)[0]], test)
+            return _differs(chosen[np.flatnonzero(lengths)[0]], "test interactions" if test else "train interactions")
         differing = np.flatnonzero(there.indices != here.indices)
         if len(differing):
-            return _differs(chosen[np.searchsorted(there.indptr, differing[0], side="right") - 1], test)
-    return Check(REGENERATION, "integrity", True, f"{len(chosen):,} of {users:,} users are the same")
+            return _differs(
+                chosen[np.searchsorted(there.indptr, differing[0], side="right") - 1],
+                "test interactions" if test else "train interactions",
+            )
+    return Check(REGENERATION, "integrity", True, f"{len(chosen):,} of {expansion.shape[0]:,} users are the same")
 
 
-def _differs(user: int, test: bool) -> Check:
-    split = "test" if test else "train"
-    return Check(
-        REGENERATION, "integrity", False, f"user {user} has other {split} interactions than the plan generates"
-    )
+def check_carried(
+    dataset: Dataset, expansion: Expansion, users: npt.NDArray[np.uint64], found: Check, threads: int
+) -> list[Check]:
+    """Compare what the interactions of those users carry too, and their times with the source.
+
+    `found` is what comparing ids gave.
+    """
+    differing, checks = carried.check_sources(dataset, expansion, users.astype(np.int64), bool(found.holds), threads)
+    return [found if differing is None else _differs(differing, "carried values"), *checks]
+
+
+def _differs(user: int, what: str) -> Check:
+    return Check(REGENERATION, "integrity", False, f"user {user} has other {what} than the plan generates")

@@ -3,9 +3,10 @@
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, SupportsFloat, cast
@@ -29,6 +30,8 @@ SECTIONS = {
     "graph": ("Graph", "Users and items as a bipartite graph."),
     "neighbours": ("Neighbours", "How items go together; copies of one source item would show here."),
     "repetition": ("Repetition", "Whether blocks repeat each other."),
+    "times": ("Times", "When users are active, and when items appear."),
+    "ratings": ("Ratings", "How users rate."),
 }
 """Title and explanation of `Metric.section`; an unknown one is shown under its own name."""
 
@@ -325,6 +328,22 @@ _CAPTIONS = {
         "Each over the first; both axes logarithmic. The analytic Kronecker product is what the paper shows; the "
         "synthetic line is measured on what was written. In uniform random data all but the first are small and alike.",
     ),
+    "gaps": (
+        "Gaps between a user’s interactions",
+        "The share of gaps up to a multiple of their mean, logarithmic. Both are put on the clock that is the coarser "
+        "one against its gaps; where lines begin is the share of ties on it. Times drawn at random would have few "
+        "short gaps.",
+    ),
+    "hours": (
+        "Hours of the day",
+        "The share of interactions in each hour of the clock that timestamps follow: UTC, where they count from 1970.",
+    ),
+    "weekdays": ("Days of the week", "The share of interactions on each day."),
+    "growth": (
+        "Growth of the catalogue",
+        "The share of all items that have been seen, while interactions go by in the order of time. A line that jumps "
+        "up at once would leave no new items for later.",
+    ),
     "keep_rates": (
         "Keep rates",
         "One cell a block: the share of the real interactions that the block keeps. The more the rows differ, the more "
@@ -354,10 +373,14 @@ _VECTORS = {
 
 def _figures(findings: Findings) -> list[_Drawing]:
     """Draw the large figures that have data."""
-    lines = {
+    lines: dict[str, tuple[Callable[[Mapping[str, Curve]], Axes], Callable[[Mapping[str, Curve]], str]]] = {
         "user_sums": (plot.ranked_sums, _describe_tops),
         "item_sums": (plot.ranked_sums, _describe_tops),
         "singular_values": (plot.singular_values, _describe_spectrum),
+        "gaps": (plot.gaps, partial(_describe_middle, "at a tenth of the mean", 0.1)),
+        "hours": (plot.hours, partial(_describe_middle, "at noon", 12.5)),
+        "weekdays": (plot.weekdays, partial(_describe_middle, "on Sunday", 7)),
+        "growth": (plot.growth, partial(_describe_middle, "after half of the interactions", 0.5)),
     }
     maps = {
         "keep_rates": (plot.keep_rates, _describe_rates),
@@ -427,6 +450,11 @@ def _drawable(findings: Findings, name: str) -> dict[str, Curve]:
 def _describe_tops(curves: Mapping[str, Curve]) -> str:
     tops = {label: np.nanmax(curve.y) for label, curve in curves.items()}
     return f"Lines that fall from left to right; at the top {_list(curves, tops)}."
+
+
+def _describe_middle(where: str, x: float, curves: Mapping[str, Curve]) -> str:
+    at = {label: curve.y[np.abs(curve.x - x).argmin()] for label, curve in curves.items()}
+    return f"Lines from left to right; {where} {_list(curves, at)}."
 
 
 def _describe_spectrum(curves: Mapping[str, Curve]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fractalrs.errors import InputError
+from fractalrs.validation import ratings, times
 
 SPARSE = 20.0
 """Users of fewer interactions on average leave a spectrum that is mostly noise: its threshold is wider."""
@@ -27,6 +28,14 @@ DEFAULTS: dict[str, float] = {
     COPIES: 0.05,
     STORED: 1.5,
     RELINKED: 3.0,
+    times.GAPS: 0.1,
+    times.HOURS: 0.02,
+    times.WEEKDAYS: 0.02,
+    times.GROWTH: 0.1,
+    times.MEMORY: 0.05,
+    times.COPIES: 1.5,
+    ratings.RATINGS: 0.02,
+    ratings.OF_USERS: 0.05,
 }
 """By metric, argued in ``docs/fidelity.md``: the largest distance that holds."""
 
@@ -57,14 +66,20 @@ METRICS = frozenset(
         "cosine with the nearest item, rank 20",
         "repetition sorted by degree",
         "mutual nearest users across row blocks",
+        times.TIES_ON_ONE_CLOCK,
+        ratings.MEAN,
     }
 )
 """The names of all metrics that have a distance, so that a name that is none is refused before hours of work."""
 
 
-def defaults(interactions_per_user: float) -> dict[str, float]:
-    """Thresholds for real data of that activity."""
-    return DEFAULTS | ({RATIOS: SPARSE_RATIOS} if interactions_per_user < SPARSE else {})
+def defaults(interactions_per_user: float, one_source: bool = True) -> dict[str, float]:
+    """Thresholds for real data of that activity, and written users of one source user each or of several."""
+    limits = DEFAULTS | ({RATIOS: SPARSE_RATIOS} if interactions_per_user < SPARSE else {})
+    if not one_source:
+        # Users of several sources have no generosity of one of them.
+        del limits[ratings.OF_USERS]
+    return limits
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, float]:

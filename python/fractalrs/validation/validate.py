@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base import Base
-from fractalrs.base_statistics import base_statistics
+from fractalrs.base_statistics import expansion_statistics
 from fractalrs.cells import Cells
 from fractalrs.dataset import Dataset, open_dataset
 from fractalrs.errors import InputError
@@ -22,7 +22,7 @@ from fractalrs.expansion import Expansion, Options, keep_rates
 from fractalrs.folder import Folder
 from fractalrs.reduction import ReducedMatrix
 from fractalrs.rows import Rows, Sums
-from fractalrs.validation import fidelity, integrity, thresholds
+from fractalrs.validation import carried, fidelity, integrity, ratings, thresholds, times
 from fractalrs.validation.findings import Check, Curve, Findings, Metric
 from fractalrs.validation.integrity import Planned
 from fractalrs.validation.neighbours import copies, neighbours, sample
@@ -135,7 +135,8 @@ class _Run:
         if isinstance(self.dataset, Expansion):
             self.expansion, self.base = self.dataset, self.dataset.base
             options = dataclasses.asdict(self.dataset.options)
-            self.planned = Planned(self.dataset.keep_rates, options, base_statistics(self.base))
+            statistics = expansion_statistics(self.dataset)
+            self.planned = Planned(self.dataset.keep_rates, options, statistics, self.base.split)
         else:
             self._read_private(self.dataset)
         self.rows = Rows(self.dataset, threads=self.threads, progress=self.progress)
@@ -155,7 +156,8 @@ class _Run:
         reduced = ReducedMatrix.load(private / "reduced_matrix.npy")
         options = Options(**content["options"])
         statistics = _load(private / "base_statistics.npz")
-        self.planned = Planned(keep_rates(reduced.values, options), content["options"], statistics)
+        split = content["base"]["split"]
+        self.planned = Planned(keep_rates(reduced.values, options), content["options"], statistics, split)
         if self.base is not None:
             in_cells = options.shuffle == "cells"
             if self.base.fingerprint != content["base"]["fingerprint"]:
@@ -199,7 +201,7 @@ class _Run:
             counted = any(check.name == integrity.COUNTS for check in self.checks)
             if not counted:
                 self.checks.append(integrity.check_counts(self.dataset, self.sums))
-        self.checks += integrity.check_rows(self.sums)
+        self.checks += integrity.check_rows(self.sums, self.rows.order)
         if self.planned is None:
             both = (integrity.BLOCKS, integrity.TEST_BLOCKS)
             self.checks += [Check(name, "integrity", None, NEEDS_PRIVATE) for name in both]
@@ -207,14 +209,44 @@ class _Run:
             self.checks += integrity.check_blocks(self.sums, self.planned)
             self._draw_deviation(self.planned)
         if isinstance(self.dataset, Dataset):
-            if self.expansion is None:
+            usable = self._check_columns(self.dataset)
+            if self.expansion is None or self._is_out_of_range():
                 note = NEEDS_PRIVATE if self.planned is None else fidelity.NEEDS_SOURCE
-                self.checks.append(Check(integrity.REGENERATION, "integrity", None, note))
-            elif self._is_out_of_range():
-                self.checks.append(Check(integrity.REGENERATION, "integrity", None, "needs ids in range"))
+                note = note if self.expansion is None else "needs ids in range"
+                names = (integrity.REGENERATION, *(carried.AGAINST_SOURCE if "timestamp" in self._columns else ()))
+                self.checks += [Check(name, "integrity", None, note) for name in names]
             else:
                 with self._stage("generating users again"):
-                    self.checks.append(integrity.check_regenerated(self.rows, self.expansion))
+                    users = integrity.regenerated_sample(self.rows, self.expansion)
+                    found = integrity.check_regenerated(self.rows, self.expansion, users)
+                    carries = self._columns and usable
+                    self.checks += (
+                        integrity.check_carried(self.dataset, self.expansion, users, found, self.threads)
+                        if carries
+                        else [found]
+                    )
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """What interactions carry besides users and items."""
+        if isinstance(self.dataset, Dataset):
+            return tuple(column["name"] for column in self.dataset.manifest["schema"])[2:]
+        return tuple(field.name for field in self.dataset.payload.fields)
+
+    def _check_columns(self, dataset: Dataset) -> bool:
+        """Check what interactions carry, and that times are in order; tell whether it can be read."""
+        if not self._columns:
+            return True
+        found = carried.check_columns(dataset)
+        self.checks.append(found)
+        if "timestamp" in self._columns:
+            late = self.planned is not None and self.planned.test_is_last
+            if found.holds and not self._is_out_of_range():
+                with self._stage("following times"):
+                    self.checks += carried.check_times(dataset, late, self.threads)
+            if self.planned is None:
+                self.checks.append(Check(carried.TEST_IS_LAST, "integrity", None, NEEDS_PRIVATE))
+        return bool(found.holds)
 
     def _is_out_of_range(self) -> bool:
         """Tell whether there are ids of nobody and nothing, at which every other pass stops."""
@@ -241,12 +273,14 @@ class _Run:
             self.checks.append(Check("fidelity", "fidelity", None, f"{NEEDS_PRIVATE}: it holds the real statistics"))
             return
         real = fidelity.Real.of(self.planned.statistics)
-        limits = thresholds.defaults(real.per_user) | own
         keep, shuffle = self.planned.keep_rates, self.planned.options["shuffle"]
+        # With times, user cells have one member.
+        one_source = shuffle in ("aligned", "none") or self.planned.options.get("timestamps", False)
+        limits = thresholds.defaults(real.per_user, one_source) | own
         sums = self.sums
         if isinstance(self.dataset, Dataset) and self._is_out_of_range():
             if not self.checks:
-                self.checks += integrity.check_rows(sums)
+                self.checks += integrity.check_rows(sums, self.rows.order)
             return
         with self._stage("singular values"):
             found = spectrum(self.rows, count, tolerance=_tolerance(self.rows.interactions))
@@ -272,10 +306,33 @@ class _Run:
         self.metrics += fidelity.neighbour_metrics(vectors, written, limits)
         self.metrics += fidelity.repetition_metrics(repeated, limits)
         self.curves = fidelity.curves(real, keep, written, vectors)
+        if self._columns:
+            self._measure_carried(self.planned, limits)
         self.maps["keep_rates"] = keep
         self.maps["density"] = sums.density.astype(np.float64)
         if "block_deviation" not in self.maps:
             self._draw_deviation(self.planned)
+
+    def _measure_carried(self, planned: Planned, limits: dict[str, float]) -> None:
+        """Measure times and ratings."""
+        if isinstance(self.dataset, Dataset) and not carried.check_columns(self.dataset).holds:
+            if not self.checks:
+                self.checks.append(carried.check_columns(self.dataset))
+            return
+        keep = planned.keep_rates
+        (m, n), users = keep.shape, len(planned.statistics["train_user_sums"])
+        shape = carried.Shape(users, m, n, float(self.sums.user_train.sum()))
+        active = times.Activity.from_arrays(planned.statistics)
+        if active is not None:
+            with self._stage("times"):
+                found, curves = times.compare(self.dataset, shape, active, self.expansion, limits, self.threads)
+            self.metrics += found
+            self.curves |= curves
+        rated = ratings.Ratings.from_arrays(planned.statistics)
+        if rated is not None:
+            with self._stage("ratings"):
+                kronecker = planned.options["ratings"] == "kronecker"
+                self.metrics += ratings.compare(self.dataset, shape, rated, keep, kronecker, limits, self.threads)
 
     def findings(self) -> Findings:
         """Put together what was found."""
