@@ -11,6 +11,8 @@ use crate::prefetch::prefetch;
 
 /// About how many interactions are handed over at a time.
 const BATCH: usize = 400_000;
+/// The samples of a row's entries are kept for all its expanded users, unless they are more than this.
+const SAMPLES: usize = 1 << 20;
 
 /// Appends the interactions of the expanded users to `train` and `test`, and hands both to `each_batch` now and then; it
 /// may take what is in them. Expanded user `row·m + r` has, for each item of the row, what the r-th sampled row and the
@@ -29,11 +31,15 @@ pub fn expand<I: Id>(
     for user in users {
         let (train_start, test_start) = (train.items.len(), test.items.len());
         let (source, r) = ((user / row_samples) as u32, (user % row_samples) as u32);
+        let entries = &base.entries()[base.row(source)];
+        let keeping = entries.len() * column_samples as usize <= SAMPLES;
         if source != row {
             row = source;
-            sample_columns(expansion, row, column_samples, &mut columns);
+            columns.clear();
+            if keeping {
+                entries.iter().for_each(|&entry| sample_columns(expansion, row, entry, &mut columns));
+            }
         }
-        let entries = &base.entries()[base.row(row)];
         let key = expansion.keys.sketch.child(u64::from(row));
         let sampled = |entry: u32| {
             let key = key.child(u64::from(entry & !TEST)).child(0);
@@ -47,8 +53,12 @@ pub fn expand<I: Id>(
             let side = if entry & TEST == 0 { &mut *train } else { &mut *test };
             let start = side.items.len();
             let offset = u64::from(entry & !TEST) * u64::from(column_samples);
-            let of_entry = &columns[number * column_samples as usize..][..column_samples as usize];
-            shared(of_entry, other, |s| side.items.push(I::at(offset, s)));
+            let from = if keeping { number * column_samples as usize } else { 0 };
+            if !keeping {
+                columns.clear();
+                sample_columns(expansion, row, entry, &mut columns);
+            }
+            shared(&columns[from..][..column_samples as usize], other, |s| side.items.push(I::at(offset, s)));
             side.items[start..].sort_unstable();
         }
         train.close_user(user, train_start);
@@ -62,17 +72,13 @@ pub fn expand<I: Id>(
     each_batch(train, test)
 }
 
-/// For each entry of a row its sampled columns, by item: item and number.
-fn sample_columns(expansion: &Expansion, row: u32, count: u32, columns: &mut Vec<(u32, u32)>) {
-    let base = &expansion.base;
-    let key = expansion.keys.sketch.child(u64::from(row));
-    columns.clear();
-    for &entry in &base.entries()[base.row(row)] {
-        let permutation = Permutation::new(key.child(u64::from(entry & !TEST)).child(1), base.items());
-        let start = columns.len();
-        columns.extend((0..count).map(|s| (permutation.image(s), s)));
-        columns[start..].sort_unstable();
-    }
+/// Appends the sampled columns of an entry, by item: item and number.
+fn sample_columns(expansion: &Expansion, row: u32, entry: u32, columns: &mut Vec<(u32, u32)>) {
+    let key = expansion.keys.sketch.child(u64::from(row)).child(u64::from(entry & !TEST)).child(1);
+    let permutation = Permutation::new(key, expansion.base.items());
+    let start = columns.len();
+    columns.extend((0..expansion.column_blocks).map(|s| (permutation.image(s), s)));
+    columns[start..].sort_unstable();
 }
 
 /// Tells the numbers of the columns that are train items of a row; both rise by item.

@@ -106,7 +106,8 @@ impl Timeline {
         let is_late = |entry: usize| test_is_late && base.entries()[entry] & TEST != 0;
         let item = |entry: usize| (base.entries()[entry] & !TEST) as usize;
         let mut first = vec![i64::MAX; base.items() as usize];
-        for (entry, &time) in times.iter().enumerate() {
+        // Of what was held out, train tells nothing.
+        for (entry, &time) in times.iter().enumerate().filter(|&(entry, _)| !is_late(entry)) {
             first[item(entry)] = first[item(entry)].min(time);
         }
         let clock = hour.map(|hour| {
@@ -133,7 +134,7 @@ impl Timeline {
             }
             let (mut latest_first, mut floor) = (0, 0);
             for (place, &entry) in order.iter().enumerate() {
-                latest_first = latest_first.max(first[item(entry)]);
+                latest_first = if place < count { latest_first.max(first[item(entry)]) } else { 0 };
                 while times[order[floor]] < latest_first {
                     floor += 1;
                 }
@@ -145,9 +146,7 @@ impl Timeline {
         }
         Ok(new)
     }
-}
 
-impl Timeline {
     /// Asks for what is known of a row of the base, ahead of its use.
     pub fn prefetch(&self, row: Range<usize>) {
         prefetch_all(&self.places[row.clone()]);
@@ -371,11 +370,13 @@ struct After {
 fn end_of(timeline: &Timeline, times: &[i64], count: usize) -> After {
     let day = timeline.clock.as_ref().map_or(u64::MAX, |clock| 24 * clock.hour);
     let Some(&last) = times[..count].last() else { return After { start: 0, room: 0 } };
+    let mean_gap = (last - times[0]) as u64 / (count as u64 - 1).max(1);
     match times.get(count) {
-        Some(&late) => After { start: late, room: ((late - last) as u64).min(day) },
-        None => {
-            let mean_gap = (last - times[0]) as u64 / (count as u64 - 1).max(1);
-            After { start: last + mean_gap.min(day) as i64, room: 0 }
+        // Nothing of train may follow; but when the late ones come is not for train to tell.
+        Some(&late) => {
+            let gap = (late - last) as u64;
+            After { start: last + gap.min(if count > 1 { mean_gap } else { day }) as i64, room: gap.min(day) }
         }
+        None => After { start: last + mean_gap.min(day) as i64, room: 0 },
     }
 }

@@ -196,7 +196,7 @@ class Timelines:
     def of(cls, base: "Base", times: Integers, late: npt.NDArray[np.bool_], hour: int | None) -> Self:
         day = 24 * hour if hour else 2**63
         first = np.full(base.shape[1], 2**63 - 1)
-        np.minimum.at(first, base.indices, times)
+        np.minimum.at(first, base.indices[~late], times[~late])
         place, floor, room = np.zeros(base.count, int), np.zeros(base.count, int), np.zeros(base.shape[0], int)
         lines = []
         for u in range(base.shape[0]):
@@ -206,11 +206,13 @@ class Timelines:
             on, after = entries[~late[entries]], entries[late[entries]]
             t = times[on].tolist()
             floor[on] = np.searchsorted(t, np.maximum.accumulate(first[base.indices[on]]))
-            if len(after):
-                end = int(times[after[0]])
-                room[u] = min(end - t[-1], day) if t else 0
-            else:
-                end = t[-1] + min((t[-1] - t[0]) // max(len(t) - 1, 1), day) if t else 0
+            end = mean_gap = (t[-1] - t[0]) // max(len(t) - 1, 1) if t else 0
+            if t and len(after):
+                gap = int(times[after[0]]) - t[-1]
+                room[u] = min(gap, day)
+                end = t[-1] + min(gap, mean_gap if len(t) > 1 else day)
+            elif t:
+                end = t[-1] + min(mean_gap, day)
             lines.append([*t, end])
         lengths = np.array([len(line) for line in lines])
         place, floor, room, d, t = (

@@ -170,6 +170,45 @@ def test_the_reference_profile_makes_the_published_choices(ml_latest_small: Path
     assert (test["item_id"] // dataset.manifest["base_items"]).nunique() == 8
 
 
+@pytest.mark.parametrize("option", [["--cold-users", "0.1"], ["--cold-items", "0.2", "--timestamps"]])
+def test_cold_data_sets_are_as_planned(ml_latest_small: Path, tmp_path: Path, option: list[str]) -> None:
+    assert run("expand", ml_latest_small, tmp_path / "out", *TRACEABLE, *option).code == 0
+    done = run("validate", tmp_path / "out", "--source", ml_latest_small, "--only", "integrity")
+    assert done.code == 0, done.out
+
+
+def test_the_reference_profile_can_be_overruled_and_needs_no_times(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.csv"
+    users, items = np.nonzero(np.random.default_rng(0).random((40, 30)) < 0.4)
+    rows = [f"{user},{item}\n" for user, item in zip(users, items, strict=True)]
+    pairs.write_text("user,item\n" + "".join(rows))
+    options = ["--user-multiplier", "2", "--item-multiplier", "3", "--profile", "reference", "--split", "none"]
+    done = run("expand", pairs, tmp_path / "out", *options, "--keep-incomplete")
+    assert done.code == 0, done.err
+    assert run("validate", tmp_path / "out", "--source", pairs, "--only", "integrity").code == 0
+
+
+def test_test_times_tell_train_nothing_but_that_they_are_later(ml_latest_small: Path) -> None:
+    base = fr.leave_last_out(fr.read_interactions(ml_latest_small), payload=["timestamp"])
+    assert base.payload is not None
+    times = base.payload["timestamp"].to_numpy() + 30 * 86_400 * base.test_mask
+    later = fr.Base.from_arrays(
+        base.indptr,
+        base.indices,
+        base.test_mask,
+        split="last",
+        payload={"timestamp": times},
+        ticks_per_hour=base.ticks_per_hour,
+    )
+    made = [
+        fr.Expansion(one, fr.reduce(one, (2, 4)), profile="traceable", timestamps=True).rows(0, 2 * base.shape[0])
+        for one in (base, later)
+    ]
+    moved = made[0]["timestamp"].to_numpy() != made[1]["timestamp"].to_numpy()
+    # Only where a user's test interaction comes sooner after train than events usually follow each other.
+    assert 0 < moved.mean() < 0.02
+
+
 def test_the_reference_pairs_and_picks_as_it_was_published() -> None:
     base = fr.leave_last_out(fr.sample_interactions(90, 120, 2_000))
     u, s, vt = np.linalg.svd(base.train.toarray(), full_matrices=False)
@@ -197,8 +236,8 @@ def test_the_reference_pairs_and_picks_as_it_was_published() -> None:
         (["--carry", "rating"], "rating"),
         (["--cold-users", "1"], "cold_users is 1.0"),
         (["--cold-items", "0.1", "--test-items", "one"], "cold users and items"),
-        (["--operator", "kronecker", "--shuffle", "cells"], "shuffle is cells"),
-        (["--operator", "sketch", "--ratings", "carry"], "ratings is carry"),
+        (["--operator", "kronecker", "--shuffle", "cells"], "shuffle does not go with"),
+        (["--operator", "sketch", "--ratings", "carry"], "ratings does not go with"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(

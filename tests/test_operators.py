@@ -79,11 +79,11 @@ def test_kronecker_carries_times_and_columns(base: fr.Base, reduced: fr.ReducedM
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shuffle": "cells"}, "shuffle is cells"),
-        ({"keep_scale": 2.0}, "keep_scale is 2.0"),
-        ({"min_keep": 0.1}, "min_keep is 0.1"),
-        ({"max_keep": 0.5}, "max_keep is 0.5"),
-        ({"block_keep": 0.5}, "block_keep is 0.5"),
+        ({"shuffle": "cells"}, "shuffle does not go with"),
+        ({"keep_scale": 2.0}, "keep_scale does not go with"),
+        ({"min_keep": 0.1}, "min_keep does not go with"),
+        ({"max_keep": 0.5}, "max_keep does not go with"),
+        ({"block_keep": 0.5}, "block_keep does not go with"),
         ({"ratings": "carry"}, "multiplies ratings"),
     ],
 )
@@ -127,6 +127,30 @@ def test_a_sketch_is_what_the_page_says(shape: tuple[int, int, int], multipliers
         whole = expansion.rows(0, m * p, split)
         parts = [expansion.rows(first, min(first + 7, m * p), split) for first in range(0, m * p, 7)]
         assert [row for part in parts for row in part.to_pylist()] == whole.to_pylist()
+
+
+def test_a_kronecker_data_set_resumes_with_its_signs(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 4, "operator": "kronecker", "parts": 4}
+    fr.expand("sample", tmp_path / "out", **options)
+    files = {file: file.read_bytes() for file in (tmp_path / "out").rglob("*.parquet")}
+    (tmp_path / "out/manifest.json").unlink()
+    (tmp_path / "out/train/part-00002-of-00004.parquet").unlink()
+    fr.expand("sample", tmp_path / "out", **options)
+    assert {file: file.read_bytes() for file in (tmp_path / "out").rglob("*.parquet")} == files
+    assert fr.open_dataset(tmp_path / "out").train.to_table()["rating"].to_numpy().min() < 0
+
+
+def test_another_function_does_not_finish_what_one_began(
+    tmp_path: Path, base: fr.Base, reduced: fr.ReducedMatrix
+) -> None:
+    def keeping(share: float) -> Any:
+        return lambda block, _, rng: block.multiply(rng.random(block.shape) < share)
+
+    fr.Expansion(base, reduced, operator=keeping(0.1)).write(tmp_path / "out")
+    with pytest.raises(fr.OutputError, match="operator is function"):
+        fr.Expansion(base, reduced, operator=keeping(0.9)).write(tmp_path / "out")
+    with pytest.raises(fr.InputError, match="cannot be saved"):
+        fr.Expansion(base, reduced, operator=halve).save(tmp_path / "saved")
 
 
 def test_a_sketch_has_as_many_interactions_as_expected(base: fr.Base) -> None:

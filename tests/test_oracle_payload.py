@@ -421,16 +421,16 @@ def test_files_hold_the_columns_of_every_type(tmp_path: Path, unit: int, split: 
 
 GOLDEN_DIGESTS = {  # shuffle: train, test
     "none": (
-        "a57ca9db2e1fa693cd9f3046454150b1c3b023c89fa883b952fde8ec5e1fce5f",
-        "b4e709111f4ed374867f7205c5d18ee044dc4d69621f858ad5ca05e2cfec85ad",
+        "c398d5c3456542c2af11b6090d81df35b754218b2dfb0d4d5a8afd8b5390e8e2",
+        "ac9b6f141a3f8772fae5ce5bebd1898483c0a858c4628c658bb98f8a6713f261",
     ),
     "aligned": (
-        "24fb4f7c661d4122cadde6517961fd6c1e54a9438603cc1b11e02e0fd126925b",
-        "c7b82474a12c9dc8a21c9d9b89447c78b4193cde66c2d5cbbb9e21a5ea080fc0",
+        "aaf06fbd634f48031d6eadd41a46abae6e8b9ddaa8c2425f2876a593af5befad",
+        "857be9d98a4579177e7f04732726def849475a56e1e0d58043b8dd5e2fe1460e",
     ),
     "cells": (
-        "3935b78c375bc9ee35680c0bee2d4a8b504975e98cc4a4dba9fd53e43e0dd960",
-        "016781bd355f4eef6d1429e049ff33efa206bb0c576091784cc2005ae682a87c",
+        "edbe4f7ad305b13916216d9e545f7acb3fc529fae4db9b6917c50c87e57effa9",
+        "cb1082bd3d0282dce9d08992ac9d6639a6ba5d62c4fe36dcf1dad3ef35abfe0b",
     ),
 }
 

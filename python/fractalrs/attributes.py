@@ -36,7 +36,6 @@ _GROUP_ROWS = 1 << 20
 """Rows of a row group: as many whole blocks as fit, or a piece of one."""
 _DICTIONARY_BYTES = 16 << 20
 """A text stands once in a row group, not once a block, as long as all texts of its column take less than this."""
-"""What is a number in a text file, and what is a code: 07, 12e5 and 1,5 stay text."""
 _A_TABLE = "give a table with names in its first line: the id, then the attributes"
 
 

@@ -14,6 +14,14 @@ _HUB_LICENCE = re.compile(
 """Identifiers of the licences usual for data, among those that the hub takes; it calls all others ``other``."""
 
 
+_METHOD = {
+    "dropout": "by stochastic Kronecker expansion, Algorithm 2",
+    "kronecker": "by the Kronecker product with a reduced matrix, Algorithm 1: `rating` is the product",
+    "sketch": "by sketching, equation 3",
+    "function": "block by block with a function of its maker's, equation 2",
+}
+
+
 def data_card(plan: Plan, manifest: dict[str, Any]) -> str:
     """Write the card of a finished data set from its plan and manifest."""
     base, options, totals = plan.content["base"], plan.content["options"], manifest["totals"]
@@ -28,6 +36,12 @@ def data_card(plan: Plan, manifest: dict[str, Any]) -> str:
     }[base["split"]]
     size = _size_category(totals["interactions"])
     licence = plan.content["source_licence"]
+    operator = options["operator"] if options["operator"] in _METHOD else "function"
+    cold = "".join(
+        f"| cold {kind} | {options[f'cold_{kind}']:g} of them have test interactions only |\n"
+        for kind in ("users", "items")
+        if options[f"cold_{kind}"]
+    )
     attributes = manifest.get("attributes", {})
     named = "".join(f"| attributes | `{file['path']}`: {file['rows']:,} rows |\n" for file in attributes.values())
     return f"""---
@@ -48,8 +62,8 @@ configs:
 # Expanded user/item interactions × ({m}, {n})
 
 Made by fractalrs {plan.content["fractalrs"]} (generator {plan.content["generator"]}) from a real data set of
-{base["users"]:,} users and {base["items"]:,} items, by stochastic Kronecker expansion (*Scalable Realistic
-Recommendation Datasets through Fractal Expansions*, Algorithm 2).
+{base["users"]:,} users and {base["items"]:,} items, {_METHOD[operator]} (*Scalable Realistic
+Recommendation Datasets through Fractal Expansions*).
 
 | | |
 |---|---|
@@ -59,6 +73,7 @@ Recommendation Datasets through Fractal Expansions*, Algorithm 2).
 | train interactions | {totals["train"]:,} |
 | test interactions | {totals["test"]:,} |
 | held out in the source | {held_out} |
+{cold}| ids | {manifest["id_layout"]} |
 | columns | {", ".join(f"`{column['name']}` ({column['type']})" for column in manifest["schema"])} |
 {named}
 ## Licence

@@ -171,7 +171,7 @@ def expand(
             "none: nothing moves. aligned: users and items are renamed. cells: besides, alike ones change places "
             "between blocks. block: each block is shuffled on its own.",
             value="NAME",
-            default="by profile",
+            default="by profile; none for other operators than dropout",
         ),
     ] = None,
     seed: Annotated[int, _option(SIZE, "The same seed gives the same data set, bit for bit.", value="INT")] = 0,
@@ -204,7 +204,7 @@ def expand(
             SPLIT,
             "Drop users with fewer distinct timestamps.",
             value="INT",
-            default="2 where split is last",
+            default="2 where split is last, 3 by profile reference",
         ),
     ] = None,
     test_items: Annotated[
@@ -217,8 +217,14 @@ def expand(
         ),
     ] = None,
     drop_incomplete: Annotated[
-        bool, _flag(SPLIT, "--drop-incomplete", "Leave out expanded users without train or test interactions.")
-    ] = False,
+        bool | None,
+        _option(
+            SPLIT,
+            "Leave out expanded users without train or test interactions, or keep them.",
+            "--drop-incomplete/--keep-incomplete",
+            default="keep; drop by profile reference",
+        ),
+    ] = None,
     cold_users: Annotated[
         float, _option(SPLIT, "Share of expanded users whose interactions are all test (cold start).", value="SHARE")
     ] = 0.0,
@@ -283,7 +289,7 @@ def expand(
             FILES,
             "A user's interactions by column block (quick), by item id, or by time.",
             value="block|item|time",
-            default="time with --timestamps, else block",
+            default="time with --timestamps, item by profile reference, else block",
         ),
     ] = None,
     parts: Annotated[
@@ -388,7 +394,7 @@ def expand(
         block_keep=block_keep,
         operator=operator,
         test_items=test_items,
-        drop_incomplete=drop_incomplete or None,
+        drop_incomplete=drop_incomplete,
         cold_users=cold_users,
         cold_items=cold_items,
         timestamps=timestamps,

@@ -107,14 +107,15 @@ class Options:
     def _check_operator(self) -> None:
         """Refuse what only dropout knows."""
         kept = {"min_keep": 0.01, "max_keep": 0.95, "keep_scale": 1.0, "block_keep": 1.0, "shuffle": "none"}
+        kept |= {"test_items": "all", "drop_incomplete": False}
         if self.operator != "kronecker":
-            kept |= {"test_items": "all", "drop_incomplete": False, "timestamps": False, "ratings": None, "carry": ()}
+            kept |= {"timestamps": False, "ratings": None, "carry": ()}
             kept |= {"cold_users": 0.0, "cold_items": 0.0}
         elif self.ratings == "carry":
             raise InputError("ratings: the operator 'kronecker' multiplies ratings", hint="say ratings='kronecker'")
         for name, value in kept.items():
             if getattr(self, name) != value:
-                raise InputError(f"{name} is {getattr(self, name)}: the operator {self.operator!r} knows only {value}")
+                raise InputError(f"{name} does not go with the operator {self.operator!r}", hint=f"leave {name} out")
 
     @property
     def multiplies(self) -> bool:
@@ -229,9 +230,9 @@ class Expansion:
         self.base = base
         self.reduced = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
         self.profile = profile
-        defaults = find_profile(profile)
+        defaults = find_profile(profile).for_operator(name_of(operator))
         self.options = Options(
-            shuffle=shuffle or ("none" if operator != "dropout" else defaults.shuffle),
+            shuffle=shuffle or defaults.shuffle,
             seed=index(seed),
             min_keep=float(min_keep),
             max_keep=float(max_keep),
@@ -242,7 +243,7 @@ class Expansion:
             order=order or ("time" if timestamps else defaults.order),
             timestamps=bool(timestamps),
             ratings=ratings,
-            carry=tuple(carry),
+            carry=(carry,) if isinstance(carry, str) else tuple(carry),
             cold_users=float(cold_users),
             cold_items=float(cold_items),
             operator=name_of(operator),
@@ -255,11 +256,7 @@ class Expansion:
             self.keep_rates = np.ones(self.reduced.shape)
         self.cells = self._cells(cells)
         if timestamps and self.cells.user_cell_size > 1:
-            raise InputError(
-                f"timestamps need user cells of size 1, these have up to {self.cells.user_cell_size} users: an "
-                "expanded user would mix the time lines of several source users",
-                hint="use the profile traceable, or a user cell size of 1",
-            )
+            raise several_sources()
         self.payload = Payload.of(
             base, timestamps=timestamps, ratings=ratings, multiplied=self.options.multiplies, carry=self.options.carry
         )
@@ -384,7 +381,9 @@ class Expansion:
             "generator": _core.GENERATOR,
             "base": self.base.fingerprint,
             "options": dataclasses.asdict(self.options),
-            "reduced": _digest(self.reduced.values),
+            "reduced": _digest(self.reduced.signed if self.options.operator == "kronecker" else self.reduced.values),
+            # Times depend on how test interactions were chosen.
+            "late": self.options.timestamps and self.base.split == "last",
             "cells": [
                 _digest(array)
                 for array in (
@@ -511,6 +510,8 @@ class Expansion:
         OutputError
             If something is there, or it cannot be written to.
         """
+        if self.options.operator not in get_args(Operator):
+            raise InputError("an expansion made by a function cannot be saved: Python does not save functions")
         target = Path(path).absolute()
         if target.exists():
             raise OutputError(f"{target} exists already", hint="choose a new folder")
@@ -570,6 +571,15 @@ class Expansion:
     def __repr__(self) -> str:
         (m, n), (p, q) = self.reduced.shape, self.base.shape
         return f"Expansion({p:,} users × {q:,} items, × ({m}, {n}), shuffle={self.shuffle!r}, seed={self.seed})"
+
+
+def several_sources() -> InputError:
+    """Say why interactions get no times."""
+    return InputError(
+        "timestamps need user cells of size 1: with larger ones an expanded user would mix the time lines of several "
+        "source users",
+        hint="use the profile traceable, or a user cell size of 1",
+    )
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -21,7 +21,7 @@ from fractalrs.plan import Plan, attribute_file, part_file
 PLAN = "private/plan.json"
 MANIFEST = "manifest.json"
 CARD = "README.md"
-PRIVATE_FILES = ("plan.json", "reduced_matrix.npy", "cells.npz", "base_statistics.npz")
+PRIVATE_FILES = ("plan.json", "reduced_matrix.npy", "signed_matrix.npy", "cells.npz", "base_statistics.npz")
 
 _PRIVATE_BEGUN = ".private.tmp"
 _OLD_MANIFEST = ".manifest.json.old"

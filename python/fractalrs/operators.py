@@ -6,11 +6,12 @@ columns. A function is equation 2: whatever it makes of a block, in Python.
 """
 
 import hashlib
-import inspect
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -32,16 +33,19 @@ block's own, and returns a matrix of R's shape, sparse or dense: positive entrie
 nothing."""
 
 
+_functions: "WeakKeyDictionary[BlockFunction, str]" = WeakKeyDictionary()
+
+
 def name_of(operator: "Operator | BlockFunction") -> str:
-    """Name an operator for plans: a function by its name and the digest of its source, as far as Python knows it."""
+    """Name an operator for plans.
+
+    What a function does cannot be told from outside: each function object has a name of its own, and a data set that it
+    began is finished only by the same object.
+    """
     if isinstance(operator, str):
         return operator
-    try:
-        code = inspect.getsource(operator)
-    except (OSError, TypeError):
-        code = ""
     name = getattr(operator, "__qualname__", type(operator).__name__)
-    return f"function {name} {hashlib.sha256(code.encode()).hexdigest()[:16]}"
+    return f"function {name} {_functions.setdefault(operator, uuid.uuid4().hex)}"
 
 
 class FunctionGenerator:

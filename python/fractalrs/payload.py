@@ -64,7 +64,7 @@ class Payload:
             if name == "timestamp":
                 if pa.types.is_date32(base.timestamp_type) and pc.max(payload[name]).as_py() >= _LAST_DAY:
                     raise InputError(f"a date is {_LAST_DAY} days after 1970 or later", hint="correct it")
-                fields.append(pa.field(name, base.timestamp_type, nullable=False))
+                fields.append(pa.field(name, _written(base.timestamp_type), nullable=False))
             elif name == "rating" and multiplied:
                 fields.append(pa.field(name, pa.float64(), nullable=False))
             else:
@@ -114,10 +114,14 @@ def _numbers(column: pa.ChunkedArray, kind: Any) -> npt.NDArray[Any]:
 def _stored(column: pa.ChunkedArray) -> pa.Array:
     """Take a column as Parquet stores it: it knows no seconds, and time zones only as UTC."""
     array = column.combine_chunks()
-    if pa.types.is_timestamp(array.type):
-        unit = "ms" if array.type.unit == "s" else array.type.unit
-        return array.cast(pa.timestamp(unit, None if array.type.tz is None else "UTC"))
-    return array
+    return array.cast(_written(array.type))
+
+
+def _written(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind):
+        unit = "ms" if kind.unit == "s" else kind.unit
+        return pa.timestamp(unit, None if kind.tz is None else "UTC")
+    return kind
 
 
 def _meaning(kind: pa.DataType) -> str:

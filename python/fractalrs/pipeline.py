@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fractalrs import _core
 from fractalrs.attributes import AttributeTable, Kind, check_identity, read_attributes
 from fractalrs.base import Base
@@ -19,13 +21,13 @@ from fractalrs.cells import CELL_SIZE, Cells
 from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion, Options, Order, TestItems
+from fractalrs.expansion import Expansion, Options, Order, TestItems, several_sources
 from fractalrs.folder import Folder
 from fractalrs.interactions import read_interactions
 from fractalrs.operators import BlockFunction, Operator, name_of
 from fractalrs.payload import Ratings
 from fractalrs.plan import OTHER_SOURCE, Format, Plan, differences
-from fractalrs.profiles import DEFAULT_PROFILE, Shuffle
+from fractalrs.profiles import DEFAULT_PROFILE, Profile, Shuffle
 from fractalrs.profiles import profile as find_profile
 from fractalrs.reduction import ReducedMatrix, Rescale, reduce
 from fractalrs.sample import sample_interactions
@@ -115,6 +117,9 @@ class Request:
             raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
         if self.reduced_matrix is not None and not Path(self.reduced_matrix).is_file():
             raise FileNotFoundError(f"reduced matrix {self.reduced_matrix} does not exist or is not a file")
+        in_cells = self.resolved_shuffle == "cells" and (self.user_cell_size or CELL_SIZE) > 1
+        if self.timestamps and (in_cells or self.resolved_shuffle == "block"):
+            raise several_sources()
         sizes: dict[Kind, int | None] = {"items": self.item_cell_size, "users": self.user_cell_size}
         for kind, size in sizes.items():
             if getattr(self, kind) is None:
@@ -149,7 +154,12 @@ class Request:
     @property
     def resolved_shuffle(self) -> Shuffle:
         """The shuffle, by itself or from the profile."""
-        return self.shuffle or ("none" if self.operator != "dropout" else find_profile(self.profile).shuffle)
+        return self.shuffle or self.defaults.shuffle
+
+    @property
+    def defaults(self) -> Profile:
+        """What the profile says for what is not given."""
+        return find_profile(self.profile).for_operator(name_of(self.operator))
 
     @property
     def format(self) -> Format:
@@ -160,7 +170,7 @@ class Request:
     def options(self) -> Options:
         """Options of the expansion."""
         given = {option.name: getattr(self, option.name) for option in dataclasses.fields(Options)}
-        defaults = find_profile(self.profile)
+        defaults = self.defaults
         dropped = defaults.drop_incomplete if self.drop_incomplete is None else self.drop_incomplete
         resolved = {
             "shuffle": self.resolved_shuffle,
@@ -174,12 +184,12 @@ class Request:
     @property
     def resolved_min_timestamps(self) -> int | None:
         """The least number of distinct timestamps, by itself or from the profile."""
-        return find_profile(self.profile).min_timestamps if self.min_timestamps is None else self.min_timestamps
+        return self.defaults.min_timestamps if self.min_timestamps is None else self.min_timestamps
 
     @property
     def reducing(self) -> dict[str, Any]:
         """How the reduced matrix is made."""
-        variant = find_profile(self.profile).variant
+        variant = self.defaults.variant
         return {"rescale": self.rescale, "order_by_degree": self.order_by_degree, "variant": variant}
 
     @property
@@ -203,7 +213,7 @@ class Request:
             "fractalrs": _core.VERSION,
             "reading": self.reading,
             "split": self.split,
-            "ties": self.ties or find_profile(self.profile).ties,
+            "ties": self.ties or self.defaults.ties,
             "min_timestamps": self.resolved_min_timestamps,
             "timestamps": self.timestamps,
             "ratings": self.ratings,
@@ -327,6 +337,9 @@ def make_expansion(
     if begun is not None:
         say("the reduced matrix and the cells are those of the data set that was begun")
         reduced = ReducedMatrix.load(folder.path / "private/reduced_matrix.npy")
+        if request.operator == "kronecker":
+            signed = np.load(folder.path / "private/signed_matrix.npy", allow_pickle=False)
+            reduced = dataclasses.replace(reduced, signed=signed)
         cells = Cells.load(folder.path / "private/cells.npz") if in_cells else None
     else:
         say("reducing")
@@ -365,8 +378,9 @@ def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base
     base = leave_last_out(
         interactions,
         split=request.split,
-        ties=request.ties or find_profile(request.profile).ties,
-        min_timestamps=request.resolved_min_timestamps,
+        ties=request.ties or request.defaults.ties,
+        # A profile's minimum is for sources that have timestamps.
+        min_timestamps=request.min_timestamps if interactions.timestamps is None else request.resolved_min_timestamps,
         seed=request.seed,
         payload=request.payload,
     )
@@ -386,9 +400,14 @@ def read_planned_base(source: Any, output: str | os.PathLike[str], say: Callable
             f"{output} was written from Python: how its source was read and split is not known",
             hint="validate it in Python: fractalrs.validate(dataset, base)",
         )
-    names = ("reading", "split", "ties", "min_timestamps", "seed", "timestamps", "ratings", "carry")
+    names = ("reading", "split", "ties", "seed", "timestamps", "ratings", "carry")
     shape = {name: plan.content[name] for name in ("user_multiplier", "item_multiplier")}
-    return read_base(source, Request(**shape, **{name: recipe[name] for name in names}), say)
+    given = {name: recipe[name] for name in names}
+    # What the profile says of timestamps may not hold for this source.
+    profile = plan.content["profile"]
+    if recipe["min_timestamps"] != find_profile(profile).min_timestamps:
+        given["min_timestamps"] = recipe["min_timestamps"]
+    return read_base(source, Request(**shape, profile=profile, **given), say)
 
 
 def _reduced(base: Base, request: Request) -> ReducedMatrix:

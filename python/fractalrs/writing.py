@@ -374,7 +374,9 @@ def memory_needed(expansion: "Expansion", format: Format, threads: int) -> int:
     arrays = base.indptr.nbytes + base.entries.nbytes + (0 if base.payload is None else base.payload.nbytes)
     if expansion.options.timestamps:
         arrays += _TIMELINE_BYTES * base.count
-    return arrays + threads * (_THREAD_BYTES + 16 * format.row_group_size) + _PROCESS_BYTES
+    # What is carried is held beside the ids, with its source.
+    carried = 12 * len(expansion.payload.fields)
+    return arrays + threads * (_THREAD_BYTES + (16 + carried) * format.row_group_size) + _PROCESS_BYTES
 
 
 def peak_memory() -> int:
@@ -397,16 +399,20 @@ class _Private:
 
     plan: str
     reduced: npt.NDArray[np.float64]
+    signed: npt.NDArray[np.float64] | None
     cells: Cells
     statistics: dict[str, npt.NDArray[Any]]
 
     @classmethod
     def of(cls, expansion: "Expansion", plan: Plan) -> "_Private":
-        return cls(plan.to_json(), expansion.reduced.values, expansion.cells, expansion_statistics(expansion))
+        signed = expansion.reduced.signed if expansion.options.operator == "kronecker" else None
+        return cls(plan.to_json(), expansion.reduced.values, signed, expansion.cells, expansion_statistics(expansion))
 
     def write(self, folder: Folder) -> None:
         private = folder.begin_private()
         np.save(private / "reduced_matrix.npy", self.reduced)
+        if self.signed is not None:
+            np.save(private / "signed_matrix.npy", self.signed)
         self.cells.save(private / "cells.npz")
         np.savez(private / "base_statistics.npz", allow_pickle=False, **self.statistics)
         (private / "plan.json").write_bytes(self.plan.encode())

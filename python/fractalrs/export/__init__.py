@@ -39,6 +39,8 @@ def export(dataset: Dataset, path: str | os.PathLike[str], format: str, progress
     """Write a data set in another format; see `Dataset.export`."""
     if format not in FORMATS:
         raise InputError(f"format is {format!r}; it must be one of {', '.join(FORMATS)}")
+    if format == "reference-npz" and dataset.manifest.get("operator") == "sketch":
+        raise InputError("a data set of the operator 'sketch' has no row blocks", hint="choose another format")
     target = Path(path)
     _check_place(dataset, target)
     made = finished = 0

@@ -54,7 +54,7 @@ def _write_recbole(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: A
 
 
 def _recbole_type(field: pa.Field) -> str:
-    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_timestamp)
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp)
     number = any(is_kind(field.type) for is_kind in kinds)
     return "float" if number and field.name not in ("user_id", "item_id") else "token"
 

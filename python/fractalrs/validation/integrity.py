@@ -234,6 +234,12 @@ def check_blocks(sums: Sums, planned: Planned) -> list[Check]:
         exists = (sums.block_train + sums.block_test) > 0
     rates = np.where(exists, keep, 0.0)
     train_sums, test_sums = (statistics[f"{split}_user_sums"].astype(np.float64) for split in ("train", "test"))
+    if options["cold_users"] or options["cold_items"]:
+        # What cold users and items have is test, whatever it was: together they are as without.
+        both = sums.block_train + sums.block_test
+        kept = _binomial(both, (train_sums + test_sums).sum(), [rates])
+        why = "cold users and items have test interactions wherever they are"
+        return [_verdict(BLOCKS, kept, both, "train and test"), Check(TEST_BLOCKS, "integrity", None, why)]
     complete = ((sums.user_train > 0) & (sums.user_test > 0)).reshape(len(keep), -1).mean(axis=1)
     lost, shuffle = 1 - complete, options["shuffle"]
     if options["drop_incomplete"]:
