@@ -37,7 +37,9 @@ pub fn expand<I: Id>(
             row = source;
             columns.clear();
             if keeping {
-                entries.iter().for_each(|&entry| sample_columns(expansion, row, entry, &mut columns));
+                for &entry in entries {
+                    sample_columns(expansion, row, entry, &mut columns);
+                }
             }
         }
         let key = expansion.keys.sketch.child(u64::from(row));

@@ -317,10 +317,10 @@ impl Schedule {
             };
             // No product overflows: shares are at most 2³², and parts are below.
             let within = (share * ((2 * place + 1) * step)) >> 32;
-            let pace = (begin + within).min(ONE - 1);
+            let speed = (begin + within).min(ONE - 1);
             let earliest = u64::from(floor).max(place.saturating_sub(reach));
             let latest = count.min(place + reach);
-            let bucket = ((earliest << 32) + pace * (latest - earliest)) >> shift;
+            let bucket = ((earliest << 32) + speed * (latest - earliest)) >> shift;
             self.ends[bucket as usize + 1] += 1;
             self.moved.push(bucket << 32 | place);
         }

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pytest
 
 import fractalrs as fr
 from commands import run
+from folders import sql
 
 SMALL = ["--user-multiplier", "3", "--item-multiplier", "8", "--seed", "7"]
 TRACEABLE = [*SMALL, "--profile", "traceable"]
@@ -64,7 +64,7 @@ def test_real_data_with_times_and_ratings_by_the_command_line(source: Path, tmp_
     assert len(both) > 100
     assert (last[both] <= first[both]).all()
     # Whoever reads them sees the same.
-    seen = duckdb.sql(f"SELECT count(*), sum(rating), max(timestamp) FROM '{tmp_path}/out/train/*.parquet'").fetchall()
+    seen = sql(f"SELECT count(*), sum(rating), max(timestamp) FROM '{tmp_path}/out/train/*.parquet'").fetchall()
     assert seen == [(len(train), pytest.approx(train["rating"].sum()), train["timestamp"].max())]
 
 
@@ -80,7 +80,7 @@ def test_orders_hold_the_same_interactions(ml_latest_small: Path, tmp_path: Path
             assert done.code == 0, done.err
         frame = ordered(fr.open_dataset(path).train.to_table())
         frames.append(frame.sort_values(["user_id", "item_id"]).reset_index(drop=True))
-    pd.testing.assert_frame_equal(*frames)
+    pd.testing.assert_frame_equal(frames[0], frames[1])
 
 
 def test_columns_are_carried_with_their_interactions(events: Path, tmp_path: Path) -> None:
