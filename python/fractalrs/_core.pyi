@@ -64,7 +64,7 @@ class Generator:
         hour: int | None = None,
         factors: npt.NDArray[np.float64] | None = None,
         ratings: npt.NDArray[np.float64] | None = None,
-        columns: Sequence[_Column] = [],
+        columns: Sequence[_Column] = ...,
     ) -> Generator: ...
     def rows(
         self, first: int, last: int, test: bool
