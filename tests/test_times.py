@@ -627,6 +627,23 @@ def test_growth_of_the_catalogue() -> None:
     assert (found[0], found[-1]) == (0, 1)
 
 
+def test_growth_is_that_of_as_many_interactions_an_item(base: Base) -> None:
+    """Of real × n interactions: with more of them, every item would appear earlier."""
+    expansion = fr.Expansion(base, np.full((8, 4), 0.5), profile="traceable", timestamps=True, seed=1)
+    shape = carried.Shape(300, 8, 4, expansion.expected_counts.train.mean)
+    found = times.written(expansion, shape, times.real(base), 1)
+    made = carried.generated(expansion, np.arange(expansion.shape[0]), ["timestamp"], "train")
+    assert found.count == len(made)
+    drawn = shape.sample(base.train_count * 4)
+    assert drawn is not None
+    some = made.at(drawn[made.users])
+    assert len(some) == pytest.approx(base.train_count * 4, rel=0.2)
+    items = some.items[np.argsort(some.times, kind="stable")]
+    _, first = np.unique(items, return_index=True)
+    expected = np.searchsorted(np.sort(first), np.linspace(0, len(items), 201)) / len(first)
+    assert found.growth == pytest.approx(expected, abs=0.02)
+
+
 def test_copies_are_counted(expansion: fr.Expansion) -> None:
     """And expected as often as a random order has them."""
     shape = carried.Shape(300, 4, 8, expansion.expected_counts.train.mean)
@@ -778,6 +795,12 @@ def test_columns_differ_bit_for_bit() -> None:
     for kind in (pa.int32(), pa.int64(), pa.float32(), pa.timestamp("us", "UTC"), pa.date32()):
         values = pa.array([1, 2, 3], pa.int32() if kind.bit_width == 32 else pa.int64()).cast(kind)
         assert apart(values, values.take([0, 2, 2])) == [False, True, False], kind
+    # What lies below a missing value is none.
+    valid = pa.py_buffer(b"\x01")
+    one, other = (
+        pa.Array.from_buffers(pa.int64(), 2, [valid, pa.array(below).buffers()[1]]) for below in ([1, 2], [1, 3])
+    )
+    assert apart(one, other) == [False, False]
     texts = pa.array(["a", None, ""])
     assert apart(texts, pa.array(["a", "", ""])) == [False, True, False]
     assert apart(texts, pa.array(["b", None, ""])) == [True, False, False]
