@@ -141,6 +141,7 @@ def test_describes_itself_in_plain_json(base: Base) -> None:
         "shape": [8, 12],
         "rescale": "minmax",
         "order_by_degree": True,
+        "variant": "paper",
         "seed": 4,
     }
 

@@ -426,6 +426,7 @@ def found_in_blocks(
     train = np.round(rates * len(test_sums)).astype(np.uint64)
     sums = Sums(users, users, nothing, nothing, nothing.astype(np.uint64), train, block_test, train, {})
     options = {"block_keep": 1.0, "drop_incomplete": False, "test_items": "one", "shuffle": "block"}
+    options |= {"cold_users": 0.0, "cold_items": 0.0}
     statistics = {"train_user_sums": np.ones_like(test_sums), "test_user_sums": test_sums}
     return integrity.check_blocks(sums, Planned(rates, options, statistics))[-1].holds
 
