@@ -645,6 +645,8 @@ def info(
         "multipliers": {"user": manifest["user_multiplier"], "item": manifest["item_multiplier"]},
         "profile": manifest["profile"],
         "shuffle": manifest["shuffle"],
+        "operator": manifest["operator"],
+        "order": manifest["order"],
         **dataset.totals,
         "parts": len(manifest["parts"]),
         "schema": {column["name"]: column["type"] for column in manifest["schema"]},
