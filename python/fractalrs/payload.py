@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fractalrs.base import Base
+from fractalrs.column_types import timestamps_from_ticks
 from fractalrs.errors import InputError
 
 _LAST_DAY = 1 << 30
@@ -68,7 +69,7 @@ class Payload:
             elif name == "rating" and multiplied:
                 fields.append(pa.field(name, pa.float64(), nullable=False))
             else:
-                carried[name] = _stored(payload[name])
+                carried[name] = payload[name].chunk(0).cast(_written(payload[name].type))
                 fields.append(pa.field(name, carried[name].type, nullable=carried[name].null_count > 0))
         return cls(
             tuple(fields),
@@ -83,7 +84,7 @@ class Payload:
         for field in self.fields:
             values = starts = valid = None
             if field.name in self.table.column_names:
-                values, starts, valid = _arrays(self.table[field.name].combine_chunks())
+                values, starts, valid = _arrays(self.table[field.name].chunk(0))
             columns.append((field.name, _meaning(field.type), values, starts, valid))
         return columns
 
@@ -94,34 +95,26 @@ class Payload:
         ratings: npt.NDArray[np.float64],
     ) -> list[pa.Array]:
         """Make the columns of interactions from the entries they come from, and from what the core made for them."""
-        made = {"timestamp": times, "rating": ratings}
         rows = pa.array(sources)
         arrays = []
         for field in self.fields:
             if field.name in self.table.column_names:
-                arrays.append(self.table[field.name].combine_chunks().take(rows))
+                # Not combined, even where it is one chunk already: that would copy all of the base's values.
+                arrays.append(self.table[field.name].chunk(0).take(rows))
+            elif field.name == "timestamp":
+                arrays.append(timestamps_from_ticks(pa.array(times), field.type))
             else:
-                values = made[field.name]
-                narrow = values.astype(np.int32) if pa.types.is_date32(field.type) else values
-                arrays.append(pa.array(narrow).cast(field.type))
+                arrays.append(pa.array(ratings))
         return arrays
 
 
 def _numbers(column: pa.ChunkedArray, kind: Any) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(column.combine_chunks().to_numpy(zero_copy_only=False), dtype=kind)
-
-
-def _stored(column: pa.ChunkedArray) -> pa.Array:
-    """Take a column as Parquet stores it: it knows no seconds, and time zones only as UTC."""
-    array = column.combine_chunks()
-    return array.cast(_written(array.type))
+    return np.ascontiguousarray(column.chunk(0).to_numpy(zero_copy_only=False), dtype=kind)
 
 
 def _written(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_timestamp(kind):
-        unit = "ms" if kind.unit == "s" else kind.unit
-        return pa.timestamp(unit, None if kind.tz is None else "UTC")
-    return kind
+    """Give the type in which a column of the base is written: Parquet knows time zones only as UTC."""
+    return pa.timestamp(kind.unit, "UTC") if pa.types.is_timestamp(kind) and kind.tz is not None else kind
 
 
 def _meaning(kind: pa.DataType) -> str:

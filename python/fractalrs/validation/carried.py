@@ -86,7 +86,7 @@ class Rows:
 def column(base: "Base", name: str) -> pa.Array:
     """Take a column of the payload, which must be there."""
     assert base.payload is not None
-    return base.payload[name].combine_chunks()
+    return base.payload[name].chunk(0)
 
 
 def owners(base: "Base") -> Integers:
