@@ -463,8 +463,8 @@ def test_the_interactions_are_those_without_attributes(tmp_path: Path, written: 
     [
         ("fractalrs.writing._make_attributes", set()),
         ("fractalrs.attributes.source_codes", set()),
-        ("fractalrs.attributes.Attributes._writer", set()),
-        ("fractalrs.attributes._Digest.write", set()),
+        ("fractalrs.labelled.parquet_writer", set()),
+        ("fractalrs.labelled.Digest.write", set()),
         ("fractalrs.folder.Folder.write_text", {"items.parquet", "users.parquet"}),
     ],
 )

@@ -461,7 +461,7 @@ def test_size_is_estimated(
 
 
 def test_too_little_free_disk(plain: fr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fractalrs.export.free_disk", lambda _: 12_000)
+    monkeypatch.setattr("fractalrs.writing.free_disk", lambda _: 12_000)
     for format in FORMATS:
         with pytest.raises(fr.OutputError, match=r"too little free disk .*needs about [\d.]+ kB, 12 kB are free"):
             plain.export(tmp_path / "dest", format=format)

@@ -5,14 +5,12 @@ block by block: memory holds the source's table and one row group, whatever the 
 source for that, so its cells must have one member.
 """
 
-import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +20,7 @@ import pyarrow.parquet as pq
 
 from fractalrs.column_names import ALIASES, Wanted, is_date, is_number, simplify
 from fractalrs.errors import InputError
+from fractalrs.labelled import Digest, parquet_writer, write_labelled
 from fractalrs.plan import Format
 from fractalrs.text_files import TextFile
 
@@ -164,7 +163,7 @@ class Attributes:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256, in hex, of everything that is written of them."""
-        digest = _Digest()
+        digest = Digest()
         with pa.ipc.new_stream(digest, self.table.schema) as writer:
             writer.write_table(self.table)
         return digest.sha256
@@ -191,41 +190,34 @@ class Attributes:
 
     def write(self, file: Path, expansion: "Expansion", format: Format, labels: Mapping[str, str]) -> "FileReport":
         """Write the file, with labels in its footer and the digest of all that comes before it."""
-        rows = 0
         with file.open("wb") as opened:
-            digest = _Digest(opened)
-            with self._writer(digest, expansion, format) as writer:
-                for group in self.groups(expansion):
-                    writer.write_table(group, row_group_size=_GROUP_ROWS)
-                    rows += len(group)
-                body = {"rows": rows, "body_bytes": digest.bytes, "body_sha256": digest.sha256}
-                told = {f"fractalrs.{name}": str(value) for name, value in body.items()}
-                writer.add_key_value_metadata({**labels, **told})
-        return {"rows": rows, "bytes": digest.bytes, "sha256": digest.sha256}
+            return write_labelled(
+                opened,
+                self.groups(expansion),
+                self.schema(expansion),
+                format.compression,
+                _GROUP_ROWS,
+                labels,
+                **self._encodings(expansion),
+            )
 
     def expected_bytes(self, expansion: "Expansion", format: Format) -> int:
         """Tell how large the file will be, from encoding the first rows of it."""
         sink = pa.BufferOutputStream()
-        with self._writer(sink, expansion, format) as writer:
+        schema = self.schema(expansion)
+        with parquet_writer(sink, schema, format.compression, **self._encodings(expansion)) as writer:
             group = next(self.groups(expansion))
             writer.write_table(group, row_group_size=_GROUP_ROWS)
         return int(sink.tell() * expansion.shape[self.kind == "items"] / len(group))
 
-    def _writer(self, sink: Any, expansion: "Expansion", format: Format) -> pq.ParquetWriter:
-        compression, _, level = format.compression.rstrip(")").partition("(")
+    def _encodings(self, expansion: "Expansion") -> dict[str, Any]:
         schema = self.schema(expansion)
-        return pq.ParquetWriter(
-            sink,
-            schema,
-            compression=compression,
-            compression_level=int(level) if level else None,
+        return {
             # Rising ids are next to nothing as differences; everything else comes again in every block.
-            column_encoding={schema.names[0]: "DELTA_BINARY_PACKED"},
-            use_dictionary=_leaves(schema)[1:],
-            dictionary_pagesize_limit=_DICTIONARY_BYTES,
-            # Texts are dictionaries only here: readers shall see texts.
-            store_schema=False,
-        )
+            "column_encoding": {schema.names[0]: "DELTA_BINARY_PACKED"},
+            "use_dictionary": _leaves(schema)[1:],
+            "dictionary_pagesize_limit": _DICTIONARY_BYTES,
+        }
 
 
 def read_attributes(items: Any = None, users: Any = None) -> tuple[AttributeTable, ...]:
@@ -407,27 +399,3 @@ def _leaves(schema: pa.Schema) -> list[str]:
     pq.write_table(schema.empty_table(), sink)
     leaves = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
     return [leaves.column(number).path for number in range(len(leaves))]
-
-
-class _Digest(io.RawIOBase):
-    """A file to write to that knows the size and the SHA-256 of what was written, and perhaps passes it on."""
-
-    def __init__(self, file: BinaryIO | None = None) -> None:
-        self._file = file
-        self._sha256 = hashlib.sha256()
-        self.bytes = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        if self._file is not None:
-            self._file.write(data)
-        self._sha256.update(data)
-        self.bytes += len(data)
-        return len(data)
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256, in hex, of what was written so far."""
-        return self._sha256.hexdigest()

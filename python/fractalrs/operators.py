@@ -5,23 +5,25 @@ R̂ᵢⱼ·R, all of it. ``"sketch"`` is equation 3: every entry of R is replace
 columns. A function is equation 2: whatever it makes of a block, in Python.
 """
 
-import hashlib
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.folder import flush
+from fractalrs.labelled import write_labelled
+
+if TYPE_CHECKING:
+    from fractalrs.writing import FileReport
 
 Operator = Literal["dropout", "kronecker", "sketch"]
 
@@ -129,30 +131,22 @@ class FunctionGenerator:
         return {"parts": reports, "generating_seconds": time.perf_counter() - started, "encoding_seconds": 0.0}
 
 
-def _write(table: pa.Table, target: Any, compression: str, row_group_size: int, stage: str) -> dict[str, Any]:
+def _write(table: pa.Table, target: Any, compression: str, row_group_size: int, stage: str) -> "FileReport":
     """Write a part's file with the labels by which it is known again."""
     path, labels = Path(target[0]), dict(target[1])
-    kind, _, level = compression.removesuffix(")").partition("(")
+    tables = [table] if table.num_rows else []
 
-    def encoded(labels: dict[str, str]) -> tuple[int, pa.Buffer]:
-        sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(
-            sink, table.schema, compression=kind, compression_level=int(level) if level else None, store_schema=False
-        ) as writer:
-            if table.num_rows:
-                writer.write_table(table, row_group_size=row_group_size)
-            body_bytes = sink.tell()
-            writer.add_key_value_metadata(labels)
-        return body_bytes, sink.getvalue()
+    def written(file: BinaryIO | None) -> "FileReport":
+        return write_labelled(file, tables, table.schema, compression, row_group_size, labels)
 
-    # Twice: what is before the footer is digested in the footer.
-    body_bytes, file = encoded(labels)
-    labels |= {"fractalrs.rows": str(table.num_rows), "fractalrs.body_bytes": str(body_bytes)}
-    labels["fractalrs.body_sha256"] = hashlib.sha256(file[:body_bytes]).hexdigest()
-    _, file = encoded(labels)
-    if stage != "encode":
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(file)
+    if stage == "encode":
+        return written(None)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            report = written(file)
         flush(temporary)
         temporary.replace(path)
-    return {"rows": table.num_rows, "bytes": len(file), "sha256": hashlib.sha256(file).hexdigest()}
+    finally:
+        temporary.unlink(missing_ok=True)
+    return report

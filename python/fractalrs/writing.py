@@ -244,8 +244,8 @@ def _find_finished(folder: Folder, plan: Plan, threads: int) -> _Files:
         reports = pool.map(lambda item: _inspect(folder.path / item[0].file(item[1]), _labels(plan, *item)), there)
         found = {(part.index, split): report for (part, split), report in zip(there, reports, strict=True)}
     # A data set that was complete once knows every byte; one that was not has only what its files say of themselves.
-    manifest = folder.manifest()
-    if manifest is not None and manifest["fingerprints"]["plan"] == plan.fingerprint:
+    manifest = _manifest_of(folder, plan)
+    if manifest is not None:
         for part, split in there:
             if found[part.index, split]["sha256"] != manifest["parts"][part.index][split]["sha256"]:
                 raise _damaged(folder.path / part.file(split))
@@ -256,12 +256,18 @@ def _find_attributes(folder: Folder, plan: Plan) -> dict[str, FileReport]:
     """Look for finished files of attributes as `_find_finished` does for parts."""
     files = {kind: folder.path / attribute_file(kind) for kind in plan.attributes}
     found = {kind: _inspect(file, _attribute_labels(plan, kind)) for kind, file in files.items() if file.exists()}
-    manifest = folder.manifest()
-    if manifest is not None and manifest["fingerprints"]["plan"] == plan.fingerprint:
+    manifest = _manifest_of(folder, plan)
+    if manifest is not None:
         for kind, report in found.items():
             if report["sha256"] != manifest["attributes"][kind]["sha256"]:
                 raise _damaged(files[kind])
     return found
+
+
+def _manifest_of(folder: Folder, plan: Plan) -> dict[str, Any] | None:
+    """Read the manifest if there is one, and of this plan."""
+    manifest = folder.manifest()
+    return manifest if manifest is not None and manifest["fingerprints"]["plan"] == plan.fingerprint else None
 
 
 def _inspect(file: Path, expected: Sequence[tuple[str, str]]) -> FileReport:
@@ -346,11 +352,16 @@ def _check_disk(
     missing = 1 - len(found) / (plan.part_count * len(plan.splits))
     # Unfinished files, and those of another plan, make room.
     freed = folder.size() - kept
-    need, have = int((total * missing + more) * _FREE_DISK_MARGIN), free_disk(folder.path) + freed
+    hint = "free some, choose another disk, or lower the target, keep_scale or the multipliers"
+    require_disk(folder.path, total * missing + more, hint, freed)
+
+
+def require_disk(path: Path, size: float, hint: str, freed: int = 0) -> None:
+    """Refuse a place that has too little room for so many bytes, although some will be freed."""
+    need, have = int(size * _FREE_DISK_MARGIN), free_disk(path) + freed
     if need > have:
         raise OutputError(
-            f"too little free disk for {folder.path}: it needs about {readable(need)}, {readable(have)} are free",
-            hint="free some, choose another disk, or lower the target, keep_scale or the multipliers",
+            f"too little free disk for {path}: it needs about {readable(need)}, {readable(have)} are free", hint=hint
         )
 
 

@@ -14,9 +14,7 @@ from fractalrs.export import csr, reference_npz, sequences, text
 from fractalrs.export.split import Split
 from fractalrs.folder import Folder, publish_folder
 from fractalrs.progress import progress_bar
-from fractalrs.writing import free_disk, readable
-
-_FREE_DISK_MARGIN = 1.05
+from fractalrs.writing import require_disk
 
 
 class _Format(NamedTuple):
@@ -53,7 +51,8 @@ def export(dataset: Dataset, path: str | os.PathLike[str], format: str, progress
                 report(made, finished)
 
         splits = [Split(dataset, name, passed) for name in ("train", "test") if name in dataset.manifest["parts"][0]]
-        _check_disk(target, sum(FORMATS[format].size(split) for split in splits))
+        size = sum(FORMATS[format].size(split) for split in splits)
+        require_disk(target, size, "free some, or choose another disk")
         try:
             with _appearing_whole(target.resolve()) as folder:
                 for split in splits:
@@ -73,15 +72,6 @@ def _check_place(dataset: Dataset, target: Path) -> None:
     if target.exists() or target.is_symlink():
         raise OutputError(f"{target} exists already", hint="name a folder that does not exist yet")
     Folder(final).check_ours()
-
-
-def _check_disk(target: Path, size: float) -> None:
-    need, have = int(size * _FREE_DISK_MARGIN), free_disk(target.resolve())
-    if need > have:
-        raise OutputError(
-            f"too little free disk for {target}: it needs about {readable(need)}, {readable(have)} are free",
-            hint="free some, or choose another disk",
-        )
 
 
 @contextmanager
