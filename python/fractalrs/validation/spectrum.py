@@ -31,7 +31,7 @@ class Spectrum:
     values
         float64, (k), descending.
     bounds
-        float64, (k): a singular value of A lies within this of each value: ‖AᵀA v − σ² v‖ / σ.
+        float64, (k): a singular value of A lies within this of each value: its square is within ‖AᵀA v − σ² v‖ of σ².
     right, left
         float64, (items, 8) and (users, 8): the leading singular vectors; fewer where k is smaller.
     """
@@ -110,7 +110,10 @@ def spectrum(rows: Rows, count: int = DEFAULT_COUNT, *, tolerance: float = TOLER
                 break
             last = values
         block = np.ascontiguousarray(block[:, :room])
-    bounds = np.minimum(residual / scale, np.sqrt(residual))
+    # An eigenvalue σ² of AᵀA lies within the residual of each θ.
+    squares = np.square(values)
+    lowest, highest = np.sqrt(np.maximum(squares - residual, 0)), np.sqrt(squares + residual)
+    bounds = np.maximum(values - lowest, highest - values)
     leading = min(VECTORS, count)
     right = np.asarray(basis[:, :filled] @ vectors[:, :leading].astype(dtype), dtype=np.float64)
     del basis
