@@ -45,6 +45,8 @@ pub struct Tiler<'e, 'a> {
     expansion: &'e Expansion<'a>,
     i: u32,
     blocks: Vec<Block>,
+    /// The first expanded item of each block.
+    offsets: Vec<u64>,
     table_bytes_left: usize,
     /// The images of column permutations, which all row blocks share.
     images: HashMap<u32, Vec<u32>>,
@@ -75,6 +77,7 @@ impl<'e, 'a> Tiler<'e, 'a> {
             expansion,
             i: u32::MAX,
             blocks: Vec::new(),
+            offsets: Vec::new(),
             table_bytes_left: 0,
             images: HashMap::new(),
             passing_table: Vec::new(),
@@ -128,6 +131,8 @@ impl<'e, 'a> Tiler<'e, 'a> {
             self.i = i;
             let blocks = self.expansion.blocks(i);
             self.blocks = blocks.map(|(j, keep_rate)| Block { j, keep_rate, tables: None }).collect();
+            let items = u64::from(self.expansion.base.items());
+            self.offsets = self.blocks.iter().map(|block| u64::from(block.j) * items).collect();
             self.shares = timeline::shares(self.blocks.iter().map(|block| block.keep_rate));
             self.table_bytes_left = TABLE_BYTES;
         }
@@ -261,7 +266,7 @@ impl<'e, 'a> Tiler<'e, 'a> {
         let cold = expansion.is_cold_user(user);
         let any_cold = cold || expansion.has_cold_items();
         for number in 0..self.blocks.len() {
-            let offset = u64::from(self.blocks[number].j) * u64::from(expansion.base.items());
+            let offset = self.offsets[number];
             let range = self.next_range(number, row);
             let kept = &self.kept[range];
             if !any_cold && kept.iter().fold(0, |any, entry| any | entry) & TEST == 0 {
@@ -308,33 +313,33 @@ impl<'e, 'a> Tiler<'e, 'a> {
         self.collect_events(row, user);
         let anchor = self.anchors[row];
         let schedule = &mut self.schedule;
+        schedule.times.clear();
         if let Some(timeline) = payload.timeline {
             let key = keys.times.child(u64::from(self.i)).child(u64::from(anchor));
             schedule.arrange(timeline, base, key, anchor, &self.shares);
         }
         match options.order {
             Order::Time => {}
-            Order::Block => schedule.arrange_by(|_| ()),
+            // As they were collected.
+            Order::Block if payload.timeline.is_none() => {}
+            Order::Block => schedule.arrange_by(|event| (event.block, event.entry)),
             Order::Item => schedule.arrange_by(|event| (event.block, event.item & !TEST)),
         }
-        let Schedule { events, order, times, .. } = schedule;
-        let column_block = |event: Event| self.blocks[event.block as usize].j;
-        let mut start = 0;
+        let mut times = schedule.times.as_slice();
         // Train and test come in long runs.
-        for run in order.chunk_by(|&a, &b| (events[a as usize].item ^ events[b as usize].item) & TEST == 0) {
-            let of_run = run.iter().map(|&number| events[number as usize]);
-            let is_test = events[run[0] as usize].item & TEST != 0;
-            let side = if is_test { &mut *test } else { &mut *train };
-            let id = |event| I::at(u64::from(column_block(event)) * u64::from(base.items()), event.item & !TEST);
-            side.items.extend(of_run.clone().map(id));
-            side.sources.extend(of_run.clone().map(|event| event.entry));
+        for run in schedule.events.chunk_by(|a, b| (a.item ^ b.item) & TEST == 0) {
+            let side = if run[0].item & TEST != 0 { &mut *test } else { &mut *train };
+            let column_block = |event: &Event| self.blocks[event.block as usize].j;
+            side.items.extend(run.iter().map(|event| I::at(self.offsets[event.block as usize], event.item & !TEST)));
+            side.sources.extend(run.iter().map(|event| event.entry));
             if payload.timeline.is_some() {
-                side.times.extend_from_slice(&times[start..start + run.len()]);
-                start += run.len();
+                let of_run;
+                (of_run, times) = times.split_at(run.len());
+                side.times.extend_from_slice(of_run);
             }
             if let Some((factors, ratings)) = payload.factors {
                 let factors = &factors[self.i as usize * self.expansion.column_blocks as usize..];
-                side.ratings.extend(of_run.map(|event| {
+                side.ratings.extend(run.iter().map(|event| {
                     let rating = ratings.map_or(1.0, |ratings| ratings[event.entry as usize]);
                     factors[column_block(event) as usize] * rating
                 }));
@@ -354,13 +359,13 @@ impl<'e, 'a> Tiler<'e, 'a> {
             let kept = self.kept[range.clone()].iter().zip(&self.kept_places[range]);
             let block = number as u32;
             if !cold && !expansion.has_cold_items() {
-                events.extend(kept.map(|(&item, &entry)| Event { entry, block, item }));
+                events.extend(kept.map(|(&item, &entry)| Event { item, entry, block, at: 0 }));
                 continue;
             }
-            let offset = u64::from(self.blocks[number].j) * u64::from(expansion.base.items());
+            let offset = self.offsets[number];
             events.extend(kept.map(|(&item, &entry)| {
                 let is_cold = cold || expansion.is_cold_item(offset + u64::from(item & !TEST));
-                Event { entry, block, item: if is_cold { item | TEST } else { item } }
+                Event { item: if is_cold { item | TEST } else { item }, entry, block, at: 0 }
             }));
         }
         if options.one_test_item || options.drop_incomplete {

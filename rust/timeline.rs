@@ -22,8 +22,8 @@ const STEPS: [u64; 64] = {
     }
     steps
 };
-/// In place of a bucket.
-const LATE: u64 = u64::MAX;
+/// In place of an activity, where the clock makes no difference.
+const EVEN: u64 = u64::MAX;
 const HOURS: usize = 168;
 /// Rates are in units of 2⁻¹² of the mean rate, from 1/64 to 64 times that.
 const RATE_BITS: u32 = 12;
@@ -155,29 +155,28 @@ impl Timeline {
     }
 }
 
-/// The way from one time to the next: in proportion to people's activity, except within an hour.
-struct Stretch<'t> {
+/// The way from one time of a timeline to the next, and what goes there.
+struct Stretch {
     start: i64,
-    end: i64,
-    /// The clock, and the activity at both ends.
-    activity: Option<(&'t Clock, u64, u64)>,
+    /// People's activity at its start, and how much there is of it; within an hour `EVEN`, and how much time there is.
+    from: u64,
+    length: u64,
+    /// The number of its first event, and the step from one to the next, in units of 2⁻³² of its length.
+    first: usize,
+    step: u64,
 }
 
-impl<'t> Stretch<'t> {
-    #[inline]
-    fn new(timeline: &'t Timeline, start: i64, end: i64) -> Self {
-        let clock = timeline.clock.as_ref().filter(|clock| (end - start) as u64 > clock.hour);
-        let activity = clock.map(|clock| (clock, clock.activity(start as u64), clock.activity(end as u64)));
-        Self { start, end, activity }
-    }
-
-    /// The time after the fraction `f`, in units of 2⁻³².
-    #[inline]
-    fn at(&self, f: u64) -> i64 {
-        match self.activity {
-            Some((clock, from, to)) => (clock.time(from + scaled(to - from, f, 32)) as i64).clamp(self.start, self.end),
-            None => self.start + scaled((self.end - self.start) as u64, f, 32) as i64,
+impl Stretch {
+    fn new(clock: Option<&Clock>, start: i64, end: i64, events: Range<usize>) -> Self {
+        let mut new = Self { start, from: EVEN, length: (end - start) as u64, first: events.start, step: 0 };
+        if !events.is_empty() {
+            new.step = STEPS.get(events.len()).map_or_else(|| ONE / events.len() as u64, |&step| step);
+            if let Some(clock) = clock.filter(|clock| new.length > clock.hour) {
+                new.from = clock.activity(start as u64);
+                new.length = clock.activity(end as u64) - new.from;
+            }
         }
+        new
     }
 }
 
@@ -188,96 +187,95 @@ pub fn shares(keep_rates: impl Iterator<Item = f64> + Clone) -> Vec<u64> {
     keep_rates.map(|rate| ((u128::from(weight(rate)) << 32) / u128::from(total)).max(1) as u64).collect()
 }
 
-/// An interaction that an expanded user keeps: its entry in the base, the number of its block among those that exist,
-/// and its column with the test bit.
-#[derive(Clone, Copy)]
+/// An interaction that an expanded user keeps: its column with the test bit, its entry in the base, and the number of its
+/// block among those that exist.
+#[derive(Clone, Copy, Default)]
 pub struct Event {
+    pub item: u32,
     pub entry: u32,
     pub block: u32,
-    pub item: u32,
+    /// The bucket it is moved to, then the stretch of the timeline.
+    pub at: u32,
+}
+
+/// What an entry's place in the timeline means for moving.
+#[derive(Clone, Copy)]
+struct Place {
+    /// How much of the timeline is before it, in units of 2⁻³².
+    part: u32,
+    /// Where it may go at the earliest, and in how many places: those of late entries come after all others.
+    earliest: u32,
+    range: u32,
 }
 
 /// Arranges the interactions of one expanded user after the other.
 #[derive(Default)]
 pub struct Schedule {
-    /// What the user keeps, to be arranged.
+    /// What the user keeps, block by block; then as arranged, with times.
     pub events: Vec<Event>,
+    pub times: Vec<i64>,
     /// Where the share of each block begins for the user at hand.
     begins: Vec<u64>,
-    /// The bucket that each event is moved to, and its place; and the events that are late.
-    moved: Vec<u64>,
-    late: Vec<u32>,
-    /// The events bucket by bucket, place before number; and where buckets end.
-    stretches: Vec<u64>,
+    /// By entry of the source user's row.
+    places: Vec<Place>,
+    /// By place in its timeline; then its end.
+    stretches: Vec<Stretch>,
+    /// After a 0, where each bucket of arranged events ends.
     ends: Vec<u32>,
-    /// There are 2^finer buckets in every stretch of the timeline, so that an event or two go into each.
-    finer: u32,
-    /// The events in the order of time, or another; and their times, in this order.
-    pub order: Vec<u32>,
-    pub times: Vec<i64>,
+    arranged: Vec<Event>,
 }
 
 impl Schedule {
-    /// Puts the events into the order of a key, as they are collected where it is equal. Times, if there are any, follow.
+    /// Puts the events into the order of a key, as they are arranged where it is equal. Times, if there are any, follow.
     pub fn arrange_by<K: Ord>(&mut self, key: impl Fn(&Event) -> K) {
-        let mut times = vec![0; self.times.len()];
-        for (&event, &time) in self.order.iter().zip(&self.times) {
-            times[event as usize] = time;
-        }
-        self.order.clear();
-        self.order.extend(0..self.events.len() as u32);
-        self.order.sort_by_key(|&event| key(&self.events[event as usize]));
-        if !times.is_empty() {
-            self.times.clear();
-            self.times.extend(self.order.iter().map(|&event| times[event as usize]));
+        let mut order: Vec<usize> = (0..self.events.len()).collect();
+        order.sort_by_key(|&number| key(&self.events[number]));
+        self.events = order.iter().map(|&number| self.events[number]).collect();
+        if !self.times.is_empty() {
+            self.times = order.iter().map(|&number| self.times[number]).collect();
         }
     }
 
-    /// Gives the events of an expanded user their times. `key` belongs to the expanded user, `user` is its source.
+    /// Gives the events of an expanded user their times, and puts them into this order. `key` belongs to the expanded
+    /// user, `user` is its source.
     pub fn arrange(&mut self, timeline: &Timeline, base: &Base, key: Key, user: u32, shares: &[u64]) {
-        self.order.clear();
-        self.times.clear();
         let row = base.row(user);
-        let count = timeline.counts[user as usize] as usize;
-        let (times, floors) = (&timeline.times[row.clone()], &timeline.floors[row]);
+        let count = timeline.counts[user as usize];
+        // There are 2^finer buckets in every stretch of the timeline, so that an event or two go into each.
+        let finer = (self.events.len() as u32 / count.max(1)).max(1).ilog2().min(16);
+        let clock = timeline.clock.as_ref();
+        let after = end_of(timeline, &timeline.times[row.clone()], count as usize);
         self.draw_shares(key.child(0), shares);
-        self.move_events(timeline, &floors[..count], shares);
+        self.place_entries(timeline, row.clone(), count);
+        self.move_events(row.start, count, finer, shares);
+        let late = self.sort_events(row.start, count, finer);
+        self.fill_stretches(clock, &timeline.times[row.clone()][..count as usize], after.start, finer);
         let jitter = key.child(1);
-        let after = end_of(timeline, times, count);
-        let arranged = self.stretches.len();
-        self.order.resize(arranged, 0);
-        self.times.resize(arranged, 0);
-        let mut first = 0;
-        for place in 0..count {
-            let end = self.ends[((place + 1) << self.finer) - 1] as usize;
-            if first == end {
-                continue;
+        let Self { times, begins, arranged, .. } = self;
+        let stretches = self.stretches.as_slice();
+        times.clear();
+        times.extend(arranged[..late].iter().enumerate().map(|(number, event)| {
+            let &Stretch { start, from, length, first, step } = &stretches[event.at as usize];
+            let further = scaled(length, spread(jitter, number, number - first, step), 32);
+            match clock {
+                Some(clock) if from != EVEN => {
+                    (clock.time(from + further) as i64).clamp(start, stretches[event.at as usize + 1].start)
+                }
+                _ => start + further as i64,
             }
-            let next = if place + 1 < count { times[place + 1] } else { after.start };
-            let way = Stretch::new(timeline, times[place], next);
-            let step = STEPS.get(end - first).map_or_else(|| ONE / (end - first) as u64, |&step| step);
-            let made = self.order[first..end].iter_mut().zip(&mut self.times[first..end]);
-            for (number, (&event, (order, time))) in self.stretches[first..end].iter().zip(made).enumerate() {
-                *order = event as u32;
-                *time = way.at(spread(jitter, first + number, number, step));
-            }
-            first = end;
+        }));
+        let arranged_late = &mut arranged[late..];
+        if !arranged_late.is_empty() {
+            let place = |event: &Event| timeline.places[event.entry as usize];
+            let time = |event: &Event| timeline.times[row.start + place(event) as usize];
+            arranged_late
+                .sort_by_cached_key(|event| (time(event), begins[event.block as usize], event.block, place(event)));
+            let step = ONE / arranged_late.len() as u64;
+            times.extend(arranged_late.iter().enumerate().map(|(number, event)| {
+                time(event) + scaled(after.room, spread(jitter, late + number, number, step), 32) as i64
+            }));
         }
-        if !self.late.is_empty() {
-            let Self { events, begins, late, .. } = self;
-            let place = |event: Event| timeline.places[event.entry as usize];
-            late.sort_unstable_by_key(|&number| {
-                let event = events[number as usize];
-                (times[place(event) as usize], begins[event.block as usize], event.block, place(event))
-            });
-            let step = ONE / late.len() as u64;
-            for (number, &event) in late.iter().enumerate() {
-                let f = spread(jitter, self.times.len(), number, step);
-                let time = times[place(events[event as usize]) as usize];
-                self.times.push(time + scaled(after.room, f, 32) as i64);
-                self.order.push(event);
-            }
-        }
+        std::mem::swap(&mut self.events, &mut self.arranged);
     }
 
     /// Lays the shares of the blocks one after the other, in an order of this user's own.
@@ -292,65 +290,86 @@ impl Schedule {
         }
     }
 
-    /// Moves every event along the timeline, and sorts them into its stretches.
-    fn move_events(&mut self, timeline: &Timeline, floors: &[u32], shares: &[u64]) {
-        let count = floors.len() as u64;
-        self.late.clear();
-        self.finer = (self.events.len() as u64 / count.max(1)).max(1).ilog2().min(16);
-        let shift = 32 - self.finer;
+    /// Finds out once what many events of an entry of the source user will need.
+    fn place_entries(&mut self, timeline: &Timeline, row: Range<usize>, count: u32) {
+        let step = ONE / (2 * u64::from(count.max(1)));
+        let reach = (3 * u64::from(count)).div_ceil(8) as u32;
+        let floors = &timeline.floors[row.clone()];
+        self.places.clear();
+        self.places.extend(timeline.places[row].iter().map(|&place| {
+            if place >= count {
+                return Place { part: 0, earliest: count, range: 0 };
+            }
+            let earliest = floors[place as usize].max(place.saturating_sub(reach));
+            let part = ((2 * u64::from(place) + 1) * step) as u32;
+            Place { part, earliest, range: count.min(place + reach) - earliest }
+        }));
+    }
+
+    /// Moves every event along the timeline, into a bucket, and counts those of each.
+    fn move_events(&mut self, row_start: usize, count: u32, finer: u32, shares: &[u64]) {
+        // Late events have a bucket of their own, the last one.
         self.ends.clear();
-        self.ends.resize((floors.len() << self.finer) + 1, 0);
-        let step = ONE / (2 * count.max(1));
-        let reach = (3 * count).div_ceil(8);
-        self.moved.clear();
+        self.ends.resize(((count as usize) << finer) + 3, 0);
+        let shift = 32 - finer;
+        let (places, begins, ends) = (self.places.as_slice(), self.begins.as_slice(), self.ends.as_mut_slice());
         let (mut block, mut begin, mut share) = (u32::MAX, 0, 0);
-        for (number, event) in self.events.iter().enumerate() {
-            let place = u64::from(timeline.places[event.entry as usize]);
+        for event in &mut self.events {
             if event.block != block {
                 block = event.block;
-                (begin, share) = (self.begins[block as usize], shares[block as usize]);
+                (begin, share) = (begins[block as usize], shares[block as usize]);
             }
-            let Some(&floor) = floors.get(place as usize) else {
-                self.late.push(number as u32);
-                self.moved.push(LATE);
-                continue;
-            };
+            let place = places[event.entry as usize - row_start];
             // No product overflows: shares are at most 2³², and parts are below.
-            let within = (share * ((2 * place + 1) * step)) >> 32;
+            let within = (share * u64::from(place.part)) >> 32;
             let speed = (begin + within).min(ONE - 1);
-            let earliest = u64::from(floor).max(place.saturating_sub(reach));
-            let latest = count.min(place + reach);
-            let bucket = ((earliest << 32) + speed * (latest - earliest)) >> shift;
-            self.ends[bucket as usize + 1] += 1;
-            self.moved.push(bucket << 32 | place);
+            event.at = (((u64::from(place.earliest) << 32) + speed * u64::from(place.range)) >> shift) as u32;
+            ends[event.at as usize + 2] += 1;
         }
         let mut end = 0;
-        for start in &mut self.ends {
+        for start in ends {
             end += *start;
             *start = end;
         }
-        self.stretches.clear();
-        self.stretches.resize(self.moved.len() - self.late.len(), 0);
-        let (mut block, mut of_block) = (u32::MAX, 0);
-        for (number, (&moved, event)) in self.moved.iter().zip(&self.events).enumerate() {
-            if moved == LATE {
-                continue;
-            }
-            if event.block != block {
-                (block, of_block) = (event.block, number as u32);
-            }
-            let arranged = moved << 32 | number as u64;
-            let end = &mut self.ends[(moved >> 32) as usize];
-            let mut slot = *end as usize;
-            *end += 1;
-            // Blocks come one after the other, but a block's events by item: of one bucket, the later place comes last.
-            // A slot that is not taken yet has number 0.
-            while slot > 0 && self.stretches[slot - 1] as u32 >= of_block && self.stretches[slot - 1] > arranged {
-                self.stretches[slot] = self.stretches[slot - 1];
+    }
+
+    /// Sorts the events by bucket, block and place, and says how many are not late.
+    fn sort_events(&mut self, row_start: usize, count: u32, finer: u32) -> usize {
+        self.arranged.resize(self.events.len(), Event::default());
+        let (events, places) = (self.events.as_slice(), self.places.as_slice());
+        let (ends, arranged) = (self.ends.as_mut_slice(), self.arranged.as_mut_slice());
+        for event in events {
+            let slot = &mut ends[event.at as usize + 1];
+            arranged[*slot as usize] = Event { at: event.at >> finer, ..*event };
+            *slot += 1;
+        }
+        let late = ends[(count as usize) << finer] as usize;
+        // Blocks came one after the other, but a block's events by item: in one bucket some may be the wrong way round.
+        let is_before = |event: &Event, other: &Event| {
+            let part = |event: &Event| places[event.entry as usize - row_start].part;
+            event.block == other.block && part(event) < part(other)
+        };
+        for number in 1..late {
+            let mut slot = number;
+            while slot > 0 && is_before(&arranged[slot], &arranged[slot - 1]) {
+                arranged.swap(slot, slot - 1);
                 slot -= 1;
             }
-            self.stretches[slot] = arranged;
         }
+        late
+    }
+
+    /// Tells the stretches from each time to the next, the last one to `end`, what is between.
+    fn fill_stretches(&mut self, clock: Option<&Clock>, times: &[i64], end: i64, finer: u32) {
+        self.stretches.clear();
+        let mut first = 0;
+        for (place, &start) in times.iter().enumerate() {
+            let last = self.ends[(place + 1) << finer] as usize;
+            let next = times.get(place + 1).copied().unwrap_or(end);
+            self.stretches.push(Stretch::new(clock, start, next, first..last));
+            first = last;
+        }
+        self.stretches.push(Stretch::new(None, end, end, first..first));
     }
 }
 
