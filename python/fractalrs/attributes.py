@@ -226,30 +226,6 @@ def read_attributes(items: Any = None, users: Any = None) -> tuple[AttributeTabl
     return tuple(AttributeTable.read(source, kind) for kind, source in given if source is not None)
 
 
-def check_identity(kind: Kind, operator: str, shuffle: str, cell_size: int) -> None:
-    """Refuse attributes where an expanded id has more than one source.
-
-    Raises
-    ------
-    InputError
-        If cells have more than one member, or the operator is a sketch.
-    """
-    if operator == "sketch":
-        raise InputError(
-            f"attributes of {kind}: the operator 'sketch' numbers ids another way and mixes sources",
-            hint="choose another operator",
-        )
-    if cell_size > 1:
-        one = kind[:-1]
-        whom = f"all {kind}" if shuffle == "block" else f"a cell of {cell_size} {kind}"
-        raise InputError(
-            f"attributes of {kind} need one source for each expanded {one}, but the shuffle {shuffle!r} gives it "
-            f"another one in every block, out of {whom}",
-            hint=f"choose the profile traceable, the shuffle aligned, or cells with {one}_cell_size 1 "
-            f"(--profile traceable, --shuffle aligned, --{one}-cell-size 1)",
-        )
-
-
 def source_codes(expansion: "Expansion", kind: Kind, block: int) -> npt.NDArray[np.uint32]:
     """Tell the code of the source item of each column of a column block, or of the source user of each row."""
     if expansion.shuffle == "none":

@@ -20,7 +20,8 @@ from scipy.optimize import brentq
 
 from fractalrs import expectation
 from fractalrs.errors import InputError
-from fractalrs.expansion import SMALLEST_KEEP_RATE, Expansion, keep_rates
+from fractalrs.expansion import Expansion
+from fractalrs.options import SMALLEST_KEEP_RATE, Options
 from fractalrs.reduction import ReducedMatrix, check_multipliers, reduce
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def choose_shape(
     items: float | None = None,
     user_multiplier: int | None = None,
     item_multiplier: int | None = None,
-    block_keep: float = 1.0,
-    max_keep: float = 0.95,
+    block_keep: float = Options.block_keep,
+    max_keep: float = Options.max_keep,
     density: float = 1.0,
 ) -> tuple[int, int]:
     """Choose multipliers that give about so many interactions with a keep scale near 1.
@@ -190,7 +191,7 @@ def solve_keep_scale(expansion: Expansion, interactions: float) -> float:
         raise _unmet(interactions, "most", 0, shape)
 
     def rates(scale: float) -> npt.NDArray[np.float64]:
-        return keep_rates(reduced, dataclasses.replace(options, keep_scale=scale))
+        return dataclasses.replace(options, keep_scale=scale).keep_rates(reduced)
 
     def kept(scale: float) -> float:
         return float(options.block_keep * expansion.base.count * rates(scale).sum())
@@ -200,15 +201,7 @@ def solve_keep_scale(expansion: Expansion, interactions: float) -> float:
     def written(scale: float) -> float:
         if all_written:
             return kept(scale)
-        counts = expectation.expected(
-            expansion.base,
-            rates(scale),
-            expansion.cells,
-            shuffle=options.shuffle,
-            block_keep=options.block_keep,
-            test_items=options.test_items,
-            drop_incomplete=options.drop_incomplete,
-        )
+        counts = expectation.expected(expansion.base, rates(scale), expansion.cells, options)
         return counts.train.mean + counts.test.mean
 
     def meets(count: Callable[[float], float], low: float, high: float) -> float:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs.attributes import Attributes, check_identity
+from fractalrs.attributes import Attributes
 from fractalrs.base_statistics import expansion_statistics
 from fractalrs.card import data_card
 from fractalrs.cells import Cells
@@ -81,13 +81,8 @@ def write(
     `attributes` are those of its base; `say` is told what was found.
     """
     threads = resolve_threads(threads)
-    for table in attributes:
-        check_identity(
-            table.kind,
-            expansion.options.operator,
-            expansion.shuffle,
-            getattr(expansion.cells, f"{table.kind[:-1]}_cell_size"),
-        )
+    cells = expansion.cells
+    expansion.options.check_sources(cells.user_cell_size, cells.item_cell_size, [table.kind for table in attributes])
     plan = Plan.of(expansion, parts, format, recipe, source_licence, fingerprints(attributes))
     folder = Folder(Path(path))
     with ExitStack() as stack:
