@@ -372,7 +372,9 @@ def read_planned_base(source: Any, output: str | os.PathLike[str], say: Callable
             f"{output} was written from Python: how its source was read and split is not known",
             hint="validate it in Python: fractalrs.validate(dataset, base)",
         )
-    names = ("reading", "split", "ties", "seed", "timestamps", "ratings", "carry")
+    names = ["reading", "split", "ties", "seed", "timestamps", "ratings", "carry"]
+    # Whether there may be times depends on the shuffle.
+    names += ["shuffle", "user_cell_size", "item_cell_size"]
     shape = {name: plan.content[name] for name in ("user_multiplier", "item_multiplier")}
     given = {name: recipe[name] for name in names}
     # What the profile says of timestamps may not hold for this source.
