@@ -319,20 +319,19 @@ def make_expansion(
         if in_cells:
             say("grouping users and items into cells")
             cells = make_cells(base, *request.cell_sizes)
-    settings = {"cells": cells, "profile": request.profile, **dataclasses.asdict(request.options)}
-    settings["operator"] = request.operator
-    if request.target_interactions is None:
-        return Expansion(base, reduced, **settings)
-    if begun is not None:
-        settings["keep_scale"] = begun.content["options"]["keep_scale"]
-    else:
-        settings["keep_scale"] = solve_keep_scale(Expansion(base, reduced, **settings), request.target_interactions)
-    expansion = Expansion(base, reduced, **settings)
-    m, n = reduced.shape
-    say(
-        f"target of {request.target_interactions:,} interactions: × ({m}, {n}), keep_scale {settings['keep_scale']}; "
-        f"{expansion.expected_interactions:,.0f} expected"
-    )
+    options, target = request.options, request.target_interactions
+    if target is not None and begun is not None:
+        options = dataclasses.replace(options, keep_scale=begun.content["options"]["keep_scale"])
+    elif target is not None:
+        options = dataclasses.replace(options, keep_scale=solve_keep_scale(base, reduced, target, options, cells))
+    settings = dataclasses.asdict(options) | {"operator": request.operator}
+    expansion = Expansion(base, reduced, profile=request.profile, cells=cells, **settings)
+    if target is not None:
+        m, n = reduced.shape
+        say(
+            f"target of {target:,} interactions: × ({m}, {n}), keep_scale {options.keep_scale}; "
+            f"{expansion.expected_interactions:,.0f} expected"
+        )
     return expansion
 
 
