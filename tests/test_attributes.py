@@ -726,6 +726,28 @@ def test_the_command_line_tells_what_was_found(source: Path, tmp_path: Path) -> 
     assert stamps(path) == before
 
 
+def test_progress_of_attributes_is_shown_on_a_terminal_only(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(attributes, "_GROUP_ROWS", 300)
+    command = ["expand", source / "ratings.csv", tmp_path / "out", *SIZE, "--profile", "traceable"]
+    command += ["--items", source / "items.csv", "--users", source / "users.csv"]
+    done = run(*command, terminal=True)
+    assert (done.code, done.out) == (0, "")
+    shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", done.err).replace("\r", "\n").splitlines()
+    for kind in KINDS:
+        assert any(re.fullmatch(rf"{kind}\.parquet ━+ 100% \d+\.\d M/s 3/3 parts 0:00:00", line) for line in shown), (
+            shown
+        )
+    for options, terminal in ((["--no-progress"], True), (["--quiet"], True), ([], False)):
+        shutil.rmtree(tmp_path / "out")
+        done = run(*command, *options, terminal=terminal)
+        assert done.code == 0
+        assert "M/s" not in done.err
+        assert (done.err == "") == ("--quiet" in options)
+
+
 def test_python_takes_tables_where_the_command_takes_files(source: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5, "item_cell_size": 1}
     items = source / "items.csv"

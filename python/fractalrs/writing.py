@@ -116,7 +116,9 @@ def write(
             folder.flush_names(plan.splits)
             manifest = _manifest(expansion, plan, found | made)
             if attributes:
-                manifest["attributes"] = _make_attributes(folder, expansion, plan, format, attributes, finished, say)
+                manifest["attributes"] = _make_attributes(
+                    folder, expansion, plan, format, attributes, finished, progress, say
+                )
             folder.write_text(CARD, data_card(plan, manifest))
             folder.write_json(MANIFEST, manifest)
         except OSError as error:
@@ -470,6 +472,7 @@ def _make_attributes(
     format: Format,
     attributes: Sequence[Attributes],
     finished: dict[str, FileReport],
+    progress: bool,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Write the files of attributes that are missing; give what the manifest says of all of them."""
@@ -481,7 +484,7 @@ def _make_attributes(
             say(f"writing {name}")
             with folder.whole(name) as temporary:
                 labels = dict(_attribute_labels(plan, table.kind))
-                report = table.write(temporary, expansion, format, labels)
+                report = table.write(temporary, expansion, format, labels, progress)
         described[table.kind] = {"path": name, **report, **table.counts}
     return described
 
