@@ -1,6 +1,10 @@
-"""What several test modules ask of an output folder, and small values to fill one."""
+"""What several test modules ask of an output folder, and do to it, and small values to fill one."""
 
 import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,10 +13,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from fractalrs.base import Base
 from fractalrs.cells import Cells, cells
 from fractalrs.expansion import Expansion
+from fractalrs.folder import Folder
 from fractalrs.sample import sample_interactions
 from fractalrs.split import leave_last_out
 
@@ -56,6 +62,48 @@ def files_of(folder: Path, split: str) -> list[Path]:
 def read(folder: Path, split: str) -> pa.Table:
     """Read a split's files, one after another."""
     return pa.concat_tables([pq.read_table(file) for file in files_of(folder, split)])
+
+
+class _Killed(BaseException):
+    """Ends a run as a signal would: nothing on the way handles it."""
+
+
+def _kill_after(patch: pytest.MonkeyPatch, steps: int) -> None:
+    """Let a folder be changed so many times, and raise `_Killed` at the next."""
+    left = itertools.count(steps, -1)
+
+    def counted(original: Any) -> Any:
+        def step(*arguments: Any, **options: Any) -> Any:
+            if next(left) == 0:
+                raise _Killed
+            return original(*arguments, **options)
+
+        return step
+
+    for name in ("replace", "rename", "unlink", "rmdir"):
+        patch.setattr(os, name, counted(getattr(os, name)))
+
+
+def cleared_but_killed(written: Path, at: Path, without: Collection[str]) -> Iterator[Path]:
+    """Clear a copy of a data set, killed at its first change, then another, killed at its second, and so on.
+
+    Yields what is left each time; of the last one, which nothing kills, too.
+    """
+    killed = True
+    for steps in itertools.count():
+        path = at / str(steps)
+        shutil.copytree(written, path, ignore=shutil.ignore_patterns(*without))
+        with pytest.MonkeyPatch.context() as patch:
+            _kill_after(patch, steps)
+            try:
+                Folder(path).clear()
+                killed = False
+            except _Killed:
+                pass
+        yield path
+        shutil.rmtree(path)
+        if not killed:
+            return
 
 
 def sql(query: str) -> Any:

@@ -23,13 +23,12 @@ import pytest
 import fractalrs as fr
 import oracle
 from commands import run
-from folders import RATES, digests, read, small_base, sql, stamps
+from folders import RATES, cleared_but_killed, digests, read, small_base, sql, stamps
 from fractalrs import attributes
 from fractalrs.attributes import AttributeTable, Kind
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion
 from fractalrs.folder import Folder
-from test_writing import Killed, kill_after
 
 SIZE = ("--user-multiplier", 3, "--item-multiplier", 5)
 KINDS: tuple[Kind, ...] = ("items", "users")
@@ -612,21 +611,13 @@ def test_a_file_of_that_name_is_ours_only_where_a_plan_or_manifest_names_it(out:
 def test_an_overwrite_killed_anywhere_leaves_what_can_be_cleared(
     written: Path, tmp_path: Path, without: list[str]
 ) -> None:
-    killed, steps = True, 0
-    while killed:
-        path = tmp_path / str(steps)
-        shutil.copytree(written, path, ignore=shutil.ignore_patterns(*without))
-        with pytest.MonkeyPatch.context() as patch:
-            kill_after(patch, steps)
-            try:
-                Folder(path).clear()
-                killed = False
-            except Killed:
-                steps += 1
+    cleared = 0
+    for path in cleared_but_killed(written, tmp_path, without):
         Folder(path).check_ours()
         Folder(path).clear()
         assert list(path.iterdir()) == []
-    assert steps > 8
+        cleared += 1
+    assert cleared > 9
 
 
 def test_free_disk_is_for_attributes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -724,6 +715,28 @@ def test_the_command_line_tells_what_was_found(source: Path, tmp_path: Path) -> 
     assert done.code == 2
     assert "attributes of items are not given here; attributes of users are not given here" in done.err
     assert stamps(path) == before
+
+
+def test_progress_of_attributes_is_shown_on_a_terminal_only(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(attributes, "_GROUP_ROWS", 300)
+    command = ["expand", source / "ratings.csv", tmp_path / "out", *SIZE, "--profile", "traceable"]
+    command += ["--items", source / "items.csv", "--users", source / "users.csv"]
+    done = run(*command, terminal=True)
+    assert (done.code, done.out) == (0, "")
+    shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", done.err).replace("\r", "\n").splitlines()
+    for kind in KINDS:
+        assert any(re.fullmatch(rf"{kind}\.parquet ━+ 100% \d+\.\d M/s 3/3 parts 0:00:00", line) for line in shown), (
+            shown
+        )
+    for options, terminal in ((["--no-progress"], True), (["--quiet"], True), ([], False)):
+        shutil.rmtree(tmp_path / "out")
+        done = run(*command, *options, terminal=terminal)
+        assert done.code == 0
+        assert "M/s" not in done.err
+        assert (done.err == "") == ("--quiet" in options)
 
 
 def test_python_takes_tables_where_the_command_takes_files(source: Path, tmp_path: Path) -> None:

@@ -170,6 +170,15 @@ def test_the_reference_profile_makes_the_published_choices(ml_latest_small: Path
     assert (test["item_id"] // dataset.manifest["base_items"]).nunique() == 8
 
 
+@pytest.mark.parametrize("options", [["--user-cell-size", "1"], ["--shuffle", "aligned"]])
+def test_times_without_the_profile_traceable_are_validated_against_the_source(
+    events: Path, tmp_path: Path, options: list[str]
+) -> None:
+    assert run("expand", events, tmp_path / "out", *SMALL, "--timestamps", *options).code == 0
+    done = run("validate", tmp_path / "out", "--source", events, "--only", "integrity")
+    assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize("option", [["--cold-users", "0.1"], ["--cold-items", "0.2", "--timestamps"]])
 def test_cold_data_sets_are_as_planned(ml_latest_small: Path, tmp_path: Path, option: list[str]) -> None:
     assert run("expand", ml_latest_small, tmp_path / "out", *TRACEABLE, *option).code == 0

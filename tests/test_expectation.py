@@ -1,6 +1,7 @@
 """What an expansion is expected to hold, against enumeration of everything that can happen and against simulation."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from fractalrs import expectation
 from fractalrs.base import Base
 from fractalrs.cells import Cells
 from fractalrs.expectation import Count, Expected, expected
+from fractalrs.options import Options
 
 TRIALS = 4000
 P, Q = 12, 9
@@ -99,11 +101,10 @@ def _simulate(
 @pytest.mark.parametrize("test_items", ["all", "one"])
 @pytest.mark.parametrize("block_keep", [1.0, 0.5])
 @pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
-def test_against_simulation(shuffle: str, block_keep: float, test_items: str, drop: bool) -> None:
+def test_against_simulation(shuffle: Any, block_keep: float, test_items: Any, drop: bool) -> None:
     base, cells = _base(P, Q, 1), _cells(P, Q)
-    got = expected(
-        base, KEEP, cells, shuffle=shuffle, block_keep=block_keep, test_items=test_items, drop_incomplete=drop
-    )
+    options = Options(shuffle=shuffle, block_keep=block_keep, test_items=test_items, drop_incomplete=drop)
+    got = expected(base, KEEP, cells, options)
     seen = _simulate(base, cells, shuffle, block_keep, test_items, drop)
 
     assert (got.user_ids, got.item_ids) == (2 * P, 3 * Q)
@@ -149,19 +150,12 @@ def _enumerate(base: Base, keep: npt.NDArray[np.float64], block_keep: float, tes
 @pytest.mark.parametrize("test_items", ["all", "one"])
 @pytest.mark.parametrize("block_keep", [1.0, 0.4])
 @pytest.mark.parametrize("keep", [[[0.3, 0.7]], [[1.0, 0.2]]])
-def test_aligned_is_exact(keep: list[list[float]], block_keep: float, test_items: str, drop: bool) -> None:
+def test_aligned_is_exact(keep: list[list[float]], block_keep: float, test_items: Any, drop: bool) -> None:
     # User 0: items 0 and 1 train, 2 test; user 1: item 0 test, item 2 train.
     base = Base.from_arrays([0, 3, 5], [0, 1, 2, 0, 2], np.array([False, False, True, True, False]))
     rates = np.array(keep)
-    got = expected(
-        base,
-        rates,
-        Cells.single(2, 3),
-        shuffle="aligned",
-        block_keep=block_keep,
-        test_items=test_items,
-        drop_incomplete=drop,
-    )
+    options = Options(shuffle="aligned", block_keep=block_keep, test_items=test_items, drop_incomplete=drop)
+    got = expected(base, rates, Cells.single(2, 3), options)
     want = _enumerate(base, rates, block_keep, test_items, drop)
     assert got.users == pytest.approx(want.users, rel=1e-12)
     if test_items == "all" and not drop:
@@ -174,7 +168,7 @@ def test_aligned_is_exact(keep: list[list[float]], block_keep: float, test_items
 @pytest.mark.parametrize("shuffle", ["aligned", "cells", "block"])
 @pytest.mark.parametrize(("test_items", "drop"), [("all", False), ("one", False), ("all", True), ("one", True)])
 def test_large_cases_are_reduced_soundly(
-    shuffle: str, test_items: str, drop: bool, monkeypatch: pytest.MonkeyPatch
+    shuffle: Any, test_items: Any, drop: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A small case and small limits: real ones have far more of both.
     rng = np.random.default_rng(5)
@@ -185,7 +179,8 @@ def test_large_cases_are_reduced_soundly(
     def result(columns: int, stand_ins: int, paired: int) -> npt.NDArray[np.float64]:
         for name, value in (("COLUMNS", columns), ("WORK", stand_ins * keep.size), ("PAIRED", paired)):
             monkeypatch.setattr(expectation, name, value)
-        got = expected(base, keep, cells, shuffle=shuffle, block_keep=0.1, test_items=test_items, drop_incomplete=drop)
+        options = Options(shuffle=shuffle, block_keep=0.1, test_items=test_items, drop_incomplete=drop)
+        got = expected(base, keep, cells, options)
         return np.array([got.users, got.items, got.train.mean, got.test.mean, got.train.std, got.test.std])
 
     exact = result(columns=120, stand_ins=500, paired=120)
@@ -197,17 +192,10 @@ def test_large_cases_are_reduced_soundly(
 
 
 @pytest.mark.parametrize("test_items", ["all", "one"])
-def test_nothing_held_out(test_items: str) -> None:
+def test_nothing_held_out(test_items: Any) -> None:
     base = Base.from_arrays([0, 2, 3], [0, 1, 1])
-    got = expected(
-        base,
-        np.array([[0.5, 0.25]]),
-        Cells.single(2, 2),
-        shuffle="aligned",
-        block_keep=1.0,
-        test_items=test_items,
-        drop_incomplete=False,
-    )
+    options = Options(shuffle="aligned", test_items=test_items)
+    got = expected(base, np.array([[0.5, 0.25]]), Cells.single(2, 2), options)
     assert got.test == Count(0.0, 0.0)
     assert got.train.mean == pytest.approx(3 * 0.75)
     assert got.users == pytest.approx(2 - (0.5 * 0.75) ** 2 - 0.5 * 0.75)

@@ -549,9 +549,9 @@ def test_damaged_data_sets_are_refused(tmp_path: Path, format: str) -> None:
     file = files_of(dataset.path, "test")[1]
     whole = file.read_bytes()
     damages: list[tuple[str, Callable[[], Any]]] = [
-        ("part-00001-of-00003.parquet cannot be read", lambda: file.write_bytes(whole[:-9])),
-        ("part-00001-of-00003.parquet cannot be read", lambda: file.write_bytes(whole[:4] + bytes(500) + whole[504:])),
-        ("part-00001-of-00003.parquet cannot be read", file.unlink),
+        ("cannot read .*part-00001-of-00003.parquet: ", lambda: file.write_bytes(whole[:-9])),
+        ("cannot read .*part-00001-of-00003.parquet: ", lambda: file.write_bytes(whole[:4] + bytes(500) + whole[504:])),
+        ("cannot read .*part-00001-of-00003.parquet: ", file.unlink),
         ("part-00001-of-00003.parquet has .* interactions, the manifest says", lambda: shortened(file, whole)),
     ]
     for message, damage in damages:

@@ -18,6 +18,7 @@ from folders import digests, small_base, small_cells
 from fractalrs import target
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
+from fractalrs.options import Options
 from fractalrs.pipeline import Request
 from fractalrs.reduction import check_multipliers
 from fractalrs.target import NEAR_ONE, TOLERANCE, choose_shape, solve_keep_scale, whole_number
@@ -162,6 +163,12 @@ def expansions(draw: st.DrawFn) -> Callable[[float], Expansion]:
     return lambda scale: Expansion(small_base(), reduced, shuffle="aligned", keep_scale=scale, **options)
 
 
+def solved(expansion: Expansion, interactions: float) -> float:
+    """Solve for an expansion that is there, of any keep scale."""
+    cells = expansion.cells if expansion.shuffle == "cells" else None
+    return solve_keep_scale(expansion.base, expansion.reduced, interactions, expansion.options, cells)
+
+
 def total(expansion: Expansion) -> float:
     """Sum what is expected without the help of what is tested."""
     return float(expansion.options.block_keep * expansion.base.count * expansion.keep_rates.sum())
@@ -171,17 +178,17 @@ def total(expansion: Expansion) -> float:
 @given(expansions(), TARGETS)
 def test_the_target_is_reached_or_the_nearest_is_named(make: Callable[[float], Expansion], wanted: int) -> None:
     try:
-        scale = solve_keep_scale(make(1.0), wanted)
+        scale = solved(make(1.0), wanted)
     except InputError as error:
         end = nearest(error)
         assert abs(end - wanted) > TOLERANCE * wanted
         # Nothing nearer can be met: there the keep scale has come to its end.
-        assert total(make(solve_keep_scale(make(1.0), end))) == pytest.approx(end, abs=1, rel=1e-9)
+        assert total(make(solved(make(1.0), end))) == pytest.approx(end, abs=1, rel=1e-9)
         with pytest.raises(InputError):
-            solve_keep_scale(make(1.0), round(end + (wanted - end) * 0.1 + math.copysign(1, wanted - end)))
+            solved(make(1.0), round(end + (wanted - end) * 0.1 + math.copysign(1, wanted - end)))
         return
     assert total(make(scale)) == pytest.approx(wanted, rel=TOLERANCE)
-    assert scale == solve_keep_scale(make(3.0), float(wanted))
+    assert scale == solved(make(3.0), float(wanted))
 
 
 @settings(deadline=None, max_examples=50)
@@ -194,7 +201,7 @@ def test_more_interactions_take_a_larger_keep_scale(
     scales = []
     for wanted in (fewer, more):
         try:
-            scales.append(solve_keep_scale(make(1.0), wanted))
+            scales.append(solved(make(1.0), wanted))
         except InputError:
             return
     assert scales[0] <= scales[1]
@@ -203,7 +210,7 @@ def test_more_interactions_take_a_larger_keep_scale(
 
 
 def test_a_keep_scale_can_be_written_down() -> None:
-    scale = solve_keep_scale(Expansion(small_base(), np.full((2, 3), 0.7), shuffle="none"), 12_345)
+    scale = solved(Expansion(small_base(), np.full((2, 3), 0.7), shuffle="none"), 12_345)
     assert f"{scale:.6g}" == str(scale)
     assert scale == pytest.approx(12_345 / (6 * 0.7 * small_base().count), rel=1e-5)
 
@@ -215,7 +222,7 @@ def test_the_target_counts_what_is_written(block_keep: float, test_items: Any, d
     options: dict[str, Any] = {"block_keep": block_keep, "test_items": test_items, "drop_incomplete": drop}
     options |= {"cells": small_cells(), "seed": 3}
     reduced = np.linspace(0.05, 1, 12).reshape(3, 4)
-    scale = solve_keep_scale(Expansion(small_base(), reduced, **options), 12_000)
+    scale = solved(Expansion(small_base(), reduced, **options), 12_000)
     expansion = Expansion(small_base(), reduced, keep_scale=scale, **options)
     assert expansion.expected_interactions == pytest.approx(12_000, rel=1e-4)
     counts = expansion.expected_counts
@@ -230,14 +237,21 @@ def test_a_target_at_an_end_of_what_can_be_met() -> None:
     most = 2 * 0.95 * base.count
     assert most == int(most)
     for within in (most, math.floor(1.0009 * most)):
-        assert solve_keep_scale(expansion, within) == pytest.approx(1.9)
+        assert solved(expansion, within) == pytest.approx(1.9)
     with pytest.raises(InputError, match=f"gives {int(most):,} at the most"):
-        solve_keep_scale(expansion, 1.002 * most // 1)
+        solved(expansion, 1.002 * most // 1)
     uneven = Expansion(base, np.array([[1e-6, 1.0]]), min_keep=0.0, shuffle="none")
     with pytest.raises(InputError, match=r"at the least\nhint: .* fewer need fewer users"):
-        solve_keep_scale(uneven, 100)
+        solved(uneven, 100)
     with pytest.raises(InputError, match="gives 0 at the most"):
-        solve_keep_scale(Expansion(base, np.zeros((1, 2)), min_keep=0.0, shuffle="none"), 100)
+        solved(Expansion(base, np.zeros((1, 2)), min_keep=0.0, shuffle="none"), 100)
+
+
+def test_dropping_incomplete_users_needs_test_interactions_for_a_target_too() -> None:
+    base = fr.leave_last_out(fr.sample_interactions(50, 40, 500), split="none")
+    options = Options(shuffle="aligned", drop_incomplete=True)
+    with pytest.raises(InputError, match="drop_incomplete would leave nothing: no interaction is held out"):
+        solve_keep_scale(base, fr.reduce(base, (2, 3)), 1_000, options)
 
 
 @pytest.mark.parametrize("wanted", [8_000, 20_000, 500_000])
@@ -254,7 +268,7 @@ def test_a_bad_guess_of_the_shape_is_made_again(wanted: int, thinner: int, monke
     reduced = target.reduce_to_target(small_base(), Request(target_interactions=wanted))
     assert shapes[-1] == reduced.shape
     assert 1 <= len(shapes) <= target.REDUCTIONS
-    scale = solve_keep_scale(Expansion(small_base(), reduced, shuffle="none"), wanted)
+    scale = solved(Expansion(small_base(), reduced, shuffle="none"), wanted)
     # The mean that the guess goes by is not capped by max_keep.
     assert 1 / NEAR_ONE / 1.1 < scale < NEAR_ONE * 1.1
     if thinner > 1:
@@ -316,6 +330,21 @@ def test_what_was_chosen_gives_the_same_interactions_when_it_is_given(source: Pa
     )
     assert made.manifest["fingerprints"] == again.manifest["fingerprints"]
     assert made.train.to_table().equals(again.train.to_table())
+
+
+def test_a_target_makes_one_expansion(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    original = Expansion._core_generator
+
+    def counted(expansion: Expansion) -> Any:
+        made.append(expansion.options.keep_scale)
+        return original(expansion)
+
+    monkeypatch.setattr(Expansion, "_core_generator", counted)
+    command = ["expand", source, tmp_path / "out", "--target-interactions", "3e4", "--profile", "traceable"]
+    done = run(*command, "--timestamps", "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert made == [json.loads(done.out)["keep_scale"]]
 
 
 def test_dry_run_prints_what_is_chosen_and_writes_nothing(source: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import fractalrs as fr
 import oracle
-from folders import RATES, digests, files_of, read, small_base, small_expansion, sql, stamps
+from folders import RATES, cleared_but_killed, digests, files_of, read, small_base, small_expansion, sql, stamps
 from fractalrs import writing
 from fractalrs.cells import Cells
 from fractalrs.errors import FractalrsError, InputError, OutputError
@@ -479,42 +479,12 @@ def test_overwriting_finds_an_unfinished_data_set_too(out: Path, tmp_path: Path)
     assert digests(out) == digests(tmp_path / "new")
 
 
-class Killed(BaseException):
-    """Ends a run as a signal would: nothing on the way handles it."""
-
-
-def kill_after(patch: pytest.MonkeyPatch, steps: int) -> None:
-    """Let a folder be changed so many times, and raise `Killed` at the next."""
-    left = itertools.count(steps, -1)
-
-    def counted(original: Any) -> Any:
-        def step(*arguments: Any, **options: Any) -> Any:
-            if next(left) == 0:
-                raise Killed
-            return original(*arguments, **options)
-
-        return step
-
-    for name in ("replace", "rename", "unlink", "rmdir"):
-        patch.setattr(os, name, counted(getattr(os, name)))
-
-
 @pytest.mark.parametrize("without", [[], ["private"], ["manifest.json", "part-00003-of-00007.parquet"]])
 def test_an_overwrite_killed_anywhere_can_be_done_again(written: Path, tmp_path: Path, without: list[str]) -> None:
     other = small_expansion(seed=8)
     other.write(tmp_path / "new", parts=3)
     fresh = digests(tmp_path / "new")
-    for steps in itertools.count():
-        path = tmp_path / str(steps)
-        shutil.copytree(written, path, ignore=shutil.ignore_patterns(*without))
-        with pytest.MonkeyPatch.context() as patch:
-            kill_after(patch, steps)
-            try:
-                Folder(path).clear()
-            except Killed:
-                killed = True
-            else:
-                killed = False
+    for steps, path in enumerate(cleared_but_killed(written, tmp_path, without)):
         left = digests(path)
         assert "manifest.json" not in left or steps == 0
         if any(name.endswith(".parquet") for name in left):
@@ -522,9 +492,6 @@ def test_an_overwrite_killed_anywhere_can_be_done_again(written: Path, tmp_path:
                 other.write(path, parts=3)
         other.write(path, parts=3, overwrite=True)
         assert digests(path) == fresh
-        shutil.rmtree(path)
-        if not killed:
-            break
     assert steps > 15
 
 

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from fractalrs.column_names import ALIASES, Wanted, is_date, is_number, simplify
 from fractalrs.errors import InputError
 from fractalrs.labelled import Digest, parquet_writer, write_labelled
-from fractalrs.plan import Format
+from fractalrs.plan import Format, attribute_file
+from fractalrs.progress import progress_bar
 from fractalrs.text_files import TextFile
 
 if TYPE_CHECKING:
@@ -177,20 +178,29 @@ class Attributes:
 
     def groups(self, expansion: "Expansion") -> Iterator[pa.Table]:
         """Make the rows, a few blocks at a time, in the order of expanded ids."""
-        schema = self.schema(expansion)
-        size, blocks = len(self.table), expansion.reduced.shape[self.kind == "items"]
-        step = max(1, _GROUP_ROWS // size)
-        for first in range(0, blocks, step):
-            last = min(blocks, first + step)
-            codes = np.concatenate([source_codes(expansion, self.kind, block) for block in range(first, last)])
+        schema, size = self.schema(expansion), len(self.table)
+        for blocks in self._blocks(expansion):
+            first, last = blocks.start, blocks.stop
+            codes = np.concatenate([source_codes(expansion, self.kind, block) for block in blocks])
             source, *others = self.table.take(pa.array(codes)).columns
             expanded = pa.array(np.arange(first * size, last * size), schema.field(0).type)
             block = pa.array(np.repeat(np.arange(first, last, dtype=np.int32), size))
             yield pa.table([expanded, source, block, *others], schema=schema)
 
-    def write(self, file: Path, expansion: "Expansion", format: Format, labels: Mapping[str, str]) -> "FileReport":
+    def _blocks(self, expansion: "Expansion") -> list[range]:
+        """Cut the blocks into runs whose rows are a row group."""
+        count, step = expansion.reduced.shape[self.kind == "items"], max(1, _GROUP_ROWS // len(self.table))
+        return [range(first, min(count, first + step)) for first in range(0, count, step)]
+
+    def write(
+        self, file: Path, expansion: "Expansion", format: Format, labels: Mapping[str, str], progress: bool = False
+    ) -> "FileReport":
         """Write the file, with labels in its footer and the digest of all that comes before it."""
-        with file.open("wb") as opened:
+        rows, pieces = expansion.shape[self.kind == "items"], len(self._blocks(expansion))
+        with (
+            file.open("wb") as opened,
+            progress_bar(progress, rows, pieces, attribute_file(self.kind)) as report,
+        ):
             return write_labelled(
                 opened,
                 self.groups(expansion),
@@ -198,6 +208,7 @@ class Attributes:
                 format.compression,
                 _GROUP_ROWS,
                 labels,
+                report,
                 **self._encodings(expansion),
             )
 
@@ -224,30 +235,6 @@ def read_attributes(items: Any = None, users: Any = None) -> tuple[AttributeTabl
     """Read what is given of the two; see `AttributeTable.read`."""
     given: tuple[tuple[Kind, Any], ...] = (("items", items), ("users", users))
     return tuple(AttributeTable.read(source, kind) for kind, source in given if source is not None)
-
-
-def check_identity(kind: Kind, operator: str, shuffle: str, cell_size: int) -> None:
-    """Refuse attributes where an expanded id has more than one source.
-
-    Raises
-    ------
-    InputError
-        If cells have more than one member, or the operator is a sketch.
-    """
-    if operator == "sketch":
-        raise InputError(
-            f"attributes of {kind}: the operator 'sketch' numbers ids another way and mixes sources",
-            hint="choose another operator",
-        )
-    if cell_size > 1:
-        one = kind[:-1]
-        whom = f"all {kind}" if shuffle == "block" else f"a cell of {cell_size} {kind}"
-        raise InputError(
-            f"attributes of {kind} need one source for each expanded {one}, but the shuffle {shuffle!r} gives it "
-            f"another one in every block, out of {whom}",
-            hint=f"choose the profile traceable, the shuffle aligned, or cells with {one}_cell_size 1 "
-            f"(--profile traceable, --shuffle aligned, --{one}-cell-size 1)",
-        )
 
 
 def source_codes(expansion: "Expansion", kind: Kind, block: int) -> npt.NDArray[np.uint32]:

@@ -12,12 +12,12 @@ from fractalrs import _core
 from fractalrs.cells import CELL_SIZE
 from fractalrs.dataset import Dataset
 from fractalrs.errors import FractalrsError, InputError, WriteError
-from fractalrs.expansion import Expansion, Order, TestItems
+from fractalrs.expansion import Expansion
 from fractalrs.export import FORMATS
 from fractalrs.folder import Folder
 from fractalrs.interactions import write_interactions
 from fractalrs.operators import Operator
-from fractalrs.payload import Ratings
+from fractalrs.options import Options, Order, Ratings, TestItems
 from fractalrs.pipeline import SAMPLE, Request, make_expansion, read_planned_base, write_expansion
 from fractalrs.plan import Plan
 from fractalrs.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
@@ -247,12 +247,14 @@ def expand(
         Path | None,
         _option(MATRIX, "Take this one, of any shape m × n: numbers from 0 to 1, saved by NumPy.", value="FILE.npy"),
     ] = None,
-    min_keep: Annotated[float, _option(KEEP, "Least keep rate of a block.", value="RATE")] = 0.01,
-    max_keep: Annotated[float, _option(KEEP, "Largest keep rate of a block.", value="RATE")] = 0.95,
+    min_keep: Annotated[float, _option(KEEP, "Least keep rate of a block.", value="RATE")] = Options.min_keep,
+    max_keep: Annotated[float, _option(KEEP, "Largest keep rate of a block.", value="RATE")] = Options.max_keep,
     keep_scale: Annotated[
         float, _option(KEEP, "Factor on all keep rates: more or fewer interactions.", value="FACTOR")
-    ] = 1.0,
-    block_keep: Annotated[float, _option(KEEP, "Probability that a block exists at all.", value="RATE")] = 1.0,
+    ] = Options.keep_scale,
+    block_keep: Annotated[
+        float, _option(KEEP, "Probability that a block exists at all.", value="RATE")
+    ] = Options.block_keep,
     operator: Annotated[
         Operator,
         _option(

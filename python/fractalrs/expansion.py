@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 from zipfile import BadZipFile
@@ -21,15 +20,14 @@ from fractalrs.attributes import read_attributes
 from fractalrs.base import Base
 from fractalrs.card import checked_licence
 from fractalrs.cells import Cells
-from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError
 from fractalrs.folder import publish_folder
-from fractalrs.operators import BlockFunction, FunctionGenerator, Operator, name_of
-from fractalrs.payload import Payload, Ratings
+from fractalrs.operators import BlockFunction, FunctionGenerator, Operator
+from fractalrs.options import Options, Order, Ratings, TestItems, one_of
+from fractalrs.payload import Payload
 from fractalrs.plan import DEFAULT_FORMAT, Format
-from fractalrs.profiles import DEFAULT_PROFILE, SHUFFLES, Shuffle
-from fractalrs.profiles import profile as find_profile
+from fractalrs.profiles import DEFAULT_PROFILE, Shuffle
 from fractalrs.reduction import ReducedMatrix
 from fractalrs.writing import measured_bytes, write
 
@@ -37,111 +35,8 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
 Split = Literal["train", "test"]
-TestItems = Literal["all", "one"]
-Order = Literal["block", "item", "time"]
-
-RESERVED = ("user_id", "item_id", "rating", "timestamp")
-"""Columns that are never carried under these names."""
-
-SMALLEST_KEEP_RATE = 1e-6
-"""Below this, and above 0, a keep rate cannot be met to 1e-6 of itself (docs/generator.md)."""
 
 _BATCH_INTERACTIONS = 1_000_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """Options of an expansion, resolved and checked; see `Expansion` for their meaning."""
-
-    shuffle: Shuffle
-    seed: int
-    min_keep: float
-    max_keep: float
-    keep_scale: float
-    block_keep: float
-    test_items: TestItems
-    drop_incomplete: bool
-    order: Order
-    timestamps: bool = False
-    ratings: Ratings | None = None
-    carry: tuple[str, ...] = ()
-    cold_users: float = 0.0
-    cold_items: float = 0.0
-    operator: str = "dropout"
-
-    def __post_init__(self) -> None:
-        """Check every option that can be checked without the base."""
-        _one_of("shuffle", self.shuffle, SHUFFLES)
-        _one_of("test_items", self.test_items, get_args(TestItems))
-        _one_of("order", self.order, get_args(Order))
-        if self.order == "time" and not self.timestamps:
-            raise InputError("the order is by time, but interactions get no times", hint="ask for timestamps too")
-        if self.ratings is not None:
-            _one_of("ratings", self.ratings, get_args(Ratings))
-        for name in self.carry:
-            if name in RESERVED or self.carry.count(name) > 1:
-                why = "has an option of its own" if name in RESERVED else "is named twice"
-                raise InputError(f"carry: the column {name!r} {why}")
-        for name in ("cold_users", "cold_items"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
-        if not 0 <= self.seed < 1 << 64:
-            raise InputError(f"seed is {self.seed}; it must be from 0 to 2**64 - 1")
-        for name in ("min_keep", "max_keep"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
-        if self.min_keep > self.max_keep:
-            raise InputError(f"min_keep {self.min_keep} is above max_keep {self.max_keep}", hint="exchange the two")
-        if not 0 < self.keep_scale < float("inf"):
-            raise InputError(f"keep_scale is {self.keep_scale}; it must be above 0")
-        if not 0 < self.block_keep <= 1:
-            raise InputError(f"block_keep is {self.block_keep}; it must be above 0 and at most 1")
-        if (self.cold_users or self.cold_items) and (self.test_items == "one" or self.drop_incomplete):
-            raise InputError(
-                "cold users and items have test interactions only: they do not go with test_items 'one' or "
-                "drop_incomplete"
-            )
-        if self.operator != "dropout":
-            self._check_operator()
-
-    def _check_operator(self) -> None:
-        """Refuse what only dropout knows."""
-        kept = {"min_keep": 0.01, "max_keep": 0.95, "keep_scale": 1.0, "block_keep": 1.0, "shuffle": "none"}
-        kept |= {"test_items": "all", "drop_incomplete": False}
-        if self.operator != "kronecker":
-            kept |= {"timestamps": False, "ratings": None, "carry": ()}
-            kept |= {"cold_users": 0.0, "cold_items": 0.0}
-        elif self.ratings == "carry":
-            raise InputError("ratings: the operator 'kronecker' multiplies ratings", hint="say ratings='kronecker'")
-        for name, value in kept.items():
-            if getattr(self, name) != value:
-                raise InputError(f"{name} does not go with the operator {self.operator!r}", hint=f"leave {name} out")
-
-    @property
-    def multiplies(self) -> bool:
-        """Whether interactions have the product of a rating and an entry of the reduced matrix."""
-        return self.operator == "kronecker" or self.ratings == "kronecker"
-
-
-def keep_rates(reduced: npt.NDArray[np.float64], options: Options) -> npt.NDArray[np.float64]:
-    """Keep rates K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)), read-only.
-
-    Raises
-    ------
-    InputError
-        If one is too small to be met.
-    """
-    # In this order, in float64: the generator's decisions depend on the last bit.
-    clipped = np.clip(reduced, options.min_keep, options.max_keep)
-    rates = np.ascontiguousarray(np.minimum(options.max_keep, options.keep_scale * clipped))
-    too_small = (rates > 0) & (rates < SMALLEST_KEEP_RATE)
-    if too_small.any():
-        raise InputError(
-            f"a keep rate is {rates[too_small].min():.3g}; each must be 0, or from {SMALLEST_KEEP_RATE:g} to 1",
-            hint="raise min_keep or keep_scale; to thin out strongly use block_keep",
-        )
-    rates.flags.writeable = False
-    return rates
 
 
 class Expansion:
@@ -211,10 +106,10 @@ class Expansion:
         shuffle: Shuffle | None = None,
         cells: Cells | None = None,
         seed: int = 0,
-        min_keep: float = 0.01,
-        max_keep: float = 0.95,
-        keep_scale: float = 1.0,
-        block_keep: float = 1.0,
+        min_keep: float = Options.min_keep,
+        max_keep: float = Options.max_keep,
+        keep_scale: float = Options.keep_scale,
+        block_keep: float = Options.block_keep,
         test_items: TestItems | None = None,
         drop_incomplete: bool | None = None,
         order: Order | None = None,
@@ -225,41 +120,30 @@ class Expansion:
         cold_items: float = 0.0,
         operator: Operator | BlockFunction = "dropout",
     ) -> None:
-        if isinstance(operator, str):
-            _one_of("operator", operator, get_args(Operator))
         self.base = base
         self.reduced = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
         self.profile = profile
-        defaults = find_profile(profile).for_operator(name_of(operator))
-        self.options = Options(
-            shuffle=shuffle or defaults.shuffle,
-            seed=index(seed),
-            min_keep=float(min_keep),
-            max_keep=float(max_keep),
-            keep_scale=float(keep_scale),
-            block_keep=float(block_keep),
-            test_items=test_items or defaults.test_items,
-            drop_incomplete=defaults.drop_incomplete if drop_incomplete is None else bool(drop_incomplete),
-            order=order or ("time" if timestamps else defaults.order),
-            timestamps=bool(timestamps),
+        self.options = Options.resolve(
+            profile,
+            operator,
+            shuffle=shuffle,
+            seed=seed,
+            min_keep=min_keep,
+            max_keep=max_keep,
+            keep_scale=keep_scale,
+            block_keep=block_keep,
+            test_items=test_items,
+            drop_incomplete=drop_incomplete,
+            order=order,
+            timestamps=timestamps,
             ratings=ratings,
-            carry=(carry,) if isinstance(carry, str) else tuple(carry),
-            cold_users=float(cold_users),
-            cold_items=float(cold_items),
-            operator=name_of(operator),
+            carry=carry,
+            cold_users=cold_users,
+            cold_items=cold_items,
         )
-        if self.options.drop_incomplete and not self.has_test:
-            raise InputError("drop_incomplete would leave nothing: no interaction is held out for test")
-        if operator == "dropout":
-            self.keep_rates = keep_rates(self.reduced.values, self.options)
-        else:
-            self.keep_rates = np.ones(self.reduced.shape)
-        self.cells = self._cells(cells)
-        if timestamps and self.cells.user_cell_size > 1:
-            raise several_sources()
-        self.payload = Payload.of(
-            base, timestamps=timestamps, ratings=ratings, multiplied=self.options.multiplies, carry=self.options.carry
-        )
+        self.keep_rates = self.options.keep_rates(self.reduced.values)
+        self.cells = self.options.fit(base, cells)
+        self.payload = Payload.of(base, self.options)
         self._path: Path | None = None
         if isinstance(operator, str):
             self.generator = self._core_generator()
@@ -297,21 +181,6 @@ class Expansion:
             ratings=self.payload.ratings,
             columns=self.payload.columns(),
         )
-
-    def _cells(self, given: Cells | None) -> Cells:
-        if given is not None and self.shuffle != "cells":
-            raise InputError(f"cells are given, but the shuffle {self.shuffle!r} has its own")
-        if self.shuffle == "cells":
-            cells = make_cells(self.base) if given is None else given
-        else:
-            cells = Cells.whole(*self.base.shape) if self.shuffle == "block" else Cells.single(*self.base.shape)
-        if cells.shape != self.base.shape:
-            raise InputError(
-                f"the cells are for {cells.shape[0]} users and {cells.shape[1]} items, the base has "
-                f"{self.base.shape[0]} and {self.base.shape[1]}",
-                hint="make them from this base: fractalrs.cells(base)",
-            )
-        return cells
 
     @property
     def shuffle(self) -> Shuffle:
@@ -353,17 +222,8 @@ class Expansion:
         """What will come out, without the bytes: nothing is encoded to tell."""
         if self.options.operator == "sketch":
             return expectation.expected_sketch(self.base, self.reduced.shape)
-        counts = expectation.expected(
-            self.base,
-            self.keep_rates,
-            self.cells,
-            shuffle=self.shuffle,
-            block_keep=self.options.block_keep,
-            test_items=self.options.test_items,
-            drop_incomplete=self.options.drop_incomplete,
-        )
-        cold = self.options.cold_users, self.options.cold_items
-        return expectation.with_cold(counts, self.base, self.keep_rates, self.options.block_keep, *cold)
+        counts = expectation.expected(self.base, self.keep_rates, self.cells, self.options)
+        return expectation.with_cold(counts, self.base, self.keep_rates, self.options)
 
     @property
     def expected_interactions(self) -> float:
@@ -444,7 +304,7 @@ class Expansion:
         return Rows(self).as_linear_operator()
 
     def _check_range(self, first: int, last: int, split: Split) -> None:
-        _one_of("split", split, get_args(Split))
+        one_of("split", split, get_args(Split))
         if not 0 <= first <= last <= self.shape[0]:
             raise InputError(f"users {first} to {last} are not within 0 to {self.shape[0]}")
 
@@ -571,20 +431,6 @@ class Expansion:
     def __repr__(self) -> str:
         (m, n), (p, q) = self.reduced.shape, self.base.shape
         return f"Expansion({p:,} users × {q:,} items, × ({m}, {n}), shuffle={self.shuffle!r}, seed={self.seed})"
-
-
-def several_sources() -> InputError:
-    """Say why interactions get no times."""
-    return InputError(
-        "timestamps need user cells of size 1: with larger ones an expanded user would mix the time lines of several "
-        "source users",
-        hint="use the profile traceable, or a user cell size of 1",
-    )
-
-
-def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputError(f"{name} is {value!r}", hint=f"choose one of {', '.join(allowed)}")
 
 
 def _digest(array: npt.NDArray[Any]) -> str:

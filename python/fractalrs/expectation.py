@@ -44,6 +44,7 @@ Exact: all means but `items` as below, and the standard deviations but as below.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,9 @@ import scipy.sparse as sp
 
 from fractalrs.base import Base
 from fractalrs.cells import Cells
+
+if TYPE_CHECKING:
+    from fractalrs.options import Options
 
 COLUMNS = 512
 """Most keep rates of one row that are told apart."""
@@ -110,16 +114,7 @@ class Expected:
     bytes: int = 0
 
 
-def expected(
-    base: Base,
-    keep_rates: _Array,
-    cells: Cells,
-    *,
-    shuffle: str,
-    block_keep: float,
-    test_items: str,
-    drop_incomplete: bool,
-) -> Expected:
+def expected(base: Base, keep_rates: _Array, cells: Cells, options: "Options") -> Expected:
     """Compute what an expansion will hold, as derived in the documentation of this module.
 
     Parameters
@@ -129,26 +124,21 @@ def expected(
     keep_rates
         K: float64, shape (m, n), in [0, 1].
     cells
-        Groups of users and of items; read only when `shuffle` is ``"cells"``.
-    shuffle
-        ``"none"``, ``"aligned"``, ``"cells"`` or ``"block"``.
-    block_keep
-        Probability that a block exists, in [0, 1].
-    test_items
-        ``"all"``, or ``"one"`` test interaction per user, chosen uniformly.
-    drop_incomplete
-        Whether users without train, or without test, interactions lose all.
+        Groups of users and of items; read only when the shuffle is ``"cells"``.
+    options
+        Of which shuffle, `block_keep`, `test_items` and `drop_incomplete` count here.
 
     Returns
     -------
     Expected
         Numbers of users, items, train and test interactions.
     """
-    (p, q), (m, n) = base.shape, keep_rates.shape
+    (p, q), (m, n), block_keep = base.shape, keep_rates.shape, options.block_keep
+    one_test_item = options.test_items == "one"
     user_degrees = np.column_stack([base.user_degrees("train"), base.user_degrees("test")])
     item_degrees = np.column_stack([base.item_degrees("train"), base.item_degrees("test")])
-    user_layout = _layout(p, shuffle, cells.user_order, cells.user_starts)
-    item_layout = _layout(q, shuffle, cells.item_order, cells.item_starts)
+    user_layout = _layout(p, options.shuffle, cells.user_order, cells.user_starts)
+    item_layout = _layout(q, options.shuffle, cells.item_order, cells.item_starts)
     counts = np.array([base.train_count, base.test_count])
     kept = block_keep * keep_rates.sum(axis=1)[:, None] * counts
     written = kept.copy()
@@ -156,29 +146,29 @@ def expected(
     per_block += block_keep * (1 - block_keep) * (counts * keep_rates[..., None]) ** 2
     variance = per_block.sum(axis=(0, 1))
 
-    if drop_incomplete:
+    if options.drop_incomplete:
         blocks = _blocks(np.stack([keep_rates, keep_rates]), block_keep)
         groups = _groups(user_degrees, *user_layout, blocks)
         complete: _Indicator = [(-1, (1, 0)), (-1, (0, 1)), (1, (1, 1))]
         users = _having(groups, complete, blocks)
-        for kind in (0, 1) if test_items == "all" else (0,):
+        for kind in (0,) if one_test_item else (0, 1):
             lost, change = _losses(groups, kind, counts[kind], blocks)
             written[:, kind] -= lost
             variance[kind] += change
-        if test_items == "one":
+        if one_test_item:
             written[:, 1], variance[1] = users, _variance(groups, complete, blocks)
     else:
         blocks = _blocks(keep_rates[None], block_keep)
         some: _Indicator = [(-1, (1,))]
         users = _having(_groups(user_degrees.sum(axis=1, keepdims=True), *user_layout, blocks), some, blocks)
-        if test_items == "one":
+        if one_test_item:
             groups = _groups(user_degrees[:, 1:], *user_layout, blocks)
             written[:, 1], variance[1] = _having(groups, some, blocks), _variance(groups, some, blocks)
 
     # An item's train, and test, entries in each block are written at these rates: shape (2, n, m).
     share = np.divide(written, kept, out=np.ones_like(kept), where=kept > 0).clip(0, 1)
     rates = share.T[:, None, :] * keep_rates.T
-    if test_items == "all" and not drop_incomplete:
+    if not one_test_item and not options.drop_incomplete:
         rates, item_degrees = rates[:1], item_degrees.sum(axis=1, keepdims=True)
     blocks = _blocks(rates, block_keep)
     items = _having(_groups(item_degrees, *item_layout, blocks), [(-1, (1,) * len(rates))], blocks)
@@ -438,20 +428,19 @@ def _over_pairs(groups: _Groups, blocks: _Blocks, covariance: Callable[[_Pairs],
     )
 
 
-def with_cold(
-    counts: Expected, base: Base, keep_rates: _Array, block_keep: float, cold_users: float, cold_items: float
-) -> Expected:
+def with_cold(counts: Expected, base: Base, keep_rates: _Array, options: "Options") -> Expected:
     """Move what cold users and items have from train to test.
 
     A train interaction stays with the probability s = (1 - cold_users)(1 - cold_items). The variance is that of
     thinning, and that of whole users, and whole items, going: with T_u the expected train interactions of an expanded
     user, cold_users (1 - cold_users) (1 - cold_items)² sum T_u²; items likewise. Users are as without cells.
     """
+    cold_users, cold_items = options.cold_users, options.cold_items
     stays = (1 - cold_users) * (1 - cold_items)
     if stays == 1:
         return counts
     spread = [
-        block_keep**2 * float((keep_rates.sum(axis=axis) ** 2).sum() * (degrees.astype(np.float64) ** 2).sum())
+        options.block_keep**2 * float((keep_rates.sum(axis=axis) ** 2).sum() * (degrees.astype(np.float64) ** 2).sum())
         for axis, degrees in ((1, base.user_degrees("train")), (0, base.item_degrees("train")))
     ]
     whole = cold_users * (1 - cold_users) * (1 - cold_items) ** 2 * spread[0]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fractalrs.progress import Report
+
 if TYPE_CHECKING:
     from fractalrs.writing import FileReport
 
@@ -53,15 +55,21 @@ def write_labelled(
     compression: str,
     row_group_size: int,
     labels: Mapping[str, str],
+    report: Report | None = None,
     **options: Any,
 ) -> "FileReport":
-    """Write tables one after another, or into nothing; the footer has the labels, the rows and the body's digest."""
+    """Write tables one after another, or into nothing; the footer has the labels, the rows and the body's digest.
+
+    `report` is told of the rows and the tables written so far.
+    """
     rows = 0
     digest = Digest(file)
     with parquet_writer(digest, schema, compression, **options) as writer:
-        for table in tables:
+        for count, table in enumerate(tables, 1):
             writer.write_table(table, row_group_size=row_group_size)
             rows += len(table)
+            if report is not None:
+                report(rows, count)
         body = {"rows": rows, "body_bytes": digest.bytes, "body_sha256": digest.sha256}
         writer.add_key_value_metadata({**labels, **{f"fractalrs.{name}": str(value) for name, value in body.items()}})
     return {"rows": rows, "bytes": digest.bytes, "sha256": digest.sha256}

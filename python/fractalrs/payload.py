@@ -1,8 +1,7 @@
 """What interactions carry beside users and items: which columns there are, and where the core takes them from."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +12,11 @@ from fractalrs.base import Base
 from fractalrs.column_types import timestamps_from_ticks
 from fractalrs.errors import InputError
 
+if TYPE_CHECKING:
+    from fractalrs.options import Options
+
 _LAST_DAY = 1 << 30
 """Dates are days in 32 bits; a test interaction may come after the last of them."""
-
-Ratings = Literal["carry", "kronecker"]
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,15 @@ class Payload:
     ratings: npt.NDArray[np.float64] | None
 
     @classmethod
-    def of(
-        cls, base: Base, *, timestamps: bool, ratings: Ratings | None, multiplied: bool, carry: Sequence[str]
-    ) -> "Payload":
-        """Find the columns in the base; where ratings are `multiplied`, the core makes them.
+    def of(cls, base: Base, options: "Options") -> "Payload":
+        """Find the columns in the base; ratings that are multiplied the core makes.
 
         Raises
         ------
         InputError
             If the base lacks one of them.
         """
-        wanted = [*(["rating"] if ratings else []), *(["timestamp"] if timestamps else []), *carry]
+        wanted, multiplied = list(options.payload), options.multiplies
         payload = base.payload if base.payload is not None else pa.table({})
         there = payload.column_names
         for name in wanted:
@@ -61,7 +59,7 @@ class Payload:
                     hint=f"make it with leave_last_out(interactions, payload={wanted})",
                 )
         fields, carried = [], {}
-        for name in ["rating", *wanted] if multiplied and not ratings else wanted:
+        for name in ["rating", *wanted] if multiplied and not options.ratings else wanted:
             if name == "timestamp":
                 if pa.types.is_date32(base.timestamp_type) and pc.max(payload[name]).as_py() >= _LAST_DAY:
                     raise InputError(f"a date is {_LAST_DAY} days after 1970 or later", hint="correct it")
@@ -74,8 +72,8 @@ class Payload:
         return cls(
             tuple(fields),
             pa.table(carried),
-            _numbers(payload["timestamp"], np.int64) if timestamps else None,
-            _numbers(payload["rating"], np.float64) if ratings == "kronecker" else None,
+            _numbers(payload["timestamp"], np.int64) if options.timestamps else None,
+            _numbers(payload["rating"], np.float64) if options.ratings == "kronecker" else None,
         )
 
     def columns(self) -> list[tuple[str, str, Any, Any, Any]]:

@@ -6,26 +6,26 @@ import operator
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from fractalrs import _core
-from fractalrs.attributes import AttributeTable, Kind, check_identity, read_attributes
+from fractalrs.attributes import AttributeTable, Kind, read_attributes
 from fractalrs.base import Base
 from fractalrs.card import checked_licence
 from fractalrs.cells import CELL_SIZE, Cells
 from fractalrs.cells import cells as make_cells
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion, Options, Order, TestItems, several_sources
+from fractalrs.expansion import Expansion
 from fractalrs.folder import Folder
 from fractalrs.interactions import read_interactions
-from fractalrs.operators import BlockFunction, Operator, name_of
-from fractalrs.payload import Ratings
+from fractalrs.operators import BlockFunction, Operator
+from fractalrs.options import Options, Order, Ratings, TestItems
 from fractalrs.plan import OTHER_SOURCE, Format, Plan, differences
 from fractalrs.profiles import DEFAULT_PROFILE, Profile, Shuffle
 from fractalrs.profiles import profile as find_profile
@@ -69,10 +69,10 @@ class Request:
     reduced_matrix: str | os.PathLike[str] | None = None
     user_cell_size: int | None = None
     item_cell_size: int | None = None
-    min_keep: float = 0.01
-    max_keep: float = 0.95
-    keep_scale: float = 1.0
-    block_keep: float = 1.0
+    min_keep: float = Options.min_keep
+    max_keep: float = Options.max_keep
+    keep_scale: float = Options.keep_scale
+    block_keep: float = Options.block_keep
     operator: Operator | BlockFunction = "dropout"
     test_items: TestItems | None = None
     drop_incomplete: bool | None = None
@@ -96,36 +96,22 @@ class Request:
         for name in ("user_multiplier", "item_multiplier", "user_cell_size", "item_cell_size", "parts"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, operator.index(getattr(self, name)))
-        for name in ("user_multiplier", "item_multiplier"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        object.__setattr__(self, "carry", (self.carry,) if isinstance(self.carry, str) else tuple(self.carry))
+                if getattr(self, name) < 1:
+                    raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         self._check_targets()
         # Making them checks them.
         _ = self.format, self.options
         for name in ("user_cell_size", "item_cell_size"):
-            size = getattr(self, name)
-            if size is not None and self.resolved_shuffle != "cells":
-                raise InputError(f"{name} is given, but the shuffle {self.resolved_shuffle!r} has cells of its own")
-            if size is not None and size < 1:
-                raise InputError(f"{name} is {size}; it must be at least 1")
-        if self.parts is not None and self.parts < 1:
-            raise InputError(f"parts is {self.parts}; it must be at least 1")
+            if getattr(self, name) is not None and self.options.shuffle != "cells":
+                raise InputError(f"{name} is given, but the shuffle {self.options.shuffle!r} has cells of its own")
         if self.source_licence is not None:
             object.__setattr__(self, "source_licence", checked_licence(self.source_licence))
         if self.reduced_matrix is not None and (self.order_by_degree or self.rescale != "absolute"):
             raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
         if self.reduced_matrix is not None and not Path(self.reduced_matrix).is_file():
             raise FileNotFoundError(f"reduced matrix {self.reduced_matrix} does not exist or is not a file")
-        in_cells = self.resolved_shuffle == "cells" and (self.user_cell_size or CELL_SIZE) > 1
-        if self.timestamps and (in_cells or self.resolved_shuffle == "block"):
-            raise several_sources()
-        sizes: dict[Kind, int | None] = {"items": self.item_cell_size, "users": self.user_cell_size}
-        for kind, size in sizes.items():
-            if getattr(self, kind) is None:
-                continue
-            if self.resolved_shuffle in ("cells", "block") or self.operator == "sketch":
-                check_identity(kind, name_of(self.operator), self.resolved_shuffle, size or CELL_SIZE)
+        kinds: tuple[Kind, ...] = get_args(Kind)
+        self.options.check_sources(*self.cell_sizes, [kind for kind in kinds if getattr(self, kind) is not None])
         _ = self.attributes
 
     def _check_targets(self) -> None:
@@ -139,7 +125,7 @@ class Request:
             for name in ("user_multiplier", "item_multiplier"):
                 if getattr(self, name) is None:
                     raise InputError(f"{name} is missing", hint="give both multipliers, or target_interactions")
-        elif self.keep_scale != 1:
+        elif self.keep_scale != Options.keep_scale:
             raise InputError("keep_scale is given, but it is what target_interactions chooses", hint="leave one out")
         elif self.operator != "dropout":
             raise InputError("target_interactions chooses keep_scale, which only the operator 'dropout' has")
@@ -152,34 +138,24 @@ class Request:
                 raise InputError(f"target_{kind}s is given, but the shape of reduced_matrix tells how many there are")
 
     @property
-    def resolved_shuffle(self) -> Shuffle:
-        """The shuffle, by itself or from the profile."""
-        return self.shuffle or self.defaults.shuffle
+    def cell_sizes(self) -> tuple[int, int]:
+        """Most members of a cell of users, and of items, for the shuffle ``"cells"``."""
+        return self.user_cell_size or CELL_SIZE, self.item_cell_size or CELL_SIZE
 
     @property
     def defaults(self) -> Profile:
         """What the profile says for what is not given."""
-        return find_profile(self.profile).for_operator(name_of(self.operator))
+        return find_profile(self.profile)
 
     @property
     def format(self) -> Format:
         """How the files are encoded."""
         return Format(self.encoding, self.compression, self.row_group_size)
 
-    @property
+    @cached_property
     def options(self) -> Options:
         """Options of the expansion."""
-        given = {option.name: getattr(self, option.name) for option in dataclasses.fields(Options)}
-        defaults = self.defaults
-        dropped = defaults.drop_incomplete if self.drop_incomplete is None else self.drop_incomplete
-        resolved = {
-            "shuffle": self.resolved_shuffle,
-            "test_items": self.test_items or defaults.test_items,
-            "drop_incomplete": dropped,
-            "order": self.order or ("time" if self.timestamps else defaults.order),
-            "operator": name_of(self.operator),
-        }
-        return Options(**given | resolved)
+        return Options.resolve(self.profile, **{option.name: getattr(self, option.name) for option in fields(Options)})
 
     @property
     def resolved_min_timestamps(self) -> int | None:
@@ -192,11 +168,6 @@ class Request:
         variant = self.defaults.variant
         return {"rescale": self.rescale, "order_by_degree": self.order_by_degree, "variant": variant}
 
-    @property
-    def payload(self) -> tuple[str, ...]:
-        """The columns of the source that go along."""
-        return (*(("rating",) if self.ratings else ()), *(("timestamp",) if self.timestamps else ()), *self.carry)
-
     @cached_property
     def attributes(self) -> tuple[AttributeTable, ...]:
         """Attributes of items and users, read once."""
@@ -208,28 +179,29 @@ class Request:
         given = None
         if self.reduced_matrix is not None:
             given = hashlib.sha256(Path(self.reduced_matrix).read_bytes()).hexdigest()
-        in_cells = self.resolved_shuffle == "cells"
+        options = self.options
+        sizes = self.cell_sizes if options.shuffle == "cells" else (None, None)
         return {
             "fractalrs": _core.VERSION,
             "reading": self.reading,
             "split": self.split,
             "ties": self.ties or self.defaults.ties,
             "min_timestamps": self.resolved_min_timestamps,
-            "timestamps": self.timestamps,
-            "ratings": self.ratings,
-            "carry": list(self.carry),
-            "seed": self.seed,
-            "shuffle": self.resolved_shuffle,
+            "timestamps": options.timestamps,
+            "ratings": options.ratings,
+            "carry": list(options.carry),
+            "seed": options.seed,
+            "shuffle": options.shuffle,
             "user_multiplier": self.user_multiplier,
             "item_multiplier": self.item_multiplier,
-            "operator": name_of(self.operator),
+            "operator": options.operator,
             "target_interactions": self.target_interactions,
             "target_users": self.target_users,
             "target_items": self.target_items,
             **self.reducing,
             "reduced_matrix_sha256": given,
-            "user_cell_size": (self.user_cell_size or CELL_SIZE) if in_cells else None,
-            "item_cell_size": (self.item_cell_size or CELL_SIZE) if in_cells else None,
+            "user_cell_size": sizes[0],
+            "item_cell_size": sizes[1],
         }
 
 
@@ -332,7 +304,7 @@ def make_expansion(
         say(table.match(base).note)
     if begun is not None and begun.content["base"]["fingerprint"] != base.fingerprint:
         raise other_plan(folder, OTHER_SOURCE)
-    in_cells = request.resolved_shuffle == "cells"
+    in_cells = request.options.shuffle == "cells"
     cells = None
     if begun is not None:
         say("the reduced matrix and the cells are those of the data set that was begun")
@@ -346,21 +318,20 @@ def make_expansion(
         reduced = _reduced(base, request)
         if in_cells:
             say("grouping users and items into cells")
-            cells = make_cells(base, request.user_cell_size or CELL_SIZE, request.item_cell_size or CELL_SIZE)
-    settings = {"cells": cells, "profile": request.profile, **dataclasses.asdict(request.options)}
-    settings["operator"] = request.operator
-    if request.target_interactions is None:
-        return Expansion(base, reduced, **settings)
-    if begun is not None:
-        settings["keep_scale"] = begun.content["options"]["keep_scale"]
-    else:
-        settings["keep_scale"] = solve_keep_scale(Expansion(base, reduced, **settings), request.target_interactions)
-    expansion = Expansion(base, reduced, **settings)
-    m, n = reduced.shape
-    say(
-        f"target of {request.target_interactions:,} interactions: × ({m}, {n}), keep_scale {settings['keep_scale']}; "
-        f"{expansion.expected_interactions:,.0f} expected"
-    )
+            cells = make_cells(base, *request.cell_sizes)
+    options, target = request.options, request.target_interactions
+    if target is not None and begun is not None:
+        options = dataclasses.replace(options, keep_scale=begun.content["options"]["keep_scale"])
+    elif target is not None:
+        options = dataclasses.replace(options, keep_scale=solve_keep_scale(base, reduced, target, options, cells))
+    settings = dataclasses.asdict(options) | {"operator": request.operator}
+    expansion = Expansion(base, reduced, profile=request.profile, cells=cells, **settings)
+    if target is not None:
+        m, n = reduced.shape
+        say(
+            f"target of {target:,} interactions: × ({m}, {n}), keep_scale {options.keep_scale}; "
+            f"{expansion.expected_interactions:,.0f} expected"
+        )
     return expansion
 
 
@@ -372,7 +343,7 @@ def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base
             raise InputError(f"{', '.join(request.reading)}: the built-in sample is not read from a file")
         interactions = sample_interactions()
     else:
-        interactions = read_interactions(source, carry=request.carry, **request.reading)
+        interactions = read_interactions(source, carry=request.options.carry, **request.reading)
     for note in interactions.notes:
         say(note)
     base = leave_last_out(
@@ -381,8 +352,8 @@ def read_base(source: Any, request: Request, say: Callable[[str], None]) -> Base
         ties=request.ties or request.defaults.ties,
         # A profile's minimum is for sources that have timestamps.
         min_timestamps=request.min_timestamps if interactions.timestamps is None else request.resolved_min_timestamps,
-        seed=request.seed,
-        payload=request.payload,
+        seed=request.options.seed,
+        payload=request.options.payload,
     )
     for note in base.notes:
         say(note)
@@ -400,7 +371,9 @@ def read_planned_base(source: Any, output: str | os.PathLike[str], say: Callable
             f"{output} was written from Python: how its source was read and split is not known",
             hint="validate it in Python: fractalrs.validate(dataset, base)",
         )
-    names = ("reading", "split", "ties", "seed", "timestamps", "ratings", "carry")
+    names = ["reading", "split", "ties", "seed", "timestamps", "ratings", "carry"]
+    # Whether there may be times depends on the shuffle.
+    names += ["shuffle", "user_cell_size", "item_cell_size"]
     shape = {name: plan.content[name] for name in ("user_multiplier", "item_multiplier")}
     given = {name: recipe[name] for name in names}
     # What the profile says of timestamps may not hold for this source.

@@ -1,6 +1,6 @@
 """Profiles: named defaults, and what a data set made with each shuffle is good for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from fractalrs.errors import InputError
@@ -21,12 +21,6 @@ class Profile:
     drop_incomplete: bool = False
     order: Literal["block", "item"] = "block"
     variant: Variant = "paper"
-
-    def for_operator(self, operator: str) -> "Profile":
-        """Give the defaults for an operator: all but dropout neither move nor drop anything."""
-        if operator == "dropout":
-            return self
-        return replace(self, shuffle="none", test_items="all", drop_incomplete=False)
 
 
 PROFILES = {

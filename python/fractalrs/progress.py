@@ -10,7 +10,7 @@ from rich.progress import Task as ProgressTask
 from rich.text import Text
 
 Report = Callable[[int, int], None]
-"""Takes the interactions and the parts done so far."""
+"""Takes the interactions, or rows, and the parts done so far."""
 
 
 class _Rate(ProgressColumn):
@@ -20,7 +20,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress_bar(shown: bool, interactions: float, parts: int, what: str = "expanding") -> Iterator[Report | None]:
-    """Show a bar with the rate and the time left while interactions are made, or gone through.
+    """Show a bar with the rate and the time left while interactions, or rows, are made, or gone through.
 
     Parameters
     ----------

@@ -19,12 +19,13 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 
 from fractalrs import expectation
+from fractalrs.base import Base
+from fractalrs.cells import Cells
 from fractalrs.errors import InputError
-from fractalrs.expansion import SMALLEST_KEEP_RATE, Expansion, keep_rates
+from fractalrs.options import SMALLEST_KEEP_RATE, Options
 from fractalrs.reduction import ReducedMatrix, check_multipliers, reduce
 
 if TYPE_CHECKING:
-    from fractalrs.base import Base
     from fractalrs.pipeline import Request
 
 TOLERANCE = 1e-3
@@ -69,8 +70,8 @@ def choose_shape(
     items: float | None = None,
     user_multiplier: int | None = None,
     item_multiplier: int | None = None,
-    block_keep: float = 1.0,
-    max_keep: float = 0.95,
+    block_keep: float = Options.block_keep,
+    max_keep: float = Options.max_keep,
     density: float = 1.0,
 ) -> tuple[int, int]:
     """Choose multipliers that give about so many interactions with a keep scale near 1.
@@ -126,7 +127,7 @@ def choose_shape(
     return m, n
 
 
-def reduce_to_target(base: "Base", request: "Request") -> ReducedMatrix:
+def reduce_to_target(base: Base, request: "Request") -> ReducedMatrix:
     """Choose a shape for a request with a target, and reduce the base to it.
 
     What a reduced matrix keeps in the mean is known when it is there: a bad guess is made again with it.
@@ -159,7 +160,9 @@ def reduce_to_target(base: "Base", request: "Request") -> ReducedMatrix:
     return reduced
 
 
-def solve_keep_scale(expansion: Expansion, interactions: float) -> float:
+def solve_keep_scale(
+    base: Base, reduced: ReducedMatrix, interactions: float, options: Options, cells: Cells | None = None
+) -> float:
     """Find the keep scale at which an expansion is expected to hold so many interactions.
 
     The expected number of train and test interactions (`Expansion.expected_counts`) grows with the keep scale, from
@@ -167,10 +170,12 @@ def solve_keep_scale(expansion: Expansion, interactions: float) -> float:
 
     Parameters
     ----------
-    expansion
-        With any keep scale.
+    base, reduced, cells
+        As for `Expansion`.
     interactions
         Target: train and test interactions, a whole number.
+    options
+        With any keep scale, as from `Options.resolve`.
 
     Returns
     -------
@@ -183,32 +188,24 @@ def solve_keep_scale(expansion: Expansion, interactions: float) -> float:
         If the target cannot be met to 0.1 %; the nearest that can be met is named.
     """
     interactions = whole_number("target_interactions", interactions)
-    options, reduced, shape = expansion.options, expansion.reduced.values, expansion.reduced.shape
+    groups = options.fit(base, cells)
     all_written = options.test_items == "all" and not options.drop_incomplete
-    clipped = np.clip(reduced, options.min_keep, options.max_keep)
+    clipped = np.clip(reduced.values, options.min_keep, options.max_keep)
     if not clipped.any():
-        raise _unmet(interactions, "most", 0, shape)
+        raise _unmet(interactions, "most", 0, reduced.shape)
 
     def rates(scale: float) -> npt.NDArray[np.float64]:
-        return keep_rates(reduced, dataclasses.replace(options, keep_scale=scale))
+        return dataclasses.replace(options, keep_scale=scale).keep_rates(reduced.values)
 
     def kept(scale: float) -> float:
-        return float(options.block_keep * expansion.base.count * rates(scale).sum())
+        return float(options.block_keep * base.count * rates(scale).sum())
 
     # Takes seconds for a large base.
     @cache
     def written(scale: float) -> float:
         if all_written:
             return kept(scale)
-        counts = expectation.expected(
-            expansion.base,
-            rates(scale),
-            expansion.cells,
-            shuffle=options.shuffle,
-            block_keep=options.block_keep,
-            test_items=options.test_items,
-            drop_incomplete=options.drop_incomplete,
-        )
+        counts = expectation.expected(base, rates(scale), groups, options)
         return counts.train.mean + counts.test.mean
 
     def meets(count: Callable[[float], float], low: float, high: float) -> float:
@@ -227,7 +224,7 @@ def solve_keep_scale(expansion: Expansion, interactions: float) -> float:
         beyond = nearest - interactions if which == "least" else interactions - nearest
         if beyond > TOLERANCE * interactions:
             whole = math.ceil(nearest) if which == "least" else math.floor(nearest)
-            raise _unmet(interactions, which, whole, shape)
+            raise _unmet(interactions, which, whole, reduced.shape)
         if beyond >= 0:
             return scale
     below, above = low, high

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs.attributes import Attributes, check_identity
+from fractalrs.attributes import Attributes
 from fractalrs.base_statistics import expansion_statistics
 from fractalrs.card import data_card
 from fractalrs.cells import Cells
@@ -81,13 +81,8 @@ def write(
     `attributes` are those of its base; `say` is told what was found.
     """
     threads = resolve_threads(threads)
-    for table in attributes:
-        check_identity(
-            table.kind,
-            expansion.options.operator,
-            expansion.shuffle,
-            getattr(expansion.cells, f"{table.kind[:-1]}_cell_size"),
-        )
+    cells = expansion.cells
+    expansion.options.check_sources(cells.user_cell_size, cells.item_cell_size, [table.kind for table in attributes])
     plan = Plan.of(expansion, parts, format, recipe, source_licence, fingerprints(attributes))
     folder = Folder(Path(path))
     with ExitStack() as stack:
@@ -121,7 +116,9 @@ def write(
             folder.flush_names(plan.splits)
             manifest = _manifest(expansion, plan, found | made)
             if attributes:
-                manifest["attributes"] = _make_attributes(folder, expansion, plan, format, attributes, finished, say)
+                manifest["attributes"] = _make_attributes(
+                    folder, expansion, plan, format, attributes, finished, progress, say
+                )
             folder.write_text(CARD, data_card(plan, manifest))
             folder.write_json(MANIFEST, manifest)
         except OSError as error:
@@ -475,6 +472,7 @@ def _make_attributes(
     format: Format,
     attributes: Sequence[Attributes],
     finished: dict[str, FileReport],
+    progress: bool,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Write the files of attributes that are missing; give what the manifest says of all of them."""
@@ -486,7 +484,7 @@ def _make_attributes(
             say(f"writing {name}")
             with folder.whole(name) as temporary:
                 labels = dict(_attribute_labels(plan, table.kind))
-                report = table.write(temporary, expansion, format, labels)
+                report = table.write(temporary, expansion, format, labels, progress)
         described[table.kind] = {"path": name, **report, **table.counts}
     return described
 

@@ -1,15 +1,15 @@
 """One row per user, in Parquet: ``user_id`` and, for every further column, a list in stored order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fractalrs.export.split import Split
+from fractalrs.part_files import whole_users
 
 
 def write(split: Split, folder: Path) -> None:
@@ -36,42 +36,19 @@ def _write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: Any) -> N
     with pq.ParquetWriter(
         sink, lists, compression="lz4", use_dictionary=dictionary or False, column_encoding=encodings
     ) as writer:
-        for rows in _whole_users(batches):
-            writer.write_batch(_grouped(rows, lists))
-
-
-def _whole_users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Cut batches anew, so that none ends within a user."""
-    begun: list[pa.RecordBatch] = []
-    for batch in batches:
-        last_start = _starts(batch)[-1]
-        if last_start > 0:
-            yield _joined([*begun, batch.slice(0, last_start)])
-            begun = []
-        begun.append(batch.slice(last_start))
-    if begun:
-        yield _joined(begun)
-
-
-def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+        for table in whole_users(batches):
+            writer.write_batch(_grouped(table.combine_chunks().to_batches()[0], lists))
 
 
 def _grouped(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Make one row of each user."""
-    starts = _starts(batch)
+    starts = np.flatnonzero(np.diff(batch["user_id"].to_numpy(), prepend=-1))
     offsets = pa.array(np.append(starts, len(batch)), pa.int32())
     lists = [
         pa.ListArray.from_arrays(offsets, column, type=field.type)
         for field, column in zip(list(schema)[1:], batch.columns[1:], strict=True)
     ]
     return pa.record_batch([batch["user_id"].take(pa.array(starts)), *lists], schema=schema)
-
-
-def _starts(batch: pa.RecordBatch) -> npt.NDArray[np.intp]:
-    """Tell where each user begins."""
-    users = batch["user_id"].to_numpy()
-    return np.append(0, np.flatnonzero(users[1:] != users[:-1]) + 1)
 
 
 def _length(sample: pa.RecordBatch) -> int:

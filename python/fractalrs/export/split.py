@@ -8,15 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fractalrs.dataset import Dataset
-from fractalrs.errors import InputError
+from fractalrs.part_files import opened
 
 BATCH = 1 << 20
 """Interactions at a time."""
 _SAMPLE = 1 << 16
-_HINT = "delete the file and run the command that made the data set again"
 
 
 class PartFile(NamedTuple):
@@ -58,7 +56,8 @@ class Split:
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns: ``user_id``, ``item_id`` and those that follow."""
-        return _open(self.files[0]).schema_arrow
+        with opened(*self.files[0]) as parquet:
+            return parquet.schema_arrow
 
     def batches(
         self, columns: list[str] | None = None, files: list[PartFile] | None = None
@@ -84,26 +83,6 @@ class Split:
         return 0.0
 
 
-def _open(file: PartFile) -> Any:
-    try:
-        parquet = pq.ParquetFile(file.path)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file.path} cannot be read: {error}", _HINT) from None
-    if parquet.metadata.num_rows != file.interactions:
-        raise InputError(
-            f"{file.path} has {parquet.metadata.num_rows:,} interactions, the manifest says {file.interactions:,}",
-            _HINT,
-        )
-    return parquet
-
-
 def _read(file: PartFile, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    batches = _open(file).iter_batches(size, columns=columns)
-    while True:
-        try:
-            batch = next(batches, None)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{file.path} cannot be read: {error}", _HINT) from None
-        if batch is None:
-            return
-        yield batch
+    with opened(*file) as parquet:
+        yield from parquet.iter_batches(size, columns=columns)

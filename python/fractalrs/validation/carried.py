@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from fractalrs.dataset import Dataset
-from fractalrs.errors import InputError
+from fractalrs.part_files import opened, whole_users
 from fractalrs.validation.findings import Check
 
 if TYPE_CHECKING:
@@ -173,34 +172,14 @@ def _of_file(
 
 
 def _whole_users(path: Path, names: list[str], chosen: Mask | None) -> Iterator[Rows]:
-    """Read a file's rows; a user that goes on in the next batch waits for it."""
-    held: pa.Table | None = None
-    for table in _tables(path, ["user_id", "item_id", *names]):
+    """Read a file's rows, or those of chosen users."""
+    with opened(path) as file:
+        batches = file.iter_batches(BATCH, columns=["user_id", "item_id", *names], use_threads=False)
         if chosen is not None:
-            table = table.filter(pa.array(chosen[np.asarray(table["user_id"])]))
-        table = table if held is None else pa.concat_tables([held, table])
-        users = np.asarray(table["user_id"])
-        others = np.flatnonzero(users != users[-1]) if len(users) else users
-        whole = int(others[-1]) + 1 if len(others) else 0
-        held = table.slice(whole)
-        if whole:
-            yield _rows(table.slice(0, whole), names)
-    if held is not None and held.num_rows:
-        yield _rows(held, names)
-
-
-def _tables(path: Path, names: list[str]) -> Iterator[pa.Table]:
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH, columns=names, use_threads=False):
-                yield pa.Table.from_batches([batch])
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-
-
-def _rows(table: pa.Table, names: list[str]) -> Rows:
-    users, items = (np.asarray(table[name], dtype=np.int64) for name in ("user_id", "item_id"))
-    return Rows(users, items, table.select(names))
+            batches = (batch.filter(pa.array(chosen[batch["user_id"].to_numpy()])) for batch in batches)
+        for table in whole_users(batches):
+            users, items = (np.asarray(table[name], dtype=np.int64) for name in ("user_id", "item_id"))
+            yield Rows(users, items, table.select(names))
 
 
 def _joined(found: Sequence[Rows]) -> Rows:
@@ -299,10 +278,8 @@ def check_columns(dataset: Dataset) -> Check:
     for part in dataset.manifest["parts"]:
         for split in ("train", "test"):
             if split in part:
-                try:
-                    found = pq.read_schema(dataset.path / part[split]["path"])
-                except (pa.ArrowException, OSError) as error:
-                    raise InputError(f"cannot read {dataset.path / part[split]['path']}: {error}") from None
+                with opened(dataset.path / part[split]["path"]) as file:
+                    found = file.schema_arrow
                 if not found.equals(wanted):
                     wrong.append(f"{part[split]['path']} has {_described(found)} instead of {_described(wanted)}")
     more = f"; and {len(wrong) - 1} more" if len(wrong) > 1 else ""

@@ -18,8 +18,9 @@ from fractalrs.base_statistics import expansion_statistics
 from fractalrs.cells import Cells
 from fractalrs.dataset import Dataset, open_dataset
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion, Options, keep_rates
+from fractalrs.expansion import Expansion
 from fractalrs.folder import Folder
+from fractalrs.options import Options
 from fractalrs.reduction import ReducedMatrix
 from fractalrs.rows import Rows, Sums
 from fractalrs.validation import carried, fidelity, integrity, ratings, thresholds, times
@@ -157,7 +158,7 @@ class _Run:
         options = Options(**content["options"])
         statistics = _load(private / "base_statistics.npz")
         split = content["base"]["split"]
-        self.planned = Planned(keep_rates(reduced.values, options), content["options"], statistics, split)
+        self.planned = Planned(options.keep_rates(reduced.values), content["options"], statistics, split)
         if self.base is not None:
             in_cells = options.shuffle == "cells"
             if self.base.fingerprint != content["base"]["fingerprint"]:
