@@ -22,6 +22,9 @@ use crate::payload::{Column, Source};
 /// How many user ids are spelt out at a time.
 const USER_CHUNK: usize = 16 * 1024;
 const PAGE_ROWS: usize = 64 * 1024;
+/// A file's metadata has its seal under this name: the SHA-256 of the file with zeros in the seal's place.
+const SEAL: &str = "fractalrs.sha256";
+const BLANK: [u8; 64] = [b'0'; 64];
 
 /// An id type that a Parquet column can hold.
 pub trait Stored: Id {
@@ -177,8 +180,7 @@ impl<'f, U: Stored, I: Stored, W: Write + Send> PartFile<'f, U, I, W> {
         Ok(())
     }
 
-    /// Writes what is left and closes the file. Its own metadata gets the digest of the bytes before the footer, by
-    /// which a damaged file is known later.
+    /// Writes what is left and closes the file, with a seal by which a damaged file is known later.
     pub fn finish(mut self, interactions: &mut Interactions<I>) -> Result<(W, FileReport)> {
         self.write(interactions)?;
         if !interactions.items.is_empty() {
@@ -186,18 +188,12 @@ impl<'f, U: Stored, I: Stored, W: Write + Send> PartFile<'f, U, I, W> {
             interactions.truncate(0);
         }
         self.file.flush()?;
-        let body = self.file.inner();
-        let labels = [
-            ("fractalrs.rows", self.rows.to_string()),
-            ("fractalrs.body_bytes", body.bytes.to_string()),
-            ("fractalrs.body_sha256", body.sha256()),
-        ];
-        for (name, value) in labels {
-            self.file.append_key_value_metadata(KeyValue::new(name.to_owned(), value));
-        }
+        self.file
+            .append_key_value_metadata(KeyValue::new(SEAL.to_owned(), String::from_utf8_lossy(&BLANK).into_owned()));
+        self.file.inner_mut().hold();
         let rows = self.rows;
-        let digesting = self.file.into_inner()?;
-        let report = FileReport { rows, bytes: digesting.bytes, sha256: digesting.sha256() };
+        let digesting = self.file.into_inner()?.seal()?;
+        let report = FileReport { rows, bytes: digesting.bytes, sha256: hex(digesting.digest) };
         Ok((digesting.sink, report))
     }
 
@@ -268,25 +264,41 @@ fn schema<U: Stored, I: Stored>(payload: &[Column]) -> Result<TypePtr> {
     Ok(Arc::new(Type::group_type_builder("interactions").with_fields(columns).build()?))
 }
 
-/// Counts and digests what passes through.
+/// Counts and digests what passes through, but for the end of a file, which is held back until it is sealed.
 struct Digesting<W> {
     sink: W,
     digest: Sha256,
     bytes: u64,
+    held: Option<Vec<u8>>,
 }
 
-impl<W> Digesting<W> {
+impl<W: Write> Digesting<W> {
     fn new(sink: W) -> Self {
-        Self { sink, digest: Sha256::new(), bytes: 0 }
+        Self { sink, digest: Sha256::new(), bytes: 0, held: None }
     }
 
-    fn sha256(&self) -> String {
-        self.digest.clone().finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    fn hold(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    /// Writes what was held back, with the seal in the last place that is blank.
+    fn seal(mut self) -> Result<Self> {
+        let mut held = self.held.take().unwrap_or_default();
+        let Some(place) = held.windows(BLANK.len()).rposition(|bytes| bytes == BLANK) else {
+            return Err(ParquetError::General("the metadata has no place for the seal".to_owned()));
+        };
+        let seal = hex(self.digest.clone().chain_update(&held));
+        held[place..place + BLANK.len()].copy_from_slice(seal.as_bytes());
+        self.write_all(&held)?;
+        Ok(self)
     }
 }
 
 impl<W: Write> Write for Digesting<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if let Some(held) = &mut self.held {
+            return held.write(buffer);
+        }
         let written = self.sink.write(buffer)?;
         self.digest.update(&buffer[..written]);
         self.bytes += written as u64;
@@ -296,4 +308,8 @@ impl<W: Write> Write for Digesting<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.sink.flush()
     }
+}
+
+fn hex(digest: Sha256) -> String {
+    digest.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }

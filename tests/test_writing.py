@@ -22,6 +22,7 @@ from fractalrs.cells import Cells
 from fractalrs.errors import FractalrsError, InputError, OutputError
 from fractalrs.expansion import Expansion
 from fractalrs.folder import Folder
+from fractalrs.labelled import read_labelled
 from fractalrs.plan import Format, Plan
 
 SPLITS = ("train", "test")
@@ -598,17 +599,24 @@ def test_damaged_parts_are_named_on_resume(out: Path, expansion: Expansion, spli
     assert stamps(out) == before
 
 
-@pytest.mark.parametrize("from_end", range(9, 300, 29))
-def test_a_data_set_that_was_complete_knows_every_byte_of_its_footers(
-    out: Path, expansion: Expansion, from_end: int
-) -> None:
-    file = out / "train/part-00002-of-00007.parquet"
-    content = bytearray(file.read_bytes())
-    content[-from_end] ^= 1
-    file.write_bytes(content)
-    (out / "test/part-00005-of-00007.parquet").unlink()
+def test_every_byte_of_a_sealed_file_counts(written: Path, tmp_path: Path) -> None:
+    file = written / "train/part-00002-of-00007.parquet"
+    content, damaged = file.read_bytes(), tmp_path / "damaged.parquet"
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    assert read_labelled(file)[1]["sha256"] == hashlib.sha256(content).hexdigest()
+    for place in (0, 5, footer // 2, footer - 1, *range(footer, len(content))):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        damaged.write_bytes(changed)
+        with pytest.raises((ValueError, KeyError, OSError, pa.ArrowException)):
+            read_labelled(damaged)
+
+
+def test_a_damaged_footer_is_named_on_resume(out: Path, expansion: Expansion) -> None:
+    flip(out / "train/part-00002-of-00007.parquet", 0.99)
+    (out / "manifest.json").unlink()
     before = stamps(out)
-    with pytest.raises(OutputError, match=r"part-00002-of-00007.parquet is (damaged|a part of another plan)"):
+    with pytest.raises(OutputError, match=r"part-00002-of-00007.parquet is damaged"):
         expansion.write(out, parts=7)
     assert stamps(out) == before
 

@@ -195,7 +195,7 @@ class Attributes:
     def write(
         self, file: Path, expansion: "Expansion", format: Format, labels: Mapping[str, str], progress: bool = False
     ) -> "FileReport":
-        """Write the file, with labels in its footer and the digest of all that comes before it."""
+        """Write the file, with labels in its footer and a seal."""
         rows, pieces = expansion.shape[self.kind == "items"], len(self._blocks(expansion))
         with (
             file.open("wb") as opened,

@@ -1,6 +1,5 @@
 """Writing a data set: private values first, parts in any order, the manifest last; resumable at every point."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fractalrs.attributes import Attributes
 from fractalrs.base_statistics import expansion_statistics
@@ -24,6 +22,7 @@ from fractalrs.cells import Cells
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.folder import CARD, MANIFEST, Folder
+from fractalrs.labelled import read_labelled
 from fractalrs.plan import DEFAULT_FORMAT, Format, Part, Plan, attribute_file
 from fractalrs.progress import progress_bar
 
@@ -51,8 +50,6 @@ _State = Literal["new", "begun", "complete", "other"]
 
 _SAMPLE_INTERACTIONS = 500_000
 _FREE_DISK_MARGIN = 1.05
-_CHUNK = 1 << 22
-_MAGIC = b"PAR1"
 _THREAD_BYTES = 80 << 20
 """Column tables and a tile of one thread; a row group, and the copies the encoder makes of it, come on top."""
 _TIMELINE_BYTES = 16
@@ -239,39 +236,18 @@ def _find_finished(folder: Folder, plan: Plan, threads: int) -> _Files:
     ]
     with ThreadPoolExecutor(threads) as pool:
         reports = pool.map(lambda item: _inspect(folder.path / item[0].file(item[1]), _labels(plan, *item)), there)
-        found = {(part.index, split): report for (part, split), report in zip(there, reports, strict=True)}
-    # A data set that was complete once knows every byte; one that was not has only what its files say of themselves.
-    manifest = _manifest_of(folder, plan)
-    if manifest is not None:
-        for part, split in there:
-            if found[part.index, split]["sha256"] != manifest["parts"][part.index][split]["sha256"]:
-                raise _damaged(folder.path / part.file(split))
-    return found
+        return {(part.index, split): report for (part, split), report in zip(there, reports, strict=True)}
 
 
 def _find_attributes(folder: Folder, plan: Plan) -> dict[str, FileReport]:
     """Look for finished files of attributes as `_find_finished` does for parts."""
     files = {kind: folder.path / attribute_file(kind) for kind in plan.attributes}
-    found = {kind: _inspect(file, _attribute_labels(plan, kind)) for kind, file in files.items() if file.exists()}
-    manifest = _manifest_of(folder, plan)
-    if manifest is not None:
-        for kind, report in found.items():
-            if report["sha256"] != manifest["attributes"][kind]["sha256"]:
-                raise _damaged(files[kind])
-    return found
-
-
-def _manifest_of(folder: Folder, plan: Plan) -> dict[str, Any] | None:
-    """Read the manifest if there is one, and of this plan."""
-    manifest = folder.manifest()
-    return manifest if manifest is not None and manifest["fingerprints"]["plan"] == plan.fingerprint else None
+    return {kind: _inspect(file, _attribute_labels(plan, kind)) for kind, file in files.items() if file.exists()}
 
 
 def _inspect(file: Path, expected: Sequence[tuple[str, str]]) -> FileReport:
     try:
-        metadata = pq.read_metadata(file)
-        labels = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items()}
-        body_bytes, body_sha256 = int(labels["fractalrs.body_bytes"]), labels["fractalrs.body_sha256"]
+        labels, report = read_labelled(file)
     except (pa.ArrowException, OSError, KeyError, ValueError):
         raise _damaged(file) from None
     if any(labels.get(name) != value for name, value in expected):
@@ -279,20 +255,7 @@ def _inspect(file: Path, expected: Sequence[tuple[str, str]]) -> FileReport:
             f"{file} is a part of another plan",
             hint="delete it and run the same command again, or overwrite the whole data set",
         )
-    digest = hashlib.sha256()
-    body = None
-    with file.open("rb") as stream:
-        while chunk := stream.read(min(_CHUNK, body_bytes - stream.tell()) if body is None else _CHUNK):
-            digest.update(chunk)
-            if stream.tell() == body_bytes:
-                body = digest.hexdigest()
-    # The digest covers what is before the footer; the footer must agree with it, and with itself.
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    chunks = [group.column(column).total_compressed_size for group in groups for column in range(group.num_columns)]
-    rows = {metadata.num_rows, int(labels.get("fractalrs.rows", -1)), sum(group.num_rows for group in groups)}
-    if body != body_sha256 or len(rows) != 1 or len(_MAGIC) + sum(chunks) != body_bytes:
-        raise _damaged(file)
-    return {"rows": metadata.num_rows, "bytes": file.stat().st_size, "sha256": digest.hexdigest()}
+    return report
 
 
 def _damaged(file: Path) -> OutputError:
