@@ -120,22 +120,19 @@ impl<'a> Format<'a> {
             .set_column_encoding(user.clone(), user_encoding)
             .set_column_encoding(item.clone(), item_encoding)
             .set_column_compression(item.clone(), item_compression)
-            // Users rise through the file, so that bounds let readers skip row groups; items are everywhere.
+            // Users rise through the file, so that bounds let readers skip row groups; all else is everywhere.
+            .set_statistics_enabled(EnabledStatistics::None)
             .set_column_statistics_enabled(user, EnabledStatistics::Chunk)
-            .set_column_statistics_enabled(item, EnabledStatistics::None)
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_write_batch_size(USER_CHUNK)
             .set_max_row_group_row_count(None);
         for column in columns {
             let path = ColumnPath::from(column.name.as_str());
             properties = match column.source {
-                Source::Times => properties.set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED),
+                Source::Times => properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
                 // Carried values repeat: mostly there are far fewer distinct ones than rows.
-                Source::Ratings | Source::Carried { .. } => {
-                    properties.set_column_dictionary_enabled(path.clone(), true)
-                }
-            }
-            .set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+                Source::Ratings | Source::Carried { .. } => properties.set_column_dictionary_enabled(path, true),
+            };
         }
         Self { properties: Arc::new(properties.build()), row_group_size, columns }
     }
