@@ -361,15 +361,15 @@ impl Schedule {
 
     /// Tells the stretches from each time to the next, the last one to `end`, what is between.
     fn fill_stretches(&mut self, clock: Option<&Clock>, times: &[i64], end: i64, finer: u32) {
-        self.stretches.clear();
+        let Self { stretches, ends, .. } = self;
+        stretches.clear();
         let mut first = 0;
-        for (place, &start) in times.iter().enumerate() {
-            let last = self.ends[(place + 1) << finer] as usize;
-            let next = times.get(place + 1).copied().unwrap_or(end);
-            self.stretches.push(Stretch::new(clock, start, next, first..last));
-            first = last;
-        }
-        self.stretches.push(Stretch::new(None, end, end, first..first));
+        stretches.extend(times.iter().enumerate().map(|(place, &start)| {
+            let events = first..ends[(place + 1) << finer] as usize;
+            first = events.end;
+            Stretch::new(clock, start, times.get(place + 1).copied().unwrap_or(end), events)
+        }));
+        stretches.push(Stretch::new(None, end, end, first..first));
     }
 }
 
