@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = constraints.txt
 # The Rust tests embed Python and need its shared library.
 LIBPYTHON = LD_LIBRARY_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))'):$$LD_LIBRARY_PATH"
-SOURCES = $(wildcard rust/*.rs) Cargo.toml Cargo.lock pyproject.toml constraints.txt
+SOURCES = $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml Cargo.lock pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
 .PHONY: help demo test lint bench wheel lock clean
