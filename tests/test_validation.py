@@ -596,9 +596,39 @@ def test_what_is_no_data_set(source: Path, tmp_path: Path) -> None:
 def test_an_incomplete_data_set(copied: Path) -> None:
     (copied / "manifest.json").unlink()
     (copied / "train/part-00004-of-00005.parquet").unlink()
-    refused(run("validate", copied), "is not complete: 9 of 10 files are finished\nhint: run the command that began it")
-    with pytest.raises(InputError, match="is not complete"):
-        fr.validate(copied)
+    message = "is not complete: it lacks train part 4 of 5\nhint: run the command that began it again"
+    for command in (("validate",), ("info",), ("export", "--format", "csv", copied.parent / "csv")):
+        refused(run(command[0], copied, *command[1:]), message)
+    for function in (fr.validate, fr.open_dataset):
+        with pytest.raises(InputError, match=message):
+            function(copied)
+
+
+def test_what_an_incomplete_data_set_lacks(tmp_path: Path) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    expansion = fr.Expansion(base, np.full((2, 3), 0.4), shuffle="aligned")
+    expansion.write(tmp_path / "out", parts=30, items=pa.table({"item": base.item_ids}))
+    (tmp_path / "out/manifest.json").unlink()
+
+    def refuses(lacking: str) -> None:
+        message = f"the data set in {tmp_path / 'out'} is not complete: it lacks {lacking}\nhint: "
+        with pytest.raises(InputError, match=re.escape(message)):
+            fr.open_dataset(tmp_path / "out")
+
+    refuses("manifest.json")
+    for part in (0, 3, 4, 5, 9, 11, 12, 20, 29):
+        (tmp_path / f"out/train/part-{part:05d}-of-00030.parquet").unlink()
+    refuses("train parts 0, 3-5, 9, 11-12 and 2 more of 30")
+    for part in (7, 8):
+        (tmp_path / f"out/test/part-{part:05d}-of-00030.parquet").unlink()
+    refuses("train parts 0, 3-5, 9, 11-12 and 2 more of 30; test parts 7-8 of 30")
+    (tmp_path / "out/items.parquet").unlink()
+    for path in (tmp_path / "out/train").iterdir():
+        path.unlink()
+    refuses("train parts 0-29 of 30; test parts 7-8 of 30; items.parquet")
+    # What it asks for finishes it.
+    expansion.write(tmp_path / "out", parts=30, items=pa.table({"item": base.item_ids}))
+    assert fr.validate(tmp_path / "out", only="integrity").holds
 
 
 def test_a_truncated_file_is_named(copied: Path) -> None:
