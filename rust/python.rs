@@ -17,12 +17,13 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::base::{Base, Cells};
 use crate::error::Error;
-use crate::expansion::{self, Expansion, Id, Interactions, Options, Order};
+use crate::expansion::{self, Existence, Expansion, Id, Interactions, Options, Order};
 use crate::files::FileRows;
 use crate::gram::{self, Real};
 use crate::neighbours;
 use crate::parquet::{EncodingChoice, FileReport, Format, parse_compression};
 use crate::payload::{self, Column, Meaning, Values};
+use crate::random::Keys;
 use crate::rows::{self, BaseRows, ExpandedRows};
 use crate::run::{Part, RunReport, Stage, Target, run};
 use crate::shuffle::Columns;
@@ -60,6 +61,14 @@ pub fn check_format(encoding: &str, compression: &str) -> PyResult<()> {
     EncodingChoice::from_str(encoding)?;
     parse_compression(compression)?;
     Ok(())
+}
+
+/// Which blocks of an expansion of (m, n) blocks exist, where their keep rates are above 0.
+#[pyfunction]
+pub fn existing_blocks(py: Python<'_>, seed: u64, block_keep: f64, shape: (u32, u32)) -> Bound<'_, PyArray2<bool>> {
+    let existence = Existence::new(&Keys::new(seed), block_keep);
+    let shape = (shape.0 as usize, shape.1 as usize);
+    Array2::from_shape_fn(shape, |(i, j)| existence.has(i as u32, j as u32)).into_pyarray(py)
 }
 
 /// Generates the interactions of one expansion, as `docs/generator.md` defines them.

@@ -24,6 +24,7 @@ from scipy import stats
 import fractalrs as fr
 from commands import Done, run
 from folders import digests, read
+from fractalrs import _core
 from fractalrs.base import Base
 from fractalrs.base_statistics import base_statistics
 from fractalrs.cells import Cells
@@ -346,6 +347,46 @@ def test_ids_that_stay_in_range_are_told_by_the_source(copied: Path, source: Pat
     assert "user 3 has other train interactions than the plan generates" in done.out
 
 
+@pytest.mark.parametrize("options", [(), ("--cold-items", 0.2), ("--drop-incomplete",)])
+def test_a_block_lost_as_a_whole(source: Path, tmp_path: Path, options: tuple[Any, ...]) -> None:
+    """Which blocks exist is known from the plan: one that is empty, or there though it should not be, is told."""
+    path = tmp_path / "out"
+    assert run("expand", source, path, *SIZE, "--block-keep", 0.5, *options, "--quiet").code == 0
+    report = fr.validate(path, only="integrity")
+    assert report.holds, str(report)
+    users, items = (np.asarray(read(path, "train")[name]) for name in ("user_id", "item_id"))
+    counts = np.zeros((4, 8), dtype=np.int64)
+    np.add.at(counts, (users // 300, items // 240), 1)
+    existing = _core.existing_blocks(0, 0.5, (4, 8))
+    assert np.array_equal(counts > 0, existing)
+    lost = np.unravel_index(counts.argmax(), counts.shape)
+    column = int(np.flatnonzero(~existing[lost[0]])[0])
+
+    def lose(columns: dict[str, Items]) -> dict[str, Items]:
+        kept = (columns["user_id"] // 300 != lost[0]) | (columns["item_id"] // 240 != lost[1])
+        return {name: values[kept] for name, values in columns.items()}
+
+    def move(columns: dict[str, Items]) -> dict[str, Items]:
+        users, items = columns["user_id"], columns["item_id"]
+        first = users[users // 300 == lost[0]].min(initial=1 << 40)
+        items = np.where((users == first) & (items // 240 == lost[1]), column * 240 + items % 240, items)
+        order = np.lexsort((items // 240, users))
+        return {"user_id": users[order], "item_id": items[order]}
+
+    whole = tmp_path / "whole"
+    shutil.copytree(path, whole)
+    for split in ("train", "test"):
+        rewrite(path, split, lose)
+    report = fr.validate(path, only="integrity")
+    assert integrity.BLOCKS in report.failures
+    assert set(report.failures) <= {integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.USERS}
+    assert f"block ({lost[0]}, {lost[1]}) with 0 train" in detail(report, integrity.BLOCKS)
+    rewrite(whole, "train", move)
+    report = fr.validate(whole, only="integrity")
+    assert report.failures == (integrity.BLOCKS,)
+    assert re.search(rf"block \({lost[0]}, {column}\) with .*, planned to be empty", detail(report, integrity.BLOCKS))
+
+
 def test_rows_out_of_order(copied: Path) -> None:
     rewrite(copied, "train", lambda columns: {name: column[::-1] for name, column in columns.items()})
     assert_fails(copied, integrity.ORDER)
@@ -425,7 +466,13 @@ def found_in_blocks(
     users = np.ones(rates.shape[0] * len(test_sums), dtype=np.uint32)
     train = np.round(rates * len(test_sums)).astype(np.uint64)
     sums = Sums(users, users, nothing, nothing, nothing.astype(np.uint64), train, block_test, train, {})
-    options = {"block_keep": 1.0, "drop_incomplete": False, "test_items": "one", "shuffle": "block"}
+    options: dict[str, Any] = {
+        "seed": 0,
+        "block_keep": 1.0,
+        "drop_incomplete": False,
+        "test_items": "one",
+        "shuffle": "block",
+    }
     options |= {"cold_users": 0.0, "cold_items": 0.0}
     statistics = {"train_user_sums": np.ones_like(test_sums), "test_user_sums": test_sums}
     return integrity.check_blocks(sums, Planned(rates, options, statistics))[-1].holds

@@ -253,15 +253,13 @@ class _Run:
         return self.sums.violations["out_of_range"].count > 0
 
     def _draw_deviation(self, planned: Planned) -> None:
-        trials, keep = float(planned.statistics["counts"][0]), planned.keep_rates
-        there = self.sums.block_train > 0 if planned.options["block_keep"] < 1 else np.ones(keep.shape, dtype=bool)
-        expected = trials * keep * there
+        expected = float(planned.statistics["counts"][0]) * planned.rates
         if planned.options["drop_incomplete"]:
             # Dropped users are missing from all blocks of a row block alike, or nearly so.
             totals = self.sums.block_train.sum(axis=1, keepdims=True)
             expected *= totals / np.maximum(expected.sum(axis=1, keepdims=True), 1e-12)
-        spread = np.sqrt(np.maximum(expected * (1 - keep), 1e-12))
-        self.maps["block_deviation"] = np.where(there, (self.sums.block_train - expected) / spread, 0.0)
+        spread = np.sqrt(np.maximum(expected * (1 - planned.rates), 1e-12))
+        self.maps["block_deviation"] = (self.sums.block_train - expected) / spread
 
     def measure(self, count: int, own: dict[str, float]) -> None:
         """Measure all statistics."""
