@@ -702,6 +702,32 @@ def test_a_damaged_row_group_is_named(copied: Path) -> None:
         fr.validate(copied)
 
 
+def test_damage_at_which_the_parquet_library_panics(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It prints nothing, and what it would have printed is part of the message."""
+    base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    dataset = fr.Expansion(base, np.full((2, 3), 0.4), shuffle="aligned").write(tmp_path / "out", parts=1)
+    (path,) = (tmp_path / "out/train").iterdir()
+    whole = path.read_bytes()
+    panics = {}
+    # The footer, byte by byte.
+    for place in range(len(whole) - 8 - int.from_bytes(whole[-8:-4], "little"), len(whole) - 8):
+        damaged = whole[:place] + b"\xff" + whole[place + 1 :]
+        path.write_bytes(damaged)
+        try:
+            Rows(dataset, threads=1).sums()
+        except InputError as error:
+            if "it is damaged" in str(error):
+                panics[str(error)] = damaged
+    assert panics
+    assert capfd.readouterr() == ("", "")
+    message, damaged = panics.popitem()
+    assert re.search("row group 0: .*it is damaged: .*negative", message), message
+    path.write_bytes(damaged)
+    command = [sys.executable, "-m", "fractalrs", "validate", str(tmp_path / "out"), "--only", "integrity", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+
+
 def test_the_base_of_another_data_set(written: Path, source: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     lines = source.read_text().splitlines(keepends=True)
