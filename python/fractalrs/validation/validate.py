@@ -302,7 +302,7 @@ class _Run:
         self.metrics += fidelity.vector_metrics(vectors, keep, found, limits)
         self.metrics += fidelity.graph_metrics(real, sums, limits)
         self.metrics += fidelity.neighbour_metrics(vectors, written, limits)
-        self.metrics += fidelity.repetition_metrics(repeated, limits)
+        self.metrics += fidelity.repetition_metrics(written, limits)
         self.curves = fidelity.curves(real, keep, written, vectors)
         if self._columns:
             self._measure_carried(self.planned, limits)
