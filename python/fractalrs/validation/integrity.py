@@ -445,13 +445,15 @@ def check_regenerated(rows: Rows, expansion: Expansion, chosen: npt.NDArray[np.u
 
 
 def check_carried(
-    dataset: Dataset, expansion: Expansion, users: npt.NDArray[np.uint64], found: Check, threads: int
+    rows: Rows, dataset: Dataset, expansion: Expansion, users: npt.NDArray[np.uint64], found: Check
 ) -> list[Check]:
     """Compare what the interactions of those users carry too, and their times with the source.
 
     `found` is what comparing ids gave.
     """
-    differing, checks = carried.check_sources(dataset, expansion, users.astype(np.int64), bool(found.holds), threads)
+    differing, checks = carried.check_sources(
+        dataset, expansion, users.astype(np.int64), bool(found.holds), rows.threads, rows.progress
+    )
     return [found if differing is None else _differs(differing, "carried values"), *checks]
 
 

@@ -221,7 +221,7 @@ class _Run:
                     found = integrity.check_regenerated(self.rows, self.expansion, users)
                     carries = self._columns and usable
                     self.checks += (
-                        integrity.check_carried(self.dataset, self.expansion, users, found, self.threads)
+                        integrity.check_carried(self.rows, self.dataset, self.expansion, users, found)
                         if carries
                         else [found]
                     )
@@ -243,7 +243,7 @@ class _Run:
             late = self.planned is not None and self.planned.test_is_last
             if found.holds and not self._is_out_of_range():
                 with self._stage("following times"):
-                    self.checks += carried.check_times(dataset, late, self.threads)
+                    self.checks += carried.check_times(dataset, late, self.threads, self.progress)
             if self.planned is None:
                 self.checks.append(Check(carried.TEST_IS_LAST, "integrity", None, NEEDS_PRIVATE))
         return bool(found.holds)
@@ -323,14 +323,18 @@ class _Run:
         active = times.Activity.from_arrays(planned.statistics)
         if active is not None:
             with self._stage("times"):
-                found, curves = times.compare(self.dataset, shape, active, self.expansion, limits, self.threads)
+                found, curves = times.compare(
+                    self.dataset, shape, active, self.expansion, limits, self.threads, self.progress
+                )
             self.metrics += found
             self.curves |= curves
         rated = ratings.Ratings.from_arrays(planned.statistics)
         if rated is not None:
             with self._stage("ratings"):
                 kronecker = planned.options["ratings"] == "kronecker"
-                self.metrics += ratings.compare(self.dataset, shape, rated, keep, kronecker, limits, self.threads)
+                self.metrics += ratings.compare(
+                    self.dataset, shape, rated, keep, kronecker, limits, self.threads, self.progress
+                )
 
     def findings(self) -> Findings:
         """Put together what was found."""
