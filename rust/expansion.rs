@@ -4,7 +4,7 @@ use crate::base::{Base, Cells};
 use crate::dropout::SMALLEST_KEEP_RATE;
 use crate::error::Error;
 use crate::permutation::Permutation;
-use crate::random::Keys;
+use crate::random::{Key, Keys};
 use crate::timeline::Timeline;
 
 /// The number of the algorithm in `docs/generator.md`.
@@ -105,6 +105,26 @@ pub struct Options {
     pub sketch: bool,
 }
 
+/// Which blocks exist, where their keep rates are above 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Existence {
+    key: Key,
+    /// A block exists when its word is below this; `None`: all do.
+    below: Option<u64>,
+}
+
+impl Existence {
+    #[must_use]
+    pub fn new(keys: &Keys, block_keep: f64) -> Self {
+        Self { key: keys.exists, below: (block_keep < 1.0).then_some(words_below(block_keep)) }
+    }
+
+    #[must_use]
+    pub fn has(&self, i: u32, j: u32) -> bool {
+        self.below.is_none_or(|below| self.key.child(u64::from(i)).child(u64::from(j)).0 < below)
+    }
+}
+
 /// What interactions carry beside users and items.
 #[derive(Clone, Copy, Default)]
 pub struct Payload<'a> {
@@ -127,8 +147,8 @@ pub struct Expansion<'a> {
     pub(crate) keys: Keys,
     pub(crate) options: Options,
     pub(crate) payload: Payload<'a>,
-    /// A block exists when its word is below this; `None`: all do. Users and items are cold likewise; `None`: none is.
-    exists_below: Option<u64>,
+    existence: Existence,
+    /// Users and items are cold when their words are below these; `None`: none is.
     cold_users_below: Option<u64>,
     cold_items_below: Option<u64>,
 }
@@ -184,6 +204,7 @@ impl<'a> Expansion<'a> {
         if payload.sources && base.len() >= u32::MAX as usize {
             return invalid("columns can be carried along with fewer than 2**32 - 1 interactions".into());
         }
+        let keys = Keys::new(options.seed);
         Ok(Self {
             base,
             keep_rates,
@@ -191,10 +212,10 @@ impl<'a> Expansion<'a> {
             user_cells,
             item_cells,
             item_slots,
-            keys: Keys::new(options.seed),
+            keys,
             options,
             payload,
-            exists_below: (options.block_keep < 1.0).then_some(words_below(options.block_keep)),
+            existence: Existence::new(&keys, options.block_keep),
             cold_users_below: (options.cold_users > 0.0).then_some(words_below(options.cold_users)),
             cold_items_below: (options.cold_items > 0.0).then_some(words_below(options.cold_items)),
         })
@@ -246,12 +267,9 @@ impl<'a> Expansion<'a> {
 
     /// The blocks of row block i that exist: column block and keep rate.
     pub(crate) fn blocks(&self, i: u32) -> impl Iterator<Item = (u32, f64)> {
-        let key = self.keys.exists.child(u64::from(i));
         let row = &self.keep_rates[i as usize * self.column_blocks as usize..][..self.column_blocks as usize];
-        row.iter().zip(0..).filter_map(move |(&keep_rate, j)| {
-            let exists = self.exists_below.is_none_or(|below| key.child(u64::from(j)).0 < below);
-            (keep_rate > 0.0 && exists).then_some((j, keep_rate))
-        })
+        let existing = row.iter().zip(0..).filter(move |&(&keep_rate, j)| keep_rate > 0.0 && self.existence.has(i, j));
+        existing.map(|(&keep_rate, j)| (j, keep_rate))
     }
 }
 

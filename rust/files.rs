@@ -1,9 +1,11 @@
 //! The files of a data set, read user by user.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
@@ -143,10 +145,30 @@ impl Runs for FileRuns {
     }
 }
 
+thread_local! {
+    /// Whether a panic on this thread becomes an error, which tells it.
+    static TOLD: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Does what reads a file. The Parquet library panics on some damage; what it was at is not used again.
 fn unless_panic<T>(job: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !TOLD.get() {
+                usual(panic);
+            }
+        }));
+    });
+    TOLD.set(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(job));
-    outcome.unwrap_or_else(|_| Err(ParquetError::General("it is damaged".to_owned())))
+    TOLD.set(false);
+    outcome.unwrap_or_else(|panic| {
+        let formatted = panic.downcast_ref::<String>().map(String::as_str);
+        let why = formatted.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        Err(ParquetError::General(format!("it is damaged: {why}")))
+    })
 }
 
 /// Appends up to [`CHUNK`] values of a column.

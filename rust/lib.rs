@@ -50,7 +50,7 @@ mod python;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::python::{Generator, Rows, check_format};
+    use crate::python::{Generator, Rows, check_format, existing_blocks};
 
     /// Whether the extension was built without optimisation.
     #[pymodule_export]

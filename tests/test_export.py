@@ -539,7 +539,7 @@ def test_data_sets_and_formats_that_are_refused(plain: fr.Dataset, tmp_path: Pat
     small_expansion(shuffle="aligned").write(path, parts=3)
     (path / "manifest.json").unlink()
     (path / "train/part-00001-of-00003.parquet").unlink()
-    refused("is not complete: 5 of 6 files are finished", path, tmp_path / "csv", "--format", "csv")
+    refused("is not complete: it lacks train part 1 of 3 hint", path, tmp_path / "csv", "--format", "csv")
     assert {entry.name for entry in tmp_path.iterdir()} == {"out"}
 
 

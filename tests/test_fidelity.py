@@ -15,8 +15,8 @@ from folders import RATES, read, small_base, small_cells
 from fractalrs.rows import Rows
 from fractalrs.validation import thresholds
 from fractalrs.validation.findings import Metric
-from fractalrs.validation.neighbours import Neighbours, copies, neighbours, null_cosine, sample
-from fractalrs.validation.repetition import repetition
+from fractalrs.validation.neighbours import Neighbours, copies, neighbours, null_neighbours, sample
+from fractalrs.validation.repetition import null_mutual, repetition
 from fractalrs.validation.thresholds import GINI
 from oracle import COLUMN, ITEM, exchange, inverse, permutation, root, under
 
@@ -248,14 +248,17 @@ def test_nearest_items(case: Case) -> None:
     shares = sums / (M * P)
     lifts = together / np.outer(shares[chosen], np.maximum(shares, 1e-9))
     assert found.lifts == pytest.approx(np.take_along_axis(lifts, found.nearest, axis=1), rel=1e-9)
+    null = null_neighbours(M * P, N * Q, case.matrix.mean())
+    assert null is not None
     for rank in (1, 5, 20):
         metric = case.metric(f"cosine with the nearest item, rank {rank}")
         assert metric.synthetic == exactly(ranked[:, rank - 1].mean())
         real_items = np.flatnonzero(case.real.sum(axis=0) >= 5)
         of_real = np.sort(cosines(case.real, real_items), axis=1)[:, ::-1]
         assert metric.real == exactly(of_real[:, rank - 1].mean())
-        assert metric.null == null_cosine(M * P, N * Q, case.matrix.mean(), rank)
-    assert case.metric("lift of the nearest ten items").synthetic == exactly(np.median(found.lifts[:, :10]))
+        assert metric.null == exactly(null.cosine(rank))
+    lift = case.metric("lift of the nearest ten items")
+    assert (lift.synthetic, lift.null) == (exactly(np.median(found.lifts[:, :10])), exactly(null.lift()))
 
 
 def test_a_sample_of_items_has_as_many_of_each_tenth() -> None:
@@ -268,13 +271,37 @@ def test_a_sample_of_items_has_as_many_of_each_tenth() -> None:
     assert np.histogram(ranks, bins=np.linspace(0, 4_995, 11))[0] == pytest.approx(50, abs=2)
 
 
-def test_the_nearest_of_uniform_random_items_are_as_near_as_expected() -> None:
-    rng = np.random.default_rng(0)
-    matrix = (rng.random((3_000, 200)) < 0.05).astype(np.float64)
-    near = np.sort(cosines(matrix, np.arange(200)), axis=1)[:, ::-1]
+UNIFORM = [(3_000, 200, 0.05), (2_000, 1_500, 0.01), (4_000, 2_000, 0.004), (1_500, 800, 0.14)]
+"""Shapes and densities of uniform random data: 150, 20, 16 and 210 interactions an item."""
+
+
+def uniform(users: int, items: int, density: float, seed: int = 0) -> Floats:
+    return np.asarray(np.random.default_rng(seed).random((users, items)) < density, dtype=np.float64)
+
+
+@pytest.mark.parametrize(("users", "items", "density"), UNIFORM)
+def test_the_nearest_of_uniform_random_items_are_as_near_as_expected(users: int, items: int, density: float) -> None:
+    matrix = uniform(users, items, density)
+    sums = matrix.sum(axis=0)
+    chosen = np.flatnonzero(sums >= 5)[:500]
+    found = cosines(matrix, chosen)
+    near = np.argsort(-found, axis=1, kind="stable")[:, :20]
+    expected = null_neighbours(users, items, density)
+    assert expected is not None
     for rank in (1, 5, 20):
-        assert null_cosine(3_000, 200, 0.05, rank) == pytest.approx(near[:, rank - 1].mean(), rel=0.05)
-    assert null_cosine(3_000, 20, 0.05, 20) == 0
+        cosine = found[np.arange(len(chosen)), near[:, rank - 1]].mean()
+        assert expected.cosine(rank) == pytest.approx(cosine, rel=0.05)
+    together = matrix[:, chosen].T @ matrix
+    lifts = users * together / np.outer(sums[chosen], np.maximum(sums, 1))
+    assert expected.lift() == pytest.approx(np.median(np.take_along_axis(lifts, near[:, :10], axis=1)), rel=0.05)
+
+
+def test_nearest_items_need_others_to_be_nearer_than() -> None:
+    assert null_neighbours(3_000, 20, 0.05) is None
+    assert null_neighbours(3_000, 22, 0.05) is not None
+    # Hardly anything has five interactions.
+    assert null_neighbours(3_000, 200, 1e-4) is None
+    assert null_neighbours(3_000, 200, 0.0) is None
 
 
 def source_items(case: Case) -> Codes:
@@ -305,9 +332,23 @@ def test_copies_among_the_nearest(case: Case) -> None:
         for other in near:
             same = sources[:, item] == sources[:, other]
             kinds.append(weights[same].sum() >= weights.sum() / 2)
-    assert copies(found, case.expansion) == exactly(float(np.mean(kinds)))
+    counted = copies(found, case.expansion)
+    assert counted is not None
+    assert counted[0] == exactly(float(np.mean(kinds)))
     metric = case.metric(thresholds.COPIES)
     assert metric.synthetic == metric.distance
+    by_chance = []
+    for item in found.items:
+        weights = case.expansion.keep_rates[:, item // Q] * sums[sources[:, item]]
+        same = weights @ (sources == sources[:, [item]]) >= weights.sum() / 2
+        by_chance.append(np.delete(same, item).mean())
+    chance = float(np.mean(by_chance))
+    # Four standard deviations of 200 draws for each item.
+    assert counted[1] == pytest.approx(chance, abs=4 * np.sqrt(chance / (200 * len(by_chance))))
+    if case.shuffle == "aligned":
+        assert chance == exactly((N - 1) / (N * Q - 1))
+    # Of all items, not every fifth.
+    assert metric.null == pytest.approx(chance, rel=0.2)
     assert metric.threshold == 0.05
     # What looks like many copies does, and what does not does not.
     assert (np.mean(kinds) > 0.3) == (case.shuffle == "aligned")
@@ -319,7 +360,20 @@ def test_copies_of_what_is_known() -> None:
     items = np.array([0, 1])
     nearest = np.array([[150, 300, 1, 2, 3, 450, 4, 5, 6, 7] + [0] * 10, [0, 2, 3, 4, 5, 6, 7, 8, 9, 10] + [0] * 10])
     found = Neighbours(items, nearest, np.zeros((2, 20)), np.zeros((2, 20)))
-    assert copies(found, expansion) == exactly(3 / 20)
+    counted = copies(found, expansion)
+    assert counted is not None
+    assert counted[0] == exactly(3 / 20)
+
+
+def test_the_nearest_of_uniform_random_items_copy_as_often_as_any() -> None:
+    expansion = fr.Expansion(small_base(), RATES, shuffle="aligned", seed=7)
+    found = cosines(uniform(M * P, N * Q, 0.05), np.arange(N * Q))
+    near = np.argsort(-found, axis=1, kind="stable")[:, :20]
+    counted = copies(Neighbours(np.arange(N * Q), near, found, found), expansion)
+    # Four standard deviations of ten neighbours for each item.
+    assert counted is not None
+    chance = (N - 1) / (N * Q - 1)
+    assert counted[0] == pytest.approx(chance, abs=4 * np.sqrt(chance / (10 * N * Q)))
 
 
 # --- Repetition ------------------------------------------------------------------------------------------------------
@@ -415,6 +469,28 @@ def test_repetition_relinked(case: Case) -> None:
     assert found.relinked.degree_floor == exactly(degree_floor(whole))
     metric = case.metric(thresholds.RELINKED)
     assert metric.distance == exactly(found.relinked.share / found.relinked.degree_floor)
+
+
+@pytest.mark.parametrize(("users", "items", "density"), UNIFORM)
+def test_mutual_neighbours_of_uniform_random_users(users: int, items: int, density: float) -> None:
+    group, found = users // 4, []
+    for seed in range(3):
+        matrix = uniform(2 * group, items, density, seed)
+        asked = np.flatnonzero(matrix[:group].sum(axis=1) >= 5)
+        near = nearest_in_blocks(matrix, asked, group, unit=True)[:, 1]
+        found.append(np.mean(nearest_in_blocks(matrix, near, group, unit=True)[:, 0] == asked))
+    # Three standard deviations for the smallest groups.
+    assert null_mutual(group, items, density) == pytest.approx(np.mean(found), abs=0.045)
+
+
+def test_mutual_neighbours_where_all_are_alike() -> None:
+    """Of continuous cosines the largest of 2p − 1 is that of a pair with probability 1 in 2p − 1."""
+    assert null_mutual(50, 10**9, 1e-4) == pytest.approx(50 / 99, abs=0.01)
+    # All have everything: the first of one group and the first of the other.
+    assert null_mutual(50, 100, 1.0) == exactly(1 / 50)
+    assert null_mutual(1, 100, 0.5) == exactly(1)
+    assert null_mutual(50, 100, 0.0) is None
+    assert null_mutual(50, 10, 1e-9) is None
 
 
 def test_repetition_of_the_extremes() -> None:

@@ -1,9 +1,12 @@
 """Times and ratings: what is right holds, each damage is named, and each measure is what plain code says it is."""
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import math
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +21,7 @@ import pytest
 from scipy import stats
 
 import fractalrs as fr
+from commands import Terminal
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.plan import Format
@@ -758,6 +762,28 @@ def test_whole_users_come_in_batches(written: Path, monkeypatch: pytest.MonkeyPa
     assert np.array_equal(joined.users, table["user_id"])
     assert np.array_equal(joined.times, table["timestamp"])
     assert np.array_equal(joined.table["rating"], table["rating"])
+
+
+def test_passes_show_progress(
+    written: Path, base: Base, expansion: fr.Expansion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(carried, "BATCH", 2_000)
+    of_both = ("counting times", "looking for copies in time", "counting ratings")
+    of_files = (*of_both, "following times", "comparing with the source")
+    for dataset, wanted in ((written, of_files), (expansion, of_both)):
+        terminal = Terminal()
+        with contextlib.redirect_stderr(terminal):
+            fr.validate(dataset, base, singular_values=4, progress=True)
+        # Frames of a bar are overwritten one by one; the last one is of all.
+        frames = re.split(r"[\r\n]", terminal.getvalue())
+        for what in wanted:
+            last = [frame for frame in frames if what in frame][-1]
+            assert re.search(r"100%.* M/s.* (\d+)/\1 parts.*0:00:00", last), last
+    for progress, stream in ((False, Terminal()), (True, io.StringIO())):
+        with contextlib.redirect_stderr(stream):
+            fr.validate(written, base, singular_values=4, progress=progress)
+        assert stream.getvalue() == ""
 
 
 def test_an_error_stops_all_threads(written: Path) -> None:

@@ -24,6 +24,7 @@ from scipy import stats
 import fractalrs as fr
 from commands import Done, run
 from folders import digests, read
+from fractalrs import _core
 from fractalrs.base import Base
 from fractalrs.base_statistics import base_statistics
 from fractalrs.cells import Cells
@@ -346,6 +347,46 @@ def test_ids_that_stay_in_range_are_told_by_the_source(copied: Path, source: Pat
     assert "user 3 has other train interactions than the plan generates" in done.out
 
 
+@pytest.mark.parametrize("options", [(), ("--cold-items", 0.2), ("--drop-incomplete",)])
+def test_a_block_lost_as_a_whole(source: Path, tmp_path: Path, options: tuple[Any, ...]) -> None:
+    """Which blocks exist is known from the plan: one that is empty, or there though it should not be, is told."""
+    path = tmp_path / "out"
+    assert run("expand", source, path, *SIZE, "--block-keep", 0.5, *options, "--quiet").code == 0
+    report = fr.validate(path, only="integrity")
+    assert report.holds, str(report)
+    users, items = (np.asarray(read(path, "train")[name]) for name in ("user_id", "item_id"))
+    counts = np.zeros((4, 8), dtype=np.int64)
+    np.add.at(counts, (users // 300, items // 240), 1)
+    existing = _core.existing_blocks(0, 0.5, (4, 8))
+    assert np.array_equal(counts > 0, existing)
+    lost = np.unravel_index(counts.argmax(), counts.shape)
+    column = int(np.flatnonzero(~existing[lost[0]])[0])
+
+    def lose(columns: dict[str, Items]) -> dict[str, Items]:
+        kept = (columns["user_id"] // 300 != lost[0]) | (columns["item_id"] // 240 != lost[1])
+        return {name: values[kept] for name, values in columns.items()}
+
+    def move(columns: dict[str, Items]) -> dict[str, Items]:
+        users, items = columns["user_id"], columns["item_id"]
+        first = users[users // 300 == lost[0]].min(initial=1 << 40)
+        items = np.where((users == first) & (items // 240 == lost[1]), column * 240 + items % 240, items)
+        order = np.lexsort((items // 240, users))
+        return {"user_id": users[order], "item_id": items[order]}
+
+    whole = tmp_path / "whole"
+    shutil.copytree(path, whole)
+    for split in ("train", "test"):
+        rewrite(path, split, lose)
+    report = fr.validate(path, only="integrity")
+    assert integrity.BLOCKS in report.failures
+    assert set(report.failures) <= {integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.USERS}
+    assert f"block ({lost[0]}, {lost[1]}) with 0 train" in detail(report, integrity.BLOCKS)
+    rewrite(whole, "train", move)
+    report = fr.validate(whole, only="integrity")
+    assert report.failures == (integrity.BLOCKS,)
+    assert re.search(rf"block \({lost[0]}, {column}\) with .*, planned to be empty", detail(report, integrity.BLOCKS))
+
+
 def test_rows_out_of_order(copied: Path) -> None:
     rewrite(copied, "train", lambda columns: {name: column[::-1] for name, column in columns.items()})
     assert_fails(copied, integrity.ORDER)
@@ -425,7 +466,13 @@ def found_in_blocks(
     users = np.ones(rates.shape[0] * len(test_sums), dtype=np.uint32)
     train = np.round(rates * len(test_sums)).astype(np.uint64)
     sums = Sums(users, users, nothing, nothing, nothing.astype(np.uint64), train, block_test, train, {})
-    options = {"block_keep": 1.0, "drop_incomplete": False, "test_items": "one", "shuffle": "block"}
+    options: dict[str, Any] = {
+        "seed": 0,
+        "block_keep": 1.0,
+        "drop_incomplete": False,
+        "test_items": "one",
+        "shuffle": "block",
+    }
     options |= {"cold_users": 0.0, "cold_items": 0.0}
     statistics = {"train_user_sums": np.ones_like(test_sums), "test_user_sums": test_sums}
     return integrity.check_blocks(sums, Planned(rates, options, statistics))[-1].holds
@@ -596,9 +643,39 @@ def test_what_is_no_data_set(source: Path, tmp_path: Path) -> None:
 def test_an_incomplete_data_set(copied: Path) -> None:
     (copied / "manifest.json").unlink()
     (copied / "train/part-00004-of-00005.parquet").unlink()
-    refused(run("validate", copied), "is not complete: 9 of 10 files are finished\nhint: run the command that began it")
-    with pytest.raises(InputError, match="is not complete"):
-        fr.validate(copied)
+    message = "is not complete: it lacks train part 4 of 5\nhint: run the command that began it again"
+    for command in (("validate",), ("info",), ("export", "--format", "csv", copied.parent / "csv")):
+        refused(run(command[0], copied, *command[1:]), message)
+    for function in (fr.validate, fr.open_dataset):
+        with pytest.raises(InputError, match=message):
+            function(copied)
+
+
+def test_what_an_incomplete_data_set_lacks(tmp_path: Path) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    expansion = fr.Expansion(base, np.full((2, 3), 0.4), shuffle="aligned")
+    expansion.write(tmp_path / "out", parts=30, items=pa.table({"item": base.item_ids}))
+    (tmp_path / "out/manifest.json").unlink()
+
+    def refuses(lacking: str) -> None:
+        message = f"the data set in {tmp_path / 'out'} is not complete: it lacks {lacking}\nhint: "
+        with pytest.raises(InputError, match=re.escape(message)):
+            fr.open_dataset(tmp_path / "out")
+
+    refuses("manifest.json")
+    for part in (0, 3, 4, 5, 9, 11, 12, 20, 29):
+        (tmp_path / f"out/train/part-{part:05d}-of-00030.parquet").unlink()
+    refuses("train parts 0, 3-5, 9, 11-12 and 2 more of 30")
+    for part in (7, 8):
+        (tmp_path / f"out/test/part-{part:05d}-of-00030.parquet").unlink()
+    refuses("train parts 0, 3-5, 9, 11-12 and 2 more of 30; test parts 7-8 of 30")
+    (tmp_path / "out/items.parquet").unlink()
+    for path in (tmp_path / "out/train").iterdir():
+        path.unlink()
+    refuses("train parts 0-29 of 30; test parts 7-8 of 30; items.parquet")
+    # What it asks for finishes it.
+    expansion.write(tmp_path / "out", parts=30, items=pa.table({"item": base.item_ids}))
+    assert fr.validate(tmp_path / "out", only="integrity").holds
 
 
 def test_a_truncated_file_is_named(copied: Path) -> None:
@@ -623,6 +700,32 @@ def test_a_damaged_row_group_is_named(copied: Path) -> None:
     refused(run("validate", copied, "--only", "fidelity"), message)
     with pytest.raises(InputError, match=message):
         fr.validate(copied)
+
+
+def test_damage_at_which_the_parquet_library_panics(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It prints nothing, and what it would have printed is part of the message."""
+    base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    dataset = fr.Expansion(base, np.full((2, 3), 0.4), shuffle="aligned").write(tmp_path / "out", parts=1)
+    (path,) = (tmp_path / "out/train").iterdir()
+    whole = path.read_bytes()
+    panics = {}
+    # The footer, byte by byte.
+    for place in range(len(whole) - 8 - int.from_bytes(whole[-8:-4], "little"), len(whole) - 8):
+        damaged = whole[:place] + b"\xff" + whole[place + 1 :]
+        path.write_bytes(damaged)
+        try:
+            Rows(dataset, threads=1).sums()
+        except InputError as error:
+            if "it is damaged" in str(error):
+                panics[str(error)] = damaged
+    assert panics
+    assert capfd.readouterr() == ("", "")
+    message, damaged = panics.popitem()
+    assert re.search("row group 0: .*it is damaged: .*negative", message), message
+    path.write_bytes(damaged)
+    command = [sys.executable, "-m", "fractalrs", "validate", str(tmp_path / "out"), "--only", "integrity", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
 
 
 def test_the_base_of_another_data_set(written: Path, source: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fractalrs.writing import FileReport
 
-__all__ = ["DEBUG_BUILD", "GENERATOR", "VERSION", "Generator", "Rows", "check_format"]
+__all__ = ["DEBUG_BUILD", "GENERATOR", "VERSION", "Generator", "Rows", "check_format", "existing_blocks"]
 
 DEBUG_BUILD: bool
 GENERATOR: int
@@ -36,6 +36,7 @@ class _RunReport(TypedDict):
     encoding_seconds: float
 
 def check_format(encoding: str, compression: str) -> None: ...
+def existing_blocks(seed: int, block_keep: float, shape: tuple[int, int]) -> npt.NDArray[np.bool_]: ...
 
 @final
 class Generator:

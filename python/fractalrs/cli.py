@@ -560,7 +560,7 @@ def validate(
     own = None if limits is None else thresholds.read(limits)
     threads = resolve_threads(threads)
     try:
-        dataset = _open(output)
+        dataset = Dataset(output)
         base = None if source is None else read_planned_base(source, output, say)
         found = run(
             dataset,
@@ -608,7 +608,7 @@ def export(
 ) -> None:
     """Write OUTPUT in another program's format into DEST, which appears when all of it is written."""
     started = time.monotonic()
-    dataset = _open(output)
+    dataset = Dataset(output)
     try:
         dataset.export(destination, format=format, progress=not (quiet or no_progress))
     except KeyboardInterrupt:
@@ -637,7 +637,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", metavar=" ", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Tell what is in OUTPUT."""
-    dataset = _open(output)
+    dataset = Dataset(output)
     manifest = dataset.manifest
     content = {
         "output": str(output),
@@ -657,20 +657,6 @@ def info(
         "private": "there: keep it at home" if Folder(output).plan() is not None else "not there",
     }
     _print(content, as_json)
-
-
-def _open(output: Path) -> Dataset:
-    """Open a data set; of one that is not complete, tell how far it is."""
-    folder = Folder(output)
-    plan = folder.plan() if output.is_dir() else None
-    if plan is not None and folder.manifest() is None:
-        files = [output / part.file(split) for part in plan.parts() for split in plan.splits]
-        finished = sum(file.exists() for file in files)
-        raise InputError(
-            f"the data set in {output} is not complete: {finished} of {len(files)} files are finished",
-            hint="run the command that began it again",
-        )
-    return Dataset(output)
 
 
 @app.command()

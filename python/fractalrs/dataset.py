@@ -1,15 +1,21 @@
 """A data set on disk: two Parquet data sets, train and test, and their manifest."""
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
 
 from fractalrs.errors import InputError
-from fractalrs.folder import Folder
+from fractalrs.folder import MANIFEST, Folder
+from fractalrs.plan import Plan, attribute_file
+
+SHOWN_RUNS = 4
+"""Of an incomplete data set so many runs of missing parts are named."""
 
 
 class Dataset:
@@ -30,9 +36,13 @@ class Dataset:
         folder = Folder(self.path)
         manifest = folder.manifest()
         if manifest is None:
-            if folder.plan() is not None:
-                raise InputError(f"the data set in {self.path} is not complete", hint="run the same command again")
-            raise InputError(f"{self.path} is not a data set of fractalrs: it has no manifest.json")
+            plan = folder.plan()
+            if plan is None:
+                raise InputError(f"{self.path} is not a data set of fractalrs: it has no {MANIFEST}")
+            raise InputError(
+                f"the data set in {self.path} is not complete: it lacks {_missing(self.path, plan)}",
+                hint="run the command that began it again",
+            )
         self.manifest: dict[str, Any] = manifest
 
     @property
@@ -124,6 +134,25 @@ class Dataset:
             f"Dataset({str(self.path)!r}: {users:,} users × {items:,} items, "
             f"{totals['train']:,} train and {totals['test']:,} test interactions)"
         )
+
+
+def _missing(path: Path, plan: Plan) -> str:
+    """Name the files of a plan that are not there, parts by their numbers."""
+    missing = []
+    for split in plan.splits:
+        parts = [part.index for part in plan.parts() if not (path / part.file(split)).exists()]
+        if parts:
+            missing.append(f"{split} {'part' if len(parts) == 1 else 'parts'} {_runs(parts)} of {plan.part_count}")
+    missing += [file for file in map(attribute_file, plan.attributes) if not (path / file).exists()]
+    return "; ".join(missing) or MANIFEST
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """Write numbers that rise as runs, the first few of them: 3, 5-9 and 12 more."""
+    runs = np.split(np.asarray(numbers), np.flatnonzero(np.diff(numbers) > 1) + 1)
+    shown = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:SHOWN_RUNS])
+    more = sum(map(len, runs[SHOWN_RUNS:]))
+    return f"{shown} and {more} more" if more else shown
 
 
 def _type(name: str) -> pa.DataType:

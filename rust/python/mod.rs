@@ -9,11 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use numpy::ndarray::Array2;
+use numpy::{IntoPyArray, PyArray2};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 
 use crate::error::Error;
+use crate::expansion::Existence;
 use crate::parquet::{EncodingChoice, parse_compression};
+use crate::random::Keys;
 use crate::threads::Progress;
 
 pub use generator::Generator;
@@ -48,6 +52,14 @@ pub fn check_format(encoding: &str, compression: &str) -> PyResult<()> {
     EncodingChoice::from_str(encoding)?;
     parse_compression(compression)?;
     Ok(())
+}
+
+/// Which blocks of an expansion of (m, n) blocks exist, where their keep rates are above 0.
+#[pyfunction]
+pub fn existing_blocks(py: Python<'_>, seed: u64, block_keep: f64, shape: (u32, u32)) -> Bound<'_, PyArray2<bool>> {
+    let existence = Existence::new(&Keys::new(seed), block_keep);
+    let shape = (shape.0 as usize, shape.1 as usize);
+    Array2::from_shape_fn(shape, |(i, j)| existence.has(i as u32, j as u32)).into_pyarray(py)
 }
 
 /// Runs `job` on a thread of its own and meanwhile answers signals and reports progress.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 
 from fractalrs.dataset import Dataset
 from fractalrs.part_files import opened, whole_users
+from fractalrs.progress import Report, progress_bar
 from fractalrs.validation.findings import Check
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ def visit(
     chosen: Mask | None = None,
     origin: "Expansion | None" = None,
     threads: int = 1,
+    what: str | None = None,
 ) -> None:
     """Call a function with all interactions of a split, or those of chosen users; several threads call it at a time.
 
@@ -129,32 +132,55 @@ def visit(
         Bool, one for each user.
     origin
         What files were written from: their sources are then generated again. An expansion always knows them.
+    what
+        What is being done, to show progress; None shows none.
     """
     if isinstance(dataset, Dataset):
         files = [dataset.path / part[split]["path"] for part in dataset.manifest["parts"] if split in part]
-        _each([partial(map, function, _of_file(file, names, chosen, origin, split)) for file in files], threads)
-        return
-    mean = max(1.0, dataset.expected_interactions / dataset.shape[0])
-    runs = _runs(chosen, dataset.shape[0], max(1, int(BATCH / mean)))
+        works = [_of_file(file, names, chosen, origin, split) for file in files]
+        total: float = dataset.totals[split]
+    else:
+        mean = max(1.0, dataset.expected_interactions / dataset.shape[0])
+        runs = _runs(chosen, dataset.shape[0], max(1, int(BATCH / mean)))
 
-    def generate(run: tuple[int, int]) -> Iterator[None]:
-        function(_generated(dataset, *run, names, split))
-        yield
+        def generate(first: int, last: int) -> Iterator[Rows]:
+            yield _generated(dataset, first, last, names, split)
 
-    _each([partial(generate, run) for run in runs], threads)
+        works = [generate(*run) for run in runs]
+        total = getattr(dataset.expected_counts, split).mean
+
+    def take(rows: Rows) -> int:
+        function(rows)
+        return len(rows)
+
+    _each([map(take, rows) for rows in works], threads, what, total * _share(chosen))
 
 
-def _each(works: Sequence[Callable[[], Iterable[None]]], threads: int) -> None:
-    """Let threads go through iterables to their ends; an error, or Ctrl-C, stops all at their next step."""
-    stop = Event()
+def _share(chosen: Mask | None) -> float:
+    return 1.0 if chosen is None else float(chosen.mean())
 
-    def work(steps: Callable[[], Iterable[None]]) -> None:
-        for _ in steps():
+
+def _each(works: Sequence[Iterable[int]], threads: int, what: str | None, interactions: float) -> None:
+    """Let threads go through iterables to their ends; an error, or Ctrl-C, stops all at their next step.
+
+    Steps tell how many interactions they took; with those, of about `interactions`, progress is shown.
+    """
+    stop, lock, done = Event(), Lock(), np.zeros(2, dtype=np.int64)
+
+    def work(steps: Iterable[int], report: Report | None) -> None:
+        for step in chain(zip(steps, repeat(0), strict=False), [(0, 1)]):
+            with lock:
+                done[:] += step
+                if report is not None:
+                    report(*done.tolist())
             if stop.is_set():
                 return
 
-    with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, steps) for steps in works]
+    with (
+        progress_bar(what is not None, interactions, len(works), what or "") as report,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        futures = [pool.submit(work, steps, report) for steps in works]
         try:
             for future in futures:
                 future.result()
@@ -290,7 +316,7 @@ def _described(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} {field.type}{' or null' if field.nullable else ''}" for field in schema)
 
 
-def check_times(dataset: Dataset, test_is_late: bool, threads: int) -> list[Check]:
+def check_times(dataset: Dataset, test_is_late: bool, threads: int, progress: bool = False) -> list[Check]:
     """Check of all interactions that a user's times never fall, and that test ones come after train ones.
 
     Parameters
@@ -302,7 +328,8 @@ def check_times(dataset: Dataset, test_is_late: bool, threads: int) -> list[Chec
     in_order = dataset.manifest["order"] == "time"
     for split in ("train", "test"):
         if in_order or test_is_late:
-            visit(dataset, split, ["timestamp"], partial(state.add, split), threads=threads)
+            what = "following times" if progress else None
+            visit(dataset, split, ["timestamp"], partial(state.add, split), threads=threads, what=what)
     checks = []
     if in_order:
         what = "interactions are earlier than the one of their user before them"
@@ -357,7 +384,7 @@ class _Times:
 
 
 def check_sources(
-    dataset: Dataset, expansion: "Expansion", users: Integers, compare: bool, threads: int
+    dataset: Dataset, expansion: "Expansion", users: Integers, compare: bool, threads: int, progress: bool = False
 ) -> tuple[int | None, list[Check]]:
     """Generate a sample of users again and compare what their interactions carry; check times against the source.
 
@@ -380,17 +407,18 @@ def check_sources(
     chosen = np.zeros(dataset.shape[0], dtype=np.bool_)
     chosen[users] = True
 
-    def work(part: dict[str, Any]) -> Iterator[None]:
+    def work(part: dict[str, Any]) -> Iterator[int]:
         late = [*_part(dataset, part, "test", names, chosen)]
         for train in _part(dataset, part, "train", names, chosen):
             now = [np.isin(rows.users, train.users) for rows in late]
             state.add({"train": [train], "test": list(map(Rows.at, late, now))}, compare)
             late = [rows.at(~taken) for rows, taken in zip(late, now, strict=True)]
-            yield
+            yield len(train)
         # Users without train interactions.
         state.add({"test": late}, compare)
 
-    _each([partial(work, part) for part in dataset.manifest["parts"]], threads)
+    what = "comparing with the source" if progress else None
+    _each([work(part) for part in dataset.manifest["parts"]], threads, what, dataset.totals["train"] * _share(chosen))
     if not expansion.options.timestamps:
         return state.differing.first, []
     order = "interactions are earlier than one of their user and block that is earlier in the source"

@@ -17,8 +17,8 @@ from fractalrs.rows import Sums
 from fractalrs.validation import statistics as stats
 from fractalrs.validation import thresholds
 from fractalrs.validation.findings import Curve, Metric
-from fractalrs.validation.neighbours import RANKS, Neighbours, null_cosine
-from fractalrs.validation.repetition import Repetition, Share
+from fractalrs.validation.neighbours import RANKS, Neighbours, null_neighbours
+from fractalrs.validation.repetition import Repetition, Share, null_mutual
 from fractalrs.validation.spectrum import Spectrum, kronecker, predicted
 
 NEEDS_SOURCE = "needs --source"
@@ -72,13 +72,18 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Written:
-    """What was measured of R̃."""
+    """What was measured of R̃; `copies` among nearest items, and among any."""
 
     sums: Sums
     spectrum: Spectrum
     neighbours: Neighbours | None
-    copies: float | None
+    copies: tuple[float, float] | None
     repetition: Repetition | None
+
+    @property
+    def density(self) -> float:
+        """Share of all pairs that interact."""
+        return int(self.sums.user_train.sum()) / (len(self.sums.user_train) * len(self.sums.item_train))
 
 
 def _four_sums(real: Real, keep: Floats, sums: Sums) -> dict[str, tuple[npt.NDArray[Any], ...]]:
@@ -242,34 +247,29 @@ def _null_component(k: int) -> Floats:
 
 def neighbour_metrics(real: Vectors | None, written: Written, limits: dict[str, float]) -> Iterator[Metric]:
     """Compare how alike items and their nearest are, and look for copies."""
-    found, sums = written.neighbours, written.sums
-    of_real = None if real is None else real.neighbours
-    users, items = len(sums.user_train), len(sums.item_train)
-    density = int(sums.user_train.sum()) / (users * items)
+    all_three = (
+        None if real is None else real.neighbours,
+        written.neighbours,
+        null_neighbours(len(written.sums.user_train), len(written.sums.item_train), written.density),
+    )
     missing = NEEDS_SOURCE if real is None else ""
     for rank in RANKS:
         name = f"cosine with the nearest item, rank {rank}"
-        values = [None if x is None else x.cosine(rank) for x in (of_real, found)]
-        null = null_cosine(users, items, density, rank)
-        yield Metric(name, "neighbours", values[0], None, values[1], null, _apart(*values), limits.get(name), missing)
-    name = "lift of the nearest ten items"
-    values = [None if x is None else x.lift() for x in (of_real, found)]
-    yield Metric(name, "neighbours", values[0], None, values[1], note=missing or "median")
+        of_real, found, null = (None if x is None else x.cosine(rank) for x in all_three)
+        yield Metric(name, "neighbours", of_real, None, found, null, _apart(of_real, found), limits.get(name), missing)
+    of_real, found, null = (None if x is None else x.lift() for x in all_three)
+    yield Metric("lift of the nearest ten items", "neighbours", of_real, None, found, null, note=missing or "median")
     note = "share that shows the same source items"
     if written.copies is None:
         note = NEEDS_SOURCE if real is None else "too few items, or too many blocks, to look them up"
-    yield Metric(
-        thresholds.COPIES,
-        "neighbours",
-        synthetic=written.copies,
-        distance=written.copies,
-        threshold=limits.get(thresholds.COPIES),
-        note=note,
-    )
+    found, null = written.copies or (None, None)
+    name = thresholds.COPIES
+    yield Metric(name, "neighbours", None, None, found, null, found, limits.get(name), note)
 
 
-def repetition_metrics(found: Repetition | None, limits: dict[str, float]) -> Iterator[Metric]:
+def repetition_metrics(written: Written, limits: dict[str, float]) -> Iterator[Metric]:
     """Say how much blocks repeat each other, beside the floor of independently placed blocks."""
+    found, sums = written.repetition, written.sums
     shares: dict[str, Share | None] = dict.fromkeys(
         (thresholds.STORED, "repetition sorted by degree", thresholds.RELINKED)
     )
@@ -293,15 +293,11 @@ def repetition_metrics(found: Repetition | None, limits: dict[str, float]) -> It
             threshold=limits.get(name),
             note=note,
         )
-    name = "mutual nearest users across row blocks"
-    yield Metric(
-        name,
-        "repetition",
-        synthetic=None if found is None else found.mutual,
-        distance=None if found is None else found.mutual,
-        threshold=limits.get(name),
-        note="share of a row block's users",
-    )
+    name, note = "mutual nearest users across row blocks", "share of a row block's users"
+    mutual = None if found is None else found.mutual
+    users = len(sums.user_train) // len(sums.block_train)
+    null = None if mutual is None else null_mutual(users, len(sums.item_train), written.density)
+    yield Metric(name, "repetition", None, None, mutual, null, mutual, limits.get(name), note)
 
 
 def curves(real: Real, keep: Floats, written: Written, vectors: Vectors | None) -> dict[str, dict[str, Curve]]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import stats
 
+from fractalrs import _core
 from fractalrs.attributes import Kind, source_codes
 from fractalrs.dataset import Dataset
 from fractalrs.expansion import Expansion
@@ -71,6 +73,12 @@ class Planned:
     options: dict[str, Any]
     statistics: dict[str, npt.NDArray[Any]]
     split: str = "given"
+
+    @cached_property
+    def rates(self) -> Floats:
+        """Keep rates, 0 where a block does not exist."""
+        exists = _core.existing_blocks(self.options["seed"], self.options["block_keep"], self.keep_rates.shape)
+        return np.where(exists, self.keep_rates, 0.0)
 
     @property
     def test_is_last(self) -> bool:
@@ -223,31 +231,27 @@ def _violation(name: str, sums: Sums, kind: str, what: str, other: str | None = 
 def check_blocks(sums: Sums, planned: Planned) -> list[Check]:
     """Test the train and test interactions of every block against what the keep rates make likely.
 
-    Exact binomial p-values, two-sided, with Bonferroni's correction. Under ``test_items="one"`` an expanded user's test
-    item falls into column block j with probability E[X_j / Σ X], X_j binomial: how many of its test items block j keeps
-    (Poisson-binomial; exact where every user has one). Where incomplete users are dropped, counts are compared within
-    their row block, given its total (`_among_complete`).
+    Exact binomial p-values, two-sided, with Bonferroni's correction. Which blocks exist follows from the seed. Under
+    ``test_items="one"`` an expanded user's test item falls into column block j with probability E[X_j / Σ X], X_j
+    binomial: how many of its test items block j keeps (Poisson-binomial; exact where every user has one). Where
+    incomplete users are dropped, counts are compared within their row block, given its total (`_among_complete`).
     """
-    keep, options, statistics = planned.keep_rates, planned.options, planned.statistics
-    exists = np.ones(keep.shape, dtype=bool)
-    if options["block_keep"] < 1:
-        exists = (sums.block_train + sums.block_test) > 0
-    rates = np.where(exists, keep, 0.0)
+    rates, options, statistics = planned.rates, planned.options, planned.statistics
     train_sums, test_sums = (statistics[f"{split}_user_sums"].astype(np.float64) for split in ("train", "test"))
     if options["cold_users"] or options["cold_items"]:
         # What cold users and items have is test, whatever it was: together they are as without.
         both = sums.block_train + sums.block_test
         kept = _binomial(both, (train_sums + test_sums).sum(), [rates])
         why = "cold users and items have test interactions wherever they are"
-        return [_verdict(BLOCKS, kept, both, "train and test"), Check(TEST_BLOCKS, "integrity", None, why)]
-    complete = ((sums.user_train > 0) & (sums.user_test > 0)).reshape(len(keep), -1).mean(axis=1)
+        return [_verdict(BLOCKS, kept, both, rates, "train and test"), Check(TEST_BLOCKS, "integrity", None, why)]
+    complete = ((sums.user_train > 0) & (sums.user_test > 0)).reshape(len(rates), -1).mean(axis=1)
     lost, shuffle = 1 - complete, options["shuffle"]
     if options["drop_incomplete"]:
         selection = _Selection(rates, train_sums, test_sums, lost, shuffle)
         train = _among_complete(sums.block_train, [rates], train_sums, selection)
     else:
         train = _binomial(sums.block_train, train_sums.sum(), [rates])
-    checks = [_verdict(BLOCKS, train, sums.block_train, "train")]
+    checks = [_verdict(BLOCKS, train, sums.block_train, rates, "train")]
     if test_sums.sum() == 0:
         return [*checks, Check(TEST_BLOCKS, "integrity", None, "nothing is held out")]
     one = options["test_items"] == "one"
@@ -265,7 +269,7 @@ def check_blocks(sums: Sums, planned: Planned) -> list[Check]:
             whole = _binomial(sums.block_test.sum(axis=0), drawn.sum() * len(rates), means)
             # Each of the two families is allowed half of the false alarms.
             test = np.minimum(1.0, 2 * np.minimum(test, whole / len(rates)))
-    checks.append(_verdict(TEST_BLOCKS, test, sums.block_test, "test"))
+    checks.append(_verdict(TEST_BLOCKS, test, sums.block_test, rates, "test"))
     return checks
 
 
@@ -400,11 +404,12 @@ def _shares(weights: Floats) -> Floats:
     return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), _TINY))
 
 
-def _verdict(name: str, values: Floats, counts: npt.NDArray[Any], split: str) -> Check:
+def _verdict(name: str, values: Floats, counts: npt.NDArray[Any], rates: Floats, split: str) -> Check:
     least = float(values.min())
     bound = FALSE_ALARMS / values.size
     i, j = np.unravel_index(int(values.argmin()), values.shape)
     where = f"block ({i}, {j}) with {int(counts[i, j]):,} {split} interactions"
+    where += "" if rates[i, j] else ", planned to be empty"
     if least < bound:
         wrong = int((values < bound).sum())
         detail = f"{wrong:,} of {values.size:,} blocks cannot be chance, most of all {where}: p = {least:.1e}"
@@ -440,13 +445,15 @@ def check_regenerated(rows: Rows, expansion: Expansion, chosen: npt.NDArray[np.u
 
 
 def check_carried(
-    dataset: Dataset, expansion: Expansion, users: npt.NDArray[np.uint64], found: Check, threads: int
+    rows: Rows, dataset: Dataset, expansion: Expansion, users: npt.NDArray[np.uint64], found: Check
 ) -> list[Check]:
     """Compare what the interactions of those users carry too, and their times with the source.
 
     `found` is what comparing ids gave.
     """
-    differing, checks = carried.check_sources(dataset, expansion, users.astype(np.int64), bool(found.holds), threads)
+    differing, checks = carried.check_sources(
+        dataset, expansion, users.astype(np.int64), bool(found.holds), rows.threads, rows.progress
+    )
     return [found if differing is None else _differs(differing, "carried values"), *checks]
 
 

@@ -129,10 +129,13 @@ def real(base: "Base") -> Ratings | None:
     return tally.total()
 
 
-def written(dataset: "Dataset | Expansion", shape: Shape, one: Ratings, threads: int) -> Ratings:
+def written(
+    dataset: "Dataset | Expansion", shape: Shape, one: Ratings, threads: int, progress: bool = False
+) -> Ratings:
     """Count train ratings, by the values of the real ones."""
     tally = _Tally(one.values, one.exact)
-    visit(dataset, "train", ["rating"], tally.add, chosen=shape.sample(LOOKED_AT), threads=threads)
+    what = "counting ratings" if progress else None
+    visit(dataset, "train", ["rating"], tally.add, chosen=shape.sample(LOOKED_AT), threads=threads, what=what)
     return tally.total()
 
 
@@ -144,9 +147,11 @@ def compare(
     kronecker: bool,
     limits: dict[str, float],
     threads: int,
+    progress: bool = False,
 ) -> list[Metric]:
     """Measure written ratings beside the real ones; see `metrics`."""
-    return list(metrics(one, written(dataset, shape, one, threads), keep, shape.base_users, kronecker, limits))
+    other = written(dataset, shape, one, threads, progress)
+    return list(metrics(one, other, keep, shape.base_users, kronecker, limits))
 
 
 def metrics(

@@ -20,6 +20,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from fractalrs.rows import Matrix, Rows, Sums
 from fractalrs.validation.neighbours import COUNT_BYTES, MIN_SUM, shared_users
+from fractalrs.validation.statistics import null_pairs
 
 ROWS = 2_000
 """Users of a row block that are looked at, in every row block; all where there are fewer."""
@@ -27,6 +28,10 @@ RELINKED = 1_000
 """Users and items that are relinked."""
 SAMPLED_INTERACTIONS = 4_000_000
 """Fewer users are looked at where their rows would hold more."""
+
+_BELOW_ONE = float(np.nextafter(1.0, 0.0))
+_TINY = 1e-300
+"""Keeps quotients of zeros defined."""
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -214,3 +219,38 @@ def _mutual(rows: Rows, users: Codes, nearest: Codes, reference: int) -> float:
     found = there >= 0
     returned = back[np.searchsorted(distinct, there[found]), reference]
     return float((returned == users[found]).sum() / len(users))
+
+
+def null_mutual(group: int, items: int, density: float) -> float | None:
+    """Give the share of mutual nearest users to expect if pairs interact with probability `density`, independently.
+
+    Let u and v of two groups of p users have a and b items, s of them both. Of several at the same cosine the first in
+    the group is the nearest. Another user of v's group is nearer to u with probability f, as near or nearer with e
+    (sums over `null_pairs`, given a), so that v at a random place in its group is the nearest with probability
+    w = ((1 − f)ᵖ − (1 − e)ᵖ) / (p (e − f)). Given u and v, other users of both groups are independent, so that u is
+    nearest to v independently, and u has a mutual neighbour with probability p E[w(s | a) w(s | b)] over v and s > 0.
+    Users of fewer than five items are not asked.
+
+    Returns
+    -------
+    float or None
+        p / (2p − 1) where cosines hardly tie and all users have as many items; less where some are near to many. None
+        where nobody has five items.
+    """
+    if density == 0:
+        return None
+    pairs = null_pairs(items, density)
+    known = np.where(pairs.sums >= MIN_SUM, pairs.weights, 0.0)
+    if known.sum() == 0:
+        return None
+    values, place = np.unique(-(pairs.shared.astype(np.float64) ** 2) / pairs.sums[:, None], return_inverse=True)
+    wins = np.empty(pairs.chances.shape)
+    for one, chances in enumerate(pairs.chances):
+        each = np.bincount(place.ravel(), (pairs.weights[:, None] * chances).ravel(), minlength=len(values))
+        # Sums of probabilities may be above 1 by rounding.
+        nearer = np.minimum(np.cumsum(each), _BELOW_ONE)
+        logarithms = group * np.log1p(-np.append(0.0, nearer))
+        won = np.exp(logarithms[:-1]) * -np.expm1(np.diff(logarithms)) / (group * np.maximum(each, _TINY))
+        wins[one] = won[place].reshape(wins[one].shape)
+    both = (wins * wins.transpose(1, 0, 2) * pairs.chances)[:, :, pairs.shared > 0].sum(axis=2)
+    return float(group * (known @ both @ pairs.weights) / known.sum())

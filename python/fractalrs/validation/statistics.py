@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.special
 import scipy.stats
 
 from fractalrs.validation.findings import Curve, Floats
@@ -42,6 +43,8 @@ _ZERO_RATIO = 1e-12
 """A singular value smaller than this times the largest is zero but for rounding."""
 
 _NULL_POINTS = 1 << 14
+_NULL_TAIL = 1e-12
+_NULL_SUMS, _NULL_SHARED = 64, 256
 
 
 # ---------------------------------------------------------------------------------------------- inequality of the sums
@@ -567,6 +570,59 @@ def null_singular_values(rows: int, columns: int, density: float, k: int) -> Flo
     return np.concatenate([[first], bulk])[:k]
 
 
+@dataclass(frozen=True, eq=False)
+class NullPairs:
+    """Pairs of rows (or of columns) of uniform random data: how many ones each has, and how many both have.
+
+    Attributes
+    ----------
+    sums, weights
+        (k): numbers of ones from 1, and the probability of each.
+    shared
+        (s): numbers of ones that two have in the same place.
+    chances
+        (k, k, s): the probability of each of those, given both sums.
+    """
+
+    sums: npt.NDArray[np.int64]
+    weights: Floats
+    shared: npt.NDArray[np.int64]
+    chances: Floats
+
+
+def null_pairs(trials: int, density: float) -> NullPairs:
+    """Give what two rows have and share if each pair interacts with probability `density`, independently.
+
+    The sum of a row is Binomial(trials, density). Given the sums a and b, the places of one row are a uniform choice
+    independent of the other's: what both have is hypergeometric, C(a, s) C(trials − a, b − s) / C(trials, b).
+
+    Parameters
+    ----------
+    trials
+        Columns, for rows.
+    density
+        Above 0.
+
+    Returns
+    -------
+    NullPairs
+        Exact but for tails of 1e-12, and where more than 64 sums or 256 numbers of shared ones occur: of those every
+        second, third, … stands for its neighbours.
+    """
+    marginal = scipy.stats.binom(trials, density)
+    sums = _steps(marginal.ppf(_NULL_TAIL), marginal.isf(_NULL_TAIL), _NULL_SUMS)
+    weights = marginal.pmf(sums)
+    sums, weights = sums[sums > 0], (weights / weights.sum())[sums > 0]
+    few, many = (scipy.stats.binom(int(extreme), extreme / trials) for extreme in (sums[0], sums[-1]))
+    shared = _steps(few.ppf(_NULL_TAIL), many.isf(_NULL_TAIL), _NULL_SHARED)
+    one, other = sums[:, None, None], sums[:, None]
+    possible = (shared <= np.minimum(one, other)) & (one + other - shared <= trials)
+    there = np.where(possible, shared, 0)
+    logarithm = _log_choose(one, there) + _log_choose(trials - one, other - there) - _log_choose(trials, other)
+    chances = np.where(possible, np.exp(logarithm), 0.0)
+    return NullPairs(sums, weights, shared, chances / chances.sum(axis=2, keepdims=True))
+
+
 # -------------------------------------------------------------------------------------------------------------- helpers
 
 
@@ -602,6 +658,17 @@ def _lorenz(descending: Floats, shares: Floats) -> Floats:
     totals = np.concatenate([[0.0], np.cumsum(descending)])
     sums: Floats = np.interp(shares * descending.size, np.arange(totals.size), totals)
     return sums
+
+
+def _steps(low: float, high: float, most: int) -> npt.NDArray[np.int64]:
+    """Whole numbers from `low` (from 0) to `high`: all, or each second, third, … so that they are not too many."""
+    low, high = max(0, int(low)), int(high)
+    return np.arange(low, high + 1, -(-(high - low + 1) // most))
+
+
+def _log_choose(n: Any, k: Any) -> Floats:
+    # Of logarithms of factorials the difference would lose digits.
+    return np.asarray(-np.log(n + 1.0) - scipy.special.betaln(n - k + 1.0, k + 1.0))
 
 
 def _slope(x: Floats, y: Floats) -> float:

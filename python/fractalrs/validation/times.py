@@ -251,12 +251,15 @@ def real(base: "Base") -> Activity:
     return tally.total()
 
 
-def written(dataset: "Dataset | Expansion", shape: Shape, one: Activity, threads: int) -> Activity:
+def written(
+    dataset: "Dataset | Expansion", shape: Shape, one: Activity, threads: int, progress: bool = False
+) -> Activity:
     """Count train interactions in time, `one` being the real ones."""
     growing = shape.sample(one.count * shape.item_multiplier)
     tally = _Tally(one.clock, dataset.shape[1], growing)
     looked_at = shape.sample(max(one.count * shape.item_multiplier, LOOKED_AT))
-    visit(dataset, "train", ["timestamp"], tally.add, chosen=looked_at, threads=threads)
+    what = "counting times" if progress else None
+    visit(dataset, "train", ["timestamp"], tally.add, chosen=looked_at, threads=threads, what=what)
     return tally.total()
 
 
@@ -280,7 +283,9 @@ class Copies:
     pairs: int
 
 
-def copies(dataset: "Dataset | Expansion", shape: Shape, origin: "Expansion", threads: int) -> Copies:
+def copies(
+    dataset: "Dataset | Expansion", shape: Shape, origin: "Expansion", threads: int, progress: bool = False
+) -> Copies:
     """Count copies among consecutive interactions of a sample of users, generated again from `origin`."""
     found: list[tuple[int, float, int]] = []
     count = origin.base.count
@@ -296,7 +301,8 @@ def copies(dataset: "Dataset | Expansion", shape: Shape, origin: "Expansion", th
         found.append((int(in_a_row), float(expected.sum()), int(np.count_nonzero(same))))
 
     chosen = shape.sample(COPIES_LOOKED_AT)
-    visit(dataset, "train", ["timestamp"], add, chosen=chosen, origin=origin, threads=threads)
+    what = "looking for copies in time" if progress else None
+    visit(dataset, "train", ["timestamp"], add, chosen=chosen, origin=origin, threads=threads, what=what)
     in_a_row, by_chance, pairs = zip(*found, strict=True) if found else ((), (), ())
     return Copies(sum(in_a_row), math.fsum(by_chance), sum(pairs))
 
@@ -449,10 +455,11 @@ def compare(
     origin: "Expansion | None",
     limits: dict[str, float],
     threads: int,
+    progress: bool = False,
 ) -> tuple[list[Metric], dict[str, dict[str, Curve]]]:
     """Measure written times beside the real ones, and draw them; `origin` is what was expanded, if that is known."""
-    other = written(dataset, shape, one, threads)
-    copied = None if origin is None else copies(dataset, shape, origin, threads)
+    other = written(dataset, shape, one, threads, progress)
+    copied = None if origin is None else copies(dataset, shape, origin, threads, progress)
     return list(metrics(one, other, copied, limits)), curves(one, other)
 
 

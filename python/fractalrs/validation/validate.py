@@ -222,7 +222,7 @@ class _Run:
                     found = integrity.check_regenerated(self.rows, self.expansion, users)
                     carries = self._columns and usable
                     self.checks += (
-                        integrity.check_carried(self.dataset, self.expansion, users, found, self.threads)
+                        integrity.check_carried(self.rows, self.dataset, self.expansion, users, found)
                         if carries
                         else [found]
                     )
@@ -244,7 +244,7 @@ class _Run:
             late = self.planned is not None and self.planned.test_is_last
             if found.holds and not self._is_out_of_range():
                 with self._stage("following times"):
-                    self.checks += carried.check_times(dataset, late, self.threads)
+                    self.checks += carried.check_times(dataset, late, self.threads, self.progress)
             if self.planned is None:
                 self.checks.append(Check(carried.TEST_IS_LAST, "integrity", None, NEEDS_PRIVATE))
         return bool(found.holds)
@@ -254,15 +254,13 @@ class _Run:
         return self.sums.violations["out_of_range"].count > 0
 
     def _draw_deviation(self, planned: Planned) -> None:
-        trials, keep = float(planned.statistics["counts"][0]), planned.keep_rates
-        there = self.sums.block_train > 0 if planned.options["block_keep"] < 1 else np.ones(keep.shape, dtype=bool)
-        expected = trials * keep * there
+        expected = float(planned.statistics["counts"][0]) * planned.rates
         if planned.options["drop_incomplete"]:
             # Dropped users are missing from all blocks of a row block alike, or nearly so.
             totals = self.sums.block_train.sum(axis=1, keepdims=True)
             expected *= totals / np.maximum(expected.sum(axis=1, keepdims=True), 1e-12)
-        spread = np.sqrt(np.maximum(expected * (1 - keep), 1e-12))
-        self.maps["block_deviation"] = np.where(there, (self.sums.block_train - expected) / spread, 0.0)
+        spread = np.sqrt(np.maximum(expected * (1 - planned.rates), 1e-12))
+        self.maps["block_deviation"] = (self.sums.block_train - expected) / spread
 
     def measure(self, count: int, own: dict[str, float]) -> None:
         """Measure all statistics."""
@@ -305,7 +303,7 @@ class _Run:
         self.metrics += fidelity.vector_metrics(vectors, keep, found, limits)
         self.metrics += fidelity.graph_metrics(real, sums, limits)
         self.metrics += fidelity.neighbour_metrics(vectors, written, limits)
-        self.metrics += fidelity.repetition_metrics(repeated, limits)
+        self.metrics += fidelity.repetition_metrics(written, limits)
         self.curves = fidelity.curves(real, keep, written, vectors)
         if self._columns:
             self._measure_carried(self.planned, limits)
@@ -326,14 +324,18 @@ class _Run:
         active = times.Activity.from_arrays(planned.statistics)
         if active is not None:
             with self._stage("times"):
-                found, curves = times.compare(self.dataset, shape, active, self.expansion, limits, self.threads)
+                found, curves = times.compare(
+                    self.dataset, shape, active, self.expansion, limits, self.threads, self.progress
+                )
             self.metrics += found
             self.curves |= curves
         rated = ratings.Ratings.from_arrays(planned.statistics)
         if rated is not None:
             with self._stage("ratings"):
                 kronecker = planned.options["ratings"] == "kronecker"
-                self.metrics += ratings.compare(self.dataset, shape, rated, keep, kronecker, limits, self.threads)
+                self.metrics += ratings.compare(
+                    self.dataset, shape, rated, keep, kronecker, limits, self.threads, self.progress
+                )
 
     def findings(self) -> Findings:
         """Put together what was found."""
