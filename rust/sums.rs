@@ -1,10 +1,15 @@
 //! One pass over all rows: sums of users, items and blocks, and everything that must hold exactly.
 
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Error;
+use crate::prefetch::prefetch;
 use crate::rows::{Row, Rows, fold};
 use crate::threads::Progress;
+
+/// How many interactions ahead sums of items are asked for.
+const AHEAD: usize = 16;
 
 /// What the pass needs to know of the matrix.
 #[derive(Clone, Copy)]
@@ -15,6 +20,8 @@ pub struct Layout {
     pub order_by_item: bool,
     /// Bins of one block in the density picture: users, items.
     pub bins: (u64, u64),
+    /// Whether each item is added up, which takes 16 bytes of memory a thread.
+    pub each_item: bool,
 }
 
 /// How often something that must not be was seen, and the first place: user and item.
@@ -45,7 +52,8 @@ const ITEM_ORDER: usize = 2;
 const DUPLICATES: usize = 3;
 const OVERLAPS: usize = 4;
 
-/// What the pass finds. Block arrays are row-major, m × n.
+/// What the pass finds. Block arrays are row-major, m × n; item arrays are empty where items are not added up.
+#[derive(Default)]
 pub struct Sums {
     pub user_train: Vec<u32>,
     pub user_test: Vec<u32>,
@@ -59,22 +67,12 @@ pub struct Sums {
     pub violations: [Violations; 5],
 }
 
-/// What one thread adds up.
+/// What one thread adds up, users left out.
 struct State {
-    items: Vec<ItemSums>,
-    blocks: Vec<[u64; 2]>,
-    density: Vec<u64>,
-    violations: [Violations; 5],
+    sums: Sums,
     piece: usize,
     last_user: Option<u64>,
     sorted: Vec<i64>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct ItemSums {
-    user_degree: u64,
-    train: u32,
-    test: u32,
 }
 
 pub fn sums(rows: &dyn Rows, layout: &Layout, threads: usize, progress: &Progress) -> Result<Sums, Error> {
@@ -85,11 +83,17 @@ pub fn sums(rows: &dyn Rows, layout: &Layout, threads: usize, progress: &Progres
     // Each user belongs to one piece; where a damaged file has it in two, both add to it.
     let user_train: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
     let user_test: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
+    let counted = if layout.each_item { items } else { 0 };
     let new = || State {
-        items: vec![ItemSums::default(); items],
-        blocks: vec![[0; 2]; row_blocks * column_blocks],
-        density: vec![0; density_bins],
-        violations: Default::default(),
+        sums: Sums {
+            item_train: vec![0; counted],
+            item_test: vec![0; counted],
+            item_user_degree: vec![0; counted],
+            block_train: vec![0; row_blocks * column_blocks],
+            block_test: vec![0; row_blocks * column_blocks],
+            density: vec![0; density_bins],
+            ..Sums::default()
+        },
         piece: usize::MAX,
         last_user: None,
         sorted: Vec::new(),
@@ -100,44 +104,45 @@ pub fn sums(rows: &dyn Rows, layout: &Layout, threads: usize, progress: &Progres
             state.last_user = None;
         }
         if state.last_user >= Some(row.user) {
-            state.violations[USER_ORDER].note(row.user, row.train.first().or(row.test.first()).copied().unwrap_or(0));
+            state.sums.violations[USER_ORDER]
+                .note(row.user, row.train.first().or(row.test.first()).copied().unwrap_or(0));
         }
         state.last_user = Some(row.user);
         if !rows.pieces()[piece].contains(&row.user) {
-            row.train.iter().chain(row.test).for_each(|&item| state.violations[OUT_OF_RANGE].note(row.user, item));
+            row.train.iter().chain(row.test).for_each(|&item| state.sums.violations[OUT_OF_RANGE].note(row.user, item));
             return Ok(());
         }
         user_train[row.user as usize].fetch_add(row.train.len() as u32, Ordering::Relaxed);
         user_test[row.user as usize].fetch_add(row.test.len() as u32, Ordering::Relaxed);
         state.check(row, layout);
-        state.add(row, layout, column_blocks);
+        state.add(row, layout, (items, column_blocks));
         Ok(())
     })?;
-    let mut sums = Sums {
+    // The arrays of one thread become those of all.
+    let sums = states.into_iter().map(|state| state.sums).reduce(Sums::add).unwrap_or_default();
+    Ok(Sums {
         user_train: user_train.into_iter().map(AtomicU32::into_inner).collect(),
         user_test: user_test.into_iter().map(AtomicU32::into_inner).collect(),
-        item_train: vec![0; items],
-        item_test: vec![0; items],
-        item_user_degree: vec![0; items],
-        block_train: vec![0; row_blocks * column_blocks],
-        block_test: vec![0; row_blocks * column_blocks],
-        density: vec![0; density_bins],
-        violations: Default::default(),
-    };
-    for state in states {
-        for (number, item) in state.items.iter().enumerate() {
-            sums.item_train[number] += item.train;
-            sums.item_test[number] += item.test;
-            sums.item_user_degree[number] += item.user_degree;
-        }
-        for (number, [train, test]) in state.blocks.iter().enumerate() {
-            sums.block_train[number] += train;
-            sums.block_test[number] += test;
-        }
-        sums.density.iter_mut().zip(&state.density).for_each(|(all, some)| *all += some);
-        sums.violations.iter_mut().zip(state.violations).for_each(|(all, some)| all.add(some));
+        ..sums
+    })
+}
+
+impl Sums {
+    /// Adds what another thread found of items and blocks.
+    fn add(mut self, other: Self) -> Self {
+        add(&mut self.item_train, &other.item_train);
+        add(&mut self.item_test, &other.item_test);
+        add(&mut self.item_user_degree, &other.item_user_degree);
+        add(&mut self.block_train, &other.block_train);
+        add(&mut self.block_test, &other.block_test);
+        add(&mut self.density, &other.density);
+        self.violations.iter_mut().zip(other.violations).for_each(|(all, some)| all.add(some));
+        self
     }
-    Ok(sums)
+}
+
+fn add<T: AddAssign + Copy>(all: &mut [T], some: &[T]) {
+    all.iter_mut().zip(some).for_each(|(all, &some)| *all += some);
 }
 
 impl State {
@@ -150,7 +155,7 @@ impl State {
                     && (layout.order_by_item
                         || pair[1] / (layout.base_items as i64) < pair[0] / (layout.base_items as i64))
                 {
-                    self.violations[ITEM_ORDER].note(row.user, pair[1]);
+                    self.sums.violations[ITEM_ORDER].note(row.user, pair[1]);
                 }
             }
         }
@@ -159,46 +164,60 @@ impl State {
             self.sorted.extend_from_slice(items);
             self.sorted.sort_unstable();
             for pair in self.sorted.windows(2).filter(|pair| pair[0] == pair[1]) {
-                self.violations[violation].note(row.user, pair[0]);
+                self.sums.violations[violation].note(row.user, pair[0]);
             }
         }
         // The train items are the ones sorted last.
         for &item in row.test {
             if self.sorted.binary_search(&item).is_ok() {
-                self.violations[OVERLAPS].note(row.user, item);
+                self.sums.violations[OVERLAPS].note(row.user, item);
             }
         }
     }
 
-    fn add(&mut self, row: Row, layout: &Layout, column_blocks: usize) {
+    fn add(&mut self, row: Row, layout: &Layout, (count, column_blocks): (usize, usize)) {
         let q = layout.base_items as usize;
         let (i, within) = (row.user / layout.base_users, row.user % layout.base_users);
         let bins = (layout.bins.0 as usize, layout.bins.1 as usize);
         let user_bin = i as usize * bins.0 + within as usize * bins.0 / layout.base_users as usize;
         let width = column_blocks * bins.1;
-        let blocks = &mut self.blocks[i as usize * column_blocks..][..column_blocks];
-        let density = &mut self.density[user_bin * width..][..width];
+        let Sums { item_train, item_test, item_user_degree, block_train, block_test, density, violations, .. } =
+            &mut self.sums;
+        let blocks = i as usize * column_blocks..(i as usize + 1) * column_blocks;
+        let (block_train, block_test) = (&mut block_train[blocks.clone()], &mut block_test[blocks]);
+        let density = &mut density[user_bin * width..][..width];
         let degree = row.train.len() as u64;
         // Items come block by block: dividing by the block's width is seldom needed.
         let (mut j, mut start) = (0, 0);
-        for (test, items) in [row.train, row.test].into_iter().enumerate() {
-            for &item in items {
-                let Some(sums) = usize::try_from(item).ok().and_then(|item| self.items.get_mut(item)) else {
-                    self.violations[OUT_OF_RANGE].note(row.user, item);
+        for (items, is_train) in [(row.train, true), (row.test, false)] {
+            for (number, &item) in items.iter().enumerate() {
+                if let Some(&far) = items.get(number + AHEAD)
+                    && let (Some(sum), Some(degree)) =
+                        (item_train.get(far as usize), item_user_degree.get(far as usize))
+                {
+                    prefetch(sum);
+                    prefetch(degree);
+                }
+                let Some(item) = usize::try_from(item).ok().filter(|&item| item < count) else {
+                    violations[OUT_OF_RANGE].note(row.user, item);
                     continue;
                 };
-                let item = item as usize;
                 if item < start || item >= start + q {
                     j = item / q;
                     start = j * q;
                 }
-                blocks[j][test] += 1;
-                if test == 0 {
-                    sums.train += 1;
-                    sums.user_degree += degree;
+                if is_train {
+                    block_train[j] += 1;
                     density[j * bins.1 + (item - start) * bins.1 / q] += 1;
+                    if let (Some(sum), Some(all)) = (item_train.get_mut(item), item_user_degree.get_mut(item)) {
+                        *sum += 1;
+                        *all += degree;
+                    }
                 } else {
-                    sums.test += 1;
+                    block_test[j] += 1;
+                    if let Some(sum) = item_test.get_mut(item) {
+                        *sum += 1;
+                    }
                 }
             }
         }

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,6 +157,33 @@ def test_a_user_may_be_longer_than_a_decoded_chunk(row_group_size: int, tmp_path
 def test_little_memory_for_sums_means_fewer_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "SUMS_BYTES", 1)
     assert_source(small_expansion(), small_expansion())
+
+
+def test_sums_without_each_item(tmp_path: Path) -> None:
+    expansion = small_expansion()
+    rows = Rows(expansion.write(tmp_path / "out", parts=3))
+    every, some = rows.sums(), rows.sums(each_item=False)
+    for name in ("user_train", "user_test", "block_train", "block_test"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(every, name))
+    assert some.violations == every.violations
+    assert [len(found) for found in (some.item_train, some.item_test, some.item_user_degree)] == [0, 0, 0]
+    np.testing.assert_array_equal(some.density, some.block_train)
+
+
+def test_integrity_needs_no_memory_for_items(tmp_path: Path) -> None:
+    """Fifty million items would take 800 MB."""
+    rng = np.random.default_rng(0)
+    codes = np.sort(rng.choice(5_000, (200, 20)), axis=1) + np.arange(20)
+    base = Base.from_arrays(np.arange(201) * 20, codes.ravel(), item_ids=np.arange(5_020))
+    dataset = Expansion(base, np.full((2, 10_000), 1e-3), shuffle="aligned", min_keep=0).write(tmp_path / "out")
+    assert dataset.shape[1] > 50_000_000
+    code = (
+        "import sys, fractalrs; from fractalrs.writing import peak_memory; before = peak_memory();"
+        "assert fractalrs.validate(sys.argv[1], only='integrity').holds; print(peak_memory() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, dataset.path], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 200_000_000
 
 
 def test_nothing_held_out_and_users_without_anything(tmp_path: Path) -> None:

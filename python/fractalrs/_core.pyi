@@ -119,6 +119,7 @@ class Rows:
         base_items: int,
         order_by_item: bool,
         bins: tuple[int, int],
+        each_item: bool,
         threads: int,
         progress: _Progress = None,
     ) -> _Sums: ...

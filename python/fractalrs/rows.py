@@ -54,7 +54,7 @@ class Sums:
     user_train, user_test
         uint32, (m·p): interactions of each expanded user.
     item_train, item_test
-        uint32, (n·q): interactions of each expanded item.
+        uint32, (n·q): interactions of each expanded item; these and the next are empty where items are not added up.
     item_user_degree
         uint64, (n·q): for each item the train sums of its train users added up; degree assortativity follows from it.
     block_train, block_test
@@ -142,21 +142,28 @@ class Rows:
         count = max(self.threads, math.ceil(self.interactions / PIECE_INTERACTIONS))
         return user_ranges(users, max(1, min(users, count)))
 
-    def sums(self) -> Sums:
-        """Add up users, items and blocks, and look for everything that must not be, in one pass."""
+    def sums(self, each_item: bool = True) -> Sums:
+        """Add up users, items and blocks, and look for everything that must not be, in one pass.
+
+        Parameters
+        ----------
+        each_item
+            Whether to add up each item, and to draw the density in bins. Without that, arrays of items are empty,
+            blocks have one bin, and memory does not grow with the items; with it, a thread takes 16 bytes an item, and
+            there are fewer threads where all together would take more than 1 GiB.
+        """
         blocks = tuple(count // size for count, size in zip(self.shape, self.block_shape, strict=True))
-        bins = tuple(
-            max(1, min(size, DENSITY_BINS // count)) for count, size in zip(blocks, self.block_shape, strict=True)
-        )
-        # Each thread adds up all items on its own.
-        threads = max(1, min(self.threads, SUMS_BYTES // (BYTES_PER_ITEM * self.shape[1])))
+        most = DENSITY_BINS if each_item else 0
+        bins = tuple(max(1, min(size, most // count)) for count, size in zip(blocks, self.block_shape, strict=True))
+        fitting = SUMS_BYTES // (BYTES_PER_ITEM * self.shape[1]) if each_item else self.threads
         with self._bar("adding up") as report:
             found = self._rows.sums(
                 base_users=self.block_shape[0],
                 base_items=self.block_shape[1],
                 order_by_item=self.order == "item",
                 bins=bins,
-                threads=threads,
+                each_item=each_item,
+                threads=max(1, min(self.threads, fitting)),
                 progress=report,
             )
         return Sums(

@@ -178,7 +178,7 @@ impl Rows {
     }
 
     /// Sums of users, items and blocks, and violations of what must hold exactly, as a dict.
-    #[pyo3(signature = (*, base_users, base_items, order_by_item, bins, threads, progress=None))]
+    #[pyo3(signature = (*, base_users, base_items, order_by_item, bins, each_item, threads, progress=None))]
     #[allow(clippy::too_many_arguments)]
     fn sums<'py>(
         &self,
@@ -187,10 +187,11 @@ impl Rows {
         base_items: u64,
         order_by_item: bool,
         bins: (u64, u64),
+        each_item: bool,
         threads: usize,
         progress: Callback<'py>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let layout = Layout { base_users, base_items, order_by_item, bins };
+        let layout = Layout { base_users, base_items, order_by_item, bins, each_item };
         let sums = self.pass(py, &progress, |rows, state| sums::sums(rows, &layout, threads, state))?;
         let dict = PyDict::new(py);
         dict.set_item("user_train", sums.user_train.into_pyarray(py))?;

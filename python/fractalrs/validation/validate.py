@@ -101,7 +101,7 @@ def validate(
         singular_values = min(DEFAULT_COUNT, *dataset.shape)
     if only != "integrity":
         check_count(dataset.shape, singular_values)
-    run = _Run(dataset, base, resolve_threads(threads), progress, say)
+    run = _Run(dataset, base, only, resolve_threads(threads), progress, say)
     if only == "fidelity" and run.planned is None:
         raise InputError(
             "fidelity needs private/ beside the data: it holds the real statistics", hint="use --only integrity"
@@ -119,6 +119,7 @@ class _Run:
 
     dataset: "Dataset | Expansion"
     base: Base | None
+    only: Only | None
     threads: int
     progress: bool
     say: Callable[[str], None]
@@ -185,7 +186,7 @@ class _Run:
         """Sums of all rows, added up once."""
         if self._sums is None:
             with self._stage("adding up"):
-                self._sums = self.rows.sums()
+                self._sums = self.rows.sums(each_item=self.only != "integrity")
         return self._sums
 
     def check(self, sha256: bool) -> None:
