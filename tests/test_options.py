@@ -10,7 +10,7 @@ from folders import RATES, small_base
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.options import Options
-from fractalrs.pipeline import Request
+from fractalrs.pipeline import Request, make_expansion
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,25 @@ def test_one_source_is_asked_of_cells_that_are_not_made_yet(monkeypatch: pytest.
     monkeypatch.setattr("fractalrs.options.make_cells", never)
     with pytest.raises(InputError, match="timestamps need user cells of size 1"):
         Expansion(base, np.full((2, 2), 0.5), timestamps=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": None}, "seed is None; it must be a whole number"),
+        ({"max_keep": None}, "max_keep is None; it must be from 0 to 1"),
+        ({"min_keep": 10**400}, "min_keep is 10+; it must be from 0 to 1"),
+        ({"carry": 3}, "carry is 3; it must be names of columns"),
+        ({"operator": None}, "operator is None"),
+    ],
+)
+def test_what_is_no_value_is_refused_before_reading(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Request(user_multiplier=3, item_multiplier=5, **given)
+    with pytest.raises(InputError, match=message):
+        Expansion(small_base(), RATES, **given)
+
+
+def test_a_target_takes_options_as_they_were_checked() -> None:
+    request = Request(target_interactions=20_000, max_keep="0.9", keep_scale="1")  # type: ignore[arg-type]
+    assert make_expansion("sample", request, "nowhere").options.max_keep == 0.9

@@ -4,7 +4,7 @@
 `Options.check_sources`, can be asked before anything is read; `Options.fit` asks it of a base and its cells.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from math import inf
 from operator import index
@@ -50,6 +50,9 @@ OPERATORS: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 """The operators that know some options, which for all others are what `Options` says; what is not here, all know."""
 
+RESOLVED = ("shuffle", "test_items", "drop_incomplete", "order")
+"""What may be None: then it is what goes with the other options, or the profile's."""
+
 RESERVED = ("user_id", "item_id", "rating", "timestamp")
 """Columns that are never carried under these names."""
 
@@ -79,15 +82,15 @@ class Options:
 
     @classmethod
     def resolve(cls, profile: str, operator: Operator | BlockFunction, **given: Any) -> Self:
-        """Take what is given, not None; else what goes with times, or with the operator; else what the profile says."""
-        if isinstance(operator, str):
+        """Take what is given; else what goes with times, or with the operator; else what the profile says."""
+        if not callable(operator):
             one_of("operator", operator, get_args(Operator))
         name, plain, defaults = name_of(operator), asdict(cls()), find_profile(profile)
         values = {option: getattr(defaults, option, value) for option, value in plain.items()}
         values |= {option: plain[option] for option in _unknown_to(name)}
         if given.get("timestamps"):
             values["order"] = "time"
-        values |= {option: value for option, value in given.items() if value is not None}
+        values |= {option: value for option, value in given.items() if value is not None or option not in RESOLVED}
         return cls(**values | {"operator": name})
 
     def __post_init__(self) -> None:
@@ -97,12 +100,14 @@ class Options:
             try:
                 object.__setattr__(self, name, kind(value))
                 good = within(getattr(self, name))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 good = False
             if not good:
                 raise InputError(f"{name} is {value}; it must be {words}")
         for name in ("drop_incomplete", "timestamps"):
             object.__setattr__(self, name, bool(getattr(self, name)))
+        if not isinstance(self.carry, Iterable):
+            raise InputError(f"carry is {self.carry!r}; it must be names of columns")
         object.__setattr__(self, "carry", (self.carry,) if isinstance(self.carry, str) else tuple(self.carry))
         for name, allowed in CHOICES.items():
             one_of(name, getattr(self, name), allowed)

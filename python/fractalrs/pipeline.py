@@ -125,7 +125,7 @@ class Request:
             for name in ("user_multiplier", "item_multiplier"):
                 if getattr(self, name) is None:
                     raise InputError(f"{name} is missing", hint="give both multipliers, or target_interactions")
-        elif self.keep_scale != Options.keep_scale:
+        elif self.options.keep_scale != Options.keep_scale:
             raise InputError("keep_scale is given, but it is what target_interactions chooses", hint="leave one out")
         elif self.operator != "dropout":
             raise InputError("target_interactions chooses keep_scale, which only the operator 'dropout' has")

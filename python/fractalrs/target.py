@@ -133,6 +133,7 @@ def reduce_to_target(base: Base, request: "Request") -> ReducedMatrix:
     What a reduced matrix keeps in the mean is known when it is there: a bad guess is made again with it.
     """
     assert request.target_interactions is not None
+    options = request.options
     reduced, density = None, 1.0
     for _ in range(REDUCTIONS):
         shape = choose_shape(
@@ -143,16 +144,16 @@ def reduce_to_target(base: Base, request: "Request") -> ReducedMatrix:
             items=request.target_items,
             user_multiplier=request.user_multiplier,
             item_multiplier=request.item_multiplier,
-            block_keep=request.block_keep,
-            max_keep=request.max_keep,
+            block_keep=options.block_keep,
+            max_keep=options.max_keep,
             density=density,
         )
         if reduced is not None and reduced.shape == shape:
             break
         reduced = reduce(base, shape, **request.reducing)
-        mean = float(np.clip(reduced.values, request.min_keep, request.max_keep).mean())
+        mean = float(np.clip(reduced.values, options.min_keep, options.max_keep).mean())
         blocks = reduced.values.size
-        kept = request.block_keep * base.count * blocks * mean
+        kept = options.block_keep * base.count * blocks * mean
         if kept == 0 or 1 / NEAR_ONE <= request.target_interactions / kept <= NEAR_ONE:
             break
         density = mean * blocks**0.25
