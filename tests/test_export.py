@@ -27,6 +27,7 @@ from commands import run
 from folders import RATES, digests, files_of, read, small_base, small_expansion, sql
 from fractalrs.export import FORMATS
 from fractalrs.export.split import Split
+from fractalrs.part_files import whole_users
 
 SPLITS = ("train", "test")
 NOW = 1_700_000_000
@@ -579,3 +580,19 @@ def test_columns_that_are_no_text_are_refused_first(rich: fr.Dataset, tmp_path: 
     assert {entry.name for entry in tmp_path.iterdir()} == {"out"}
     found = read(listed.export(tmp_path / "sequences", format="sequences"), "train")
     assert found["tags"][0].as_py()[0] == ["a", "b"]
+
+
+def test_users_are_given_out_as_soon_as_another_one_comes() -> None:
+    taken = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for user in (1, 1, 2, 3, 3):
+            taken.append(user)
+            yield pa.record_batch({"user_id": [user] * 4})
+
+    cut = whole_users(batches())
+    assert [(table["user_id"].to_pylist(), list(taken)) for table in cut] == [
+        ([1] * 8, [1, 1, 2]),
+        ([2] * 4, [1, 1, 2, 3]),
+        ([3] * 8, [1, 1, 2, 3, 3]),
+    ]

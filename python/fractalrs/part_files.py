@@ -37,6 +37,9 @@ def whole_users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     begun: list[pa.RecordBatch] = []
     for batch in filter(len, batches):
         users = batch["user_id"].to_numpy()
+        if begun and begun[-1]["user_id"][-1].as_py() != users[0]:
+            yield pa.Table.from_batches(begun)
+            begun = []
         # Whoever is last may go on in the next batch.
         last = int(np.argmax(users == users[-1]))
         if last:
