@@ -198,9 +198,9 @@ pub struct Event {
     pub at: u32,
 }
 
-/// What an entry's place in the timeline means for moving.
+/// How an entry's events may move along the timeline.
 #[derive(Clone, Copy)]
-struct Place {
+struct Move {
     /// How much of the timeline is before it, in units of 2⁻³².
     part: u32,
     /// Where it may go at the earliest, and in how many places: those of late entries come after all others.
@@ -217,11 +217,12 @@ pub struct Schedule {
     /// Where the share of each block begins for the user at hand.
     begins: Vec<u64>,
     /// By entry of the source user's row.
-    places: Vec<Place>,
+    moves: Vec<Move>,
     /// By place in its timeline; then its end.
     stretches: Vec<Stretch>,
     /// After a 0, where each bucket of arranged events ends.
     ends: Vec<u32>,
+    /// Where events are sorted to, before they change places with `events`.
     arranged: Vec<Event>,
 }
 
@@ -246,7 +247,7 @@ impl Schedule {
         let clock = timeline.clock.as_ref();
         let after = end_of(timeline, &timeline.times[row.clone()], count as usize);
         self.draw_shares(key.child(0), shares);
-        self.place_entries(timeline, row.clone(), count);
+        self.prepare_moves(timeline, row.clone(), count);
         self.move_events(row.start, count, finer, shares);
         let late = self.sort_events(row.start, count, finer);
         self.fill_stretches(clock, &timeline.times[row.clone()][..count as usize], after.start, finer);
@@ -291,18 +292,18 @@ impl Schedule {
     }
 
     /// Finds out once what many events of an entry of the source user will need.
-    fn place_entries(&mut self, timeline: &Timeline, row: Range<usize>, count: u32) {
+    fn prepare_moves(&mut self, timeline: &Timeline, row: Range<usize>, count: u32) {
         let step = ONE / (2 * u64::from(count.max(1)));
         let reach = (3 * u64::from(count)).div_ceil(8) as u32;
         let floors = &timeline.floors[row.clone()];
-        self.places.clear();
-        self.places.extend(timeline.places[row].iter().map(|&place| {
+        self.moves.clear();
+        self.moves.extend(timeline.places[row].iter().map(|&place| {
             if place >= count {
-                return Place { part: 0, earliest: count, range: 0 };
+                return Move { part: 0, earliest: count, range: 0 };
             }
             let earliest = floors[place as usize].max(place.saturating_sub(reach));
             let part = ((2 * u64::from(place) + 1) * step) as u32;
-            Place { part, earliest, range: count.min(place + reach) - earliest }
+            Move { part, earliest, range: count.min(place + reach) - earliest }
         }));
     }
 
@@ -312,18 +313,18 @@ impl Schedule {
         self.ends.clear();
         self.ends.resize(((count as usize) << finer) + 3, 0);
         let shift = 32 - finer;
-        let (places, begins, ends) = (self.places.as_slice(), self.begins.as_slice(), self.ends.as_mut_slice());
+        let (moves, begins, ends) = (self.moves.as_slice(), self.begins.as_slice(), self.ends.as_mut_slice());
         let (mut block, mut begin, mut share) = (u32::MAX, 0, 0);
         for event in &mut self.events {
             if event.block != block {
                 block = event.block;
                 (begin, share) = (begins[block as usize], shares[block as usize]);
             }
-            let place = places[event.entry as usize - row_start];
+            let allowed = moves[event.entry as usize - row_start];
             // No product overflows: shares are at most 2³², and parts are below.
-            let within = (share * u64::from(place.part)) >> 32;
+            let within = (share * u64::from(allowed.part)) >> 32;
             let speed = (begin + within).min(ONE - 1);
-            event.at = (((u64::from(place.earliest) << 32) + speed * u64::from(place.range)) >> shift) as u32;
+            event.at = (((u64::from(allowed.earliest) << 32) + speed * u64::from(allowed.range)) >> shift) as u32;
             ends[event.at as usize + 2] += 1;
         }
         let mut end = 0;
@@ -336,7 +337,7 @@ impl Schedule {
     /// Sorts the events by bucket, block and place, and says how many are not late.
     fn sort_events(&mut self, row_start: usize, count: u32, finer: u32) -> usize {
         self.arranged.resize(self.events.len(), Event::default());
-        let (events, places) = (self.events.as_slice(), self.places.as_slice());
+        let (events, moves) = (self.events.as_slice(), self.moves.as_slice());
         let (ends, arranged) = (self.ends.as_mut_slice(), self.arranged.as_mut_slice());
         for event in events {
             let slot = &mut ends[event.at as usize + 1];
@@ -346,7 +347,7 @@ impl Schedule {
         let late = ends[(count as usize) << finer] as usize;
         // Blocks came one after the other, but a block's events by item: in one bucket some may be the wrong way round.
         let is_before = |event: &Event, other: &Event| {
-            let part = |event: &Event| places[event.entry as usize - row_start].part;
+            let part = |event: &Event| moves[event.entry as usize - row_start].part;
             event.block == other.block && part(event) < part(other)
         };
         for number in 1..late {
