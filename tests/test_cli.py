@@ -484,12 +484,12 @@ def test_info_of_a_complete_data_set(written: tuple[Path, Done]) -> None:
     assert content["schema"] == {"user_id": "int32", "item_id": "int32"}
 
 
-def test_info_of_an_unfinished_data_set_says_how_far_it_is(source: Path, tmp_path: Path) -> None:
+def test_info_of_an_unfinished_data_set_says_what_it_lacks(source: Path, tmp_path: Path) -> None:
     path = tmp_path / "out"
     expand(source, path, "--parts", 3)
     (path / "manifest.json").unlink()
     (path / "train/part-00001-of-00003.parquet").unlink()
-    refused(run("info", path), "not complete: 5 of 6 files are finished .*run the command that began it again")
+    refused(run("info", path), "not complete: it lacks train part 1 of 3 .*run the command that began it again")
 
 
 def test_info_of_anything_else(tmp_path: Path) -> None:

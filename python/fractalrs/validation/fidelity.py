@@ -259,7 +259,7 @@ def neighbour_metrics(real: Vectors | None, written: Written, limits: dict[str, 
         yield Metric(name, "neighbours", of_real, None, found, null, _apart(of_real, found), limits.get(name), missing)
     of_real, found, null = (None if x is None else x.lift() for x in all_three)
     yield Metric("lift of the nearest ten items", "neighbours", of_real, None, found, null, note=missing or "median")
-    note = "share that shows the same source items"
+    note = "share that shows the same source items; null: of any other items"
     if written.copies is None:
         note = NEEDS_SOURCE if real is None else "too few items, or too many blocks, to look them up"
     found, null = written.copies or (None, None)
