@@ -182,7 +182,7 @@ def test_too_little_memory_is_refused_with_what_is_needed(monkeypatch: pytest.Mo
     assert caught.value.hint == "ask for fewer"
     monkeypatch.setattr(spectrum_module, "BASIS_BYTES", needed)
     found = spectrum(rows, 10)
-    # So small a basis finds values that have not settled yet: each is near one of A's, perhaps not the one of its number.
+    # So small a basis finds values that have not settled: each is near one of A, perhaps not the one of its number.
     true = np.linalg.svd(dense(expanded()), compute_uv=False)
     assert (np.abs(found.values[:, None] - true).min(axis=1) <= found.bounds).all()
     # Where all of the matrix fits, that is enough.
