@@ -12,6 +12,7 @@ many as its source.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -287,7 +288,7 @@ def copies(
     dataset: "Dataset | Expansion", shape: Shape, origin: "Expansion", threads: int, progress: bool = False
 ) -> Copies:
     """Count copies among consecutive interactions of a sample of users, generated again from `origin`."""
-    found: list[tuple[int, float, int]] = []
+    found: list[tuple[int, Floats, int]] = []
     count = origin.base.count
 
     def add(rows: Rows) -> None:
@@ -297,14 +298,15 @@ def copies(
         in_a_row = np.count_nonzero(same & (sources[1:] == sources[:-1]) & (sources[1:] >= 0))
         keys, each = np.unique((users - users.min()) * (count + 1) + sources + 1, return_counts=True)
         owners = keys // (count + 1)
-        expected = np.where(keys % (count + 1) > 0, each * (each - 1) / np.bincount(owners, each)[owners], 0.0)
-        found.append((int(in_a_row), float(expected.sum()), int(np.count_nonzero(same))))
+        copied = np.bincount(owners, np.where(keys % (count + 1) > 0, each * (each - 1), 0))
+        found.append((int(in_a_row), copied / np.maximum(np.bincount(owners, each), 1), int(np.count_nonzero(same))))
 
     chosen = shape.sample(COPIES_LOOKED_AT)
     what = "looking for copies in time" if progress else None
     visit(dataset, "train", ["timestamp"], add, chosen=chosen, origin=origin, threads=threads, what=what)
     in_a_row, by_chance, pairs = zip(*found, strict=True) if found else ((), (), ())
-    return Copies(sum(in_a_row), math.fsum(by_chance), sum(pairs))
+    # The exact sum of all users: the same, however they were read.
+    return Copies(sum(in_a_row), math.fsum(chain.from_iterable(by_chance)), sum(pairs))
 
 
 # --- Statistics ------------------------------------------------------------------------------------------------------
