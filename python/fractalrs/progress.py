@@ -48,6 +48,8 @@ def progress_bar(shown: bool, interactions: float, parts: int, what: str = "expa
         task = bar.add_task(what, total=max(1.0, interactions), parts=f"0/{parts}")
 
         def report(made: int, finished: int) -> None:
-            bar.update(task, completed=min(made, interactions), parts=f"{finished}/{parts}")
+            # The number of interactions is expected, that of parts is known.
+            completed = interactions if finished == parts else min(made, interactions)
+            bar.update(task, completed=completed, parts=f"{finished}/{parts}")
 
         yield report
