@@ -1,21 +1,24 @@
 //! Dropout: which entries of a source row a block keeps, by integer draws of the gap to the next kept entry.
 
-use std::ops::Range;
+use crate::random::{Key, Keys};
 
-use crate::random::Key;
-
-/// The longest gap one word can give; a longer one goes on with the next word.
+/// The longest gap one draw can give; a longer one goes on with the next draw.
 const LONGEST: usize = 256;
 
-/// The smallest keep rate above 0 whose effective rate is within 1e-6 of itself.
+/// How many of the bits of a draw mostly decide alone.
+const NEAR_BITS: u32 = 12;
+/// In place of a gap, where they do not.
+const UNDECIDED: u8 = u8::MAX;
+
+/// The smallest keep rate above 0 for which the draws are exact enough.
 pub const SMALLEST_KEEP_RATE: f64 = 1e-6;
 
 /// The distribution of the gap between kept entries for one keep rate.
 pub struct GapTable {
-    /// 2³² times the probability that the gap exceeds s, falling with s; the last one stops every search.
-    thresholds: [u32; LONGEST + 1],
-    /// By the top byte of a word: a gap that no word with this byte falls below, at most 255.
-    guide: [u8; 256],
+    /// By the first bits of a draw: the gap, or `UNDECIDED`.
+    near: [u8; 1 << NEAR_BITS],
+    /// 2⁴⁸ times the probability that the gap exceeds s, falling with s.
+    thresholds: [u64; LONGEST],
 }
 
 impl GapTable {
@@ -24,81 +27,89 @@ impl GapTable {
     pub fn new(keep_rate: f64) -> Self {
         // Exact: a float64 times a power of two; below 2⁶⁴ because the keep rate is not 0.
         let drop = ((1.0 - keep_rate) * 18_446_744_073_709_551_616.0) as u64;
-        let mut thresholds = [0; LONGEST + 1];
+        let mut thresholds = [0; LONGEST];
         let mut exceeds = drop;
-        for threshold in &mut thresholds[..LONGEST] {
-            *threshold = ((exceeds + (1 << 31)) >> 32) as u32;
+        for threshold in &mut thresholds {
+            *threshold = (exceeds + (1 << 15)) >> 16;
             exceeds = ((u128::from(exceeds) * u128::from(drop)) >> 64) as u64;
         }
-        let mut guide = [0; 256];
-        let mut gap = LONGEST - 1;
-        for (byte, least) in guide.iter_mut().enumerate() {
-            let largest_word = (byte as u32) << 24 | 0x00FF_FFFF;
-            while gap > 0 && largest_word >= thresholds[gap - 1] {
-                gap -= 1;
+        let mut near = [UNDECIDED; 1 << NEAR_BITS];
+        let mut end = near.len();
+        for (gap, &threshold) in (0..UNDECIDED).zip(&thresholds) {
+            // The draws from this threshold up to the one before have this gap.
+            let start = threshold.div_ceil(1 << (48 - NEAR_BITS)) as usize;
+            if start < end {
+                near[start..end].fill(gap);
             }
-            *least = gap as u8;
+            end = end.min((threshold >> (48 - NEAR_BITS)) as usize);
         }
-        Self { thresholds, guide }
+        Self { near, thresholds }
     }
 
-    /// The number of thresholds above the word.
+    /// Calls `each` with the place of every entry that a block keeps of a row, in their order.
     #[inline]
-    #[must_use]
-    pub fn gap(&self, word: u32) -> usize {
-        let mut gap = usize::from(self.guide[(word >> 24) as usize]);
-        // Most bytes see at most one threshold: one step without a branch that would be hard to predict.
-        gap += usize::from(word < self.thresholds[gap]);
-        while word < self.thresholds[gap] {
-            gap += 1;
-        }
-        gap
-    }
-
-    /// Writes the places that the stream of a row keeps to the front of `kept`, and says how many they are.
-    /// `row` is where the row's entries stand among all; `kept` is at least as long.
-    #[inline]
-    pub fn keep(&self, stream: RowStream, row: Range<usize>, kept: &mut [usize]) -> usize {
-        let RowStream { key, first: mut word } = stream;
-        let mut count = 0;
-        let mut place = row.start;
-        let mut draw = 0;
-        loop {
+    pub fn keep(&self, draws: Draws, row: RowDraws, length: usize, mut each: impl FnMut(usize)) {
+        let mut word = row.first;
+        let mut place = 0;
+        for number in 0.. {
             // Made ahead, so that it is there when the branches below have been decided.
-            draw += 1;
-            let next = key.child(draw).0;
-            for half in [word as u32, (word >> 32) as u32] {
-                let gap = self.gap(half);
+            let next = draws.words.child((number + 1) << 32 | u64::from(row.row)).0;
+            for quarter in 0..4 {
+                let high = (word >> (16 * quarter)) as u16;
+                let mut gap = usize::from(self.near[usize::from(high >> (16 - NEAR_BITS))]);
+                if gap == usize::from(UNDECIDED) {
+                    gap = self.undecided(high, draws.low.child((4 * number + quarter) << 32 | u64::from(row.row)));
+                    if gap == LONGEST {
+                        place += gap;
+                        continue;
+                    }
+                }
                 place += gap;
-                if place >= row.end {
-                    return count;
+                if place >= length {
+                    return;
                 }
-                if gap < LONGEST {
-                    let Some(slot) = kept.get_mut(count) else { return count };
-                    *slot = place;
-                    count += 1;
-                    place += 1;
-                }
+                each(place);
+                place += 1;
             }
             word = next;
         }
     }
+
+    /// The number of thresholds above the draw with these high and low bits.
+    #[cold]
+    #[inline(never)]
+    fn undecided(&self, high: u16, low: Key) -> usize {
+        let draw = u64::from(high) << 32 | (low.0 & 0xFFFF_FFFF);
+        self.thresholds.partition_point(|&threshold| draw < threshold)
+    }
 }
 
-/// The random words of one source row in one block; the first is made with the key, rows ahead of its use.
+/// The randomness of one block's keep decisions.
 #[derive(Clone, Copy, Debug)]
-pub struct RowStream {
-    key: Key,
-    first: u64,
+pub struct Draws {
+    words: Key,
+    low: Key,
 }
 
-impl RowStream {
+impl Draws {
+    #[must_use]
+    pub fn new(keys: &Keys, i: u32, j: u32) -> Self {
+        let of_block = |key: Key| key.child(u64::from(i)).child(u64::from(j));
+        Self { words: of_block(keys.keep), low: of_block(keys.keep_low) }
+    }
+
+    /// That of a source row, with its first word, rows ahead of its use.
     #[inline]
     #[must_use]
-    pub fn new(block: Key, row: u32) -> Self {
-        let key = block.child(u64::from(row));
-        Self { key, first: key.child(0).0 }
+    pub fn row(&self, row: u32) -> RowDraws {
+        RowDraws { first: self.words.child(u64::from(row)).0, row }
     }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct RowDraws {
+    first: u64,
+    row: u32,
 }
 
 #[cfg(test)]
@@ -108,23 +119,32 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_guide_finds_what_a_search_from_zero_finds(
+        fn what_is_near_is_what_a_search_finds(
             keep_rate in prop_oneof![SMALLEST_KEEP_RATE..1e-3, 1e-3..1.0_f64, Just(1.0)],
-            words: [u32; 64],
+            draws: [u64; 64],
         ) {
             let table = GapTable::new(keep_rate);
             let edges = table.thresholds.iter().flat_map(|&t| [t.wrapping_sub(1), t, t.wrapping_add(1)]);
-            for word in words.into_iter().chain(edges) {
-                let expected = table.thresholds[..LONGEST].iter().filter(|&&t| word < t).count();
-                prop_assert_eq!(table.gap(word), expected);
+            for draw in draws.into_iter().chain(edges).map(|draw| draw % (1 << 48)) {
+                let expected = table.thresholds.iter().filter(|&&t| draw < t).count();
+                let near = table.near[(draw >> (48 - NEAR_BITS)) as usize];
+                prop_assert!(near == UNDECIDED || usize::from(near) == expected);
+                prop_assert_eq!(table.undecided((draw >> 32) as u16, Key(draw)), expected);
             }
         }
     }
 
     #[test]
+    fn few_draws_are_undecided() {
+        let table = GapTable::new(0.117);
+        assert!(table.near.map(|gap| u32::from(gap == UNDECIDED)).iter().sum::<u32>() < 64);
+    }
+
+    #[test]
     fn a_keep_rate_of_one_keeps_everything() {
-        let mut kept = vec![0; 1_000];
-        assert_eq!(GapTable::new(1.0).keep(RowStream::new(Key(5), 0), 7..1_007, &mut kept), 1_000);
-        assert_eq!(kept, (7..1_007).collect::<Vec<_>>());
+        let mut kept = Vec::new();
+        let draws = Draws::new(&Keys::new(5), 1, 2);
+        GapTable::new(1.0).keep(draws, draws.row(3), 1_000, |place| kept.push(place));
+        assert_eq!(kept, (0..1_000).collect::<Vec<_>>());
     }
 }

@@ -3,12 +3,13 @@
 use crate::base::{Base, Cells};
 use crate::dropout::SMALLEST_KEEP_RATE;
 use crate::error::Error;
+use crate::layout::Layout;
 use crate::permutation::Permutation;
 use crate::random::{Key, Keys};
 use crate::timeline::Timeline;
 
 /// The number of the algorithm in `docs/generator.md`.
-pub const GENERATOR: u32 = 1;
+pub const GENERATOR: u32 = 2;
 
 /// A type of expanded ids.
 pub trait Id: Copy + Ord + Send + Sync + 'static {
@@ -138,6 +139,7 @@ pub struct Payload<'a> {
 /// Everything that determines the expanded matrix.
 pub struct Expansion<'a> {
     pub(crate) base: Base<'a>,
+    pub(crate) layout: &'a Layout,
     keep_rates: &'a [f64],
     pub(crate) column_blocks: u32,
     pub(crate) user_cells: Cells<'a>,
@@ -154,9 +156,12 @@ pub struct Expansion<'a> {
 }
 
 impl<'a> Expansion<'a> {
-    /// `keep_rates` is row-major with `column_blocks` columns.
+    /// `layout` is that of the base in the order of the user cells, with what the payload needs; `keep_rates` is row-major
+    /// with `column_blocks` columns.
+    #[allow(clippy::too_many_arguments)]
     pub fn new(
         base: Base<'a>,
+        layout: &'a Layout,
         keep_rates: &'a [f64],
         column_blocks: u32,
         user_cells: Cells<'a>,
@@ -201,12 +206,13 @@ impl<'a> Expansion<'a> {
         {
             return invalid("a sketch samples at most as many rows and columns as the base has".into());
         }
-        if payload.sources && base.len() >= u32::MAX as usize {
-            return invalid("columns can be carried along with fewer than 2**32 - 1 interactions".into());
+        if !options.shuffled && user_cells.order().iter().zip(0..).any(|(&user, slot)| user != slot) {
+            return invalid("where nothing is shuffled, users stand in the order of their codes".into());
         }
         let keys = Keys::new(options.seed);
         Ok(Self {
             base,
+            layout,
             keep_rates,
             column_blocks,
             user_cells,

@@ -1,10 +1,10 @@
 //! The core of `fractalrs`: expands a base into an industrial-size data set, as `docs/generator.md` defines it.
 //!
-//! Read in the order of the modules: randomness is keyed, a permutation can be evaluated at one point, dropout walks
-//! the kept entries of a row, a shuffle places them, a timeline says when, an expansion is made in tiles of users, a part
-//! of them becomes two
-//! Parquet files, and a run makes parts on threads. Validation goes over rows, of a base, of an expansion or of files,
-//! and measures sums, Gram products and neighbours. Only `python` knows that Python exists.
+//! Read in the order of the modules: randomness is keyed, a permutation can be evaluated at one point, the base is laid out
+//! for its blocks, dropout walks the kept entries of a row, a shuffle places them, a timeline and its schedule say when, an
+//! expansion is made in tiles of users (kept block by block, stitched user by user), a part of them becomes two Parquet
+//! files, and a run makes parts on threads. Validation goes over rows, of a base, of an expansion or of files, and measures
+//! sums, Gram products and neighbours. Only `python` knows that Python exists.
 
 #![deny(unsafe_code)]
 #![warn(clippy::pedantic)]
@@ -24,11 +24,14 @@
 )]
 
 pub mod base;
+mod clock;
 pub mod dropout;
 pub mod error;
 pub mod expansion;
 pub mod files;
 pub mod gram;
+mod kept;
+pub mod layout;
 pub mod neighbours;
 pub mod parquet;
 pub mod payload;
@@ -37,8 +40,11 @@ mod prefetch;
 pub mod random;
 pub mod rows;
 pub mod run;
+mod schedule;
+mod scratch;
 mod shuffle;
 pub mod sketch;
+mod stitch;
 pub mod sums;
 pub mod threads;
 pub mod tile;

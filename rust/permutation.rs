@@ -59,9 +59,13 @@ impl Permutation {
         if count > SMALL {
             return Self::Large(Feistel::new(key, count));
         }
-        let mut images: [u8; SMALL as usize] = std::array::from_fn(|x| x as u8);
-        for last in (1..count).rev() {
-            images.swap(last as usize, exchanged(key, last) as usize);
+        let mut ending: [u8; SMALL as usize] = std::array::from_fn(|x| x as u8);
+        for (last, other) in Exchanges::new(key, count) {
+            ending.swap(last as usize, other as usize);
+        }
+        let mut images = [0; SMALL as usize];
+        for (place, &x) in ending.iter().enumerate() {
+            images[usize::from(x)] = place as u8;
         }
         Self::Small(images)
     }
@@ -84,9 +88,7 @@ pub fn image(key: Key, count: u32, x: u32) -> u32 {
     if count > SMALL {
         return Feistel::new(key, count).image(x);
     }
-    // The exchanges of Fisher–Yates undone, the last one first: from where x is back to where it comes from.
-    (1..count).fold(x, |place, last| {
-        let other = exchanged(key, last);
+    Exchanges::new(key, count).fold(x, |place, (last, other)| {
         if place == last {
             other
         } else if place == other {
@@ -97,10 +99,42 @@ pub fn image(key: Key, count: u32, x: u32) -> u32 {
     })
 }
 
-/// The place that Fisher–Yates exchanges with `last`.
-#[inline]
-fn exchanged(key: Key, last: u32) -> u32 {
-    bounded(key.child(u64::from(last)).0, u64::from(last) + 1) as u32
+/// The exchanges of Fisher–Yates: the last place with any up to it, then the one before, and so on.
+struct Exchanges {
+    key: Key,
+    count: u32,
+    last: u32,
+    /// What is left of a word that is good for some exchanges.
+    word: u64,
+}
+
+impl Exchanges {
+    /// So many exchanges share a word.
+    const SHARING: u32 = 4;
+
+    #[inline]
+    fn new(key: Key, count: u32) -> Self {
+        Self { key, count, last: count, word: key.0 }
+    }
+}
+
+impl Iterator for Exchanges {
+    type Item = (u32, u32);
+
+    #[inline]
+    fn next(&mut self) -> Option<(u32, u32)> {
+        if self.last <= 1 {
+            return None;
+        }
+        let before = self.count - self.last;
+        if before != 0 && before.is_multiple_of(Self::SHARING) {
+            self.word = self.key.child(u64::from(before / Self::SHARING)).0;
+        }
+        let product = u128::from(self.word) * u128::from(self.last);
+        self.word = product as u64;
+        self.last -= 1;
+        Some((self.last, (product >> 64) as u32))
+    }
 }
 
 #[cfg(test)]

@@ -18,8 +18,26 @@ pub fn prefetch<T>(value: &T) {
 /// Prefetches every cache line of `values`.
 #[inline]
 pub fn prefetch_all<T>(values: &[T]) {
-    const LINE: usize = 64;
-    for value in values.iter().step_by((LINE / size_of::<T>()).max(1)) {
+    for value in values.iter().step_by(per_line::<T>()) {
         prefetch(value);
     }
+    // The first one may stand anywhere in its line.
+    if let Some(last) = values.last() {
+        prefetch(last);
+    }
+}
+
+/// Prefetches some cache lines of `values` from `start` on, as far as there are any.
+#[inline]
+pub fn prefetch_lines<T>(values: &[T], start: usize, lines: usize) {
+    for line in 0..lines {
+        // One branch that is hardly ever taken, where a loop up to the end would have to be guessed.
+        if let Some(value) = values.get(start + line * per_line::<T>()) {
+            prefetch(value);
+        }
+    }
+}
+
+fn per_line<T>() -> usize {
+    (64 / size_of::<T>()).max(1)
 }

@@ -1,6 +1,7 @@
 //! Keyed randomness: every random word is a function of where it is used, never of what was drawn before.
 
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+/// The step of `SplitMix64`.
+pub const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A 64-bit key. Children of a key are random words and keys of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Keys {
     pub cold_users: Key,
     pub cold_items: Key,
     pub sketch: Key,
+    /// The low bits of keep decisions.
+    pub keep_low: Key,
 }
 
 impl Keys {
@@ -46,6 +49,7 @@ impl Keys {
             cold_users: root.child(8),
             cold_items: root.child(9),
             sketch: root.child(10),
+            keep_low: root.child(11),
         }
     }
 }

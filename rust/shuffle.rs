@@ -2,6 +2,7 @@
 
 use crate::base::{Cells, Place};
 use crate::expansion::Expansion;
+use crate::layout::Code;
 use crate::permutation::{self, Permutation};
 use crate::random::Key;
 
@@ -56,15 +57,16 @@ impl<'e, 'a> Columns<'e, 'a> {
     }
 
     /// The images of all slots under the column permutation.
-    pub(crate) fn images(&self) -> Vec<u32> {
-        (0..self.expansion.base.items()).map(|slot| self.permutation.image(slot)).collect()
+    pub(crate) fn images<C: Code>(&self) -> Vec<C> {
+        (0..self.expansion.base.items()).map(|slot| C::new(self.permutation.image(slot), false)).collect()
     }
 
     /// The columns of all source items. `images` may hold those of the permutation.
-    pub(crate) fn fill(&self, images: Option<&[u32]>, table: &mut Vec<u32>) {
+    pub(crate) fn fill<C: Code>(&self, images: Option<&[C]>, table: &mut Vec<C>) {
         let cells = self.exchange.cells;
-        let column = |slot: u32| images.map_or_else(|| self.permutation.image(slot), |images| images[slot as usize]);
-        table.resize(cells.order().len(), 0);
+        let image = |slot: u32| C::new(self.permutation.image(slot), false);
+        let column = |slot: u32| images.map_or_else(|| image(slot), |images| images[slot as usize]);
+        table.resize(cells.order().len(), C::default());
         for cell in 0..cells.len() {
             let (start, end) = cells.bounds(cell);
             if end - start == 1 {

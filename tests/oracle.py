@@ -22,7 +22,8 @@ Interactions = npt.NDArray[np.void]
 """Of the type `INTERACTION`."""
 
 LOW = 0xFFFFFFFF
-BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM = range(10)
+GOLDEN, STIR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
+BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS = range(12)
 """The purposes: x in root/x."""
 
 INTERACTION = np.dtype(
@@ -34,14 +35,14 @@ INTERACTION = np.dtype(
 
 @np.errstate(over="ignore")
 def mix(z: Words) -> Words:
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 30)) * STIR
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB
     return np.asarray(z ^ (z >> 31))
 
 
 @np.errstate(over="ignore")
 def child(key: npt.ArrayLike, x: npt.ArrayLike) -> Words:
-    return mix(np.asarray(key, np.uint64) + (np.asarray(x, np.uint64) + 1) * 0x9E3779B97F4A7C15)
+    return mix(np.asarray(key, np.uint64) + (np.asarray(x, np.uint64) + 1) * GOLDEN)
 
 
 def root(seed: int) -> Words:
@@ -58,28 +59,25 @@ def below(share: float, words: Words) -> npt.NDArray[np.bool_]:
     return words < int(share * 2.0**64)
 
 
-def scaled(w: Words, c: int | Words) -> Words:
-    """⌊w·c / 2³²⌋, where c ≤ 2³² and that is below 2⁶⁴."""
-    return (w >> 32) * c + ((w & LOW) * c >> 32)
-
-
 def bounded(w: Words, c: int | Words) -> Words:
-    """High 64 bits of the 128-bit product w·c, where c < 2³²."""
-    return scaled(w, c) >> 32
+    """⌊w·c / 2⁶⁴⌋, from the products of halves: none of these sums wraps."""
+    middle = (w >> 32) * (c & LOW) + ((w & LOW) * (c & LOW) >> 32)
+    other = (w & LOW) * (c >> 32) + (middle & LOW)
+    return np.asarray((w >> 32) * (c >> 32) + (middle >> 32) + (other >> 32))
 
 
 def thresholds(rate: float) -> Words:
-    """T[0 … 255], in units of 2⁻³²."""
+    """T[0 … 255], in units of 2⁻⁴⁸."""
     first = int((1.0 - rate) * 2.0**64)
     s = [first]
     while len(s) < 256:
         s.append(s[-1] * first >> 64)
-    return np.array([(value + 2**31) >> 32 for value in s], np.uint64)
+    return np.array([(value + 2**15) >> 16 for value in s], np.uint64)
 
 
-def gaps(table: Words, w: npt.ArrayLike) -> Integers:
-    """How many thresholds each 32-bit word is below."""
-    return 256 - np.searchsorted(table[::-1], w, side="right").astype(np.int64)
+def gaps(table: Words, x: npt.ArrayLike) -> Integers:
+    """How many thresholds each number of 48 bits is below."""
+    return 256 - np.searchsorted(table[::-1], x, side="right").astype(np.int64)
 
 
 def permutations(keys: npt.ArrayLike, c: int) -> Integers:
@@ -88,10 +86,15 @@ def permutations(keys: npt.ArrayLike, c: int) -> Integers:
     every = np.arange(len(keys))
     image = np.tile(np.arange(c, dtype=np.uint64), (len(keys), 1))
     if c <= 64:
-        for t in range(c - 1, 0, -1):
-            other = bounded(child(keys[:, 0], t), t + 1)
+        w = keys[:, 0]
+        for done, t in enumerate(range(c - 1, 0, -1)):
+            if done % 4 == 0 and done > 0:
+                w = child(keys[:, 0], done // 4)
+            other = bounded(w, t + 1)
             image[every, t], image[every, other] = image[every, other], image[every, t]
-        return image.astype(np.int64)
+            w = w * (t + 1)
+        # So far it says who stands at each place.
+        return np.argsort(image, axis=1)
     b = isqrt(c - 1) + 1
     a = -(-c // b)
     walking = np.ones(image.shape, bool)
@@ -125,22 +128,26 @@ def exchange(key: npt.ArrayLike, starts: Integers) -> Integers:
     return image
 
 
-def keeps(key: npt.ArrayLike, rate: float, indptr: Integers) -> npt.NDArray[np.bool_]:
-    """Whether a block keeps each entry of the base; `key` is D/i/j."""
+def draws(key: npt.ArrayLike, i: int, j: int, rows: Integers, n: int) -> Words:
+    """The numbers xₙ of rows in block (i, j); `key` is the root."""
+    t, quarter = divmod(n, 4)
+    high = (under(key, KEEP, i, j, (t << 32) + rows) >> 16 * quarter) & 0xFFFF
+    return np.asarray((high << 32) | (under(key, LAST_BITS, i, j, (n << 32) + rows) & LOW))
+
+
+def keeps(key: npt.ArrayLike, i: int, j: int, rate: float, indptr: Integers) -> npt.NDArray[np.bool_]:
+    """Whether block (i, j) keeps the entry at each place of the base's rows; `key` is the root."""
     table = thresholds(rate)
-    keys = child(key, np.arange(len(indptr) - 1))
     position, end = indptr[:-1].copy(), indptr[1:]
     keep = np.zeros(indptr[-1], bool)
-    running, t = np.flatnonzero(position < end), 0
+    running, n = np.flatnonzero(position < end), 0
     while len(running):
-        word = child(keys[running], t)
-        for half in (word & LOW, word >> 32):
-            gap = gaps(table, half)
-            position[running] += gap
-            hit = running[(gap < 256) & (position[running] < end[running])]
-            keep[position[hit]] = True
-            position[hit] += 1
-        running, t = running[position[running] < end[running]], t + 1
+        gap = gaps(table, draws(key, i, j, running, n))
+        position[running] += gap
+        hit = running[(gap < 256) & (position[running] < end[running])]
+        keep[position[hit]] = True
+        position[hit] += 1
+        running, n = running[position[running] < end[running]], n + 1
     return keep
 
 
@@ -193,15 +200,15 @@ class Timelines:
     week: Week | None
 
     @classmethod
-    def of(cls, base: "Base", times: Integers, late: npt.NDArray[np.bool_], hour: int | None) -> Self:
+    def of(cls, base: "Base", rows: Integers, times: Integers, late: npt.NDArray[np.bool_], hour: int | None) -> Self:
+        """`rows` has the entry of the base at each place of the rows."""
         day = 24 * hour if hour else 2**63
         first = np.full(base.shape[1], 2**63 - 1)
         np.minimum.at(first, base.indices[~late], times[~late])
         place, floor, room = np.zeros(base.count, int), np.zeros(base.count, int), np.zeros(base.shape[0], int)
         lines = []
         for u in range(base.shape[0]):
-            entries = np.arange(base.indptr[u], base.indptr[u + 1])
-            entries = entries[np.lexsort((base.indices[entries], times[entries], late[entries]))]
+            entries = rows[base.indptr[u] : base.indptr[u + 1]]
             place[entries] = np.arange(len(entries))
             on, after = entries[~late[entries]], entries[late[entries]]
             t = times[on].tolist()
@@ -236,7 +243,7 @@ class Timelines:
         # Of late events only the place counts here.
         k, late, d = self.place[source], self.late[source], np.maximum(self.d[anchor[row]], 1)
         part = (2 * k + 1) * (2**32 // (2 * d))
-        pace = np.minimum(begin[row, s] + scaled(part, share[s]), 2**32 - 1)
+        pace = np.minimum(begin[row, s] + (share[s] * part >> 32), 2**32 - 1)
         reach = (3 * d + 7) // 8
         earliest, latest = np.maximum(self.floor[source], np.maximum(k, reach) - reach), np.minimum(d, k + reach)
         position = np.where(late, self.times[source], earliest * 2**32 + pace * (latest - earliest))
@@ -249,18 +256,18 @@ class Timelines:
         row, source, late = row[arranged], source[arranged], late[arranged]
         z, _ = within_groups(row)
         x, c = within_groups(row, stretch)
-        v = child(child(a, 1)[row], z) & LOW
-        step = 2**32 // c
-        f = x * step + scaled(2**30 + v // 2, step)
+        h = child(a, 1)[row] + (z + 1) * GOLDEN
+        v = (h ^ (h >> 32)) * STIR >> 32
+        f = (x * 2**32 + 2**30 + v // 2) * (2**32 // c)
         at = self.starts[anchor[row]] + np.where(late, 0, stretch).astype(np.int64)
         start = np.where(late, self.times[source], self.t[at])
         end = np.where(late, start + self.room[anchor[row]], self.t[np.where(late, at, at + 1)])
-        time = start + scaled(end - start, f)
+        time = start + bounded(f, end - start)
         if self.week is not None:
             by_week = ~late & (end - start > self.week.hour)
             start, end, f = start[by_week], end[by_week], f[by_week]
             w, w_end = self.week.activity(start), self.week.activity(end)
-            time[by_week] = np.clip(self.week.time(w + scaled(w_end - w, f)), start, end)
+            time[by_week] = np.clip(self.week.time(w + bounded(f, w_end - w)), start, end)
         events["number"][arranged], events["time"][arranged] = z, time
 
 
@@ -309,7 +316,11 @@ def expand(
         np.asarray(array).astype(np.int64)
         for array in (cells.user_order, cells.user_starts, cells.item_order, cells.item_starts)
     )
-    timelines = None if times is None else Timelines.of(base, times, base.test_mask & late, hour)
+    # The entry of the base at each place of the rows: the base has them by item code.
+    entries, timelines = np.arange(base.count), None
+    if times is not None:
+        entries = np.lexsort((base.indices, times, base.test_mask & late, row_of))
+        timelines = Timelines.of(base, entries, times, base.test_mask & late, hour)
     key = root(seed)
     row_blocks = [np.empty(0, INTERACTION)]
     for i, rates in enumerate(keep_rates):
@@ -323,8 +334,8 @@ def expand(
             slots = permutation(under(key, ROW, i), p)
             anchor = user_order[slots]
         blocks = []
-        for s, j in enumerate(there):
-            kept = np.flatnonzero(keeps(under(key, KEEP, i, j), rates[j], base.indptr))
+        for s, j in enumerate(there.tolist()):
+            kept = entries[keeps(key, i, j, rates[j], base.indptr)]
             source_row, column = np.arange(p), np.arange(q)
             if shuffle != "none":
                 source_row = user_order[exchange(under(key, USER, i, j), user_starts)[slots]]

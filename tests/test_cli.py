@@ -413,7 +413,7 @@ def test_the_module_runs_as_a_program(source: Path, written: tuple[Path, Done]) 
 
 def test_version() -> None:
     done = run("--version")
-    assert (done.code, done.out) == (0, f"fractalrs {fr.__version__} (generator 1)\n")
+    assert (done.code, done.out) == (0, f"fractalrs {fr.__version__} (generator 2)\n")
 
 
 @pytest.mark.parametrize("columns", [80, 120])

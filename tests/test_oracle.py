@@ -125,8 +125,8 @@ def test_seeds_of_64_bits(seed: int) -> None:
 
 @pytest.mark.parametrize("rate", ALL_RATES)
 @pytest.mark.parametrize("shuffle", ["none", "block"])
-def test_long_rows_skip_more_than_a_word_can_say(shuffle: str, rate: float) -> None:
-    """A gap of 256 or more takes several words: rows of thousands of entries, beside empty and short ones."""
+def test_long_rows_skip_more_than_a_draw_can_say(shuffle: str, rate: float) -> None:
+    """A gap of 256 or more takes several draws: rows of thousands of entries, beside empty and short ones."""
     base = make_base([0, 2500, 1, 0, 700, 257, 256, 255, 2999, 0], 3000)
     rates = np.full((100 if rate < 0.01 else 2, 2), rate)
     train, test = assert_same(base, rates, shuffle, seed=3)
@@ -143,25 +143,43 @@ def test_rates_at_the_edges_of_the_table(rate: float) -> None:
 
 
 def test_thresholds_to_the_last_bit() -> None:
-    """Random words hardly ever meet the edge of a threshold, so the rates are chosen to put it on the words drawn.
+    """Random numbers hardly ever meet the edge of a threshold, so the rates are chosen to put it on the numbers drawn.
 
-    Two float64 rates next to each other, one with w < T[s] and one without, for the first word w of each block's row.
+    Two float64 rates next to each other, one with x < T[s] and one without, for the number xₙ of each block's row.
     """
-    depths = np.tile([0, 1, 2, 3, 10, 31, 100, 254, 255], 5)
-    edges = []
-    for j, s in enumerate(depths):
-        key = oracle.under(oracle.root(4), oracle.KEEP, 0, j, 0)
-        word = int(oracle.child(key, 0)) & oracle.LOW
+    key, row, width = oracle.root(4), np.array([0]), 9 * 257
+    depths, numbers = np.repeat([0, 1, 2, 3, 10, 31, 100, 254, 255], 9), np.tile(np.arange(9), 9)
+    edges, places = [], []
+    for j, (s, n) in enumerate(zip(depths, numbers, strict=True)):
+        x = [oracle.draws(key, 0, j, row, k)[0] for k in range(n + 1)]
         low, high = 1e-6, 1.0
         while np.nextafter(low, high) < high:
             middle = low + (high - low) / 2
-            low, high = (middle, high) if word < oracle.thresholds(middle)[s] else (low, middle)
+            low, high = (middle, high) if x[n] < oracle.thresholds(middle)[s] else (low, middle)
+        # The next float64 of 1 − K is 2⁻⁵³ away, and T[s] at most s + 1 times that: up to s = 31 this is one number.
+        assert int(oracle.thresholds(low)[s]) - int(oracle.thresholds(high)[s]) <= 1 + s // 32
         edges.append([low, high])
-    base = make_base([400], 400)
+        gaps = oracle.gaps(oracle.thresholds(high), x)
+        assert gaps[n] == s
+        places.append((gaps[:n] + (gaps[:n] < 256)).sum() + s)
+    base = make_base([width], width)
     below, above = (assert_same(base, np.array([rates]), "none", seed=4) for rates in zip(*edges, strict=True))
-    for j in range(len(depths)):
-        first = [min(pairs[pairs[:, 1] // 400 == j, 1].min(initial=2**40) for pairs in both) for both in (below, above)]
-        assert first[0] > first[1]
+    kept = np.zeros((2, len(depths) * width), bool)
+    for both, of_rates in zip((below, above), kept, strict=True):
+        of_rates[np.concatenate(both)[:, 1]] = True
+    for j, place in enumerate(places):
+        one, two = kept[:, j * width : (j + 1) * width]
+        # Alike up to the draw, and then the higher rate alone keeps the entry.
+        assert np.flatnonzero(one != two)[0] == place
+        assert two[place]
+
+
+@example(2**64 - 1, 2**64 - 1)
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_products_of_128_bits(w: int, c: int) -> None:
+    words, counts = np.array([w], np.uint64), np.array([c], np.uint64)
+    assert int(oracle.bounded(words, counts)[0]) == int(oracle.bounded(words, c)[0]) == w * c >> 64
 
 
 @pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
@@ -258,20 +276,20 @@ def test_rows_stitched_from_any_cuts_are_the_whole(case: Case, cuts: list[float]
 GOLDEN_RATES = [[1.0, 0.125, 0.0, 0.5], [0.01, 0.7, 0.95, 0.3], [0.25, 1e-4, 0.6, 0.042]]
 GOLDEN_DIGESTS = {  # shuffle: train, test
     "none": (
-        "339ad565982a9c9ee2a60babfc688e77662b915c1ef4aa395201eefebc478444",
-        "53ede70fba54a0a2580b1f011f1852c829b5fb99290cf0eaaf17d3751689e465",
+        "c48d8156b9a53cbea807ba99a71d7f9b65395c5d5c1b99f9d8cce23afdcc3e32",
+        "7b9a2da1d17983dd2b15f1ea878619ce84312fa55814a499e5b854cc78a3436c",
     ),
     "aligned": (
-        "2c5b46bce31a7dce10d19f8acf6224b4b98e206320ae06a266094f865b5aef80",
-        "f2a5718145906cd94c4ed7d42895b03e795085a5e6dc63d5cd87bb09c118ffd1",
+        "556a0e9f87c26cbac6afebbe456a9647b23eca3e9cbe130f63ad272c04727b41",
+        "498764bf0aa0f75bf7fd9f00f017b5dd409ba92d0dd78a3e41a3586cdea46b2e",
     ),
     "cells": (
-        "bf1be13c49475ee58b99b29b1d6b5ae9bd47b9e073175db1ac36424934c19cd5",
-        "cf83923c1e78d3614d5a010188cd81eb2b5f68e97cd3b78b9145b0756054c893",
+        "42ee98cf3034de04f27243ba5355cd4d544f83c1a5274d0c4a8d3f6731d33fbb",
+        "050a659003257f447c61b95c1a5d162db6fce0227a9f24e1b1d30419a87d74e9",
     ),
     "block": (
-        "6453f0c3d587acd6727d224f00111f25ee85609c2f7c03833af7633347a520fc",
-        "fd372421a7b8a445925becef5a9e6a14fc319d097aa28b028c7faa46d1918c89",
+        "0ddbc48a8d1512b52c6faf3443196896ca10db010150be034ffd86e525473bf0",
+        "66b7ec2ba1ca8bdfe17db614451ea7a3104a99ae9124124b00c6b0f72391f3fe",
     ),
 }
 

@@ -68,7 +68,7 @@ def some_findings() -> Findings:
             "mean_keep_rate": np.float64(0.12147),
             "seed": 20261122,
             "source": None,
-            "versions": {"fractalrs": "0.1.0", "generator": 1},
+            "versions": {"fractalrs": "0.1.0", "generator": 2},
         },
         checks=(
             Check("all parts are there", "integrity", True, "64 parts, 128 files, 5.6 GB"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise, permutations
-from math import factorial, isqrt
+from math import factorial, isqrt, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -54,31 +54,33 @@ RATES = [1e-6, 1e-4, 0.01, 0.117, 1 / 3, 0.5, 0.95, 1 - 2.0**-40, 1.0, *np.geoms
 
 @pytest.mark.parametrize("rates", [RATES], ids=["all"])
 def test_gaps_are_geometric(rates: list[float]) -> None:
-    """Exact fractions, from how many of the 2³² words give each gap."""
+    """Exact fractions, from how many of the 2⁴⁸ numbers give each gap."""
     for rate in rates:
         table, keep = [int(t) for t in oracle.thresholds(rate)], Fraction(rate)
         # P(gap > s) for s = 0 … 255; a gap of 256 starts anew.
-        beyond = [Fraction(t, 2**32) for t in table]
+        beyond = [Fraction(t, 2**48) for t in table]
         for s in range(256):
-            assert abs(beyond[s] - (1 - keep) ** (s + 1)) < Fraction(12, 10**11)
+            assert abs(beyond[s] - Fraction(1 - rate) ** (s + 1)) < Fraction(2, 10**15)
+            # 1 − K as a float64 is off by up to 2⁻⁵⁴.
+            assert abs(beyond[s] - (1 - keep) ** (s + 1)) < Fraction(2, 10**15) + Fraction(s + 1, 2**54)
         mean_gap = sum(beyond) / (1 - beyond[255])
         effective = 1 / (1 + mean_gap)
-        assert abs(effective / keep - 1) < Fraction(1, 10**6)
+        assert abs(effective / keep - 1) < Fraction(1, 10**10)
         for away in (1, 2, 3, 4):
             chance = (1 if away == 1 else beyond[away - 2]) - beyond[away - 1]
-            assert abs(chance - (1 - keep) ** (away - 1) * keep) < Fraction(1, 10**9)
+            assert abs(chance - (1 - keep) ** (away - 1) * keep) < Fraction(1, 10**14)
 
 
 @pytest.mark.parametrize("rate", [1e-6, 0.01, 0.117, 0.5, 0.95, 1.0])
-def test_words_below_a_threshold_give_its_gap(rate: float) -> None:
-    """Of the 2³² words, T[s − 1] − T[s] give gap s: the gap falls as the word rises, and it is right at each edge."""
+def test_numbers_below_a_threshold_give_its_gap(rate: float) -> None:
+    """Of the 2⁴⁸ numbers, T[s − 1] − T[s] give gap s: it falls as the number rises, and it is right at each edge."""
     table = oracle.thresholds(rate)
-    below = np.array([np.count_nonzero(table > word) for word in table])
+    below = np.array([np.count_nonzero(table > number) for number in table])
     np.testing.assert_array_equal(oracle.gaps(table, table), below)
     inside = table[table > 0]
-    below = np.array([np.count_nonzero(table > word - 1) for word in inside])
+    below = np.array([np.count_nonzero(table > number - 1) for number in inside])
     np.testing.assert_array_equal(oracle.gaps(table, inside - 1), below)
-    np.testing.assert_array_equal(oracle.gaps(table, [0, 2**32 - 1]), [np.count_nonzero(table), 0])
+    np.testing.assert_array_equal(oracle.gaps(table, [0, 2**48 - 1]), [np.count_nonzero(table), 0])
 
 
 # Keep decisions of the core.
@@ -184,6 +186,31 @@ def test_all_permutations_are_alike(c: int) -> None:
     assert uniform(rank(sample(c)), factorial(c)) > ALPHA
 
 
+@pytest.mark.parametrize("c", [2, 3, 4, 5])
+def test_every_key_counted_all_permutations_are_alike(c: int) -> None:
+    """Each comes of ⌊2⁶⁴ / c!⌋ keys or of one more: those from one edge to the next.
+
+    For the key is the only word here, and the places to exchange with, one after the other, rise with it.
+    """
+    edges = [-(-(number << 64) // factorial(c)) for number in range(factorial(c) + 1)]
+    ends = [edges[:-1], [edge - 1 for edge in edges[1:]]]
+    first, last = (rank(oracle.permutations(np.array(keys, np.uint64), c)) for keys in ends)
+    np.testing.assert_array_equal(first, last)
+    assert sorted(first) == list(range(factorial(c)))
+
+
+def test_exchanges_are_alike_to_the_last_bits_of_their_words() -> None:
+    """Total variation of the whole permutation from uniform, if the words of four exchanges each are uniform."""
+    for c in range(2, 65):
+        choices, distance = range(c, 1, -1), Fraction(0)
+        for first in range(0, c - 1, 4):
+            outcomes = prod(choices[first : first + 4])
+            # So many outcomes come of one word more than the others.
+            more = 2**64 % outcomes
+            distance += Fraction(more * (outcomes - more), outcomes * 2**64)
+        assert distance < Fraction(1, 2**40)
+
+
 def image_of_each_point(images: Integers) -> float:
     """p-value of the counts of (point, image). Their rows and columns have fixed sums: (c − 1)² degrees."""
     count, c = images.shape
@@ -212,8 +239,8 @@ def test_images_of_pairs_are_uniform(c: int) -> None:
 def test_neighbours_are_parted(c: int, count: int) -> None:
     """Points one step apart in the grid of the Feistel network, a rows of b, and their images one step apart too.
 
-    Two points of one row stay so when each even round moves both alike, a chance of 1 / a in each of three; two points
-    of one column likewise. So c / a³ (c / b³) of the fair count is added, about 1 / √c, and no more.
+    Two points of one row stay so when each even round moves both alike, a chance of 1 / a in each of four; two points
+    of one column likewise. So c / a⁴ (c / b⁴) of the fair count is added, about 1 / c, and no more.
     """
     images, b = sample(c, count), isqrt(c - 1) + 1
     a = -(-c // b)
@@ -229,7 +256,7 @@ def test_neighbours_are_parted(c: int, count: int) -> None:
     for still, steps, side in ((beside, steps_beside, a), (below, steps_below, b)):
         fair = still.size * steps.sum() / (c * (c - 1))
         noise = SIGMAS / np.sqrt(fair)
-        assert -noise < still.sum() / fair - 1 < c / side**3 + noise
+        assert -noise < still.sum() / fair - 1 < c / side**4 + noise
 
 
 def fixed_points(images: Integers) -> Integers:

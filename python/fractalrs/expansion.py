@@ -75,7 +75,8 @@ class Expansion:
     timestamps
         Give interactions times: those of their sources, moved along the source user's time line, each column block at
         a pace of its own (``docs/generator.md``). The base's payload must have ``timestamp``, and user cells one
-        member (profile ``"traceable"``, or ``user_cell_size=1``).
+        member (profile ``"traceable"``, or ``user_cell_size=1``). With times, a seed keeps other interactions than
+        without.
     ratings
         ``"carry"``: every interaction has its source's rating. ``"kronecker"``: it is multiplied with R̂ᵢⱼ, as in the
         paper's non-binary predecessor. The base's payload must have ``rating``.

@@ -14,6 +14,7 @@ use super::watch;
 use crate::base::{Base, Cells};
 use crate::error::Error;
 use crate::expansion::{self, Expansion, Id, Interactions, Options, Order};
+use crate::layout::{Layout, Times};
 use crate::parquet::{EncodingChoice, FileReport, Format, parse_compression};
 use crate::payload::Column;
 use crate::run::{Part, RunReport, Stage, Target, run};
@@ -46,6 +47,7 @@ pub struct Generator {
     item_order: Py<PyArray1<u32>>,
     item_starts: Py<PyArray1<u32>>,
     options: Options,
+    layout: Layout,
     payload: Payload,
 }
 
@@ -114,7 +116,7 @@ impl Generator {
             factors: factors.map(|factors| (factors, ratings)),
         };
         let rates = arrays.keep_rates.as_slice()?;
-        Ok(Expansion::new(base, rates, column_blocks, users, items, self.options, payload)?)
+        Ok(Expansion::new(base, &self.layout, rates, column_blocks, users, items, self.options, payload)?)
     }
 }
 
@@ -170,13 +172,20 @@ impl Generator {
             order,
             sketch,
         };
-        let timeline = {
+        let (layout, timeline) = {
             let (indptr, entries) = (indptr.bind(py).readonly(), entries.bind(py).readonly());
+            let (order, starts) = (user_order.bind(py).readonly(), user_starts.bind(py).readonly());
             let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items)?;
             base.check()?;
-            times
-                .map(|times| Ok::<_, PyErr>(Timeline::new(&base, times.as_slice()?, test_is_late, hour)?))
-                .transpose()?
+            let cells = Cells::new(order.as_slice()?, starts.as_slice()?, base.users(), "user")?;
+            let times = times.as_ref().map(|times| times.as_slice()).transpose()?;
+            let times = times.map(|times| Times { times, test_is_late });
+            if let Some(times) = times {
+                Timeline::check(&base, times.times, hour)?;
+            }
+            let layout = Layout::new(&base, cells.order(), !columns.is_empty(), times)?;
+            let timeline = times.map(|times| Timeline::new(&base, &layout, times, hour)).transpose()?;
+            (layout, timeline)
         };
         let payload = Payload { timeline, factors, ratings, columns };
         let generator = Self {
@@ -189,6 +198,7 @@ impl Generator {
             item_order,
             item_starts,
             options,
+            layout,
             payload,
         };
         let arrays = generator.borrow(py);

@@ -1,0 +1,235 @@
+//! The schedule: when the interactions of an expanded user happen, as `docs/generator.md` defines it.
+//!
+//! Every column block goes through the timeline of the source user at a pace of its own: what it keeps is moved along the
+//! timeline, never out of order, never before the item's first appearance.
+
+use crate::clock::scaled;
+use crate::permutation::Permutation;
+use crate::random::{GOLDEN, Key};
+use crate::scratch::Scratch;
+use crate::timeline::RowTimeline;
+
+const ONE: u64 = 1 << 32;
+/// `ONE` in equal parts, by how many they are: a division takes longer than all else that is done for an event.
+const STEPS: [u64; 64] = {
+    let mut steps = [0; 64];
+    let mut parts = 1;
+    while parts < steps.len() {
+        steps[parts] = ONE / parts as u64;
+        parts += 1;
+    }
+    steps
+};
+
+/// The share of the timeline, in units of 2⁻³², that each block of a row block has to itself.
+pub fn shares(keep_rates: impl Iterator<Item = f64> + Clone) -> Vec<u64> {
+    let weight = |rate: f64| (rate * ONE as f64) as u64;
+    let total: u64 = keep_rates.clone().map(weight).sum();
+    keep_rates.map(|rate| ((u128::from(weight(rate)) << 32) / u128::from(total)).max(1) as u64).collect()
+}
+
+/// How the events of a place may move along the timeline.
+#[derive(Clone, Copy)]
+struct Move {
+    /// How much of the timeline is before it, in units of 2⁻³².
+    part: u32,
+    /// Where it may go at the earliest, and in how many places.
+    earliest: u32,
+    range: u32,
+}
+
+/// A late event. They come by the time of their entry, then by their block's begin, their block and their place.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Late {
+    time: i64,
+    begin: u64,
+    block: usize,
+    place: u32,
+    event: u32,
+}
+
+/// Arranges the interactions of one expanded user after the other: the events of its blocks.
+#[derive(Default)]
+pub struct Schedule {
+    /// Where the share of each block begins for the user at hand.
+    begins: Vec<u64>,
+    /// By place that is not late.
+    moves: Vec<Move>,
+    /// The bucket that each event is moved to.
+    buckets: Scratch<u32>,
+    /// Where each bucket begins; once events are in order, where it ends.
+    bounds: Vec<u32>,
+    late: Vec<Late>,
+    order: Scratch<u32>,
+    times: Scratch<i64>,
+}
+
+impl Schedule {
+    /// Gives the events of an expanded user their times. `key` belongs to the user; `entries` says where those that events
+    /// come from stand in the layout, block by block, `ends` where each block's end, and `shares` are the blocks'. Returns
+    /// the events in the order of their times, and the times of the events.
+    pub fn arrange(
+        &mut self,
+        timeline: &RowTimeline,
+        key: Key,
+        shares: &[u64],
+        entries: &[u32],
+        ends: &[usize],
+    ) -> (&[u32], &[i64]) {
+        let count = timeline.times.len();
+        // There are 2^finer buckets in every stretch of the timeline, so that an event or two go into each.
+        let finer = (entries.len() / count.max(1)).max(1).ilog2().min(16);
+        let late_bucket = count << finer;
+        self.draw_shares(key.child(0), shares);
+        self.prepare_moves(timeline);
+        self.bounds.clear();
+        self.bounds.resize(late_bucket + 2, 0);
+        self.move_events(timeline, finer, shares, entries, ends);
+        self.sort_events(entries.len());
+        let jitter = key.child(1);
+        let (end, room) = timeline.end();
+        self.time_events(timeline, finer, end, jitter);
+        self.time_late_events(self.bounds[late_bucket] as usize - self.late.len(), room, jitter);
+        (&self.order, &self.times)
+    }
+
+    /// Lays the shares of the blocks one after the other, in an order of this user's own.
+    fn draw_shares(&mut self, key: Key, shares: &[u64]) {
+        let permutation = Permutation::new(key, shares.len() as u32);
+        self.begins.resize(shares.len(), 0);
+        let mut begin = 0;
+        for number in 0..shares.len() as u32 {
+            let block = permutation.image(number) as usize;
+            self.begins[block] = begin;
+            begin += shares[block];
+        }
+    }
+
+    /// Finds out once what many events of a place will need.
+    fn prepare_moves(&mut self, timeline: &RowTimeline) {
+        let count = timeline.times.len() as u32;
+        let step = ONE / (2 * u64::from(count.max(1)));
+        let reach = (3 * u64::from(count)).div_ceil(8) as u32;
+        self.moves.clear();
+        self.moves.extend(timeline.floors.iter().zip(0..).map(|(&floor, place): (_, u32)| {
+            let part = ((2 * u64::from(place) + 1) * step) as u32;
+            let earliest = floor.max(place.saturating_sub(reach));
+            Move { part, earliest, range: count.min(place + reach) - earliest }
+        }));
+    }
+
+    /// Moves every event along the timeline, into a bucket, and finds where each bucket begins. Late events have the last
+    /// bucket to themselves.
+    fn move_events(&mut self, timeline: &RowTimeline, finer: u32, shares: &[u64], entries: &[u32], ends: &[usize]) {
+        let Self { begins, late, .. } = self;
+        let (moves, bounds) = (self.moves.as_slice(), self.bounds.as_mut_slice());
+        let buckets = self.buckets.set_length(entries.len());
+        let late_bucket = (moves.len() << finer) as u32;
+        let first_late = timeline.first + moves.len() as u32;
+        let shift = 32 - finer;
+        late.clear();
+        let mut start = 0;
+        for (block, ((&end, &begin), &share)) in ends.iter().zip(begins.iter()).zip(shares).enumerate() {
+            let mut on_time = end;
+            while on_time > start && entries[on_time - 1] >= first_late {
+                on_time -= 1;
+                let (event, place) = (on_time, entries[on_time] - first_late);
+                buckets[event] = late_bucket;
+                late.push(Late { time: timeline.late[place as usize], begin, block, place, event: event as u32 });
+            }
+            for (bucket, &entry) in buckets[start..on_time].iter_mut().zip(&entries[start..on_time]) {
+                let allowed = moves[(entry - timeline.first) as usize];
+                // No product overflows: shares are at most 2³², and parts are below.
+                let within = (share * u64::from(allowed.part)) >> 32;
+                let pace = (begin + within).min(ONE - 1);
+                *bucket = (((u64::from(allowed.earliest) << 32) + pace * u64::from(allowed.range)) >> shift) as u32;
+                bounds[*bucket as usize + 1] += 1;
+            }
+            start = end;
+        }
+        late.sort_unstable();
+        let mut begin = 0;
+        for bound in bounds {
+            begin += *bound;
+            *bound = begin;
+        }
+    }
+
+    /// Puts the events in the order of their buckets.
+    fn sort_events(&mut self, count: usize) {
+        let (order, bounds) = (self.order.set_length(count), self.bounds.as_mut_slice());
+        for (event, &bucket) in self.buckets.iter().enumerate() {
+            let number = &mut bounds[bucket as usize];
+            order[*number as usize] = event as u32;
+            *number += 1;
+        }
+    }
+
+    /// Gives the events of each stretch of the timeline, the last one until `end`, their times.
+    fn time_events(&mut self, timeline: &RowTimeline, finer: u32, end: i64, jitter: Key) {
+        let (order, bounds) = (&*self.order, self.bounds.as_slice());
+        let times = self.times.set_length(order.len());
+        let mut first = 0;
+        for (place, &start) in timeline.times.iter().enumerate() {
+            let last = bounds[((place + 1) << finer) - 1] as usize;
+            let events = &order[first..last];
+            if events.is_empty() {
+                continue;
+            }
+            let end = timeline.times.get(place + 1).copied().unwrap_or(end);
+            let spread = Spread::new(jitter, first, events.len());
+            match timeline.clock.filter(|clock| (end - start) as u64 > clock.hour()) {
+                None => {
+                    let length = (end - start) as u64;
+                    for (x, &event) in events.iter().enumerate() {
+                        times[event as usize] = start + scaled(length, spread.fraction(x), 64) as i64;
+                    }
+                }
+                Some(clock) => {
+                    let from = clock.activity(start as u64);
+                    let length = clock.activity(end as u64) - from;
+                    for (x, &event) in events.iter().enumerate() {
+                        let time = clock.time(from + scaled(length, spread.fraction(x), 64)) as i64;
+                        times[event as usize] = time.clamp(start, end);
+                    }
+                }
+            }
+            first = last;
+        }
+    }
+
+    /// Gives the late events their times, and their order, in which they are numbered from `first`.
+    fn time_late_events(&mut self, first: usize, room: u64, jitter: Key) {
+        let spread = Spread::new(jitter, first, self.late.len());
+        for (x, &Late { time, event, .. }) in self.late.iter().enumerate() {
+            self.order[first + x] = event;
+            self.times[event as usize] = time + scaled(room, spread.fraction(x), 64) as i64;
+        }
+    }
+}
+
+/// Where in their stretch some events go: evenly, but for a quarter of a step to either side.
+#[derive(Clone, Copy)]
+struct Spread {
+    jitter: u64,
+    step: u64,
+}
+
+impl Spread {
+    /// For `count` events, the first of them number `first` of its user's.
+    #[inline]
+    fn new(jitter: Key, first: usize, count: usize) -> Self {
+        let jitter = jitter.0.wrapping_add((first as u64 + 1).wrapping_mul(GOLDEN));
+        Self { jitter, step: STEPS.get(count).map_or_else(|| ONE / count as u64, |&step| step) }
+    }
+
+    /// Of event number x, in units of 2⁻⁶⁴.
+    #[inline]
+    fn fraction(self, x: usize) -> u64 {
+        let x = x as u64;
+        let h = self.jitter.wrapping_add(x.wrapping_mul(GOLDEN));
+        let v = (h ^ (h >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32;
+        // No product overflows: x is below the number of events, and a step at most 2³² over that.
+        ((x << 32) + (1 << 30) + (v >> 1)) * self.step
+    }
+}
