@@ -71,13 +71,6 @@ impl<'a> Base<'a> {
     pub fn entries(&self) -> &'a [u32] {
         self.entries
     }
-
-    /// The address of a user's row pointer, to be prefetched.
-    #[inline]
-    #[must_use]
-    pub fn row_pointer(&self, user: u32) -> &'a i64 {
-        &self.indptr[user as usize]
-    }
 }
 
 fn refuse<T>(what: &str) -> Result<T, Error> {

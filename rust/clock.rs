@@ -1,11 +1,5 @@
 //! The clock: how active people are over the hours of the week, as `docs/generator.md` defines it.
 
-/// ⌊x·y / 2^bits⌋.
-#[inline]
-pub fn scaled(x: u64, y: u64, bits: u32) -> u64 {
-    ((u128::from(x) * u128::from(y)) >> bits) as u64
-}
-
 const HOURS: usize = 168;
 /// Rates are in units of 2⁻¹² of the mean rate, from 1/64 to 64 times that.
 const RATE_BITS: u32 = 12;
@@ -13,6 +7,12 @@ const LEAST_RATE: u64 = 1 << (RATE_BITS - 6);
 const LARGEST_RATE: u64 = 1 << (RATE_BITS + 6);
 /// The week's activity is cut into so many pieces, to find an hour by.
 const PIECES: usize = 512;
+
+/// ⌊x·y / 2¹²⌋.
+#[inline]
+fn scaled(x: u64, y: u64) -> u64 {
+    ((u128::from(x) * u128::from(y)) >> RATE_BITS) as u64
+}
 
 /// How active people are in each hour of the week, and what time it is when they have done so much.
 pub struct Clock {
@@ -39,7 +39,7 @@ impl Clock {
         let rates = counts.map(|count| (count * scale / total.max(1)).clamp(LEAST_RATE, LARGEST_RATE));
         let mut before = [0; HOURS + 1];
         for (number, rate) in rates.iter().enumerate() {
-            before[number + 1] = before[number] + scaled(hour, *rate, RATE_BITS);
+            before[number + 1] = before[number] + scaled(hour, *rate);
         }
         let piece_bits = (before[HOURS].max(1).ilog2() + 1).saturating_sub(PIECES.ilog2());
         let guide = std::array::from_fn(|piece| {
@@ -60,7 +60,7 @@ impl Clock {
     pub fn activity(&self, time: u64) -> u64 {
         let (hours, rest) = (time / self.hour, time % self.hour);
         let (week, hour) = (hours / HOURS as u64, (hours % HOURS as u64) as usize);
-        week * self.before[HOURS] + self.before[hour] + scaled(rest, self.rates[hour], RATE_BITS)
+        week * self.before[HOURS] + self.before[hour] + scaled(rest, self.rates[hour])
     }
 
     /// The time at which there has been that much activity.
@@ -71,7 +71,7 @@ impl Clock {
         while self.before[hour + 1] <= rest {
             hour += 1;
         }
-        let within = scaled(rest - self.before[hour], self.back[hour], RATE_BITS).min(self.hour - 1);
+        let within = scaled(rest - self.before[hour], self.back[hour]).min(self.hour - 1);
         (week * HOURS as u64 + hour as u64) * self.hour + within
     }
 }

@@ -58,15 +58,15 @@ impl GapTable {
                 let high = (word >> (16 * quarter)) as u16;
                 let mut gap = usize::from(self.near[usize::from(high >> (16 - NEAR_BITS))]);
                 if gap == usize::from(UNDECIDED) {
-                    gap = self.undecided(high, draws.low.child((4 * number + quarter) << 32 | u64::from(row.row)));
-                    if gap == LONGEST {
-                        place += gap;
-                        continue;
-                    }
+                    gap =
+                        self.undecided(high, draws.last_bits.child((4 * number + quarter) << 32 | u64::from(row.row)));
                 }
                 place += gap;
                 if place >= length {
                     return;
+                }
+                if gap == LONGEST {
+                    continue;
                 }
                 each(place);
                 place += 1;
@@ -75,11 +75,11 @@ impl GapTable {
         }
     }
 
-    /// The number of thresholds above the draw with these high and low bits.
+    /// The number of thresholds above the draw with these high and last bits.
     #[cold]
     #[inline(never)]
-    fn undecided(&self, high: u16, low: Key) -> usize {
-        let draw = u64::from(high) << 32 | (low.0 & 0xFFFF_FFFF);
+    fn undecided(&self, high: u16, last_bits: Key) -> usize {
+        let draw = u64::from(high) << 32 | (last_bits.0 & 0xFFFF_FFFF);
         self.thresholds.partition_point(|&threshold| draw < threshold)
     }
 }
@@ -88,14 +88,14 @@ impl GapTable {
 #[derive(Clone, Copy, Debug)]
 pub struct Draws {
     words: Key,
-    low: Key,
+    last_bits: Key,
 }
 
 impl Draws {
     #[must_use]
     pub fn new(keys: &Keys, i: u32, j: u32) -> Self {
         let of_block = |key: Key| key.child(u64::from(i)).child(u64::from(j));
-        Self { words: of_block(keys.keep), low: of_block(keys.keep_low) }
+        Self { words: of_block(keys.keep), last_bits: of_block(keys.keep_last_bits) }
     }
 
     /// That of a source row, with its first word, rows ahead of its use.
@@ -114,6 +114,8 @@ pub struct RowDraws {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -135,9 +137,36 @@ mod tests {
     }
 
     #[test]
-    fn few_draws_are_undecided() {
-        let table = GapTable::new(0.117);
-        assert!(table.near.map(|gap| u32::from(gap == UNDECIDED)).iter().sum::<u32>() < 64);
+    fn draws_are_decided_wherever_their_first_bits_allow_it() {
+        for keep_rate in [SMALLEST_KEEP_RATE, 1e-3, 0.01, 0.117, 0.5, 0.95, 1.0] {
+            let table = GapTable::new(keep_rate);
+            for (number, &near) in table.near.iter().enumerate() {
+                let first = (number as u64) << (48 - NEAR_BITS);
+                let last = first + (1 << (48 - NEAR_BITS)) - 1;
+                let gaps = [first, last].map(|draw| table.thresholds.iter().filter(|&&t| draw < t).count());
+                let decided = gaps[0] == gaps[1] && gaps[0] < usize::from(UNDECIDED);
+                assert_eq!(usize::from(near), if decided { gaps[0] } else { usize::from(UNDECIDED) });
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_over_takes_no_more_draws() {
+        // At the smallest keep rate nearly every draw goes beyond a short row: one is enough.
+        let table = GapTable::new(SMALLEST_KEEP_RATE);
+        let draws = Draws::new(&Keys::new(5), 1, 2);
+        let seconds = |length: usize| {
+            let rows = |_| {
+                let started = Instant::now();
+                (0..1_000).for_each(|row| table.keep(draws, draws.row(row), length, |_| ()));
+                started.elapsed().as_secs_f64()
+            };
+            (0..5).map(rows).fold(f64::INFINITY, f64::min)
+        };
+        // A row of so many entries takes about 400 draws.
+        let many = seconds(400 * LONGEST);
+        assert!(seconds(20) < many / 20.0);
+        assert!(seconds(0) < many / 20.0);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use crate::layout::Code;
 use crate::prefetch::prefetch_lines;
 use crate::scratch::Scratch;
 
-/// How many rows ahead entries are asked for, and how many cache lines of each, however long it is: what follows, the
-/// processor foresees, and there is nothing to guess about a loop of known length.
+/// How many rows ahead entries are asked for, and how many cache lines of each, however long it is: the hardware follows
+/// a sequential read by itself, and the end of a loop of fixed length is never guessed wrong.
 const PREFETCH_ROWS: usize = 8;
 const PREFETCH_LINES: usize = 4;
 /// Entries are copied so many at a time, mostly all that a block keeps of a row.

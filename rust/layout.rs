@@ -65,16 +65,33 @@ pub struct Layout {
     pub sources: Vec<u32>,
 }
 
-/// When interactions happened.
+/// When the interactions of a base happened.
 #[derive(Clone, Copy)]
 pub struct Times<'a> {
-    /// Of every entry of the base.
+    /// Of every entry.
     pub times: &'a [i64],
     /// No train interaction of a user may follow its test interactions.
     pub test_is_late: bool,
+    /// The number of ticks in an hour, where that is known.
+    pub hour: Option<u64>,
 }
 
-impl Times<'_> {
+impl<'a> Times<'a> {
+    /// Checks that they can be made a timeline of.
+    pub fn new(base: &Base, times: &'a [i64], test_is_late: bool, hour: Option<u64>) -> Result<Self, Error> {
+        let refuse = |what: &str| Err(Error::Invalid(format!("the timestamps do not fit the base: {what}")));
+        if times.len() != base.len() {
+            return refuse("there must be one per interaction");
+        }
+        if times.iter().any(|&time| !(0..1 << 62).contains(&time)) {
+            return refuse("they must be from 0 to 2**62 - 1");
+        }
+        if hour.is_some_and(|hour| !(1..=1 << 45).contains(&hour)) {
+            return refuse("an hour must have from 1 to 2**45 ticks");
+        }
+        Ok(Self { times, test_is_late, hour })
+    }
+
     #[must_use]
     pub fn is_late(&self, base: &Base, entry: usize) -> bool {
         self.test_is_late && base.entries()[entry] & TEST != 0
@@ -82,8 +99,9 @@ impl Times<'_> {
 }
 
 impl Layout {
-    /// Lays a base out, its users in an order that `Cells` has checked.
+    /// Lays a base out, its users in an order that `Cells` has checked. Times have to be carried.
     pub fn new(base: &Base, users: &[u32], carrying: bool, times: Option<Times>) -> Result<Self, Error> {
+        let carrying = carrying || times.is_some();
         if carrying && base.len() >= u32::MAX as usize {
             return Err(Error::Invalid("columns can be carried along with fewer than 2**32 - 1 interactions".into()));
         }

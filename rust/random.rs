@@ -1,7 +1,8 @@
 //! Keyed randomness: every random word is a function of where it is used, never of what was drawn before.
 
-/// The step of `SplitMix64`.
+/// The step of `SplitMix64`, and what its mixing multiplies by first.
 pub const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+pub const STIR: u64 = 0xBF58_476D_1CE4_E5B9;
 
 /// A 64-bit key. Children of a key are random words and keys of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +30,8 @@ pub struct Keys {
     pub cold_users: Key,
     pub cold_items: Key,
     pub sketch: Key,
-    /// The low bits of keep decisions.
-    pub keep_low: Key,
+    /// Keep decisions to the last bit.
+    pub keep_last_bits: Key,
 }
 
 impl Keys {
@@ -49,7 +50,7 @@ impl Keys {
             cold_users: root.child(8),
             cold_items: root.child(9),
             sketch: root.child(10),
-            keep_low: root.child(11),
+            keep_last_bits: root.child(11),
         }
     }
 }
@@ -63,7 +64,7 @@ pub fn bounded(word: u64, count: u64) -> u64 {
 
 #[inline]
 fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 30)).wrapping_mul(STIR);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
 }

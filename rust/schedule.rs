@@ -3,9 +3,8 @@
 //! Every column block goes through the timeline of the source user at a pace of its own: what it keeps is moved along the
 //! timeline, never out of order, never before the item's first appearance.
 
-use crate::clock::scaled;
 use crate::permutation::Permutation;
-use crate::random::{GOLDEN, Key};
+use crate::random::{GOLDEN, Key, STIR, bounded};
 use crate::scratch::Scratch;
 use crate::timeline::RowTimeline;
 
@@ -182,14 +181,14 @@ impl Schedule {
                 None => {
                     let length = (end - start) as u64;
                     for (x, &event) in events.iter().enumerate() {
-                        times[event as usize] = start + scaled(length, spread.fraction(x), 64) as i64;
+                        times[event as usize] = start + bounded(spread.fraction(x), length) as i64;
                     }
                 }
                 Some(clock) => {
                     let from = clock.activity(start as u64);
                     let length = clock.activity(end as u64) - from;
                     for (x, &event) in events.iter().enumerate() {
-                        let time = clock.time(from + scaled(length, spread.fraction(x), 64)) as i64;
+                        let time = clock.time(from + bounded(spread.fraction(x), length)) as i64;
                         times[event as usize] = time.clamp(start, end);
                     }
                 }
@@ -203,7 +202,7 @@ impl Schedule {
         let spread = Spread::new(jitter, first, self.late.len());
         for (x, &Late { time, event, .. }) in self.late.iter().enumerate() {
             self.order[first + x] = event;
-            self.times[event as usize] = time + scaled(room, spread.fraction(x), 64) as i64;
+            self.times[event as usize] = time + bounded(spread.fraction(x), room) as i64;
         }
     }
 }
@@ -228,7 +227,7 @@ impl Spread {
     fn fraction(self, x: usize) -> u64 {
         let x = x as u64;
         let h = self.jitter.wrapping_add(x.wrapping_mul(GOLDEN));
-        let v = (h ^ (h >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32;
+        let v = (h ^ (h >> 32)).wrapping_mul(STIR) >> 32;
         // No product overflows: x is below the number of events, and a step at most 2³² over that.
         ((x << 32) + (1 << 30) + (v >> 1)) * self.step
     }

@@ -73,7 +73,7 @@ impl Stitcher {
         if expansion.payload.sources {
             self.stitch_carrying(expansion, row_block, kept, user, train, test);
         } else {
-            self.stitch_plain(expansion, row_block, kept, user, (train, starts.0), (test, starts.1));
+            self.stitch_plain(expansion, row_block, kept, user, train, test);
         }
         train.close_user(user.id, starts.0);
         test.close_user(user.id, starts.1);
@@ -86,9 +86,10 @@ impl Stitcher {
         row_block: &RowBlock,
         kept: &Kept<C>,
         user: User,
-        (train, train_start): (&mut Interactions<I>, usize),
-        (test, test_start): (&mut Interactions<I>, usize),
+        train: &mut Interactions<I>,
+        test: &mut Interactions<I>,
     ) {
+        let (train_start, test_start) = (train.items.len(), test.items.len());
         let options = &expansion.options;
         let cold = expansion.is_cold_user(user.id);
         let any_cold = cold || expansion.has_cold_items();

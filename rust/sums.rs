@@ -13,7 +13,7 @@ const AHEAD: usize = 16;
 
 /// What the pass needs to know of the matrix.
 #[derive(Clone, Copy)]
-pub struct Layout {
+pub struct Matrix {
     pub base_users: u64,
     pub base_items: u64,
     /// A user's items rise; otherwise only their column blocks do.
@@ -75,15 +75,15 @@ struct State {
     sorted: Vec<i64>,
 }
 
-pub fn sums(rows: &dyn Rows, layout: &Layout, threads: usize, progress: &Progress) -> Result<Sums, Error> {
+pub fn sums(rows: &dyn Rows, matrix: &Matrix, threads: usize, progress: &Progress) -> Result<Sums, Error> {
     let (users, items) = (rows.users() as usize, rows.items() as usize);
-    let row_blocks = rows.users().div_ceil(layout.base_users) as usize;
-    let column_blocks = rows.items().div_ceil(layout.base_items) as usize;
-    let density_bins = row_blocks * column_blocks * (layout.bins.0 * layout.bins.1) as usize;
+    let row_blocks = rows.users().div_ceil(matrix.base_users) as usize;
+    let column_blocks = rows.items().div_ceil(matrix.base_items) as usize;
+    let density_bins = row_blocks * column_blocks * (matrix.bins.0 * matrix.bins.1) as usize;
     // Each user belongs to one piece; where a damaged file has it in two, both add to it.
     let user_train: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
     let user_test: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
-    let counted = if layout.each_item { items } else { 0 };
+    let counted = if matrix.each_item { items } else { 0 };
     let new = || State {
         sums: Sums {
             item_train: vec![0; counted],
@@ -114,8 +114,8 @@ pub fn sums(rows: &dyn Rows, layout: &Layout, threads: usize, progress: &Progres
         }
         user_train[row.user as usize].fetch_add(row.train.len() as u32, Ordering::Relaxed);
         user_test[row.user as usize].fetch_add(row.test.len() as u32, Ordering::Relaxed);
-        state.check(row, layout);
-        state.add(row, layout, (items, column_blocks));
+        state.check(row, matrix);
+        state.add(row, matrix, (items, column_blocks));
         Ok(())
     })?;
     // The arrays of one thread become those of all.
@@ -147,13 +147,13 @@ fn add<T: AddAssign + Copy>(all: &mut [T], some: &[T]) {
 
 impl State {
     /// Looks for interactions that are out of order, twice in one split, or in both.
-    fn check(&mut self, row: Row, layout: &Layout) {
+    fn check(&mut self, row: Row, matrix: &Matrix) {
         for items in [row.train, row.test] {
             for pair in items.windows(2) {
                 let falls = pair[1] < pair[0];
                 if falls
-                    && (layout.order_by_item
-                        || pair[1] / (layout.base_items as i64) < pair[0] / (layout.base_items as i64))
+                    && (matrix.order_by_item
+                        || pair[1] / (matrix.base_items as i64) < pair[0] / (matrix.base_items as i64))
                 {
                     self.sums.violations[ITEM_ORDER].note(row.user, pair[1]);
                 }
@@ -175,11 +175,11 @@ impl State {
         }
     }
 
-    fn add(&mut self, row: Row, layout: &Layout, (count, column_blocks): (usize, usize)) {
-        let q = layout.base_items as usize;
-        let (i, within) = (row.user / layout.base_users, row.user % layout.base_users);
-        let bins = (layout.bins.0 as usize, layout.bins.1 as usize);
-        let user_bin = i as usize * bins.0 + within as usize * bins.0 / layout.base_users as usize;
+    fn add(&mut self, row: Row, matrix: &Matrix, (count, column_blocks): (usize, usize)) {
+        let q = matrix.base_items as usize;
+        let (i, within) = (row.user / matrix.base_users, row.user % matrix.base_users);
+        let bins = (matrix.bins.0 as usize, matrix.bins.1 as usize);
+        let user_bin = i as usize * bins.0 + within as usize * bins.0 / matrix.base_users as usize;
         let width = column_blocks * bins.1;
         let Sums { item_train, item_test, item_user_degree, block_train, block_test, density, violations, .. } =
             &mut self.sums;

@@ -29,6 +29,8 @@ const TILE_COUNTERS: usize = 1 << 20;
 /// Bytes of tables a worker keeps for the row block it is in, and of column permutations for all of them. What is beyond
 /// is tabulated tile by tile.
 const TABLE_BYTES: usize = 32 << 20;
+/// What a table of images takes beside them.
+const IMAGES_BYTES: usize = 64;
 
 /// Makes expanded users, tile by tile.
 pub enum Tiler<'e, 'a> {
@@ -63,7 +65,6 @@ impl<'e, 'a> Tiler<'e, 'a> {
 
 /// A block that exists, and what is tabulated for it while the row block lasts.
 struct Block<C> {
-    j: u32,
     keep_rate: f64,
     tables: Option<Box<Tables<C>>>,
 }
@@ -144,29 +145,28 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
     fn enter(&mut self, i: u32, users: u64) {
         let Expansion { base, options, .. } = self.expansion;
         if self.row_block.i != i {
-            let blocks = self.expansion.blocks(i);
-            self.blocks = blocks.map(|(j, keep_rate)| Block { j, keep_rate, tables: None }).collect();
-            let column_blocks = self.blocks.iter().map(|block| block.j);
+            let (column_blocks, keep_rates): (Vec<u32>, Vec<f64>) = self.expansion.blocks(i).unzip();
             self.row_block = RowBlock {
                 i,
-                column_blocks: column_blocks.clone().collect(),
-                offsets: column_blocks.map(|j| u64::from(j) * u64::from(base.items())).collect(),
-                shares: schedule::shares(self.blocks.iter().map(|block| block.keep_rate)),
+                offsets: column_blocks.iter().map(|&j| u64::from(j) * u64::from(base.items())).collect(),
+                shares: schedule::shares(keep_rates.iter().copied()),
+                column_blocks,
             };
+            self.blocks = keep_rates.into_iter().map(|keep_rate| Block { keep_rate, tables: None }).collect();
             self.table_bytes_left = TABLE_BYTES;
         }
         let columns_bytes = if options.shuffled { base.items() as usize * size_of::<C>() } else { 0 };
         let bytes = columns_bytes + size_of::<GapTable>();
-        for block in &mut self.blocks {
+        for (block, &j) in self.blocks.iter_mut().zip(&self.row_block.column_blocks) {
             let worth_it = worth_a_table(self.expansion, users, block.keep_rate);
             if block.tables.is_none() && worth_it && bytes <= self.table_bytes_left {
                 let mut columns = Vec::new();
                 if options.shuffled {
-                    let source = Columns::new(self.expansion, i, block.j);
-                    if (self.images.len() + 1) * columns_bytes <= TABLE_BYTES {
-                        self.images.entry(block.j).or_insert_with(|| source.images());
+                    let source = Columns::new(self.expansion, i, j);
+                    if (self.images.len() + 1) * (columns_bytes + IMAGES_BYTES) <= TABLE_BYTES {
+                        self.images.entry(j).or_insert_with(|| source.images());
                     }
-                    source.fill(self.images.get(&block.j).map(Vec::as_slice), &mut columns);
+                    source.fill(self.images.get(&j).map(Vec::as_slice), &mut columns);
                 }
                 block.tables = Some(Box::new(Tables { gaps: GapTable::new(block.keep_rate), columns }));
                 self.table_bytes_left -= bytes;
@@ -201,51 +201,60 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
 
     /// Finds what the tile's users keep, block by block.
     fn keep(&mut self) {
-        let Expansion { base, layout, keys, user_cells, options, .. } = self.expansion;
-        let i = self.row_block.i;
         self.kept.clear(self.slots.len());
-        for block in &self.blocks {
-            let draws = Draws::new(keys, i, block.j);
-            let visit = |slot: u32| {
-                let row = layout.row(slot);
-                Visit { draws: draws.row(user_cells.code(slot)), start: row.start, length: row.len() }
-            };
-            self.visits.clear();
-            if self.places.is_empty() {
-                self.visits.extend(self.slots.iter().map(|&slot| visit(slot)));
-            } else {
-                let key = keys.user_cells.child(u64::from(i)).child(u64::from(block.j));
-                let exchange = Exchange::new(user_cells, key);
-                self.visits.extend(self.places.iter().map(|&place| visit(exchange.image(place))));
-            }
-            let passing_gaps;
-            let gaps = if let Some(tables) = &block.tables {
-                &tables.gaps
-            } else {
-                passing_gaps = GapTable::new(block.keep_rate);
-                &passing_gaps
-            };
-            let (codes, visits) = (self.codes, self.visits.as_slice());
-            if !options.shuffled {
-                self.kept.add(codes, visits, gaps, draws, |code| code);
-                continue;
-            }
-            let table = if let Some(tables) = &block.tables {
-                prefetch_all(&tables.columns);
-                &tables.columns
-            } else {
-                let columns = Columns::new(self.expansion, i, block.j);
-                let entries: usize = visits.iter().map(|visit| visit.length).sum();
-                if 2.0 * entries as f64 * block.keep_rate <= f64::from(base.items()) {
-                    let column = |code: C| C::new(columns.column(code.item()), false);
-                    self.kept.add(codes, visits, gaps, draws, column);
-                    continue;
-                }
-                columns.fill(None, &mut self.passing_table);
-                &self.passing_table
-            };
-            self.kept.add(codes, visits, gaps, draws, |code| table[code.item() as usize]);
+        for number in 0..self.blocks.len() {
+            let draws = Draws::new(&self.expansion.keys, self.row_block.i, self.row_block.column_blocks[number]);
+            self.visit(number, draws);
+            self.keep_visited(number, draws);
         }
+    }
+
+    /// Finds the rows that a block reads for the tile's users.
+    fn visit(&mut self, number: usize, draws: Draws) {
+        let Expansion { layout, keys, user_cells, .. } = self.expansion;
+        let visit = |slot: u32| {
+            let row = layout.row(slot);
+            Visit { draws: draws.row(user_cells.code(slot)), start: row.start, length: row.len() }
+        };
+        self.visits.clear();
+        let exchanging = !self.places.is_empty();
+        if exchanging {
+            let (i, j) = (self.row_block.i, self.row_block.column_blocks[number]);
+            let exchange = Exchange::new(user_cells, keys.user_cells.child(u64::from(i)).child(u64::from(j)));
+            self.visits.extend(self.places.iter().map(|&place| visit(exchange.image(place))));
+        } else {
+            self.visits.extend(self.slots.iter().map(|&slot| visit(slot)));
+        }
+    }
+
+    /// Adds what a block keeps of the rows it visits.
+    fn keep_visited(&mut self, number: usize, draws: Draws) {
+        let Self { expansion, codes, row_block, visits, kept, passing_table, .. } = self;
+        let Block { keep_rate, tables } = &self.blocks[number];
+        let passing_gaps;
+        let gaps = if let Some(tables) = tables {
+            &tables.gaps
+        } else {
+            passing_gaps = GapTable::new(*keep_rate);
+            &passing_gaps
+        };
+        if !expansion.options.shuffled {
+            return kept.add(codes, visits, gaps, draws, |code| code);
+        }
+        let table = if let Some(tables) = tables {
+            prefetch_all(&tables.columns);
+            &tables.columns
+        } else {
+            let columns = Columns::new(expansion, row_block.i, row_block.column_blocks[number]);
+            let entries: usize = visits.iter().map(|visit| visit.length).sum();
+            if 2.0 * entries as f64 * keep_rate <= f64::from(expansion.base.items()) {
+                let column = |code: C| C::new(columns.column(code.item()), false);
+                return kept.add(codes, visits, gaps, draws, column);
+            }
+            columns.fill(None, passing_table);
+            passing_table
+        };
+        kept.add(codes, visits, gaps, draws, |code| table[code.item() as usize]);
     }
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.

@@ -20,8 +20,8 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// `hour` is the number of ticks in an hour, where that is known.
-    pub fn new(base: &Base, layout: &Layout, times: Times, hour: Option<u64>) -> Result<Self, Error> {
+    /// `layout` is that of the base and the times.
+    pub fn new(base: &Base, layout: &Layout, times: Times) -> Result<Self, Error> {
         let item = |entry: usize| (base.entries()[entry] & !TEST) as usize;
         let on_time = || times.times.iter().enumerate().filter(|&(entry, _)| !times.is_late(base, entry));
         let mut first = vec![i64::MAX; base.items() as usize];
@@ -29,7 +29,7 @@ impl Timeline {
         for (entry, &time) in on_time() {
             first[item(entry)] = first[item(entry)].min(time);
         }
-        let clock = hour.map(|hour| Clock::new(hour, on_time().map(|(_, &time)| time)));
+        let clock = times.hour.map(|hour| Clock::new(hour, on_time().map(|(_, &time)| time)));
         let mut new = Self {
             counts: Vec::with_capacity(base.users() as usize),
             times: layout.sources.iter().map(|&entry| times.times[entry as usize]).collect(),
@@ -41,7 +41,10 @@ impl Timeline {
             let (sources, times_of_row) = (&layout.sources[row.clone()], &new.times[row]);
             let count = sources.partition_point(|&entry| !times.is_late(base, entry as usize));
             if 0 < count && count < sources.len() && times_of_row[count] < times_of_row[count - 1] {
-                return refuse("a test interaction comes before a train interaction of its user");
+                return Err(Error::Invalid(
+                    "the timestamps do not fit the base: a test interaction comes before a train interaction of its user"
+                        .to_owned(),
+                ));
             }
             let (mut latest_first, mut floor) = (0, 0);
             new.floors.extend(sources[..count].iter().map(|&entry| {
@@ -55,20 +58,6 @@ impl Timeline {
             new.counts.push(count as u32);
         }
         Ok(new)
-    }
-
-    /// Checks what a timeline is to be made of.
-    pub fn check(base: &Base, times: &[i64], hour: Option<u64>) -> Result<(), Error> {
-        if times.len() != base.len() {
-            return refuse("there must be one per interaction");
-        }
-        if times.iter().any(|&time| !(0..1 << 62).contains(&time)) {
-            return refuse("they must be from 0 to 2**62 - 1");
-        }
-        if hour.is_some_and(|hour| !(1..=1 << 45).contains(&hour)) {
-            return refuse("an hour must have from 1 to 2**45 ticks");
-        }
-        Ok(())
     }
 
     /// Asks for what is known of a row of the layout, ahead of its use.
@@ -90,10 +79,6 @@ impl Timeline {
             clock: self.clock.as_ref(),
         }
     }
-}
-
-fn refuse<T>(what: &str) -> Result<T, Error> {
-    Err(Error::Invalid(format!("the timestamps do not fit the base: {what}")))
 }
 
 /// The timeline of one source user.

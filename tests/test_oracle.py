@@ -333,6 +333,18 @@ def sparse_base(p: int, q: int) -> Base:
     return Base.from_arrays(np.append(0, np.cumsum(degrees)), items, test, item_ids=np.arange(q))
 
 
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+@pytest.mark.parametrize("q", [2**15 - 1, 2**15, 2**15 + 1, 2**16, 2**16 + 1])
+def test_numbers_of_items_around_the_width_of_codes(q: int, shuffle: str) -> None:
+    """The last item as a train and as a test interaction: with the bit that says test, codes have 16 or 32 bits."""
+    users, last = 6, np.array([False, False, True])
+    items, test = np.tile([0, q // 3, q - 1], users), np.concatenate([last & (user % 2 == 0) for user in range(users)])
+    base = Base.from_arrays(np.arange(0, 3 * users + 1, 3), items, test, item_ids=np.arange(q))
+    train, test = assert_same(base, [[0.9, 1.0]], shuffle, make_cells(users, q, 2, 3), seed=2)
+    assert len(train) > 20
+    assert len(test) > 3
+
+
 @pytest.mark.parametrize("shuffle", ["none", "cells", "block"])
 def test_item_ids_beyond_32_bits(shuffle: str) -> None:
     q, n = 70_000, 40_000

@@ -324,8 +324,7 @@ def test_times_never_fall_in_order_of_time(case: Case) -> None:
         assert np.all(np.diff(user) >= 0)
 
 
-def test_times_change_with_nothing_but_themselves() -> None:
-    """Order, ratings and columns leave times alone; times leave alone which places of a row a block keeps."""
+def test_the_order_leaves_times_alone() -> None:
     base = large("last", 0)
     common: dict[str, Any] = {"shuffle": "aligned", "seed": 3, "ratings": "kronecker", "carry": ["source"]}
     whole = Expansion(base, GOLDEN_RATES, timestamps=True, order="block", **common)
@@ -336,13 +335,17 @@ def test_times_change_with_nothing_but_themselves() -> None:
             keys = [("user_id", "ascending"), ("item_id", "ascending")]
             assert other.rows(0, other.shape[0], split=split).sort_by(keys).equals(table.sort_by(keys))
 
-    # The places are those of the row by item code without times, and by (late, time, item code) with them.
+
+def test_times_leave_alone_which_places_of_a_row_a_block_keeps() -> None:
+    """They are those of the row by item code without times, and by (late, time, item code) with them."""
+    base = large("last", 0)
+    common: dict[str, Any] = {"shuffle": "aligned", "seed": 3, "ratings": "kronecker", "carry": ["source"]}
     row_of = np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))
     late = base.test_mask & (base.split == "last")
     rows = np.lexsort((base.indices, payload(base)["timestamp"].to_numpy(), late, row_of))
     places = []
     for expansion, at in (
-        (whole, oracle.inverse(rows)),
+        (Expansion(base, GOLDEN_RATES, timestamps=True, order="block", **common), oracle.inverse(rows)),
         (Expansion(base, GOLDEN_RATES, **common), np.arange(base.count)),
     ):
         tables = [expansion.rows(0, expansion.shape[0], split=split) for split in SPLITS]
@@ -352,6 +355,21 @@ def test_times_change_with_nothing_but_themselves() -> None:
         kept = np.column_stack([user, item // base.shape[1], at[source]])
         places.append(kept[np.lexsort(kept.T[::-1])])
     np.testing.assert_array_equal(places[0], places[1])
+
+
+def test_many_items_have_times_too() -> None:
+    """So many that their codes have 32 bits."""
+    q = 40_000
+    rng = np.random.default_rng(8)
+    rows = [np.append(np.sort(rng.choice(q - 1, 30, replace=False)), q - 1) for _ in range(5)]
+    test = np.tile(np.arange(31) == 30, 5)
+    columns = {"timestamp": rng.integers(0, 10**9, 155), "rating": rng.integers(1, 6, 155), "source": np.arange(155)}
+    base = Base.from_arrays(np.arange(0, 156, 31), np.concatenate(rows), test, item_ids=np.arange(q), payload=columns)
+    for order in ("time", "item", "block"):
+        options: dict[str, Any] = {"order": order, "timestamps": True, "ratings": "carry", "carry": ["source"]}
+        theirs = assert_same(Expansion(base, [[0.4, 0.9, 0.7]], shuffle="aligned", seed=4, **options))
+        assert len(theirs["train"]) > 200
+        assert len(theirs["test"]) > 5
 
 
 def test_times_leave_rows_alone_that_are_in_their_order() -> None:

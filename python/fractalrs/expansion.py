@@ -70,8 +70,8 @@ class Expansion:
     drop_incomplete
         Leave out expanded users without train or without test interactions; their ids stay unused.
     order
-        Of a user's interactions: by column ``"block"``, the base's order inside (cheap), by ``"item"`` id, or by
-        ``"time"``, the default where interactions have times.
+        Of a user's interactions: by column ``"block"``, inside in the base's order, with times in theirs (cheap), by
+        ``"item"`` id, or by ``"time"``, the default where interactions have times.
     timestamps
         Give interactions times: those of their sources, moved along the source user's time line, each column block at
         a pace of its own (``docs/generator.md``). The base's payload must have ``timestamp``, and user cells one

@@ -57,7 +57,7 @@ RESERVED = ("user_id", "item_id", "rating", "timestamp")
 """Columns that are never carried under these names."""
 
 SMALLEST_KEEP_RATE = 1e-6
-"""Below this, and above 0, a keep rate cannot be met to 1e-6 of itself (docs/generator.md)."""
+"""Below this, and above 0, `docs/generator.md` says nothing of how exactly a keep rate is met."""
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,10 @@ _SAMPLE_INTERACTIONS = 500_000
 _FREE_DISK_MARGIN = 1.05
 _THREAD_BYTES = 80 << 20
 """Column tables and a tile of one thread; a row group, and the copies the encoder makes of it, come on top."""
-_TIMELINE_BYTES = 16
-"""Of an entry: its time in order, its place, and where it may go."""
+_SOURCE_BYTES = 4
+"""Of an entry: where it stands in the base, if anything is carried."""
+_TIMELINE_BYTES = 12
+"""Of an entry: its time, and where it may go."""
 _PROCESS_BYTES = 200 << 20
 """The interpreter and its libraries."""
 
@@ -340,9 +342,17 @@ def free_disk(path: Path) -> int:
 
 
 def memory_needed(expansion: "Expansion", format: Format, threads: int) -> int:
-    """Estimate the peak memory of generating and writing, in bytes: the base's arrays and what each thread holds."""
+    """Estimate the peak memory of generating and writing, in bytes.
+
+    The base's arrays, the core's copy of them in the order of cells, and what each thread holds.
+    """
     base = expansion.base
     arrays = base.indptr.nbytes + base.entries.nbytes + (0 if base.payload is None else base.payload.nbytes)
+    if expansion.options.operator in ("dropout", "kronecker"):
+        code_bytes = 2 if base.shape[1] <= 2**15 else 4
+        arrays += base.indptr.nbytes + code_bytes * base.count
+    if expansion.payload.fields:
+        arrays += _SOURCE_BYTES * base.count
     if expansion.options.timestamps:
         arrays += _TIMELINE_BYTES * base.count
     # What is carried is held beside the ids, with its source.

@@ -179,13 +179,15 @@ impl Generator {
             base.check()?;
             let cells = Cells::new(order.as_slice()?, starts.as_slice()?, base.users(), "user")?;
             let times = times.as_ref().map(|times| times.as_slice()).transpose()?;
-            let times = times.map(|times| Times { times, test_is_late });
-            if let Some(times) = times {
-                Timeline::check(&base, times.times, hour)?;
-            }
-            let layout = Layout::new(&base, cells.order(), !columns.is_empty(), times)?;
-            let timeline = times.map(|times| Timeline::new(&base, &layout, times, hour)).transpose()?;
-            (layout, timeline)
+            let times = times.map(|times| Times::new(&base, times, test_is_late, hour)).transpose()?;
+            let carrying = !columns.is_empty();
+            py.detach(|| -> Result<_, Error> {
+                // A sketch reads the base itself.
+                let users = if sketch { &[] } else { cells.order() };
+                let layout = Layout::new(&base, users, carrying, times)?;
+                let timeline = times.map(|times| Timeline::new(&base, &layout, times)).transpose()?;
+                Ok((layout, timeline))
+            })?
         };
         let payload = Payload { timeline, factors, ratings, columns };
         let generator = Self {

@@ -17,7 +17,7 @@ use crate::files::FileRows;
 use crate::gram::{self, Real};
 use crate::neighbours;
 use crate::rows::{self, BaseRows, ExpandedRows};
-use crate::sums::{self, Layout, VIOLATIONS};
+use crate::sums::{self, Matrix, VIOLATIONS};
 use crate::threads::Progress;
 
 /// The rows of a base, of an expansion or of files, to be measured in passes over all of them.
@@ -191,8 +191,8 @@ impl Rows {
         threads: usize,
         progress: Callback<'py>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let layout = Layout { base_users, base_items, order_by_item, bins, each_item };
-        let sums = self.pass(py, &progress, |rows, state| sums::sums(rows, &layout, threads, state))?;
+        let matrix = Matrix { base_users, base_items, order_by_item, bins, each_item };
+        let sums = self.pass(py, &progress, |rows, state| sums::sums(rows, &matrix, threads, state))?;
         let dict = PyDict::new(py);
         dict.set_item("user_train", sums.user_train.into_pyarray(py))?;
         dict.set_item("user_test", sums.user_test.into_pyarray(py))?;
