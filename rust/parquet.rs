@@ -237,8 +237,7 @@ fn spell_out<U: Stored>(
             taken += 1;
         }
         if chunk.len() == USER_CHUNK || left == 0 {
-            // Users rise: their bounds are known.
-            column.write_batch_with_statistics(chunk, None, None, chunk.first(), chunk.last(), None)?;
+            column.write_batch(chunk, None, None)?;
             chunk.clear();
         }
     }
