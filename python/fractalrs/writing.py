@@ -50,7 +50,7 @@ _State = Literal["new", "begun", "complete", "other"]
 
 _SAMPLE_INTERACTIONS = 500_000
 _FREE_DISK_MARGIN = 1.05
-_THREAD_BYTES = 80 << 20
+_THREAD_BYTES = 100 << 20
 """Column tables and a tile of one thread; a row group, and the copies the encoder makes of it, come on top."""
 _SOURCE_BYTES = 4
 """Of an entry: where it stands in the base, if anything is carried."""
