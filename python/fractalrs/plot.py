@@ -58,6 +58,7 @@ _SPARE_LOOKS = (
     Look("", "#b58900", dashes=(3, 1, 1, 1), marker="D"),
     Look("", "#56b4e9", marker="v"),
     Look("", "#5e3c99", dashes=(2, 2), marker="x"),
+    Look("", "#cc79a7", dashes=(1, 1.5), marker="+"),
 )
 
 BEYOND = 5.0
