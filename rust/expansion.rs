@@ -72,11 +72,66 @@ impl<I: Copy> Interactions<I> {
         self.ratings.drain(..count.min(self.ratings.len()));
     }
 
+    /// Moves the test interactions among those from `start` on over to `test`; the others stay.
+    pub(crate) fn divide(&mut self, start: usize, is_test: &[bool], test: &mut Self) {
+        let of_test = is_test.iter().filter(|&&is_test| is_test).count();
+        let end = self.items.len() - of_test;
+        // In the order of times they mostly come last anyway, or there are none.
+        if !is_test[end - start..].iter().all(|&is_test| is_test) {
+            let side = |wanted: bool| (start..).zip(is_test).filter(move |&(_, &is_test)| is_test == wanted);
+            let order: Vec<usize> = side(false).chain(side(true)).map(|(number, _)| number).collect();
+            self.reorder(&order);
+        }
+        move_from(&mut self.items, end, &mut test.items);
+        move_from(&mut self.sources, end, &mut test.sources);
+        move_from(&mut self.times, end, &mut test.times);
+        move_from(&mut self.ratings, end, &mut test.ratings);
+    }
+
+    /// Sorts the interactions from `start` on, which are one user's.
+    pub(crate) fn sort_by_item(&mut self, start: usize)
+    where
+        I: Ord,
+    {
+        if self.sources.is_empty() {
+            self.items[start..].sort_unstable();
+        } else {
+            let mut order: Vec<usize> = (start..self.items.len()).collect();
+            order.sort_unstable_by_key(|&number| self.items[number]);
+            self.reorder(&order);
+        }
+    }
+
+    /// Puts the last interactions into an order.
+    fn reorder(&mut self, order: &[usize]) {
+        reorder(&mut self.items, order);
+        reorder(&mut self.sources, order);
+        reorder(&mut self.times, order);
+        reorder(&mut self.ratings, order);
+    }
+
     pub(crate) fn close_user(&mut self, user: u64, start: usize) {
         let count = (self.items.len() - start) as u32;
         if count > 0 {
             self.users.push((user, count));
         }
+    }
+}
+
+/// Moves the values from `end` on over; a column that is not carried has none.
+fn move_from<T: Copy>(values: &mut Vec<T>, end: usize, to: &mut Vec<T>) {
+    if !values.is_empty() {
+        to.extend_from_slice(&values[end..]);
+        values.truncate(end);
+    }
+}
+
+/// Puts the last values into an order; a column that is not carried has none.
+fn reorder<T: Copy>(values: &mut [T], order: &[usize]) {
+    if !values.is_empty() {
+        let ordered: Vec<T> = order.iter().map(|&number| values[number]).collect();
+        let start = values.len() - ordered.len();
+        values[start..].copy_from_slice(&ordered);
     }
 }
 

@@ -126,26 +126,43 @@ impl<C: Code> Kept<C> {
         &self.codes[run.start..run.end]
     }
 
+    /// Where the kept entries of a run stand in the layout.
+    pub fn entries(&self, run: Run) -> &[u32] {
+        &self.entries[run.start..run.end]
+    }
+
     /// Writes what `map` makes of the codes of a run to the front of `target`, and some junk after them: `target` has
     /// room for a chunk more.
     #[inline]
     pub fn copy_codes<T>(&self, run: Run, target: &mut [T], map: impl Fn(C) -> T) {
-        copy(&self.codes, run, target, map);
-    }
-
-    /// The same with where the kept entries of a run stand in the layout.
-    #[inline]
-    pub fn copy_entries(&self, run: Run, target: &mut [u32]) {
-        copy(&self.entries, run, target, |entry| entry);
-    }
-}
-
-#[inline]
-fn copy<S: Copy, T>(source: &[S], run: Run, target: &mut [T], map: impl Fn(S) -> T) {
-    for done in (0..run.len()).step_by(CHUNK) {
-        let source = &source[run.start + done..][..CHUNK];
-        for (target, &one) in target[done..][..CHUNK].iter_mut().zip(source) {
-            *target = map(one);
+        for done in (0..run.len()).step_by(CHUNK) {
+            let source = &self.codes[run.start + done..][..CHUNK];
+            for (target, &code) in target[done..][..CHUNK].iter_mut().zip(source) {
+                *target = map(code);
+            }
         }
+    }
+
+    /// Makes test interactions of the items in a run for which `is_test` says so.
+    pub fn mark(&mut self, run: &mut Run, is_test: impl Fn(u32) -> bool) {
+        for code in &mut self.codes[run.start..run.end] {
+            *code = C::new(code.item(), code.is_test() || is_test(code.item()));
+            run.has_test |= code.is_test();
+        }
+    }
+
+    /// Leaves in a run what `stays`, told whether it is a test interaction.
+    pub fn retain(&mut self, run: &mut Run, mut stays: impl FnMut(bool) -> bool) {
+        let mut end = run.start;
+        for number in run.start..run.end {
+            if stays(self.codes[number].is_test()) {
+                self.codes[end] = self.codes[number];
+                if self.carrying {
+                    self.entries[end] = self.entries[number];
+                }
+                end += 1;
+            }
+        }
+        run.end = end;
     }
 }

@@ -54,42 +54,44 @@ pub struct Schedule {
     begins: Vec<u64>,
     /// By place that is not late.
     moves: Vec<Move>,
-    /// The bucket that each event is moved to.
-    buckets: Scratch<u32>,
-    /// Where each bucket begins; once events are in order, where it ends.
+    /// By event: the bucket that it is moved to, then its number in the order of times.
+    numbers: Scratch<u32>,
+    /// Where each bucket begins; once events are numbered, where it ends.
     bounds: Vec<u32>,
     late: Vec<Late>,
-    order: Scratch<u32>,
+    /// In their order.
     times: Scratch<i64>,
 }
 
 impl Schedule {
-    /// Gives the events of an expanded user their times. `key` belongs to the user; `entries` says where those that events
-    /// come from stand in the layout, block by block, `ends` where each block's end, and `shares` are the blocks'. Returns
-    /// the events in the order of their times, and the times of the events.
-    pub fn arrange(
+    /// Gives the `count` events of an expanded user their times. `key` belongs to the user, `blocks` tells block by block
+    /// where the entries that events come from stand in the layout, and `shares` are the blocks'. Returns the number of
+    /// each event in the order of times, and the times in their order.
+    pub fn arrange<'k>(
         &mut self,
         timeline: &RowTimeline,
         key: Key,
         shares: &[u64],
-        entries: &[u32],
-        ends: &[usize],
+        count: usize,
+        blocks: impl Iterator<Item = &'k [u32]>,
     ) -> (&[u32], &[i64]) {
-        let count = timeline.times.len();
+        let places = timeline.times.len();
         // There are 2^finer buckets in every stretch of the timeline, so that an event or two go into each.
-        let finer = (entries.len() / count.max(1)).max(1).ilog2().min(16);
-        let late_bucket = count << finer;
+        let finer = (count / places.max(1)).max(1).ilog2().min(16);
+        let late_bucket = places << finer;
         self.draw_shares(key.child(0), shares);
         self.prepare_moves(timeline);
         self.bounds.clear();
         self.bounds.resize(late_bucket + 2, 0);
-        self.move_events(timeline, finer, shares, entries, ends);
-        self.sort_events(entries.len());
+        self.numbers.set_length(count);
+        self.times.set_length(count);
+        self.move_events(timeline, finer, shares, blocks);
+        self.number_events();
         let jitter = key.child(1);
         let (end, room) = timeline.end();
         self.time_events(timeline, finer, end, jitter);
-        self.time_late_events(self.bounds[late_bucket] as usize - self.late.len(), room, jitter);
-        (&self.order, &self.times)
+        self.time_late_events(count - self.late.len(), room, jitter);
+        (&self.numbers, &self.times)
     }
 
     /// Lays the shares of the blocks one after the other, in an order of this user's own.
@@ -119,24 +121,31 @@ impl Schedule {
 
     /// Moves every event along the timeline, into a bucket, and finds where each bucket begins. Late events have the last
     /// bucket to themselves.
-    fn move_events(&mut self, timeline: &RowTimeline, finer: u32, shares: &[u64], entries: &[u32], ends: &[usize]) {
-        let Self { begins, late, .. } = self;
+    fn move_events<'k>(
+        &mut self,
+        timeline: &RowTimeline,
+        finer: u32,
+        shares: &[u64],
+        blocks: impl Iterator<Item = &'k [u32]>,
+    ) {
+        let Self { begins, numbers, late, .. } = self;
         let (moves, bounds) = (self.moves.as_slice(), self.bounds.as_mut_slice());
-        let buckets = self.buckets.set_length(entries.len());
         let late_bucket = (moves.len() << finer) as u32;
         let first_late = timeline.first + moves.len() as u32;
         let shift = 32 - finer;
         late.clear();
         let mut start = 0;
-        for (block, ((&end, &begin), &share)) in ends.iter().zip(begins.iter()).zip(shares).enumerate() {
-            let mut on_time = end;
-            while on_time > start && entries[on_time - 1] >= first_late {
+        for (block, ((entries, &begin), &share)) in blocks.zip(begins.iter()).zip(shares).enumerate() {
+            let buckets = &mut numbers[start..start + entries.len()];
+            let mut on_time = entries.len();
+            while on_time > 0 && entries[on_time - 1] >= first_late {
                 on_time -= 1;
-                let (event, place) = (on_time, entries[on_time] - first_late);
-                buckets[event] = late_bucket;
-                late.push(Late { time: timeline.late[place as usize], begin, block, place, event: event as u32 });
+                let place = entries[on_time] - first_late;
+                buckets[on_time] = late_bucket;
+                let event = (start + on_time) as u32;
+                late.push(Late { time: timeline.late[place as usize], begin, block, place, event });
             }
-            for (bucket, &entry) in buckets[start..on_time].iter_mut().zip(&entries[start..on_time]) {
+            for (bucket, &entry) in buckets[..on_time].iter_mut().zip(entries) {
                 let allowed = moves[(entry - timeline.first) as usize];
                 // No product overflows: shares are at most 2³², and parts are below.
                 let within = (share * u64::from(allowed.part)) >> 32;
@@ -144,7 +153,7 @@ impl Schedule {
                 *bucket = (((u64::from(allowed.earliest) << 32) + pace * u64::from(allowed.range)) >> shift) as u32;
                 bounds[*bucket as usize + 1] += 1;
             }
-            start = end;
+            start += entries.len();
         }
         late.sort_unstable();
         let mut begin = 0;
@@ -154,42 +163,40 @@ impl Schedule {
         }
     }
 
-    /// Puts the events in the order of their buckets.
-    fn sort_events(&mut self, count: usize) {
-        let (order, bounds) = (self.order.set_length(count), self.bounds.as_mut_slice());
-        for (event, &bucket) in self.buckets.iter().enumerate() {
-            let number = &mut bounds[bucket as usize];
-            order[*number as usize] = event as u32;
-            *number += 1;
+    /// Numbers the events in the order of their buckets.
+    fn number_events(&mut self) {
+        let bounds = self.bounds.as_mut_slice();
+        for number in self.numbers.iter_mut() {
+            let next = &mut bounds[*number as usize];
+            *number = *next;
+            *next += 1;
         }
     }
 
-    /// Gives the events of each stretch of the timeline, the last one until `end`, their times.
+    /// Makes the times of the events in each stretch of the timeline, the last one until `end`.
     fn time_events(&mut self, timeline: &RowTimeline, finer: u32, end: i64, jitter: Key) {
-        let (order, bounds) = (&*self.order, self.bounds.as_slice());
-        let times = self.times.set_length(order.len());
+        let (bounds, times) = (self.bounds.as_slice(), &mut *self.times);
         let mut first = 0;
         for (place, &start) in timeline.times.iter().enumerate() {
             let last = bounds[((place + 1) << finer) - 1] as usize;
-            let events = &order[first..last];
-            if events.is_empty() {
+            let times = &mut times[first..last];
+            if times.is_empty() {
                 continue;
             }
             let end = timeline.times.get(place + 1).copied().unwrap_or(end);
-            let spread = Spread::new(jitter, first, events.len());
+            let spread = Spread::new(jitter, first, times.len());
             match timeline.clock.filter(|clock| (end - start) as u64 > clock.hour()) {
                 None => {
                     let length = (end - start) as u64;
-                    for (x, &event) in events.iter().enumerate() {
-                        times[event as usize] = start + bounded(spread.fraction(x), length) as i64;
+                    for (x, time) in times.iter_mut().enumerate() {
+                        *time = start + bounded(spread.fraction(x), length) as i64;
                     }
                 }
                 Some(clock) => {
                     let from = clock.activity(start as u64);
                     let length = clock.activity(end as u64) - from;
-                    for (x, &event) in events.iter().enumerate() {
-                        let time = clock.time(from + bounded(spread.fraction(x), length)) as i64;
-                        times[event as usize] = time.clamp(start, end);
+                    for (x, time) in times.iter_mut().enumerate() {
+                        *time = (clock.time(from + bounded(spread.fraction(x), length)) as i64).clamp(start, end);
                     }
                 }
             }
@@ -197,12 +204,12 @@ impl Schedule {
         }
     }
 
-    /// Gives the late events their times, and their order, in which they are numbered from `first`.
+    /// Makes the times of the late events, which are numbered from `first`.
     fn time_late_events(&mut self, first: usize, room: u64, jitter: Key) {
         let spread = Spread::new(jitter, first, self.late.len());
         for (x, &Late { time, event, .. }) in self.late.iter().enumerate() {
-            self.order[first + x] = event;
-            self.times[event as usize] = time + bounded(spread.fraction(x), room) as i64;
+            self.numbers[event as usize] = (first + x) as u32;
+            self.times[first + x] = time + bounded(spread.fraction(x), room) as i64;
         }
     }
 }

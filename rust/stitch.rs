@@ -29,32 +29,11 @@ pub struct User {
 #[derive(Default)]
 pub struct Stitcher {
     runs: Vec<Run>,
-    events: Events,
     schedule: Schedule,
-    orders: Orders,
-}
-
-/// Orders of a user's events other than that of their times.
-#[derive(Default)]
-struct Orders {
-    /// 0, 1, 2, …: block by block.
+    /// 0, 1, 2, …: events in the order in which they were made.
     as_made: Vec<u32>,
-    by_item: Vec<u32>,
-    /// Train first, then test.
-    divided: Vec<u32>,
-}
-
-/// What a user keeps, block by block, with all that is carried.
-#[derive(Default)]
-struct Events {
-    items: Scratch<u64>,
+    /// Of what is put together, whether it is a test interaction.
     is_test: Scratch<bool>,
-    /// Where the entries that they come from stand in the layout.
-    entries: Scratch<u32>,
-    /// Their ratings times the factors of their blocks, where they have factors.
-    ratings: Vec<f64>,
-    /// By block: where they end.
-    ends: Vec<usize>,
 }
 
 impl Stitcher {
@@ -70,10 +49,16 @@ impl Stitcher {
     ) {
         let starts = (train.items.len(), test.items.len());
         kept.runs(user.number, &mut self.runs);
+        choose(expansion, row_block, user, &mut self.runs, kept);
+        let count = self.runs.iter().map(|run| run.len()).sum();
         if expansion.payload.sources {
-            self.stitch_carrying(expansion, row_block, kept, user, train, test);
+            self.stitch_carrying(expansion, row_block, kept, user, count, train, test);
         } else {
-            self.stitch_plain(expansion, row_block, kept, user, train, test);
+            self.stitch_plain(&row_block.offsets, kept, count, train, test);
+        }
+        if expansion.options.order == Order::Item {
+            train.sort_by_item(starts.0);
+            test.sort_by_item(starts.1);
         }
         train.close_user(user.id, starts.0);
         test.close_user(user.id, starts.1);
@@ -81,30 +66,24 @@ impl Stitcher {
 
     /// Where nothing but items is carried.
     fn stitch_plain<C: Code, I: Id>(
-        &mut self,
-        expansion: &Expansion,
-        row_block: &RowBlock,
+        &self,
+        offsets: &[u64],
         kept: &Kept<C>,
-        user: User,
+        count: usize,
         train: &mut Interactions<I>,
         test: &mut Interactions<I>,
     ) {
-        let (train_start, test_start) = (train.items.len(), test.items.len());
-        let options = &expansion.options;
-        let cold = expansion.is_cold_user(user.id);
-        let any_cold = cold || expansion.has_cold_items();
-        let count: usize = self.runs.iter().map(|run| run.len()).sum();
-        train.items.resize(train_start + count + CHUNK, I::at(0, 0));
-        let mut end = train_start;
-        for (&run, &offset) in self.runs.iter().zip(&row_block.offsets) {
-            if !any_cold && !run.has_test {
+        let mut end = train.items.len();
+        train.items.resize(end + count + CHUNK, I::at(0, 0));
+        for (&run, &offset) in self.runs.iter().zip(offsets) {
+            if !run.has_test {
                 kept.copy_codes(run, &mut train.items[end..], |code| I::at(offset, code.item()));
                 end += run.len();
                 continue;
             }
             for &code in kept.codes(run) {
                 let item = I::at(offset, code.item());
-                if code.is_test() || cold || expansion.is_cold_item(offset + u64::from(code.item())) {
+                if code.is_test() {
                     test.items.push(item);
                 } else {
                     train.items[end] = item;
@@ -113,76 +92,104 @@ impl Stitcher {
             }
         }
         train.items.truncate(end);
-        let of_test = test.items.len() - test_start;
-        if options.one_test_item && of_test > 1 {
-            test.items[test_start] = test.items[test_start + chosen_test(expansion, row_block.i, user, of_test)];
-            test.items.truncate(test_start + 1);
-        }
-        if options.drop_incomplete && (of_test == 0 || end == train_start) {
-            train.items.truncate(train_start);
-            test.items.truncate(test_start);
-        }
-        if options.order == Order::Item {
-            train.items[train_start..].sort_unstable();
-            test.items[test_start..].sort_unstable();
-        }
     }
 
     /// With all that is carried.
+    #[allow(clippy::too_many_arguments)]
     fn stitch_carrying<C: Code, I: Id>(
         &mut self,
         expansion: &Expansion,
         row_block: &RowBlock,
         kept: &Kept<C>,
         user: User,
+        count: usize,
         train: &mut Interactions<I>,
         test: &mut Interactions<I>,
     ) {
         let Expansion { layout, keys, user_cells, options, payload, .. } = expansion;
-        let Self { runs, events, schedule, orders } = self;
-        events.collect(runs, kept, &row_block.offsets);
-        events.choose(expansion, row_block, user);
-        events.rate(expansion, row_block);
-        let count = events.items.len();
-        if orders.as_made.len() < count {
-            orders.as_made.extend(orders.as_made.len() as u32..count as u32);
+        let Self { runs, schedule, as_made, is_test } = self;
+        if as_made.len() < count {
+            as_made.extend(as_made.len() as u32..count as u32);
         }
-        let (mut order, mut times) = (&orders.as_made[..count], &[][..]);
+        let mut places = &as_made[..count];
         if let Some(timeline) = payload.timeline {
             let anchor = user_cells.code(user.slot);
             let key = keys.times.child(u64::from(row_block.i)).child(u64::from(anchor));
             let timeline = timeline.row(user.slot, layout.row(user.slot));
-            let by_time;
-            (by_time, times) = schedule.arrange(&timeline, key, &row_block.shares, &events.entries, &events.ends);
+            let blocks = runs.iter().map(|&run| kept.entries(run));
+            let (numbers, times) = schedule.arrange(&timeline, key, &row_block.shares, count, blocks);
             if options.order == Order::Time {
-                order = by_time;
+                places = numbers;
+                train.times.extend_from_slice(times);
+            } else {
+                train.times.extend(numbers.iter().map(|&number| times[number as usize]));
             }
         }
-        if options.order == Order::Item {
-            orders.by_item.clear();
-            orders.by_item.extend_from_slice(order);
-            orders.by_item.sort_unstable_by_key(|&event| events.items[event as usize]);
-            order = &orders.by_item;
+        let start = train.items.len();
+        train.items.resize(start + count, I::at(0, 0));
+        train.sources.resize(start + count, 0);
+        let (items, sources, is_test) =
+            (&mut train.items[start..], &mut train.sources[start..], is_test.set_length(count));
+        is_test.fill(false);
+        let mut left = places;
+        for (&run, &offset) in runs.iter().zip(&row_block.offsets) {
+            let of_run;
+            (of_run, left) = left.split_at(run.len());
+            for ((&place, &code), &entry) in of_run.iter().zip(kept.codes(run)).zip(kept.entries(run)) {
+                items[place as usize] = I::at(offset, code.item());
+                sources[place as usize] = layout.sources[entry as usize];
+            }
+            if run.has_test {
+                for (&place, code) in of_run.iter().zip(kept.codes(run)) {
+                    is_test[place as usize] = code.is_test();
+                }
+            }
         }
-        let (of_train, of_test) = divide(order, &events.is_test, &mut orders.divided);
-        events.append(of_train, &layout.sources, times, train);
-        events.append(of_test, &layout.sources, times, test);
+        if let Some((factors, of_base)) = payload.factors {
+            let factors = &factors[row_block.i as usize * expansion.column_blocks as usize..];
+            train.ratings.resize(start + count, 0.0);
+            let ratings = &mut train.ratings[start..];
+            let mut left = places;
+            for (&run, &j) in runs.iter().zip(&row_block.column_blocks) {
+                let of_run;
+                (of_run, left) = left.split_at(run.len());
+                for &place in of_run {
+                    let rating = of_base.map_or(1.0, |of_base| of_base[sources[place as usize] as usize]);
+                    ratings[place as usize] = factors[j as usize] * rating;
+                }
+            }
+        }
+        train.divide(start, is_test, test);
     }
 }
 
-/// Takes the test interactions apart from the others, in the order given.
-fn divide<'o>(order: &'o [u32], is_test: &[bool], divided: &'o mut Vec<u32>) -> (&'o [u32], &'o [u32]) {
-    let of_test = is_test.iter().filter(|&&is_test| is_test).count();
-    let of_train = order.len() - of_test;
-    let is_test = |event: u32| is_test[event as usize];
-    // In the order of times they mostly are, or there are none.
-    if order[of_train..].iter().all(|&event| is_test(event)) {
-        return order.split_at(of_train);
+/// Makes test interactions of those with cold items or users, and drops what the options drop.
+fn choose<C: Code>(expansion: &Expansion, row_block: &RowBlock, user: User, runs: &mut [Run], kept: &mut Kept<C>) {
+    let options = &expansion.options;
+    let cold = expansion.is_cold_user(user.id);
+    if cold || expansion.has_cold_items() {
+        for (run, &offset) in runs.iter_mut().zip(&row_block.offsets) {
+            kept.mark(run, |item| cold || expansion.is_cold_item(offset + u64::from(item)));
+        }
     }
-    divided.clear();
-    divided.extend(order.iter().filter(|&&event| !is_test(event)));
-    divided.extend(order.iter().filter(|&&event| is_test(event)));
-    divided.split_at(of_train)
+    if options.one_test_item || options.drop_incomplete {
+        let codes = runs.iter().flat_map(|&run| kept.codes(run));
+        let (count, of_test) =
+            codes.fold((0, 0), |(count, of_test), code| (count + 1, of_test + usize::from(code.is_test())));
+        if options.drop_incomplete && (of_test == 0 || of_test == count) {
+            for run in runs {
+                kept.retain(run, |_| false);
+            }
+        } else if options.one_test_item && of_test > 1 {
+            let (chosen, mut seen) = (chosen_test(expansion, row_block.i, user, of_test), 0);
+            for run in runs {
+                kept.retain(run, |is_test| {
+                    seen += usize::from(is_test);
+                    !is_test || seen == chosen + 1
+                });
+            }
+        }
+    }
 }
 
 /// Which of a user's test interactions stays, where only one does.
@@ -190,95 +197,4 @@ fn chosen_test(expansion: &Expansion, i: u32, user: User, count: usize) -> usize
     let anchor = expansion.user_cells.code(user.slot);
     let key = expansion.keys.test_item.child(u64::from(i)).child(u64::from(anchor));
     bounded(key.0, count as u64) as usize
-}
-
-impl Events {
-    fn collect<C: Code>(&mut self, runs: &[Run], kept: &Kept<C>, offsets: &[u64]) {
-        let count: usize = runs.iter().map(|run| run.len()).sum();
-        let items = self.items.set_length(count + CHUNK);
-        let is_test = self.is_test.set_length(count + CHUNK);
-        let entries = self.entries.set_length(count + CHUNK);
-        self.ends.clear();
-        let mut end = 0;
-        for (&run, &offset) in runs.iter().zip(offsets) {
-            kept.copy_codes(run, &mut items[end..], |code| offset + u64::from(code.item()));
-            kept.copy_codes(run, &mut is_test[end..], Code::is_test);
-            kept.copy_entries(run, &mut entries[end..]);
-            end += run.len();
-            self.ends.push(end);
-        }
-        self.set_count(count);
-    }
-
-    fn set_count(&mut self, count: usize) {
-        self.items.set_length(count);
-        self.is_test.set_length(count);
-        self.entries.set_length(count);
-    }
-
-    /// Makes test interactions of those with cold items or users, and drops what the options drop.
-    fn choose(&mut self, expansion: &Expansion, row_block: &RowBlock, user: User) {
-        let options = &expansion.options;
-        let cold = expansion.is_cold_user(user.id);
-        if cold || expansion.has_cold_items() {
-            for (is_test, &item) in self.is_test.iter_mut().zip(self.items.iter()) {
-                *is_test |= cold || expansion.is_cold_item(item);
-            }
-        }
-        if options.one_test_item || options.drop_incomplete {
-            let of_test = self.is_test.iter().filter(|&&is_test| is_test).count();
-            if options.drop_incomplete && (of_test == 0 || of_test == self.is_test.len()) {
-                self.retain(|_| false);
-            } else if options.one_test_item && of_test > 1 {
-                let (chosen, mut seen) = (chosen_test(expansion, row_block.i, user, of_test), 0);
-                self.retain(|is_test| {
-                    seen += usize::from(is_test);
-                    !is_test || seen == chosen + 1
-                });
-            }
-        }
-    }
-
-    /// `stays` is told of each event whether it is a test interaction.
-    fn retain(&mut self, mut stays: impl FnMut(bool) -> bool) {
-        let (mut start, mut left) = (0, 0);
-        for end in &mut self.ends {
-            for event in start..*end {
-                if stays(self.is_test[event]) {
-                    self.items[left] = self.items[event];
-                    self.is_test[left] = self.is_test[event];
-                    self.entries[left] = self.entries[event];
-                    left += 1;
-                }
-            }
-            start = std::mem::replace(end, left);
-        }
-        self.set_count(left);
-    }
-
-    /// Multiplies ratings and factors, if the expansion has factors.
-    fn rate(&mut self, expansion: &Expansion, row_block: &RowBlock) {
-        let Some((factors, ratings)) = expansion.payload.factors else { return };
-        let factors = &factors[row_block.i as usize * expansion.column_blocks as usize..];
-        let rating =
-            |entry: u32| ratings.map_or(1.0, |ratings| ratings[expansion.layout.sources[entry as usize] as usize]);
-        self.ratings.clear();
-        for (&j, &end) in row_block.column_blocks.iter().zip(&self.ends) {
-            let entries = &self.entries[self.ratings.len()..end];
-            self.ratings.extend(entries.iter().map(|&entry| factors[j as usize] * rating(entry)));
-        }
-    }
-
-    /// Appends some events to the interactions of one side, in the order given.
-    fn append<I: Id>(&self, order: &[u32], sources: &[u32], times: &[i64], side: &mut Interactions<I>) {
-        let events = || order.iter().map(|&event| event as usize);
-        side.items.extend(events().map(|event| I::at(self.items[event], 0)));
-        side.sources.extend(events().map(|event| sources[self.entries[event] as usize]));
-        if !times.is_empty() {
-            side.times.extend(events().map(|event| times[event]));
-        }
-        if !self.ratings.is_empty() {
-            side.ratings.extend(events().map(|event| self.ratings[event]));
-        }
-    }
 }
