@@ -131,16 +131,13 @@ impl Stitcher {
         let (items, sources, is_test) =
             (&mut train.items[start..], &mut train.sources[start..], is_test.set_length(count));
         is_test.fill(false);
-        let mut left = places;
-        for (&run, &offset) in runs.iter().zip(&row_block.offsets) {
-            let of_run;
-            (of_run, left) = left.split_at(run.len());
-            for ((&place, &code), &entry) in of_run.iter().zip(kept.codes(run)).zip(kept.entries(run)) {
+        for ((run, places), &offset) in places_of(runs, places).zip(&row_block.offsets) {
+            for ((&place, &code), &entry) in places.iter().zip(kept.codes(run)).zip(kept.entries(run)) {
                 items[place as usize] = I::at(offset, code.item());
                 sources[place as usize] = layout.sources[entry as usize];
             }
             if run.has_test {
-                for (&place, code) in of_run.iter().zip(kept.codes(run)) {
+                for (&place, code) in places.iter().zip(kept.codes(run)) {
                     is_test[place as usize] = code.is_test();
                 }
             }
@@ -149,11 +146,8 @@ impl Stitcher {
             let factors = &factors[row_block.i as usize * expansion.column_blocks as usize..];
             train.ratings.resize(start + count, 0.0);
             let ratings = &mut train.ratings[start..];
-            let mut left = places;
-            for (&run, &j) in runs.iter().zip(&row_block.column_blocks) {
-                let of_run;
-                (of_run, left) = left.split_at(run.len());
-                for &place in of_run {
+            for ((_, places), &j) in places_of(runs, places).zip(&row_block.column_blocks) {
+                for &place in places {
                     let rating = of_base.map_or(1.0, |of_base| of_base[sources[place as usize] as usize]);
                     ratings[place as usize] = factors[j as usize] * rating;
                 }
@@ -161,6 +155,15 @@ impl Stitcher {
         }
         train.divide(start, is_test, test);
     }
+}
+
+/// Where the interactions of each run are put.
+fn places_of<'p>(runs: &'p [Run], mut places: &'p [u32]) -> impl Iterator<Item = (Run, &'p [u32])> {
+    runs.iter().map(move |&run| {
+        let of_run;
+        (of_run, places) = places.split_at(run.len());
+        (run, of_run)
+    })
 }
 
 /// Makes test interactions of those with cold items or users, and drops what the options drop.
