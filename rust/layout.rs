@@ -79,15 +79,14 @@ pub struct Times<'a> {
 impl<'a> Times<'a> {
     /// Checks that they can be made a timeline of.
     pub fn new(base: &Base, times: &'a [i64], test_is_late: bool, hour: Option<u64>) -> Result<Self, Error> {
-        let refuse = |what: &str| Err(Error::Invalid(format!("the timestamps do not fit the base: {what}")));
         if times.len() != base.len() {
-            return refuse("there must be one per interaction");
+            return refuse_times("there must be one per interaction");
         }
         if times.iter().any(|&time| !(0..1 << 62).contains(&time)) {
-            return refuse("they must be from 0 to 2**62 - 1");
+            return refuse_times("they must be from 0 to 2**62 - 1");
         }
         if hour.is_some_and(|hour| !(1..=1 << 45).contains(&hour)) {
-            return refuse("an hour must have from 1 to 2**45 ticks");
+            return refuse_times("an hour must have from 1 to 2**45 ticks");
         }
         Ok(Self { times, test_is_late, hour })
     }
@@ -96,6 +95,10 @@ impl<'a> Times<'a> {
     pub fn is_late(&self, base: &Base, entry: usize) -> bool {
         self.test_is_late && base.entries()[entry] & TEST != 0
     }
+}
+
+pub(crate) fn refuse_times<T>(what: &str) -> Result<T, Error> {
+    Err(Error::Invalid(format!("the timestamps do not fit the base: {what}")))
 }
 
 impl Layout {

@@ -78,11 +78,8 @@ impl Schedule {
         let places = timeline.times.len();
         // There are 2^finer buckets in every stretch of the timeline, so that an event or two go into each.
         let finer = (count / places.max(1)).max(1).ilog2().min(16);
-        let late_bucket = places << finer;
         self.draw_shares(key.child(0), shares);
         self.prepare_moves(timeline);
-        self.bounds.clear();
-        self.bounds.resize(late_bucket + 2, 0);
         self.numbers.set_length(count);
         self.times.set_length(count);
         self.move_events(timeline, finer, shares, blocks);
@@ -129,8 +126,11 @@ impl Schedule {
         blocks: impl Iterator<Item = &'k [u32]>,
     ) {
         let Self { begins, numbers, late, .. } = self;
-        let (moves, bounds) = (self.moves.as_slice(), self.bounds.as_mut_slice());
-        let late_bucket = (moves.len() << finer) as u32;
+        let moves = self.moves.as_slice();
+        let late_bucket = moves.len() << finer;
+        self.bounds.clear();
+        self.bounds.resize(late_bucket + 2, 0);
+        let bounds = self.bounds.as_mut_slice();
         let first_late = timeline.first + moves.len() as u32;
         let shift = 32 - finer;
         late.clear();
@@ -141,7 +141,7 @@ impl Schedule {
             while on_time > 0 && entries[on_time - 1] >= first_late {
                 on_time -= 1;
                 let place = entries[on_time] - first_late;
-                buckets[on_time] = late_bucket;
+                buckets[on_time] = late_bucket as u32;
                 let event = (start + on_time) as u32;
                 late.push(Late { time: timeline.late[place as usize], begin, block, place, event });
             }

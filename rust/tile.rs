@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::base::Place;
+use crate::base::{Base, Place};
 use crate::dropout::{Draws, GapTable};
 use crate::error::Error;
 use crate::expansion::{Expansion, Id, Interactions};
@@ -157,8 +157,10 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
         }
         let columns_bytes = if options.shuffled { base.items() as usize * size_of::<C>() } else { 0 };
         let bytes = columns_bytes + size_of::<GapTable>();
+        // What so many users read on average.
+        let entries = users as f64 / f64::from(base.users()) * base.len() as f64;
         for (block, &j) in self.blocks.iter_mut().zip(&self.row_block.column_blocks) {
-            let worth_it = worth_a_table(self.expansion, users, block.keep_rate);
+            let worth_it = worth_a_table(base, entries * block.keep_rate);
             if block.tables.is_none() && worth_it && bytes <= self.table_bytes_left {
                 let mut columns = Vec::new();
                 if options.shuffled {
@@ -247,7 +249,7 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
         } else {
             let columns = Columns::new(expansion, row_block.i, row_block.column_blocks[number]);
             let entries: usize = visits.iter().map(|visit| visit.length).sum();
-            if 2.0 * entries as f64 * keep_rate <= f64::from(expansion.base.items()) {
+            if !worth_a_table(&expansion.base, entries as f64 * keep_rate) {
                 let column = |code: C| C::new(columns.column(code.item()), false);
                 return kept.add(codes, visits, gaps, draws, column);
             }
@@ -272,9 +274,7 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
     }
 }
 
-/// Whether `users` users look up so many columns of a block that it pays to tabulate all of them first.
-fn worth_a_table(expansion: &Expansion, users: u64, keep_rate: f64) -> bool {
-    let base = &expansion.base;
-    let lookups = users as f64 / f64::from(base.users()) * base.len() as f64 * keep_rate;
+/// Whether so many columns of a block are looked up that it pays to tabulate all of them first.
+fn worth_a_table(base: &Base, lookups: f64) -> bool {
     2.0 * lookups > f64::from(base.items())
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::base::{Base, TEST};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::layout::{Layout, Times};
+use crate::layout::{Layout, Times, refuse_times};
 use crate::prefetch::prefetch_all;
 
 /// The times of all entries, in the order of the layout.
@@ -41,10 +41,7 @@ impl Timeline {
             let (sources, times_of_row) = (&layout.sources[row.clone()], &new.times[row]);
             let count = sources.partition_point(|&entry| !times.is_late(base, entry as usize));
             if 0 < count && count < sources.len() && times_of_row[count] < times_of_row[count - 1] {
-                return Err(Error::Invalid(
-                    "the timestamps do not fit the base: a test interaction comes before a train interaction of its user"
-                        .to_owned(),
-                ));
+                return refuse_times("a test interaction comes before a train interaction of its user");
             }
             let (mut latest_first, mut floor) = (0, 0);
             new.floors.extend(sources[..count].iter().map(|&entry| {

@@ -45,11 +45,12 @@ def progress_bar(shown: bool, interactions: float, parts: int, what: str = "expa
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=max(1.0, interactions), parts=f"0/{parts}")
+        total = max(1.0, interactions)
+        task = bar.add_task(what, total=total, parts=f"0/{parts}")
 
         def report(made: int, finished: int) -> None:
             # The number of interactions is expected, that of parts is known.
-            completed = interactions if finished == parts else min(made, interactions)
+            completed = total if finished == parts else min(made, total)
             bar.update(task, completed=completed, parts=f"{finished}/{parts}")
 
         yield report
