@@ -30,11 +30,23 @@ pub fn shares(keep_rates: impl Iterator<Item = f64> + Clone) -> Vec<u64> {
 /// How the events of a place may move along the timeline.
 #[derive(Clone, Copy)]
 struct Move {
+    /// Where it may go at the earliest, in units of 2⁻³², and in how many places.
+    earliest: u64,
+    range: u32,
     /// How much of the timeline is before it, in units of 2⁻³².
     part: u32,
-    /// Where it may go at the earliest, and in how many places.
-    earliest: u32,
-    range: u32,
+}
+
+/// A stretch of the timeline, from one place to the next, and the events that fall into it.
+#[derive(Clone, Copy)]
+struct Stretch {
+    /// The number of the first event.
+    first: u32,
+    /// The distance of two events, in units of 2⁻³² of the length.
+    step: u64,
+    /// Where it begins, and how long it is: in time, or in activity.
+    from: u64,
+    length: u64,
 }
 
 /// A late event. They come by the time of their entry, then by their block's begin, their block and their place.
@@ -58,37 +70,38 @@ pub struct Schedule {
     numbers: Scratch<u32>,
     /// Where each bucket begins; once events are numbered, where it ends.
     bounds: Vec<u32>,
+    stretches: Vec<Stretch>,
+    /// The stretches that are in activity.
+    by_clock: Vec<usize>,
     late: Vec<Late>,
-    /// In their order.
-    times: Scratch<i64>,
 }
 
 impl Schedule {
-    /// Gives the `count` events of an expanded user their times. `key` belongs to the user, `blocks` tells block by block
-    /// where the entries that events come from stand in the layout, and `shares` are the blocks'. Returns the number of
-    /// each event in the order of times, and the times in their order.
+    /// Makes the times of an expanded user's events, in their order, and returns the number of each event in that order.
+    /// `key` belongs to the user, `blocks` tells block by block where the entries that events come from stand in the
+    /// layout, and `shares` are the blocks'.
     pub fn arrange<'k>(
         &mut self,
         timeline: &RowTimeline,
         key: Key,
         shares: &[u64],
-        count: usize,
         blocks: impl Iterator<Item = &'k [u32]>,
-    ) -> (&[u32], &[i64]) {
+        times: &mut [i64],
+    ) -> &[u32] {
+        let count = times.len();
         let places = timeline.times.len();
         // There are 2^finer buckets in every stretch of the timeline, so that an event or two go into each.
         let finer = (count / places.max(1)).max(1).ilog2().min(16);
         self.draw_shares(key.child(0), shares);
         self.prepare_moves(timeline);
         self.numbers.set_length(count);
-        self.times.set_length(count);
         self.move_events(timeline, finer, shares, blocks);
-        self.number_events();
         let jitter = key.child(1);
         let (end, room) = timeline.end();
-        self.time_events(timeline, finer, end, jitter);
-        self.time_late_events(count - self.late.len(), room, jitter);
-        (&self.numbers, &self.times)
+        self.find_stretches(timeline, finer, end);
+        self.number_events(timeline, finer, end, jitter, times);
+        self.time_late_events(count - self.late.len(), room, jitter, times);
+        &self.numbers
     }
 
     /// Lays the shares of the blocks one after the other, in an order of this user's own.
@@ -112,7 +125,7 @@ impl Schedule {
         self.moves.extend(timeline.floors.iter().zip(0..).map(|(&floor, place): (_, u32)| {
             let part = ((2 * u64::from(place) + 1) * step) as u32;
             let earliest = floor.max(place.saturating_sub(reach));
-            Move { part, earliest, range: count.min(place + reach) - earliest }
+            Move { earliest: u64::from(earliest) << 32, range: count.min(place + reach) - earliest, part }
         }));
     }
 
@@ -150,7 +163,7 @@ impl Schedule {
                 // No product overflows: shares are at most 2³², and parts are below.
                 let within = (share * u64::from(allowed.part)) >> 32;
                 let pace = (begin + within).min(ONE - 1);
-                *bucket = (((u64::from(allowed.earliest) << 32) + pace * u64::from(allowed.range)) >> shift) as u32;
+                *bucket = ((allowed.earliest + pace * u64::from(allowed.range)) >> shift) as u32;
                 bounds[*bucket as usize + 1] += 1;
             }
             start += entries.len();
@@ -163,79 +176,68 @@ impl Schedule {
         }
     }
 
-    /// Numbers the events in the order of their buckets.
-    fn number_events(&mut self) {
-        let bounds = self.bounds.as_mut_slice();
-        for number in self.numbers.iter_mut() {
-            let next = &mut bounds[*number as usize];
-            *number = *next;
-            *next += 1;
-        }
-    }
-
-    /// Makes the times of the events in each stretch of the timeline, the last one until `end`.
-    fn time_events(&mut self, timeline: &RowTimeline, finer: u32, end: i64, jitter: Key) {
-        let (bounds, times) = (self.bounds.as_slice(), &mut *self.times);
+    /// Finds the stretches of the timeline, the last of which ends at `end`, and what falls into each.
+    fn find_stretches(&mut self, timeline: &RowTimeline, finer: u32, end: i64) {
+        let Self { bounds, stretches, by_clock, .. } = self;
+        stretches.clear();
+        by_clock.clear();
         let mut first = 0;
         for (place, &start) in timeline.times.iter().enumerate() {
-            let last = bounds[((place + 1) << finer) - 1] as usize;
-            let times = &mut times[first..last];
-            if times.is_empty() {
-                continue;
-            }
+            let last = bounds[(place + 1) << finer];
+            let count = last - first;
+            let step = STEPS.get(count as usize).map_or_else(|| ONE / u64::from(count), |&step| step);
             let end = timeline.times.get(place + 1).copied().unwrap_or(end);
-            let spread = Spread::new(jitter, first, times.len());
-            match timeline.clock.filter(|clock| (end - start) as u64 > clock.hour()) {
-                None => {
-                    let length = (end - start) as u64;
-                    for (x, time) in times.iter_mut().enumerate() {
-                        *time = start + bounded(spread.fraction(x), length) as i64;
-                    }
-                }
-                Some(clock) => {
-                    let from = clock.activity(start as u64);
-                    let length = clock.activity(end as u64) - from;
-                    for (x, time) in times.iter_mut().enumerate() {
-                        *time = (clock.time(from + bounded(spread.fraction(x), length)) as i64).clamp(start, end);
-                    }
-                }
+            let (mut from, mut length) = (start as u64, (end - start) as u64);
+            if let Some(clock) = timeline.clock.filter(|clock| length > clock.hour() && count > 0) {
+                from = clock.activity(start as u64);
+                length = clock.activity(end as u64) - from;
+                by_clock.push(place);
             }
+            stretches.push(Stretch { first, step, from, length });
             first = last;
+        }
+        // That of the late events.
+        stretches.push(Stretch { first, step: 0, from: 0, length: 0 });
+    }
+
+    /// Numbers the events in the order of their buckets, and makes the times of those that are not late.
+    fn number_events(&mut self, timeline: &RowTimeline, finer: u32, end: i64, jitter: Key, times: &mut [i64]) {
+        let (bounds, stretches) = (self.bounds.as_mut_slice(), self.stretches.as_slice());
+        for number in self.numbers.iter_mut() {
+            let bucket = *number;
+            let next = &mut bounds[bucket as usize];
+            *number = *next;
+            *next += 1;
+            let stretch = stretches[(bucket >> finer) as usize];
+            let fraction = fraction(jitter, *number, stretch.first, stretch.step);
+            times[*number as usize] = (stretch.from + bounded(fraction, stretch.length)) as i64;
+        }
+        for &place in &self.by_clock {
+            let start = timeline.times[place];
+            let end = timeline.times.get(place + 1).copied().unwrap_or(end);
+            for time in &mut times[stretches[place].first as usize..stretches[place + 1].first as usize] {
+                *time = timeline.clock.map_or(*time, |clock| clock.time(*time as u64) as i64).clamp(start, end);
+            }
         }
     }
 
     /// Makes the times of the late events, which are numbered from `first`.
-    fn time_late_events(&mut self, first: usize, room: u64, jitter: Key) {
-        let spread = Spread::new(jitter, first, self.late.len());
+    fn time_late_events(&mut self, first: usize, room: u64, jitter: Key, times: &mut [i64]) {
+        let step = ONE / (self.late.len() as u64).max(1);
         for (x, &Late { time, event, .. }) in self.late.iter().enumerate() {
-            self.numbers[event as usize] = (first + x) as u32;
-            self.times[first + x] = time + bounded(spread.fraction(x), room) as i64;
+            let number = (first + x) as u32;
+            self.numbers[event as usize] = number;
+            times[first + x] = time + bounded(fraction(jitter, number, first as u32, step), room) as i64;
         }
     }
 }
 
-/// Where in their stretch some events go: evenly, but for a quarter of a step to either side.
-#[derive(Clone, Copy)]
-struct Spread {
-    jitter: u64,
-    step: u64,
-}
-
-impl Spread {
-    /// For `count` events, the first of them number `first` of its user's.
-    #[inline]
-    fn new(jitter: Key, first: usize, count: usize) -> Self {
-        let jitter = jitter.0.wrapping_add((first as u64 + 1).wrapping_mul(GOLDEN));
-        Self { jitter, step: STEPS.get(count).map_or_else(|| ONE / count as u64, |&step| step) }
-    }
-
-    /// Of event number x, in units of 2⁻⁶⁴.
-    #[inline]
-    fn fraction(self, x: usize) -> u64 {
-        let x = x as u64;
-        let h = self.jitter.wrapping_add(x.wrapping_mul(GOLDEN));
-        let v = (h ^ (h >> 32)).wrapping_mul(STIR) >> 32;
-        // No product overflows: x is below the number of events, and a step at most 2³² over that.
-        ((x << 32) + (1 << 30) + (v >> 1)) * self.step
-    }
+/// Where in its stretch event `number` of a user goes, in units of 2⁻⁶⁴: evenly, but for a quarter of a step to either side.
+/// The stretch begins with event `first`, and a step of it is `step`.
+#[inline]
+fn fraction(jitter: Key, number: u32, first: u32, step: u64) -> u64 {
+    let h = jitter.0.wrapping_add((u64::from(number) + 1).wrapping_mul(GOLDEN));
+    let v = (h ^ (h >> 32)).wrapping_mul(STIR) >> 32;
+    // No product overflows: what comes before in the stretch is below its events, and a step at most 2³² over those.
+    ((u64::from(number - first) << 32) + (1 << 30) + (v >> 1)) * step
 }

@@ -32,6 +32,8 @@ pub struct Stitcher {
     schedule: Schedule,
     /// 0, 1, 2, …: events in the order in which they were made.
     as_made: Vec<u32>,
+    /// Times in their order, where interactions come in another one.
+    in_order: Scratch<i64>,
     /// Of what is put together, whether it is a test interaction.
     is_test: Scratch<bool>,
 }
@@ -107,25 +109,29 @@ impl Stitcher {
         test: &mut Interactions<I>,
     ) {
         let Expansion { layout, keys, user_cells, options, payload, .. } = expansion;
-        let Self { runs, schedule, as_made, is_test } = self;
+        let Self { runs, schedule, as_made, in_order, is_test } = self;
         if as_made.len() < count {
             as_made.extend(as_made.len() as u32..count as u32);
         }
+        let start = train.items.len();
         let mut places = &as_made[..count];
         if let Some(timeline) = payload.timeline {
             let anchor = user_cells.code(user.slot);
             let key = keys.times.child(u64::from(row_block.i)).child(u64::from(anchor));
             let timeline = timeline.row(user.slot, layout.row(user.slot));
             let blocks = runs.iter().map(|&run| kept.entries(run));
-            let (numbers, times) = schedule.arrange(&timeline, key, &row_block.shares, count, blocks);
+            train.times.resize(start + count, 0);
+            let times = &mut train.times[start..];
             if options.order == Order::Time {
-                places = numbers;
-                train.times.extend_from_slice(times);
+                places = schedule.arrange(&timeline, key, &row_block.shares, blocks, times);
             } else {
-                train.times.extend(numbers.iter().map(|&number| times[number as usize]));
+                let in_order = in_order.set_length(count);
+                let numbers = schedule.arrange(&timeline, key, &row_block.shares, blocks, in_order);
+                for (time, &number) in times.iter_mut().zip(numbers) {
+                    *time = in_order[number as usize];
+                }
             }
         }
-        let start = train.items.len();
         train.items.resize(start + count, I::at(0, 0));
         train.sources.resize(start + count, 0);
         let (items, sources, is_test) =

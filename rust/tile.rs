@@ -264,9 +264,9 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
         let Expansion { layout, payload, .. } = self.expansion;
         for (number, &slot) in self.slots.iter().enumerate() {
             if let (Some(timeline), Some(&next)) = (payload.timeline, self.slots.get(number + 1)) {
-                let next = layout.row(next);
-                prefetch_all(&layout.sources[next.clone()]);
-                timeline.prefetch(next);
+                let row = layout.row(next);
+                prefetch_all(&layout.sources[row.clone()]);
+                timeline.prefetch(next, row);
             }
             let user = User { id: first_user + number as u64, number, slot };
             self.stitcher.stitch(self.expansion, &self.row_block, &mut self.kept, user, train, test);

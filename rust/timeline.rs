@@ -7,7 +7,7 @@ use crate::base::{Base, TEST};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::layout::{Layout, Times, refuse_times};
-use crate::prefetch::prefetch_all;
+use crate::prefetch::{prefetch, prefetch_all};
 
 /// The times of all entries, in the order of the layout.
 pub struct Timeline {
@@ -58,7 +58,8 @@ impl Timeline {
     }
 
     /// Asks for what is known of a row of the layout, ahead of its use.
-    pub fn prefetch(&self, row: Range<usize>) {
+    pub fn prefetch(&self, slot: u32, row: Range<usize>) {
+        prefetch(&self.counts[slot as usize]);
         prefetch_all(&self.floors[row.clone()]);
         prefetch_all(&self.times[row]);
     }
