@@ -30,6 +30,7 @@ from fractalrs.base_statistics import base_statistics
 from fractalrs.cells import Cells
 from fractalrs.errors import InputError
 from fractalrs.interactions import Interactions, write_interactions
+from fractalrs.operators import BlockFunction, Matrix, Operator
 from fractalrs.rows import Rows, Sums
 from fractalrs.validation import integrity, spectrum, thresholds, validate
 from fractalrs.validation.integrity import Planned
@@ -618,6 +619,87 @@ def test_dropping_users_whose_sums_go_together_is_no_alarm(opposite: bool) -> No
         assert found[0].holds is False, (rates, shuffle, found)
 
 
+# --- Other operators -------------------------------------------------------------------------------------------------
+
+
+def thin(block: Matrix, _: float, rng: np.random.Generator) -> Matrix:
+    block.data *= rng.random(block.nnz) < 0.3
+    return block
+
+
+@pytest.fixture
+def by_operator(source: Path, tmp_path: Path) -> Callable[[Operator | BlockFunction], tuple[fr.Base, Path]]:
+    """Writes a data set that an operator made, and gives its base."""
+
+    def write(operator: Operator | BlockFunction) -> tuple[fr.Base, Path]:
+        base = fr.leave_last_out(fr.read_interactions(source))
+        fr.Expansion(base, fr.reduce(base, (4, 8)), operator=operator).write(tmp_path / "out", parts=5)
+        return base, tmp_path / "out"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("operator", "unchecked"),
+    [
+        ("kronecker", set()),
+        ("sketch", {integrity.BLOCKS, integrity.TEST_BLOCKS}),
+        (thin, {integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.REGENERATION}),
+    ],
+)
+def test_what_every_operator_made_is_checked(by_operator: Any, operator: Any, unchecked: set[str]) -> None:
+    base, path = by_operator(operator)
+    report = fr.validate(path, base, only="integrity", sha256=True)
+    found = {name: holds for name, holds in outcomes(report).items() if name in INTEGRITY}
+    assert found == {name: None if name in unchecked else True for name in INTEGRITY}
+    assert all(holds for name, holds in outcomes(report).items() if name not in INTEGRITY)
+
+
+def test_one_interaction_less_than_all_of_them_is_told(by_operator: Any) -> None:
+    base, path = by_operator("kronecker")
+    part = path / "train/part-00002-of-00005.parquet"
+    pq.write_table(pq.read_table(part).slice(1), part)
+    report = fr.validate(path, base, only="integrity")
+    assert {integrity.BLOCKS, integrity.REGENERATION} <= set(report.failures)
+    assert detail(report, integrity.BLOCKS).endswith("p = 0.0e+00")
+
+
+def test_another_sample_than_the_sketch_draws_is_told(by_operator: Any) -> None:
+    base, path = by_operator("sketch")
+
+    def exchange(columns: dict[str, Items]) -> dict[str, Items]:
+        users, items = columns["user_id"], columns["item_id"] ^ 1
+        order = np.lexsort((items, users))
+        return {"user_id": users[order], "item_id": items[order]}
+
+    rewrite(path, "train", exchange)
+    assert fr.validate(path, base, only="integrity").failures == (integrity.REGENERATION,)
+
+
+def test_the_fidelity_of_other_operators(by_operator: Any, tmp_path: Path) -> None:
+    base, path = by_operator("kronecker")
+    report = fr.validate(path, base, singular_values=16)
+    metrics = {metric.name: metric for metric in report.metrics}
+    # Zeros and ones: sums are R's, singular values those of Theorem 1, and every block is a copy.
+    assert metrics["gini of users"].distance == pytest.approx(0, abs=1e-12)
+    assert metrics[thresholds.PREDICTION].distance == pytest.approx(0, abs=1e-3)
+    assert metrics[thresholds.STORED].synthetic == pytest.approx(1)
+    assert report.findings.maps["block_deviation"].tolist() == [[0] * 8] * 4
+    for operator in ("sketch", thin):
+        shutil.rmtree(path)
+        by_operator(operator)
+        report = fr.validate(path, base, singular_values=16)
+        metrics = {metric.name: metric for metric in report.metrics}
+        assert None not in (metrics["gini of items"].distance, metrics[thresholds.RATIOS].distance)
+        assert {metric.reduced for metric in report.metrics} == {None}
+        assert thresholds.PREDICTION not in metrics
+        assert metrics[thresholds.COPIES].holds is None
+        assert set(report.findings.maps) == {"density"}
+        assert set(report.findings.curves["user_sums"]) == {"real", "synthetic", "null"}
+        assert report.findings.curves["left_vector_1"].keys() == {"real", "synthetic"}
+        report.to_html(tmp_path / "report.html")
+
+
 # --- What cannot be validated is refused -----------------------------------------------------------------------------
 
 
@@ -752,6 +834,13 @@ def test_damaged_private_files(copied: Path, source: Path, name: str, kept: int)
     path = copied / "private" / name
     path.write_bytes(path.read_bytes()[:kept])
     refused(run("validate", copied, "--only", "integrity", "--source", source), re.escape(str(path)))
+
+
+def test_a_damaged_signed_matrix(source: Path, tmp_path: Path) -> None:
+    assert run("expand", source, tmp_path / "out", *SIZE, "--operator", "kronecker", "--quiet").code == 0
+    path = tmp_path / "out/private/signed_matrix.npy"
+    path.write_bytes(path.read_bytes()[:100])
+    refused(run("validate", tmp_path / "out", "--source", source), re.escape(str(path)))
 
 
 def test_without_private_files(copied: Path, source: Path) -> None:

@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
 from fractalrs import _core
 from fractalrs.attributes import AttributeTable, Kind, read_attributes
 from fractalrs.base import Base
@@ -33,7 +31,7 @@ from fractalrs.reduction import ReducedMatrix, Rescale, reduce
 from fractalrs.sample import sample_interactions
 from fractalrs.split import SplitOption, TiesOption, leave_last_out
 from fractalrs.target import reduce_to_target, solve_keep_scale, whole_number
-from fractalrs.writing import other_plan, write
+from fractalrs.writing import other_plan, read_reduced, write
 
 SAMPLE = "sample"
 """The source that stands for the built-in sample."""
@@ -308,10 +306,7 @@ def make_expansion(
     cells = None
     if begun is not None:
         say("the reduced matrix and the cells are those of the data set that was begun")
-        reduced = ReducedMatrix.load(folder.path / "private/reduced_matrix.npy")
-        if request.operator == "kronecker":
-            signed = np.load(folder.path / "private/signed_matrix.npy", allow_pickle=False)
-            reduced = dataclasses.replace(reduced, signed=signed)
+        reduced = read_reduced(folder.path / "private")
         cells = Cells.load(folder.path / "private/cells.npz") if in_cells else None
     else:
         say("reducing")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -25,6 +25,7 @@ from fractalrs.folder import CARD, MANIFEST, Folder
 from fractalrs.labelled import read_labelled
 from fractalrs.plan import DEFAULT_FORMAT, Format, Part, Plan, attribute_file
 from fractalrs.progress import progress_bar
+from fractalrs.reduction import ReducedMatrix
 
 if TYPE_CHECKING:
     from fractalrs.expansion import Expansion
@@ -398,6 +399,25 @@ class _Private:
         np.savez(private / "base_statistics.npz", allow_pickle=False, **self.statistics)
         (private / "plan.json").write_bytes(self.plan.encode())
         folder.publish_private()
+
+
+def read_reduced(private: Path) -> ReducedMatrix:
+    """Read the reduced matrix from ``private/``: with its signed entries where the operator needed those.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there.
+    InputError
+        If a file is damaged.
+    """
+    reduced, signed = ReducedMatrix.load(private / "reduced_matrix.npy"), private / "signed_matrix.npy"
+    if not signed.exists():
+        return reduced
+    try:
+        return replace(reduced, signed=np.load(signed, allow_pickle=False))
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{signed} cannot be read: {error}") from None
 
 
 def _make_missing(

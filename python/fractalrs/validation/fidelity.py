@@ -2,12 +2,13 @@
 
 Sums are compared as shares of their mean over the relative rank, singular values as ratios to the first, so that data
 of different size can be compared (the method paper's figures 1, 3 and 4). The null model is uniform random data of the
-size and density of R̃.
+size and density of R̃. An operator without keep rates leaves R̂ out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from scipy import stats as distributions
 from fractalrs.rows import Sums
 from fractalrs.validation import statistics as stats
 from fractalrs.validation import thresholds
-from fractalrs.validation.findings import Curve, Metric
+from fractalrs.validation.findings import Curve, Label, Metric
 from fractalrs.validation.neighbours import RANKS, Neighbours, null_neighbours
 from fractalrs.validation.repetition import Repetition, Share, null_mutual
 from fractalrs.validation.spectrum import Spectrum, kronecker, predicted
@@ -25,6 +26,9 @@ NEEDS_SOURCE = "needs --source"
 _NULL_POINTS = 4_000
 
 Floats = npt.NDArray[np.float64]
+
+_T = TypeVar("_T")
+_Four = tuple[npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -86,36 +90,45 @@ class Written:
         return int(self.sums.user_train.sum()) / (len(self.sums.user_train) * len(self.sums.item_train))
 
 
-def _four_sums(real: Real, keep: Floats, sums: Sums) -> dict[str, tuple[npt.NDArray[Any], ...]]:
+def _four_sums(real: Real, keep: Floats | None, sums: Sums) -> dict[str, _Four]:
     """Sums of users and of items: real, reduced, written, null."""
+    of_users, of_items = (None if keep is None else keep.sum(axis=axis) for axis in (1, 0))
     users, items = len(sums.user_train), len(sums.item_train)
     density = int(sums.user_train.sum()) / (users * items)
     return {
-        "users": (real.user_sums, keep.sum(axis=1), sums.user_train, stats.null_sums(users, items, density)),
-        "items": (real.item_sums, keep.sum(axis=0), sums.item_train, stats.null_sums(items, users, density)),
+        "users": (real.user_sums, of_users, sums.user_train, stats.null_sums(users, items, density)),
+        "items": (real.item_sums, of_items, sums.item_train, stats.null_sums(items, users, density)),
     }
 
 
-def sums_metrics(real: Real, keep: Floats, sums: Sums, limits: dict[str, float]) -> Iterator[Metric]:
+def _of_each(function: Callable[[Any], _T | None], values: Sequence[npt.NDArray[Any] | None]) -> list[_T | None]:
+    """What a function says of each value that is there."""
+    return [None if value is None else function(value) for value in values]
+
+
+def sums_metrics(real: Real, keep: Floats | None, sums: Sums, limits: dict[str, float]) -> Iterator[Metric]:
     """Compare how active users are, and how popular items."""
-    for who, (of_real, of_reduced, written, null) in _four_sums(real, keep, sums).items():
-        four = (of_real, of_reduced, written, null)
+    for who, four in _four_sums(real, keep, sums).items():
 
         def compared(name: str, values: list[float | None], note: str = "", who: str = who) -> Metric:
             name = name.format(who)
             return _metric(name, "sums", values, _apart(values[0], values[2]), limits, note)
 
-        yield compared(thresholds.GINI, [stats.gini(x) for x in four], "distance: difference")
-        yield compared("share of the top 1 % of {}", [stats.top_share(x, 0.01) for x in four], "distance: difference")
-        yield compared("share of the top 10 % of {}", [stats.top_share(x, 0.10) for x in four], "distance: difference")
+        yield compared(thresholds.GINI, _of_each(stats.gini, four), "distance: difference")
+        yield compared(
+            "share of the top 1 % of {}", _of_each(partial(stats.top_share, share=0.01), four), "distance: difference"
+        )
+        yield compared(
+            "share of the top 10 % of {}", _of_each(partial(stats.top_share, share=0.10), four), "distance: difference"
+        )
         for name, between in (
             ("KS distance of {}", stats.kolmogorov_smirnov),
             ("Wasserstein distance of {}", stats.wasserstein),
         ):
-            distances = [between(of_real, x) for x in four[1:]]
+            distances = _of_each(partial(between, four[0]), four[1:])
             note = "of sums over their mean, from real"
             yield _metric(name.format(who), "sums", [None, *distances], distances[1], limits, note)
-        tails = [stats.hill(x) for x in four]
+        tails = _of_each(stats.hill, four)
         intervals = ", ".join(
             f"{label} {tail.low:.2f} to {tail.high:.2f}"
             for label, tail in zip(("real", "reduced", "synthetic", "null"), tails, strict=True)
@@ -126,19 +139,21 @@ def sums_metrics(real: Real, keep: Floats, sums: Sums, limits: dict[str, float])
             [None if tail is None else tail.exponent for tail in tails],
             f"Hill, top 5 %; 95 %: {intervals}" if intervals else "too few distinct values in the top 5 %",
         )
-        yield compared("log-log rank slope of {}", [stats.rank_slope(x) for x in four], "over 1 % to 50 % of the ranks")
+        yield compared("log-log rank slope of {}", _of_each(stats.rank_slope, four), "over 1 % to 50 % of the ranks")
         yield compared(
-            "decay at the end of {}", [stats.end_decay(x) for x in four], "slope at the end over that of the middle"
+            "decay at the end of {}", _of_each(stats.end_decay, four), "slope at the end over that of the middle"
         )
-        yield compared("coverage of {}", [stats.coverage(x) for x in four], "share of ids with an interaction")
+        yield compared("coverage of {}", _of_each(stats.coverage, four), "share of ids with an interaction")
 
 
-def graph_metrics(real: Real, sums: Sums, limits: dict[str, float]) -> Iterator[Metric]:
+def graph_metrics(real: Real, keep: Floats | None, sums: Sums, limits: dict[str, float]) -> Iterator[Metric]:
     """Compare density and degree assortativity."""
     count = int(sums.user_train.sum())
     written = stats.density(count, len(sums.user_train), len(sums.item_train))
     of_real = stats.density(real.interactions, len(real.user_sums), len(real.item_sums))
-    yield Metric("density", "graph", of_real, None, written, written, note="real × mean keep rate")
+    yield Metric(
+        "density", "graph", of_real, None, written, written, note="" if keep is None else "real × mean keep rate"
+    )
     product = stats.degree_product(sums.item_train, sums.item_user_degree)
     found = stats.assortativity(sums.user_train, sums.item_train, product)
     name = "degree assortativity"
@@ -148,35 +163,29 @@ def graph_metrics(real: Real, sums: Sums, limits: dict[str, float]) -> Iterator[
 
 
 def spectrum_metrics(
-    real: Real, keep: Floats, written: Written, shuffle: str, limits: dict[str, float]
+    real: Real, keep: Floats | None, written: Written, shuffle: str, limits: dict[str, float]
 ) -> Iterator[Metric]:
     """Compare leading singular values, as ratios to the first."""
     found = written.spectrum.values
     count = len(found)
-    of_reduced = np.linalg.svd(keep, compute_uv=False)
+    of_reduced = None if keep is None else np.linalg.svd(keep, compute_uv=False)
     null = null_spectrum(written.sums, count)
-    errors = [stats.ratio_error(real.singular_values, values) for values in (of_reduced, found, null)]
+    errors = _of_each(partial(stats.ratio_error, real.singular_values), (of_reduced, found, null))
     bound = written.spectrum.bounds[:16] / np.maximum(found[:16], np.finfo(np.float64).tiny)
     note = f"distance from real; residuals bound the error of the values by {bound.max():.1%}"
     for name, place in ((thresholds.RATIOS, 0), ("singular ratios 2 to 16, largest error", 1)):
-        values = [None if error is None else error[place] for error in errors]
-        yield _metric(name, "spectrum", [None, *values], values[1], limits, note)
+        distances = [None if error is None else error[place] for error in errors]
+        yield _metric(name, "spectrum", [None, *distances], distances[1], limits, note)
     # Statistics of whole spectra are of equally many values; R̂ has but min(m, n).
     shared = min(count, len(real.singular_values))
-    four = (real.singular_values[:shared], of_reduced[:shared], found[:shared], null[:shared])
+    four = [None if values is None else values[:shared] for values in (real.singular_values, of_reduced, found, null)]
+    note = f"of the first {shared}" + ("" if four[1] is None else f", reduced of {len(four[1])}")
     for name, function in (
         ("log-log slope of singular values", stats.log_slope),
         ("effective rank of the leading singular values", stats.effective_rank),
     ):
-        values = [function(x) for x in four]
-        yield _metric(
-            name,
-            "spectrum",
-            values,
-            _apart(values[0], values[2]),
-            limits,
-            f"of the first {shared}, reduced of {len(four[1])}",
-        )
+        values = _of_each(function, four)
+        yield _metric(name, "spectrum", values, _apart(values[0], values[2]), limits, note)
     total = int(written.sums.user_train.sum())
     yield Metric(
         "first singular value over √interactions",
@@ -185,7 +194,7 @@ def spectrum_metrics(
         synthetic=float(found[0]) / total**0.5 if total else None,
         null=float(null[0]) / total**0.5 if total else None,
     )
-    if shuffle in ("aligned", "none"):
+    if keep is not None and shuffle in ("aligned", "none"):
         # Beyond as many as are known of R, pairs of unknown ones would be missing.
         complete = len(real.singular_values) == min(len(real.user_sums), len(real.item_sums))
         known = count if complete else shared
@@ -210,23 +219,25 @@ def null_spectrum(sums: Sums, count: int) -> Floats:
     return stats.null_singular_values(rows, columns, int(sums.user_train.sum()) / (rows * columns), count)
 
 
-def vector_metrics(real: Vectors | None, keep: Floats, written: Spectrum, limits: dict[str, float]) -> Iterator[Metric]:
-    """Compare the paper's network values: ranked components of leading singular vectors."""
+def _sides(keep: Floats | None) -> dict[str, Floats | None]:
+    """Left and right singular vectors of R̂, in columns."""
+    if keep is None:
+        return {"left": None, "right": None}
     u, _, vt = np.linalg.svd(keep, full_matrices=False)
-    for who, side in (("users", "left"), ("items", "right")):
+    return {"left": u, "right": vt.T}
+
+
+def vector_metrics(
+    real: Vectors | None, keep: Floats | None, written: Spectrum, limits: dict[str, float]
+) -> Iterator[Metric]:
+    """Compare the paper's network values: ranked components of leading singular vectors."""
+    for (side, of_reduced), who in zip(_sides(keep).items(), ("users", "items"), strict=True):
         name = f"network values of {who}"
         if real is None:
             yield Metric(name, "vectors", threshold=limits.get(name), note=NEEDS_SOURCE)
             continue
         of_real, found = getattr(real.spectrum, side), getattr(written, side)
-        of_reduced = u if side == "left" else vt.T
-        distances = []
-        for other in (of_reduced, found):
-            each = [
-                stats.network_distance(stats.network_values(of_real[:, k]), stats.network_values(other[:, k]))
-                for k in range(min(of_real.shape[1], other.shape[1]))
-            ]
-            distances.append(float(np.mean([value for value in each if value is not None])))
+        distances = _of_each(partial(_network_distance, of_real), (of_reduced, found))
         null = float(
             np.mean(
                 [
@@ -237,6 +248,15 @@ def vector_metrics(real: Vectors | None, keep: Floats, written: Spectrum, limits
         )
         values = [None, *distances, null]
         yield _metric(name, "vectors", values, distances[1], limits, "mean KS distance of the first 8")
+
+
+def _network_distance(of_real: Floats, other: Floats) -> float:
+    """Mean distance of the network values of vectors in columns."""
+    each = [
+        stats.network_distance(stats.network_values(of_real[:, k]), stats.network_values(other[:, k]))
+        for k in range(min(of_real.shape[1], other.shape[1]))
+    ]
+    return float(np.mean([value for value in each if value is not None]))
 
 
 def _null_component(k: int) -> Floats:
@@ -261,7 +281,7 @@ def neighbour_metrics(real: Vectors | None, written: Written, limits: dict[str, 
     yield Metric("lift of the nearest ten items", "neighbours", of_real, None, found, null, note=missing or "median")
     note = "share that shows the same source items; null: of any other items"
     if written.copies is None:
-        note = NEEDS_SOURCE if real is None else "too few items, or too many blocks, to look them up"
+        note = NEEDS_SOURCE if real is None else "too few items, too many blocks, or items of no one source"
     found, null = written.copies or (None, None)
     name = thresholds.COPIES
     yield Metric(name, "neighbours", None, None, found, null, found, limits.get(name), note)
@@ -300,41 +320,44 @@ def repetition_metrics(written: Written, limits: dict[str, float]) -> Iterator[M
     yield Metric(name, "repetition", None, None, mutual, null, mutual, limits.get(name), note)
 
 
-def curves(real: Real, keep: Floats, written: Written, vectors: Vectors | None) -> dict[str, dict[str, Curve]]:
+def curves(real: Real, keep: Floats | None, written: Written, vectors: Vectors | None) -> dict[str, dict[str, Curve]]:
     """Draw ranked sums, singular values and network values."""
     sums, count = written.sums, len(written.spectrum.values)
-    drawn = {
-        f"{who.removesuffix('s')}_sums": {
-            "real": stats.ranked(of_real),
-            "reduced": stats.ranked(of_reduced),
-            "kronecker": stats.ranked(np.outer(of_reduced, of_real).ravel()),
-            "synthetic": stats.ranked(found),
-            "null": stats.ranked(null),
-        }
-        for who, (of_real, of_reduced, found, null) in _four_sums(real, keep, sums).items()
-    }
-    drawn["singular_values"] = {
-        "real": stats.ratios(real.singular_values),
-        "reduced": stats.ratios(np.linalg.svd(keep, compute_uv=False)),
-        "kronecker": stats.ratios(kronecker(keep, real.singular_values, count)),
-        "synthetic": stats.ratios(written.spectrum.values),
-        "null": stats.ratios(null_spectrum(sums, count)),
-    }
+    drawn = {}
+    for who, (of_real, of_reduced, found, null) in _four_sums(real, keep, sums).items():
+        labelled = {"real": of_real, "synthetic": found, "null": null}
+        if of_reduced is not None:
+            labelled |= {"reduced": of_reduced, "kronecker": np.outer(of_reduced, of_real).ravel()}
+        drawn[f"{who.removesuffix('s')}_sums"] = _curves(stats.ranked, labelled)
+    values: dict[str, npt.NDArray[Any]] = {"real": real.singular_values, "synthetic": written.spectrum.values}
+    values["null"] = null_spectrum(sums, count)
+    if keep is not None:
+        values["reduced"] = np.linalg.svd(keep, compute_uv=False)
+        values["kronecker"] = kronecker(keep, real.singular_values, count)
+    drawn["singular_values"] = _curves(stats.ratios, values)
     # Not drawn, but told: how far each written value may be off, over itself.
     numbers = np.arange(1.0, count + 1)
-    values = np.maximum(written.spectrum.values, np.finfo(np.float64).tiny)
-    drawn["singular_value_bounds"] = {"synthetic": Curve(numbers, written.spectrum.bounds / values)}
-    u, _, vt = np.linalg.svd(keep, full_matrices=False)
-    for side, of_reduced in (("left", u), ("right", vt.T)):
-        found = getattr(written.spectrum, side)
-        for k in range(min(found.shape[1], of_reduced.shape[1])):
-            components = {"reduced": of_reduced[:, k], "synthetic": found[:, k]}
-            if vectors is not None:
-                components = {"real": getattr(vectors.spectrum, side)[:, k]} | components
-            drawn[f"{side}_vector_{k + 1}"] = {
-                label: stats.network_curve(stats.network_values(vector)) for label, vector in components.items()
-            }
+    least = np.maximum(written.spectrum.values, np.finfo(np.float64).tiny)
+    drawn["singular_value_bounds"] = {"synthetic": Curve(numbers, written.spectrum.bounds / least)}
+    for side, of_reduced in _sides(keep).items():
+        there: dict[str, Floats] = {"synthetic": getattr(written.spectrum, side)}
+        if of_reduced is not None:
+            there["reduced"] = of_reduced
+        if vectors is not None:
+            there["real"] = getattr(vectors.spectrum, side)
+        for k in range(min(matrix.shape[1] for matrix in there.values())):
+            components = {label: matrix[:, k] for label, matrix in there.items()}
+            drawn[f"{side}_vector_{k + 1}"] = _curves(_network_curve, components)
     return drawn
+
+
+def _network_curve(vector: Floats) -> Curve:
+    return stats.network_curve(stats.network_values(vector))
+
+
+def _curves(draw: Callable[[Any], Curve], values: Mapping[str, npt.NDArray[Any]]) -> dict[str, Curve]:
+    """Draw what is there, in the order in which it is always shown."""
+    return {label: draw(values[label]) for label in get_args(Label) if label in values}
 
 
 def _metric(

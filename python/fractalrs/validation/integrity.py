@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from fractalrs import _core
 from fractalrs.attributes import Kind, source_codes
 from fractalrs.dataset import Dataset
 from fractalrs.expansion import Expansion
+from fractalrs.operators import Operator
 from fractalrs.rows import Rows, Sums
 from fractalrs.validation import carried
 from fractalrs.validation.findings import Check
@@ -79,6 +80,16 @@ class Planned:
         """Keep rates, 0 where a block does not exist."""
         exists = _core.existing_blocks(self.options["seed"], self.options["block_keep"], self.keep_rates.shape)
         return np.where(exists, self.keep_rates, 0.0)
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether blocks are copies of R, of which entries are kept at a rate."""
+        return self.options["operator"] in ("dropout", "kronecker")
+
+    @property
+    def by_function(self) -> bool:
+        """Whether a function made the blocks."""
+        return self.options["operator"] not in get_args(Operator)
 
     @property
     def test_is_last(self) -> bool:

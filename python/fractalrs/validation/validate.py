@@ -21,7 +21,6 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.folder import Folder
 from fractalrs.options import Options
-from fractalrs.reduction import ReducedMatrix
 from fractalrs.rows import Rows, Sums
 from fractalrs.validation import carried, fidelity, integrity, ratings, thresholds, times
 from fractalrs.validation.findings import Check, Curve, Findings, Metric
@@ -31,10 +30,12 @@ from fractalrs.validation.repetition import repetition
 from fractalrs.validation.report import Report
 from fractalrs.validation.spectrum import DEFAULT_COUNT, TOLERANCE, spectrum
 from fractalrs.validation.spectrum import check as check_count
-from fractalrs.writing import resolve_threads
+from fractalrs.writing import read_reduced, resolve_threads
 
 Only = Literal["integrity", "fidelity"]
 NEEDS_PRIVATE = "needs private/ beside the data"
+NO_BLOCKS = "the operator has no keep rates"
+BY_FUNCTION = "what a function made cannot be made again"
 
 
 def validate(
@@ -90,12 +91,6 @@ def validate(
         raise InputError(f"only is {only!r}; it must be 'integrity' or 'fidelity'")
     if isinstance(dataset, str | os.PathLike):
         dataset = open_dataset(dataset)
-    operator = dataset.manifest["operator"] if isinstance(dataset, Dataset) else dataset.options.operator
-    if operator != "dropout":
-        raise InputError(
-            f"made by the operator {operator!r}: keep rates and blocks are checked here, which only 'dropout' has",
-            hint="measure sums and spectrum with fractalrs.Rows, as docs/operators.md does",
-        )
     own = thresholds.checked(limits or {})
     if singular_values == DEFAULT_COUNT:
         singular_values = min(DEFAULT_COUNT, *dataset.shape)
@@ -155,7 +150,7 @@ class _Run:
         content = plan.content
         if content["fingerprints"] != dataset.manifest["fingerprints"]:
             raise InputError(f"private/ and manifest.json of {dataset.path} are of different data sets")
-        reduced = ReducedMatrix.load(private / "reduced_matrix.npy")
+        reduced = read_reduced(private)
         options = Options(**content["options"])
         statistics = _load(private / "base_statistics.npz")
         split = content["base"]["split"]
@@ -167,6 +162,8 @@ class _Run:
                     f"these interactions are not those that {dataset.path} was expanded from",
                     hint="name that source; it is read and split as the plan says",
                 )
+            if self.planned.by_function:
+                return
             cells = Cells.load(private / "cells.npz") if in_cells else None
             self.expansion = Expansion(
                 self.base, reduced, profile=content["profile"], cells=cells, **content["options"]
@@ -204,17 +201,16 @@ class _Run:
             if not counted:
                 self.checks.append(integrity.check_counts(self.dataset, self.sums))
         self.checks += integrity.check_rows(self.sums, self.rows.order)
-        if self.planned is None:
-            both = (integrity.BLOCKS, integrity.TEST_BLOCKS)
-            self.checks += [Check(name, "integrity", None, NEEDS_PRIVATE) for name in both]
-        else:
+        if self.planned is not None and self.planned.has_blocks:
             self.checks += integrity.check_blocks(self.sums, self.planned)
             self._draw_deviation(self.planned)
+        else:
+            both, note = (integrity.BLOCKS, integrity.TEST_BLOCKS), NO_BLOCKS if self.planned else NEEDS_PRIVATE
+            self.checks += [Check(name, "integrity", None, note) for name in both]
         if isinstance(self.dataset, Dataset):
             usable = self._check_columns(self.dataset)
             if self.expansion is None or self._is_out_of_range():
-                note = NEEDS_PRIVATE if self.planned is None else fidelity.NEEDS_SOURCE
-                note = note if self.expansion is None else "needs ids in range"
+                note = self._no_expansion or "needs ids in range"
                 names = (integrity.REGENERATION, *(carried.AGAINST_SOURCE if "timestamp" in self._columns else ()))
                 self.checks += [Check(name, "integrity", None, note) for name in names]
             else:
@@ -234,6 +230,15 @@ class _Run:
         if isinstance(self.dataset, Dataset):
             return tuple(column["name"] for column in self.dataset.manifest["schema"])[2:]
         return tuple(field.name for field in self.dataset.payload.fields)
+
+    @property
+    def _no_expansion(self) -> str | None:
+        """Why nothing can be generated again; None where it can."""
+        if self.expansion is not None:
+            return None
+        if self.planned is None:
+            return NEEDS_PRIVATE
+        return BY_FUNCTION if self.planned.by_function else fidelity.NEEDS_SOURCE
 
     def _check_columns(self, dataset: Dataset) -> bool:
         """Check what interactions carry, and that times are in order; tell whether it can be read."""
@@ -273,7 +278,7 @@ class _Run:
             self.checks.append(Check("fidelity", "fidelity", None, f"{NEEDS_PRIVATE}: it holds the real statistics"))
             return
         real = fidelity.Real.of(self.planned.statistics)
-        keep, shuffle = self.planned.keep_rates, self.planned.options["shuffle"]
+        keep, shuffle = self.planned.keep_rates if self.planned.has_blocks else None, self.planned.options["shuffle"]
         # With times, user cells have one member.
         one_source = shuffle in ("aligned", "none") or self.planned.options.get("timestamps", False)
         limits = thresholds.defaults(real.per_user, one_source) | own
@@ -286,7 +291,9 @@ class _Run:
             found = spectrum(self.rows, count, tolerance=_tolerance(self.rows.interactions))
         with self._stage("neighbours"):
             near = neighbours(self.rows, sums.item_train, sample(sums.item_train))
-            copied = None if near is None or self.expansion is None else copies(near, self.expansion)
+            copied = None
+            if near is not None and self.expansion is not None and keep is not None:
+                copied = copies(near, self.expansion)
         with self._stage("repetition"):
             repeated = repetition(self.rows, sums)
         written = fidelity.Written(sums, found, near, copied, repeated)
@@ -302,16 +309,17 @@ class _Run:
         self.metrics += fidelity.sums_metrics(real, keep, sums, limits)
         self.metrics += fidelity.spectrum_metrics(real, keep, written, shuffle, limits)
         self.metrics += fidelity.vector_metrics(vectors, keep, found, limits)
-        self.metrics += fidelity.graph_metrics(real, sums, limits)
+        self.metrics += fidelity.graph_metrics(real, keep, sums, limits)
         self.metrics += fidelity.neighbour_metrics(vectors, written, limits)
         self.metrics += fidelity.repetition_metrics(written, limits)
         self.curves = fidelity.curves(real, keep, written, vectors)
         if self._columns:
             self._measure_carried(self.planned, limits)
-        self.maps["keep_rates"] = keep
         self.maps["density"] = sums.density.astype(np.float64)
-        if "block_deviation" not in self.maps:
-            self._draw_deviation(self.planned)
+        if keep is not None:
+            self.maps["keep_rates"] = keep
+            if "block_deviation" not in self.maps:
+                self._draw_deviation(self.planned)
 
     def _measure_carried(self, planned: Planned, limits: dict[str, float]) -> None:
         """Measure times and ratings."""
@@ -344,16 +352,14 @@ class _Run:
         subject: dict[str, Any] = {}
         if isinstance(self.dataset, Dataset):
             manifest = self.dataset.manifest
-            subject = {
-                "data set": self.dataset.path.name,
-                "profile": manifest["profile"],
-                "shuffle": manifest["shuffle"],
-            }
+            subject = {"data set": self.dataset.path.name}
+            subject |= {name: manifest[name] for name in ("profile", "shuffle", "operator")}
             subject |= {split: self.dataset.totals[split] for split in ("train", "test")}
             subject |= {"multipliers": f"{manifest['user_multiplier']} × {manifest['item_multiplier']}"}
             subject |= {"fractalrs": manifest["fractalrs"], "generator": manifest["generator"]}
         elif self.expansion is not None:
-            subject = {"expansion": "generated, not written", "shuffle": self.expansion.shuffle}
+            options = self.expansion.options
+            subject = {"expansion": "generated, not written", "shuffle": options.shuffle, "operator": options.operator}
         subject |= {"users": users, "items": items}
         return Findings(subject, tuple(self.checks), tuple(self.metrics), self.curves, self.maps, self.seconds)
 
