@@ -194,7 +194,7 @@ def test_a_function_makes_blocks(tmp_path: Path, base: fr.Base, reduced: fr.Redu
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda block, *_: block[:-1], r"block \(0, 0\): the operator gave a matrix of \(39, 60\)"),
+        (lambda block, *_: block[:-1], r"block \(\d, \d\): the operator gave a matrix of \(39, 60\)"),
         (lambda *_: "nothing", "not a matrix"),
         (lambda block, *_: block * np.nan, "not finite numbers"),
     ],
@@ -206,6 +206,23 @@ def test_a_function_that_returns_something_else_is_refused_and_leaves_nothing_ha
     with pytest.raises(fr.InputError, match=message):
         expansion.write(tmp_path / "out", parts=2)
     assert not list(tmp_path.rglob("part-*"))
+
+
+def test_some_blocks_tell_what_a_function_will_make(base: fr.Base, reduced: fr.ReducedMatrix) -> None:
+    few = fr.Expansion(base, reduced, operator=halve, seed=3)
+    counts = few.expected_counts
+    # Twelve blocks: all of them.
+    assert (counts.train.mean, counts.train.std) == (few.rows(0, few.shape[0], "train").num_rows, 0)
+    assert (counts.test.mean, counts.test.std) == (few.rows(0, few.shape[0], "test").num_rows, 0)
+    many = fr.Expansion(base, fr.reduce(base, (9, 11)), operator=halve, seed=3)
+    counts = many.expected_counts
+    table = many.rows(0, many.shape[0], "train")
+    assert 0 < counts.train.std < 0.05 * counts.train.mean
+    assert abs(table.num_rows - counts.train.mean) < 5 * counts.train.std
+    assert counts.users == pytest.approx(len(set(table["user_id"].to_pylist())), rel=0.05)
+    assert counts.items == pytest.approx(len(set(table["item_id"].to_pylist())), rel=0.05)
+    nothing = fr.Expansion(base, reduced, operator=lambda block, *_: block * 0).expected_counts
+    assert (nothing.train.mean, nothing.train.std, nothing.users) == (0, 0, 0)
 
 
 def test_rows_of_a_function_are_not_measured(base: fr.Base, reduced: fr.ReducedMatrix) -> None:

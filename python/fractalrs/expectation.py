@@ -452,6 +452,23 @@ def with_cold(counts: Expected, base: Base, keep_rates: _Array, options: "Option
     return replace(counts, train=train, test=test)
 
 
+def expected_of_some(base: Base, shape: tuple[int, int], counts: npt.NDArray[np.int64], options: "Options") -> Expected:
+    """Estimate what a function will make, from train and test interactions of some blocks, (blocks, 2).
+
+    Numbers of users and items are as if every block kept the same share of the base by chance.
+    """
+    blocks, all_blocks = len(counts), shape[0] * shape[1]
+    # Of a sample drawn without replacement; of one block alone nothing is known.
+    spread = counts.std(axis=0, ddof=1) if blocks > 1 else counts[0].astype(np.float64)
+    errors = all_blocks * spread * np.sqrt((1 - blocks / all_blocks) / blocks)
+    train, test = (
+        Count(float(mean), float(error)) for mean, error in zip(counts.mean(axis=0) * all_blocks, errors, strict=True)
+    )
+    share = min(1.0, float(counts.sum()) / blocks / base.count)
+    alike = expected(base, np.full(shape, share), Cells.single(*base.shape), options)
+    return replace(alike, train=train, test=test)
+
+
 def expected_sketch(base: Base, shape: tuple[int, int]) -> Expected:
     """Compute what the sketching operator will hold.
 

@@ -50,6 +50,10 @@ def name_of(operator: "Operator | BlockFunction") -> str:
     return f"function {name} {_functions.setdefault(operator, uuid.uuid4().hex)}"
 
 
+COUNTED_BLOCKS = 16
+"""So many blocks are made to tell how many interactions a function will give."""
+
+
 class FunctionGenerator:
     """Generates what a function makes of blocks, as the core does for its own operators; Python's speed, one thread.
 
@@ -78,6 +82,13 @@ class FunctionGenerator:
         kinds = [field.type.to_pandas_dtype() for field in self._schema]
         ids = [np.concatenate(ids).astype(kind) for ids, kind in zip((users, items), kinds, strict=True)]
         return (*ids, np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0))
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Make some blocks, or all where there are few, and count train and test interactions: shape (blocks, 2)."""
+        m, n = self._reduced.shape
+        chosen = np.random.default_rng([self._seed, m, n]).permutation(m * n)[:COUNTED_BLOCKS]
+        data = [self._block(*divmod(int(block), n)).data for block in chosen]
+        return np.array([[(block > 0).sum(), (block < 0).sum()] for block in data])
 
     def _row_block(self, i: int) -> Matrix:
         if self._made is None or self._made[0] != i:
