@@ -224,7 +224,9 @@ class Expansion:
         if self.options.operator == "sketch":
             return expectation.expected_sketch(self.base, self.reduced.shape)
         if isinstance(self.generator, FunctionGenerator):
-            return expectation.expected_of_some(self.base, self.reduced.shape, self.generator.counts(), self.options)
+            return expectation.expected_of_some(
+                self.base, self.reduced.shape, self.generator.count_some(), self.options
+            )
         counts = expectation.expected(self.base, self.keep_rates, self.cells, self.options)
         return expectation.with_cold(counts, self.base, self.keep_rates, self.options)
 

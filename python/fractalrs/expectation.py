@@ -458,8 +458,8 @@ def expected_of_some(base: Base, shape: tuple[int, int], counts: npt.NDArray[np.
     Numbers of users and items are as if every block kept the same share of the base by chance.
     """
     blocks, all_blocks = len(counts), shape[0] * shape[1]
-    # Of a sample drawn without replacement; of one block alone nothing is known.
-    spread = counts.std(axis=0, ddof=1) if blocks > 1 else counts[0].astype(np.float64)
+    # Of a sample drawn without replacement; a single block is all of them.
+    spread = counts.std(axis=0, ddof=min(1, blocks - 1))
     errors = all_blocks * spread * np.sqrt((1 - blocks / all_blocks) / blocks)
     train, test = (
         Count(float(mean), float(error)) for mean, error in zip(counts.mean(axis=0) * all_blocks, errors, strict=True)

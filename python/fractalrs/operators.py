@@ -83,7 +83,7 @@ class FunctionGenerator:
         ids = [np.concatenate(ids).astype(kind) for ids, kind in zip((users, items), kinds, strict=True)]
         return (*ids, np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0))
 
-    def counts(self) -> npt.NDArray[np.int64]:
+    def count_some(self) -> npt.NDArray[np.int64]:
         """Make some blocks, or all where there are few, and count train and test interactions: shape (blocks, 2)."""
         m, n = self._reduced.shape
         chosen = np.random.default_rng([self._seed, m, n]).permutation(m * n)[:COUNTED_BLOCKS]

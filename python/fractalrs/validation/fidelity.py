@@ -115,12 +115,9 @@ def sums_metrics(real: Real, keep: Floats | None, sums: Sums, limits: dict[str, 
             return _metric(name, "sums", values, _apart(values[0], values[2]), limits, note)
 
         yield compared(thresholds.GINI, _of_each(stats.gini, four), "distance: difference")
-        yield compared(
-            "share of the top 1 % of {}", _of_each(partial(stats.top_share, share=0.01), four), "distance: difference"
-        )
-        yield compared(
-            "share of the top 10 % of {}", _of_each(partial(stats.top_share, share=0.10), four), "distance: difference"
-        )
+        for percent in (1, 10):
+            shares = _of_each(partial(stats.top_share, share=percent / 100), four)
+            yield compared(f"share of the top {percent} % of {{}}", shares, "distance: difference")
         for name, between in (
             ("KS distance of {}", stats.kolmogorov_smirnov),
             ("Wasserstein distance of {}", stats.wasserstein),
