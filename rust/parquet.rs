@@ -77,7 +77,7 @@ pub fn parse_compression(text: &str) -> std::result::Result<Compression, Error> 
         "zstd" => Ok(Compression::ZSTD(ZstdLevel::default())),
         _ => {
             let level = text.strip_prefix("zstd(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(invalid)?;
-            let level = level.parse().map_err(|_| invalid())?;
+            let level = level.parse().ok().filter(|&level| level > 0).ok_or_else(invalid)?;
             Ok(Compression::ZSTD(ZstdLevel::try_new(level).map_err(|_| invalid())?))
         }
     }

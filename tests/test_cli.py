@@ -212,6 +212,27 @@ def test_no_header_and_columns_by_position(source: Path, tmp_path: Path) -> None
     assert train[0].equals(train[1])
 
 
+def test_what_is_read_is_not_written_over(source: Path, tmp_path: Path) -> None:
+    assert expand(source, tmp_path / "out").code == 0
+    before = digests(tmp_path / "out")
+    for read in ("train", "train/part-00000-of-00001.parquet"):
+        refused(expand(tmp_path / "out" / read, tmp_path / "out", "--overwrite"), "lies in the output")
+    inside = ("--profile", "traceable", "--items", tmp_path / "out/items.csv")
+    (tmp_path / "out/items.csv").write_text("item_id,name\n1,a\n")
+    refused(expand(source, tmp_path / "out", "--overwrite", *inside), "lies in the output|holds what is not ours")
+    (tmp_path / "out/items.csv").unlink()
+    assert digests(tmp_path / "out") == before
+
+
+def test_a_pipe_is_refused(source: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    refused(
+        expand(tmp_path / "pipe.csv", tmp_path / "out"), "pipe.csv is not a file or a folder hint: write what comes"
+    )
+    attributes = ("--profile", "traceable", "--items", tmp_path / "pipe.csv")
+    refused(expand(source, tmp_path / "out", *attributes), "pipe.csv is not a file or a folder")
+
+
 def test_split_none_has_no_test(source: Path, tmp_path: Path) -> None:
     done = expand(source, tmp_path / "out", "--split", "none", "--json")
     assert done.code == 0
@@ -223,6 +244,9 @@ def test_a_reduced_matrix_of_ones_own(source: Path, tmp_path: Path) -> None:
     matrix = np.linspace(0, 1, 15).reshape(3, 5)
     np.save(tmp_path / "matrix.npy", matrix)
     assert expand(source, tmp_path / "out", "--reduced-matrix", tmp_path / "matrix.npy").code == 0
+    # Its shape says the multipliers.
+    assert run("expand", source, tmp_path / "alone", "--reduced-matrix", tmp_path / "matrix.npy").code == 0
+    assert fr.open_dataset(tmp_path / "alone").shape == fr.open_dataset(tmp_path / "out").shape
     np.testing.assert_array_equal(np.load(tmp_path / "out/private/reduced_matrix.npy"), matrix)
     refused(
         run("expand", source, tmp_path / "b", *SIZE[:3], 6, "--reduced-matrix", tmp_path / "matrix.npy"),

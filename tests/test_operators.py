@@ -1,5 +1,6 @@
 """The other operators: Kronecker product, sketch, functions of blocks."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,7 @@ def test_a_function_makes_blocks(tmp_path: Path, base: fr.Base, reduced: fr.Redu
     [
         (lambda block, *_: block[:-1], r"block \(\d, \d\): the operator gave a matrix of \(39, 60\)"),
         (lambda *_: "nothing", "not a matrix"),
+        (lambda block, *_: block.shape, "the operator gave tuple, not a matrix"),
         (lambda block, *_: block * np.nan, "not finite numbers"),
     ],
 )
@@ -223,6 +225,28 @@ def test_some_blocks_tell_what_a_function_will_make(base: fr.Base, reduced: fr.R
     assert counts.items == pytest.approx(len(set(table["item_id"].to_pylist())), rel=0.05)
     nothing = fr.Expansion(base, reduced, operator=lambda block, *_: block * 0).expected_counts
     assert (nothing.train.mean, nothing.train.std, nothing.users) == (0, 0, 0)
+
+
+@dataclass
+class Counting:
+    """Keeps everything, and counts how often it is asked; equal to others, so it has no hash."""
+
+    asked: int = 0
+
+    def __call__(self, block: Matrix, *_: Any) -> Matrix:
+        self.asked += 1
+        return block
+
+
+def test_a_run_makes_each_block_once(base: fr.Base) -> None:
+    count = Counting()
+    expansion = fr.Expansion(base, fr.reduce(base, (5, 7)), operator=count)
+    target: Any = ("sample", [])
+    part = (0, 0, expansion.shape[0], target, target)
+    run = expansion.generator.run
+    report: Any = run([part], encoding="default", compression="none", row_group_size=1_000, stage="encode", threads=1)
+    assert [report["parts"][0][split]["rows"] for split in ("train", "test")] == [35 * base.train_count, 35 * 40]
+    assert count.asked == 35
 
 
 def test_rows_of_a_function_are_not_measured(base: fr.Base, reduced: fr.ReducedMatrix) -> None:

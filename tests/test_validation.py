@@ -295,6 +295,32 @@ def test_a_missing_part_is_named(copied: Path) -> None:
     assert report.failures == (integrity.FILES,)
 
 
+@pytest.mark.parametrize("cut", [1, 5, 100_000])
+def test_a_part_that_lost_its_end_is_named(copied: Path, cut: int) -> None:
+    path = copied / "train/part-00002-of-00005.parquet"
+    path.write_bytes(path.read_bytes()[:-cut])
+    report = assert_fails(copied, integrity.FILES)
+    assert "train/part-00002-of-00005.parquet cannot be read" in detail(report, integrity.FILES)
+
+
+def test_attributes_of_another_size(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("item_id,name\n" + "".join(f"{item},name {item}\n" for item in range(240)))
+    options = ("--profile", "traceable", "--items", tmp_path / "items.csv", "--quiet")
+    assert run("expand", source, tmp_path / "out", *SIZE, *options).code == 0
+    path = tmp_path / "out/items.parquet"
+    pq.write_table(pq.read_table(path).drop_columns("name"), path)
+    report = fr.validate(tmp_path / "out", only="integrity")
+    assert report.failures == ("items.parquet has the expanded items",)
+    assert " bytes instead of " in detail(report, report.failures[0])
+
+
+def test_nothing_at_all_is_not_realistic(source: Path, tmp_path: Path) -> None:
+    base = fr.leave_last_out(fr.read_interactions(source))
+    fr.Expansion(base, np.zeros((2, 3)), min_keep=0, shuffle="aligned").write(tmp_path / "out")
+    report = fr.validate(tmp_path / "out")
+    assert report.failures == ("there are train interactions",)
+
+
 def test_a_part_of_other_rows_and_another_size(copied: Path) -> None:
     path = copied / "test/part-00001-of-00005.parquet"
     table = pq.read_table(path)
@@ -664,6 +690,35 @@ def test_one_interaction_less_than_all_of_them_is_told(by_operator: Any) -> None
     assert detail(report, integrity.BLOCKS).endswith("p = 0.0e+00")
 
 
+@pytest.mark.parametrize("operator", ["kronecker", "sketch"])
+def test_two_rows_exchanged_are_told_without_the_source(by_operator: Any, operator: str) -> None:
+    _, path = by_operator(operator)
+    rewrite_first(path)
+    assert fr.validate(path, only="integrity").failures == (integrity.ORDER,)
+
+
+def rewrite_first(folder: Path) -> None:
+    """Exchange the first two rows of a user of every file, whatever they carry."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for part in manifest["parts"]:
+        path = folder / part["train"]["path"]
+        table = pq.read_table(path)
+        users = np.asarray(table["user_id"])
+        first = int(np.flatnonzero(users[1:] == users[:-1])[0])
+        order = np.arange(len(users))
+        order[[first, first + 1]] = order[[first + 1, first]]
+        pq.write_table(table.take(order), path)
+        part["train"]["bytes"] = path.stat().st_size
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_singular_values_beyond_the_rank_are_no_failure(tmp_path: Path) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(100, 40, 1_500))
+    fr.Expansion(base, fr.reduce(base, (3, 4)), operator="kronecker").write(tmp_path / "out")
+    metrics = {metric.name: metric for metric in fr.validate(tmp_path / "out", only="fidelity").metrics}
+    assert metrics[thresholds.PREDICTION_ALL].holds
+
+
 def test_another_sample_than_the_sketch_draws_is_told(by_operator: Any) -> None:
     base, path = by_operator("sketch")
 
@@ -760,15 +815,6 @@ def test_what_an_incomplete_data_set_lacks(tmp_path: Path) -> None:
     assert fr.validate(tmp_path / "out", only="integrity").holds
 
 
-def test_a_truncated_file_is_named(copied: Path) -> None:
-    path = copied / "test/part-00002-of-00005.parquet"
-    path.write_bytes(path.read_bytes()[:-100])
-    for options in (("--only", "integrity"), FEW):
-        refused(run("validate", copied, *options), f"cannot read {re.escape(str(path))}: Parquet error")
-    path.write_bytes(b"")
-    refused(run("validate", copied), f"cannot read {re.escape(str(path))}")
-
-
 def test_a_damaged_row_group_is_named(copied: Path) -> None:
     path = copied / "train/part-00001-of-00005.parquet"
     content = bytearray(path.read_bytes())
@@ -834,6 +880,34 @@ def test_damaged_private_files(copied: Path, source: Path, name: str, kept: int)
     path = copied / "private" / name
     path.write_bytes(path.read_bytes()[:kept])
     refused(run("validate", copied, "--only", "integrity", "--source", source), re.escape(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("user_multiplier", 5, "its parts have 1,200 users instead of 1,500"),
+        ("item_multiplier", 0, "item_multiplier is 0"),
+        ("base_users", "a", "base_users is 'a'"),
+        ("parts", [{"users": [0, 1200], "train": {"rows": "x"}}], "not described as they should be"),
+        ("parts", [{"users": [3, 1200]}], "the users from 3 after one that ends with 0"),
+        ("totals", {"train": 1, "test": 1}, "train interactions, its totals 1"),
+        ("order", "item", "private/ and manifest.json of .* are of different data sets"),
+        ("operator", "sketch", "private/ and manifest.json of .* are of different data sets"),
+    ],
+)
+def test_a_manifest_that_is_damaged(copied: Path, name: str, value: Any, words: str) -> None:
+    manifest = json.loads((copied / "manifest.json").read_text())
+    (copied / "manifest.json").write_text(json.dumps(manifest | {name: value}))
+    refused(run("validate", copied, "--only", "integrity"), words)
+
+
+def test_another_base_than_the_expansions(source: Path) -> None:
+    base, other = (fr.leave_last_out(fr.sample_interactions(30, 40, 300, seed=seed)) for seed in (1, 2))
+    expansion = fr.Expansion(base, fr.reduce(base, (2, 2)))
+    with pytest.raises(InputError, match="this base is not the expansion's"):
+        fr.validate(expansion, other)
+    with pytest.raises(InputError, match="base is PosixPath, not a Base"):
+        fr.validate(expansion, source)  # type: ignore[arg-type]
 
 
 def test_a_damaged_signed_matrix(source: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from fractalrs.errors import InputError
 from fractalrs.labelled import Digest, parquet_writer, write_labelled
 from fractalrs.plan import Format, attribute_file
 from fractalrs.progress import progress_bar
-from fractalrs.text_files import TextFile
+from fractalrs.text_files import TextFile, check_stored
 
 if TYPE_CHECKING:
     from fractalrs.base import Base
@@ -252,6 +252,7 @@ def source_codes(expansion: "Expansion", kind: Kind, block: int) -> npt.NDArray[
 def _read_path(path: Path, kind: Kind) -> tuple[pa.Table, str]:
     if not path.exists():
         raise FileNotFoundError(f"the file with attributes of {kind}, {path}, does not exist")
+    check_stored(path)
     if _is_parquet(path):
         try:
             return pq.read_table(path), f"Read {path.name} as Parquet."

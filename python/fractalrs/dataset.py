@@ -43,6 +43,11 @@ class Dataset:
                 f"the data set in {self.path} is not complete: it lacks {_missing(self.path, plan)}",
                 hint="run the command that began it again",
             )
+        wrong = _damage(manifest)
+        if wrong is not None:
+            raise InputError(
+                f"{self.path / MANIFEST} is damaged: {wrong}", hint="delete it and run the command that made it again"
+            )
         self.manifest: dict[str, Any] = manifest
 
     @property
@@ -134,6 +139,30 @@ class Dataset:
             f"Dataset({str(self.path)!r}: {users:,} users × {items:,} items, "
             f"{totals['train']:,} train and {totals['test']:,} test interactions)"
         )
+
+
+def _damage(manifest: dict[str, Any]) -> str | None:
+    """Say what in a manifest contradicts itself."""
+    for name in ("user_multiplier", "item_multiplier", "base_users", "base_items"):
+        if type(manifest.get(name)) is not int or manifest[name] < 1:
+            return f"{name} is {manifest.get(name)!r}"
+    try:
+        end = 0
+        for part in manifest["parts"]:
+            first, last = part["users"]
+            if not end == first <= last:
+                return f"a part has the users from {first} after one that ends with {end}"
+            end = last
+        users = manifest["user_multiplier"] * manifest["base_users"]
+        if end != users:
+            return f"its parts have {end:,} users instead of {users:,}"
+        for split in ("train", "test"):
+            rows = sum(part[split]["rows"] for part in manifest["parts"] if split in part)
+            if rows != manifest["totals"][split]:
+                return f"its parts have {rows:,} {split} interactions, its totals {manifest['totals'][split]:,}"
+    except (KeyError, TypeError, ValueError):
+        return "its parts are not described as they should be"
+    return None
 
 
 def _missing(path: Path, plan: Plan) -> str:

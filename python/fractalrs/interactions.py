@@ -31,7 +31,7 @@ from fractalrs.column_types import (
     timestamps_from_ticks,
 )
 from fractalrs.errors import InputError, OutputError
-from fractalrs.text_files import TextFile
+from fractalrs.text_files import TextFile, check_stored
 
 FORMATS = ("auto", "csv", "inter", "parquet", "npz", "lines")
 """What `read_interactions` accepts as `format`."""
@@ -326,6 +326,7 @@ def _read_path(
 ) -> Interactions:
     if not path.exists():
         raise FileNotFoundError(errno.ENOENT, "no such file or folder", str(path))
+    check_stored(path)
     found = _kind(path)
     if format == "auto":
         format = found

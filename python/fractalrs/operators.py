@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +31,11 @@ Matrix = sp.csr_array[np.float64, tuple[int, int]]
 BlockFunction = Callable[[Matrix, float, np.random.Generator], Any]
 """Makes one block: takes R (signed: +1 train, −1 test; shape (p, q)), the entry R̂ᵢⱼ and a random generator of the
 block's own, and returns a matrix of R's shape, sparse or dense: positive entries are train, negative ones test, zeros
-nothing."""
+nothing. It may be called again for a block, and must then return the same: what is random comes from the generator."""
 
 
-_functions: "WeakKeyDictionary[BlockFunction, str]" = WeakKeyDictionary()
+_functions: dict[int, tuple[BlockFunction, str]] = {}
+"""By the object's id, which is not given to another one while the object is kept here."""
 
 
 def name_of(operator: "Operator | BlockFunction") -> str:
@@ -47,7 +47,7 @@ def name_of(operator: "Operator | BlockFunction") -> str:
     if isinstance(operator, str):
         return operator
     name = getattr(operator, "__qualname__", type(operator).__name__)
-    return f"function {name} {_functions.setdefault(operator, uuid.uuid4().hex)}"
+    return f"function {name} {_functions.setdefault(id(operator), (operator, uuid.uuid4().hex))[1]}"
 
 
 COUNTED_BLOCKS = 16
@@ -69,19 +69,24 @@ class FunctionGenerator:
 
     def rows(self, first: int, last: int, test: bool) -> tuple[npt.NDArray[Any], ...]:
         """Generate users of one split, as `_core.Generator.rows` does: without sources, times and ratings."""
-        p = self._matrix.shape[0]
-        users, items = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        users, items = self._both(first, last)["test" if test else "train"]
+        return users, items, np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0)
+
+    def _both(self, first: int, last: int) -> dict[str, list[npt.NDArray[Any]]]:
+        """Generate user ids and item ids of both splits, so that each block is made once."""
+        p, users, items = self._matrix.shape[0], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        values = [np.empty(0)]
         while first < last:
             i, start = divmod(first, p)
             end = min(p, start + last - first)
             part = self._row_block(i)[start:end].tocoo()
-            chosen = part.data < 0 if test else part.data > 0
-            users.append(first + part.row[chosen].astype(np.int64))
-            items.append(part.col[chosen].astype(np.int64))
+            users.append(first + part.row.astype(np.int64))
+            items.append(part.col.astype(np.int64))
+            values.append(part.data)
             first += end - start
-        kinds = [field.type.to_pandas_dtype() for field in self._schema]
+        kinds, signs = [field.type.to_pandas_dtype() for field in self._schema], np.concatenate(values)
         ids = [np.concatenate(ids).astype(kind) for ids, kind in zip((users, items), kinds, strict=True)]
-        return (*ids, np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0))
+        return {"train": [array[signs > 0] for array in ids], "test": [array[signs < 0] for array in ids]}
 
     def count_some(self) -> npt.NDArray[np.int64]:
         """Make some blocks, or all where there are few, and count train and test interactions: shape (blocks, 2)."""
@@ -99,10 +104,10 @@ class FunctionGenerator:
     def _block(self, i: int, j: int) -> Matrix:
         rng = np.random.default_rng([self._seed, i, j])
         made = self._function(self._matrix.copy(), float(self._reduced[i, j]), rng)
-        try:
-            block = sp.csr_array(made)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"block ({i}, {j}): the operator gave {type(made).__name__}, not a matrix") from error
+        is_matrix = sp.issparse(made) or isinstance(made, np.ndarray)
+        if not is_matrix or made.ndim != 2:
+            raise InputError(f"block ({i}, {j}): the operator gave {type(made).__name__}, not a matrix")
+        block = sp.csr_array(made)
         if block.shape != self._matrix.shape:
             raise InputError(
                 f"block ({i}, {j}): the operator gave a matrix of {block.shape}, it must be {self._matrix.shape}",
@@ -129,11 +134,11 @@ class FunctionGenerator:
         made, started = 0, time.perf_counter()
         for index, first, last, train, test in parts:
             report: dict[str, Any] = {"index": index}
+            ids = self._both(first, last)
             for split, target in (("train", train), ("test", test)):
                 report[split] = None
                 if target is not None:
-                    ids = self.rows(first, last, split == "test")[:2]
-                    table = pa.Table.from_arrays([pa.array(column) for column in ids], schema=self._schema)
+                    table = pa.Table.from_arrays([pa.array(column) for column in ids[split]], schema=self._schema)
                     report[split] = _write(table, target, compression, row_group_size, stage)
                     made += table.num_rows
             reports.append(report)

@@ -121,7 +121,7 @@ class Request:
                 if getattr(self, name) is not None:
                     raise InputError(f"{name} is given without target_interactions", hint="give both")
             for name in ("user_multiplier", "item_multiplier"):
-                if getattr(self, name) is None:
+                if getattr(self, name) is None and self.reduced_matrix is None:
                     raise InputError(f"{name} is missing", hint="give both multipliers, or target_interactions")
         elif self.options.keep_scale != Options.keep_scale:
             raise InputError("keep_scale is given, but it is what target_interactions chooses", hint="leave one out")
@@ -293,8 +293,9 @@ def make_expansion(
     """
     folder = Folder(Path(output))
     folder.check_ours()
-    if isinstance(source, str | os.PathLike) and Path(source).resolve() in (Path(output) / "x").resolve().parents:
-        raise InputError(f"the output {output} is inside the source {source}", hint="choose a folder outside it")
+    for given in (source, request.items, request.users, request.reduced_matrix):
+        if isinstance(given, str | os.PathLike):
+            _check_apart(Path(given), Path(output))
     begun = _begun(folder, request, overwrite)
     base = read_base(source, request, say)
     for table in request.attributes:
@@ -376,6 +377,14 @@ def read_planned_base(source: Any, output: str | os.PathLike[str], say: Callable
     if recipe["min_timestamps"] != find_profile(profile).min_timestamps:
         given["min_timestamps"] = recipe["min_timestamps"]
     return read_base(source, Request(**shape, profile=profile, **given), say)
+
+
+def _check_apart(given: Path, output: Path) -> None:
+    """Refuse to write into what is read, or over it."""
+    if given.resolve() in (output.resolve(), *output.resolve().parents):
+        raise InputError(f"the output {output} is inside the source {given}", hint="choose a folder outside it")
+    if output.resolve() in given.resolve().parents:
+        raise InputError(f"{given} lies in the output {output}", hint="choose another folder")
 
 
 def _reduced(base: Base, request: Request) -> ReducedMatrix:

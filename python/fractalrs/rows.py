@@ -76,6 +76,11 @@ class Sums:
     violations: dict[str, Violations]
 
 
+def _order(order: str, shuffle: str, timed: bool) -> str:
+    """Tell in what order a user's interactions are: by block and unshuffled they are by item too."""
+    return "item" if order == "block" and shuffle == "none" and not timed else order
+
+
 class Rows:
     """The interactions of a base, an expansion or a data set, to be gone through from the first user to the last.
 
@@ -113,7 +118,8 @@ class Rows:
         if isinstance(source, Dataset):
             manifest = source.manifest
             self.block_shape = (manifest["base_users"], manifest["base_items"])
-            self.order: str = manifest["order"]
+            timed = any(column["name"] == "timestamp" for column in manifest["schema"])
+            self.order = _order(manifest["order"], manifest["shuffle"], timed)
             self.interactions: float = source.totals["interactions"]
             self._pieces = [(first, last) for first, last in (part["users"] for part in manifest["parts"])]
             files = [
@@ -128,7 +134,9 @@ class Rows:
         else:
             if not isinstance(source.generator, _core.Generator):
                 raise InputError("rows of an expansion made by a function are not measured here", "write it first")
-            self.block_shape, self.order = source.base.shape, source.options.order
+            options = source.options
+            self.block_shape = source.base.shape
+            self.order = _order(options.order, options.shuffle, options.timestamps)
             self.interactions = source.expected_interactions
             self._pieces = self._ranges() if users is None else [(int(user), int(user) + 1) for user in users]
             self._rows = _core.Rows.of_expansion(source.generator, self._pieces)

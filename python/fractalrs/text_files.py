@@ -42,6 +42,12 @@ _CARRIED_FLOAT = r"^(-?(0|[1-9][0-9]{0,14})?\.[0-9]+|-?(0|[1-9][0-9]{0,14})\.?)(
 _ZONE = re.compile(r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$")
 
 
+def check_stored(path: Path) -> None:
+    """Refuse what is no file and no folder: every reader goes over it more than once."""
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is not a file or a folder", hint="write what comes through a pipe to a file first")
+
+
 @dataclass(frozen=True)
 class TextFile:
     """How a text file is written, learned from its first lines by `TextFile.open`.

@@ -24,6 +24,8 @@ from fractalrs.validation.spectrum import Spectrum, kronecker, predicted
 
 NEEDS_SOURCE = "needs --source"
 _NULL_POINTS = 4_000
+_LEAST = 1e-4
+"""Smaller predictions, over the largest, are compared as if they were so large."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -196,10 +198,12 @@ def spectrum_metrics(
         complete = len(real.singular_values) == min(len(real.user_sums), len(real.item_sums))
         known = count if complete else shared
         theory = predicted(keep, real.singular_values, real.user_noise, real.item_noise, known)
-        off = np.abs(found[: len(theory)] / theory - 1)
+        # Where R has no more singular values the prediction is 0, and what is found is rounding.
+        least = max(_LEAST * theory.max(initial=0.0), np.finfo(np.float64).tiny)
+        off = np.abs(found[: len(theory)] - theory) / np.maximum(theory, least)
         for name, distance in (
-            (thresholds.PREDICTION, off[:16].max()),
-            (thresholds.PREDICTION_ALL, off.max()),
+            (thresholds.PREDICTION, off[:16].max(initial=0.0)),
+            (thresholds.PREDICTION_ALL, off.max(initial=0.0)),
         ):
             yield Metric(
                 name,

@@ -108,7 +108,9 @@ def check_files(dataset: Dataset, digests: bool) -> list[Check]:
         if path.stat().st_size != file["bytes"]:
             wrong.append(f"{file['path']} has {path.stat().st_size:,} bytes instead of {file['bytes']:,}")
         rows = _rows(path)
-        if rows is not None and rows != file["rows"]:
+        if rows is None:
+            wrong.append(f"{file['path']} cannot be read")
+        elif rows != file["rows"]:
             counted.append(f"{file['path']} has {rows:,} {split} interactions instead of {file['rows']:,}")
         if digests:
             with path.open("rb") as opened:
@@ -134,8 +136,8 @@ def check_files(dataset: Dataset, digests: bool) -> list[Check]:
 
 
 def missing_files(dataset: Dataset) -> bool:
-    """Tell whether a file of the manifest is missing."""
-    return any(not (dataset.path / file["path"]).is_file() for _, file in _files(dataset))
+    """Tell whether a file of the manifest is missing, or has lost its end."""
+    return any(_rows(dataset.path / file["path"]) is None for _, file in _files(dataset))
 
 
 def check_attributes(dataset: Dataset, expansion: Expansion | None, digests: bool) -> list[Check]:
@@ -186,7 +188,10 @@ def _wrong_attributes(
                 start = stop
     except (OSError, KeyError, pa.ArrowException) as error:
         return f"it cannot be read: {error}"
-    return None if start == count else f"it has {start:,} rows instead of {count:,}"
+    if start != count:
+        return f"it has {start:,} rows instead of {count:,}"
+    there = path.stat().st_size
+    return None if there == file["bytes"] else f"it has {there:,} bytes instead of {file['bytes']:,}"
 
 
 def _files(dataset: Dataset) -> list[tuple[str, dict[str, Any]]]:
@@ -194,7 +199,7 @@ def _files(dataset: Dataset) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _rows(path: Any) -> int | None:
-    """Rows by a file's own footer; None where it cannot be read, which the pass over all rows reports better."""
+    """Rows by a file's own footer; None where it cannot be read."""
     try:
         return int(pq.read_metadata(path).num_rows)
     except (OSError, ValueError):

@@ -129,7 +129,11 @@ class _Run:
         """Find out what is known beside the interactions themselves."""
         self.expansion: Expansion | None = None
         self.planned: Planned | None = None
+        if self.base is not None and not isinstance(self.base, Base):
+            raise InputError(f"base is {type(self.base).__name__}, not a Base", hint="make one: leave_last_out(source)")
         if isinstance(self.dataset, Expansion):
+            if self.base is not None and self.base.fingerprint != self.dataset.base.fingerprint:
+                raise InputError("this base is not the expansion's", hint="leave it out: an expansion has its own")
             self.expansion, self.base = self.dataset, self.dataset.base
             options = dataclasses.asdict(self.dataset.options)
             statistics = expansion_statistics(self.dataset)
@@ -147,8 +151,9 @@ class _Run:
                 )
             return
         private = dataset.path / "private"
-        content = plan.content
-        if content["fingerprints"] != dataset.manifest["fingerprints"]:
+        content, known = plan.content, dataset.manifest
+        agree = all(known[name] == content["options"][name] for name in ("shuffle", "order", "operator"))
+        if content["fingerprints"] != known["fingerprints"] or not agree:
             raise InputError(f"private/ and manifest.json of {dataset.path} are of different data sets")
         reduced = read_reduced(private)
         options = Options(**content["options"])
@@ -283,6 +288,9 @@ class _Run:
         one_source = shuffle in ("aligned", "none") or self.planned.options.get("timestamps", False)
         limits = thresholds.defaults(real.per_user, one_source) | own
         sums = self.sums
+        if not sums.user_train.any():
+            self.checks.append(Check("there are train interactions", "fidelity", False, "none was written"))
+            return
         if isinstance(self.dataset, Dataset) and self._is_out_of_range():
             if not self.checks:
                 self.checks += integrity.check_rows(sums, self.rows.order)
