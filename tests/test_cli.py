@@ -406,7 +406,11 @@ def test_interruption_exits_with_130(source: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("fractalrs.writing._make_missing", interrupt)
     done = expand(source, tmp_path / "out", "--json")
     assert (done.code, done.out) == (130, "")
-    assert "interrupted" in done.err
+    assert "interrupted: what is finished stays, the same command goes on" in done.err
+    monkeypatch.setattr("fractalrs.pipeline._reduced", interrupt)
+    done = expand(source, tmp_path / "other")
+    assert done.code == 130
+    assert "interrupted: nothing was written" in done.err
     monkeypatch.setattr("fractalrs.cli.sample_interactions", interrupt)
     assert run("sample", tmp_path / "sample.csv").code == 130
 

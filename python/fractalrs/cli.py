@@ -421,7 +421,9 @@ def expand(
             return
         dataset = write_expansion(expansion, output, request, threads, overwrite, not (quiet or no_progress), say)
     except KeyboardInterrupt:
-        _say("interrupted: what is finished stays, the same command goes on from there")
+        begun = not dry_run and Folder(output).plan() is not None
+        stays = "what is finished stays, the same command goes on from there"
+        _say(f"interrupted: {stays if begun else 'nothing was written'}")
         raise typer.Exit(INTERRUPTED) from None
     summary = _summary(dataset, expansion, time.monotonic() - started)
     if as_json:

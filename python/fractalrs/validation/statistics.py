@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.special
-import scipy.stats
+import scipy  # Its parts are loaded where they are used: `scipy.stats` takes a third of a second.
 
 from fractalrs.validation.findings import Curve, Floats
 
