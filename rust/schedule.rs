@@ -182,11 +182,11 @@ impl Schedule {
         stretches.clear();
         by_clock.clear();
         let mut first = 0;
-        for (place, &start) in timeline.times.iter().enumerate() {
+        for place in 0..timeline.times.len() {
             let last = bounds[(place + 1) << finer];
             let count = last - first;
             let step = STEPS.get(count as usize).map_or_else(|| ONE / u64::from(count), |&step| step);
-            let end = timeline.times.get(place + 1).copied().unwrap_or(end);
+            let (start, end) = timeline.stretch(place, end);
             let (mut from, mut length) = (start as u64, (end - start) as u64);
             if let Some(clock) = timeline.clock.filter(|clock| length > clock.hour() && count > 0) {
                 from = clock.activity(start as u64);
@@ -212,11 +212,11 @@ impl Schedule {
             let fraction = fraction(jitter, *number, stretch.first, stretch.step);
             times[*number as usize] = (stretch.from + bounded(fraction, stretch.length)) as i64;
         }
+        let Some(clock) = timeline.clock else { return };
         for &place in &self.by_clock {
-            let start = timeline.times[place];
-            let end = timeline.times.get(place + 1).copied().unwrap_or(end);
+            let (start, end) = timeline.stretch(place, end);
             for time in &mut times[stretches[place].first as usize..stretches[place + 1].first as usize] {
-                *time = timeline.clock.map_or(*time, |clock| clock.time(*time as u64) as i64).clamp(start, end);
+                *time = (clock.time(*time as u64) as i64).clamp(start, end);
             }
         }
     }

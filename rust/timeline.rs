@@ -91,6 +91,13 @@ pub struct RowTimeline<'t> {
 }
 
 impl RowTimeline<'_> {
+    /// From when to when the stretch from a place goes; the last one until `end`.
+    #[inline]
+    #[must_use]
+    pub fn stretch(&self, place: usize, end: i64) -> (i64, i64) {
+        (self.times[place], self.times.get(place + 1).copied().unwrap_or(end))
+    }
+
     /// When the last stretch ends, and for how long late events follow their entry.
     #[must_use]
     pub fn end(&self) -> (i64, u64) {

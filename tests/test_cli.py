@@ -213,15 +213,24 @@ def test_no_header_and_columns_by_position(source: Path, tmp_path: Path) -> None
 
 
 def test_what_is_read_is_not_written_over(source: Path, tmp_path: Path) -> None:
-    assert expand(source, tmp_path / "out").code == 0
+    (tmp_path / "items.csv").write_text("item_id,name\n" + "".join(f"{item},a\n" for item in range(200)))
+    attributes = ("--profile", "traceable", "--items")
+    assert expand(source, tmp_path / "out", *attributes, tmp_path / "items.csv").code == 0
     before = digests(tmp_path / "out")
     for read in ("train", "train/part-00000-of-00001.parquet"):
         refused(expand(tmp_path / "out" / read, tmp_path / "out", "--overwrite"), "lies in the output")
-    inside = ("--profile", "traceable", "--items", tmp_path / "out/items.csv")
-    (tmp_path / "out/items.csv").write_text("item_id,name\n1,a\n")
-    refused(expand(source, tmp_path / "out", "--overwrite", *inside), "lies in the output|holds what is not ours")
-    (tmp_path / "out/items.csv").unlink()
+    refused(expand(source, tmp_path / "out", "--overwrite", *attributes, tmp_path / "out/items.parquet"), "lies in the")
+    matrix = tmp_path / "out/private/reduced_matrix.npy"
+    refused(expand(source, tmp_path / "out", "--overwrite", "--reduced-matrix", matrix), "lies in the output")
     assert digests(tmp_path / "out") == before
+
+
+def test_the_built_in_sample_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for output in (".", "sample"):
+        (tmp_path / output).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / output)
+        options = ("--user-multiplier", 2, "--item-multiplier", 2, "--dry-run")
+        assert run("expand", "sample", output, *options).code == 0
 
 
 def test_a_pipe_is_refused(source: Path, tmp_path: Path) -> None:
@@ -641,6 +650,7 @@ def test_bad_sources_are_refused(tmp_path: Path, content: str | None, options: l
         (["--user-cell-size", 0], "user_cell_size is 0; it must be at least 1"),
         (["--shuffle", "block", "--user-cell-size", 2], "user_cell_size is given, but the shuffle 'block'"),
         (["--reduced-matrix", "none.npy"], "none.npy does not exist"),
+        (["--compression", "zstd(0)"], r"must be one of none, lz4, snappy, zstd, zstd\(1\)"),
         (["--reduced-matrix", "m.npy", "--rescale", "minmax"], "but reduced_matrix is given"),
         (["--min-timestamps", "-1"], "min_timestamps"),
         (["--colour", "red"], "No such option"),
@@ -663,7 +673,8 @@ def test_bad_options_are_refused_before_the_source_is_read(
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     refused(
-        run("expand", "sample", tmp_path / "out"), "user_multiplier is missing hint: give both multipliers, or target"
+        run("expand", "sample", tmp_path / "out"),
+        "user_multiplier is missing hint: give both multipliers, target_interactions or reduced_matrix",
     )
     refused(run("expand", "sample"), "Missing argument 'OUTPUT'")
     refused(run("expend"), "No such command 'expend'")

@@ -227,6 +227,12 @@ def test_some_blocks_tell_what_a_function_will_make(base: fr.Base, reduced: fr.R
     assert (nothing.train.mean, nothing.train.std, nothing.users) == (0, 0, 0)
 
 
+def test_a_function_may_make_test_interactions_of_a_base_without(tmp_path: Path) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(40, 60, 700), split="none")
+    expansion = fr.Expansion(base, fr.reduce(base, (2, 2)), operator=lambda block, *_: -block)
+    assert expansion.write(tmp_path / "out").totals["test"] == 4 * 700
+
+
 @dataclass
 class Counting:
     """Keeps everything, and counts how often it is asked; equal to others, so it has no hash."""

@@ -427,8 +427,8 @@ def test_multipliers_or_a_matrix_together_with_a_target(source: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "user_multiplier is missing hint: give both multipliers, or target_interactions"),
-        (["--user-multiplier", 2], "item_multiplier is missing hint: give both multipliers, or target_interactions"),
+        ([], "user_multiplier is missing hint: give both multipliers, target_interactions or reduced_matrix"),
+        (["--user-multiplier", 2], "item_multiplier is missing hint: give both multipliers, target_interactions or"),
         (["--target-users", "1e3"], "target_users is given without target_interactions"),
         (["--target-interactions", "1.5"], "target_interactions is 1.5; it must be a whole number of at least 1"),
         (["--target-interactions", "0"], "target_interactions is 0; it must be"),

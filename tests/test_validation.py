@@ -301,6 +301,8 @@ def test_a_part_that_lost_its_end_is_named(copied: Path, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:-cut])
     report = assert_fails(copied, integrity.FILES)
     assert "train/part-00002-of-00005.parquet cannot be read" in detail(report, integrity.FILES)
+    for only in (None, "fidelity"):
+        assert fr.validate(copied, only=only).failures == (integrity.FILES,)
 
 
 def test_attributes_of_another_size(source: Path, tmp_path: Path) -> None:
@@ -693,12 +695,12 @@ def test_one_interaction_less_than_all_of_them_is_told(by_operator: Any) -> None
 @pytest.mark.parametrize("operator", ["kronecker", "sketch"])
 def test_two_rows_exchanged_are_told_without_the_source(by_operator: Any, operator: str) -> None:
     _, path = by_operator(operator)
-    rewrite_first(path)
+    exchange_first_rows(path)
     assert fr.validate(path, only="integrity").failures == (integrity.ORDER,)
 
 
-def rewrite_first(folder: Path) -> None:
-    """Exchange the first two rows of a user of every file, whatever they carry."""
+def exchange_first_rows(folder: Path) -> None:
+    """Exchange two train rows of a user in every part, whatever they carry."""
     manifest = json.loads((folder / "manifest.json").read_text())
     for part in manifest["parts"]:
         path = folder / part["train"]["path"]
@@ -717,6 +719,9 @@ def test_singular_values_beyond_the_rank_are_no_failure(tmp_path: Path) -> None:
     fr.Expansion(base, fr.reduce(base, (3, 4)), operator="kronecker").write(tmp_path / "out")
     metrics = {metric.name: metric for metric in fr.validate(tmp_path / "out", only="fidelity").metrics}
     assert metrics[thresholds.PREDICTION_ALL].holds
+    cold = fr.Expansion(base, fr.reduce(base, (3, 4)), operator="kronecker", cold_users=0.1, cold_items=0.1)
+    names = {metric.name for metric in fr.validate(cold, only="fidelity", singular_values=16).metrics}
+    assert not {thresholds.PREDICTION, thresholds.PREDICTION_ALL} & names
 
 
 def test_another_sample_than_the_sketch_draws_is_told(by_operator: Any) -> None:
@@ -888,7 +893,18 @@ def test_damaged_private_files(copied: Path, source: Path, name: str, kept: int)
         ("user_multiplier", 5, "its parts have 1,200 users instead of 1,500"),
         ("item_multiplier", 0, "item_multiplier is 0"),
         ("base_users", "a", "base_users is 'a'"),
-        ("parts", [{"users": [0, 1200], "train": {"rows": "x"}}], "not described as they should be"),
+        (
+            "parts",
+            [{"users": [0, 1200], "train": {"path": "a", "rows": "x", "bytes": 1, "sha256": ""}}],
+            "not described as they should be",
+        ),
+        ("parts", [{"users": [0, 1200], "train": {"rows": 1}}], "a file has no path"),
+        ("base_items", 241, "private/ and manifest.json of .* are of different data sets"),
+        ("item_multiplier", 7, "private/ and manifest.json of .* are of different data sets"),
+        ("schema", "x", "not described as they should be"),
+        ("schema", [], "its schema has no user_id or item_id"),
+        ("order", None, "it has no order"),
+        ("generator", None, "it has no generator"),
         ("parts", [{"users": [3, 1200]}], "the users from 3 after one that ends with 0"),
         ("totals", {"train": 1, "test": 1}, "train interactions, its totals 1"),
         ("order", "item", "private/ and manifest.json of .* are of different data sets"),
@@ -897,7 +913,8 @@ def test_damaged_private_files(copied: Path, source: Path, name: str, kept: int)
 )
 def test_a_manifest_that_is_damaged(copied: Path, name: str, value: Any, words: str) -> None:
     manifest = json.loads((copied / "manifest.json").read_text())
-    (copied / "manifest.json").write_text(json.dumps(manifest | {name: value}))
+    changed = {key: content for key, content in (manifest | {name: value}).items() if content is not None}
+    (copied / "manifest.json").write_text(json.dumps(changed))
     refused(run("validate", copied, "--only", "integrity"), words)
 
 

@@ -128,10 +128,11 @@ def expand(
         Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
     ],
     user_multiplier: Annotated[
-        int | None, _option(SIZE, "Row blocks m: m times the source's users.", value="M", default="by target")
+        int | None, _option(SIZE, "Row blocks m: m times the source's users.", value="M", default="by target or matrix")
     ] = None,
     item_multiplier: Annotated[
-        int | None, _option(SIZE, "Column blocks n: n times the source's items.", value="N", default="by target")
+        int | None,
+        _option(SIZE, "Column blocks n: n times the source's items.", value="N", default="by target or matrix"),
     ] = None,
     target_interactions: Annotated[
         str | None,

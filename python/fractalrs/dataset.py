@@ -45,8 +45,9 @@ class Dataset:
             )
         wrong = _damage(manifest)
         if wrong is not None:
+            again = "delete it, and give the command that made the data set again"
             raise InputError(
-                f"{self.path / MANIFEST} is damaged: {wrong}", hint="delete it and run the command that made it again"
+                f"{self.path / MANIFEST} is damaged: {wrong}", hint=again if folder.plan() is not None else None
             )
         self.manifest: dict[str, Any] = manifest
 
@@ -146,8 +147,17 @@ def _damage(manifest: dict[str, Any]) -> str | None:
     for name in ("user_multiplier", "item_multiplier", "base_users", "base_items"):
         if type(manifest.get(name)) is not int or manifest[name] < 1:
             return f"{name} is {manifest.get(name)!r}"
+    for name in ("fractalrs", "generator", "profile", "shuffle", "order", "operator"):
+        if name not in manifest:
+            return f"it has no {name}"
     try:
-        end = 0
+        if not {"user_id", "item_id"} <= {column["name"] for column in manifest["schema"] if column["type"]}:
+            return "its schema has no user_id or item_id"
+        files = [part[split] for part in manifest["parts"] for split in ("train", "test") if split in part]
+        for name in ("path", "rows", "bytes", "sha256"):
+            if not all(name in file for file in files):
+                return f"a file has no {name}"
+        totals, end = manifest["totals"], 0
         for part in manifest["parts"]:
             first, last = part["users"]
             if not end == first <= last:
@@ -158,8 +168,10 @@ def _damage(manifest: dict[str, Any]) -> str | None:
             return f"its parts have {end:,} users instead of {users:,}"
         for split in ("train", "test"):
             rows = sum(part[split]["rows"] for part in manifest["parts"] if split in part)
-            if rows != manifest["totals"][split]:
-                return f"its parts have {rows:,} {split} interactions, its totals {manifest['totals'][split]:,}"
+            if rows != totals[split]:
+                return f"its parts have {rows:,} {split} interactions, its totals {totals[split]:,}"
+        if totals["interactions"] != totals["train"] + totals["test"] or totals["files"] < len(files):
+            return "its totals do not add up"
     except (KeyError, TypeError, ValueError):
         return "its parts are not described as they should be"
     return None

@@ -211,7 +211,9 @@ class Expansion:
     @property
     def has_test(self) -> bool:
         """Whether any interaction can be test."""
-        return self.base.test_count > 0 or self.options.cold_users > 0 or self.options.cold_items > 0
+        # What a function makes may be of any sign.
+        by_function = isinstance(self.generator, FunctionGenerator)
+        return by_function or self.base.test_count > 0 or self.options.cold_users > 0 or self.options.cold_items > 0
 
     @cached_property
     def expected(self) -> expectation.Expected:

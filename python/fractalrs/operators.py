@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,8 @@ block's own, and returns a matrix of R's shape, sparse or dense: positive entrie
 nothing. It may be called again for a block, and must then return the same: what is random comes from the generator."""
 
 
-_functions: dict[int, tuple[BlockFunction, str]] = {}
+_functions: "WeakKeyDictionary[BlockFunction, str]" = WeakKeyDictionary()
+_unhashable: dict[int, tuple[BlockFunction, str]] = {}
 """By the object's id, which is not given to another one while the object is kept here."""
 
 
@@ -47,7 +49,12 @@ def name_of(operator: "Operator | BlockFunction") -> str:
     if isinstance(operator, str):
         return operator
     name = getattr(operator, "__qualname__", type(operator).__name__)
-    return f"function {name} {_functions.setdefault(id(operator), (operator, uuid.uuid4().hex))[1]}"
+    own = uuid.uuid4().hex
+    try:
+        own = _functions.setdefault(operator, own)
+    except TypeError:
+        own = _unhashable.setdefault(id(operator), (operator, own))[1]
+    return f"function {name} {own}"
 
 
 COUNTED_BLOCKS = 16
@@ -91,7 +98,7 @@ class FunctionGenerator:
     def count_some(self) -> npt.NDArray[np.int64]:
         """Make some blocks, or all where there are few, and count train and test interactions: shape (blocks, 2)."""
         m, n = self._reduced.shape
-        chosen = np.random.default_rng([self._seed, m, n]).permutation(m * n)[:COUNTED_BLOCKS]
+        chosen = np.sort(np.random.default_rng([self._seed, m, n]).permutation(m * n)[:COUNTED_BLOCKS])
         data = [self._block(*divmod(int(block), n)).data for block in chosen]
         return np.array([[(block > 0).sum(), (block < 0).sum()] for block in data])
 

@@ -46,9 +46,9 @@ class Request:
     matrix's shape, and any shape will do: only a matrix made here (Algorithm 3) needs m ≤ p and n ≤ q. `source_licence`
     is what the data card says of the source's licence. `items` and `users` are attributes: paths, or tables in memory.
 
-    Either both multipliers are given, or `target_interactions`: train and test interactions together, for which
-    `keep_scale` and the multipliers that are not given are chosen. `target_users` and `target_items` are numbers of
-    ids, met to the nearest multiple of the source's; see `fractalrs.target`.
+    Both multipliers are given, or `reduced_matrix`, or `target_interactions`: train and test interactions together, for
+    which `keep_scale` and the multipliers that are not given are chosen. `target_users` and `target_items` are numbers
+    of ids, met to the nearest multiple of the source's; see `fractalrs.target`.
     """
 
     user_multiplier: int | None = None
@@ -122,7 +122,9 @@ class Request:
                     raise InputError(f"{name} is given without target_interactions", hint="give both")
             for name in ("user_multiplier", "item_multiplier"):
                 if getattr(self, name) is None and self.reduced_matrix is None:
-                    raise InputError(f"{name} is missing", hint="give both multipliers, or target_interactions")
+                    raise InputError(
+                        f"{name} is missing", hint="give both multipliers, target_interactions or reduced_matrix"
+                    )
         elif self.options.keep_scale != Options.keep_scale:
             raise InputError("keep_scale is given, but it is what target_interactions chooses", hint="leave one out")
         elif self.operator != "dropout":
@@ -134,6 +136,14 @@ class Request:
                 raise InputError(f"target_{kind}s and {kind}_multiplier are both given", hint="leave one out")
             if self.reduced_matrix is not None:
                 raise InputError(f"target_{kind}s is given, but the shape of reduced_matrix tells how many there are")
+
+    @cached_property
+    def multipliers(self) -> tuple[int | None, int | None]:
+        """User and item multiplier, by themselves or from the shape of the reduced matrix."""
+        if self.reduced_matrix is None:
+            return self.user_multiplier, self.item_multiplier
+        m, n = ReducedMatrix.load(self.reduced_matrix).shape
+        return self.user_multiplier or m, self.item_multiplier or n
 
     @property
     def cell_sizes(self) -> tuple[int, int]:
@@ -190,8 +200,8 @@ class Request:
             "carry": list(options.carry),
             "seed": options.seed,
             "shuffle": options.shuffle,
-            "user_multiplier": self.user_multiplier,
-            "item_multiplier": self.item_multiplier,
+            "user_multiplier": self.multipliers[0],
+            "item_multiplier": self.multipliers[1],
             "operator": options.operator,
             "target_interactions": self.target_interactions,
             "target_users": self.target_users,
@@ -223,7 +233,8 @@ def expand(
     threads, overwrite, progress
         As for `Expansion.write`; with `progress`, what was chosen is said on stderr too.
     **options
-        Fields of `Request`: ``user_multiplier`` and ``item_multiplier``, or ``target_interactions``, are needed.
+        Fields of `Request`: ``user_multiplier`` and ``item_multiplier``, ``target_interactions`` or
+        ``reduced_matrix`` are needed.
 
     Returns
     -------
@@ -294,7 +305,7 @@ def make_expansion(
     folder = Folder(Path(output))
     folder.check_ours()
     for given in (source, request.items, request.users, request.reduced_matrix):
-        if isinstance(given, str | os.PathLike):
+        if isinstance(given, str | os.PathLike) and given != SAMPLE:
             _check_apart(Path(given), Path(output))
     begun = _begun(folder, request, overwrite)
     base = read_base(source, request, say)
@@ -388,17 +399,16 @@ def _check_apart(given: Path, output: Path) -> None:
 
 
 def _reduced(base: Base, request: Request) -> ReducedMatrix:
-    m, n = request.user_multiplier, request.item_multiplier
+    m, n = request.multipliers
     if request.reduced_matrix is None:
         if request.target_interactions is not None or m is None or n is None:
             return reduce_to_target(base, request)
         return reduce(base, (m, n), **request.reducing)
     reduced = ReducedMatrix.load(request.reduced_matrix)
-    shape = (m or reduced.shape[0], n or reduced.shape[1])
-    if reduced.shape != shape:
+    if reduced.shape != (m, n):
         raise InputError(
             f"{request.reduced_matrix} has shape {reduced.shape[0]} × {reduced.shape[1]}, but the user and item "
-            f"multipliers are {shape[0]} and {shape[1]}",
+            f"multipliers are {m} and {n}",
             hint="give multipliers that fit the matrix",
         )
     return reduced

@@ -162,7 +162,7 @@ def graph_metrics(real: Real, keep: Floats | None, sums: Sums, limits: dict[str,
 
 
 def spectrum_metrics(
-    real: Real, keep: Floats | None, written: Written, shuffle: str, limits: dict[str, float]
+    real: Real, keep: Floats | None, written: Written, predictable: bool, limits: dict[str, float]
 ) -> Iterator[Metric]:
     """Compare leading singular values, as ratios to the first."""
     found = written.spectrum.values
@@ -193,7 +193,7 @@ def spectrum_metrics(
         synthetic=float(found[0]) / total**0.5 if total else None,
         null=float(null[0]) / total**0.5 if total else None,
     )
-    if keep is not None and shuffle in ("aligned", "none"):
+    if keep is not None and predictable:
         # Beyond as many as are known of R, pairs of unknown ones would be missing.
         complete = len(real.singular_values) == min(len(real.user_sums), len(real.item_sums))
         known = count if complete else shared

@@ -135,8 +135,8 @@ def check_files(dataset: Dataset, digests: bool) -> list[Check]:
     return checks
 
 
-def missing_files(dataset: Dataset) -> bool:
-    """Tell whether a file of the manifest is missing, or has lost its end."""
+def lacks_files(dataset: Dataset) -> bool:
+    """Tell whether a file of the manifest is missing or, without its end, unreadable."""
     return any(_rows(dataset.path / file["path"]) is None for _, file in _files(dataset))
 
 

@@ -35,6 +35,7 @@ from fractalrs.writing import read_reduced, resolve_threads
 Only = Literal["integrity", "fidelity"]
 NEEDS_PRIVATE = "needs private/ beside the data"
 NO_BLOCKS = "the operator has no keep rates"
+NOT_EMPTY = "there are train interactions"
 BY_FUNCTION = "what a function made cannot be made again"
 
 
@@ -152,12 +153,14 @@ class _Run:
             return
         private = dataset.path / "private"
         content, known = plan.content, dataset.manifest
-        agree = all(known[name] == content["options"][name] for name in ("shuffle", "order", "operator"))
-        if content["fingerprints"] != known["fingerprints"] or not agree:
-            raise InputError(f"private/ and manifest.json of {dataset.path} are of different data sets")
         reduced = read_reduced(private)
         options = Options(**content["options"])
         statistics = _load(private / "base_statistics.npz")
+        agree = all(known[name] == content["options"][name] for name in ("shuffle", "order", "operator"))
+        agree &= reduced.shape == (known["user_multiplier"], known["item_multiplier"])
+        agree &= statistics["shape"].tolist() == [known["base_users"], known["base_items"]]
+        if content["fingerprints"] != known["fingerprints"] or not agree:
+            raise InputError(f"private/ and manifest.json of {dataset.path} are of different data sets")
         split = content["base"]["split"]
         self.planned = Planned(options.keep_rates(reduced.values), content["options"], statistics, split)
         if self.base is not None:
@@ -197,7 +200,7 @@ class _Run:
             with self._stage("looking for the files"):
                 self.checks += integrity.check_files(self.dataset, sha256)
                 self.checks += integrity.check_attributes(self.dataset, self.expansion, sha256)
-            if integrity.missing_files(self.dataset):
+            if integrity.lacks_files(self.dataset):
                 names = (integrity.IN_RANGE, integrity.ORDER, integrity.DUPLICATES, integrity.DISJOINT)
                 later = (*names, integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.REGENERATION)
                 self.checks += [Check(name, "integrity", None, "needs all files") for name in later]
@@ -275,7 +278,7 @@ class _Run:
 
     def measure(self, count: int, own: dict[str, float]) -> None:
         """Measure all statistics."""
-        if isinstance(self.dataset, Dataset) and integrity.missing_files(self.dataset):
+        if isinstance(self.dataset, Dataset) and integrity.lacks_files(self.dataset):
             if not self.checks:
                 self.checks += integrity.check_files(self.dataset, digests=False)
             return
@@ -289,7 +292,7 @@ class _Run:
         limits = thresholds.defaults(real.per_user, one_source) | own
         sums = self.sums
         if not sums.user_train.any():
-            self.checks.append(Check("there are train interactions", "fidelity", False, "none was written"))
+            self.checks.append(Check(NOT_EMPTY, "fidelity", False, "none was written"))
             return
         if isinstance(self.dataset, Dataset) and self._is_out_of_range():
             if not self.checks:
@@ -315,7 +318,7 @@ class _Run:
                     neighbours(rows, item_sums, sample(item_sums)),
                 )
         self.metrics += fidelity.sums_metrics(real, keep, sums, limits)
-        self.metrics += fidelity.spectrum_metrics(real, keep, written, shuffle, limits)
+        self.metrics += fidelity.spectrum_metrics(real, keep, written, self._predictable, limits)
         self.metrics += fidelity.vector_metrics(vectors, keep, found, limits)
         self.metrics += fidelity.graph_metrics(real, keep, sums, limits)
         self.metrics += fidelity.neighbour_metrics(vectors, written, limits)
@@ -328,6 +331,14 @@ class _Run:
             self.maps["keep_rates"] = keep
             if "block_deviation" not in self.maps:
                 self._draw_deviation(self.planned)
+
+    @property
+    def _predictable(self) -> bool:
+        """Whether singular values follow from R's: its blocks are alike, and what is train in R is train in them."""
+        assert self.planned is not None
+        options = self.planned.options
+        cold = options["cold_users"] or options["cold_items"]
+        return options["shuffle"] in ("aligned", "none") and not cold
 
     def _measure_carried(self, planned: Planned, limits: dict[str, float]) -> None:
         """Measure times and ratings."""
