@@ -304,7 +304,7 @@ def make_expansion(
     """
     folder = Folder(Path(output))
     folder.check_ours()
-    for given in (source, request.items, request.users, request.reduced_matrix):
+    for given in (source, request.reduced_matrix):
         if isinstance(given, str | os.PathLike) and given != SAMPLE:
             _check_apart(Path(given), Path(output))
     begun = _begun(folder, request, overwrite)
