@@ -114,13 +114,15 @@ class FunctionGenerator:
         is_matrix = sp.issparse(made) or isinstance(made, np.ndarray)
         if not is_matrix or made.ndim != 2:
             raise InputError(f"block ({i}, {j}): the operator gave {type(made).__name__}, not a matrix")
+        if made.dtype.kind not in "biuf":
+            raise InputError(f"block ({i}, {j}): the operator gave entries of type {made.dtype}, not numbers")
         block = sp.csr_array(made)
         if block.shape != self._matrix.shape:
             raise InputError(
                 f"block ({i}, {j}): the operator gave a matrix of {block.shape}, it must be {self._matrix.shape}",
                 hint="return a matrix of the base's shape",
             )
-        if block.dtype.kind not in "biuf" or not np.isfinite(block.data).all():
+        if not np.isfinite(block.data).all():
             raise InputError(f"block ({i}, {j}): the operator gave entries that are not finite numbers")
         block.sum_duplicates()
         block.eliminate_zeros()
