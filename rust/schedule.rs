@@ -185,7 +185,6 @@ impl Schedule {
         for place in 0..timeline.times.len() {
             let last = bounds[(place + 1) << finer];
             let count = last - first;
-            let step = STEPS.get(count as usize).map_or_else(|| ONE / u64::from(count), |&step| step);
             let (start, end) = timeline.stretch(place, end);
             let (mut from, mut length) = (start as u64, (end - start) as u64);
             if let Some(clock) = timeline.clock.filter(|clock| length > clock.hour() && count > 0) {
@@ -193,7 +192,7 @@ impl Schedule {
                 length = clock.activity(end as u64) - from;
                 by_clock.push(place);
             }
-            stretches.push(Stretch { first, step, from, length });
+            stretches.push(Stretch { first, step: step(count), from, length });
             first = last;
         }
         // That of the late events.
@@ -223,13 +222,19 @@ impl Schedule {
 
     /// Makes the times of the late events, which are numbered from `first`.
     fn time_late_events(&mut self, first: usize, room: u64, jitter: Key, times: &mut [i64]) {
-        let step = ONE / (self.late.len() as u64).max(1);
+        let step = step(self.late.len() as u32);
         for (x, &Late { time, event, .. }) in self.late.iter().enumerate() {
             let number = (first + x) as u32;
             self.numbers[event as usize] = number;
             times[first + x] = time + bounded(fraction(jitter, number, first as u32, step), room) as i64;
         }
     }
+}
+
+/// The distance of so many events, in units of 2⁻³² of what they share.
+#[inline]
+fn step(count: u32) -> u64 {
+    STEPS.get(count as usize).map_or_else(|| ONE / u64::from(count), |&step| step)
 }
 
 /// Where in its stretch event `number` of a user goes, in units of 2⁻⁶⁴: evenly, but for a quarter of a step to either side.
