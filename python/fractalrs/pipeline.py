@@ -138,11 +138,14 @@ class Request:
                 raise InputError(f"target_{kind}s is given, but the shape of reduced_matrix tells how many there are")
 
     @cached_property
+    def given_matrix(self) -> ReducedMatrix | None:
+        """The reduced matrix that is given, read once."""
+        return None if self.reduced_matrix is None else ReducedMatrix.load(self.reduced_matrix)
+
+    @property
     def multipliers(self) -> tuple[int | None, int | None]:
         """User and item multiplier, by themselves or from the shape of the reduced matrix."""
-        if self.reduced_matrix is None:
-            return self.user_multiplier, self.item_multiplier
-        m, n = ReducedMatrix.load(self.reduced_matrix).shape
+        m, n = (None, None) if self.given_matrix is None else self.given_matrix.shape
         return self.user_multiplier or m, self.item_multiplier or n
 
     @property
@@ -400,11 +403,11 @@ def _check_apart(given: Path, output: Path) -> None:
 
 def _reduced(base: Base, request: Request) -> ReducedMatrix:
     m, n = request.multipliers
-    if request.reduced_matrix is None:
+    reduced = request.given_matrix
+    if reduced is None:
         if request.target_interactions is not None or m is None or n is None:
             return reduce_to_target(base, request)
         return reduce(base, (m, n), **request.reducing)
-    reduced = ReducedMatrix.load(request.reduced_matrix)
     if reduced.shape != (m, n):
         raise InputError(
             f"{request.reduced_matrix} has shape {reduced.shape[0]} × {reduced.shape[1]}, but the user and item "
