@@ -35,6 +35,9 @@ block's own, and returns a matrix of R's shape, sparse or dense: positive entrie
 nothing. It may be called again for a block, and must then return the same: what is random comes from the generator."""
 
 
+COUNTED_BLOCKS = 16
+"""So many blocks are made to tell how many interactions a function will give."""
+
 _functions: "WeakKeyDictionary[BlockFunction, str]" = WeakKeyDictionary()
 _unhashable: dict[int, tuple[BlockFunction, str]] = {}
 """By the object's id, which is not given to another one while the object is kept here."""
@@ -55,10 +58,6 @@ def name_of(operator: "Operator | BlockFunction") -> str:
     except TypeError:
         own = _unhashable.setdefault(id(operator), (operator, own))[1]
     return f"function {name} {own}"
-
-
-COUNTED_BLOCKS = 16
-"""So many blocks are made to tell how many interactions a function will give."""
 
 
 class FunctionGenerator:

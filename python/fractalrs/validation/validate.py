@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 from zipfile import BadZipFile
@@ -186,6 +187,10 @@ class _Run:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
+    @cached_property
+    def _lacks_files(self) -> bool:
+        return isinstance(self.dataset, Dataset) and integrity.lacks_files(self.dataset)
+
     @property
     def sums(self) -> Sums:
         """Sums of all rows, added up once."""
@@ -200,7 +205,7 @@ class _Run:
             with self._stage("looking for the files"):
                 self.checks += integrity.check_files(self.dataset, sha256)
                 self.checks += integrity.check_attributes(self.dataset, self.expansion, sha256)
-            if integrity.lacks_files(self.dataset):
+            if self._lacks_files:
                 names = (integrity.IN_RANGE, integrity.ORDER, integrity.DUPLICATES, integrity.DISJOINT)
                 later = (*names, integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.REGENERATION)
                 self.checks += [Check(name, "integrity", None, "needs all files") for name in later]
@@ -278,7 +283,7 @@ class _Run:
 
     def measure(self, count: int, own: dict[str, float]) -> None:
         """Measure all statistics."""
-        if isinstance(self.dataset, Dataset) and integrity.lacks_files(self.dataset):
+        if isinstance(self.dataset, Dataset) and self._lacks_files:
             if not self.checks:
                 self.checks += integrity.check_files(self.dataset, digests=False)
             return
