@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from fractalrs.base import Base
-from fractalrs.cells import CELL_SIZE, COORDINATES, LEAF, Cells, cells, features, partition
-from fractalrs.interactions import read_interactions
-from fractalrs.reduction import reduce
-from fractalrs.sample import sample_interactions
-from fractalrs.split import leave_last_out
-from fractalrs.svd import truncated_svd
+from fractalrs.base.base import Base
+from fractalrs.base.hold_out import leave_last_out
+from fractalrs.base.svd import truncated_svd
+from fractalrs.expansion.cells import CELL_SIZE, COORDINATES, LEAF, Cells, features, group_cells, partition
+from fractalrs.expansion.reduction import reduce
+from fractalrs.reading.interactions import read_interactions
+from fractalrs.reading.sample import sample_interactions
 from fractalrs.validation.statistics import gini
 
 SHAPE = (16, 32)
@@ -131,7 +131,7 @@ def variants(base: Base) -> Iterator[tuple[str, Cells]]:
     """Yield the lines of the table."""
     yield "none, aligned", Cells.single(*base.shape)
     for user_size, item_size in SIZES:
-        yield f"cells {user_size} × {item_size}", cells(base, user_size, item_size)
+        yield f"cells {user_size} × {item_size}", group_cells(base, user_size, item_size)
     yield "block", Cells.whole(*base.shape)
 
     svd = truncated_svd(base.train, max(FEATURES), seed=0)

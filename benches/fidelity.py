@@ -20,10 +20,12 @@ from matplotlib.figure import Figure
 
 import fractalrs as fr
 from fractalrs import plot
-from fractalrs.expansion import Expansion
-from fractalrs.validation import carried, ratings, thresholds, times
+from fractalrs.base.summary import real_ratings
+from fractalrs.expansion.expansion import Expansion
+from fractalrs.passes import batches
+from fractalrs.tools.machine import resolve_threads
+from fractalrs.validation import ratings, thresholds, times
 from fractalrs.validation.findings import Curve
-from fractalrs.writing import resolve_threads
 
 SHUFFLES = ("cells", "aligned", "block", "none")
 COLUMNS = {
@@ -93,14 +95,14 @@ def describe_times(name: str, base: fr.Base, shape: tuple[int, int]) -> None:
         base, fr.reduce(base, shape), profile="traceable", timestamps=True, ratings="carry", seed=7
     )
     with tempfile.TemporaryDirectory() as folder:
-        dataset = expansion.write(Path(folder) / "out")
+        dataset = fr.write(expansion, Path(folder) / "out")
         exact = fr.validate(dataset, base, only="integrity")
         train = dataset.totals["train"]
-        active, rated = times.real(base), ratings.real(base)
+        active, rated = times.real(base), real_ratings(base)
         assert rated is not None
         limits, size = (
             thresholds.defaults(base.train_count / base.shape[0]),
-            carried.Shape(base.shape[0], *shape, train),
+            batches.Shape(base.shape[0], *shape, train),
         )
         threads = resolve_threads(None)
         found, _ = times.compare(dataset, size, active, expansion, limits, threads)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 import fractalrs as fr
 from fractalrs import plot
-from fractalrs.svd import leading_svd
+from fractalrs.base.svd import leading_svd
 from fractalrs.validation.repetition import repetition
 from fractalrs.validation.spectrum import spectrum
 from fractalrs.validation.statistics import gini
@@ -54,8 +54,8 @@ def main() -> None:
         f"| {gini(base.item_degrees('train')):.3f} | | | |",
     ]
     for name, options in OPERATORS.items():
-        rows = fr.Rows(fr.Expansion(base, reduced, seed=7, **options))
-        found = rows.sums()
+        rows = fr.StreamedMatrix(fr.Expansion(base, reduced, seed=7, **options))
+        found = rows.degrees()
         sums["users"][name], sums["items"][name] = found.user_train, found.item_train
         values[name] = spectrum(rows, RATIOS).values
         error = np.median(np.abs(values[name] / values[name][0] / (real / real[0]) - 1)[1:])

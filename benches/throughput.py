@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 import fractalrs as fr
-from fractalrs.plan import Plan
-from fractalrs.writing import peak_memory
+from fractalrs.dataset.plan import Plan
+from fractalrs.tools.machine import peak_memory
 
 DATA = Path("bench-data")
 RAW = Path("docs/performance-raw.txt")
@@ -83,7 +83,7 @@ def prepare() -> None:
                 fr.leave_last_out(interactions, payload=payload).save(DATA / name)
     base = fr.Base.load(DATA / "base")
     if not (DATA / "cells.npz").exists():
-        fr.cells(base).save(DATA / "cells.npz")
+        fr.group_cells(base).save(DATA / "cells.npz")
     for items in (32, 128, 16_384):
         if not (DATA / f"reduced-{items}.npy").exists():
             np.save(DATA / f"reduced-{items}.npy", fr.reduce(base, (16, items)).values)
@@ -125,7 +125,7 @@ def run_trial(trial: dict[str, Any]) -> dict[str, Any]:
     """Run one stage over all parts and take its figures."""
     expansion = load(trial)
     threads = available()
-    format = fr.Format(encoding=trial.get("encoding", "default"))
+    format = fr.ParquetOptions(encoding=trial.get("encoding", "default"))
     plan = Plan.of(expansion, None, format, None)
     folder = DATA / "out"
     shutil.rmtree(folder, ignore_errors=True)
@@ -179,7 +179,7 @@ HEADER = (
 
 
 def row(figures: dict[str, Any]) -> str:
-    """Format one row of the table."""
+    """ParquetOptions one row of the table."""
     return (
         f"| {figures['stage']} | (16, {figures.get('items', 32)}) | {figures.get('shuffle', CELLS)} "
         f"| {'rating, timestamp' if figures.get('carrying') else ''} "

@@ -19,8 +19,8 @@ from typing import Any
 from throughput import DATA, load
 
 import fractalrs as fr
+from fractalrs.tools.machine import peak_memory
 from fractalrs.validation.spectrum import spectrum
-from fractalrs.writing import peak_memory
 
 NUMBERS = Path("docs/validation-full.json")
 SPECTRUM = Path("docs/spectrum-base.json")
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.monotonic()
     if arguments.spectrum:
-        found = spectrum(fr.Rows(fr.Base.load(DATA / "base")), 2048)
+        found = spectrum(fr.StreamedMatrix(fr.Base.load(DATA / "base")), 2048)
         relative = found.bounds / found.values
         measure(
             SPECTRUM,
@@ -55,7 +55,7 @@ def main() -> None:
     folder = DATA / "full"
     if not (folder / "manifest.json").exists():
         say("expanding")
-        load({"stage": "flush"}).write(folder)
+        fr.write(load({"stage": "flush"}), folder)
         # So that the validation's peak memory is its own.
         say("expanded: run this again to validate")
         return

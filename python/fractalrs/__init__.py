@@ -13,19 +13,21 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from fractalrs import _core
-from fractalrs.base import Base
-from fractalrs.cells import Cells, cells
-from fractalrs.dataset import Dataset, open_dataset
+from fractalrs.base.base import Base
+from fractalrs.base.hold_out import leave_last_out
+from fractalrs.dataset.dataset import Dataset, open_dataset
+from fractalrs.dataset.plan import ParquetOptions
+from fractalrs.dataset.write import write
 from fractalrs.errors import FractalrsError, InputError, OutputError, WriteError
-from fractalrs.expansion import Expansion
-from fractalrs.export.csr import load_csr
-from fractalrs.interactions import Interactions, read_interactions
-from fractalrs.pipeline import expand
-from fractalrs.plan import Format
-from fractalrs.reduction import ReducedMatrix, reduce
-from fractalrs.rows import Rows
-from fractalrs.sample import sample_interactions
-from fractalrs.split import leave_last_out
+from fractalrs.expansion.cells import Cells, group_cells
+from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion.reduction import ReducedMatrix, reduce
+from fractalrs.formats.csr import load_csr
+from fractalrs.formats.export import export
+from fractalrs.passes.matrix import StreamedMatrix
+from fractalrs.reading.interactions import Interactions, read_interactions, write_interactions
+from fractalrs.reading.sample import sample_interactions
+from fractalrs.workflow import expand
 
 if TYPE_CHECKING:
     from fractalrs import plot
@@ -39,17 +41,18 @@ __all__ = [
     "Cells",
     "Dataset",
     "Expansion",
-    "Format",
     "FractalrsError",
     "InputError",
     "Interactions",
     "OutputError",
+    "ParquetOptions",
     "ReducedMatrix",
     "Report",
-    "Rows",
+    "StreamedMatrix",
     "WriteError",
-    "cells",
     "expand",
+    "export",
+    "group_cells",
     "leave_last_out",
     "load_csr",
     "open_dataset",
@@ -58,6 +61,8 @@ __all__ = [
     "reduce",
     "sample_interactions",
     "validate",
+    "write",
+    "write_interactions",
 ]
 
 

@@ -9,22 +9,24 @@ from typing import Annotated, Any, Literal, NoReturn, get_args
 import typer
 
 from fractalrs import _core
-from fractalrs.cells import CELL_SIZE
-from fractalrs.dataset import Dataset
+from fractalrs.base.hold_out import SplitOption, TiesOption
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.folder import Folder
+from fractalrs.dataset.plan import Plan
+from fractalrs.dataset.write import check, expected_bytes, fingerprints, memory_needed
 from fractalrs.errors import FractalrsError, InputError, WriteError
-from fractalrs.expansion import Expansion
-from fractalrs.export import FORMATS
-from fractalrs.folder import Folder
-from fractalrs.interactions import write_interactions
-from fractalrs.operators import Operator
-from fractalrs.options import Options, Order, Ratings, TestItems
-from fractalrs.pipeline import SAMPLE, Request, make_expansion, read_planned_base, write_expansion
-from fractalrs.plan import Plan
-from fractalrs.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
-from fractalrs.reduction import Rescale
-from fractalrs.sample import sample_interactions
-from fractalrs.split import SplitOption, TiesOption
-from fractalrs.writing import check, fingerprints, free_disk, memory_needed, peak_memory, readable, resolve_threads
+from fractalrs.expansion.cells import CELL_SIZE
+from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion.operators import Operator
+from fractalrs.expansion.options import Options, Order, Ratings, TestItems
+from fractalrs.expansion.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
+from fractalrs.expansion.reduction import Rescale
+from fractalrs.formats.export import FORMATS
+from fractalrs.formats.export import export as write_export
+from fractalrs.reading.interactions import write_interactions
+from fractalrs.reading.sample import sample_interactions
+from fractalrs.tools.machine import free_disk, peak_memory, readable, resolve_threads
+from fractalrs.workflow import SAMPLE, Request, make_expansion, read_planned_base, write_expansion
 
 FAILED, REFUSED, UNTRUE, INTERRUPTED = 1, 2, 3, 130
 
@@ -434,7 +436,7 @@ def expand(
 
 
 def _expected(expansion: Expansion) -> dict[str, Any]:
-    counts = expansion.expected_counts
+    counts = expansion.expected
     return {
         "users": {"ids": counts.user_ids, "expected": round(counts.users)},
         "items": {"ids": counts.item_ids, "expected": round(counts.items)},
@@ -458,7 +460,7 @@ def _forecast(expansion: Expansion, request: Request, output: Path, threads: int
         "keep_scale": expansion.options.keep_scale,
         "mean_keep_rate": float(expansion.keep_rates.mean()),
         "parts": plan.part_count,
-        "bytes": expansion.expected_bytes(request.format),
+        "bytes": expected_bytes(expansion, request.format),
         **({"attributes": attributes} if attributes else {}),
         "memory_bytes": memory_needed(expansion, request.format, threads),
         "free_disk_bytes": free_disk(output),
@@ -613,7 +615,7 @@ def export(
     started = time.monotonic()
     dataset = Dataset(output)
     try:
-        dataset.export(destination, format=format, progress=not (quiet or no_progress))
+        write_export(dataset, destination, format=format, progress=not (quiet or no_progress))
     except KeyboardInterrupt:
         _say(f"interrupted: nothing is left of {destination}")
         raise typer.Exit(INTERRUPTED) from None

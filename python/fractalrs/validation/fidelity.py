@@ -1,6 +1,6 @@
 """Fidelity: the statistics of what was written, R̃, beside those of the real train part R, of R̂, and of a null model.
 
-Sums are compared as shares of their mean over the relative rank, singular values as ratios to the first, so that data
+Degrees are compared as shares of their mean over the relative rank, singular values as ratios to the first, so that data
 of different size can be compared (the method paper's figures 1, 3 and 4). The null model is uniform random data of the
 size and density of R̃. An operator without keep rates leaves R̂ out.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats as distributions
 
-from fractalrs.rows import Sums
+from fractalrs.passes.matrix import Degrees
 from fractalrs.validation import statistics as stats
 from fractalrs.validation import thresholds
 from fractalrs.validation.findings import Curve, Label, Metric
@@ -46,7 +46,7 @@ class Real:
 
     @classmethod
     def of(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Real":
-        """Take the arrays of `fractalrs.base_statistics.base_statistics`."""
+        """Take the arrays of `fractalrs.base.summary.base_statistics`."""
         assortativity = float(arrays["assortativity"])
         return cls(
             arrays["train_user_sums"],
@@ -80,7 +80,7 @@ class Vectors:
 class Written:
     """What was measured of R̃; `copies` among nearest items, and among any."""
 
-    sums: Sums
+    sums: Degrees
     spectrum: Spectrum
     neighbours: Neighbours | None
     copies: tuple[float, float] | None
@@ -92,8 +92,8 @@ class Written:
         return int(self.sums.user_train.sum()) / (len(self.sums.user_train) * len(self.sums.item_train))
 
 
-def _four_sums(real: Real, keep: Floats | None, sums: Sums) -> dict[str, _Four]:
-    """Sums of users and of items: real, reduced, written, null."""
+def _four_sums(real: Real, keep: Floats | None, sums: Degrees) -> dict[str, _Four]:
+    """Degrees of users and of items: real, reduced, written, null."""
     of_users, of_items = (None if keep is None else keep.sum(axis=axis) for axis in (1, 0))
     users, items = len(sums.user_train), len(sums.item_train)
     density = int(sums.user_train.sum()) / (users * items)
@@ -108,7 +108,7 @@ def _of_each(function: Callable[[Any], _T | None], values: Sequence[npt.NDArray[
     return [None if value is None else function(value) for value in values]
 
 
-def sums_metrics(real: Real, keep: Floats | None, sums: Sums, limits: dict[str, float]) -> Iterator[Metric]:
+def sums_metrics(real: Real, keep: Floats | None, sums: Degrees, limits: dict[str, float]) -> Iterator[Metric]:
     """Compare how active users are, and how popular items."""
     for who, four in _four_sums(real, keep, sums).items():
 
@@ -145,7 +145,7 @@ def sums_metrics(real: Real, keep: Floats | None, sums: Sums, limits: dict[str, 
         yield compared("coverage of {}", _of_each(stats.coverage, four), "share of ids with an interaction")
 
 
-def graph_metrics(real: Real, keep: Floats | None, sums: Sums, limits: dict[str, float]) -> Iterator[Metric]:
+def graph_metrics(real: Real, keep: Floats | None, sums: Degrees, limits: dict[str, float]) -> Iterator[Metric]:
     """Compare density and degree assortativity."""
     count = int(sums.user_train.sum())
     written = stats.density(count, len(sums.user_train), len(sums.item_train))
@@ -214,7 +214,7 @@ def spectrum_metrics(
             )
 
 
-def null_spectrum(sums: Sums, count: int) -> Floats:
+def null_spectrum(sums: Degrees, count: int) -> Floats:
     """Singular values of uniform random data of the same size and density."""
     rows, columns = len(sums.user_train), len(sums.item_train)
     return stats.null_singular_values(rows, columns, int(sums.user_train.sum()) / (rows * columns), count)

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from fractalrs import _core
-from fractalrs.attributes import Kind, source_codes
-from fractalrs.dataset import Dataset
-from fractalrs.expansion import Expansion
-from fractalrs.operators import Operator
-from fractalrs.rows import Rows, Sums
+from fractalrs.dataset.attributes import Kind, source_codes
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion.operators import Operator
+from fractalrs.passes.matrix import Degrees, StreamedMatrix
 from fractalrs.validation import carried
 from fractalrs.validation.findings import Check
 
@@ -210,7 +210,7 @@ def _some(points: Sequence[str]) -> str:
     return "; ".join(points[:4]) + (f"; and {len(points) - 4} more" if len(points) > 4 else "")
 
 
-def check_counts(dataset: Dataset, sums: Sums) -> Check:
+def check_counts(dataset: Dataset, sums: Degrees) -> Check:
     """Check the interactions that the pass over all rows found against the manifest."""
     found = {"train": int(sums.user_train.sum()), "test": int(sums.user_test.sum())}
     wrong = [
@@ -222,7 +222,7 @@ def check_counts(dataset: Dataset, sums: Sums) -> Check:
     return Check(COUNTS, "integrity", not wrong, _some(wrong) or told)
 
 
-def check_rows(sums: Sums, order: str) -> list[Check]:
+def check_rows(sums: Degrees, order: str) -> list[Check]:
     """Check what the pass over all rows found against the promises, one of which is the order of a user's rows."""
     # In the order of time, items come in any order.
     of_items = None if order == "time" else "item_order"
@@ -234,7 +234,7 @@ def check_rows(sums: Sums, order: str) -> list[Check]:
     ]
 
 
-def _violation(name: str, sums: Sums, kind: str, what: str, other: str | None = None) -> Check:
+def _violation(name: str, sums: Degrees, kind: str, what: str, other: str | None = None) -> Check:
     kinds = [sums.violations[kind] for kind in (kind, other) if kind is not None]
     count = sum(violation.count for violation in kinds)
     places = [violation.first for violation in kinds if violation.first is not None]
@@ -244,7 +244,7 @@ def _violation(name: str, sums: Sums, kind: str, what: str, other: str | None = 
     return Check(name, "integrity", False, f"{count:,} {what}, the first at user {user}, item {item}")
 
 
-def check_blocks(sums: Sums, planned: Planned) -> list[Check]:
+def check_blocks(sums: Degrees, planned: Planned) -> list[Check]:
     """Test the train and test interactions of every block against what the keep rates make likely.
 
     Exact binomial p-values, two-sided, with Bonferroni's correction. Which blocks exist follows from the seed. Under
@@ -289,7 +289,7 @@ def check_blocks(sums: Sums, planned: Planned) -> list[Check]:
     return checks
 
 
-def _check_users(sums: Sums, one: bool, complete: bool) -> list[Check]:
+def _check_users(sums: Degrees, one: bool, complete: bool) -> list[Check]:
     """Check what options promise of every user."""
     if not one and not complete:
         return []
@@ -332,7 +332,7 @@ def chosen_chances(rates: Floats, test_sums: npt.NDArray[Any], shuffle: str) -> 
 
 def _binomial(counts: npt.NDArray[Any], trials: Floats | float, chances: list[Floats]) -> Floats:
     """Two-sided p-values where the chance lies between the given ones."""
-    # Sums of probabilities may be above 1 by rounding.
+    # Degrees of probabilities may be above 1 by rounding.
     low, high = np.min(chances, axis=0), np.minimum(np.max(chances, axis=0), 1)
     low = np.minimum(low, high)
     below = stats.binom.cdf(counts, trials, low)
@@ -349,7 +349,7 @@ class _Selection:
     rates
         Keep rates of the blocks that exist, (m, n).
     own, other
-        Sums of source users: of the split that is looked at, and of the one that a complete user must have too; each in
+        Degrees of source users: of the split that is looked at, and of the one that a complete user must have too; each in
         descending order, so which belong to the same user is not known.
     lost
         Share of expanded users that are not complete, (m).
@@ -433,7 +433,7 @@ def _verdict(name: str, values: Floats, counts: npt.NDArray[Any], rates: Floats,
     return Check(name, "integrity", True, f"least of {values.size:,} p-values {least:.1e}, allowed {bound:.1e}")
 
 
-def regenerated_sample(rows: Rows, expansion: Expansion) -> npt.NDArray[np.uint64]:
+def regenerated_sample(rows: StreamedMatrix, expansion: Expansion) -> npt.NDArray[np.uint64]:
     """Draw the users that are generated again; their ids rise."""
     users = expansion.shape[0]
     # Keyed by the seed, which the plan alone holds: who does not have it cannot know the sample.
@@ -443,9 +443,9 @@ def regenerated_sample(rows: Rows, expansion: Expansion) -> npt.NDArray[np.uint6
     return np.sort(rng.choice(users, size=count, replace=False)).astype(np.uint64)
 
 
-def check_regenerated(rows: Rows, expansion: Expansion, chosen: npt.NDArray[np.uint64]) -> Check:
+def check_regenerated(rows: StreamedMatrix, expansion: Expansion, chosen: npt.NDArray[np.uint64]) -> Check:
     """Generate users again and compare train and test interactions, in their order."""
-    again = Rows(expansion, threads=rows.threads, users=chosen)
+    again = StreamedMatrix(expansion, threads=rows.threads, users=chosen)
     for test in (False, True):
         there, here = rows.collect(chosen, test=test), again.collect(chosen, test=test)
         lengths = np.diff(there.indptr) != np.diff(here.indptr)
@@ -461,7 +461,7 @@ def check_regenerated(rows: Rows, expansion: Expansion, chosen: npt.NDArray[np.u
 
 
 def check_carried(
-    rows: Rows, dataset: Dataset, expansion: Expansion, users: npt.NDArray[np.uint64], found: Check
+    rows: StreamedMatrix, dataset: Dataset, expansion: Expansion, users: npt.NDArray[np.uint64], found: Check
 ) -> list[Check]:
     """Compare what the interactions of those users carry too, and their times with the source.
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.expansion import Expansion
-from fractalrs.rows import Rows
+from fractalrs.expansion.expansion import Expansion
+from fractalrs.passes.matrix import StreamedMatrix
 from fractalrs.validation.statistics import null_pairs
 
 SAMPLED = 2_000
@@ -75,7 +75,7 @@ def sample(item_sums: npt.NDArray[np.integer], count: int = SAMPLED, seed: int =
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def neighbours(rows: Rows, item_sums: npt.NDArray[np.integer], chosen: Codes) -> Neighbours | None:
+def neighbours(rows: StreamedMatrix, item_sums: npt.NDArray[np.integer], chosen: Codes) -> Neighbours | None:
     """Find the nearest items of the chosen ones that have five interactions.
 
     Returns
@@ -101,7 +101,7 @@ def neighbours(rows: Rows, item_sums: npt.NDArray[np.integer], chosen: Codes) ->
     return Neighbours(chosen, np.array(nearest), np.array(cosines), np.array(lifts))
 
 
-def shared_users(rows: Rows, chosen: Codes) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
+def shared_users(rows: StreamedMatrix, chosen: Codes) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
     """Yield each chosen item and the users it shares with every item, in as many passes as memory asks for."""
     width = max(1, min(len(chosen), COUNT_BYTES // (4 * rows.shape[1])))
     for first in range(0, len(chosen), width):

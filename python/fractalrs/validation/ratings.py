@@ -2,145 +2,43 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
-from fractalrs.validation.carried import Integers, Rows, Shape, column, train, visit
+from fractalrs.columns.types import numbers
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.expansion.expansion import Expansion
+from fractalrs.passes.batches import InteractionBatch, Shape, visit
+from fractalrs.statistics.ratings import Ratings, RatingsTally
+from fractalrs.statistics.times import total_variation
 from fractalrs.validation.findings import Floats, Metric
-from fractalrs.validation.times import total_variation
-
-if TYPE_CHECKING:
-    from fractalrs.base import Base
-    from fractalrs.dataset import Dataset
-    from fractalrs.expansion import Expansion
 
 RATINGS = "ratings"
 MEAN = "mean rating"
 OF_USERS = "share of the variance of ratings that is between users"
 
-VALUES = 256
-"""Up to so many distinct values are compared one by one, …"""
-QUANTILES = 100
-"""… more of them by quantiles of the real ones."""
 LOOKED_AT = 1 << 26
 """Train interactions that are looked at, of more a sample of users."""
 LARGEST_EXCESS = 0.05
 """Where thinning adds more to the share of users, too few are left of each to judge by it."""
+LARGEST_EXCESS = 0.05
+"""Where thinning adds more to the share of users, too few are left of each to judge by it."""
 
 
-@dataclass(frozen=True)
-class Ratings:
-    """The distribution of train ratings.
-
-    Attributes
-    ----------
-    values
-        float64, in ascending order: the distinct real ratings, or where each of their quantiles begins.
-    exact
-        Whether they are the distinct ratings.
-    counts
-        int64: how many ratings there are of each value (quantile), and at the end how many of none.
-    mean, of_users
-        The mean; and the share of the variance of ratings that is between users, Σ nᵤ (x̄ᵤ − x̄)² / Σ (x − x̄)² (the
-        correlation ratio η², Pearson 1905). NaN where that has no meaning.
-    """
-
-    values: Floats
-    exact: bool
-    counts: Integers
-    mean: float
-    of_users: float
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Give what is kept of real ratings."""
-        return {f"rating_{name}": np.array(value) for name, value in vars(self).items()}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Ratings | None":
-        """Take what `arrays` gave; None where it is not there."""
-        if "rating_values" not in arrays:
-            return None
-        found = {name: arrays[f"rating_{name}"] for name in cls.__dataclass_fields__}
-        return cls(
-            found["values"], bool(found["exact"]), found["counts"], float(found["mean"]), float(found["of_users"])
-        )
-
-
-class _Tally:
-    """Adds up ratings of whole users, from several threads."""
-
-    def __init__(self, values: Floats, exact: bool) -> None:
-        self.values, self.exact = values, exact
-        self.counts = np.zeros(len(values) + 1, dtype=np.int64)
-        self.sums: list[tuple[float, float, float, float]] = [(0.0, 0.0, 0.0, 0.0)]
-        self._lock = Lock()
-
-    def add(self, rows: Rows) -> None:
-        """Add some users."""
-        ratings = _numbers(rows.table["rating"])
-        there = np.isfinite(ratings)
-        place = np.searchsorted(self.values, ratings, side="right") - 1
-        # What is below the least real one is of its quantile.
-        known = there & (self.values[place] == ratings if self.exact else True)
-        counts = np.bincount(np.where(known, np.maximum(place, 0), len(self.values)), minlength=len(self.counts))
-        users, ratings = rows.users[there] - rows.users.min(initial=np.iinfo(np.int64).max), ratings[there]
-        of_user, totals = np.bincount(users), np.bincount(users, ratings)
-        between = float((totals[of_user > 0] ** 2 / of_user[of_user > 0]).sum())
-        with self._lock:
-            self.counts += counts
-            self.sums.append((float(len(ratings)), float(ratings.sum()), float(np.square(ratings).sum()), between))
-
-    def total(self) -> Ratings:
-        """Give the distribution."""
-        # Whatever the order in which threads added them.
-        count, total, squares, between = (math.fsum(column) for column in zip(*self.sums, strict=True))
-        if not count:
-            return Ratings(self.values, self.exact, self.counts, math.nan, math.nan)
-        spread = squares - total**2 / count
-        of_users = (between - total**2 / count) / spread if spread > 1e-12 * squares else math.nan
-        return Ratings(self.values, self.exact, self.counts, total / count, of_users)
-
-
-def _numbers(column: pa.ChunkedArray) -> Floats:
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-
-
-def real(base: "Base") -> Ratings | None:
-    """Count the base's train ratings; its payload must have ``rating``. None where these are no numbers."""
-    kind = column(base, "rating").type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return None
-    rows = train(base, "rating")
-    ratings = _numbers(rows.table["rating"])
-    finite = ratings[np.isfinite(ratings)]
-    if not len(finite):
-        return None
-    values = np.unique(finite)
-    exact = len(values) <= VALUES
-    if not exact:
-        values = np.unique(np.quantile(finite, np.arange(QUANTILES) / QUANTILES))
-    tally = _Tally(values, exact)
-    tally.add(rows)
-    return tally.total()
-
-
-def written(
-    dataset: "Dataset | Expansion", shape: Shape, one: Ratings, threads: int, progress: bool = False
-) -> Ratings:
+def written(dataset: Dataset | Expansion, shape: Shape, one: Ratings, threads: int, progress: bool = False) -> Ratings:
     """Count train ratings, by the values of the real ones."""
-    tally = _Tally(one.values, one.exact)
+    tally = RatingsTally(one.values, one.exact)
+
+    def add(rows: InteractionBatch) -> None:
+        tally.add(rows.users, numbers(rows.table["rating"]))
+
     what = "counting ratings" if progress else None
-    visit(dataset, "train", ["rating"], tally.add, chosen=shape.sample(LOOKED_AT), threads=threads, what=what)
+    visit(dataset, "train", ["rating"], add, chosen=shape.sample(LOOKED_AT), threads=threads, what=what)
     return tally.total()
 
 
 def compare(
-    dataset: "Dataset | Expansion",
+    dataset: Dataset | Expansion,
     shape: Shape,
     one: Ratings,
     keep: Floats,

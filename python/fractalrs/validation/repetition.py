@@ -18,7 +18,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from fractalrs.rows import Matrix, Rows, Sums
+from fractalrs.passes.matrix import Degrees, Matrix, StreamedMatrix
 from fractalrs.validation.neighbours import COUNT_BYTES, MIN_SUM, shared_users
 from fractalrs.validation.statistics import null_pairs
 
@@ -74,7 +74,7 @@ class Repetition:
     mutual: float | None
 
 
-def repetition(rows: Rows, sums: Sums, seed: int = 0) -> Repetition | None:
+def repetition(rows: StreamedMatrix, sums: Degrees, seed: int = 0) -> Repetition | None:
     """Measure how much blocks repeat each other.
 
     Returns
@@ -102,7 +102,7 @@ def repetition(rows: Rows, sums: Sums, seed: int = 0) -> Repetition | None:
     return Repetition(stored, by_degree, relinked, mutual)
 
 
-def _positions(rows: Rows, users: Codes, place_of_item: Codes, width: int) -> Matrix:
+def _positions(rows: StreamedMatrix, users: Codes, place_of_item: Codes, width: int) -> Matrix:
     """Blocks × positions: where the rows of `users`, (m, count), have entries.
 
     A user of −1 has none, items without a place are left out.
@@ -167,7 +167,7 @@ def _largest(product: Callable[[Floats], Floats], size: int, start: Floats) -> f
     return float(eigsh(operator, k=1, v0=start + start.max() * 1e-3, return_eigenvectors=False)[0])
 
 
-def _relinked(rows: Rows, sums: Sums, rng: np.random.Generator) -> tuple[Share | None, float | None]:
+def _relinked(rows: StreamedMatrix, sums: Degrees, rng: np.random.Generator) -> tuple[Share | None, float | None]:
     p, q = rows.block_shape
     m, n = sums.block_train.shape
     count = int(max(1, min(RELINKED, SAMPLED_INTERACTIONS * p / sums.block_train.sum())))
@@ -199,7 +199,7 @@ def _reference(all_sums: npt.NDArray[np.uint32], block: int, size: int, count: i
     return np.sort(rng.choice(known, min(len(known), count), replace=False)).astype(np.int64)
 
 
-def _nearest_items(rows: Rows, sums: Sums, items: Codes) -> Codes:
+def _nearest_items(rows: StreamedMatrix, sums: Degrees, items: Codes) -> Codes:
     """The nearest item of each in every column block: (items, n)."""
     n = rows.shape[1] // rows.block_shape[1]
     length = np.sqrt(np.maximum(sums.item_train, 1).astype(np.float64))
@@ -210,7 +210,7 @@ def _nearest_items(rows: Rows, sums: Sums, items: Codes) -> Codes:
     return found
 
 
-def _mutual(rows: Rows, users: Codes, nearest: Codes, reference: int) -> float:
+def _mutual(rows: StreamedMatrix, users: Codes, nearest: Codes, reference: int) -> float:
     p = rows.block_shape[0]
     other = (reference + 1) % nearest.shape[1]
     there = nearest[:, other]
@@ -247,7 +247,7 @@ def null_mutual(group: int, items: int, density: float) -> float | None:
     wins = np.empty(pairs.chances.shape)
     for one, chances in enumerate(pairs.chances):
         each = np.bincount(place.ravel(), (pairs.weights[:, None] * chances).ravel(), minlength=len(values))
-        # Sums of probabilities may be above 1 by rounding.
+        # Degrees of probabilities may be above 1 by rounding.
         nearer = np.minimum(np.cumsum(each), _BELOW_ONE)
         logarithms = group * np.log1p(-np.append(0.0, nearer))
         won = np.exp(logarithms[:-1]) * -np.expm1(np.diff(logarithms)) / (group * np.maximum(each, _TINY))

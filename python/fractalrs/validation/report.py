@@ -24,7 +24,7 @@ from fractalrs.errors import OutputError
 from fractalrs.validation.findings import Check, Curve, Findings, Floats, Metric
 
 SECTIONS = {
-    "sums": ("Sums", "How active users are, and how popular items."),
+    "sums": ("Degrees", "How active users are, and how popular items."),
     "spectrum": ("Singular values", "How much of the data a few tastes explain."),
     "vectors": ("Singular vectors", "How widely each of those tastes is shared: the paper’s network values."),
     "graph": ("Graph", "Users and items as a bipartite graph."),
@@ -502,7 +502,7 @@ def _inline(axes: Axes, name: str, title: str, description: str) -> Markup:
         legend.remove()
     file = io.StringIO()
     cast(Figure, axes.figure).savefig(
-        file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "ParquetOptions", "Type"))
     )
     root = ElementTree.fromstring(file.getvalue())
     colours = {_INK: "currentColor", _FAINT: "var(--faint)"}

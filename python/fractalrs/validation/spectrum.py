@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.errors import InputError
-from fractalrs.rows import Rows, Vectors
-from fractalrs.writing import readable
+from fractalrs.passes.matrix import StreamedMatrix, Vectors
+from fractalrs.tools.machine import readable
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,7 +42,9 @@ class Spectrum:
     left: Floats
 
 
-def spectrum(rows: Rows, count: int = DEFAULT_COUNT, *, tolerance: float = TOLERANCE, seed: int = 0) -> Spectrum:
+def spectrum(
+    rows: StreamedMatrix, count: int = DEFAULT_COUNT, *, tolerance: float = TOLERANCE, seed: int = 0
+) -> Spectrum:
     """Find leading singular values by a block Krylov space of AᵀA, kept orthonormal in full.
 
     One pass over the rows a step, nothing else of A is needed (Golub & Van Loan, Matrix Computations, 10.3; for why

@@ -1,6 +1,6 @@
 """The statistics of fidelity, as pure functions of sums, singular values and singular vectors.
 
-*Sums* are the numbers of interactions of all users, or of all items: one-dimensional, in any order, integer or float
+*Degrees* are the numbers of interactions of all users, or of all items: one-dimensional, in any order, integer or float
 (the reduced matrix has sums as well), at least zero. Unless said otherwise, an id without interactions is left out, and
 sums are divided by their mean over the ids that are left, so that data sets of different size can be compared. A
 statistic that has no meaning for its arguments is None.
@@ -128,7 +128,7 @@ def kolmogorov_smirnov(a: Numbers, b: Numbers) -> float | None:
     Parameters
     ----------
     a, b
-        Sums. Their sizes may differ.
+        Degrees. Their sizes may differ.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def wasserstein(a: Numbers, b: Numbers) -> float | None:
     Parameters
     ----------
     a, b
-        Sums. Their sizes may differ, ties have no influence.
+        Degrees. Their sizes may differ, ties have no influence.
 
     Returns
     -------
@@ -446,7 +446,7 @@ def ranked(values: Numbers, points: int = 400) -> Curve:
     Parameters
     ----------
     values
-        Sums.
+        Degrees.
     points
         The curve has at most so many points (at least 2), at log-spaced ranks, always the first and the last.
 
@@ -693,7 +693,7 @@ class _Distribution:
     def of(cls, sample: Floats) -> "_Distribution | None":
         if sample.size == 0:
             return None
-        # Sums have few different values.
+        # Degrees have few different values.
         values, counts = np.unique(sample, return_counts=True)
         return cls(values, np.concatenate([[0.0], np.cumsum(counts) / sample.size]))
 

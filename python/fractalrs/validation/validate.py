@@ -14,15 +14,20 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base import Base
-from fractalrs.base_statistics import expansion_statistics
-from fractalrs.cells import Cells
-from fractalrs.dataset import Dataset, open_dataset
+from fractalrs.base.base import Base
+from fractalrs.base.summary import expansion_statistics
+from fractalrs.dataset.dataset import Dataset, open_dataset
+from fractalrs.dataset.folder import Folder
+from fractalrs.dataset.write import read_reduced
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion
-from fractalrs.folder import Folder
-from fractalrs.options import Options
-from fractalrs.rows import Rows, Sums
+from fractalrs.expansion.cells import Cells
+from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion.options import Options
+from fractalrs.passes import batches
+from fractalrs.passes.matrix import Degrees, StreamedMatrix
+from fractalrs.statistics.ratings import Ratings
+from fractalrs.statistics.times import Activity
+from fractalrs.tools.machine import resolve_threads
 from fractalrs.validation import carried, fidelity, integrity, ratings, thresholds, times
 from fractalrs.validation.findings import Check, Curve, Findings, Metric
 from fractalrs.validation.integrity import Planned
@@ -31,7 +36,6 @@ from fractalrs.validation.repetition import repetition
 from fractalrs.validation.report import Report
 from fractalrs.validation.spectrum import DEFAULT_COUNT, TOLERANCE, spectrum
 from fractalrs.validation.spectrum import check as check_count
-from fractalrs.writing import read_reduced, resolve_threads
 
 Only = Literal["integrity", "fidelity"]
 NEEDS_PRIVATE = "needs private/ beside the data"
@@ -125,7 +129,7 @@ class _Run:
     curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
     maps: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    _sums: Sums | None = None
+    _sums: Degrees | None = None
 
     def __post_init__(self) -> None:
         """Find out what is known beside the interactions themselves."""
@@ -142,7 +146,7 @@ class _Run:
             self.planned = Planned(self.dataset.keep_rates, options, statistics, self.base.split)
         else:
             self._read_private(self.dataset)
-        self.rows = Rows(self.dataset, threads=self.threads, progress=self.progress)
+        self.rows = StreamedMatrix(self.dataset, threads=self.threads, progress=self.progress)
 
     def _read_private(self, dataset: Dataset) -> None:
         plan = Folder(dataset.path).plan()
@@ -192,11 +196,11 @@ class _Run:
         return isinstance(self.dataset, Dataset) and integrity.lacks_files(self.dataset)
 
     @property
-    def sums(self) -> Sums:
-        """Sums of all rows, added up once."""
+    def sums(self) -> Degrees:
+        """Degrees of all rows, added up once."""
         if self._sums is None:
             with self._stage("adding up"):
-                self._sums = self.rows.sums(each_item=self.only != "integrity")
+                self._sums = self.rows.degrees(each_item=self.only != "integrity")
         return self._sums
 
     def check(self, sha256: bool) -> None:
@@ -316,7 +320,7 @@ class _Run:
         vectors = None
         if self.base is not None:
             with self._stage("the real interactions"):
-                rows = Rows(self.base, threads=self.threads, progress=self.progress)
+                rows = StreamedMatrix(self.base, threads=self.threads, progress=self.progress)
                 item_sums = self.base.item_degrees("train")
                 vectors = fidelity.Vectors(
                     spectrum(rows, min(8, *self.base.shape), tolerance=1e-6),
@@ -353,8 +357,8 @@ class _Run:
             return
         keep = planned.keep_rates
         (m, n), users = keep.shape, len(planned.statistics["train_user_sums"])
-        shape = carried.Shape(users, m, n, float(self.sums.user_train.sum()))
-        active = times.Activity.from_arrays(planned.statistics)
+        shape = batches.Shape(users, m, n, float(self.sums.user_train.sum()))
+        active = Activity.from_arrays(planned.statistics)
         if active is not None:
             with self._stage("times"):
                 found, curves = times.compare(
@@ -362,7 +366,7 @@ class _Run:
                 )
             self.metrics += found
             self.curves |= curves
-        rated = ratings.Ratings.from_arrays(planned.statistics)
+        rated = Ratings.from_arrays(planned.statistics)
         if rated is not None:
             with self._stage("ratings"):
                 kronecker = planned.options["ratings"] == "kronecker"

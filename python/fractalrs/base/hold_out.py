@@ -1,0 +1,304 @@
+"""From interactions to a base: binarise, filter, code, and hold out the latest interaction of each user."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fractalrs.base.base import TEST_BIT, Base
+from fractalrs.base.payload import check_payload_size
+from fractalrs.columns.names import ROLES
+from fractalrs.errors import InputError
+from fractalrs.reading.interactions import Interactions, read_interactions
+
+SplitOption = Literal["auto", "last", "random", "none"]
+TiesOption = Literal["last", "all"]
+
+_Integers = npt.NDArray[np.int64]
+
+
+def leave_last_out(
+    interactions: Any,
+    *,
+    split: SplitOption = "auto",
+    ties: TiesOption = "last",
+    min_timestamps: int | None = None,
+    seed: int = 0,
+    payload: Sequence[str] = (),
+) -> Base:
+    """Make a base of interactions, with the latest interaction of each user held out as test.
+
+    In this order: repeated (user, item) pairs collapse to the latest one (of equally late ones, the last in file
+    order); the distinct timestamps of each user are counted, and users with too few are dropped; items left without
+    interactions are dropped; codes are given in canonical order, numeric where all ids are integers and else
+    bytewise; test interactions are chosen. So the base depends on the order of the file in ties alone.
+
+    Parameters
+    ----------
+    interactions
+        `Interactions`, or anything that `read_interactions` takes.
+    split
+        ``"last"``: the latest interaction of each user is test. ``"random"``: one interaction of each user is test,
+        each with the same probability, from `seed`. ``"none"``: nothing is held out. ``"auto"``: ``"last"`` where
+        there are timestamps that are not all equal, else ``"random"``; `Base.notes` says which.
+    ties
+        What ``"last"`` does with several interactions at the last timestamp of a user: ``"last"`` takes the last of
+        them in file order, ``"all"`` takes all.
+    min_timestamps
+        Users with fewer distinct timestamps are dropped. By default 2 for ``"last"``, which leaves every user a
+        train interaction; for the others nobody is dropped for their timestamps. With ``"random"``, users with fewer
+        than two interactions are dropped in any case.
+    seed
+        Chooses the test interactions of ``"random"``.
+    payload
+        Names of columns of the interactions that go along, in this order: ``"rating"``, ``"timestamp"`` and further
+        ones that were carried. Of repeated pairs they are those of the interaction that stays.
+
+    Returns
+    -------
+    Base
+        With `Base.split` saying how the test interactions were chosen and `Base.notes` what was decided and dropped.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown, the timestamps or the payload it needs are missing, or fewer than two users or items
+        are left.
+
+    Notes
+    -----
+    This is the split of Algorithm 2 of the paper "Scalable Realistic Recommendation Datasets through Fractal
+    Expansions", whose published data set counts all ties of the last timestamp as test.
+    """
+    _check_option("split", split, SplitOption)
+    _check_option("ties", ties, TiesOption)
+    _check_count("min_timestamps", min_timestamps)
+    _check_count("seed", seed)
+    if not isinstance(interactions, Interactions):
+        carry = [] if isinstance(payload, str) else [name for name in payload if name not in ROLES]
+        interactions = read_interactions(interactions, carry=carry)
+    _check_payload(payload, interactions)
+
+    notes: list[str] = []
+    timestamps = interactions.timestamps
+    if split == "auto":
+        split, reason = _pick(timestamps)
+        notes.append(f"Split: {split}, because {reason}.")
+    if timestamps is None:
+        if split == "last":
+            raise InputError(
+                "the split 'last' needs timestamps, and the interactions have none",
+                hint="name the timestamp column, or use the split 'random' or 'none'",
+            )
+        if min_timestamps:
+            raise InputError(
+                f"a minimum of {min_timestamps} distinct timestamps needs timestamps, and the interactions have none",
+                hint="name the timestamp column, or leave the minimum out",
+            )
+    if min_timestamps is None:
+        min_timestamps = 2 if split == "last" else 0
+
+    user_codes, user_ids = interactions.codes("user_id")
+    item_codes, item_ids = interactions.codes("item_id")
+    _check_size(len(user_ids), len(item_ids), "the interactions have", [])
+
+    pairs = _collapse(user_codes, item_codes, len(item_ids), timestamps)
+    del user_codes, item_codes
+    if repeated := len(interactions) - len(pairs.users):
+        notes.append(f"Collapsed {_count(repeated, 'repeated (user, item) pair')} to the latest.")
+
+    enough, dropped = np.ones(len(user_ids), dtype=bool), []
+    if min_timestamps > 1 and pairs.timestamps is not None:
+        enough &= _distinct_timestamps(pairs.users, pairs.timestamps, len(user_ids)) >= min_timestamps
+        dropped.append(_dropped(~enough, f"fewer than {min_timestamps} distinct timestamps"))
+    if split == "random":
+        lonely = enough & (np.bincount(pairs.users, minlength=len(user_ids)) < 2)
+        enough &= ~lonely
+        dropped.append(_dropped(lonely, "fewer than 2 interactions"))
+    dropped = [sentence for sentence in dropped if sentence]
+    notes += dropped
+    pairs = pairs.keep(enough[pairs.users]) if dropped else pairs
+    seen = np.bincount(pairs.items, minlength=len(item_ids)) > 0
+    _check_size(int(enough.sum()), int(seen.sum()), "the filter leaves", dropped)
+    if not seen.all():
+        notes.append(f"Dropped {_count(int((~seen).sum()), 'item')} left without interactions.")
+
+    entries = _renumber(seen)[pairs.items].astype(np.uint32)
+    users = _renumber(enough)[pairs.users]
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(users))))
+    if split == "last":
+        assert pairs.timestamps is not None
+        entries[_latest(indptr, pairs.timestamps, pairs.positions, ties)] |= TEST_BIT
+    elif split == "random":
+        rng = np.random.default_rng(seed)
+        entries[indptr[:-1] + rng.integers(np.diff(indptr))] |= TEST_BIT
+
+    positions = pairs.positions
+    del pairs, users
+    notes.append(_describe_ids(user_ids, item_ids))
+    base = Base(
+        indptr, entries, user_ids.filter(pa.array(enough)), item_ids.filter(pa.array(seen)), split, tuple(notes)
+    )
+    return _with_payload(base, interactions, payload, positions) if payload else base
+
+
+def _with_payload(base: Base, interactions: Interactions, names: Sequence[str], positions: _Integers) -> Base:
+    """Add the columns `names` of the rows that became the entries of `base`."""
+    check_payload_size(base.count)
+    rows = pa.array(positions)
+    columns = {name: interactions.table.column(name).chunk(0).take(rows) for name in names}
+    timed = "timestamp" in names
+    return replace(
+        base,
+        payload=pa.table(columns),
+        timestamp_type=interactions.timestamp_type if timed else None,
+        ticks_per_hour=interactions.ticks_per_hour if timed else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Distinct (user, item) pairs, sorted by user then item, with the time and file position of their latest row."""
+
+    users: _Integers
+    items: _Integers
+    positions: _Integers
+    timestamps: _Integers | None
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> "_Pairs":
+        times = None if self.timestamps is None else self.timestamps[mask]
+        return _Pairs(self.users[mask], self.items[mask], self.positions[mask], times)
+
+
+def _collapse(
+    users: npt.NDArray[np.int32], items: npt.NDArray[np.int32], q: int, timestamps: _Integers | None
+) -> _Pairs:
+    n = len(users)
+    pairs = users.astype(np.int64)
+    pairs *= q
+    pairs += items
+    bits = n.bit_length()
+    if int(pairs.max()).bit_length() + bits <= 63:
+        # Pair and position in one integer: sorting values is several times faster than sorting indices.
+        pairs <<= bits
+        pairs |= np.arange(n)
+        pairs.sort()
+        positions = pairs & ((1 << bits) - 1)
+        pairs >>= bits
+    else:
+        positions = np.argsort(pairs, kind="stable")
+        pairs = pairs[positions]
+
+    first = np.concatenate(([True], pairs[1:] != pairs[:-1]))
+    starts = np.append(np.flatnonzero(first), n)
+    if len(starts) <= n:
+        if timestamps is None:
+            positions = positions[starts[1:] - 1]
+        else:
+            positions = _last_latest(starts, timestamps[positions], positions)
+        pairs = pairs[first]
+    owners = pairs // q
+    return _Pairs(owners, pairs - owners * q, positions, None if timestamps is None else timestamps[positions])
+
+
+def _latest_mask(indptr: _Integers, timestamps: _Integers) -> npt.NDArray[np.bool_]:
+    """Whether each element has the largest timestamp of its row."""
+    latest: _Integers = np.maximum.reduceat(timestamps, indptr[:-1])
+    return np.equal(timestamps, np.repeat(latest, np.diff(indptr)))
+
+
+def _last_latest(indptr: _Integers, timestamps: _Integers, positions: _Integers) -> _Integers:
+    """Largest file position of each row among those with the row's largest timestamp."""
+    candidates = np.where(_latest_mask(indptr, timestamps), positions, -1)
+    return np.maximum.reduceat(candidates, indptr[:-1])
+
+
+def _latest(indptr: _Integers, timestamps: _Integers, positions: _Integers, ties: TiesOption) -> npt.NDArray[np.bool_]:
+    if ties == "all":
+        return _latest_mask(indptr, timestamps)
+    chosen = _last_latest(indptr, timestamps, positions)
+    return np.equal(positions, np.repeat(chosen, np.diff(indptr)))
+
+
+def _distinct_timestamps(users: _Integers, timestamps: _Integers, p: int) -> _Integers:
+    """Count the distinct timestamps of each user: int64, shape (p,)."""
+    low, high = int(timestamps.min()), int(timestamps.max())
+    bits = (high - low).bit_length()
+    if p.bit_length() + bits <= 63:
+        times = timestamps - low
+    else:
+        # Nanoseconds, say: their ranks are as good and need fewer bits.
+        distinct, times = np.unique(timestamps, return_inverse=True)
+        bits = len(distinct).bit_length()
+    keys = np.sort((users << bits) | times)
+    first = np.concatenate(([True], keys[1:] != keys[:-1]))
+    return np.bincount(keys[first] >> bits, minlength=p)
+
+
+def _renumber(kept: npt.NDArray[np.bool_]) -> _Integers:
+    """Give new codes to what is kept, in the old order; codes of the rest mean nothing."""
+    return np.cumsum(kept) - 1
+
+
+def _pick(timestamps: _Integers | None) -> tuple[SplitOption, str]:
+    if timestamps is None:
+        return "random", "the interactions have no timestamps"
+    if timestamps.min() == timestamps.max():
+        return "random", "all timestamps are equal"
+    return "last", "the interactions have timestamps"
+
+
+def _dropped(users: npt.NDArray[np.bool_], reason: str) -> str:
+    count = int(users.sum())
+    return f"Dropped {_count(count, 'user')} with {reason}." if count else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _describe_ids(user_ids: pa.Array, item_ids: pa.Array) -> str:
+    order = ["numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids)]
+    return f"Codes follow user ids sorted {order[0]} and item ids sorted {order[1]}."
+
+
+def _check_option(name: str, value: object, allowed: Any) -> None:
+    if value not in get_args(allowed):
+        raise InputError(f"unknown {name} {value!r}", hint=f"use one of {', '.join(get_args(allowed))}")
+
+
+def _check_count(name: str, value: object) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0):
+        raise InputError(f"{name} must be a whole number, 0 or more, not {value!r}")
+
+
+def _check_payload(names: Sequence[str], interactions: Interactions) -> None:
+    if isinstance(names, str):
+        raise InputError(f"payload is the text {names!r}", hint=f"give a list of columns: [{names!r}]")
+    known = [name for name in interactions.columns if name not in ("user_id", "item_id")]
+    for name in names:
+        if name in ("rating", "timestamp") and name not in known:
+            raise InputError(
+                f"the interactions have no {name}s to keep", hint=f"name their column: {name}_column (--{name}-column)"
+            )
+        if name not in known:
+            raise InputError(
+                f"the interactions have no column {name!r} to keep; saw {', '.join(known) or 'no further columns'}",
+                hint="read_interactions(..., carry=[...]) keeps further columns of the source",
+            )
+    if len(set(names)) < len(names):
+        raise InputError(f"the payload names a column twice: {', '.join(names)}", hint="name each column once")
+
+
+def _check_size(users: int, items: int, what: str, dropped: list[str]) -> None:
+    if users >= 2 and items >= 2:
+        return
+    left = f"{_count(users, 'user')} and {_count(items, 'item')}"
+    if dropped:
+        hint = "lower min_timestamps, or use the split 'random' or 'none'"
+    else:
+        hint = "give interactions of several users with several items"
+    raise InputError(" ".join([f"{what} {left}; at least 2 of each are needed.", *dropped]), hint=hint)

@@ -1,0 +1,88 @@
+"""What is kept of the base beside a data set, so that it can be validated without the source."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fractalrs.base.base import Base
+from fractalrs.base.svd import truncated_svd
+from fractalrs.columns.types import numbers, ticks
+from fractalrs.statistics.ratings import Ratings, RatingsTally, distinct_or_quantiles
+from fractalrs.statistics.times import Activity, ActivityTally, Clock
+from fractalrs.validation.statistics import assortativity, degree_product
+
+if TYPE_CHECKING:
+    from fractalrs.expansion.expansion import Expansion
+
+SINGULAR_VALUES = 64
+
+
+def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False) -> dict[str, npt.NDArray[Any]]:
+    """Compute what ``base_statistics.npz`` holds: sorted sums and the leading spectrum of the base, no ids.
+
+    Arrays, with k = min(64, p, q):
+
+    - ``train_user_sums``, ``test_user_sums`` (int64, p) and ``train_item_sums``, ``test_item_sums`` (int64, q), each in
+      descending order;
+    - ``singular_values`` (float64, k) of the train part, in descending order;
+    - ``user_noise``, ``item_noise`` (float64, k): uᵢᵀ diag(r) uᵢ and vᵢᵀ diag(c) vᵢ, with r and c the row and column
+      sums of the train part: the base's share in the dropout noise of the expanded singular values;
+    - ``assortativity`` (float64): degree assortativity of the train part, NaN where it has no meaning;
+    - ``shape``, ``counts`` (int64, 2): users and items, train and test interactions; ``fingerprint``;
+    - with `timestamps`, ``time_…``: counts of train interactions in time (`fractalrs.statistics.times.Activity`);
+    - with `rated`, ``rating_…``: the distribution of train ratings (`fractalrs.statistics.ratings.Ratings`).
+    """
+    distribution = real_ratings(base) if rated else None
+    svd = truncated_svd(base.train, min(SINGULAR_VALUES, *base.shape), seed=0)
+    user_sums, item_sums = base.user_degrees("train"), base.item_degrees("train")
+    return {
+        "train_user_sums": -np.sort(-user_sums),
+        "train_item_sums": -np.sort(-item_sums),
+        "test_user_sums": -np.sort(-base.user_degrees("test")),
+        "test_item_sums": -np.sort(-base.item_degrees("test")),
+        "singular_values": svd.s,
+        "user_noise": np.square(svd.u).T @ user_sums,
+        "item_noise": np.square(svd.vt) @ item_sums,
+        "assortativity": np.array(_assortativity(base, user_sums, item_sums)),
+        "shape": np.array(base.shape),
+        "counts": np.array([base.train_count, base.test_count]),
+        "fingerprint": np.array(base.fingerprint),
+        **(real_activity(base).arrays() if timestamps else {}),
+        **({} if distribution is None else distribution.arrays()),
+    }
+
+
+def expansion_statistics(expansion: "Expansion") -> dict[str, npt.NDArray[Any]]:
+    """Compute `base_statistics` of what an expansion carries."""
+    options = expansion.options
+    return base_statistics(expansion.base, timestamps=options.timestamps, rated=options.ratings is not None)
+
+
+def _assortativity(base: Base, user_sums: npt.NDArray[np.int64], item_sums: npt.NDArray[np.int64]) -> float:
+    item_user_degree = np.asarray(base.train.T @ user_sums.astype(np.float64)).astype(np.uint64)
+    value = assortativity(user_sums, item_sums, degree_product(item_sums, item_user_degree))
+    return float("nan") if value is None else value
+
+
+def real_activity(base: Base) -> Activity:
+    """Count the base's train interactions in time; its payload must have ``timestamp``."""
+    times, is_train = ticks(base.column("timestamp")), ~base.test_mask
+    tally = ActivityTally(Clock.of(times, base.ticks_per_hour), base.shape[1])
+    tally.add(base.owners[is_train], base.indices[is_train].astype(np.int64), times[is_train])
+    return tally.total()
+
+
+def real_ratings(base: Base) -> Ratings | None:
+    """Count the base's train ratings; its payload must have ``rating``. None where these are no numbers."""
+    column = base.column("rating")
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        return None
+    is_train = ~base.test_mask
+    ratings = numbers(pa.chunked_array([column]))[is_train]
+    if not np.isfinite(ratings).any():
+        return None
+    tally = RatingsTally(*distinct_or_quantiles(ratings))
+    tally.add(base.owners[is_train], ratings)
+    return tally.total()

@@ -1,0 +1,268 @@
+"""What the columns of a source become: ratings are numbers, timestamps integers, others keep the type they have.
+
+The type of the timestamps is the one in which they are written, and the integers count its ticks: days for dates,
+milliseconds for ``timestamp[ms]``, whatever the source counts for plain numbers. So arithmetic needs no calendar, and
+`timestamps_from_ticks` gives the source's type back without touching a number.
+"""
+
+from bisect import bisect
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fractalrs.errors import InputError
+
+CORRECT_ROW = "correct or remove the row"
+
+_TICKS_PER_HOUR = {"ms": 3_600_000, "us": 3_600_000_000, "ns": 3_600_000_000_000}
+_UNITS = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+# Plain numbers since 1970 tell their unit by their size: each of these bounds is 3 March 1973 in a finer unit, and
+# three zeros more are needed to mistake one unit for the next.
+_BOUNDS = (10**8, 10**11, 10**14, 10**17, 2**63)
+_PLAIN_UNITS = (("seconds", 3600), *((_UNITS[unit], ticks) for unit, ticks in _TICKS_PER_HOUR.items()))
+
+
+class Timestamps(NamedTuple):
+    """A column of timestamps.
+
+    Attributes
+    ----------
+    ticks
+        int64 [n], 0 or more, in ticks of `type`.
+    type
+        ``int64`` for plain numbers, ``timestamp[ms | us | ns]`` with the time zone of the source, or ``date32``.
+    note
+        What was changed, one sentence, or `None`.
+    """
+
+    ticks: pa.Array
+    type: pa.DataType
+    note: str | None
+
+
+def as_ratings(column: pa.ChunkedArray) -> pa.Array:
+    """Cast ratings to int64 or float64.
+
+    Raises
+    ------
+    InputError
+        If they are no numbers, or one is missing or not finite; the message has the first such row, counted from 1.
+    """
+    kind = column.type
+    try:
+        if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+            column = column.cast(pa.int64())
+        else:
+            column = column.cast(pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"rating has the type {kind}: {error}", hint="give ratings as numbers") from None
+    ratings = one_chunk(column)
+    _refuse_rows(pc.is_null(ratings), "the rating is missing")
+    if pa.types.is_floating(ratings.type):
+        _refuse_rows(pc.invert(pc.is_finite(ratings)), "the rating is not a finite number")
+    return ratings
+
+
+def as_timestamps(column: pa.ChunkedArray) -> Timestamps:
+    """Read timestamps as ticks of the type that they will be written in.
+
+    Raises
+    ------
+    InputError
+        If they are neither numbers nor dates, or one is missing, not finite, negative or beyond 64 bits; the message
+        has the first such row, counted from 1.
+    """
+    note = None
+    values = one_chunk(column)
+    _refuse_rows(pc.is_null(values), "the timestamp is missing")
+    if is_text(values.type):
+        values = _parse_timestamps(values)
+    if pa.types.is_integer(values.type):
+        kind = pa.int64()
+    elif pa.types.is_floating(values.type):
+        kind = pa.int64()
+        _refuse_rows(pc.invert(pc.is_finite(values)), "the timestamp is not a finite number")
+        whole = pc.floor(values.cast(pa.float64()))
+        if not whole.equals(values.cast(pa.float64())):
+            note = "timestamp: fractions were rounded down to whole numbers."
+        values = whole
+    elif pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+        kind = written_type(values.type)
+        unit = "days" if pa.types.is_date(kind) else _UNITS[kind.unit]
+        note = f"timestamp: dates, counted in {unit} since 1970."
+    else:
+        raise InputError(f"timestamp has the type {values.type}", hint="give timestamps as numbers or dates")
+    try:
+        values = values.cast(kind)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"a timestamp is beyond 64 bits: {error}", hint="use a coarser unit") from None
+    ticks = (values.view(pa.int32()) if pa.types.is_date(kind) else values).cast(pa.int64())
+    _refuse_rows(pc.less(ticks, 0), "the timestamp is negative")
+    return Timestamps(ticks, kind, note)
+
+
+def as_carried(column: pa.ChunkedArray, name: str) -> pa.Array:
+    """Keep the type of a further column, as far as every reader of Parquet knows it.
+
+    Parameters
+    ----------
+    column
+        Nulls are kept.
+    name
+        What error messages call it.
+
+    Returns
+    -------
+    pyarrow.Array
+        bool, int32 (from narrower integers), int64 (from uint32 and uint64), float32 (from float16), float64, string
+        (from all of Arrow's texts, dictionary-encoded or not), date32 or timestamp in ms, us or ns.
+
+    Raises
+    ------
+    InputError
+        If it is of another type, an unsigned integer does not fit int64, or its text is longer than 2 GiB.
+    """
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    wanted = _carried_type(kind)
+    if wanted is None:
+        raise InputError(
+            f"the column {name!r} has the type {column.type}, which cannot be carried",
+            hint="carry booleans, integers, floating-point numbers, text, dates and timestamps; cast it, or leave it "
+            "out",
+        )
+    try:
+        values = one_chunk(column)
+        return values if values.type == wanted else values.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowCapacityError) as error:
+        raise InputError(
+            f"the column {name!r} of type {kind} cannot be carried as {wanted}: {error}",
+            hint="make its values shorter, or leave it out" if is_text(kind) else "cast it to text, or leave it out",
+        ) from None
+
+
+def timestamps_from_ticks(ticks: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Give int64 ticks the type of their source; nothing is computed, and nothing copied unless `kind` is date32."""
+    return ticks.cast(pa.int32()).view(kind) if pa.types.is_date(kind) else ticks.view(kind)
+
+
+def ticks(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
+    """Return timestamps, dates or integers as int64 ticks of their type."""
+    if pa.types.is_date32(column.type):
+        column = column.cast(pa.int32())
+    return np.asarray(column.cast(pa.int64()), dtype=np.int64)
+
+
+def numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Return a column of numbers as float64, NaN where one is missing."""
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def ticks_per_hour(ticks: npt.NDArray[np.int64], kind: pa.DataType) -> int | None:
+    """Say how many ticks an hour has.
+
+    Parameters
+    ----------
+    ticks
+        int64 [n], 0 or more.
+    kind
+        Their type, as in `Timestamps`.
+
+    Returns
+    -------
+    int or None
+        From the unit of the type. Plain numbers tell by their size: from 10⁸ on they count seconds since 1970, from
+        10¹¹ milliseconds, from 10¹⁴ microseconds, from 10¹⁷ nanoseconds; zeros stand for an unknown time and do not
+        matter. `None` where an hour has no whole number of ticks (dates), or where numbers below 10⁸ tell that they
+        count something else, such as years or steps.
+
+    Raises
+    ------
+    InputError
+        If numbers from 10⁸ on are not all of one unit. The message has the first row whose unit differs from that of
+        the first, counted from 1, and both values.
+    """
+    if not pa.types.is_integer(kind):
+        return _TICKS_PER_HOUR[kind.unit] if pa.types.is_timestamp(kind) else None
+    clear = ticks >= _BOUNDS[0]
+    if not clear.any():
+        return None
+    first = int(np.argmax(clear))
+    unit = _unit(ticks[first])
+    if not _unit(ticks.min(where=clear, initial=ticks[first])) == unit == _unit(ticks.max()):
+        other = int(np.argmax(clear & ((ticks < _BOUNDS[unit]) | (ticks >= _BOUNDS[unit + 1]))))
+        raise InputError(
+            f"row {other + 1}: the timestamp {ticks[other]} looks like {_PLAIN_UNITS[_unit(ticks[other])][0]} since "
+            f"1970, and {ticks[first]} in row {first + 1} like {_PLAIN_UNITS[unit][0]}",
+            hint="convert all timestamps to one unit, or correct the row",
+        )
+    return None if np.any((ticks > 0) & ~clear) else _PLAIN_UNITS[unit][1]
+
+
+def written_type(kind: pa.DataType) -> pa.DataType:
+    """Give the type in which dates and timestamps are written: Parquet knows neither seconds nor date64."""
+    if pa.types.is_date(kind):
+        return pa.date32()
+    return pa.timestamp("ms", kind.tz) if kind.unit == "s" else kind
+
+
+def is_tick_type(kind: pa.DataType) -> bool:
+    """Whether `Timestamps` can have this type."""
+    return kind in (pa.int64(), pa.date32()) or (pa.types.is_timestamp(kind) and kind == written_type(kind))
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """Make one array, without dictionary, of a column."""
+    chunks = [_decoded(chunk) if pa.types.is_dictionary(column.type) else chunk for chunk in column.chunks]
+    if not chunks:
+        return pa.array([], column.type)
+    return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is one of Arrow's types for text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _parse_timestamps(texts: pa.Array) -> pa.Array:
+    texts = texts.cast(pa.string())
+    dates = [pa.timestamp(unit, zone) for zone in (None, "UTC") for unit in ("ms", "us", "ns")]
+    problem = None
+    for kind in (pa.int64(), pa.float64(), *dates):
+        try:
+            return texts.cast(kind)
+        except pa.ArrowInvalid as error:
+            problem = error
+    raise InputError(
+        f"a timestamp is neither a number nor an ISO date: {problem}", hint="write 2024-01-31 or 2024-01-31T12:00:00"
+    )
+
+
+def _decoded(column: pa.DictionaryArray) -> pa.Array:
+    values = column.dictionary
+    # Polars' categories are views, which nothing gathers.
+    return (values.cast(pa.string()) if pa.types.is_string_view(values.type) else values).take(column.indices)
+
+
+def _carried_type(kind: pa.DataType) -> pa.DataType | None:
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return written_type(kind)
+    if pa.types.is_integer(kind):
+        return pa.int32() if kind.bit_width < 32 or kind == pa.int32() else pa.int64()
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    if is_text(kind):
+        return pa.string()
+    return kind if pa.types.is_boolean(kind) or pa.types.is_floating(kind) else None
+
+
+def _unit(ticks: np.int64) -> int:
+    return bisect(_BOUNDS, int(ticks)) - 1
+
+
+def _refuse_rows(bad: pa.BooleanArray, problem: str) -> None:
+    row = pc.index(bad, True).as_py()
+    if row >= 0:
+        raise InputError(f"row {row + 1}: {problem}", hint=CORRECT_ROW)

@@ -1,0 +1,1 @@
+"""What is on disk: plan, parts, manifest, folder, card."""

@@ -1,0 +1,139 @@
+"""The data card: ``README.md`` of a data set, which hub libraries read for its splits."""
+
+import re
+from typing import Any
+
+from fractalrs.dataset.plan import Plan
+from fractalrs.errors import InputError
+from fractalrs.expansion.profiles import GOOD_FOR, NOT_GOOD_FOR
+
+_HUB_LICENCE = re.compile(
+    r"cc0-1\.0|cc-by-(2\.0|2\.5|3\.0|4\.0)|cc-by-sa-[34]\.0|cc-by-nd-4\.0|cc-by-nc(-sa)?-[234]\.0|cc-by-nc-nd-[34]\.0"
+    r"|odbl|odc-by|pddl|c-uda|cdla-sharing-1\.0|cdla-permissive-[12]\.0|apache-2\.0|mit"
+)
+"""Identifiers of the licences usual for data, among those that the hub takes; it calls all others ``other``."""
+
+
+_METHOD = {
+    "dropout": "by stochastic Kronecker expansion, Algorithm 2",
+    "kronecker": "by the Kronecker product with a reduced matrix, Algorithm 1: `rating` is the product",
+    "sketch": "by sketching, equation 3",
+    "function": "block by block with a function of its maker's, equation 2",
+}
+
+
+def data_card(plan: Plan, manifest: dict[str, Any]) -> str:
+    """Write the card of a finished data set from its plan and manifest."""
+    base, options, totals = plan.content["base"], plan.content["options"], manifest["totals"]
+    m, n = plan.content["user_multiplier"], plan.content["item_multiplier"]
+    shuffle = options["shuffle"]
+    splits = "\n".join(f"      - split: {split}\n        path: {split}/*.parquet" for split in plan.splits)
+    held_out = {
+        "last": "each user's latest interaction is test",
+        "random": "one interaction of each user, chosen at random, is test",
+        "given": "the test interactions were given",
+        "none": "nothing is held out",
+    }[base["split"]]
+    size = _size_category(totals["interactions"])
+    licence = plan.content["source_licence"]
+    operator = options["operator"] if options["operator"] in _METHOD else "function"
+    cold = "".join(
+        f"| cold {kind} | {options[f'cold_{kind}']:g} of them have test interactions only |\n"
+        for kind in ("users", "items")
+        if options[f"cold_{kind}"]
+    )
+    attributes = manifest.get("attributes", {})
+    named = "".join(f"| attributes | `{file['path']}`: {file['rows']:,} rows |\n" for file in attributes.values())
+    return f"""---
+pretty_name: Expanded user/item interactions × ({m}, {n})
+{_licence_header(licence)}
+size_categories:
+  - {size}
+tags:
+  - recommender-systems
+  - synthetic
+  - fractal-expansion
+configs:
+  - config_name: default
+    data_files:
+{splits}
+---
+
+# Expanded user/item interactions × ({m}, {n})
+
+Made by fractalrs {plan.content["fractalrs"]} (generator {plan.content["generator"]}) from a real data set of
+{base["users"]:,} users and {base["items"]:,} items, {_METHOD[operator]} (*Scalable Realistic
+Recommendation Datasets through Fractal Expansions*).
+
+| | |
+|---|---|
+| profile, shuffle | `{plan.content["profile"]}`, `{shuffle}` |
+| user ids | {m * base["users"]:,} |
+| item ids | {n * base["items"]:,} |
+| train interactions | {totals["train"]:,} |
+| test interactions | {totals["test"]:,} |
+| held out in the source | {held_out} |
+{cold}| ids | {manifest["id_layout"]} |
+| columns | {", ".join(f"`{column['name']}` ({column['type']})" for column in manifest["schema"])} |
+{named}
+## Licence
+
+The interactions are derived from the source's: the licence and the terms of the source apply. {_licence_text(licence)}
+
+## What it is good for
+
+This data set (shuffle `{shuffle}`) is for {GOOD_FOR[shuffle]}
+
+## What it is not good for
+
+- {NOT_GOOD_FOR[shuffle][0].upper()}{NOT_GOOD_FOR[shuffle][1:]}
+- Anonymity. Thinning is not anonymisation, no shuffle is either: treat the data set as you would treat the source.
+- A new random split. Copies of one real interaction stand in many blocks: re-splitting the train set at random puts
+  copies on both sides and leaks. Use the `train/` and `test/` that are here.
+
+## What stays at home
+
+`private/` holds the seed and what is needed to undo every shuffle, and the real sums of the source. Leave the folder
+out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it. Make such
+a data set with a random 64-bit seed: a small one, such as the default 0, can be guessed, and the shuffles undone.
+{_attributes_text(attributes)}"""
+
+
+def checked_licence(text: str) -> str:
+    """Take the name of a licence as one line; refuse what a card cannot show."""
+    line = " ".join(text.split())
+    if not line or not line.isprintable():
+        raise InputError(f"source_licence is {text!r}; it must be readable text", hint="name it, such as CC BY 4.0")
+    return line
+
+
+def _licence_header(licence: str | None) -> str:
+    # The hub takes identifiers only, for the licences of its list and for others.
+    name = re.sub(r"[^a-z0-9.]+", "-", (licence or "").lower()).strip("-.") or "that-of-the-source"
+    # Quoted, or YAML would take some names for numbers or truth values.
+    return f"license: {name}" if _HUB_LICENCE.fullmatch(name) else f'license: other\nlicense_name: "{name}"'
+
+
+def _licence_text(licence: str | None) -> str:
+    if licence is None:
+        return "Name them here before\nyou pass this data set on."
+    return f"The licence was given\nas\n\n> {licence}"
+
+
+def _attributes_text(attributes: dict[str, Any]) -> str:
+    if not attributes:
+        return ""
+    files = " and ".join(f"`{file['path']}`" for file in attributes.values())
+    return f"""
+The source's own id stands beside every expanded one in {files}: that undoes its renaming, without the seed. Leave the
+columns `source_…_id` out too where that is nobody's business, or the files: attributes alone may tell as much.
+"""
+
+
+def _size_category(rows: int) -> str:
+    """Name the hub's size class of a number of rows."""
+    if rows < 1_000:
+        return "n<1K"
+    names = ["1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T"]
+    power = min(len(str(rows)) - 4, len(names) - 1)
+    return "n>1T" if power == len(names) - 1 else f"{names[power]}<n<{names[power + 1]}"

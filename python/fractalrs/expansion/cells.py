@@ -1,0 +1,299 @@
+"""Cells: small groups of users, and of items, alike in taste and activity, inside which blocks exchange members."""
+
+import operator
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from fractalrs.base.base import Base
+from fractalrs.base.svd import leading_svd
+from fractalrs.errors import InputError
+
+COORDINATES = 16
+"""Leading singular coordinates by which users, and items, are grouped; docs/cells.md has the measurement."""
+
+CELL_SIZE = 5
+"""Default of both cell sizes."""
+
+LEAF = 64
+"""Groups are bisected until none holds more than this many cells."""
+
+_MIN_SINGULAR_RATIO = 1e-10
+
+_Codes = npt.NDArray[np.uint32]
+_Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A partition of all users into cells, and one of all items.
+
+    The members of user cell g are ``user_order[user_starts[g]:user_starts[g + 1]]``, likewise for items.
+    A value: its arrays are checked when it is made, and read-only.
+
+    Attributes
+    ----------
+    user_order : uint32, shape (p,)
+        Every user code once.
+    user_starts : uint32, shape (c + 1,)
+        Where each of the c cells begins in `user_order`: rises from 0 to p.
+    item_order : uint32, shape (q,)
+        Every item code once.
+    item_starts : uint32, shape (d + 1,)
+        Where each of the d cells begins in `item_order`: rises from 0 to q.
+
+    Raises
+    ------
+    InputError
+        If the arrays are not two partitions.
+    """
+
+    user_order: _Codes
+    user_starts: _Codes
+    item_order: _Codes
+    item_starts: _Codes
+
+    def __post_init__(self) -> None:
+        """Check the arrays: the generator relies on them to stay inside its own."""
+        for kind in ("user", "item"):
+            order = _as_codes(getattr(self, f"{kind}_order"), f"{kind}_order")
+            starts = _as_codes(getattr(self, f"{kind}_starts"), f"{kind}_starts")
+            count = len(order)
+            if count == 0 or order.max() >= count or np.bincount(order, minlength=count).min() != 1:
+                raise InputError(f"{kind}_order does not hold each of {count} {kind} codes once")
+            if len(starts) < 2 or starts[0] != 0 or starts[-1] != count or np.any(starts[1:] <= starts[:-1]):
+                raise InputError(f"{kind}_starts does not rise from 0 to the number of {kind}s, {count}")
+            object.__setattr__(self, f"{kind}_order", order)
+            object.__setattr__(self, f"{kind}_starts", starts)
+
+    @classmethod
+    def single(cls, p: int, q: int) -> Self:
+        """Put each of p users and q items in a cell of its own: nothing is exchanged (shuffle ``aligned``)."""
+        return cls(*_single(p), *_single(q))
+
+    @classmethod
+    def whole(cls, p: int, q: int) -> Self:
+        """Put all p users in one cell and all q items in one: anything is exchanged (shuffle ``block``)."""
+        return cls(*_whole(p), *_whole(q))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of users p and of items q."""
+        return len(self.user_order), len(self.item_order)
+
+    @property
+    def user_cell_size(self) -> int:
+        """Members of the largest user cell."""
+        return int(np.diff(self.user_starts).max())
+
+    @property
+    def item_cell_size(self) -> int:
+        """Members of the largest item cell."""
+        return int(np.diff(self.item_starts).max())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the four arrays to an ``.npz`` file; equal cells give equal bytes."""
+        with Path(path).open("wb") as file:
+            np.savez(
+                file,
+                user_order=self.user_order,
+                user_starts=self.user_starts,
+                item_order=self.item_order,
+                item_starts=self.item_starts,
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is not that, or what it holds are not two partitions.
+        FileNotFoundError, PermissionError
+            If it cannot be read.
+        """
+        hint = "make the cells again from the base, and save them"
+        try:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                cells = [arrays[name] for name in ("user_order", "user_starts", "item_order", "item_starts")]
+        except (ValueError, TypeError, AttributeError, EOFError, KeyError, BadZipFile) as error:
+            raise InputError(f"{os.fspath(path)} does not hold saved cells", hint=hint) from error
+        try:
+            return cls(*cells)
+        except InputError as error:
+            raise InputError(f"{os.fspath(path)}: {error.message}", hint=hint) from error
+
+
+def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE) -> Cells:
+    """Group users and items that are alike in the train part of a base.
+
+    Users are points: their 16 leading singular coordinates, uᵢ√σᵢ, and the logarithm of their number of interactions,
+    which weighs as much as all the others together. Groups are split in two across their principal axis, in
+    proportion to the cells each side is to become, until none holds more than 64 cells. In each of them the outermost
+    user and those nearest to it make a cell, then the outermost of the rest, and so on. Cells differ by at most one
+    member, and there are as few as the cell size allows. Items likewise, by vᵢ√σᵢ.
+
+    Parameters
+    ----------
+    base
+        p users × q items. Test interactions have no influence.
+    user_cell_size, item_cell_size
+        Most members of a cell, at least 1. With 1 nobody changes place; with p (q) or more there is one cell of
+        everyone.
+
+    Returns
+    -------
+    Cells
+
+    Raises
+    ------
+    InputError
+        If a size is not a whole number of at least 1, or the train part is empty.
+    """
+    p, q = base.shape
+    user_size = _check_size(user_cell_size, "user")
+    item_size = _check_size(item_cell_size, "item")
+    users = _trivial(p, user_size)
+    items = _trivial(q, item_size)
+    if users is None or items is None:
+        train = base.train
+        svd = leading_svd(base, min(COORDINATES, p, q))
+        # A direction of length zero holds rounding errors only.
+        real = svd.s > _MIN_SINGULAR_RATIO * svd.s[0]
+        root = np.sqrt(svd.s[real])
+        # R v / √σ is u √σ, but equal for equal users to the last bit: ties stay ties.
+        users = users or partition(features((train @ svd.vt[real].T) / root, base.user_degrees("train")), user_size)
+        items = items or partition(features((train.T @ svd.u[:, real]) / root, base.item_degrees("train")), item_size)
+    return Cells(*users, *items)
+
+
+def features(tastes: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+    """Add log(1 + degree) to the coordinates of taste, with the variance of all of them together."""
+    activity = np.log1p(degrees)
+    spread = activity.std()
+    if spread > 0:
+        activity *= np.sqrt(tastes.var(axis=0).sum()) / spread
+    return np.column_stack((tastes, activity))
+
+
+def _check_size(size: int, kind: str) -> int:
+    try:
+        value = operator.index(size)
+    except TypeError:
+        raise InputError(f"{kind} cell size {size!r} is not a whole number") from None
+    if value < 1:
+        raise InputError(
+            f"{kind} cell size {value} is less than 1", hint=f"1 exchanges nobody, {CELL_SIZE} is the default"
+        )
+    return value
+
+
+def _trivial(count: int, size: int) -> tuple[_Codes, _Codes] | None:
+    if size == 1:
+        return _single(count)
+    return _whole(count) if size >= count else None
+
+
+def _single(count: int) -> tuple[_Codes, _Codes]:
+    return np.arange(count, dtype=np.uint32), np.arange(count + 1, dtype=np.uint32)
+
+
+def _whole(count: int) -> tuple[_Codes, _Codes]:
+    return np.arange(count, dtype=np.uint32), np.array([0, count], dtype=np.uint32)
+
+
+def partition(points: npt.NDArray[np.float64], size: int, leaf: int = LEAF) -> tuple[_Codes, _Codes]:
+    """Put points that are near each other into cells of at most `size`.
+
+    Parameters
+    ----------
+    points
+        Shape (count, dimensions).
+    size
+        Most members of a cell.
+    leaf
+        Groups are bisected until none holds more than this many cells; with 1, to the end.
+
+    Returns
+    -------
+    order, starts : uint32
+        As in `Cells`. Sizes differ by at most one; members of a cell are in order of their codes.
+    """
+    count = len(points)
+    cell_count = -(-count // size)
+    starts = np.arange(cell_count + 1) * count // cell_count
+    order = np.arange(count)
+    # Group g spans the cells groups[g] to groups[g + 1]; all groups of a level are split at once.
+    groups = np.array([0, cell_count])
+    while np.diff(groups).max() > leaf:
+        members, real, group = _side_by_side(order, starts[groups])
+        centred = _centre(points[members], real)
+        axes = np.linalg.eigh(centred.transpose(0, 2, 1) @ centred).eigenvectors[..., -1]
+        # Summed term by term, not by BLAS, so that equal points have equal projections.
+        projection = (centred * axes[:, None, :]).sum(axis=2)
+        order = members[real][np.lexsort((members[real], projection[real], group[real]))]
+        groups = np.unique(np.concatenate((groups, (groups[:-1] + groups[1:]) // 2)))
+
+    members, real, _ = _side_by_side(order, starts[groups])
+    cell = np.empty(count, dtype=np.int64)
+    cell[members[real]] = _peel(_centre(points[members], real), real, groups, starts)[real]
+    return np.lexsort((np.arange(count), cell)).astype(np.uint32), starts.astype(np.uint32)
+
+
+def _side_by_side(order: _Integers, edges: _Integers) -> tuple[_Integers, npt.NDArray[np.bool_], _Integers]:
+    """Lay groups out as rows of equal length: members, whether they are real or padding, and their group."""
+    at = edges[:-1, None] + np.arange(np.diff(edges).max())
+    real = at < edges[1:, None]
+    group = np.broadcast_to(np.arange(len(edges) - 1)[:, None], at.shape)
+    return order[np.where(real, at, edges[:-1, None])], real, group
+
+
+def _centre(points: npt.NDArray[np.float64], real: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Move the mean of each group to the origin, and padding there too."""
+    points *= real[..., None]
+    points -= points.sum(axis=1, keepdims=True) / real.sum(axis=1)[:, None, None]
+    points *= real[..., None]
+    return points
+
+
+def _peel(
+    points: npt.NDArray[np.float64], real: npt.NDArray[np.bool_], groups: _Integers, starts: _Integers
+) -> _Integers:
+    """Give each point its cell: again and again, the outermost one left takes those left that are nearest to it.
+
+    The few that lie far out carry most of the spectrum. Bisection leaves them with whoever is on their side; here
+    they choose first.
+    """
+    row = np.arange(len(points))
+    free = real.copy()
+    cell = np.zeros(real.shape, dtype=np.int64)
+    radius = (points**2).sum(axis=2)
+    for step in range(np.diff(groups).max()):
+        outermost = points[row, np.where(free, radius, -1.0).argmax(axis=1)]
+        distance = ((points - outermost[:, None, :]) ** 2).sum(axis=2)
+        nearest = np.where(free, distance, np.inf).argsort(axis=1, kind="stable")
+        # A group with fewer cells than others has nobody left to take.
+        current = np.minimum(groups[:-1] + step, groups[1:] - 1)
+        taken = np.zeros_like(free)
+        rank = np.arange(free.shape[1])
+        np.put_along_axis(taken, nearest, rank < (starts[current + 1] - starts[current])[:, None], axis=1)
+        taken &= free
+        cell[taken] = np.broadcast_to(current[:, None], cell.shape)[taken]
+        free &= ~taken
+    return cell
+
+
+def _as_codes(array: npt.NDArray[np.generic], name: str) -> _Codes:
+    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "ui":
+        raise InputError(f"{name} is not a one-dimensional array of integers")
+    if array.size and (array.min() < 0 or array.max() > np.iinfo(np.uint32).max):
+        raise InputError(f"{name} holds numbers that are no codes")
+    codes = np.array(array, dtype=np.uint32)
+    codes.flags.writeable = False
+    return codes

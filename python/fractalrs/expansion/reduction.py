@@ -1,0 +1,249 @@
+"""The reduced matrix R̂: a small dense matrix with the leading spectrum of the base's train part."""
+
+import operator
+import os
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+from skimage.transform import resize, resize_local_mean
+
+from fractalrs.base.base import Base
+from fractalrs.base.svd import leading_svd
+from fractalrs.errors import InputError
+from fractalrs.expansion.profiles import Variant
+
+Rescale = Literal["absolute", "minmax"]
+
+MAX_CONDITION = 1e8
+"""Averaged singular vectors whose condition number is larger have no stable nearest orthogonal factor."""
+
+_MIN_SINGULAR_RATIO = 1e-10
+"""A singular value smaller than this times the largest is zero but for rounding."""
+
+_Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedMatrix:
+    """The m × n matrix R̂ whose entries are the keep rates of an expansion's blocks, before they are clipped.
+
+    A value: its arrays are read-only.
+
+    Attributes
+    ----------
+    values : float64, shape (m, n)
+        R̂ scaled to [0, 1]; m is the user multiplier, n the item multiplier.
+    signed : float64, shape (m, n)
+        R̂temp / (max − min), as Algorithm 3 returns it; for a matrix given by the user, `values`.
+    singular_values : float64, shape (min(m, n),)
+        Singular values, in descending order, of R̂temp: the leading ones of the train part. For a matrix given by the
+        user, its own.
+    description : dict
+        How it was made, in plain JSON values.
+    """
+
+    values: _Floats
+    signed: _Floats
+    singular_values: _Floats
+    description: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only: an expansion's output is fixed by them."""
+        for array in (self.values, self.signed, self.singular_values):
+            array.flags.writeable = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """User multiplier m and item multiplier n."""
+        return self.values.shape[0], self.values.shape[1]
+
+    @classmethod
+    def from_array(cls, values: npt.ArrayLike) -> Self:
+        """Use a matrix of your own.
+
+        Parameters
+        ----------
+        values
+            Two-dimensional, finite, every entry in [0, 1]. Copied.
+
+        Raises
+        ------
+        InputError
+            If it is not that.
+        """
+        return cls._given(np.asarray(values), "the reduced matrix")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a matrix of your own from a ``.npy`` file, as ``numpy.save(path, reduced.values)`` writes it.
+
+        Raises
+        ------
+        InputError
+            If the file does not hold a two-dimensional, finite array with every entry in [0, 1].
+        FileNotFoundError, PermissionError
+            If it cannot be read.
+        """
+        name = f"reduced matrix {os.fspath(path)}"
+        hint = "write it with numpy.save from a two-dimensional array of numbers"
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise InputError(f"{name} is not a .npy file of numbers", hint=hint) from error
+        if not isinstance(values, np.ndarray):
+            values.close()
+            raise InputError(f"{name} holds several arrays, not one", hint=hint)
+        return cls._given(values, name)
+
+    @classmethod
+    def _given(cls, array: npt.NDArray[Any], name: str) -> Self:
+        if array.dtype.kind not in "fiub" or array.ndim != 2 or array.size == 0:
+            raise InputError(f"{name} must be a two-dimensional array of numbers, not {array.dtype} {array.shape}")
+        values = np.array(array, dtype=np.float64, order="C")
+        bad = ~((values >= 0) & (values <= 1))
+        if bad.any():
+            i, j = np.argwhere(bad)[0]
+            raise InputError(
+                f"{name} holds {values[i, j]} in row {i}, column {j}",
+                hint="every entry is the share of interactions that a block keeps: a number from 0 to 1",
+            )
+        singular_values = np.asarray(np.linalg.svd(values, compute_uv=False), dtype=np.float64)
+        return cls(values, values, singular_values, {"method": "given", "shape": list(values.shape)})
+
+
+def reduce(
+    base: Base,
+    shape: tuple[int, int],
+    *,
+    rescale: Rescale = "absolute",
+    order_by_degree: bool = False,
+    variant: Variant = "paper",
+    seed: int = 0,
+) -> ReducedMatrix:
+    """Reduce the train part of a base to a small matrix with the same leading singular values.
+
+    Algorithm 3 of the paper (section IV.3, equations 4–6): the k = min(m, n) leading singular vectors are shrunk by
+    local averaging to m and n entries, replaced by the nearest orthonormal ones, and multiplied out again,
+    R̂temp = Ũ Σ Ṽ. Test interactions have no influence.
+
+    Parameters
+    ----------
+    base
+        p users × q items.
+    shape
+        (m, n): user multiplier and item multiplier, with 1 ≤ m ≤ p, 1 ≤ n ≤ q and min(m, n) < min(p, q).
+    rescale
+        How R̂temp becomes `values` in [0, 1]: ``"absolute"``, |R̂temp| / max |R̂temp|, or ``"minmax"``,
+        (R̂temp − min) / (max − min).
+    order_by_degree
+        Average over users and items in descending order of their number of train interactions (ties by code) instead
+        of in order of their codes. Neighbours are averaged, so the order matters.
+    variant
+        ``"paper"``, or ``"reference"``: as the program published with the paper did it. It paired the largest singular
+        value with the vectors of the smallest, and so on, and picked entries of vectors by linear interpolation instead
+        of averaging them (docs/reference.md).
+    seed
+        Of the singular value decomposition's start vector.
+
+    Returns
+    -------
+    ReducedMatrix
+        Where R̂temp is constant (shape (1, 1)), `signed` is R̂temp / max |R̂temp|, for want of a range.
+
+    Raises
+    ------
+    InputError
+        If the multipliers do not fit the base, `rescale` is unknown, or the train part is too degenerate.
+    """
+    m, n = check_multipliers(shape, base.shape)
+    if rescale not in ("absolute", "minmax"):
+        raise InputError(f"unknown rescale {rescale!r}", hint="choose 'absolute' or 'minmax'")
+    if variant not in get_args(Variant):
+        raise InputError(f"unknown variant {variant!r}", hint="choose 'paper' or 'reference'")
+    if seed < 0:
+        raise InputError(f"seed {seed} is negative", hint="choose a whole number from 0 up")
+    k = min(m, n)
+    svd = leading_svd(base, k, seed)
+    rank = int(np.count_nonzero(svd.s > _MIN_SINGULAR_RATIO * svd.s[0]))
+    if rank < k:
+        raise InputError(
+            f"the train interactions have only {rank} independent directions of taste, "
+            f"too few for user multiplier {m} and item multiplier {n}",
+            hint=f"make one of the multipliers {rank} or less",
+        )
+
+    u, v = svd.u, svd.vt.T
+    if order_by_degree:
+        u = u[np.argsort(-base.user_degrees("train"), kind="stable")]
+        v = v[np.argsort(-base.item_degrees("train"), kind="stable")]
+    if variant == "reference":
+        u, v = u[:, ::-1], v[:, ::-1]
+    signed = (_shrink(u, m, "user", variant) * svd.s) @ _shrink(v, n, "item", variant).T
+    low, high, peak = signed.min(), signed.max(), np.abs(signed).max()
+    if rescale == "absolute":
+        values = np.abs(signed) / peak
+    elif high > low:
+        values = (signed - low) / (high - low)
+    else:
+        raise InputError(
+            f"min–max scaling needs entries that differ, but the {m} × {n} reduced matrix is constant",
+            hint="use the rescaling 'absolute'",
+        )
+    description = {
+        "method": "algorithm 3",
+        "shape": [m, n],
+        "rescale": rescale,
+        "order_by_degree": bool(order_by_degree),
+        "variant": variant,
+        "seed": int(seed),
+    }
+    return ReducedMatrix(values, signed / (high - low if high > low else peak), svd.s, description)
+
+
+def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tuple[int, int]:
+    """Refuse multipliers that Algorithm 3 cannot reduce a base to; give them as whole numbers."""
+    sizes = []
+    for multiplier, count, kind in zip(shape, base_shape, ("user", "item"), strict=True):
+        try:
+            size = operator.index(multiplier)
+        except TypeError:
+            raise InputError(f"{kind} multiplier {multiplier!r} is not a whole number") from None
+        if not 1 <= size <= count:
+            raise InputError(
+                f"{kind} multiplier {size} does not fit a base of {count} {kind}s",
+                hint=f"choose a {kind} multiplier from 1 to {count}",
+            )
+        sizes.append(size)
+    m, n = sizes
+    limit = min(base_shape) - 1
+    if min(m, n) > limit:
+        p, q = base_shape
+        raise InputError(
+            f"user multiplier {m} and item multiplier {n} are too large together for a base of {p} users × {q} items",
+            hint=f"one of them must be {limit} or less" if limit else "a base needs at least 2 users and 2 items",
+        )
+    return m, n
+
+
+def _shrink(vectors: _Floats, length: int, kind: str, variant: Variant) -> _Floats:
+    """Average singular vectors, one a column, down to `length` entries and make them orthonormal again."""
+    shape = (length, vectors.shape[1])
+    if variant == "reference":
+        averaged = resize(  # type: ignore[no-untyped-call]
+            *(vectors, shape), order=1, mode="constant", cval=0.0, clip=True, preserve_range=True, anti_aliasing=False
+        )
+    else:
+        averaged = resize_local_mean(  # type: ignore[no-untyped-call]
+            vectors, shape, grid_mode=True, preserve_range=True, channel_axis=None
+        )
+    # Equation 5's Ū (ŪᵀŪ)^(−1/2) is the polar factor; by way of ŪᵀŪ it would lose half of the digits.
+    left, s, right = np.linalg.svd(averaged, full_matrices=False)
+    if s[-1] == 0 or s[0] > MAX_CONDITION * s[-1]:
+        raise InputError(
+            f"the {kind}s' singular vectors cannot be reduced to {kind} multiplier {length}: "
+            "averaged, they are no longer independent",
+            hint=f"try another {kind} multiplier, or order by degree",
+        )
+    return left @ right  # type: ignore[no-any-return]

@@ -1,0 +1,262 @@
+"""Targets: multipliers and keep scale for a number of interactions that somebody wants.
+
+The shape comes first. Users and items are multiplied alike, so that the base's proportions stay, by as many blocks as
+meet the target with keep rates as they are: Algorithm 3 keeps a share of about B^(-1/4) in the mean over B blocks
+(MovieLens latest-small and MovieTweetings, B from 1 to 240,000: within a factor of 1.6 where both multipliers are
+equal). What is left over, the keep scale makes good; it would do so for a bad guess too, but far above 1 it flattens
+the spread of the blocks.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import brentq
+
+from fractalrs.base.base import Base
+from fractalrs.errors import InputError
+from fractalrs.expansion import expected as expectation
+from fractalrs.expansion.cells import Cells
+from fractalrs.expansion.options import SMALLEST_KEEP_RATE, Options
+from fractalrs.expansion.reduction import ReducedMatrix, check_multipliers, reduce
+
+if TYPE_CHECKING:
+    from fractalrs.workflow import Request
+
+TOLERANCE = 1e-3
+"""A target is met when the expected number of interactions is within this share of it."""
+
+NEAR_ONE = 1.5
+"""A shape whose keep scale is within this factor of 1 is good enough."""
+
+REDUCTIONS = 3
+"""Most shapes tried: each may need a singular value decomposition of its own."""
+
+_LARGEST = 1 << 63
+_DIGITS = 6
+
+
+def whole_number(name: str, value: Any) -> int:
+    """Take a count as people write it: ``1000000``, ``1_000_000``, ``1e6``.
+
+    Raises
+    ------
+    InputError
+        If it is not a whole number from 1 to 2**63 − 1.
+    """
+    try:
+        number = Decimal(str(value))
+        good = 1 <= number < _LARGEST and number == int(number)
+    except InvalidOperation:
+        good = False
+    if not good:
+        raise InputError(
+            f"{name} is {value}; it must be a whole number of at least 1", hint="write it as 1000000, 1_000_000 or 1e6"
+        )
+    return int(number)
+
+
+def choose_shape(
+    base_shape: tuple[int, int],
+    count: int,
+    interactions: float,
+    *,
+    users: float | None = None,
+    items: float | None = None,
+    user_multiplier: int | None = None,
+    item_multiplier: int | None = None,
+    block_keep: float = Options.block_keep,
+    max_keep: float = Options.max_keep,
+    density: float = 1.0,
+) -> tuple[int, int]:
+    """Choose multipliers that give about so many interactions with a keep scale near 1.
+
+    Parameters
+    ----------
+    base_shape, count
+        Users p, items q and interactions of the base.
+    interactions
+        Target: train and test interactions, a whole number.
+    users, items
+        Target: ids of users and items, whole numbers met to the nearest multiple of p and of q; None leaves them free.
+    user_multiplier, item_multiplier
+        Fixed multipliers, instead.
+    block_keep, max_keep
+        As for `Expansion`.
+    density
+        The mean keep rate of B blocks at keep scale 1, divided by B^(-1/4).
+
+    Returns
+    -------
+    tuple of int
+        User multiplier m and item multiplier n, which `reduce` takes for this base.
+
+    Raises
+    ------
+    InputError
+        If no multipliers meet the targets; the nearest that can be met is named.
+    """
+    p, q = base_shape
+    interactions = whole_number("target_interactions", interactions)
+    m = user_multiplier if users is None else _nearest("user", users, p)
+    n = item_multiplier if items is None else _nearest("item", items, q)
+    largest = max_keep * block_keep * count
+    if largest == 0:
+        raise InputError("max_keep is 0: no interaction would be kept", hint="raise max_keep")
+    # So many that B^(3/4) density meets the target, and enough for it should each keep max_keep.
+    blocks = max((interactions / (count * block_keep * density)) ** (4 / 3), interactions / largest)
+    # Algorithm 3 has fewer directions than the base has users, and items.
+    limit = max(1, min(p, q) - 1)
+    if m is None and n is None:
+        side = max(1, min(limit, round(math.sqrt(blocks))))
+        m, n = (side, None) if p <= q else (None, side)
+    if m is None and n is not None:
+        m = max(1, min(math.ceil(blocks / n), p if n <= limit else limit))
+    elif n is None and m is not None:
+        n = max(1, min(math.ceil(blocks / m), q if m <= limit else limit))
+    assert m is not None
+    assert n is not None
+    check_multipliers((m, n), base_shape)
+    if interactions > largest * m * n * (1 + TOLERANCE):
+        raise _unmet(interactions, "most", math.floor(largest * m * n), (m, n))
+    return m, n
+
+
+def reduce_to_target(base: Base, request: "Request") -> ReducedMatrix:
+    """Choose a shape for a request with a target, and reduce the base to it.
+
+    What a reduced matrix keeps in the mean is known when it is there: a bad guess is made again with it.
+    """
+    assert request.target_interactions is not None
+    options = request.options
+    reduced, density = None, 1.0
+    for _ in range(REDUCTIONS):
+        shape = choose_shape(
+            base.shape,
+            base.count,
+            request.target_interactions,
+            users=request.target_users,
+            items=request.target_items,
+            user_multiplier=request.user_multiplier,
+            item_multiplier=request.item_multiplier,
+            block_keep=options.block_keep,
+            max_keep=options.max_keep,
+            density=density,
+        )
+        if reduced is not None and reduced.shape == shape:
+            break
+        reduced = reduce(base, shape, **request.reducing)
+        mean = float(np.clip(reduced.values, options.min_keep, options.max_keep).mean())
+        blocks = reduced.values.size
+        kept = options.block_keep * base.count * blocks * mean
+        if kept == 0 or 1 / NEAR_ONE <= request.target_interactions / kept <= NEAR_ONE:
+            break
+        density = mean * blocks**0.25
+    assert reduced is not None
+    return reduced
+
+
+def solve_keep_scale(
+    base: Base, reduced: ReducedMatrix, interactions: float, options: Options, cells: Cells | None = None
+) -> float:
+    """Find the keep scale at which an expansion is expected to hold so many interactions.
+
+    The expected number of train and test interactions (`Expansion.expected`) grows with the keep scale, from
+    where the least keep rate is 1e-6 to where all are `max_keep` (or 0).
+
+    Parameters
+    ----------
+    base, reduced, cells
+        As for `Expansion`.
+    interactions
+        Target: train and test interactions, a whole number.
+    options
+        With any keep scale, as from `Options.resolve`.
+
+    Returns
+    -------
+    float
+        Of six significant digits, so that it can be given as an option, unless it is the least or the largest.
+
+    Raises
+    ------
+    InputError
+        If the target cannot be met to 0.1 %; the nearest that can be met is named.
+    """
+    interactions = whole_number("target_interactions", interactions)
+    groups = options.fit(base, cells)
+    all_written = options.test_items == "all" and not options.drop_incomplete
+    clipped = np.clip(reduced.values, options.min_keep, options.max_keep)
+    if not clipped.any():
+        raise _unmet(interactions, "most", 0, reduced.shape)
+
+    def rates(scale: float) -> npt.NDArray[np.float64]:
+        return dataclasses.replace(options, keep_scale=scale).keep_rates(reduced.values)
+
+    def kept(scale: float) -> float:
+        return float(options.block_keep * base.count * rates(scale).sum())
+
+    # Takes seconds for a large base.
+    @cache
+    def written(scale: float) -> float:
+        if all_written:
+            return kept(scale)
+        counts = expectation.expected(base, rates(scale), groups, options)
+        return counts.train.mean + counts.test.mean
+
+    def meets(count: Callable[[float], float], low: float, high: float) -> float:
+        """Keep scale between two at which a count meets the target."""
+        close = 10.0**-_DIGITS
+        return float(brentq(lambda scale: count(scale) - interactions, low, high, xtol=close * low, rtol=close))
+
+    least = clipped[clipped > 0].min()
+    # A trifle above: quotient and product are rounded.
+    low, high = (float(rate * (1 + 1e-12) / least) for rate in (SMALLEST_KEEP_RATE, options.max_keep))
+    for scale, which in ((low, "least"), (high, "most")):
+        if which == "least" and kept(low) < interactions:
+            # No more is written than kept.
+            continue
+        nearest = written(scale)
+        beyond = nearest - interactions if which == "least" else interactions - nearest
+        if beyond > TOLERANCE * interactions:
+            whole = math.ceil(nearest) if which == "least" else math.floor(nearest)
+            raise _unmet(interactions, which, whole, reduced.shape)
+        if beyond >= 0:
+            return scale
+    below, above = low, high
+    if not all_written:
+        # Nearly all that is kept is written, as a rule: the search begins where enough is kept.
+        if kept(low) < interactions:
+            below = max(low, meets(kept, low, high) * (1 - 1e-5))
+        step = 1.01
+        while (above := min(below * step, high)) < high and written(above) < interactions:
+            below, step = above, step**2
+    return min(max(float(f"{meets(written, below, above):.{_DIGITS}g}"), low), high)
+
+
+def _nearest(kind: str, target: float, count: int) -> int:
+    """Multiplier whose number of ids is nearest to the target."""
+    target = whole_number(f"target_{kind}s", target)
+    if not count <= target <= count**2:
+        raise InputError(
+            f"target_{kind}s is {target:,}; {count:,} {kind}s of the source become {count:,} to {count**2:,}, "
+            f"in steps of {count:,}",
+            hint=f"the nearest that can be met is {count if target < count else count**2:,}",
+        )
+    return (2 * target + count) // (2 * count)
+
+
+def _unmet(interactions: int, which: str, nearest: int, shape: tuple[int, int]) -> InputError:
+    needs = {
+        "least": "fewer need fewer users or items, or a smaller source",
+        "most": "more need more users or items, a larger max_keep, or a larger source",
+    }
+    return InputError(
+        f"target_interactions is {interactions:,}, but × ({shape[0]}, {shape[1]}) gives {nearest:,} at the {which}",
+        hint=f"the nearest that can be met is {nearest:,}; {needs[which]}",
+    )

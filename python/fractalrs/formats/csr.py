@@ -1,0 +1,129 @@
+"""A sparse matrix in files that are mapped into memory: SciPy takes them as they are.
+
+``train.indptr.npy`` (int64, users + 1), ``train.indices.npy`` (int64), ``train.data.npy`` (the ratings as float64, or
+ones of int8) and ``train.json``; ``test.…`` likewise. Both index arrays are int64: SciPy copies what has two types.
+"""
+
+import json
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import scipy.sparse as sp
+
+from fractalrs.errors import InputError
+from fractalrs.formats.npy import write_header
+from fractalrs.formats.split import BATCH, Split
+
+_RATING = "rating"
+_ONES = np.dtype(np.int8)
+
+
+def load_csr(path: str | os.PathLike[str], split: str = "train") -> "sp.csr_array[Any, tuple[int, int]]":
+    """Map an exported matrix into memory, users × items.
+
+    Nothing is read before it is used, and nothing is copied: the arrays are those on disk and cannot be changed.
+    Where a user's items do not rise (``has_sorted_indices`` is false, as it is unless the data set was expanded with
+    ``order="item"``), what SciPy sorts in place fails: use ``sorted_indices()``, a copy in memory.
+
+    Parameters
+    ----------
+    path
+        What ``Dataset.export(path, format="csr")`` wrote.
+    split
+        ``"train"`` or ``"test"``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such matrix.
+    InputError
+        If the files do not fit together.
+    """
+    folder = Path(path)
+    about = folder / f"{split}.json"
+    if not about.exists():
+        raise FileNotFoundError(f"{folder} holds no {split} matrix: there is no {about.name}")
+    content = json.loads(about.read_text(encoding="utf-8"))
+    data, indices, indptr = (
+        np.load(folder / f"{split}.{part}.npy", mmap_mode="r") for part in ("data", "indices", "indptr")
+    )
+    try:
+        matrix = sp.csr_array((data, indices, indptr), shape=tuple(content["shape"]), copy=False)
+    except ValueError as error:
+        raise InputError(f"the files of the {split} matrix in {folder} do not fit together: {error}") from None
+    # SciPy would read all indices to find out.
+    matrix.has_sorted_indices = content["sorted_indices"]
+    matrix.has_canonical_format = content["sorted_indices"]
+    return matrix
+
+
+def write(split: Split, folder: Path) -> None:
+    """Write a split."""
+    user_count, item_count = split.dataset.shape
+    data_type = _data_type(split.schema)
+    with ExitStack() as stack:
+
+        def begin(name: str, dtype: npt.DTypeLike, length: int) -> BinaryIO:
+            file = stack.enter_context((folder / f"{split.name}.{name}.npy").open("wb"))
+            write_header(file, dtype, (length,))
+            return file
+
+        indptr = begin("indptr", np.int64, user_count + 1)
+        indices = begin("indices", np.int64, split.interactions)
+        data = begin("data", data_type, split.interactions)
+        seen = next_user = 0
+        rise, last = True, (-1, -1)
+        columns = ["user_id", "item_id"] if data_type == _ONES else ["user_id", "item_id", _RATING]
+        for batch in split.batches(columns):
+            users, items = batch["user_id"].to_numpy(), batch["item_id"].to_numpy()
+            _write_offsets(indptr, users, seen, next_user, int(users[-1]) + 1)
+            indices.write(items.astype(np.int64).data)
+            data.write(_data(batch, data_type).data)
+            rise, last = rise and _rise(users, items, last), (users[-1], items[-1])
+            seen, next_user = seen + len(batch), int(users[-1]) + 1
+        _write_offsets(indptr, np.zeros(0, dtype=np.int64), seen, next_user, user_count + 1)
+    content = {
+        "shape": [user_count, item_count],
+        "interactions": split.interactions,
+        "data": "ones" if data_type == _ONES else _RATING,
+        "sorted_indices": rise,
+    }
+    (folder / f"{split.name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def size(split: Split) -> float:
+    """Tell the bytes of a split."""
+    return 8 * (split.dataset.shape[0] + 1) + split.interactions * (8 + _data_type(split.schema).itemsize)
+
+
+def _data_type(schema: pa.Schema) -> "np.dtype[Any]":
+    if _RATING in schema.names:
+        rating = schema.field(_RATING).type
+        if pa.types.is_integer(rating) or pa.types.is_floating(rating):
+            return np.dtype(np.float64)
+    return _ONES
+
+
+def _data(batch: pa.RecordBatch, dtype: "np.dtype[Any]") -> npt.NDArray[Any]:
+    if dtype == _ONES:
+        return np.ones(len(batch), dtype=dtype)
+    # A rating that is missing becomes NaN.
+    return np.asarray(batch[_RATING].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+
+
+def _rise(users: npt.NDArray[Any], items: npt.NDArray[Any], last: tuple[int, int]) -> bool:
+    """Tell whether each user's items rise, from the last interaction before."""
+    users, items = np.append(last[0], users), np.append(last[1], items)
+    return bool(np.all((users[1:] != users[:-1]) | (items[1:] > items[:-1])))
+
+
+def _write_offsets(file: BinaryIO, users: npt.NDArray[Any], seen: int, first: int, last: int) -> None:
+    """Write where the rows of users `first` to `last` (not included) begin: in pieces, for most may have none."""
+    for start in range(first, last, BATCH):
+        ids = np.arange(start, min(start + BATCH, last))
+        file.write((seen + np.searchsorted(users, ids)).astype(np.int64, copy=False).data)

@@ -1,0 +1,59 @@
+"""The files of the program published with the paper: one compressed array of (user, item) per row block.
+
+``trainx16x32_0.npz`` to ``trainx16x32_15.npz`` for the multipliers (16, 32), ``testx…`` likewise; each holds one array
+``arr_0``, int64, of shape (interactions, 2).
+"""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fractalrs.formats.npy import write_header
+from fractalrs.formats.split import Split
+
+_COLUMNS = ["user_id", "item_id"]
+_LEVEL = 1
+"""Three times as fast as NumPy's 6, and files a fifth larger."""
+
+
+def write(split: Split, folder: Path) -> None:
+    """Write a split."""
+    manifest = split.dataset.manifest
+    m, n, block_users = manifest["user_multiplier"], manifest["item_multiplier"], manifest["base_users"]
+    bounds = np.arange(m + 1) * block_users
+    # An array's header tells its length, and a compressed file cannot be mended: so count first.
+    counts = sum((np.diff(np.searchsorted(users, bounds)) for users in split.users()), np.zeros(m, dtype=np.int64))
+    pieces = _pieces(split, bounds)
+    for i, count in enumerate(counts.tolist()):
+        with (
+            ZipFile(folder / f"{split.name}x{m}x{n}_{i}.npz", "w", ZIP_DEFLATED, compresslevel=_LEVEL) as archive,
+            archive.open("arr_0.npy", "w", force_zip64=True) as file,
+        ):
+            write_header(file, np.int64, (count, 2))
+            while count > 0:
+                piece = next(pieces)
+                file.write(piece.data)
+                count -= len(piece)
+    # All are written, but the reading has not ended yet.
+    next(pieces, None)
+
+
+def size(split: Split) -> float:
+    """Estimate the bytes of a split."""
+    return split.scaled(lambda sample: len(zlib.compress(_pairs(sample).tobytes(), _LEVEL)))
+
+
+def _pieces(split: Split, bounds: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Cut the batches where row blocks begin; leave out what is empty."""
+    for batch in split.batches(_COLUMNS):
+        pairs = _pairs(batch)
+        yield from (piece for piece in np.split(pairs, np.searchsorted(pairs[:, 0], bounds)) if len(piece))
+
+
+def _pairs(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    return np.column_stack([batch[name].to_numpy() for name in _COLUMNS]).astype(np.int64, copy=False)

@@ -1,0 +1,1 @@
+"""Streams over an expansion or a data set."""

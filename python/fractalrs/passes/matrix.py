@@ -1,0 +1,262 @@
+"""Passes over the interactions of a base, an expansion or a data set: sums, products with vectors, neighbours."""
+
+import math
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator
+
+from fractalrs import _core
+from fractalrs.base.base import Base
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.plan import user_ranges
+from fractalrs.errors import InputError
+from fractalrs.tools.machine import resolve_threads
+from fractalrs.tools.progress import Report, progress_bar
+
+if TYPE_CHECKING:
+    from fractalrs.expansion.expansion import Expansion
+
+Vectors = npt.NDArray[Any]
+"""float32 or float64; what comes back has the type of what went in."""
+Matrix = sp.csr_array[Any, tuple[int, int]]
+
+PIECE_INTERACTIONS = 4_000_000
+"""About how many interactions a piece of an expansion holds: enough to use its tables well."""
+
+SUMS_BYTES = 1 << 30
+BYTES_PER_ITEM = 16
+"""What one thread holds of an item while it adds up, and what all of them may hold together."""
+
+DENSITY_BINS = 384
+"""About how many bins a side of the density picture has."""
+
+
+@dataclass(frozen=True)
+class Violations:
+    """How often something was seen that must not be, and the first place: user id and item id."""
+
+    count: int
+    first: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Degrees:
+    """What one pass over all rows finds; (m, n) blocks of p users × q items.
+
+    Attributes
+    ----------
+    user_train, user_test
+        uint32, (m·p): interactions of each expanded user.
+    item_train, item_test
+        uint32, (n·q): interactions of each expanded item; these and the next are empty where items are not added up.
+    item_user_degree
+        uint64, (n·q): for each item the train sums of its train users added up; degree assortativity follows from it.
+    block_train, block_test
+        uint64, (m, n).
+    density
+        uint64: train interactions in bins of contiguous users × items, whole bins in each block.
+    violations
+        By name: ``out_of_range``, ``user_order``, ``item_order``, ``duplicates``, ``overlaps`` (train and test).
+    """
+
+    user_train: npt.NDArray[np.uint32]
+    user_test: npt.NDArray[np.uint32]
+    item_train: npt.NDArray[np.uint32]
+    item_test: npt.NDArray[np.uint32]
+    item_user_degree: npt.NDArray[np.uint64]
+    block_train: npt.NDArray[np.uint64]
+    block_test: npt.NDArray[np.uint64]
+    density: npt.NDArray[np.uint64]
+    violations: dict[str, Violations]
+
+
+def _order(order: str, shuffle: str, timed: bool) -> str:
+    """Tell in what order a user's interactions are: by block and unshuffled they are by item too."""
+    return "item" if order == "block" and shuffle == "none" and not timed else order
+
+
+class StreamedMatrix:
+    """The interactions of a base, an expansion or a data set, to be gone through from the first user to the last.
+
+    An expansion generates them in every pass, a data set reads its files: the same numbers come out of both.
+
+    Parameters
+    ----------
+    source
+        A `Base`, an `Expansion` or a `Dataset`.
+    threads
+        By default as many as this process may use.
+    progress
+        Show progress with time left on stderr when that is a terminal.
+    users
+        Of an expansion: only these users, whose ids rise, are generated; for `collect`.
+
+    Raises
+    ------
+    InputError
+        In every pass: if a file is damaged (names file and row group) or, but for `sums`, which counts them, holds an
+        id out of range.
+    """
+
+    def __init__(
+        self,
+        source: "Base | Expansion | Dataset",
+        *,
+        threads: int | None = None,
+        progress: bool = False,
+        users: npt.NDArray[np.uint64] | None = None,
+    ) -> None:
+        self.shape = source.shape
+        self.threads = resolve_threads(threads)
+        self.progress = progress
+        if isinstance(source, Dataset):
+            manifest = source.manifest
+            self.block_shape = (manifest["base_users"], manifest["base_items"])
+            timed = any(column["name"] == "timestamp" for column in manifest["schema"])
+            self.order = _order(manifest["order"], manifest["shuffle"], timed)
+            self.interactions: float = source.totals["interactions"]
+            self._pieces = [(first, last) for first, last in (part["users"] for part in manifest["parts"])]
+            files = [
+                (self._file(source, part, "train"), self._file(source, part, "test")) for part in manifest["parts"]
+            ]
+            self._rows = _core.Rows.of_files(*self.shape, self._pieces, files)
+        elif isinstance(source, Base):
+            self.block_shape, self.order = source.shape, "item"
+            self.interactions = source.count
+            self._pieces = self._ranges()
+            self._rows = _core.Rows.of_base(source.indptr, source.entries, source.shape[1], self._pieces)
+        else:
+            if not isinstance(source.generator, _core.Generator):
+                raise InputError("rows of an expansion made by a function are not measured here", "write it first")
+            options = source.options
+            self.block_shape = source.base.shape
+            self.order = _order(options.order, options.shuffle, options.timestamps)
+            self.interactions = source.expected_interactions
+            self._pieces = self._ranges() if users is None else [(int(user), int(user) + 1) for user in users]
+            self._rows = _core.Rows.of_expansion(source.generator, self._pieces)
+
+    @staticmethod
+    def _file(dataset: Dataset, part: dict[str, Any], split: str) -> Path | None:
+        return dataset.path / part[split]["path"] if split in part else None
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        users = self.shape[0]
+        count = max(self.threads, math.ceil(self.interactions / PIECE_INTERACTIONS))
+        return user_ranges(users, max(1, min(users, count)))
+
+    def degrees(self, each_item: bool = True) -> Degrees:
+        """Add up users, items and blocks, and look for everything that must not be, in one pass.
+
+        Parameters
+        ----------
+        each_item
+            Whether to add up each item, and to draw the density in bins. Without that, arrays of items are empty,
+            blocks have one bin, and memory does not grow with the items; with it, a thread takes 16 bytes an item, and
+            there are fewer threads where all together would take more than 1 GiB.
+        """
+        blocks = tuple(count // size for count, size in zip(self.shape, self.block_shape, strict=True))
+        most = DENSITY_BINS if each_item else 0
+        bins = tuple(max(1, min(size, most // count)) for count, size in zip(blocks, self.block_shape, strict=True))
+        fitting = SUMS_BYTES // (BYTES_PER_ITEM * self.shape[1]) if each_item else self.threads
+        with self._bar("adding up") as report:
+            found = self._rows.sums(
+                base_users=self.block_shape[0],
+                base_items=self.block_shape[1],
+                order_by_item=self.order == "item",
+                bins=bins,
+                each_item=each_item,
+                threads=max(1, min(self.threads, fitting)),
+                progress=report,
+            )
+        return Degrees(
+            found["user_train"],
+            found["user_test"],
+            found["item_train"],
+            found["item_test"],
+            found["item_user_degree"],
+            found["block_train"].reshape(blocks),
+            found["block_test"].reshape(blocks),
+            found["density"].reshape(blocks[0] * bins[0], blocks[1] * bins[1]),
+            {name: Violations(count, first) for name, (count, first) in found["violations"].items()},
+        )
+
+    def gram(self, x: Vectors, what: str = "multiplying") -> Vectors:
+        """AᵀA x for the train part A and x of shape (items, width), float32 or float64: one pass."""
+        with self._bar(what) as report:
+            return self._rows.gram(np.ascontiguousarray(x), threads=self.threads, progress=report)
+
+    def product(self, x: Vectors) -> Vectors:
+        """A x for x of shape (items, width): one pass."""
+        with self._bar("multiplying") as report:
+            return self._rows.product(np.ascontiguousarray(x), threads=self.threads, progress=report)
+
+    def transposed_product(self, x: Vectors) -> Vectors:
+        """Aᵀ x for x of shape (users, width): one pass."""
+        with self._bar("multiplying") as report:
+            return self._rows.transposed_product(np.ascontiguousarray(x), threads=self.threads, progress=report)
+
+    def cooccurrence(self, chosen: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+        """Count for every item and each of the chosen items the train users of both: shape (items, chosen)."""
+        with self._bar("comparing items") as report:
+            return self._rows.cooccurrence(
+                np.ascontiguousarray(chosen, dtype=np.uint32), threads=self.threads, progress=report
+            )
+
+    def collect(self, users: npt.ArrayLike, *, test: bool = False) -> Matrix:
+        """Take the train (or test) rows of some users as a sparse matrix of ones, each row in its own order.
+
+        Parameters
+        ----------
+        users
+            Ids that rise.
+        """
+        chosen = np.ascontiguousarray(users, dtype=np.uint64)
+        with self._bar("collecting rows") as report:
+            starts, items = self._rows.collect(chosen, test=test, threads=self.threads, progress=report)
+        return sp.csr_array((np.ones(len(items)), items, starts.astype(np.int64)), shape=(len(chosen), self.shape[1]))
+
+    def nearest(
+        self, users: npt.ArrayLike, rows: Matrix, group: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Find the nearest user (cosine of train rows) of each given row in each group of consecutive users.
+
+        Parameters
+        ----------
+        users, rows
+            Ids that rise and their train rows, as from `collect`.
+        group
+            Users a group, such as p for row blocks.
+
+        Returns
+        -------
+        tuple of arrays, shape (rows, groups)
+            The users, −1 where none shares an item; and the cosines.
+        """
+        chosen = np.ascontiguousarray(users, dtype=np.uint64)
+        starts, items = rows.indptr.astype(np.uint64), rows.indices.astype(np.int64)
+        with self._bar("comparing users") as report:
+            found, squares = self._rows.nearest(
+                chosen, starts, items, group=group, threads=self.threads, progress=report
+            )
+        shape = (len(chosen), -(-self.shape[0] // group))
+        return found.reshape(shape), np.sqrt(squares).reshape(shape)
+
+    def as_linear_operator(self) -> LinearOperator:
+        """The train part as a SciPy operator in float64; every product is a pass over all rows."""
+        return LinearOperator(
+            shape=self.shape,
+            dtype=np.float64,
+            matvec=lambda x: self.product(np.asarray(x, dtype=np.float64).reshape(-1, 1))[:, 0],
+            rmatvec=lambda x: self.transposed_product(np.asarray(x, dtype=np.float64).reshape(-1, 1))[:, 0],
+            matmat=lambda x: self.product(np.asarray(x, dtype=np.float64)),
+            rmatmat=lambda x: self.transposed_product(np.asarray(x, dtype=np.float64)),
+        )
+
+    def _bar(self, what: str) -> AbstractContextManager[Report | None]:
+        return progress_bar(self.progress, self.interactions, len(self._pieces), what)

@@ -1,0 +1,1 @@
+"""Statistics of interactions, as pure functions of arrays."""

@@ -1,0 +1,98 @@
+"""How users rate: the distribution of ratings among values and among users."""
+
+import math
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+VALUES = 256
+"""Up to so many distinct values are compared one by one, …"""
+QUANTILES = 100
+"""… more of them by quantiles of the real ones."""
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """The distribution of train ratings.
+
+    Attributes
+    ----------
+    values
+        float64, in ascending order: the distinct real ratings, or where each of their quantiles begins.
+    exact
+        Whether they are the distinct ratings.
+    counts
+        int64: how many ratings there are of each value (quantile), and at the end how many of none.
+    mean, of_users
+        The mean; and the share of the variance of ratings that is between users, Σ nᵤ (x̄ᵤ − x̄)² / Σ (x − x̄)² (the
+        correlation ratio η², Pearson 1905). NaN where that has no meaning.
+    """
+
+    values: Floats
+    exact: bool
+    counts: Integers
+    mean: float
+    of_users: float
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Give what is kept of real ratings."""
+        return {f"rating_{name}": np.array(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Ratings | None":
+        """Take what `arrays` gave; None where it is not there."""
+        if "rating_values" not in arrays:
+            return None
+        found = {name: arrays[f"rating_{name}"] for name in cls.__dataclass_fields__}
+        return cls(
+            found["values"], bool(found["exact"]), found["counts"], float(found["mean"]), float(found["of_users"])
+        )
+
+
+class RatingsTally:
+    """Adds up ratings of whole users, from several threads."""
+
+    def __init__(self, values: Floats, exact: bool) -> None:
+        self.values, self.exact = values, exact
+        self.counts = np.zeros(len(values) + 1, dtype=np.int64)
+        self.sums: list[tuple[float, float, float, float]] = [(0.0, 0.0, 0.0, 0.0)]
+        self._lock = Lock()
+
+    def add(self, users: Integers, ratings: Floats) -> None:
+        """Add the interactions of some users."""
+        there = np.isfinite(ratings)
+        place = np.searchsorted(self.values, ratings, side="right") - 1
+        # What is below the least real one is of its quantile.
+        known = there & (self.values[place] == ratings if self.exact else True)
+        counts = np.bincount(np.where(known, np.maximum(place, 0), len(self.values)), minlength=len(self.counts))
+        users, ratings = users[there] - users.min(initial=np.iinfo(np.int64).max), ratings[there]
+        of_user, totals = np.bincount(users), np.bincount(users, ratings)
+        between = float((totals[of_user > 0] ** 2 / of_user[of_user > 0]).sum())
+        with self._lock:
+            self.counts += counts
+            self.sums.append((float(len(ratings)), float(ratings.sum()), float(np.square(ratings).sum()), between))
+
+    def total(self) -> Ratings:
+        """Give the distribution."""
+        # Whatever the order in which threads added them.
+        count, total, squares, between = (math.fsum(column) for column in zip(*self.sums, strict=True))
+        if not count:
+            return Ratings(self.values, self.exact, self.counts, math.nan, math.nan)
+        spread = squares - total**2 / count
+        of_users = (between - total**2 / count) / spread if spread > 1e-12 * squares else math.nan
+        return Ratings(self.values, self.exact, self.counts, total / count, of_users)
+
+
+def distinct_or_quantiles(ratings: Floats) -> tuple[Floats, bool]:
+    """Return the values by which ratings, of which one is finite, are counted, and whether they are all there are."""
+    finite = ratings[np.isfinite(ratings)]
+    values = np.unique(finite)
+    if len(values) <= VALUES:
+        return values, True
+    return np.unique(np.quantile(finite, np.arange(QUANTILES) / QUANTILES)), False

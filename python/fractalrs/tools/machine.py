@@ -1,0 +1,82 @@
+"""The machine: threads, memory and disk, and sizes written for people."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fractalrs.errors import InputError, OutputError
+
+_FREE_DISK_MARGIN = 1.05
+
+
+def resolve_threads(threads: int | None) -> int:
+    """Return how many threads to use: by default as many as this process may.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number, or below 1.
+    """
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise InputError(f"threads is {threads!r}; it must be a whole number of at least 1")
+    if threads < 1:
+        raise InputError(f"threads is {threads}; it must be at least 1")
+    return threads
+
+
+@contextmanager
+def blas_threads(threads: int) -> Iterator[None]:
+    """Let linear algebra use so many threads until the context ends."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads):
+        yield
+
+
+def readable(size: float) -> str:
+    """Return a number of bytes for people: ``2.7 GB``."""
+    unit, name = next(
+        (unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")) if size >= unit or unit == 1
+    )
+    return f"{size / unit:.3g} {name}" if size < 1000 * unit else f"{size / unit:,.0f} {name}"
+
+
+def free_disk(path: Path) -> int:
+    """Return the free bytes where `path` is, or would be."""
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
+
+
+def require_disk(path: Path, size: float, hint: str, freed: int = 0) -> None:
+    """Refuse a place that has too little room for so many bytes, although some will be freed.
+
+    Raises
+    ------
+    OutputError
+        With what is needed and what is free.
+    """
+    need, have = int(size * _FREE_DISK_MARGIN), free_disk(path) + freed
+    if need > have:
+        raise OutputError(
+            f"too little free disk for {path}: it needs about {readable(need)}, {readable(have)} are free", hint=hint
+        )
+
+
+def peak_memory() -> int:
+    """Return this process's peak memory so far, in bytes; 0 where the system does not say."""
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"VmHWM:\s*(\d+) kB", status.read_text())):
+        # Below, Linux counts the memory of the program that started this one too.
+        return int(found[1]) * 1024
+    try:
+        import resource
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

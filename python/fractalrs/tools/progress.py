@@ -1,0 +1,96 @@
+"""Progress of what takes long: one object with a default that shows nothing."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Report = Callable[[int, int], None]
+"""Takes the interactions, or rows, and the parts done so far."""
+
+
+class Progress:
+    """Shows nothing: the default everywhere. `Bars` shows bars; one of your own overrides `task`."""
+
+    @contextmanager
+    def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:  # noqa: ARG002
+        """Begin something that takes long; it is over when the context ends.
+
+        Parameters
+        ----------
+        what
+            What is being done: ``"expanding"``.
+        interactions
+            How many interactions, or rows, are expected.
+        parts
+            In how many pieces.
+
+        Yields
+        ------
+        Report
+            To be called with what is done so far, from any thread.
+        """
+        yield lambda *_: None
+
+
+SILENT = Progress()
+
+
+class Bars(Progress):
+    """Bars with the rate and the time left on stderr, when that is a terminal."""
+
+    @contextmanager
+    def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:
+        """Show a bar until the context ends."""
+        if not sys.stderr.isatty():
+            with super().task(what, interactions, parts) as report:
+                yield report
+            return
+        # Takes longer to load than most tasks take.
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            ProgressColumn,
+            Task,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as RichProgress
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(f"{(task.finished_speed or task.speed or 0) / 1e6:.1f} M/s", style="progress.data.speed")
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            Rate(),
+            TextColumn("{task.fields[parts]} parts"),
+            TimeRemainingColumn(),
+        )
+        with RichProgress(*columns, console=Console(stderr=True)) as bar:
+            total = max(1.0, interactions)
+            task = bar.add_task(what, total=total, parts=f"0/{parts}")
+
+            def report(made: int, finished: int) -> None:
+                # The number of interactions is expected, that of parts is known.
+                completed = total if finished == parts else min(made, total)
+                bar.update(task, completed=completed, parts=f"{finished}/{parts}")
+
+            yield report
+
+
+def as_progress(progress: bool | Progress) -> Progress:
+    """Return what shows progress: ``True`` stands for `Bars`, ``False`` for nothing."""
+    if isinstance(progress, Progress):
+        return progress
+    return Bars() if progress else SILENT
+
+
+@contextmanager
+def progress_bar(shown: bool, interactions: float, parts: int, what: str = "expanding") -> Iterator[Report]:
+    """Show a bar, or nothing."""
+    with as_progress(shown).task(what, interactions, parts) as report:
+        yield report

@@ -1,0 +1,133 @@
+"""Parquet files that know themselves again: labels in the footer, and a seal by which damage is known.
+
+The seal is the SHA-256 of the whole file with zeros in the seal's place.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fractalrs.tools.progress import Report
+
+if TYPE_CHECKING:
+    from fractalrs.dataset.write import FileReport
+
+
+SEAL = "fractalrs.sha256"
+_BLANK = b"0" * 64
+_CHUNK = 1 << 22
+_LENGTH_AND_MAGIC = 8
+"""Bytes after the footer: how long it is, and "PAR1"."""
+
+
+class Digest(io.RawIOBase):
+    """A file to write to that knows the size and the SHA-256 of what was written, and perhaps passes it on."""
+
+    def __init__(self, file: BinaryIO | None = None) -> None:
+        self._file = file
+        self._sha256 = hashlib.sha256()
+        self._held: bytearray | None = None
+        self.bytes = 0
+
+    def writable(self) -> bool:
+        """Say that it can be written to."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Take some bytes."""
+        if self._held is not None:
+            self._held += data
+            return len(data)
+        if self._file is not None:
+            self._file.write(data)
+        self._sha256.update(data)
+        self.bytes += len(data)
+        return len(data)
+
+    def hold(self) -> None:
+        """Hold back what comes now, the end of a file, until it is sealed."""
+        self._held = bytearray()
+
+    def seal(self) -> None:
+        """Write what was held back, with the seal in the last place that is blank."""
+        assert self._held is not None
+        held, self._held = self._held, None
+        sealed = self._sha256.copy()
+        sealed.update(held)
+        place = held.rindex(_BLANK)
+        held[place : place + len(_BLANK)] = sealed.hexdigest().encode()
+        self.write(held)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256, in hex, of what was written so far."""
+        return self._sha256.hexdigest()
+
+
+def parquet_writer(sink: Any, schema: pa.Schema, compression: str, **options: Any) -> pq.ParquetWriter:
+    """Open a writer with a compression as `ParquetOptions` names it; the schema is Parquet's alone."""
+    name, _, level = compression.removesuffix(")").partition("(")
+    return pq.ParquetWriter(
+        sink, schema, compression=name, compression_level=int(level) if level else None, store_schema=False, **options
+    )
+
+
+def write_labelled(
+    file: BinaryIO | None,
+    tables: Iterable[pa.Table],
+    schema: pa.Schema,
+    compression: str,
+    row_group_size: int,
+    labels: Mapping[str, str],
+    report: Report | None = None,
+    **options: Any,
+) -> "FileReport":
+    """Write tables one after another, or into nothing; the footer has the labels and the seal.
+
+    `report` is told of the rows and the tables written so far.
+    """
+    rows = 0
+    digest = Digest(file)
+    with parquet_writer(digest, schema, compression, **options) as writer:
+        for count, table in enumerate(tables, 1):
+            writer.write_table(table, row_group_size=row_group_size)
+            rows += len(table)
+            if report is not None:
+                report(rows, count)
+        writer.add_key_value_metadata({**labels, SEAL: _BLANK.decode()})
+        digest.hold()
+    digest.seal()
+    return {"rows": rows, "bytes": digest.bytes, "sha256": digest.sha256}
+
+
+def read_labelled(file: Path) -> tuple[dict[str, str], "FileReport"]:
+    """Read a whole file that was sealed, by the core or by `write_labelled`: give its labels, and what is known of it.
+
+    Raises
+    ------
+    ValueError, KeyError, OSError, pyarrow.ArrowException
+        If it is not a Parquet file, has no seal, or any byte of it is not what it was.
+    """
+    metadata = pq.read_metadata(file)
+    labels = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items()}
+    seal = labels[SEAL].encode()
+    with file.open("rb") as stream:
+        size = stream.seek(-_LENGTH_AND_MAGIC, io.SEEK_END) + _LENGTH_AND_MAGIC
+        footer = size - _LENGTH_AND_MAGIC - int.from_bytes(stream.read(4), "little")
+        stream.seek(footer)
+        place = footer + stream.read().rindex(seal)
+        stream.seek(0)
+        blanked = hashlib.sha256()
+        while chunk := stream.read(min(_CHUNK, place - stream.tell())):
+            blanked.update(chunk)
+        whole, rest = blanked.copy(), stream.read()
+    whole.update(rest)
+    blanked.update(_BLANK + rest[len(_BLANK) :])
+    if blanked.hexdigest().encode() != seal:
+        raise ValueError(f"{file} does not have the bytes that it was sealed with")
+    return labels, {"rows": metadata.num_rows, "bytes": size, "sha256": whole.hexdigest()}

@@ -1,0 +1,53 @@
+"""The words of the package, each literal once: sides, splits, and the values that options take."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Split = Literal["train", "test"]
+"""The two halves of every base, expansion and data set."""
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+Order = Literal["block", "item", "time"]
+"""How a user's interactions follow each other: by column block, by item id, or by time."""
+Ratings = Literal["carry", "kronecker"]
+"""How an interaction gets its rating: its source's, or that times the entry of the reduced matrix."""
+TestItems = Literal["all", "one"]
+"""Test interactions of an expanded user: all, or one of them at random."""
+HoldOut = Literal["auto", "last", "random", "none"]
+"""Which interaction of each user becomes test; ``"auto"``: as the source allows."""
+Ties = Literal["last", "all"]
+"""Of several interactions at a user's last timestamp, the last in file order is test, or all are."""
+Rescale = Literal["absolute", "minmax"]
+"""How the entries of the reduced matrix get into 0 to 1."""
+Variant = Literal["paper", "reference"]
+"""Algorithm 3 as the paper has it, or as the published program did it."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the matrix: its users, or its items.
+
+    Attributes
+    ----------
+    singular, plural
+        ``"user"`` and ``"users"``, or ``"item"`` and ``"items"``.
+    axis
+        Of shapes and matrices: 0 for users, 1 for items.
+    """
+
+    singular: str
+    plural: str
+    axis: int
+
+    @property
+    def id_column(self) -> str:
+        """The column of expanded ids: ``"user_id"`` or ``"item_id"``."""
+        return f"{self.singular}_id"
+
+    def __str__(self) -> str:
+        return self.plural
+
+
+USERS = Side("user", "users", 0)
+ITEMS = Side("item", "items", 1)
+SIDES = (USERS, ITEMS)

@@ -1,0 +1,164 @@
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import scipy.sparse.linalg
+
+import fractalrs.base.svd
+from fractalrs.base.base import Base
+from fractalrs.base.svd import SVD, TOLERANCE, leading_svd, truncated_svd
+from fractalrs.errors import InputError
+
+Matrix = sp.csr_array[np.float64, tuple[int, int]]
+
+
+def random_matrix(p: int, q: int, density: float, seed: int = 0) -> Matrix:
+    rng = np.random.default_rng(seed)
+    return sp.csr_array((rng.random((p, q)) < density).astype(np.float64))
+
+
+@pytest.fixture(scope="module", params=[(700, 300), (300, 700), (30, 20)], ids=["tall", "wide", "small"])
+def matrix(request: pytest.FixtureRequest) -> Matrix:
+    p, q = request.param
+    return random_matrix(p, q, density=0.1)
+
+
+def reversed_pairing(svd: SVD) -> SVD:
+    """Singular values in descending order beside vectors in ascending order."""
+    return SVD(svd.u[:, ::-1], svd.s, svd.vt[::-1])
+
+
+def test_equals_the_dense_decomposition(matrix: Matrix) -> None:
+    svd = truncated_svd(matrix, 8, seed=0)
+    expected = np.linalg.svd(matrix.toarray(), compute_uv=False)[:8]
+    np.testing.assert_allclose(svd.s, expected, rtol=1e-12)
+    assert svd.u.shape == (matrix.shape[0], 8)
+    assert svd.vt.shape == (8, matrix.shape[1])
+    np.testing.assert_allclose(svd.u.T @ svd.u, np.eye(8), atol=1e-12)
+    np.testing.assert_allclose(svd.vt @ svd.vt.T, np.eye(8), atol=1e-12)
+
+
+def test_triples_are_paired_and_sorted(matrix: Matrix) -> None:
+    svd = truncated_svd(matrix, 8, seed=0)
+    assert np.all(np.diff(svd.s) <= 0)
+    for i in range(8):
+        assert np.linalg.norm(matrix @ svd.vt[i] - svd.s[i] * svd.u[:, i]) <= TOLERANCE * svd.s[0]
+        assert np.linalg.norm(matrix.T @ svd.u[:, i] - svd.s[i] * svd.vt[i]) <= TOLERANCE * svd.s[0]
+
+
+def test_the_residual_tells_a_reversed_pairing(matrix: Matrix) -> None:
+    svd = truncated_svd(matrix, 8, seed=0)
+    assert svd.residual(matrix) <= TOLERANCE
+    assert reversed_pairing(svd).residual(matrix) > 0.1
+
+
+@pytest.mark.parametrize("part", ["u", "s", "vt"])
+def test_the_residual_tells_a_wrong_part(matrix: Matrix, part: str) -> None:
+    svd = truncated_svd(matrix, 8, seed=0)
+    damaged = getattr(svd, part).copy()
+    damaged.flat[0] += 0.01
+    assert dataclasses.replace(svd, **{part: damaged}).residual(matrix) > TOLERANCE
+
+
+def test_the_residual_looks_at_both_sides(matrix: Matrix) -> None:
+    # Any vector and its image satisfy one of the two equations.
+    right = np.full((1, matrix.shape[1]), matrix.shape[1] ** -0.5)
+    left = matrix @ right.T
+    length = np.linalg.norm(left, axis=0)
+    assert SVD(left / length, length, right).residual(matrix) > 0.01
+    left = np.full((matrix.shape[0], 1), matrix.shape[0] ** -0.5)
+    right = (matrix.T @ left).T
+    length = np.linalg.norm(right, axis=1)
+    assert SVD(left, length, right / length[:, None]).residual(matrix) > 0.01
+
+
+def test_triples_that_are_not_paired_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = random_matrix(700, 300, density=0.1)
+    honest = scipy.sparse.linalg.svds
+
+    def mispaired(*args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
+        u, s, vt = honest(*args, **kwargs)
+        return u[:, ::-1], s, vt[::-1]
+
+    monkeypatch.setattr(fractalrs.base.svd, "svds", mispaired)
+    with pytest.raises(InputError, match="inaccurate"):
+        truncated_svd(matrix, 8, seed=0)
+
+
+def test_an_unsorted_solver_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = random_matrix(700, 300, density=0.1)
+    expected = truncated_svd(matrix, 8, seed=0)
+    honest = scipy.sparse.linalg.svds
+
+    def shuffled(*args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
+        u, s, vt = honest(*args, **kwargs)
+        order = np.random.default_rng(0).permutation(len(s))
+        return u[:, order], s[order], vt[order]
+
+    monkeypatch.setattr(fractalrs.base.svd, "svds", shuffled)
+    svd = truncated_svd(matrix, 8, seed=0)
+    np.testing.assert_array_equal(svd.s, expected.s)
+    np.testing.assert_array_equal(svd.u, expected.u)
+
+
+def test_signs_are_settled(matrix: Matrix) -> None:
+    svd = truncated_svd(matrix, 8, seed=0)
+    other = truncated_svd(matrix, 8, seed=1)
+    assert np.all(svd.vt[np.arange(8), np.abs(svd.vt).argmax(axis=1)] > 0)
+    np.testing.assert_allclose(svd.vt, other.vt, atol=1e-8)
+    np.testing.assert_allclose(svd.u, other.u, atol=1e-8)
+
+
+def test_the_seed_settles_every_bit(matrix: Matrix) -> None:
+    one, two = truncated_svd(matrix, 8, seed=5), truncated_svd(matrix, 8, seed=5)
+    np.testing.assert_array_equal(one.u, two.u)
+    np.testing.assert_array_equal(one.vt, two.vt)
+
+
+@pytest.mark.parametrize(("p", "q"), [(1, 1), (1, 5), (5, 1), (4, 3), (2000, 3)])
+def test_all_triples_of_tiny_and_thin_matrices(p: int, q: int) -> None:
+    matrix = random_matrix(p, q, density=0.9)
+    k = min(p, q)
+    svd = truncated_svd(matrix, k, seed=0)
+    np.testing.assert_allclose(svd.s, np.linalg.svd(matrix.toarray(), compute_uv=False)[:k], atol=1e-12)
+
+
+def test_all_but_one_triple_of_a_matrix_too_large_to_be_dense() -> None:
+    matrix = random_matrix(30_000, 6, density=0.5)
+    svd = truncated_svd(matrix, 5, seed=0)
+    np.testing.assert_allclose(svd.s, np.linalg.svd(matrix.toarray(), compute_uv=False)[:5], rtol=1e-10)
+
+
+def test_a_matrix_of_low_rank() -> None:
+    matrix = sp.csr_array(np.ones((700, 300)))
+    svd = truncated_svd(matrix, 4, seed=0)
+    np.testing.assert_allclose(svd.s, [np.sqrt(210_000), 0, 0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [0, 21])
+def test_too_few_or_too_many_triples(k: int) -> None:
+    with pytest.raises(InputError, match=f"{k} singular values"):
+        truncated_svd(random_matrix(30, 20, density=0.5), k, seed=0)
+
+
+def test_a_matrix_without_entries() -> None:
+    with pytest.raises(InputError, match="no interaction"):
+        truncated_svd(sp.csr_array((700, 300), dtype=np.float64), 3, seed=0)
+
+
+def test_leading_triples_do_not_depend_on_who_asked_before() -> None:
+    rng = np.random.default_rng(3)
+    interacts = rng.random((400, 500)) < 0.1
+    users, items = np.nonzero(interacts)
+    indptr = np.concatenate([[0], np.cumsum(interacts.sum(axis=1))])
+    first, second = (Base.from_arrays(indptr, items, np.zeros(len(users), bool)) for _ in range(2))
+    few = leading_svd(first, 3)
+    leading_svd(second, 40)
+    leading_svd(second, 16)
+    again = leading_svd(second, 3)
+    assert np.array_equal(few.s, again.s)
+    assert np.array_equal(few.u, again.u)
+    assert few.vt.shape == (3, 500)
+    assert np.allclose(few.s, truncated_svd(first.train, 3, seed=0).s, rtol=1e-9)

@@ -1,0 +1,129 @@
+"""A run that is killed or interrupted, as a real process: it never looks finished, and the same command finishes it."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helpers.folders import digests, files_of, read, stamps
+
+PARTS = 12
+OPTIONS = ["--user-multiplier", "32", "--item-multiplier", "32", "--parts", str(PARTS)]
+ANSWERED_IN = 3.0
+"""Seconds: one is promised on a quiet machine."""
+
+
+def start(output: Path, threads: int = 1) -> "subprocess.Popen[str]":
+    """Begin to expand the built-in sample to about 22 million interactions."""
+    command = [sys.executable, "-m", "fractalrs", "expand", "sample", str(output), *OPTIONS, "--threads", str(threads)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def wait_until(reached: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    """Wait for a state of the output folder while the process is alive."""
+    give_up = time.monotonic() + 120
+    while not reached():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < give_up
+        time.sleep(0.002)
+
+
+def unfinished(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob(".*")]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Digests of all files of an uninterrupted run."""
+    path = tmp_path_factory.mktemp("uninterrupted") / "out"
+    code, out, err = finish(start(path, threads=2))
+    assert (code, out) == (0, ""), err
+    assert len(read(path, "train")) > 15_000_000
+    found = digests(path)
+    assert len(found) == 2 * PARTS + 6
+    return found
+
+
+def assert_begun_but_whole(path: Path, reference: dict[str, str]) -> set[str]:
+    """Check that the data set does not look finished, and that what has its final name is as it must be."""
+    assert not (path / "manifest.json").exists()
+    finals = {name: digest for name, digest in digests(path).items() if not Path(name).name.startswith(".")}
+    assert finals.items() <= reference.items()
+    assert {name for name in finals if name.startswith("private/")} == {
+        name for name in reference if name.startswith("private/")
+    }
+    assert 1 <= len(files_of(path, "train")) < PARTS
+    return set(finals)
+
+
+def assert_same_command_finishes(path: Path, finished: set[str], reference: dict[str, str]) -> None:
+    before = stamps(path, finished)
+    code, out, err = finish(start(path, threads=2))
+    assert (code, out) == (0, ""), err
+    count = sum(name.endswith(".parquet") for name in finished)
+    assert f"{count} of {2 * PARTS} files are finished already" in err
+    assert digests(path) == reference
+    assert stamps(path, finished) == before
+
+
+def test_after_kill_9_the_same_command_finishes_the_same_files(tmp_path: Path, reference: dict[str, str]) -> None:
+    path = tmp_path / "out"
+    process = start(path)
+    wait_until(lambda: len(files_of(path, "train")) >= 1, process)
+    process.kill()
+    code, _, _ = finish(process)
+    assert code == -signal.SIGKILL
+    finished = assert_begun_but_whole(path, reference)
+    info = subprocess.run([sys.executable, "-m", "fractalrs", "info", str(path)], capture_output=True, text=True)
+    assert info.returncode == 2
+    assert "not complete" in info.stderr
+    assert_same_command_finishes(path, finished, reference)
+
+
+def test_ctrl_c_is_answered_at_once_and_leaves_nothing_half_done(tmp_path: Path, reference: dict[str, str]) -> None:
+    path = tmp_path / "out"
+    process = start(path, threads=2)
+    wait_until(lambda: len(files_of(path, "train")) >= 2, process)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    code, out, err = finish(process)
+    assert time.monotonic() - sent < ANSWERED_IN
+    assert (code, out) == (130, "")
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert unfinished(path) == []
+    finished = assert_begun_but_whole(path, reference)
+    assert_same_command_finishes(path, finished, reference)
+
+
+def test_ctrl_c_before_writing_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    process = start(path)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "reading\n"
+    process.send_signal(signal.SIGINT)
+    code, out, err = finish(process)
+    assert (code, out) == (130, "")
+    assert "Traceback" not in err
+    assert not path.exists()
+
+
+def test_killed_before_private_is_there(tmp_path: Path) -> None:
+    """What is left under a temporary name alone does not stand in the way."""
+    path = tmp_path / "out"
+    (path / ".private.tmp").mkdir(parents=True)
+    (path / ".private.tmp/plan.json").write_text("{")
+    process = start(path)
+    wait_until(lambda: (path / "private").exists(), process)
+    process.send_signal(signal.SIGINT)
+    assert finish(process)[0] == 130
+    assert unfinished(path) == []

@@ -1,0 +1,111 @@
+"""Options: what stands for those that are not given, and that a request refuses what an expansion would."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fractalrs as fr
+from fractalrs.errors import InputError
+from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion.options import Options
+from fractalrs.workflow import Request, make_expansion
+from helpers.folders import RATES, small_base
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"profile": "realistic"}, Options(shuffle="cells")),
+        ({"profile": "paper", "seed": 5}, Options(shuffle="block", seed=5)),
+        ({"profile": "paper", "shuffle": "none"}, Options()),
+        (
+            {"profile": "reference"},
+            Options(shuffle="block", test_items="one", drop_incomplete=True, order="item"),
+        ),
+        (
+            {"profile": "reference", "test_items": "all", "drop_incomplete": False, "order": "block"},
+            Options(shuffle="block"),
+        ),
+        ({"profile": "reference", "operator": "sketch"}, Options(order="item", operator="sketch")),
+        ({"profile": "traceable", "timestamps": True}, Options(shuffle="aligned", timestamps=True, order="time")),
+        (
+            {"profile": "traceable", "timestamps": True, "order": "item"},
+            Options(shuffle="aligned", timestamps=True, order="item"),
+        ),
+        ({"shuffle": "none", "carry": "device", "keep_scale": 2}, Options(carry=("device",), keep_scale=2.0)),
+    ],
+)
+def test_what_is_not_given_comes_from_times_operator_and_profile(given: dict[str, Any], expected: Options) -> None:
+    assert Request(user_multiplier=3, item_multiplier=5, **given).options == expected
+    assert Options.resolve(**{"profile": "realistic", "operator": "dropout"} | given) == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"profile": "fancy"},
+        {"operator": "krone"},
+        {"shuffle": "all"},
+        {"ratings": "keep"},
+        {"seed": 1.5},
+        {"min_keep": "much"},
+        {"max_keep": float("nan")},
+        {"carry": ("rating",)},
+        {"carry": ("device", "device")},
+        {"order": "time"},
+        {"cold_users": 0.1, "test_items": "one"},
+        {"operator": "kronecker", "ratings": "carry"},
+        {"operator": "kronecker", "keep_scale": 2.0},
+        {"operator": "sketch", "timestamps": True},
+        {"operator": lambda block, *_: block, "cold_items": 0.1},
+        {"timestamps": True},
+        {"timestamps": True, "shuffle": "block"},
+    ],
+)
+def test_a_request_refuses_what_an_expansion_would_in_the_same_words(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as late:
+        Expansion(small_base(), RATES, **options)
+    with pytest.raises(InputError) as early:
+        Request(user_multiplier=3, item_multiplier=5, **options)
+    assert str(early.value) == str(late.value)
+
+
+def test_numbers_are_refused_by_their_range() -> None:
+    with pytest.raises(InputError, match=r"^seed is 1.5; it must be a whole number from 0 to 2\*\*64 - 1$"):
+        Options(seed=1.5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^block_keep is None; it must be above 0 and at most 1$"):
+        Options(block_keep=None)  # type: ignore[arg-type]
+
+
+def test_one_source_is_asked_of_cells_that_are_not_made_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(60, 80, 1_500), payload=["timestamp"])
+
+    def never(*_: Any) -> None:
+        raise AssertionError("cells are made")
+
+    monkeypatch.setattr("fractalrs.expansion.options.group_cells", never)
+    with pytest.raises(InputError, match="timestamps need user cells of size 1"):
+        Expansion(base, np.full((2, 2), 0.5), timestamps=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": None}, "seed is None; it must be a whole number"),
+        ({"max_keep": None}, "max_keep is None; it must be from 0 to 1"),
+        ({"min_keep": 10**400}, "min_keep is 10+; it must be from 0 to 1"),
+        ({"carry": 3}, "carry is 3; it must be names of columns"),
+        ({"operator": None}, "operator is None"),
+    ],
+)
+def test_what_is_no_value_is_refused_before_reading(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Request(user_multiplier=3, item_multiplier=5, **given)
+    with pytest.raises(InputError, match=message):
+        Expansion(small_base(), RATES, **given)
+
+
+def test_a_target_takes_options_as_they_were_checked() -> None:
+    request = Request(target_interactions=20_000, max_keep="0.9", keep_scale="1")  # type: ignore[arg-type]
+    assert make_expansion("sample", request, "nowhere").options.max_keep == 0.9

@@ -1,0 +1,524 @@
+"""Times, ratings, cold users and items and carried columns as docs/generator.md specifies them, bit for bit.
+
+Every base here carries its own places as the column `source`: it tells which entry an interaction comes from.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_oracle import GOLDEN_RATES, SPLITS, golden_base, group_cells
+
+import fractalrs as fr
+from fractalrs.base.base import Base
+from fractalrs.errors import InputError
+from fractalrs.expansion.cells import Cells
+from fractalrs.expansion.expansion import Expansion
+from helpers import oracle
+from helpers.folders import read
+
+END = 2**62
+"""Times are below."""
+HOURS_OF_A_YEAR = 24 * 365
+
+UNITS: list[tuple[pa.DataType, int | None]] = [
+    (pa.int64(), 3600),
+    (pa.timestamp("ms"), 3_600_000),
+    (pa.timestamp("us", "UTC"), 3_600_000_000),
+    (pa.timestamp("ns"), 3_600_000_000_000),
+    (pa.date32(), None),
+    (pa.int64(), None),
+    (pa.int64(), 1),
+    (pa.int64(), 7),
+]
+"""What timestamps count ticks of, and how many an hour has."""
+
+
+def make_times(rng: np.random.Generator, items: oracle.Integers, hour: int, end: int) -> oracle.Integers:
+    """Times of one user's interactions: of many kinds, up to `end`."""
+    count, since = len(items), int(rng.integers(0, 40 * HOURS_OF_A_YEAR)) * hour
+    kinds = [
+        rng.integers(0, 4, count),
+        since + np.full(count, int(rng.integers(0, 5))),
+        since + rng.integers(0, hour + 1, count),
+        since + rng.integers(0, 3 * HOURS_OF_A_YEAR * hour, count),
+        # Sessions far apart, of less than an hour each.
+        since + rng.choice(rng.integers(0, 9 * HOURS_OF_A_YEAR, 3), count) * hour + rng.integers(0, hour, count),
+        # Always at the same two hours of the week.
+        since + (rng.integers(0, 99, count) * 168 + rng.choice([5, 44], count)) * hour + rng.integers(0, hour, count),
+        rng.choice([0, 1, end - 2, end - 1], count),
+        rng.integers(0, end, count),
+        # Nothing before the item is there.
+        since + np.maximum(items * 97, rng.integers(0, 4000, count)) * hour,
+    ]
+    chosen: oracle.Integers = np.minimum(kinds[rng.integers(len(kinds))], end - 1)
+    return chosen
+
+
+def make_mask(rng: np.random.Generator, split: str, times: oracle.Integers) -> npt.NDArray[np.bool_]:
+    """Which of one user's interactions are held out; with `last` none of them comes before another one."""
+    if split == "given":
+        return rng.random(len(times)) < 0.3
+    mask = np.zeros(len(times), bool)
+    if split == "last" and len(times):
+        last = rng.integers(4)
+        latest = times == times.max()
+        # Of a tie any, so that late ones have smaller item codes as well.
+        falling = np.lexsort((rng.random(len(times)), times))[::-1]
+        mask = latest if last == 3 else np.isin(np.arange(len(times)), falling[:last])
+    return mask
+
+
+def make_base(rng: np.random.Generator, p: int, q: int, split: str, unit: int = 0, kind: str = "int64") -> Base:
+    """A base of users with few or many interactions, whose payload is `timestamp`, `rating` and `source`."""
+    timestamp_type, hour = UNITS[unit]
+    degrees = rng.choice([0, 1, min(q, 2), q // 2, q], p)
+    degrees[rng.integers(p)] = max(1, q // 3)
+    rows = [np.sort(rng.choice(q, degree, replace=False)) for degree in degrees]
+    end = 2**30 if pa.types.is_date32(timestamp_type) else END
+    times = [make_times(rng, row, 24 if hour is None else hour, end) for row in rows]
+    mask = np.concatenate([make_mask(rng, split, row) for row in times])
+    count = int(degrees.sum())
+    ratings = rng.integers(-9, 10, count).astype(kind) if kind == "int64" else rng.normal(3, 2, count)
+    return Base.from_arrays(
+        np.append(0, np.cumsum(degrees)),
+        np.concatenate(rows),
+        mask,
+        item_ids=np.arange(q),
+        split=split,
+        payload={"timestamp": np.concatenate(times), "rating": ratings, "source": np.arange(count)},
+        timestamp_type=timestamp_type,
+        ticks_per_hour=hour,
+    )
+
+
+def payload(base: Base) -> pa.Table:
+    assert base.payload is not None
+    return base.payload
+
+
+def integers(column: pa.ChunkedArray) -> oracle.Integers:
+    """The 64 bits of numbers, the ticks of timestamps and dates."""
+    array = column.combine_chunks()
+    narrow = array.type.bit_width == 32
+    values: oracle.Integers = array.view(pa.int32() if narrow else pa.int64()).to_numpy().astype(np.int64)
+    return values
+
+
+def slow(expansion: Expansion) -> dict[str, oracle.Interactions]:
+    """What the oracle gives for an expansion of a base of `make_base`."""
+    base, options = expansion.base, expansion.options
+    times, ratings = (payload(base)[name].to_numpy() for name in ("timestamp", "rating"))
+    parts = oracle.expand(
+        base,
+        expansion.keep_rates,
+        expansion.cells,
+        shuffle=options.shuffle,
+        seed=options.seed,
+        block_keep=options.block_keep,
+        test_items=options.test_items,
+        drop_incomplete=options.drop_incomplete,
+        cold_users=options.cold_users,
+        cold_items=options.cold_items,
+        order=options.order,
+        times=times if options.timestamps else None,
+        late=base.split == "last",
+        hour=base.ticks_per_hour,
+        factors=expansion.reduced.values,
+        ratings=ratings.astype(float),
+    )
+    return dict(zip(SPLITS, parts, strict=True))
+
+
+def assert_same(expansion: Expansion) -> dict[str, oracle.Interactions]:
+    """The columns of the core are those of the oracle."""
+    theirs = slow(expansion)
+    for split, right in theirs.items():
+        ours = expansion.table(0, expansion.shape[0], split=split)  # type: ignore[arg-type]
+        wanted = {"user_id": right["user"], "item_id": right["item"]}
+        if expansion.options.ratings == "kronecker":
+            wanted["rating"] = right["rating"].view(np.int64)
+        elif expansion.options.ratings == "carry":
+            wanted["rating"] = integers(payload(expansion.base)["rating"])[right["source"]]
+        if expansion.options.timestamps:
+            wanted["timestamp"] = right["time"]
+        wanted["source"] = right["source"]
+        assert ours.column_names == list(wanted)
+        for name, values in wanted.items():
+            np.testing.assert_array_equal(integers(ours[name]), values, f"{split} {name} {expansion.options}")
+    return theirs
+
+
+@dataclass(frozen=True)
+class Case:
+    base: Base
+    rates: npt.NDArray[np.float64]
+    options: dict[str, Any]
+
+
+@st.composite
+def cases(draw: st.DrawFn, /, **given_options: Any) -> Case:
+    """Any small base with times and ratings, R̂ and options."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    m, n = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 3, 5, 70]))
+    p, q = draw(st.integers(1, 8 if n > 5 else 40)), draw(st.integers(1, 12 if n > 5 else 80))
+    split = draw(st.sampled_from(["last", "last", "given", "none"]))
+    unit, kind = draw(st.integers(0, len(UNITS) - 1)), draw(st.sampled_from(["int64", "float64"]))
+    base = make_base(rng, p, q, split, unit, kind)
+    rates = rng.choice([0.0, 1e-4, 0.02, 0.3, 0.5, rng.random(), 1.0], (m, n))
+    options: dict[str, Any] = {
+        "seed": draw(st.integers(0, 2**64 - 1)),
+        "shuffle": draw(st.sampled_from(["none", "aligned", "cells"])),
+        "min_keep": draw(st.sampled_from([0.0, 0.01])),
+        "max_keep": draw(st.sampled_from([0.95, 1.0])),
+        "block_keep": draw(st.sampled_from([1.0, 0.6])),
+        "timestamps": True,
+        "order": draw(st.sampled_from(["time", "block", "item"])),
+        "ratings": draw(st.sampled_from([None, "carry", "kronecker"])),
+        "carry": ["source"],
+    }
+    if draw(st.booleans()):
+        options |= {"cold_users": draw(st.sampled_from([0.0, 0.3])), "cold_items": draw(st.sampled_from([0.0, 0.2]))}
+    else:
+        # Not together with cold users and items.
+        options["test_items"] = draw(st.sampled_from(["all", "one"]))
+        options["drop_incomplete"] = bool(base.test_count) and draw(st.booleans())
+    if options["shuffle"] == "cells":
+        options["cells"] = group_cells(p, q, 1, draw(st.sampled_from([1, 3, 100])), seed=p)
+    return Case(base, rates, options | given_options)
+
+
+thorough = settings(
+    max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+brief = settings(thorough, max_examples=40)
+
+
+@thorough
+@given(cases())
+def test_any_base_and_options(case: Case) -> None:
+    assert_same(Expansion(case.base, case.rates, **case.options))
+
+
+@brief
+@given(cases(timestamps=False, order="block"), st.integers(2, 9))
+def test_without_times_users_may_share_cells(case: Case, size: int) -> None:
+    options = dict(case.options)
+    if options["shuffle"] == "cells":
+        options["cells"] = group_cells(*case.base.shape, size, size)
+    assert_same(Expansion(case.base, case.rates, **options))
+
+
+@brief
+@given(cases())
+def test_users_can_be_made_alone(case: Case) -> None:
+    """Also those whose neighbours have a part of the same block."""
+    expansion = Expansion(case.base, case.rates, **case.options)
+    users = expansion.shape[0]
+    for split in SPLITS:
+        whole = expansion.table(0, users, split=split)
+        alone = [expansion.table(user, user + 1, split=split) for user in range(users)]
+        assert pa.concat_tables(alone).equals(whole)
+
+
+def test_one_test_item_of_every_user_has_its_time() -> None:
+    """The smallest expansion of which two users each lose a test interaction."""
+    columns = {"timestamp": [5, 6], "rating": [1, 2], "source": [0, 1]}
+    base = Base.from_arrays([0, 1, 2], [0, 1], [True, True], payload=columns)
+    options: dict[str, Any] = {"test_items": "one", "timestamps": True, "carry": ["source"]}
+    theirs = assert_same(Expansion(base, [[1.0, 1.0]], shuffle="none", max_keep=1, **options))
+    assert theirs["test"]["time"].tolist() == [5, 6]
+
+
+def large(split: str, unit: int) -> Base:
+    return make_base(np.random.default_rng(5), 60, 150, split, unit)
+
+
+@pytest.mark.parametrize("split", ["last", "given", "none"])
+@pytest.mark.parametrize("unit", range(len(UNITS)))
+def test_every_unit_and_split(unit: int, split: str) -> None:
+    """Larger than the random cases, and enough of everything is compared."""
+    base = large(split, unit)
+    rates = [[0.3, 0.0, 1.0, 0.117], [0.01, 0.95, 0.5, 1e-4], [0.2, 1e-6, 0.05, 0.7]]
+    options: dict[str, Any] = {"timestamps": True, "ratings": "kronecker", "carry": ["source"], "cold_users": 0.1}
+    expansion = Expansion(base, rates, shuffle="aligned", min_keep=0, max_keep=1, seed=unit, **options)
+    theirs = assert_same(expansion)
+    assert min(len(part) for part in theirs.values()) > 200
+    moved = np.concatenate(
+        [part["time"] != payload(base)["timestamp"].to_numpy()[part["source"]] for part in theirs.values()]
+    )
+    assert 0.3 < moved.mean() < 0.99
+
+
+def test_many_column_blocks() -> None:
+    """More than 64: the blocks of a user come in an order that a Feistel network gives."""
+    base = make_base(np.random.default_rng(1), 12, 20, "last")
+    rates = np.random.default_rng(2).choice([0.05, 0.3, 0.9], (2, 130))
+    assert_same(Expansion(base, rates, shuffle="aligned", timestamps=True, carry=["source"], block_keep=0.8))
+
+
+# --- what the page promises ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Events:
+    """All interactions of an expansion, train and test."""
+
+    user: oracle.Integers
+    block: oracle.Integers
+    source: oracle.Integers
+    time: oracle.Integers
+
+    @classmethod
+    def of(cls, expansion: Expansion) -> "Events":
+        tables = [expansion.table(0, expansion.shape[0], split=split) for split in SPLITS]
+        user, item, source, time = (
+            np.concatenate([integers(table[name]) for table in tables])
+            for name in ("user_id", "item_id", "source", "timestamp")
+        )
+        return cls(user, item // expansion.base.shape[1], source, time)
+
+
+@brief
+@given(cases())
+def test_promises(case: Case) -> None:
+    expansion = Expansion(case.base, case.rates, **case.options)
+    base, events = case.base, Events.of(expansion)
+    times = payload(base)["timestamp"].to_numpy()
+    late = base.test_mask & (base.split == "last")
+    assert np.all(events.time >= 0)
+
+    # Inside a column block a user's times follow the source's order.
+    rank = oracle.inverse(np.lexsort((base.indices, times, late)))[events.source]
+    sequence = np.lexsort((rank, events.block, events.user))
+    together = (np.diff(events.user[sequence]) == 0) & (np.diff(events.block[sequence]) == 0)
+    assert np.all(np.diff(events.time[sequence])[together] >= 0)
+
+    # No late event before another event of its user.
+    latest = np.full(expansion.shape[0], -1)
+    np.maximum.at(latest, events.user[~late[events.source]], events.time[~late[events.source]])
+    assert np.all(events.time[late[events.source]] >= latest[events.user[late[events.source]]])
+
+    # No expanded item before its source item's first time; and no user begins before its source user.
+    for of_entry in (base.indices, np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))):
+        first = np.full(of_entry.max() + 1, END)
+        np.minimum.at(first, of_entry, times)
+        assert np.all(events.time >= first[of_entry[events.source]])
+
+
+@brief
+@given(cases(order="time"))
+def test_times_never_fall_in_order_of_time(case: Case) -> None:
+    expansion = Expansion(case.base, case.rates, **case.options)
+    for split in SPLITS:
+        table = expansion.table(0, expansion.shape[0], split=split)
+        user, time = integers(table["user_id"]), integers(table["timestamp"])
+        assert np.all(np.diff(time)[np.diff(user) == 0] >= 0)
+        assert np.all(np.diff(user) >= 0)
+
+
+def test_the_order_leaves_times_alone() -> None:
+    base = large("last", 0)
+    common: dict[str, Any] = {"shuffle": "aligned", "seed": 3, "ratings": "kronecker", "carry": ["source"]}
+    whole = Expansion(base, GOLDEN_RATES, timestamps=True, order="block", **common)
+    for split in SPLITS:
+        table = whole.table(0, whole.shape[0], split=split)
+        for order in ("item", "time"):
+            other = Expansion(base, GOLDEN_RATES, timestamps=True, order=order, **common)
+            keys = [("user_id", "ascending"), ("item_id", "ascending")]
+            assert other.table(0, other.shape[0], split=split).sort_by(keys).equals(table.sort_by(keys))
+
+
+def test_times_leave_alone_which_places_of_a_row_a_block_keeps() -> None:
+    """They are those of the row by item code without times, and by (late, time, item code) with them."""
+    base = large("last", 0)
+    common: dict[str, Any] = {"shuffle": "aligned", "seed": 3, "ratings": "kronecker", "carry": ["source"]}
+    row_of = np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))
+    late = base.test_mask & (base.split == "last")
+    rows = np.lexsort((base.indices, payload(base)["timestamp"].to_numpy(), late, row_of))
+    places = []
+    for expansion, at in (
+        (Expansion(base, GOLDEN_RATES, timestamps=True, order="block", **common), oracle.inverse(rows)),
+        (Expansion(base, GOLDEN_RATES, **common), np.arange(base.count)),
+    ):
+        tables = [expansion.table(0, expansion.shape[0], split=split) for split in SPLITS]
+        user, item, source = (
+            np.concatenate([integers(table[name]) for table in tables]) for name in ("user_id", "item_id", "source")
+        )
+        kept = np.column_stack([user, item // base.shape[1], at[source]])
+        places.append(kept[np.lexsort(kept.T[::-1])])
+    np.testing.assert_array_equal(places[0], places[1])
+
+
+def test_many_items_have_times_too() -> None:
+    """So many that their codes have 32 bits."""
+    q = 40_000
+    rng = np.random.default_rng(8)
+    rows = [np.append(np.sort(rng.choice(q - 1, 30, replace=False)), q - 1) for _ in range(5)]
+    test = np.tile(np.arange(31) == 30, 5)
+    columns = {"timestamp": rng.integers(0, 10**9, 155), "rating": rng.integers(1, 6, 155), "source": np.arange(155)}
+    base = Base.from_arrays(np.arange(0, 156, 31), np.concatenate(rows), test, item_ids=np.arange(q), payload=columns)
+    for order in ("time", "item", "block"):
+        options: dict[str, Any] = {"order": order, "timestamps": True, "ratings": "carry", "carry": ["source"]}
+        theirs = assert_same(Expansion(base, [[0.4, 0.9, 0.7]], shuffle="aligned", seed=4, **options))
+        assert len(theirs["train"]) > 200
+        assert len(theirs["test"]) > 5
+
+
+def test_times_leave_rows_alone_that_are_in_their_order() -> None:
+    """Then users, items and ratings are those without times."""
+    base = large("last", 0)
+    latest = np.zeros(base.count, bool)
+    latest[base.indptr[1:][np.diff(base.indptr) > 0] - 1] = True
+    columns = {"timestamp": np.arange(base.count), "rating": payload(base)["rating"], "source": np.arange(base.count)}
+    ordered = Base.from_arrays(base.indptr, base.indices, latest, item_ids=base.item_ids, split="last", payload=columns)
+    common: dict[str, Any] = {"shuffle": "aligned", "seed": 3, "ratings": "kronecker", "carry": ["source"]}
+    without = Expansion(ordered, GOLDEN_RATES, **common)
+    with_times = Expansion(ordered, GOLDEN_RATES, timestamps=True, order="block", **common)
+    for split in SPLITS:
+        table = without.table(0, without.shape[0], split=split)
+        assert len(table) > 20
+        assert with_times.table(0, without.shape[0], split=split).drop_columns(["timestamp"]).equals(table)
+
+
+@pytest.mark.parametrize(("times", "split"), [([0, END], None), ([7, 6], "last")])
+def test_times_that_are_refused(times: list[int], split: str | None) -> None:
+    base = Base.from_arrays([0, 2], [0, 1], [False, True], split=split, payload={"timestamp": times})
+    with pytest.raises(InputError, match="timestamps do not fit the base"):
+        Expansion(base, [[0.5]], shuffle="none", timestamps=True)
+
+
+# --- columns of every type, and files --------------------------------------------------------------------------------
+
+
+def columns_of_every_type(rng: np.random.Generator, count: int) -> Iterator[tuple[str, pa.Array]]:
+    """Each without and with nulls, one of nulls alone."""
+    numbers = rng.integers(0, 2**31, count)
+    texts = np.array(["", "é", "a longer text 🎬", "x", "\0"])[numbers % 5]
+    values = {
+        "bool": pa.array(numbers % 2 == 0),
+        "int32": pa.array((numbers - 2**30).astype(np.int32)),
+        "int64": pa.array((numbers - 2**30) * 2**32 + 1),
+        "float32": pa.array(rng.normal(size=count).astype(np.float32)),
+        "float64": pa.array(rng.choice([np.inf, -0.0, 5e-324, *rng.random(9)], count)),
+        "string": pa.array(texts.tolist()),
+        "date32": pa.array((numbers // 2**16).astype(np.int32)).view(pa.date32()),
+        **{f"timestamp_{unit}": pa.array(numbers).view(pa.timestamp(unit)) for unit in ("ms", "us", "ns")},
+        "timestamp_utc": pa.array(numbers).view(pa.timestamp("us", "UTC")),
+    }
+    there = pa.array(rng.random(count) < 0.7)
+    for name, array in values.items():
+        yield name, array
+        yield f"{name}_or_null", pa.compute.if_else(there, array, None)
+    yield "null", pa.nulls(count, pa.string())
+
+
+def base_of_every_type(split: str, unit: int) -> Base:
+    base = large(split, unit)
+    columns = dict(columns_of_every_type(np.random.default_rng(0), base.count))
+    return Base.from_arrays(
+        base.indptr,
+        base.indices,
+        base.test_mask,
+        item_ids=base.item_ids,
+        split=split,
+        payload={**{name: payload(base)[name] for name in payload(base).column_names}, **columns},
+        timestamp_type=base.timestamp_type,
+        ticks_per_hour=base.ticks_per_hour,
+    )
+
+
+@pytest.mark.parametrize("ratings", ["carry", "kronecker"])
+@pytest.mark.parametrize(("unit", "split"), [(0, "last"), (1, "given"), (2, "none"), (3, "last"), (4, "last")])
+def test_files_hold_the_columns_of_every_type(tmp_path: Path, unit: int, split: str, ratings: Any) -> None:
+    """Files are as `rows` gives them, whatever the parts and threads, and these as the source has them."""
+    base = base_of_every_type(split, unit)
+    carried = [name for name in payload(base).column_names if name not in ("timestamp", "rating")]
+    options: dict[str, Any] = {"shuffle": "aligned", "seed": 9, "cold_items": 0.1, "timestamps": True}
+    expansion = Expansion(base, GOLDEN_RATES, ratings=ratings, carry=carried, **options)
+    whole = {split: expansion.table(0, expansion.shape[0], split=split) for split in SPLITS}
+    theirs = slow(expansion)
+    for split, table in whole.items():
+        right = theirs[split]
+        np.testing.assert_array_equal(integers(table["source"]), right["source"])
+        np.testing.assert_array_equal(integers(table["timestamp"]), right["time"])
+        assert table["timestamp"].type == base.timestamp_type
+        for name in carried:
+            assert table[name].combine_chunks().equals(payload(base)[name].combine_chunks().take(right["source"]))
+        if ratings == "kronecker":
+            np.testing.assert_array_equal(integers(table["rating"]), right["rating"].view(np.int64))
+        else:
+            assert (
+                table["rating"].combine_chunks().equals(payload(base)["rating"].combine_chunks().take(right["source"]))
+            )
+    for parts, threads in ((1, 1), (5, 2)):
+        path = tmp_path / f"{parts}"
+        fr.write(expansion, path, parts=parts, threads=threads)
+        for split, table in whole.items():
+            assert len(table) > 200
+            written = read(path, split)
+            assert written.schema.equals(table.schema)
+            assert written.equals(table)
+
+
+# --- golden ----------------------------------------------------------------------------------------------------------
+
+GOLDEN_DIGESTS = {  # shuffle: train, test
+    "none": (
+        "fe0c83af875f333294066b2bac61e97d940d710e539d0af20e5fe3edd21fc5ed",
+        "984046104bcf2c33527da0050c0165653f5f5bb0d0867ae91b3042d58f145df1",
+    ),
+    "aligned": (
+        "2a96937e8e4fea1cbbd11a30813f72616a719afb41d421ca9f20efc9efd592a6",
+        "c98fbb9f67a1290cd0c157733e5c15b86e3f489327779fcb74ba4c9d588b96ad",
+    ),
+    "cells": (
+        "afe0273cd5ff3426aabef66f7c497b5c878a65b95066e63fd9add3f4f58f066e",
+        "eb6312f258996d783a6b8a6eb900ae9ed236ae92cb6e9b63a4243d6e4ede612e",
+    ),
+}
+
+
+def golden_expansion(shuffle: Any) -> Expansion:
+    """The golden base with times over years, in seconds: some are ties, items come one after another, tests last."""
+    bare = golden_base()
+    users, items = np.repeat(np.arange(90), np.diff(bare.indptr)), bare.indices.astype(np.int64)
+    triples = items // 3
+    times = 1_000_000_000 + (users * 7_919 + triples * 104_729) % 509 * 86_413 + triples * 3_000_000
+    times += bare.test_mask * 100_000_000
+    base = Base.from_arrays(
+        bare.indptr,
+        bare.indices,
+        bare.test_mask,
+        item_ids=np.arange(40),
+        split="last",
+        payload={"timestamp": times, "rating": 1 + (users + 3 * items) % 5, "source": np.arange(bare.count)},
+        ticks_per_hour=3600,
+    )
+    cells = None
+    if shuffle == "cells":
+        orders = [np.arange(90) * 37 % 90, np.arange(91), np.arange(40) * 13 % 40, [*range(0, 40, 3), 40]]
+        cells = Cells(*(np.array(array, np.uint32) for array in orders))
+    options: dict[str, Any] = {"seed": 20_240_607, "min_keep": 0.0, "max_keep": 1.0, "block_keep": 0.9}
+    options |= {"cold_users": 0.1, "cold_items": 0.05, "timestamps": True, "ratings": "kronecker", "carry": ["source"]}
+    return Expansion(base, GOLDEN_RATES, shuffle=shuffle, cells=cells, **options)
+
+
+@pytest.mark.parametrize("shuffle", GOLDEN_DIGESTS)
+def test_golden_digests(shuffle: str) -> None:
+    """They change with the generator, and then its number changes as well."""
+    expansion = golden_expansion(shuffle)
+    theirs = assert_same(expansion)
+    digests = []
+    for part in theirs.values():
+        bits = [part[name].view(np.int64) for name in ("user", "item", "source", "time", "rating")]
+        digests.append(hashlib.sha256(np.column_stack(bits).astype("<i8").tobytes()).hexdigest())
+    assert tuple(digests) == GOLDEN_DIGESTS[shuffle]
