@@ -339,8 +339,8 @@ def test_the_digest_tells_a_change_that_nothing_else_tells(copied: Path) -> None
     path = copied / "train/part-00003-of-00005.parquet"
     content = path.read_bytes()
     # What made the file is a comment to everybody.
-    assert content.count(b"fractalrs.dataset.plan") == 1
-    path.write_bytes(content.replace(b"fractalrs.dataset.plan", b"fractalrs.plam"))
+    assert content.count(b"fractalrs.plan") == 1
+    path.write_bytes(content.replace(b"fractalrs.plan", b"fractalrs.plam"))
     assert fr.validate(copied, only="integrity").holds
     report = fr.validate(copied, only="integrity", sha256=True)
     assert report.failures == (integrity.DIGESTS,)

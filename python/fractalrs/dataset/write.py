@@ -313,14 +313,14 @@ def _damaged(file: Path) -> OutputError:
 def _labels(plan: Plan, part: Part, split: str) -> Sequence[tuple[str, str]]:
     """What a part's file says of itself."""
     return (
-        ("fractalrs.dataset.plan", plan.fingerprint),
+        ("fractalrs.plan", plan.fingerprint),
         ("fractalrs.part", f"{part.index} of {part.of}"),
-        ("fractalrs.base.hold_out", split),
+        ("fractalrs.split", split),
     )
 
 
 def _attribute_labels(plan: Plan, kind: str) -> Sequence[tuple[str, str]]:
-    return (("fractalrs.dataset.plan", plan.fingerprint), ("fractalrs.dataset.attributes", kind))
+    return (("fractalrs.plan", plan.fingerprint), ("fractalrs.attributes", kind))
 
 
 def expected_bytes(expansion: "Expansion", format: ParquetOptions) -> int:

@@ -502,7 +502,7 @@ def _inline(axes: Axes, name: str, title: str, description: str) -> Markup:
         legend.remove()
     file = io.StringIO()
     cast(Figure, axes.figure).savefig(
-        file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "ParquetOptions", "Type"))
+        file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
     )
     root = ElementTree.fromstring(file.getvalue())
     colours = {_INK: "currentColor", _FAINT: "var(--faint)"}
