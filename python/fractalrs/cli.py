@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args
 
 import typer
 
@@ -21,8 +21,8 @@ from fractalrs.expansion.operators import Operator
 from fractalrs.expansion.options import Options, Order, Ratings, TestItems
 from fractalrs.expansion.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
 from fractalrs.expansion.reduction import Rescale
-from fractalrs.formats.export import FORMATS
-from fractalrs.formats.export import export as write_export
+from fractalrs.formats import FORMATS
+from fractalrs.formats import export as write_export
 from fractalrs.reading.interactions import write_interactions
 from fractalrs.reading.sample import sample_interactions
 from fractalrs.tools.machine import free_disk, peak_memory, readable, resolve_threads
@@ -100,10 +100,12 @@ SIZE, SPLIT, MATRIX, KEEP, CARRIED, FILES, READING, RUNNING, CHECKS = (
 )
 Profiles = Literal["realistic", "paper", "traceable", "reference"]
 Encoding = Literal["default", "fast"]
+if TYPE_CHECKING:
+    ExportFormat = str
+else:
+    ExportFormat = Literal[tuple(FORMATS)]
 InputFormat = Literal["auto", "csv", "inter", "parquet", "npz", "lines"]
-ExportFormat = Literal["reference-npz", "csv", "recbole", "csr", "sequences"]
 assert get_args(Profiles) == tuple(PROFILES)
-assert get_args(ExportFormat) == tuple(FORMATS)
 
 
 def _option(group: str, help: str, *names: str, value: str | None = None, default: str | None = None) -> Any:
@@ -599,13 +601,7 @@ def export(
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to make; it must not exist yet.")],
     format: Annotated[
         ExportFormat,
-        _option(
-            FILES,
-            "reference-npz: the published program's files, an array of (user, item) for each row block. csv: train.csv "
-            "and test.csv. recbole: atomic files. csr: arrays that SciPy maps into memory. sequences: Parquet, one row "
-            "per user with lists.",
-            value="NAME",
-        ),
+        _option(FILES, " ".join(f"{each.name}: {each.about}." for each in FORMATS.values()), value="NAME"),
     ],
     as_json: Annotated[bool, _flag(RUNNING, "--json", "Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, _flag(RUNNING, "--quiet", "Say nothing but errors.")] = False,
