@@ -4,9 +4,9 @@ import importlib
 import pkgutil
 
 from fractalrs.formats.csr import load_csr
-from fractalrs.formats.export import export
 from fractalrs.formats.format import FORMATS, Format
 from fractalrs.formats.reader import SplitReader
+from fractalrs.formats.writer import export
 
 # Each room with a format registers it: a new format is a new file.
 for _room in pkgutil.iter_modules(__path__):
