@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 
 from fractalrs.formats.csr import load_csr
-from fractalrs.formats.format import FORMATS, Format
+from fractalrs.formats.format import FORMATS, Format, register
 from fractalrs.formats.reader import SplitReader
 from fractalrs.formats.writer import export
 
@@ -12,4 +12,4 @@ from fractalrs.formats.writer import export
 for _room in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_room.name}")
 
-__all__ = ["FORMATS", "Format", "SplitReader", "export", "load_csr"]
+__all__ = ["FORMATS", "Format", "SplitReader", "export", "load_csr", "register"]

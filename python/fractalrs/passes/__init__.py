@@ -1,7 +1,9 @@
 """Streams over a base, an expansion or a data set: the streamed matrix, and batches of interactions."""
 
 from fractalrs.passes.batches import (
+    Integers,
     InteractionBatch,
+    Mask,
     UserSampler,
     each_on_threads,
     file_batches,
@@ -15,7 +17,9 @@ from fractalrs.passes.matrix import Degrees, Matrix, StreamedMatrix, Vectors, Vi
 
 __all__ = [
     "Degrees",
+    "Integers",
     "InteractionBatch",
+    "Mask",
     "Matrix",
     "StreamedMatrix",
     "UserSampler",
