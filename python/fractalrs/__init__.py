@@ -13,8 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from fractalrs import _core
-from fractalrs.base.base import Base
-from fractalrs.base.hold_out import leave_last_out
+from fractalrs.base import Base, leave_last_out
 from fractalrs.dataset.dataset import Dataset, open_dataset
 from fractalrs.dataset.plan import ParquetOptions
 from fractalrs.dataset.write import write
@@ -25,8 +24,7 @@ from fractalrs.expansion.reduction import ReducedMatrix, reduce
 from fractalrs.formats.csr import load_csr
 from fractalrs.formats.export import export
 from fractalrs.passes.matrix import StreamedMatrix
-from fractalrs.reading.interactions import Interactions, read_interactions, write_interactions
-from fractalrs.reading.sample import sample_interactions
+from fractalrs.reading import Interactions, read_interactions, sample_interactions, write_interactions
 from fractalrs.workflow import expand
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NoReturn, get_args
 import typer
 
 from fractalrs import _core
-from fractalrs.base.hold_out import SplitOption, TiesOption
+from fractalrs.dataset.attributes import match
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.plan import Plan
@@ -23,9 +23,9 @@ from fractalrs.expansion.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
 from fractalrs.expansion.reduction import Rescale
 from fractalrs.formats.export import FORMATS
 from fractalrs.formats.export import export as write_export
-from fractalrs.reading.interactions import write_interactions
-from fractalrs.reading.sample import sample_interactions
+from fractalrs.reading import sample_interactions, write_interactions
 from fractalrs.tools.machine import free_disk, peak_memory, readable, resolve_threads
+from fractalrs.words import HoldOut, Ties
 from fractalrs.workflow import SAMPLE, Request, make_expansion, read_planned_base, write_expansion
 
 FAILED, REFUSED, UNTRUE, INTERRUPTED = 1, 2, 3, 130
@@ -185,7 +185,7 @@ def expand(
         int | None, _option(SIZE, "Most items in a cell (shuffle cells).", value="INT", default=str(CELL_SIZE))
     ] = None,
     split: Annotated[
-        SplitOption,
+        HoldOut,
         _option(
             SPLIT,
             "Of each user, the last interaction is test, a random one, or none is. auto: as the source allows.",
@@ -193,7 +193,7 @@ def expand(
         ),
     ] = "auto",
     ties: Annotated[
-        TiesOption | None,
+        Ties | None,
         _option(
             SPLIT,
             "Of several latest interactions at one time, the last is test, or all are.",
@@ -446,7 +446,7 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
 
 
 def _forecast(expansion: Expansion, request: Request, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
-    tables = [table.match(expansion.base) for table in request.attributes]
+    tables = [match(table, expansion.base) for table in request.attributes]
     prints = fingerprints(tables)
     plan = Plan.of(expansion, request.parts, request.format, request.recipe, request.source_licence, prints)
     check(expansion, output, plan, request.format, threads, overwrite, tables)

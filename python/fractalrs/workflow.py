@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fractalrs import _core
-from fractalrs.base.base import Base
-from fractalrs.base.hold_out import SplitOption, TiesOption, leave_last_out
+from fractalrs.base import Base, leave_last_out
 from fractalrs.dataset.attributes import Kind, match
 from fractalrs.dataset.card import checked_licence
 from fractalrs.dataset.dataset import Dataset
@@ -29,9 +28,8 @@ from fractalrs.expansion.profiles import DEFAULT_PROFILE, Profile, Shuffle
 from fractalrs.expansion.profiles import profile as find_profile
 from fractalrs.expansion.reduction import ReducedMatrix, Rescale, reduce
 from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale, whole_number
-from fractalrs.reading.attributes import AttributeTable, read_attributes
-from fractalrs.reading.interactions import read_interactions
-from fractalrs.reading.sample import sample_interactions
+from fractalrs.reading import AttributeTable, read_attributes, read_interactions, sample_interactions
+from fractalrs.words import HoldOut, Ties
 
 SAMPLE = "sample"
 """The source that stands for the built-in sample."""
@@ -59,8 +57,8 @@ class Request:
     profile: str = DEFAULT_PROFILE
     shuffle: Shuffle | None = None
     seed: int = 0
-    split: SplitOption = "auto"
-    ties: TiesOption | None = None
+    split: HoldOut = "auto"
+    ties: Ties | None = None
     min_timestamps: int | None = None
     rescale: Rescale = "absolute"
     order_by_degree: bool = False

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import fractalrs as fr
-from fractalrs.reading.interactions import write_interactions
+from fractalrs.reading import write_interactions
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from fractalrs.dataset.plan import ParquetOptions, attribute_file
 from fractalrs.errors import InputError
-from fractalrs.reading.attributes import AttributeTable
+from fractalrs.reading import AttributeTable
 from fractalrs.tools.progress import progress_bar
 from fractalrs.tools.sealed import Digest, parquet_writer, write_labelled
 from fractalrs.words import ITEMS

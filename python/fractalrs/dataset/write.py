@@ -21,7 +21,7 @@ from fractalrs.dataset.plan import DEFAULT_PARQUET, ParquetOptions, Part, Plan, 
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.reduction import ReducedMatrix
-from fractalrs.reading.attributes import read_attributes
+from fractalrs.reading import read_attributes
 from fractalrs.tools.machine import require_disk, resolve_threads
 from fractalrs.tools.progress import progress_bar
 from fractalrs.tools.sealed import read_labelled

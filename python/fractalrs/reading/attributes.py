@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -11,12 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.columns.names import ALIASES, Wanted, is_date, is_number, simplify
+from fractalrs.columns.names import ALIASES, simplify
 from fractalrs.errors import InputError
-from fractalrs.reading.text import TextFile, check_stored
+from fractalrs.reading.readers import open_source
+from fractalrs.reading.source import A_TABLE, Asked
 from fractalrs.words import ITEMS, USERS, Side
-
-_A_TABLE = "give a table with names in its first line: the id, then the attributes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,22 +61,37 @@ class AttributeTable:
             If it is no table, has an id twice, lacks one, or names a column as one of ours.
         FileNotFoundError
             If there is no such file.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> AttributeTable.read(pa.table({"movieId": [1, 2], "title": ["Up", "Her"]}), ITEMS).id_column
+        'movieId'
         """
-        if isinstance(source, str | PathLike):
-            name, (table, note) = str(source), _read_path(Path(source), side)
-        else:
-            name = f"the {type(source).__name__} given as {side}"
-            table, note = _read_value(source, side), f"Read {name}."
+        asked = Asked(what=f"attributes of {side}", id_name=side.id_column)
+        opened = open_source(source, asked)
+        if opened.fixed is not None:
+            raise InputError(f"{opened.name}, {opened.fixed}, holds no {asked.what}", hint=A_TABLE)
+        names = opened.names or [str(number) for number in range(len(opened.sample[0]))]
+        at = _id_position(names, side)
+        _check_names(names, at, side, opened.name)
+        # Under these no column is a role: all keep their types.
+        labels = [f"column {name!r}" for name in names]
+        table = opened.read({label: number for number, label in enumerate(labels)})
         if table.num_rows == 0:
-            raise InputError(f"{name} holds no rows", hint=_A_TABLE)
-        at = _id_position(table.column_names, side)
-        id_column = table.column_names[at]
-        _check_names(table.column_names, at, side, name)
-        ids = _ids(table.column(at), f"{name}, column {id_column!r}")
-        columns = table.remove_column(at)
-        for number, column in enumerate(columns.column_names):
-            columns = columns.set_column(number, column, _usual(columns.column(number), f"{name}, column {column!r}"))
-        return cls(side, name, id_column, ids, columns, f"{note[:-1]}; its column {id_column!r} holds the ids.")
+            raise InputError(f"{opened.name} holds no rows", hint=A_TABLE)
+        try:
+            ids = _ids(table.column(at), f"{opened.name}, {labels[at]}")
+        except InputError:
+            opened.explain({side.id_column: at})
+            raise
+        columns = {
+            name: _usual(table.column(number), f"{opened.name}, {labels[number]}")
+            for number, name in enumerate(names)
+            if number != at
+        }
+        note = f"{opened.notes[0][:-1]}; its column {names[at]!r} holds the ids."
+        return cls(side, opened.name, names[at], ids, pa.table(columns), note)
 
 
 def read_attributes(item_attributes: Any = None, user_attributes: Any = None) -> tuple[AttributeTable, ...]:
@@ -88,55 +100,10 @@ def read_attributes(item_attributes: Any = None, user_attributes: Any = None) ->
     return tuple(AttributeTable.read(source, side) for side, source in given if source is not None)
 
 
-def _read_path(path: Path, side: Side) -> tuple[pa.Table, str]:
-    if not path.exists():
-        raise FileNotFoundError(f"the file with attributes of {side}, {path}, does not exist")
-    check_stored(path)
-    if _is_parquet(path):
-        try:
-            return pq.read_table(path), f"Read {path.name} as Parquet."
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path} cannot be read as Parquet: {error}") from None
-    try:
-        file = TextFile.open(path, header=True, wanted=Wanted({}))
-    except InputError as error:
-        raise InputError(error.message, hint=_A_TABLE) from None
-    names = file.names or []
-    if any(is_number(name) or is_date(name) for name in names):
-        raise InputError(
-            f"{path}, line {file.first_line}: this is data, and names of columns are needed: {', '.join(names)}",
-            hint=f"write a line above it, such as {file.delimiter.join((f'{side.singular}_id', 'first', 'second'))}",
-        )
-    table = file.read_all(_id_position(names, side))
-    return table.rename_columns(names), file.note
-
-
-def _is_parquet(path: Path) -> bool:
-    if path.is_dir():
-        return True
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
-
-
-def _read_value(source: Any, side: Side) -> pa.Table:
-    if not hasattr(source, "__arrow_c_stream__"):
-        raise InputError(
-            f"cannot read attributes of {side} from a {type(source).__name__}",
-            hint="give a path, or a table: pyarrow, pandas, Polars, ...",
-        )
-    try:
-        return pa.RecordBatchReader.from_stream(source).read_all()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise InputError(
-            f"the {type(source).__name__} given as {side} cannot be read: {error}",
-            hint="give each column a single type",
-        ) from None
-
-
 def _id_position(names: Sequence[str], side: Side) -> int:
-    """Find the column of ids: by its usual names, else the first."""
+    """Return the column of ids: by its usual names, else the first."""
     simple = [simplify(name) for name in names]
-    return next((simple.index(alias) for alias in ALIASES[f"{side.singular}_id"] if alias in simple), 0)
+    return next((simple.index(alias) for alias in ALIASES[side.id_column] if alias in simple), 0)
 
 
 def _check_names(names: Sequence[str], id_position: int, side: Side, source: str) -> None:
@@ -159,7 +126,7 @@ def _check_names(names: Sequence[str], id_position: int, side: Side, source: str
 
 
 def _ids(column: pa.ChunkedArray, where: str) -> pa.Array:
-    """Take ids as text; refuse what is not there, or there twice."""
+    """Return ids as text; refuse what is not there, or there twice."""
     ids = _usual(column, where).combine_chunks()
     try:
         # As pandas stores whole numbers once one was missing.
@@ -183,7 +150,7 @@ def _ids(column: pa.ChunkedArray, where: str) -> pa.Array:
 
 
 def _usual(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    """Give a column a type that every reader of Parquet knows, and one for all that hold the same."""
+    """Return a column in a type that every reader of Parquet knows, and one for all that hold the same."""
     if pa.types.is_dictionary(column.type):
         plain = [
             chunk.dictionary.cast(_usual_type(column.type.value_type)).take(chunk.indices) for chunk in column.chunks
