@@ -466,6 +466,14 @@ def test_a_pickle_is_of_its_base_and_of_no_other_at_its_path(tmp_path: Path) -> 
     assert pickle.loads(frozen).fingerprint == base.fingerprint
 
 
+def test_a_path_is_text_or_a_path(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="path is 3"):
+        Base.load(3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="path is None"):
+        small().save(None)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_base_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no saved base at"):
         Base.load(tmp_path / "base")

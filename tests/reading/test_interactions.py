@@ -3,7 +3,9 @@
 import bz2
 import errno
 import gzip
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,14 @@ import scipy.sparse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fractalrs.columns import ALIASES, Wanted, simplify
+from fractalrs.columns import Wanted
 from fractalrs.errors import InputError
-from fractalrs.reading import Interactions, read_interactions, write_interactions
+from fractalrs.reading import AttributeTable, Interactions, read_interactions, write_interactions
 from fractalrs.reading.readers import interactions_of
-from fractalrs.reading.source import Asked
+from fractalrs.reading.source import SOURCE_FORMATS, Asked, Source, SourceFormat, register
+from fractalrs.reading.sources.memory import open_table
 from fractalrs.reading.sources.text import OneByteDelimiter, open_text
+from fractalrs.words import USERS
 
 Write = Callable[..., Path]
 
@@ -204,12 +208,6 @@ def test_the_better_of_two_known_names_wins(write: Write) -> None:
     text = "user_id,asin,parent_asin,rating,timestamp\n1,c,p,5,7\n"
     assert ids(read_interactions(write(text)), "item_id") == ["p"]
     assert ids(read_interactions(write(text), item_column="asin"), "item_id") == ["c"]
-
-
-def test_aliases_are_written_as_they_are_compared() -> None:
-    every = [alias for aliases in ALIASES.values() for alias in aliases]
-    assert every == [simplify(alias) for alias in every]
-    assert len(set(every)) == len(every)
 
 
 def test_columns_by_name_and_position(write: Write) -> None:
@@ -943,6 +941,32 @@ def test_errors_come_with_advice(write: Write) -> None:
     with pytest.raises(InputError) as error:
         read_interactions(write("foo,bar\nx,2\n"))
     assert "--user-column" in str(error.value)
+
+
+# --- a format of one's own --------------------------------------------------------------------------------------------
+
+
+def open_json_lines(path: Path, asked: Asked) -> Source:
+    """A table of one JSON object per line."""
+    table = pa.Table.from_pylist([json.loads(line) for line in path.read_text().splitlines()[1:]])
+    return replace(open_table(table, asked), name=str(path))
+
+
+def test_a_format_is_what_registers_itself(write: Write) -> None:
+    path = write('JSON\n{"user": 1, "item": 2, "rating": 3}\n{"user": 6, "item": 4, "rating": 5}\n', "r.jsonl")
+    mine = SourceFormat(("jsonl",), "JSON", lambda path: path.read_bytes().startswith(b"JSON\n"), open_json_lines)
+    with pytest.raises(InputError, match="unknown format 'jsonl'"):
+        read_interactions(path, format="jsonl")
+    register(mine)
+    try:
+        for format in ("auto", "jsonl"):
+            assert rows(read_interactions(path, format=format)) == [(1, 2, 3), (6, 4, 5)]
+        assert AttributeTable.read(path, USERS).id_column == "user"
+        with pytest.raises(InputError, match=r"(?s)r\.jsonl is JSON, not csv.*format='jsonl'"):
+            read_interactions(path, format="csv")
+        assert rows(read_interactions(write(CELLS))) == FOUR
+    finally:
+        SOURCE_FORMATS.remove(mine)
 
 
 # --- real data --------------------------------------------------------------------------------------------------------

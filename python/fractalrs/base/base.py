@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from fractalrs.base.payload import checked_payload, in_one_chunk, update_digest
 from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, write_base
-from fractalrs.columns.types import ticks_per_hour
+from fractalrs.columns import ticks_per_hour
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools.arguments import check_word
+from fractalrs.tools.arguments import as_path, check_word
 from fractalrs.words import Split
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class Base:
         return self.payload.schema.field("timestamp") if there else None  # type: ignore[union-attr]
 
     def user_degrees(self, split: Split | Literal["all"] = "all") -> npt.NDArray[np.int64]:
-        """Number of interactions of each user: int64, shape (p,)."""
+        """Return the number of interactions of each user: int64, shape (p,)."""
         degrees = np.diff(self.indptr)
         if split == "all":
             return degrees
@@ -220,7 +220,7 @@ class Base:
         return test if split == "test" else degrees - test
 
     def item_degrees(self, split: Split | Literal["all"] = "all") -> npt.NDArray[np.int64]:
-        """Number of interactions of each item: int64, shape (q,)."""
+        """Return the number of interactions of each item: int64, shape (q,)."""
         codes = self.indices
         if split != "all":
             codes = codes[self.test_mask == (split == "test")]
@@ -274,7 +274,7 @@ class Base:
         WriteError
             If writing fails midway; nothing is left under `path`.
         """
-        target = Path(path).absolute()
+        target = as_path("path", path).absolute()
         if target.exists():
             if not self._is_saved_at(target):
                 raise OutputError(
@@ -317,7 +317,7 @@ class Base:
         InputError
             If the folder is missing, is not a base, or is damaged.
         """
-        return cls._load(Path(path).absolute(), verify=verify)
+        return cls._load(as_path("path", path).absolute(), verify=verify)
 
     @classmethod
     def _load(cls, folder: Path, *, verify: bool = False, pickled: str | None = None) -> Self:

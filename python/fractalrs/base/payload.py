@@ -14,15 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fractalrs.columns.names import check_names
-from fractalrs.columns.types import (
-    as_carried,
-    as_timestamps,
-    is_time,
-    one_chunk,
-    settled_field,
-    ticks_per_hour,
-)
+from fractalrs.columns import as_carried, as_timestamps, check_names, is_time, one_chunk, settled_field, ticks_per_hour
 from fractalrs.errors import InputError
 
 MAX_ROWS = 2**32 - 1
@@ -34,20 +26,9 @@ class _Digest(Protocol):
 
 
 def checked_payload(payload: Mapping[str, Any] | pa.Table, count: int) -> pa.Table | None:
-    """Return a payload that a caller gives, after checking it.
+    """Return a payload of `count` rows that a caller gives, after checking it; `None` if it has no columns.
 
-    Parameters
-    ----------
-    payload
-        Names to arrays, `count` values each; ``timestamp`` are integers, 0 or more, times or dates.
-    count
-        Number of interactions.
-
-    Returns
-    -------
-    pyarrow.Table or None
-        Columns of the types that `as_carried` and `as_timestamps` of `fractalrs.columns` give; `None` if there are
-        none.
+    Columns get the types of `as_carried` and `as_timestamps` of `fractalrs.columns`.
 
     Raises
     ------
@@ -67,7 +48,7 @@ def checked_payload(payload: Mapping[str, Any] | pa.Table, count: int) -> pa.Tab
             f"the payload has {table.num_rows:,} rows for {count:,} interactions", hint="give one for each"
         )
     check_payload_size(count)
-    return in_one_chunk(_with_columns(table.schema, (_checked(column, name) for name, column in _columns(table))))
+    return in_one_chunk(_with_columns(table.schema, map(_checked, table.columns, table.column_names)))
 
 
 def check_payload_size(count: int, most: int = MAX_ROWS) -> None:
@@ -109,10 +90,6 @@ def describe_payload(payload: pa.Table) -> dict[str, Any]:
     if "timestamp" in payload.column_names:
         description["ticks_per_hour"] = ticks_per_hour(payload.schema.field("timestamp"))
     return description
-
-
-def _columns(table: pa.Table) -> Iterable[tuple[str, pa.ChunkedArray]]:
-    return zip(table.column_names, table.columns, strict=True)
 
 
 def _with_columns(schema: pa.Schema, columns: Iterable[pa.Array]) -> pa.Table:

@@ -142,16 +142,15 @@ def _load_ids(file: Path, length: int) -> pa.Array:
 
 
 def _load_payload(file: Path, description: Mapping[str, Any], length: int) -> pa.Table:
-    expected = {**description, "columns": dict(description["columns"])}
+    keys = ("columns", "ticks_per_hour") if "timestamp" in description["columns"] else ("columns",)
+    expected = {key: description[key] for key in keys}
     try:
         payload = _load_table(file)
         found = describe_payload(payload)
     except (pa.ArrowInvalid, InputError) as error:
         raise InputError(f"{file} is damaged: {error}", hint=HINT_DAMAGED) from error
-    if found["columns"] != expected["columns"] or payload.num_rows != length:
-        raise InputError(f"{file} is damaged: {payload.num_rows} rows of {found['columns']}", hint=HINT_DAMAGED)
-    if found != expected:
-        raise KeyError("ticks_per_hour")
+    if found != expected or payload.num_rows != length:
+        raise InputError(f"{file} is damaged: {payload.num_rows} rows of {found}", hint=HINT_DAMAGED)
     return payload
 
 

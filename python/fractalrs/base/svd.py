@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fractalrs.base.base import Base
 from fractalrs.errors import InputError
+from fractalrs.tools.arguments import check_count
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -94,6 +95,8 @@ def truncated_svd(
     (3, 40)
     """
     rank_limit = min(matrix.shape)
+    check_count("k", k)
+    check_count("seed", seed)
     if not 1 <= k <= rank_limit:
         raise InputError(f"{k} singular values were asked of a matrix that has {rank_limit}")
     if not matrix.data.any():

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.columns.names import ALIASES, simplify
+from fractalrs.columns import ALIASES, simplify
 from fractalrs.errors import InputError
 from fractalrs.reading.readers import open_source
 from fractalrs.reading.source import A_TABLE, Asked

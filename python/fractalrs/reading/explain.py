@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 
-from fractalrs.columns.names import is_date, is_number
+from fractalrs.columns import is_date, is_number
 from fractalrs.errors import InputError
 from fractalrs.reading.sniff import Layout
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fractalrs.columns.types import CORRECT_ROW
+from fractalrs.columns import CORRECT_ROW
 from fractalrs.errors import InputError
 
 _RANKED_ROWS = 1 << 20

@@ -9,8 +9,16 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from fractalrs.columns.names import ROLES, check_names
-from fractalrs.columns.types import as_carried, as_ratings, as_timestamps, settled_field, ticks, ticks_per_hour
+from fractalrs.columns import (
+    ROLES,
+    as_carried,
+    as_ratings,
+    as_timestamps,
+    check_names,
+    settled_field,
+    ticks,
+    ticks_per_hour,
+)
 from fractalrs.errors import InputError, OutputError
 from fractalrs.reading.ids import encode_ids
 from fractalrs.tools.arguments import as_path
@@ -63,16 +71,16 @@ class Interactions:
         check_names([*(role for role in ROLES if role not in names), *names])
         if table.num_rows == 0:
             raise InputError("the source holds no interactions", hint="give at least one user and one item")
-        said = list(notes)
+        chosen = list(notes)
         columns, fields = [], []
         for name in (*(role for role in ROLES if role in names), *(name for name in names if name not in ROLES)):
             values, note = _checked(table.column(name), name)
             field = table.schema.field(name).with_type(values.type)
             fields.append(settled_field(field, values) if name == "timestamp" else pa.field(name, values.type))
             columns.append(values)
-            said += [note] if note else []
+            chosen += [note] if note else []
         self._table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
-        self._notes = tuple(said)
+        self._notes = tuple(chosen)
 
     @property
     def table(self) -> pa.Table:

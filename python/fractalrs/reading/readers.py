@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fractalrs.columns.names import ROLES, Wanted, choose_columns
+from fractalrs.columns import ROLES, Wanted, choose_columns
 from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
 from fractalrs.reading.source import Asked, Source

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fractalrs.columns.names import Wanted, has_header, strip_type
+from fractalrs.columns import Wanted, has_header, strip_type
 from fractalrs.errors import InputError
 
 UNIT_SEPARATOR = "\x1f"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fractalrs.columns.names import Wanted
+from fractalrs.columns import Wanted
 from fractalrs.reading.ids import as_dictionary
 
 SAMPLE_ROWS = 1000
@@ -20,20 +20,10 @@ A_TABLE = "give a table with names in its first line: the id, then the attribute
 
 @dataclass(frozen=True)
 class Asked:
-    """What the caller says of a source.
+    """What the caller says of a source: its columns, how a file is written, and the threads to read it with.
 
-    Attributes
-    ----------
-    wanted
-        The columns that are named.
-    format, delimiter, header
-        How a file is written; ``"auto"`` and `None` find it.
-    threads
-        1 reads on the calling thread, anything else with pyarrow's pool.
-    what
-        What is read, for messages.
-    id_name
-        What the column of ids may be called, where the source must name its columns; `None` where it need not.
+    `what` is what is read, for messages; where the source must name its columns, `id_name` is what that of the ids may
+    be called.
     """
 
     wanted: Wanted = field(default_factory=lambda: Wanted({}))
@@ -99,10 +89,8 @@ class SourceFormat:
         What `read_interactions` calls it as ``format``; none for values in memory.
     what
         What messages call it.
-    claims
-        Whether a source, a path if there are `names` and else a value, is of this format.
-    open
-        Opens it.
+    claims, open
+        Whether a source, a path if there are `names` and else a value, is of this format, and how it is opened.
     is_text
         Text is what no other format claims; it alone takes a delimiter and a header.
     """

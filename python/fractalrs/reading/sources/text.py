@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from fractalrs.columns.names import ROLES, is_date, is_number
+from fractalrs.columns import ROLES, is_date, is_number
 from fractalrs.errors import InputError
 from fractalrs.reading.explain import explain
 from fractalrs.reading.sniff import UNIT_SEPARATOR, Layout, sniff
