@@ -41,6 +41,13 @@ class SVD:
         Singular values, in descending order.
     vt : float64, shape (k, q)
         Right singular vectors, one a row; the component of largest magnitude of each is positive.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> leading_svd(base, 2).residual(base.train) < TOLERANCE
+    True
     """
 
     u: _Floats

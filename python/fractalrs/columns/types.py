@@ -140,7 +140,13 @@ def timestamps_from_ticks(ticks: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def ticks(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
-    """Return timestamps, dates or integers as int64 ticks of their type: days for dates, milliseconds for ``ms``."""
+    """Return timestamps, dates or integers as int64 ticks of their type: days for dates, milliseconds for ``ms``.
+
+    Examples
+    --------
+    >>> ticks(pa.array(["1970-01-02"]).cast(pa.date32()))
+    array([1])
+    """
     return np.asarray(_integers(column), dtype=np.int64)
 
 
@@ -156,6 +162,11 @@ def timestamp_field(kind: pa.DataType, ticks_per_hour: int | None = None) -> pa.
     ------
     InputError
         If an hour is no whole number of them.
+
+    Examples
+    --------
+    >>> ticks_per_hour(timestamp_field(pa.int64(), 60)), ticks_per_hour(timestamp_field(pa.timestamp("ms")))
+    (60, 3600000)
     """
     if not pa.types.is_integer(kind):
         return pa.field("timestamp", kind)

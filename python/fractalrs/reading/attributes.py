@@ -34,6 +34,12 @@ class AttributeTable:
         The attributes, row by row with `ids`.
     note
         What was chosen while reading.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> AttributeTable.read(pa.table({"movieId": [1, 2], "title": ["Up", "Her"]}), ITEMS).id_column
+    'movieId'
     """
 
     side: Side
@@ -61,12 +67,6 @@ class AttributeTable:
             If it is no table, has an id twice, lacks one, or names a column as one of ours.
         FileNotFoundError
             If there is no such file.
-
-        Examples
-        --------
-        >>> import pyarrow as pa
-        >>> AttributeTable.read(pa.table({"movieId": [1, 2], "title": ["Up", "Her"]}), ITEMS).id_column
-        'movieId'
         """
         asked = Asked(what=f"attributes of {side}", id_name=side.id_column)
         opened = open_source(source, asked)
@@ -95,7 +95,14 @@ class AttributeTable:
 
 
 def read_attributes(item_attributes: Any = None, user_attributes: Any = None) -> tuple[AttributeTable, ...]:
-    """Read what is given of the two; see `AttributeTable.read`."""
+    """Read what is given of the two, as `AttributeTable.read` does.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> [table.columns.column_names for table in read_attributes(pa.table({"movieId": [1, 2], "title": ["Up", "Her"]}))]
+    [['title']]
+    """
     given = ((ITEMS, item_attributes), (USERS, user_attributes))
     return tuple(AttributeTable.read(source, side) for side, source in given if source is not None)
 

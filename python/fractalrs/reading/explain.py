@@ -13,21 +13,10 @@ from fractalrs.reading.sniff import Layout
 
 
 def explain(layout: Layout, positions: Mapping[str, int], good_lines: int) -> None:
-    """Raise an error for the first line that cannot be used, if there is one.
+    """Raise an error for the first line of cells that cannot be used, if there is one, beyond so many good lines.
 
-    Parameters
-    ----------
-    layout
-        How the file is written: ``"csv"`` or ``"inter"``.
-    positions
-        Role, or what messages call another column, to 0-based column number.
-    good_lines
-        So many lines, from the first on, need no look.
-
-    Raises
-    ------
-    InputError
-        With the number of the line (the first is 1, a header counts), what is wrong with it and what to do.
+    It says which line (the first is 1, a header counts), what is wrong with it and what to do. `positions` are those of
+    `Source.read`.
     """
     dates = "timestamp" in positions and is_date(layout.first_cell(positions["timestamp"]))
     for number, cells in _records(layout, max(good_lines, layout.first_line)):

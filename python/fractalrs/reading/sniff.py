@@ -24,24 +24,9 @@ _COMPRESSED_SUFFIXES = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": 
 class Layout:
     """How a text file is written.
 
-    Attributes
-    ----------
-    path
-        The file.
-    compression
-        ``"gzip"``, ``"zstd"``, ``"bz2"`` or `None`.
-    format
-        ``"csv"`` (any delimiter), ``"inter"`` or ``"lines"``.
-    delimiter
-        What stands between cells; for ``"lines"`` a space means any white space.
-    quoted
-        Whether cells may stand in double quotes.
-    names
-        The column names in the header, `None` without one.
-    first_line
-        How many lines come before the first row of data.
-    sample
-        The first rows, cells as text; none for ``"lines"``.
+    `compression` is ``"gzip"``, ``"zstd"``, ``"bz2"`` or `None`; `format` is ``"csv"`` (any delimiter), ``"inter"`` or
+    ``"lines"``, for which a space as delimiter means any white space. `first_line` says how many lines come before the
+    first row of data, of which `sample` has the first ones, cells as text; ``"lines"`` have none.
     """
 
     path: Path
@@ -85,20 +70,14 @@ class Layout:
 
 
 def sniff(path: Path, format: str, delimiter: str | None, header: bool | None, wanted: Wanted) -> Layout:
-    """Return how a file is written.
+    """Return how a file is written; what is not said is found.
 
     Parameters
     ----------
     path
         The file, plain or compressed with gzip, zstd or bzip2 (told by its first bytes).
-    format
-        ``"csv"``, ``"inter"``, ``"lines"`` or ``"auto"``.
-    delimiter
-        One character or more; `None` finds it.
-    header
-        Whether the first line holds names; `None` finds it.
-    wanted
-        The columns that the user named.
+    format, delimiter, header, wanted
+        As in `fractalrs.reading.source.Asked`.
 
     Raises
     ------

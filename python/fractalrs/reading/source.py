@@ -44,18 +44,9 @@ class Asked:
 class Source(ABC):
     """An opened source: its columns are known, its rows are still to be read.
 
-    Attributes
-    ----------
-    name
-        What messages call it.
-    notes
-        How it was understood, a sentence each.
-    names
-        The names of its columns, `None` where it has none.
-    sample
-        Its first rows as text: where there are no names these decide which column is what.
-    fixed
-        Where the columns are users, items and perhaps ratings by the format alone: how messages say so.
+    Messages call it `name`, and `notes` say how it was understood. Where it has no `names` of columns, `sample`, its first
+    rows as text, decides which column is what. Where users, items and perhaps ratings are known by the format alone,
+    `fixed` is how messages say so.
     """
 
     name: str
@@ -66,13 +57,9 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, positions: Mapping[str, int]) -> pa.Table:
-        """Read the columns asked for, once.
+        """Read the columns asked for, once: role (`fractalrs.columns.ROLES`), or another name, to 0-based number.
 
-        Parameters
-        ----------
-        positions
-            Role (`fractalrs.columns.ROLES`), or another name, to 0-based column number. Ids may come as text or
-            encoded; what is no role keeps its type.
+        Ids may come as text or encoded; what is no role keeps its type.
         """
 
     def explain(self, positions: Mapping[str, int]) -> None:  # noqa: B027
@@ -83,16 +70,9 @@ class Source(ABC):
 class SourceFormat:
     """One way to write, or hold, a table.
 
-    Attributes
-    ----------
-    names
-        What `read_interactions` calls it as ``format``; none for values in memory.
-    what
-        What messages call it.
-    claims, open
-        Whether a source, a path if there are `names` and else a value, is of this format, and how it is opened.
-    is_text
-        Text is what no other format claims; it alone takes a delimiter and a header.
+    `names` are what `read_interactions` takes as ``format``, none for values in memory; messages say `what`. `claims`
+    says whether a source, a path if there are `names` and else a value, is of this format, and `open` opens it. Text is
+    what no other format claims; it alone takes a delimiter and a header.
     """
 
     names: tuple[str, ...]

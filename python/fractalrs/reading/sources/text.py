@@ -77,18 +77,10 @@ class TextSource(Source):
     block_bytes: int
 
     def read(self, positions: Mapping[str, int]) -> pa.Table:
-        """Read the columns asked for.
+        """Read the columns asked for; an error has the number of the line.
 
-        Returns
-        -------
-        pyarrow.Table
-            Ids dictionary<int32, string>, their text unchanged; rating float64; timestamp int64, float64 or timestamp,
-            whatever suits all of its cells. Others int64, float64 or string likewise, empty cells null.
-
-        Raises
-        ------
-        InputError
-            If a line cannot be read; the message has its number.
+        Ids become dictionary<int32, string>, their text unchanged; rating float64; timestamp int64, float64 or
+        timestamp, whatever suits all of its cells; others int64, float64 or string likewise, empty cells null.
         """
         if self.layout.format == "lines":
             return self._read_lines()
