@@ -44,8 +44,8 @@ class Asked:
 class Source(ABC):
     """An opened source: its columns are known, its rows are still to be read.
 
-    Messages call it `name`, and `notes` say how it was understood. Where it has no `names` of columns, `sample`, its first
-    rows as text, decides which column is what. Where users, items and perhaps ratings are known by the format alone,
+    Messages call it `name`, and `notes` say how it was understood. Where it has no `names` of columns, `sample` decides
+    which column is what: its first rows as text. Where users, items and perhaps ratings are known by the format alone,
     `fixed` is how messages say so.
     """
 
