@@ -23,8 +23,7 @@ from fractalrs.base.hold_out import leave_last_out
 from fractalrs.base.svd import truncated_svd
 from fractalrs.expansion.cells import CELL_SIZE, COORDINATES, LEAF, Cells, features, group_cells, partition
 from fractalrs.expansion.reduction import reduce
-from fractalrs.reading.interactions import read_interactions
-from fractalrs.reading.sample import sample_interactions
+from fractalrs.reading import read_interactions, sample_interactions
 from fractalrs.validation.statistics import gini
 
 SHAPE = (16, 32)

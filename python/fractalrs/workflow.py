@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fractalrs import _core
-from fractalrs.base.base import Base
-from fractalrs.base.hold_out import SplitOption, TiesOption, leave_last_out
-from fractalrs.dataset.attributes import AttributeTable, Kind, read_attributes
+from fractalrs.base import Base, leave_last_out
+from fractalrs.dataset.attributes import Kind, match
 from fractalrs.dataset.card import checked_licence
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.folder import Folder
@@ -29,8 +28,8 @@ from fractalrs.expansion.profiles import DEFAULT_PROFILE, Profile, Shuffle
 from fractalrs.expansion.profiles import profile as find_profile
 from fractalrs.expansion.reduction import ReducedMatrix, Rescale, reduce
 from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale, whole_number
-from fractalrs.reading.interactions import read_interactions
-from fractalrs.reading.sample import sample_interactions
+from fractalrs.reading import AttributeTable, read_attributes, read_interactions, sample_interactions
+from fractalrs.words import HoldOut, Ties
 
 SAMPLE = "sample"
 """The source that stands for the built-in sample."""
@@ -58,8 +57,8 @@ class Request:
     profile: str = DEFAULT_PROFILE
     shuffle: Shuffle | None = None
     seed: int = 0
-    split: SplitOption = "auto"
-    ties: TiesOption | None = None
+    split: HoldOut = "auto"
+    ties: Ties | None = None
     min_timestamps: int | None = None
     rescale: Rescale = "absolute"
     order_by_degree: bool = False
@@ -278,7 +277,7 @@ def write_expansion(
         progress=progress,
         recipe=request.recipe,
         source_licence=request.source_licence,
-        attributes=[table.match(expansion.base) for table in request.attributes],
+        attributes=[match(table, expansion.base) for table in request.attributes],
         say=say,
     )
 
@@ -313,7 +312,7 @@ def make_expansion(
     base = read_base(source, request, say)
     for table in request.attributes:
         say(table.note)
-        say(table.match(base).note)
+        say(match(table, base).note)
     if begun is not None and begun.content["base"]["fingerprint"] != base.fingerprint:
         raise other_plan(folder, OTHER_SOURCE)
     in_cells = request.options.shuffle == "cells"

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fractalrs.base.base import TEST_BIT, Base
+from fractalrs.base import TEST_BIT, Base
+from fractalrs.columns import is_time, timestamp_field
 from fractalrs.errors import InputError, OutputError, WriteError
 
 
@@ -43,27 +44,38 @@ KINDS = [
 ]
 
 
-def loaded(payload: Any, **more: Any) -> Base:
+def loaded(payload: Any) -> Base:
     """Two users with two and one interactions, and what goes along."""
-    return Base.from_arrays([0, 2, 3], [0, 1, 1], payload=payload, **more)
+    return Base.from_arrays([0, 2, 3], [0, 1, 1], payload=payload)
 
 
+def timed(payload: dict[str, Any], kind: pa.DataType, hour: int | None = None) -> pa.Table:
+    """A payload whose timestamps are of a type, so many of them an hour."""
+    table = pa.table(payload)
+    at = table.column_names.index("timestamp")
+    return table.set_column(at, timestamp_field(kind, hour), table["timestamp"].cast(kind))
+
+
+HOUR = b"fractalrs.ticks_per_hour"
 RATED: dict[str, Any] = {"rating": [4.5, 1.0, 3.0], "timestamp": [1_400_000_000, 5, 6], "device": ["tv", None, ""]}
-SECONDS = {"timestamp_type": pa.int64(), "ticks_per_hour": 3600}
+
+
+def seconds(payload: dict[str, Any]) -> Base:
+    return loaded(timed(payload, pa.int64(), 3600))
 
 
 def rated() -> Base:
-    return loaded(RATED, **SECONDS)
+    return seconds(RATED)
 
 
 @st.composite
-def payloads(draw: st.DrawFn) -> tuple[pa.Table, dict[str, Any]]:
-    """Up to five columns of three rows, and what their timestamps mean."""
+def payloads(draw: st.DrawFn) -> pa.Table:
+    """Up to five columns of three rows; timestamps may be of several types."""
     names = draw(st.lists(st.sampled_from(["rating", "timestamp", "device", "Größe", "a b"]), min_size=1, unique=True))
     columns: dict[str, pa.Array] = {}
-    more: dict[str, Any] = {}
     for name in names:
-        kind = pa.int64() if name == "timestamp" else draw(st.sampled_from(KINDS))
+        kinds = [kind for kind in KINDS if name != "timestamp" or kind == pa.int64() or is_time(kind)]
+        kind = draw(st.sampled_from(kinds))
         cells: st.SearchStrategy[Any] = st.integers(0, 2**31 - 1)
         if pa.types.is_floating(kind):
             cells = st.floats(width=32, allow_nan=False)
@@ -74,10 +86,13 @@ def payloads(draw: st.DrawFn) -> tuple[pa.Table, dict[str, Any]]:
         rows = st.lists(cells if name == "timestamp" else st.none() | cells, min_size=5, max_size=5)
         # A slice: what lies before and after it in memory must not matter.
         columns[name] = pa.array(draw(rows), kind).slice(1, 3)
-    if "timestamp" in names:
-        kinds = [pa.int64(), pa.date32(), pa.timestamp("ms"), pa.timestamp("us", "Europe/Paris")]
-        more = {"timestamp_type": draw(st.sampled_from(kinds)), "ticks_per_hour": draw(st.none() | st.just(3600))}
-    return pa.table(columns), more
+    fields = [
+        timestamp_field(column.type, draw(st.none() | st.just(3600)))
+        if name == "timestamp"
+        else pa.field(name, column.type)
+        for name, column in columns.items()
+    ]
+    return pa.table(list(columns.values()), schema=pa.schema(fields))
 
 
 @st.composite
@@ -174,13 +189,12 @@ def test_fingerprint_is_pinned() -> None:
 
 
 def test_fingerprint_with_payload_is_pinned() -> None:
-    assert rated().fingerprint == "f57dea2c1921bf455f76f111eb0ba7b5dcd1720ff19820239afef83fd75f5357"
+    assert rated().fingerprint == "22ee5b97fcbb456e215471a0034172dd28e4131cd0fb92034a1a78ab675829aa"
 
 
 @settings(deadline=None)
 @given(payloads())
-def test_fingerprint_does_not_see_how_a_payload_lies_in_memory(drawn: tuple[pa.Table, dict[str, Any]]) -> None:
-    payload, more = drawn
+def test_fingerprint_does_not_see_how_a_payload_lies_in_memory(payload: pa.Table) -> None:
     parts = pa.concat_tables([payload.slice(0, 1), payload.slice(1)])
     # Values under a null may be anything.
     filled = {}
@@ -189,33 +203,34 @@ def test_fingerprint_does_not_see_how_a_payload_lies_in_memory(drawn: tuple[pa.T
         mask = pc.is_null(column)
         column = pc.fill_null(column, column.drop_null()[0]) if column.null_count < 3 else column
         filled[name] = pc.if_else(mask, pa.scalar(None, column.type), column)
-    expected = loaded(payload, **more)
-    for other in (parts, pa.table(filled), payload.take(pa.array([0, 1, 2]))):
-        assert loaded(other, **more).fingerprint == expected.fingerprint
+    expected = loaded(payload)
+    for other in (parts, pa.table(filled, schema=payload.schema), payload.take(pa.array([0, 1, 2]))):
+        assert loaded(other).fingerprint == expected.fingerprint
 
 
 @pytest.mark.parametrize(
     "other",
     [
         Base.from_arrays([0, 2, 3], [0, 1, 1]),
-        loaded(RATED, timestamp_type=pa.timestamp("ms"), ticks_per_hour=3600),
-        loaded(RATED, timestamp_type=pa.timestamp("ms", "UTC"), ticks_per_hour=3600),
-        loaded(RATED, timestamp_type=pa.int64()),
-        loaded({name: RATED[name] for name in ("timestamp", "rating", "device")}, **SECONDS),
-        loaded({name: RATED[name] for name in ("rating", "timestamp")}, **SECONDS),
-        loaded({"Rating" if name == "rating" else name: RATED[name] for name in RATED}, **SECONDS),
-        loaded(RATED | {"rating": [4.5, 1.0, 3.5]}, **SECONDS),
-        loaded(RATED | {"rating": pa.array([4.5, 1.0, 3.0], pa.float32())}, **SECONDS),
-        loaded(RATED | {"rating": [4.5, None, 3.0]}, **SECONDS),
-        loaded(RATED | {"timestamp": [1_400_000_000, 5, 7]}, **SECONDS),
-        loaded(RATED | {"device": ["tv", "", ""]}, **SECONDS),
-        loaded(RATED | {"device": ["tv", "", None]}, **SECONDS),
-        loaded(RATED | {"device": ["t", None, "v"]}, **SECONDS),
+        loaded(timed(RATED, pa.timestamp("ms"))),
+        loaded(timed(RATED, pa.timestamp("ms", "UTC"))),
+        loaded(timed(RATED, pa.int64(), 7)),
+        loaded(timed(RATED, pa.int64())),
+        seconds({name: RATED[name] for name in ("timestamp", "rating", "device")}),
+        seconds({name: RATED[name] for name in ("rating", "timestamp")}),
+        seconds({"Rating" if name == "rating" else name: RATED[name] for name in RATED}),
+        seconds(RATED | {"rating": [4.5, 1.0, 3.5]}),
+        seconds(RATED | {"rating": pa.array([4.5, 1.0, 3.0], pa.float32())}),
+        seconds(RATED | {"rating": [4.5, None, 3.0]}),
+        seconds(RATED | {"timestamp": [1_400_000_000, 5, 7]}),
+        seconds(RATED | {"device": ["tv", "", ""]}),
+        seconds(RATED | {"device": ["tv", "", None]}),
+        seconds(RATED | {"device": ["t", None, "v"]}),
     ],
 )
 def test_fingerprint_sees_every_change_of_the_payload(other: Base) -> None:
     assert other.fingerprint != rated().fingerprint
-    assert loaded(RATED, **SECONDS).fingerprint == rated().fingerprint
+    assert seconds(RATED).fingerprint == rated().fingerprint
 
 
 @pytest.mark.parametrize(
@@ -248,16 +263,15 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(payloads())
-def test_payload_survives_the_disk(tmp_path: Path, drawn: tuple[pa.Table, dict[str, Any]]) -> None:
-    payload, more = drawn
-    base = loaded(payload, **more)
+def test_payload_survives_the_disk(tmp_path: Path, payload: pa.Table) -> None:
+    base = loaded(payload)
     folder = tmp_path / base.fingerprint
     base.save(folder)
     found = Base.load(folder, verify=True)
     assert base.payload is not None
     assert found.payload is not None
     assert found.payload.equals(payload)
-    assert found.payload.schema == base.payload.schema
+    assert found.payload.schema.equals(base.payload.schema, check_metadata=True)
     assert all(column.num_chunks == 1 for column in found.payload.columns)
     assert (found.timestamp_type, found.ticks_per_hour) == (base.timestamp_type, base.ticks_per_hour)
     assert pickle.loads(pickle.dumps(found)).payload.equals(payload)
@@ -307,27 +321,59 @@ def test_payload_without_interactions_survives(tmp_path: Path, empty: Any) -> No
 
 
 @pytest.mark.parametrize(
-    ("payload", "more", "message"),
+    ("payload", "message"),
     [
-        ({"rating": [1, 2]}, {}, "the payload has 2 rows for 3 interactions"),
-        ({"rating": [1, 2], "x": [1]}, {}, "the payload is no table"),
-        ({"x": [[1], [2], [3]]}, {}, "the column 'x' has the type list"),
-        ({"user_id": [1, 2, 3]}, {}, "two columns of the output would be called 'user_id'"),
-        ({"tv": [1, 2, 3], "TV": [1, 2, 3]}, {}, "would be called 'TV'"),
-        ({"timestamp": [1.5, 2, 3]}, {}, "timestamp of a payload holds integers.*saw double"),
-        ({"timestamp": [1, None, 3]}, {}, "none missing"),
-        ({"timestamp": [1, -1, 3]}, {}, "0 or more"),
-        ({"timestamp": pa.array([1, 2, 3], pa.timestamp("ms"))}, {}, "say with timestamp_type what these count"),
-        ({"timestamp": [1, 2, 3]}, {"timestamp_type": pa.timestamp("s")}, r"timestamp_type is timestamp\[s\]"),
-        ({"timestamp": [1, 2, 3]}, {"timestamp_type": pa.float64()}, "use int64, date32, or timestamp in ms"),
-        ({"timestamp": [1, 2, 3]}, {"ticks_per_hour": 0}, "ticks_per_hour must be a whole number, 1 or more, not 0"),
-        ({"rating": [1, 2, 3]}, {"ticks_per_hour": 1}, "given for a payload without timestamp"),
-        (None, {"timestamp_type": pa.int64()}, "given for a payload without timestamp"),
+        ({"rating": [1, 2]}, "the payload has 2 rows for 3 interactions"),
+        ({"rating": [1, 2], "x": [1]}, "the payload is no table"),
+        (3, "the payload is no table"),
+        ({"x": [[1], [2], [3]]}, "the column 'x' has the type list"),
+        ({"user_id": [1, 2, 3]}, "two columns of the output would be called 'user_id'"),
+        ({"tv": [1, 2, 3], "TV": [1, 2, 3]}, "would be called 'TV'"),
+        ({"timestamp": [1.5, 2, 3]}, "timestamp of a payload holds integers.*saw double"),
+        ({"timestamp": ["1", "2", "3"]}, "timestamp of a payload holds integers.*saw string"),
+        ({"timestamp": [1, None, 3]}, "the payload: row 2: the timestamp is missing"),
+        ({"timestamp": [1, -1, 3]}, "the payload: row 2: the timestamp is negative"),
+        ({"timestamp": pa.array([1, 2, -3], pa.timestamp("ms"))}, "the payload: row 3: the timestamp is negative"),
+        ({"timestamp": [1, 10**9, 10**12]}, "row 3: the timestamp 1000000000000 looks like milliseconds"),
+        (
+            pa.table([[1, 2, 3]], schema=pa.schema([pa.field("timestamp", pa.int64(), metadata={HOUR: b"0"})])),
+            "fractalrs.ticks_per_hour of the field 'timestamp' is '0'",
+        ),
     ],
 )
-def test_payload_that_does_not_fit_is_refused(payload: Any, more: dict[str, Any], message: str) -> None:
+def test_payload_that_does_not_fit_is_refused(payload: Any, message: str) -> None:
     with pytest.raises(InputError, match=f"(?s){message}"):
-        loaded(payload, **more)
+        loaded(payload)
+
+
+@pytest.mark.parametrize(
+    ("times", "kind", "hour"),
+    [
+        ([10**9, 5, 6], pa.int64(), None),
+        ([10**9, 10**9, 0], pa.int64(), 3600),
+        (np.array([10**12] * 3, np.uint64), pa.int64(), 3_600_000),
+        (np.array(["2020-01-01"] * 3, "datetime64[s]"), pa.timestamp("ms"), 3_600_000),
+        (pa.array([1, 2, 3], pa.timestamp("us", "Europe/Paris")), pa.timestamp("us", "Europe/Paris"), 3_600_000_000),
+        (pa.array([1, 2, 3], pa.date32()), pa.date32(), None),
+        (pa.array([0, 86_400_000, 0], pa.date64()), pa.date32(), None),
+    ],
+)
+def test_times_of_any_type_go_along(times: Any, kind: pa.DataType, hour: int | None) -> None:
+    base = loaded({"timestamp": times})
+    assert (base.timestamp_type, base.ticks_per_hour) == (kind, hour)
+    assert base.column("timestamp").type == kind
+
+
+@pytest.mark.parametrize("hour", [0, -1, True])
+def test_an_hour_is_a_whole_number_of_ticks(hour: int) -> None:
+    with pytest.raises(InputError, match=f"ticks_per_hour must be a whole number, 1 or more, not {hour}"):
+        timestamp_field(pa.int64(), hour)
+
+
+@pytest.mark.parametrize("split", ["mine", "auto", "", 3, ["last"]])
+def test_a_split_of_ones_own_is_refused(split: Any) -> None:
+    with pytest.raises(InputError, match=r"unknown split .*\nhint: use one of last, random, none, given"):
+        Base.from_arrays([0, 1], [0], split=split)
 
 
 def test_loaded_arrays_are_mapped_not_read(tmp_path: Path) -> None:
@@ -405,6 +451,29 @@ def test_pickles_as_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert pickle.loads(pickle.dumps(Base.load(tmp_path / "base"))).path == tmp_path / "base"
 
 
+def test_a_pickle_is_of_its_base_and_of_no_other_at_its_path(tmp_path: Path) -> None:
+    base, other = Base.from_arrays([0, 1], [0]), Base.from_arrays([0, 2], [0, 1])
+    base.save(tmp_path / "base")
+    frozen = pickle.dumps(base)
+    (tmp_path / "base").rename(tmp_path / "away")
+    other.save(tmp_path / "base")
+    with pytest.raises(InputError, match=f"holds the base {other.fingerprint} now, and .* is {base.fingerprint}"):
+        pickle.loads(frozen)
+    (tmp_path / "base").rename(tmp_path / "other")
+    with pytest.raises(InputError, match="there is no saved base at"):
+        pickle.loads(frozen)
+    (tmp_path / "away").rename(tmp_path / "base")
+    assert pickle.loads(frozen).fingerprint == base.fingerprint
+
+
+def test_a_path_is_text_or_a_path(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="path is 3"):
+        Base.load(3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="path is None"):
+        small().save(None)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_base_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no saved base at"):
         Base.load(tmp_path / "base")
@@ -444,20 +513,19 @@ def test_damaged_payload_is_refused(tmp_path: Path, damage: str) -> None:
                 "other length": {name: values[:2] for name, values in RATED.items()},
                 "other name": RATED | {"Rating": [1, 2, 3]},
             }[damage]
-            table = pa.table(other)
+            table = timed(other, pa.int64(), 3600)
             with pa.ipc.new_file(str(file), table.schema) as writer:
                 writer.write_table(table)
     with pytest.raises(InputError, match=r"payload\.arrow is (damaged|missing)"):
         Base.load(tmp_path / "base")
 
 
-@pytest.mark.parametrize("part", ["columns", "type", "zone", "ticks_per_hour"])
+@pytest.mark.parametrize("part", ["columns", "ticks_per_hour"])
 def test_damaged_description_of_a_payload_is_refused(tmp_path: Path, part: str) -> None:
     rated().save(tmp_path / "base")
     file = tmp_path / "base" / "base.json"
     description = json.loads(file.read_text())
-    inside = description["payload"] if part == "columns" else description["payload"]["timestamp"]
-    del inside[part]
+    del description["payload"][part]
     file.write_text(json.dumps(description))
     with pytest.raises(InputError, match=r"base\.json is damaged"):
         Base.load(tmp_path / "base")
@@ -492,7 +560,7 @@ def test_changed_payload_is_found_on_request(tmp_path: Path, column: str) -> Non
     table = rated().payload
     assert table is not None
     place = table.column_names.index(column)
-    table = table.set_column(place, column, table[column].take([2, 1, 0]))
+    table = table.set_column(place, table.schema.field(place), table[column].take([2, 1, 0]))
     with pa.ipc.new_file(str(tmp_path / "base" / "payload.arrow"), table.schema) as writer:
         writer.write_table(table)
     Base.load(tmp_path / "base")

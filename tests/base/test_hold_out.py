@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fractalrs.base import payload as base_payload
-from fractalrs.base.base import Base
-from fractalrs.base.hold_out import _collapse, leave_last_out
-from fractalrs.columns.types import timestamps_from_ticks
+from fractalrs.base import Base, leave_last_out
+from fractalrs.base.hold_out import _collapse, with_payload
 from fractalrs.errors import InputError
-from fractalrs.reading.interactions import Interactions, read_interactions
+from fractalrs.reading import Interactions, read_interactions
 
 Row = tuple[Any, ...]
 
@@ -262,8 +260,6 @@ def test_payload_stays_with_its_pair(rows: list[Row], split: Any, least: int, na
     checked = Base.from_arrays(
         *(base.indptr, base.indices, base.test_mask, base.user_ids, base.item_ids),
         payload=base.payload,
-        timestamp_type=base.timestamp_type,
-        ticks_per_hour=base.ticks_per_hour,
     )
     assert checked.fingerprint == base.fingerprint != plain.fingerprint
 
@@ -301,9 +297,7 @@ def test_payload_timestamps_come_with_their_meaning(times: pa.Array, kind: pa.Da
     base = leave_last_out(source, payload=["timestamp"])
     assert base.payload is not None
     assert (base.timestamp_type, base.ticks_per_hour) == (kind, per_hour)
-    assert base.payload.schema.field("timestamp").type == pa.int64()
-    back = timestamps_from_ticks(base.payload["timestamp"].chunk(0), kind)
-    assert back.equals(times.take(pa.array([1, 3, 0, 2])).cast(kind))
+    assert base.payload["timestamp"].chunk(0).equals(times.take(pa.array([1, 3, 0, 2])).cast(kind))
     without = leave_last_out(source)
     assert (without.payload, without.timestamp_type, without.ticks_per_hour) == (None, None, None)
 
@@ -316,11 +310,26 @@ def test_payload_of_a_path_is_carried_by_itself(tmp_path: Path) -> None:
     assert base.payload.to_pydict() == {"device": ["tv", None, "pc", "tv"], "rating": [5, 4, 3, 1]}
 
 
-def test_payload_of_too_many_rows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_payload, "MAX_ROWS", 3)
+def test_payload_of_too_many_rows_is_refused() -> None:
+    source = interactions(GOOD)
+    base, positions = leave_last_out(source), np.arange(4)
     with pytest.raises(InputError, match="4 interactions cannot have a payload, 3 can"):
-        leave_last_out(interactions(GOOD), payload=["timestamp"])
-    leave_last_out(interactions(GOOD))
+        with_payload(base, source, ["timestamp"], positions, max_rows=3)
+    assert with_payload(base, source, ["timestamp"], positions, max_rows=4).payload is not None
+
+
+def test_the_hour_is_the_sources_though_the_base_holds_fewer_rows() -> None:
+    # 7 counts something else than seconds, so the others need not be seconds either.
+    rows = [*((user, item, 1_400_000_000 + item) for user in (1, 2) for item in (1, 2)), (3, 1, 7)]
+    base = leave_last_out(interactions(rows), payload=["timestamp"])
+    assert base.shape == (2, 2)
+    assert (base.timestamp_type, base.ticks_per_hour) == (pa.int64(), None)
+    again = Base.from_arrays(base.indptr, base.indices, base.test_mask, payload=base.payload)
+    assert again.ticks_per_hour is None
+    assert again.fingerprint == base.fingerprint
+    alone = leave_last_out(interactions(rows[:4]), payload=["timestamp"])
+    assert alone.ticks_per_hour == 3600
+    assert alone.fingerprint != base.fingerprint
 
 
 def test_anything_readable_is_accepted() -> None:
@@ -344,6 +353,12 @@ GOOD = [(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2)]
         (GOOD, {"payload": ["timestamp", "timestamp"]}, "names a column twice: timestamp, timestamp"),
         (GOOD, {"payload": "timestamp"}, r"payload is the text 'timestamp'\nhint: give a list"),
         (GOOD, {"seed": 0.5}, "seed must be a whole number, 0 or more, not 0.5"),
+        (GOOD, {"seed": None}, "seed must be a whole number, 0 or more, not None"),
+        (GOOD, {"min_timestamps": "x"}, "min_timestamps must be a whole number, 0 or more, not 'x'"),
+        (GOOD, {"split": 3}, "unknown split 3"),
+        (GOOD, {"ties": ["last"]}, "unknown ties"),
+        (GOOD, {"payload": 3}, "payload is 3\nhint: give a list of columns"),
+        (GOOD, {"payload": [3]}, "no column 3 to keep"),
         ([row[:2] for row in GOOD], {"split": "last"}, "the split 'last' needs timestamps"),
         ([row[:2] for row in GOOD], {"min_timestamps": 2}, "a minimum of 2 distinct timestamps needs timestamps"),
         (GOOD[:2], {}, "the interactions have 1 user and 2 items; at least 2 of each"),

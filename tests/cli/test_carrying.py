@@ -207,7 +207,6 @@ def test_test_times_tell_train_nothing_but_that_they_are_later(ml_latest_small: 
         base.test_mask,
         split="last",
         payload={"timestamp": times},
-        ticks_per_hour=base.ticks_per_hour,
     )
     made = [
         fr.Expansion(one, fr.reduce(one, (2, 4)), profile="traceable", timestamps=True).table(0, 2 * base.shape[0])

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from test_oracle import GOLDEN_RATES, SPLITS, golden_base, group_cells
 
 import fractalrs as fr
-from fractalrs.base.base import Base
+from fractalrs.base import Base
+from fractalrs.columns import ticks, timestamp_field, timestamps_from_ticks
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.expansion import Expansion
@@ -94,10 +95,15 @@ def make_base(rng: np.random.Generator, p: int, q: int, split: str, unit: int = 
         mask,
         item_ids=np.arange(q),
         split=split,
-        payload={"timestamp": np.concatenate(times), "rating": ratings, "source": np.arange(count)},
-        timestamp_type=timestamp_type,
-        ticks_per_hour=hour,
+        payload=timed(np.concatenate(times), timestamp_type, hour, rating=ratings, source=np.arange(count)),
     )
+
+
+def timed(times: oracle.Integers, kind: pa.DataType, hour: int | None, **columns: Any) -> pa.Table:
+    """Columns after timestamps of a type, of which so many make an hour."""
+    fields = [timestamp_field(kind, hour), *(pa.field(name, pa.array(column).type) for name, column in columns.items())]
+    arrays = [timestamps_from_ticks(pa.array(times), kind), *map(pa.array, columns.values())]
+    return pa.table(arrays, schema=pa.schema(fields))
 
 
 def payload(base: Base) -> pa.Table:
@@ -116,7 +122,7 @@ def integers(column: pa.ChunkedArray) -> oracle.Integers:
 def slow(expansion: Expansion) -> dict[str, oracle.Interactions]:
     """What the oracle gives for an expansion of a base of `make_base`."""
     base, options = expansion.base, expansion.options
-    times, ratings = (payload(base)[name].to_numpy() for name in ("timestamp", "rating"))
+    times, ratings = ticks(payload(base)["timestamp"]), payload(base)["rating"].to_numpy()
     parts = oracle.expand(
         base,
         expansion.keep_rates,
@@ -253,7 +259,7 @@ def test_every_unit_and_split(unit: int, split: str) -> None:
     theirs = assert_same(expansion)
     assert min(len(part) for part in theirs.values()) > 200
     moved = np.concatenate(
-        [part["time"] != payload(base)["timestamp"].to_numpy()[part["source"]] for part in theirs.values()]
+        [part["time"] != ticks(payload(base)["timestamp"])[part["source"]] for part in theirs.values()]
     )
     assert 0.3 < moved.mean() < 0.99
 
@@ -292,7 +298,7 @@ class Events:
 def test_promises(case: Case) -> None:
     expansion = Expansion(case.base, case.rates, **case.options)
     base, events = case.base, Events.of(expansion)
-    times = payload(base)["timestamp"].to_numpy()
+    times = ticks(payload(base)["timestamp"])
     late = base.test_mask & (base.split == "last")
     assert np.all(events.time >= 0)
 
@@ -343,7 +349,7 @@ def test_times_leave_alone_which_places_of_a_row_a_block_keeps() -> None:
     common: dict[str, Any] = {"shuffle": "aligned", "seed": 3, "ratings": "kronecker", "carry": ["source"]}
     row_of = np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))
     late = base.test_mask & (base.split == "last")
-    rows = np.lexsort((base.indices, payload(base)["timestamp"].to_numpy(), late, row_of))
+    rows = np.lexsort((base.indices, ticks(payload(base)["timestamp"]), late, row_of))
     places = []
     for expansion, at in (
         (Expansion(base, GOLDEN_RATES, timestamps=True, order="block", **common), oracle.inverse(rows)),
@@ -423,16 +429,16 @@ def columns_of_every_type(rng: np.random.Generator, count: int) -> Iterator[tupl
 
 def base_of_every_type(split: str, unit: int) -> Base:
     base = large(split, unit)
-    columns = dict(columns_of_every_type(np.random.default_rng(0), base.count))
+    columns = payload(base)
+    for name, column in columns_of_every_type(np.random.default_rng(0), base.count):
+        columns = columns.append_column(name, column)
     return Base.from_arrays(
         base.indptr,
         base.indices,
         base.test_mask,
         item_ids=base.item_ids,
         split=split,
-        payload={**{name: payload(base)[name] for name in payload(base).column_names}, **columns},
-        timestamp_type=base.timestamp_type,
-        ticks_per_hour=base.ticks_per_hour,
+        payload=columns,
     )
 
 
@@ -501,7 +507,6 @@ def golden_expansion(shuffle: Any) -> Expansion:
         item_ids=np.arange(40),
         split="last",
         payload={"timestamp": times, "rating": 1 + (users + 3 * items) % 5, "source": np.arange(bare.count)},
-        ticks_per_hour=3600,
     )
     cells = None
     if shuffle == "cells":

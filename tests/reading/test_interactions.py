@@ -1,8 +1,11 @@
 """Reading: every source that is promised, ids unchanged, and errors that say where."""
 
 import bz2
+import errno
 import gzip
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,14 @@ import scipy.sparse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fractalrs.columns.names import ALIASES, simplify
+from fractalrs.columns import Wanted
 from fractalrs.errors import InputError
-from fractalrs.reading import text as text_files
-from fractalrs.reading.interactions import Interactions, read_interactions, write_interactions
+from fractalrs.reading import AttributeTable, Interactions, read_interactions, write_interactions
+from fractalrs.reading.readers import interactions_of
+from fractalrs.reading.source import SOURCE_FORMATS, Asked, Source, SourceFormat, register
+from fractalrs.reading.sources.memory import open_table
+from fractalrs.reading.sources.text import OneByteDelimiter, open_text
+from fractalrs.words import USERS
 
 Write = Callable[..., Path]
 
@@ -46,6 +53,13 @@ def rows(interactions: Interactions) -> list[tuple[Any, ...]]:
     return list(zip(*pa.table(interactions).to_pydict().values(), strict=True))
 
 
+def read_in_blocks(path: Path, size: int, carry: tuple[str, ...] = (), **asked: Any) -> Interactions:
+    """Read a text file so many bytes at a time."""
+    wanted = Wanted({}, carry)
+    source = open_text(path, Asked(wanted, **asked), block_bytes=size, longest_line_bytes=size)
+    return interactions_of(source, wanted)
+
+
 FOUR = [(2, 10, 4.5, 900_000_001), (1, 7, 3.0, 900_000_002), (2, 7, 1.0, 900_000_003)]
 CELLS = "2,10,4.5,900000001\n1,7,3,900000002\n2,7,1,900000003\n"
 
@@ -68,7 +82,7 @@ def test_a_delimiter_across_blocks_is_still_one(tmp_path: Path, block: int, deli
     text = f"x:{delimiter}y::{delimiter}a\n:<{delimiter}aa{delimiter}>".encode()
     (tmp_path / "file").write_bytes(text)
     with pa.OSFile(str(tmp_path / "file")) as file:
-        stream = text_files._OneByteDelimiter(file, delimiter, tmp_path)
+        stream = OneByteDelimiter(file, delimiter, tmp_path)
         out = b"".join(iter(lambda: stream.read(block), b""))
     assert out == text.replace(delimiter.encode(), b"\x1f")
 
@@ -151,13 +165,12 @@ def test_lines_of_equal_counts_are_a_table_unless_asked(write: Write) -> None:
     assert rows(read_interactions(path, format="lines")) == [(1, 5), (1, 3), (2, 6), (2, 4)]
 
 
-def test_lines_across_batches_keep_their_numbers(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_files, "_LONGEST_LINE_BYTES", 64)
+def test_lines_across_batches_keep_their_numbers(write: Write) -> None:
     text = "".join(f"{user},{user + 1},{user + 2}\n" for user in range(100))
-    read = read_interactions(write(text), format="lines", delimiter=",")
+    read = read_in_blocks(write(text), 64, format="lines", delimiter=",")
     assert rows(read) == [(user, user + more) for user in range(100) for more in (1, 2)]
     with pytest.raises(InputError, match="line 101: an id is missing"):
-        read_interactions(write(text + "7,,8\n"), format="lines", delimiter=",")
+        read_in_blocks(write(text + "7,,8\n"), 64, format="lines", delimiter=",")
 
 
 # --- headers and column names -----------------------------------------------------------------------------------------
@@ -195,12 +208,6 @@ def test_the_better_of_two_known_names_wins(write: Write) -> None:
     text = "user_id,asin,parent_asin,rating,timestamp\n1,c,p,5,7\n"
     assert ids(read_interactions(write(text)), "item_id") == ["p"]
     assert ids(read_interactions(write(text), item_column="asin"), "item_id") == ["c"]
-
-
-def test_aliases_are_written_as_they_are_compared() -> None:
-    every = [alias for aliases in ALIASES.values() for alias in aliases]
-    assert every == [simplify(alias) for alias in every]
-    assert len(set(every)) == len(every)
 
 
 def test_columns_by_name_and_position(write: Write) -> None:
@@ -413,7 +420,7 @@ def test_timestamps_in_memory(values: pa.Array, ticks: list[int], kind: pa.DataT
     assert read.timestamps is not None
     assert read.timestamps.dtype == np.int64
     assert read.timestamps.tolist() == ticks
-    assert read.timestamp_type == kind
+    assert read.timestamp_type == read.table["timestamp"].type == kind
     # What is exported is what was read: the same again, of the same type.
     again = read_interactions(pa.table(read))
     assert again.table.equals(read.table)
@@ -598,11 +605,10 @@ def test_text_becomes_numbers_where_all_cells_are(write: Write, cells: list[str]
 )
 @pytest.mark.parametrize("threads", [1, None])
 def test_a_late_cell_decides_for_the_whole_column(
-    write: Write, monkeypatch: pytest.MonkeyPatch, early: str, late: str, kind: pa.DataType, threads: int | None
+    write: Write, early: str, late: str, kind: pa.DataType, threads: int | None
 ) -> None:
-    monkeypatch.setattr(text_files, "_BLOCK_BYTES", 4096)
     path = write("user_id,item_id,x\n" + f"1,2,{early}\n" * 5000 + f"1,2,{late}\n" + f"1,2,{early}\n" * 5000)
-    column = read_interactions(path, carry=["x"], threads=threads).table["x"]
+    column = read_in_blocks(path, 4096, ("x",), threads=threads).table["x"]
     assert column.type == kind
     assert column.num_chunks == 1
     cast: Callable[[str], Any] = {pa.int64(): int, pa.float64(): float}.get(kind, str)
@@ -706,13 +712,15 @@ def test_written_and_read_again_is_the_same(write: Write, tmp_path: Path, suffix
         (["device", "device"], {}, "would be called 'device'; saw"),
         (["device", 8], {}, "would be called 'device'; saw"),
         (["rating"], {"rating_column": "minutes"}, "would be called 'rating'; saw"),
+        (3, {}, r"carry is 3.*give a list of columns"),
+        (["device"], {"header": "yes"}, "header is 'yes'.*give True or False"),
         ("device", {}, r"carry is the text 'device'.*give a list of columns: \['device'\]"),
     ],
 )
 def test_columns_that_cannot_be_carried(write: Write, carry: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=f"(?s){message}") as error:
         read_interactions(write(EVENTS), carry=carry, **options)
-    assert "ratings.csv" in error.value.message or carry == "device"
+    assert "ratings.csv" in error.value.message or carry in ("device", 3) or options.keys() == {"header"}
 
 
 def test_names_that_differ_in_case_alone_are_refused(write: Write) -> None:
@@ -755,13 +763,12 @@ def test_carried_text_that_is_not_utf8_is_named(write: Write) -> None:
         read_interactions(write(b"user_id,item_id,x\n1,2,a\n1,2,\xff\n"), carry=["x"])
 
 
-def test_other_errors_keep_their_line_beside_carried_columns(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_files, "_BLOCK_BYTES", 4096)
+def test_other_errors_keep_their_line_beside_carried_columns(write: Write) -> None:
     good = "user_id,item_id,rating,device\n" + "1,2,3,tv\n" * 2000
     with pytest.raises(InputError, match="line 2002: the rating 'bad' is not a number"):
-        read_interactions(write(good + "1,2,bad,tv\n"), carry=["device"])
+        read_in_blocks(write(good + "1,2,bad,tv\n"), 4096, ("device",))
     with pytest.raises(InputError, match="line 5: the rating 'bad' is not a number"):
-        read_interactions(write(EVENTS + "1,7,bad,900000002,view,,,\n"), carry=["session", "device"])
+        read_in_blocks(write(EVENTS + "1,7,bad,900000002,view,,,\n"), 4096, ("session", "device"))
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -813,7 +820,10 @@ GOOD = "user_id,item_id,rating,timestamp\n1,2,3,4\n"
         (GOOD, {"format": "parquet"}, "is text, not parquet"),
         (GOOD, {"format": "npz"}, "is text, not npz"),
         (GOOD, {"format": "excel"}, "unknown format 'excel'"),
+        (GOOD, {"format": 3}, "unknown format 3"),
         (GOOD, {"threads": 0}, "threads is 0"),
+        (GOOD, {"threads": "2"}, "threads is '2'"),
+        (GOOD, {"delimiter": 3}, "delimiter is 3"),
         ("1 2\n2 3 4\n", {"format": "lines", "header": True}, "no header"),
         (b"\x89PNG\0\0", {}, "not a text file"),
         (b"PK\x03\x04rest", {}, "not a SciPy sparse matrix"),
@@ -843,19 +853,18 @@ def test_unusable_files(write: Write, content: str | bytes, options: dict[str, A
     ],
 )
 @pytest.mark.parametrize("quoted", ["", '"1\n",1,1,1\n'])
-def test_the_line_is_right_far_into_a_file(
-    write: Write, monkeypatch: pytest.MonkeyPatch, ending: str, row: str, message: str, quoted: str
-) -> None:
-    monkeypatch.setattr(text_files, "_BLOCK_BYTES", 4096)
+def test_the_line_is_right_far_into_a_file(write: Write, ending: str, row: str, message: str, quoted: str) -> None:
     good = "".join(f"{row},{row},1,5\n" for row in range(1000))
     text = '"user_id",item_id,rating,timestamp\n' + good + quoted + good + row + "\n" + good
     with pytest.raises(InputError, match=f"line {2002 + quoted.count(chr(10))}: {message}"):
-        read_interactions(write(text.replace("\n", ending)))
+        read_in_blocks(write(text.replace("\n", ending)), 4096)
 
 
 def test_missing_files_and_folders_without_parquet(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nothing\.csv"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.csv") as error:
         read_interactions(tmp_path / "nothing.csv")
+    assert error.value.errno == errno.ENOENT
+    assert error.value.filename == str(tmp_path / "nothing.csv")
     with pytest.raises(InputError, match="no Parquet files"):
         read_interactions(tmp_path)
     with pytest.raises(InputError, match="is Parquet, not csv"):
@@ -909,6 +918,16 @@ def test_options_for_files_are_refused_in_memory() -> None:
         read_interactions(as_table(), delimiter=",")
 
 
+def test_what_is_written_must_be_interactions_under_a_path(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="interactions is a Table"):
+        write_interactions(as_table(), tmp_path / "a.csv")
+    with pytest.raises(InputError, match="path is 3"):
+        write_interactions(read_interactions(as_table()), 3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="table is a int"):
+        Interactions(3)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_interactions_need_users_and_items_once() -> None:
     with pytest.raises(InputError, match="saw user_id, genre"):
         Interactions(pa.table({"user_id": [1], "genre": ["x"]}))
@@ -922,6 +941,32 @@ def test_errors_come_with_advice(write: Write) -> None:
     with pytest.raises(InputError) as error:
         read_interactions(write("foo,bar\nx,2\n"))
     assert "--user-column" in str(error.value)
+
+
+# --- a format of one's own --------------------------------------------------------------------------------------------
+
+
+def open_json_lines(path: Path, asked: Asked) -> Source:
+    """A table of one JSON object per line."""
+    table = pa.Table.from_pylist([json.loads(line) for line in path.read_text().splitlines()[1:]])
+    return replace(open_table(table, asked), name=str(path))
+
+
+def test_a_format_is_what_registers_itself(write: Write) -> None:
+    path = write('JSON\n{"user": 1, "item": 2, "rating": 3}\n{"user": 6, "item": 4, "rating": 5}\n', "r.jsonl")
+    mine = SourceFormat(("jsonl",), "JSON", lambda path: path.read_bytes().startswith(b"JSON\n"), open_json_lines)
+    with pytest.raises(InputError, match="unknown format 'jsonl'"):
+        read_interactions(path, format="jsonl")
+    register(mine)
+    try:
+        for format in ("auto", "jsonl"):
+            assert rows(read_interactions(path, format=format)) == [(1, 2, 3), (6, 4, 5)]
+        assert AttributeTable.read(path, USERS).id_column == "user"
+        with pytest.raises(InputError, match=r"(?s)r\.jsonl is JSON, not csv.*format='jsonl'"):
+            read_interactions(path, format="csv")
+        assert rows(read_interactions(write(CELLS))) == FOUR
+    finally:
+        SOURCE_FORMATS.remove(mine)
 
 
 # --- real data --------------------------------------------------------------------------------------------------------

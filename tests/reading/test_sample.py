@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fractalrs.base.hold_out import leave_last_out
 from fractalrs.errors import InputError
-from fractalrs.reading.interactions import Interactions, read_interactions
+from fractalrs.reading import Interactions, read_interactions
 from fractalrs.reading.sample import _activity, _cover, _draw, _race, _Tastes, sample_interactions
 
 

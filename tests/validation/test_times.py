@@ -219,9 +219,12 @@ def test_without_times_nothing_is_asked_for(base: Base, tmp_path: Path) -> None:
 def with_column(base: Base, name: str, values: pa.Array) -> Base:
     """Give the payload of a base another column, or other values in one it has."""
     assert base.payload is not None
-    names = base.payload.column_names
-    columns = {each: base.payload[each] for each in names} | {name: values}
-    return dataclasses.replace(base, payload=pa.table(columns))
+    if name not in base.payload.column_names:
+        return dataclasses.replace(base, payload=base.payload.append_column(name, values))
+    # The field says what an hour is.
+    at = base.payload.column_names.index(name)
+    field = base.payload.schema.field(at).with_type(values.type)
+    return dataclasses.replace(base, payload=base.payload.set_column(at, field, values))
 
 
 def with_ties(base: Base, rng: np.random.Generator) -> Base:
@@ -723,8 +726,7 @@ def test_what_thinning_adds_to_the_share_of_users(rate: float, blocks: int) -> N
 
 def test_where_an_hour_is_not_known(base: Base) -> None:
     days = np.asarray(base.column("timestamp")) // (24 * HOUR)
-    dated = with_column(base, "timestamp", pa.array(days))
-    dated = dataclasses.replace(dated, timestamp_type=pa.date32(), ticks_per_hour=None)
+    dated = with_column(base, "timestamp", pa.array(days.astype(np.int32)).view(pa.date32()))
     expansion = expand(dated, (2, 8))
     found = measured(expansion, expansion)
     for name in (times.HOURS, times.WEEKDAYS):

@@ -29,7 +29,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.operators import BlockFunction, Matrix, Operator
 from fractalrs.passes.matrix import Degrees, StreamedMatrix
-from fractalrs.reading.interactions import Interactions, write_interactions
+from fractalrs.reading import Interactions, write_interactions
 from fractalrs.validation import integrity, spectrum, thresholds, validate
 from fractalrs.validation.integrity import Planned
 from helpers.commands import Done, run

@@ -1,25 +1,29 @@
 """The base: the signed sparse matrix of users × items that everything else is made from."""
 
 import hashlib
-import json
 import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import scipy.sparse as sp
 
-from fractalrs.base.payload import checked_payload, describe_payload, in_one_chunk, load_payload, update_digest
-from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.base.payload import checked_payload, in_one_chunk, update_digest
+from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, write_base
+from fractalrs.columns import ticks_per_hour
+from fractalrs.errors import InputError, OutputError
+from fractalrs.tools.arguments import as_path, check_word
+from fractalrs.words import Split
 
-Split = Literal["train", "test", "all"]
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+HowSplit = Literal["last", "random", "none", "given"]
+"""How the test interactions of a base were chosen."""
 _Number = TypeVar("_Number", np.int8, np.float64)
 
 TEST_BIT = np.uint32(1 << 31)
@@ -27,9 +31,6 @@ TEST_BIT = np.uint32(1 << 31)
 
 MAX_CODES = 1 << 31
 """Codes of users and of items fit 31 bits."""
-
-_FORMAT = "fractalrs base 1"
-_HINT_DAMAGED = "the folder is not a complete saved base: save it again"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,12 +56,16 @@ class Base:
         What was decided on the way, one sentence each.
     payload : pyarrow.Table, nnz rows, or None
         Columns that go along, row by row with `entries`, such as ``rating`` and ``timestamp``; one chunk per column.
-        ``timestamp`` is int64, in ticks of `timestamp_type`.
-    timestamp_type : pyarrow.DataType or None
-        What ``timestamp`` is in the source and will be in the output: int64, ``timestamp[ms | us | ns]`` or date32.
-        `timestamps_from_ticks` of `fractalrs.columns.types` makes it of the ticks.
-    ticks_per_hour : int or None
-        How many ticks of ``timestamp`` make an hour; `None` where that is not known, or less than one does.
+        ``timestamp`` has the type of the source and of the output: int64, ``timestamp[ms | us | ns]`` or date32.
+
+    Examples
+    --------
+    >>> base = Base.from_arrays([0, 2, 3], [0, 1, 1], [False, True, False])
+    >>> base
+    Base(2 users × 2 items, 2 train, 1 test, split='given')
+    >>> base.to_scipy().toarray()
+    array([[ 1, -1],
+           [ 0,  1]], dtype=int8)
     """
 
     indptr: npt.NDArray[np.int64]
@@ -70,8 +75,6 @@ class Base:
     split: str = "none"
     notes: tuple[str, ...] = ()
     payload: pa.Table | None = None
-    timestamp_type: pa.DataType | None = None
-    ticks_per_hour: int | None = None
     _path: Path | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -93,10 +96,8 @@ class Base:
         split: str | None = None,
         notes: tuple[str, ...] = (),
         payload: Mapping[str, Any] | pa.Table | None = None,
-        timestamp_type: pa.DataType | None = None,
-        ticks_per_hour: int | None = None,
     ) -> Self:
-        """Make a base of CSR arrays, after checking them.
+        """Return the base of CSR arrays, after checking them.
 
         Parameters
         ----------
@@ -110,27 +111,24 @@ class Base:
             Distinct original ids, integers or strings, of length p and q. By default the codes themselves, and then
             q is the largest item code plus one.
         split
-            How the test interactions were chosen; by default ``"given"``, or ``"none"`` where there are none.
+            How the test interactions were chosen: ``"last"``, ``"random"``, ``"none"`` or ``"given"``; by default
+            ``"given"``, or ``"none"`` where there are none.
         notes
             What to remember about the making of this base, one sentence each.
         payload
-            Columns that go along, one value for each of `indices`; ``timestamp`` as integers.
-        timestamp_type, ticks_per_hour
-            What ``timestamp`` counts ticks of, int64 by default, and how many of them make an hour, if that is known.
+            Columns that go along, one value for each of `indices`. ``timestamp`` holds times, dates or integers: how
+            many of these make an hour is what the field of a table says (`fractalrs.columns.timestamp_field`), and
+            else what their size tells (`fractalrs.columns.hour_by_size`).
 
         Raises
         ------
         InputError
             If the arrays are not a base, saying which and where.
         """
+        if split is not None:
+            check_word("split", split, get_args(HowSplit))
         starts, items = _integers(indptr, "indptr"), _integers(indices, "indices")
-        if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(items) or np.any(starts[1:] < starts[:-1]):
-            raise InputError(
-                f"indptr must rise from 0 to the number of indices, {len(items)}, with one step per user",
-                hint="give the indptr and indices of a CSR matrix with at least one row",
-            )
-        if len(items) and items.min() < 0:
-            raise InputError(f"item code {items.min()} is negative", hint="item codes start at 0")
+        _check_rows(starts, items)
         mask = np.zeros(len(items), dtype=bool) if test_mask is None else np.asarray(test_mask)
         if mask.dtype != np.bool_ or mask.shape != items.shape:
             raise InputError(
@@ -145,25 +143,12 @@ class Base:
             raise InputError(f"item code {q - 1} has no id: there are {len(catalogue)} item_ids")
         if max(p, len(catalogue)) > MAX_CODES:
             raise InputError(f"a base holds at most {MAX_CODES:,} users and as many items")
-
-        rising = items[1:] > items[:-1]
-        rising[starts[(starts > 0) & (starts < len(items))] - 1] = True
-        if not rising.all():
-            at = int(np.argmin(rising)) + 1
-            user = int(np.searchsorted(starts, at, side="right")) - 1
-            wrong = "repeats" if items[at] == items[at - 1] else "is out of order at"
-            raise InputError(
-                f"the row of user code {user} {wrong} item code {items[at]}",
-                hint="sort each row by item code and keep each item once",
-            )
         entries = items.astype(np.uint32)
         entries[mask] |= TEST_BIT
         if split is None:
             split = "given" if mask.any() else "none"
-        columns, timestamp_type = checked_payload(
-            {} if payload is None else payload, len(items), timestamp_type, ticks_per_hour
-        )
-        return cls(starts, entries, users, catalogue, split, tuple(notes), columns, timestamp_type, ticks_per_hour)
+        columns = checked_payload({} if payload is None else payload, len(items))
+        return cls(starts, entries, users, catalogue, split, tuple(notes), columns)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -210,8 +195,23 @@ class Base:
         assert self.payload is not None
         return self.payload[name].chunk(0)
 
-    def user_degrees(self, split: Split = "all") -> npt.NDArray[np.int64]:
-        """Number of interactions of each user: int64, shape (p,)."""
+    @property
+    def timestamp_type(self) -> pa.DataType | None:
+        """The type of ``timestamp`` in the payload; `None` without."""
+        return None if self._timestamp_field is None else self._timestamp_field.type
+
+    @property
+    def ticks_per_hour(self) -> int | None:
+        """How many ticks of ``timestamp`` make an hour; `None` where that is not known, or less than one does."""
+        return None if self._timestamp_field is None else ticks_per_hour(self._timestamp_field)
+
+    @property
+    def _timestamp_field(self) -> pa.Field | None:
+        there = self.payload is not None and "timestamp" in self.payload.column_names
+        return self.payload.schema.field("timestamp") if there else None  # type: ignore[union-attr]
+
+    def user_degrees(self, split: Split | Literal["all"] = "all") -> npt.NDArray[np.int64]:
+        """Return the number of interactions of each user: int64, shape (p,)."""
         degrees = np.diff(self.indptr)
         if split == "all":
             return degrees
@@ -219,15 +219,15 @@ class Base:
         test = np.bincount(owners, minlength=self.shape[0]).astype(np.int64, copy=False)
         return test if split == "test" else degrees - test
 
-    def item_degrees(self, split: Split = "all") -> npt.NDArray[np.int64]:
-        """Number of interactions of each item: int64, shape (q,)."""
+    def item_degrees(self, split: Split | Literal["all"] = "all") -> npt.NDArray[np.int64]:
+        """Return the number of interactions of each item: int64, shape (q,)."""
         codes = self.indices
         if split != "all":
             codes = codes[self.test_mask == (split == "test")]
         return np.bincount(codes, minlength=self.shape[1]).astype(np.int64, copy=False)
 
     def to_scipy(self) -> "sp.csr_array[np.int8, tuple[int, int]]":
-        """Give R as an int8 matrix of +1 and −1, shape (p, q)."""
+        """Return R as an int8 matrix of +1 and −1, shape (p, q)."""
         return _csr(self.signs, self.indices, self.indptr, self.shape)
 
     @property
@@ -248,12 +248,12 @@ class Base:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of what a generator reads: shape, `indptr` and `entries`, and the payload if any."""
-        digest = hashlib.sha256(_FORMAT.encode())
+        digest = hashlib.sha256(FORMAT.encode())
         digest.update(np.array(self.shape, dtype="<i8").tobytes())
         digest.update(self.indptr.astype("<i8", copy=False).data)
         digest.update(self.entries.astype("<u4", copy=False).data)
         if self.payload is not None:
-            update_digest(digest, self.payload, self.timestamp_type, self.ticks_per_hour)
+            update_digest(digest, self.payload)
         return digest.hexdigest()
 
     @property
@@ -262,7 +262,7 @@ class Base:
         return self._path
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save to a folder, which appears under its name only when it is complete.
+        """Write to a folder, which appears under its name only when it is complete.
 
         The folder holds ``base.json``, ``indptr.npy``, ``entries.npy``, ``user_ids.arrow``, ``item_ids.arrow``
         and, where there is a payload, ``payload.arrow``. Saving where the same base lies already changes nothing.
@@ -274,57 +274,20 @@ class Base:
         WriteError
             If writing fails midway; nothing is left under `path`.
         """
-        target = Path(path).absolute()
+        target = as_path("path", path).absolute()
         if target.exists():
             if not self._is_saved_at(target):
                 raise OutputError(
                     f"{target} exists and is not this base", hint="choose another path, or delete it first"
                 )
         else:
-            self._write(target)
+            write_base(target, self._stored, self.test_count)
         object.__setattr__(self, "_path", target)
 
-    def _write(self, target: Path) -> None:
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        try:
-            temporary.mkdir(parents=True)
-        except OSError as error:
-            raise OutputError(f"cannot write to {target.parent}: {error.strerror}") from error
-        description = {
-            "format": _FORMAT,
-            "users": self.shape[0],
-            "items": self.shape[1],
-            "train": self.train_count,
-            "test": self.test_count,
-            "split": self.split,
-            "notes": list(self.notes),
-            "fingerprint": self.fingerprint,
-        }
-        tables = {
-            name: pa.table({"id": ids}) for name, ids in (("user_ids", self.user_ids), ("item_ids", self.item_ids))
-        }
-        if self.payload is not None:
-            description["payload"] = describe_payload(self.payload, self.timestamp_type, self.ticks_per_hour)
-            tables["payload"] = self.payload
-        try:
-            for name, array in (("indptr", self.indptr.astype("<i8")), ("entries", self.entries.astype("<u4"))):
-                with (temporary / f"{name}.npy").open("wb") as file:
-                    np.save(file, array, allow_pickle=False)
-                    _flush(file)
-            for name, table in tables.items():
-                with (temporary / f"{name}.arrow").open("wb") as file:
-                    batch = pa.record_batch([column.chunk(0) for column in table.columns], schema=table.schema)
-                    with pa.ipc.new_file(file, table.schema) as writer:
-                        writer.write_batch(batch)
-                    _flush(file)
-            with (temporary / "base.json").open("w", encoding="utf-8") as file:
-                json.dump(description, file, indent=2, ensure_ascii=False)
-                _flush(file)
-            temporary.rename(target)
-        except OSError as error:
-            raise WriteError(f"saving the base to {target} failed: {error.strerror or error}") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    @property
+    def _stored(self) -> Stored:
+        ids = self.user_ids, self.item_ids
+        return Stored(self.indptr, self.entries, *ids, self.split, self.notes, self.payload, self.fingerprint)
 
     def _is_saved_at(self, target: Path) -> bool:
         try:
@@ -340,7 +303,7 @@ class Base:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, verify: bool = False) -> Self:
-        """Load a saved base, memory-mapped: it takes no time and processes share its memory.
+        """Return a saved base, memory-mapped: that takes no time, and processes share its memory.
 
         Parameters
         ----------
@@ -354,51 +317,27 @@ class Base:
         InputError
             If the folder is missing, is not a base, or is damaged.
         """
-        folder = Path(path).absolute()
-        if not folder.is_dir():
-            raise InputError(f"there is no saved base at {folder}", hint="give the folder that a base was saved to")
-        try:
-            description = json.loads((folder / "base.json").read_text(encoding="utf-8"))
-            if description["format"] != _FORMAT:
-                raise InputError(
-                    f"{folder} holds {description['format']!r}, this version reads {_FORMAT!r}",
-                    hint="make the base again from its source",
-                )
-            p, q, count = description["users"], description["items"], description["train"] + description["test"]
-            columns, timestamp_type, ticks_per_hour = None, None, None
-            if "payload" in description:
-                columns, timestamp_type, ticks_per_hour = _load_payload(
-                    folder / "payload.arrow", description["payload"], count
-                )
-            base = cls(
-                _load_array(folder / "indptr.npy", np.dtype("<i8"), p + 1),
-                _load_array(folder / "entries.npy", np.dtype("<u4"), count),
-                _load_ids(folder / "user_ids.arrow", p),
-                _load_ids(folder / "item_ids.arrow", q),
-                description["split"],
-                tuple(description["notes"]),
-                columns,
-                timestamp_type,
-                ticks_per_hour,
+        return cls._load(as_path("path", path).absolute(), verify=verify)
+
+    @classmethod
+    def _load(cls, folder: Path, *, verify: bool = False, pickled: str | None = None) -> Self:
+        *fields, saved = read_base(folder)
+        if pickled is not None and saved != pickled:
+            raise InputError(
+                f"{folder} holds the base {saved} now, and what was pickled is {pickled}",
+                hint="save each base to a folder of its own, and leave it there as long as others need it",
             )
-            expected = description["fingerprint"]
-        except FileNotFoundError as error:
-            raise InputError(f"{error.filename} is missing", hint=_HINT_DAMAGED) from error
-        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{folder / 'base.json'} is damaged", hint=_HINT_DAMAGED) from error
-        # One pass over p + 1 numbers: readers of the rows rely on it to stay inside `entries`.
-        if base.indptr[0] != 0 or base.indptr[-1] != count or np.any(base.indptr[1:] < base.indptr[:-1]):
-            raise InputError(f"{folder / 'indptr.npy'} is damaged", hint=_HINT_DAMAGED)
-        if verify and base.fingerprint != expected:
-            raise InputError(f"{folder} is damaged: its content does not match its fingerprint", hint=_HINT_DAMAGED)
+        base = cls(*fields)
+        if verify and base.fingerprint != saved:
+            raise InputError(f"{folder} is damaged: its content does not match its fingerprint", hint=HINT_DAMAGED)
         object.__setattr__(base, "_path", folder)
         return base
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the path alone, so that other processes map the same file."""
+        """Pickle as path and fingerprint alone, so that other processes map the same file and no other."""
         if self._path is None:
             raise InputError("a base that is not saved cannot be sent to another process", hint="call base.save(path)")
-        return type(self).load, (str(self._path),)
+        return _unpickled, (type(self), str(self._path), self.fingerprint)
 
     def __repr__(self) -> str:
         """Sizes, split and place in one line."""
@@ -407,6 +346,10 @@ class Base:
             f"Base({self.shape[0]:,} users × {self.shape[1]:,} items, "
             f"{self.train_count:,} train, {self.test_count:,} test, split={self.split!r}{place})"
         )
+
+
+def _unpickled(kind: type[Base], path: str, fingerprint: str) -> Base:
+    return kind._load(Path(path), pickled=fingerprint)
 
 
 def _read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -419,6 +362,8 @@ def _read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 def _csr(
     data: npt.NDArray[_Number], indices: npt.NDArray[np.int32], indptr: npt.NDArray[np.int64], shape: tuple[int, int]
 ) -> "sp.csr_array[_Number, tuple[int, int]]":
+    import scipy.sparse as sp
+
     # SciPy wants one index type for both; the narrow one halves the memory.
     kind = np.int32 if len(indices) <= np.iinfo(np.int32).max else np.int64
     matrix = sp.csr_array((data, indices.astype(kind, copy=False), indptr.astype(kind)), shape=shape)
@@ -428,15 +373,42 @@ def _csr(
 
 
 def _integers(values: npt.ArrayLike, name: str) -> npt.NDArray[np.int64]:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{name} must be a one-dimensional array of integers: {error}") from None
     # An empty list arrives as floats.
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise InputError(f"{name} must be a one-dimensional array of integers, not {array.dtype} {array.shape}")
     return array.astype(np.int64, copy=False)
 
 
+def _check_rows(starts: npt.NDArray[np.int64], items: npt.NDArray[np.int64]) -> None:
+    """Refuse what is no CSR matrix with sorted rows."""
+    if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(items) or np.any(starts[1:] < starts[:-1]):
+        raise InputError(
+            f"indptr must rise from 0 to the number of indices, {len(items)}, with one step per user",
+            hint="give the indptr and indices of a CSR matrix with at least one row",
+        )
+    if len(items) and items.min() < 0:
+        raise InputError(f"item code {items.min()} is negative", hint="item codes start at 0")
+    rising = items[1:] > items[:-1]
+    rising[starts[(starts > 0) & (starts < len(items))] - 1] = True
+    if not rising.all():
+        at = int(np.argmin(rising)) + 1
+        user = int(np.searchsorted(starts, at, side="right")) - 1
+        wrong = "repeats" if items[at] == items[at - 1] else "is out of order at"
+        raise InputError(
+            f"the row of user code {user} {wrong} item code {items[at]}",
+            hint="sort each row by item code and keep each item once",
+        )
+
+
 def _ids(values: Any, name: str) -> pa.Array:
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+    try:
+        array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+    except (pa.ArrowException, TypeError) as error:
+        raise InputError(f"{name} must be integers or strings: {error}") from None
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if not (pa.types.is_integer(array.type) or pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
@@ -446,41 +418,3 @@ def _ids(values: Any, name: str) -> pa.Array:
     if len(array.unique()) != len(array):
         raise InputError(f"{name} holds the same id more than once")
     return array.cast(pa.int64() if pa.types.is_integer(array.type) else pa.string())
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _load_array(file: Path, dtype: np.dtype[Any], length: int) -> npt.NDArray[Any]:
-    try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{file} is damaged", hint=_HINT_DAMAGED) from error
-    if array.dtype != dtype or array.shape != (length,):
-        raise InputError(
-            f"{file} holds {array.dtype} {array.shape} where base.json says {dtype} {(length,)}", hint=_HINT_DAMAGED
-        )
-    return array  # type: ignore[no-any-return]
-
-
-def _load_ids(file: Path, length: int) -> pa.Array:
-    if not file.exists():
-        raise FileNotFoundError(None, "missing", str(file))
-    try:
-        ids = pa.ipc.open_file(pa.memory_map(str(file))).read_all()["id"].combine_chunks()
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise InputError(f"{file} is damaged", hint=_HINT_DAMAGED) from error
-    if ids.type not in (pa.int64(), pa.string()) or len(ids) != length:
-        raise InputError(f"{file} holds {len(ids)} ids of type {ids.type}, not {length}", hint=_HINT_DAMAGED)
-    return ids
-
-
-def _load_payload(file: Path, description: Any, length: int) -> tuple[pa.Table, pa.DataType | None, int | None]:
-    if not file.exists():
-        raise FileNotFoundError(None, "missing", str(file))
-    try:
-        return load_payload(file, description, length)
-    except ValueError as error:
-        raise InputError(f"{file} is damaged: {error}", hint=_HINT_DAMAGED) from error

@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.base.base import TEST_BIT, Base
-from fractalrs.base.payload import check_payload_size
-from fractalrs.columns.names import ROLES
+from fractalrs.base.payload import MAX_ROWS, check_payload_size
+from fractalrs.columns import ROLES
 from fractalrs.errors import InputError
-from fractalrs.reading.interactions import Interactions, read_interactions
-
-SplitOption = Literal["auto", "last", "random", "none"]
-TiesOption = Literal["last", "all"]
+from fractalrs.reading import Interactions, read_interactions
+from fractalrs.tools.arguments import check_count, check_word, checked_columns
+from fractalrs.words import HoldOut, Ties
 
 _Integers = npt.NDArray[np.int64]
 
@@ -23,13 +22,13 @@ _Integers = npt.NDArray[np.int64]
 def leave_last_out(
     interactions: Any,
     *,
-    split: SplitOption = "auto",
-    ties: TiesOption = "last",
+    split: HoldOut = "auto",
+    ties: Ties = "last",
     min_timestamps: int | None = None,
     seed: int = 0,
     payload: Sequence[str] = (),
 ) -> Base:
-    """Make a base of interactions, with the latest interaction of each user held out as test.
+    """Return the base of interactions, with the latest interaction of each user held out as test.
 
     In this order: repeated (user, item) pairs collapse to the latest one (of equally late ones, the last in file
     order); the distinct timestamps of each user are counted, and users with too few are dropped; items left without
@@ -72,18 +71,65 @@ def leave_last_out(
     -----
     This is the split of Algorithm 2 of the paper "Scalable Realistic Recommendation Datasets through Fractal
     Expansions", whose published data set counts all ties of the last timestamp as test.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    Base(60 users × 40 items, 540 train, 60 test, split='last')
     """
-    _check_option("split", split, SplitOption)
-    _check_option("ties", ties, TiesOption)
-    _check_count("min_timestamps", min_timestamps)
-    _check_count("seed", seed)
+    check_word("split", split, get_args(HoldOut))
+    check_word("ties", ties, get_args(Ties))
+    if min_timestamps is not None:
+        check_count("min_timestamps", min_timestamps)
+    check_count("seed", seed)
+    columns = checked_columns("payload", payload)
     if not isinstance(interactions, Interactions):
-        carry = [] if isinstance(payload, str) else [name for name in payload if name not in ROLES]
-        interactions = read_interactions(interactions, carry=carry)
-    _check_payload(payload, interactions)
+        interactions = read_interactions(interactions, carry=[name for name in columns if name not in ROLES])
+    _check_payload(columns, interactions)
 
     notes: list[str] = []
-    timestamps = interactions.timestamps
+    split, least = _resolve(split, min_timestamps, interactions.timestamps, notes)
+    (_, user_ids), (_, item_ids) = (interactions.codes(column) for column in ("user_id", "item_id"))
+    pairs, enough, seen = _filtered(interactions, split, least, notes)
+    indptr, entries = _held_out(pairs, enough, seen, split, ties, seed)
+    positions = pairs.positions
+    del pairs
+    notes.append(_describe_ids(user_ids, item_ids))
+    kept = user_ids.filter(pa.array(enough)), item_ids.filter(pa.array(seen))
+    base = Base(indptr, entries, *kept, split, tuple(notes))
+    return with_payload(base, interactions, columns, positions) if columns else base
+
+
+def with_payload(
+    base: Base, interactions: Interactions, names: Sequence[str], positions: _Integers, max_rows: int = MAX_ROWS
+) -> Base:
+    """Return a base with the columns `names` of the rows that became its entries."""
+    check_payload_size(base.count, max_rows)
+    rows, table = pa.array(positions), interactions.table
+    columns = [table.column(name).chunk(0).take(rows) for name in names]
+    schema = pa.schema([table.schema.field(name) for name in names])
+    return replace(base, payload=pa.Table.from_arrays(columns, schema=schema))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Distinct (user, item) pairs, sorted by user then item, with the time and file position of their latest row."""
+
+    users: _Integers
+    items: _Integers
+    positions: _Integers
+    timestamps: _Integers | None
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> "_Pairs":
+        times = None if self.timestamps is None else self.timestamps[mask]
+        return _Pairs(self.users[mask], self.items[mask], self.positions[mask], times)
+
+
+def _resolve(
+    split: HoldOut, min_timestamps: int | None, timestamps: _Integers | None, notes: list[str]
+) -> tuple[HoldOut, int]:
+    """Return the split that is meant and the least number of distinct timestamps; refuse what needs timestamps."""
     if split == "auto":
         split, reason = _pick(timestamps)
         notes.append(f"Split: {split}, because {reason}.")
@@ -100,12 +146,16 @@ def leave_last_out(
             )
     if min_timestamps is None:
         min_timestamps = 2 if split == "last" else 0
+    return split, min_timestamps
 
-    user_codes, user_ids = interactions.codes("user_id")
-    item_codes, item_ids = interactions.codes("item_id")
+
+def _filtered(
+    interactions: Interactions, split: HoldOut, min_timestamps: int, notes: list[str]
+) -> tuple[_Pairs, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return the pairs that stay, and which users and which items do."""
+    (user_codes, user_ids), (item_codes, item_ids) = (interactions.codes(name) for name in ("user_id", "item_id"))
     _check_size(len(user_ids), len(item_ids), "the interactions have", [])
-
-    pairs = _collapse(user_codes, item_codes, len(item_ids), timestamps)
+    pairs = _collapse(user_codes, item_codes, len(item_ids), interactions.timestamps)
     del user_codes, item_codes
     if repeated := len(interactions) - len(pairs.users):
         notes.append(f"Collapsed {_count(repeated, 'repeated (user, item) pair')} to the latest.")
@@ -125,7 +175,13 @@ def leave_last_out(
     _check_size(int(enough.sum()), int(seen.sum()), "the filter leaves", dropped)
     if not seen.all():
         notes.append(f"Dropped {_count(int((~seen).sum()), 'item')} left without interactions.")
+    return pairs, enough, seen
 
+
+def _held_out(
+    pairs: _Pairs, enough: npt.NDArray[np.bool_], seen: npt.NDArray[np.bool_], split: HoldOut, ties: Ties, seed: int
+) -> tuple[_Integers, npt.NDArray[np.uint32]]:
+    """Return where each user's entries begin, and the entries, test ones marked."""
     entries = _renumber(seen)[pairs.items].astype(np.uint32)
     users = _renumber(enough)[pairs.users]
     indptr = np.concatenate(([0], np.cumsum(np.bincount(users))))
@@ -135,42 +191,7 @@ def leave_last_out(
     elif split == "random":
         rng = np.random.default_rng(seed)
         entries[indptr[:-1] + rng.integers(np.diff(indptr))] |= TEST_BIT
-
-    positions = pairs.positions
-    del pairs, users
-    notes.append(_describe_ids(user_ids, item_ids))
-    base = Base(
-        indptr, entries, user_ids.filter(pa.array(enough)), item_ids.filter(pa.array(seen)), split, tuple(notes)
-    )
-    return _with_payload(base, interactions, payload, positions) if payload else base
-
-
-def _with_payload(base: Base, interactions: Interactions, names: Sequence[str], positions: _Integers) -> Base:
-    """Add the columns `names` of the rows that became the entries of `base`."""
-    check_payload_size(base.count)
-    rows = pa.array(positions)
-    columns = {name: interactions.table.column(name).chunk(0).take(rows) for name in names}
-    timed = "timestamp" in names
-    return replace(
-        base,
-        payload=pa.table(columns),
-        timestamp_type=interactions.timestamp_type if timed else None,
-        ticks_per_hour=interactions.ticks_per_hour if timed else None,
-    )
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Distinct (user, item) pairs, sorted by user then item, with the time and file position of their latest row."""
-
-    users: _Integers
-    items: _Integers
-    positions: _Integers
-    timestamps: _Integers | None
-
-    def keep(self, mask: npt.NDArray[np.bool_]) -> "_Pairs":
-        times = None if self.timestamps is None else self.timestamps[mask]
-        return _Pairs(self.users[mask], self.items[mask], self.positions[mask], times)
+    return indptr, entries
 
 
 def _collapse(
@@ -205,18 +226,18 @@ def _collapse(
 
 
 def _latest_mask(indptr: _Integers, timestamps: _Integers) -> npt.NDArray[np.bool_]:
-    """Whether each element has the largest timestamp of its row."""
+    """Return whether each element has the largest timestamp of its row."""
     latest: _Integers = np.maximum.reduceat(timestamps, indptr[:-1])
     return np.equal(timestamps, np.repeat(latest, np.diff(indptr)))
 
 
 def _last_latest(indptr: _Integers, timestamps: _Integers, positions: _Integers) -> _Integers:
-    """Largest file position of each row among those with the row's largest timestamp."""
+    """Return the largest file position of each row among those with the row's largest timestamp."""
     candidates = np.where(_latest_mask(indptr, timestamps), positions, -1)
     return np.maximum.reduceat(candidates, indptr[:-1])
 
 
-def _latest(indptr: _Integers, timestamps: _Integers, positions: _Integers, ties: TiesOption) -> npt.NDArray[np.bool_]:
+def _latest(indptr: _Integers, timestamps: _Integers, positions: _Integers, ties: Ties) -> npt.NDArray[np.bool_]:
     if ties == "all":
         return _latest_mask(indptr, timestamps)
     chosen = _last_latest(indptr, timestamps, positions)
@@ -224,7 +245,7 @@ def _latest(indptr: _Integers, timestamps: _Integers, positions: _Integers, ties
 
 
 def _distinct_timestamps(users: _Integers, timestamps: _Integers, p: int) -> _Integers:
-    """Count the distinct timestamps of each user: int64, shape (p,)."""
+    """Return the number of distinct timestamps of each user: int64, shape (p,)."""
     low, high = int(timestamps.min()), int(timestamps.max())
     bits = (high - low).bit_length()
     if p.bit_length() + bits <= 63:
@@ -239,11 +260,11 @@ def _distinct_timestamps(users: _Integers, timestamps: _Integers, p: int) -> _In
 
 
 def _renumber(kept: npt.NDArray[np.bool_]) -> _Integers:
-    """Give new codes to what is kept, in the old order; codes of the rest mean nothing."""
+    """Return new codes of what is kept, in the old order; those of the rest mean nothing."""
     return np.cumsum(kept) - 1
 
 
-def _pick(timestamps: _Integers | None) -> tuple[SplitOption, str]:
+def _pick(timestamps: _Integers | None) -> tuple[HoldOut, str]:
     if timestamps is None:
         return "random", "the interactions have no timestamps"
     if timestamps.min() == timestamps.max():
@@ -265,19 +286,7 @@ def _describe_ids(user_ids: pa.Array, item_ids: pa.Array) -> str:
     return f"Codes follow user ids sorted {order[0]} and item ids sorted {order[1]}."
 
 
-def _check_option(name: str, value: object, allowed: Any) -> None:
-    if value not in get_args(allowed):
-        raise InputError(f"unknown {name} {value!r}", hint=f"use one of {', '.join(get_args(allowed))}")
-
-
-def _check_count(name: str, value: object) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0):
-        raise InputError(f"{name} must be a whole number, 0 or more, not {value!r}")
-
-
 def _check_payload(names: Sequence[str], interactions: Interactions) -> None:
-    if isinstance(names, str):
-        raise InputError(f"payload is the text {names!r}", hint=f"give a list of columns: [{names!r}]")
     known = [name for name in interactions.columns if name not in ("user_id", "item_id")]
     for name in names:
         if name in ("rating", "timestamp") and name not in known:

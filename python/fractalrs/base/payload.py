@@ -1,11 +1,12 @@
 """The payload of a base: columns that go along with its interactions, one row for each.
 
-They are checked when they come from a caller, hashed into the fingerprint, and described and found again on disk.
+They are checked when they come from a caller, hashed into the fingerprint, and described for ``base.json``. The column
+``timestamp`` keeps its type; where that is int64, the metadata of its field says what an hour is
+(`fractalrs.columns.ticks_per_hour`).
 """
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fractalrs.columns.names import check_names
-from fractalrs.columns.types import as_carried, is_tick_type, one_chunk
+from fractalrs.columns import as_carried, as_timestamps, check_names, is_time, one_chunk, settled_field, ticks_per_hour
 from fractalrs.errors import InputError
 
 MAX_ROWS = 2**32 - 1
@@ -25,92 +25,52 @@ class _Digest(Protocol):
     def update(self, data: Any, /) -> None: ...
 
 
-def checked_payload(
-    payload: Mapping[str, Any] | pa.Table,
-    count: int,
-    timestamp_type: pa.DataType | None,
-    ticks_per_hour: int | None,
-) -> tuple[pa.Table | None, pa.DataType | None]:
-    """Check a payload that a caller gives.
+def checked_payload(payload: Mapping[str, Any] | pa.Table, count: int) -> pa.Table | None:
+    """Return a payload of `count` rows that a caller gives, after checking it; `None` if it has no columns.
 
-    Parameters
-    ----------
-    payload
-        Names to arrays, `count` values each; ``timestamp`` are integers, 0 or more.
-    count
-        Number of interactions.
-    timestamp_type
-        What the timestamps count ticks of; int64 by default.
-    ticks_per_hour
-        How many of them make an hour, `None` if that means nothing.
-
-    Returns
-    -------
-    payload : pyarrow.Table or None
-        Columns of the types that `fractalrs.columns.types.as_carried` gives, ``timestamp`` int64; `None` if there are
-        none.
-    timestamp_type : pyarrow.DataType or None
-        `None` without timestamps.
+    Columns get the types of `as_carried` and `as_timestamps` of `fractalrs.columns`.
 
     Raises
     ------
     InputError
         If two columns have one name, a column is of another length or an unusable type, there are too many
-        interactions, or the timestamps are not what their type says.
+        interactions, or a timestamp is missing or negative.
     """
     try:
         table = payload if isinstance(payload, pa.Table) else pa.table(dict(payload))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
         raise InputError(f"the payload is no table: {error}", hint="give names and arrays of equal length") from None
-    names = table.column_names
-    if "timestamp" not in names and (timestamp_type is not None or ticks_per_hour is not None):
-        raise InputError("timestamp_type or ticks_per_hour is given for a payload without timestamp")
-    if not names:
-        return None, None
-    check_names(["user_id", "item_id", *names])
+    if not table.column_names:
+        return None
+    check_names(["user_id", "item_id", *table.column_names])
     if table.num_rows != count:
         raise InputError(
             f"the payload has {table.num_rows:,} rows for {count:,} interactions", hint="give one for each"
         )
     check_payload_size(count)
-    columns = {name: as_carried(table[name], name) for name in names}
-    if "timestamp" not in names:
-        return pa.table(columns), None
-
-    ticks = columns["timestamp"]
-    if not pa.types.is_integer(ticks.type) or ticks.null_count or pc.any(pc.less(ticks, 0)).as_py():
-        raise InputError(
-            f"the timestamp of a payload holds integers, 0 or more, none missing; saw {ticks.type}",
-            hint="give dates as integers, and say with timestamp_type what these count",
-        )
-    if timestamp_type is not None and not is_tick_type(timestamp_type):
-        raise InputError(f"timestamp_type is {timestamp_type}", hint="use int64, date32, or timestamp in ms, us or ns")
-    if ticks_per_hour is not None and (isinstance(ticks_per_hour, bool) or ticks_per_hour < 1):
-        raise InputError(f"ticks_per_hour must be a whole number, 1 or more, not {ticks_per_hour!r}")
-    columns["timestamp"] = ticks.cast(pa.int64())
-    return pa.table(columns), timestamp_type or pa.int64()
+    return in_one_chunk(_with_columns(table.schema, map(_checked, table.columns, table.column_names)))
 
 
-def check_payload_size(count: int) -> None:
+def check_payload_size(count: int, most: int = MAX_ROWS) -> None:
     """Refuse more interactions than a base with payload can hold."""
-    if count > MAX_ROWS:
-        raise InputError(
-            f"{count:,} interactions cannot have a payload, {MAX_ROWS:,} can", hint="leave the payload out"
-        )
+    if count > most:
+        raise InputError(f"{count:,} interactions cannot have a payload, {most:,} can", hint="leave the payload out")
 
 
 def in_one_chunk(payload: pa.Table) -> pa.Table:
-    """Make one chunk of each column; nothing is copied where it is one already."""
-    if all(column.num_chunks == 1 for column in payload.columns):
+    """Return a payload with one chunk a column and its hour settled; nothing is copied where it is so already."""
+    if any(column.num_chunks != 1 for column in payload.columns):
+        payload = _with_columns(payload.schema, map(one_chunk, payload.columns))
+    if "timestamp" not in payload.column_names:
         return payload
-    return pa.table({name: one_chunk(payload[name]) for name in payload.column_names})
+    at = payload.column_names.index("timestamp")
+    field = payload.schema.field(at)
+    return payload.set_column(at, settled_field(field, payload.column(at).chunk(0)), payload.column(at))
 
 
-def update_digest(
-    digest: _Digest, payload: pa.Table, timestamp_type: pa.DataType | None, ticks_per_hour: int | None
-) -> None:
-    """Feed names, types, values and the meaning of the timestamps to a hash, whatever the values' layout in memory."""
-    digest.update(json.dumps(describe_payload(payload, timestamp_type, ticks_per_hour)).encode())
+def update_digest(digest: _Digest, payload: pa.Table) -> None:
+    """Write names, types and values to a hash, whatever the values' layout in memory."""
+    digest.update(json.dumps(describe_payload(payload)).encode())
     for column in payload.columns:
         values = column.chunk(0)
         digest.update(values.null_count.to_bytes(8, "little"))
@@ -124,63 +84,38 @@ def update_digest(
             digest.update(_bytes(values))
 
 
-def describe_payload(
-    payload: pa.Table, timestamp_type: pa.DataType | None, ticks_per_hour: int | None
-) -> dict[str, Any]:
-    """Say for `base.json` what a payload holds; `load_payload` reads it."""
+def describe_payload(payload: pa.Table) -> dict[str, Any]:
+    """Return what `base.json` says of a payload: types of columns, and how many ticks of its timestamps an hour has."""
     description: dict[str, Any] = {"columns": {field.name: str(field.type) for field in payload.schema}}
-    if timestamp_type is not None:
-        is_zoned = pa.types.is_timestamp(timestamp_type)
-        description["timestamp"] = {
-            "type": str(pa.timestamp(timestamp_type.unit) if is_zoned else timestamp_type),
-            "zone": timestamp_type.tz if is_zoned else None,
-            "ticks_per_hour": ticks_per_hour,
-        }
+    if "timestamp" in payload.column_names:
+        description["ticks_per_hour"] = ticks_per_hour(payload.schema.field("timestamp"))
     return description
 
 
-def load_payload(
-    file: Path, description: Mapping[str, Any], count: int
-) -> tuple[pa.Table, pa.DataType | None, int | None]:
-    """Map a saved payload into memory.
+def _with_columns(schema: pa.Schema, columns: Iterable[pa.Array]) -> pa.Table:
+    """Return a table of other columns, perhaps of other types, that keep the metadata of their fields."""
+    arrays = list(columns)
+    fields = [field.with_type(array.type) for field, array in zip(schema, arrays, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
-    Parameters
-    ----------
-    file
-        The Arrow file.
-    description
-        What `describe_payload` said when it was saved.
-    count
-        Number of interactions.
 
-    Returns
-    -------
-    payload : pyarrow.Table
-    timestamp_type : pyarrow.DataType or None
-    ticks_per_hour : int or None
-
-    Raises
-    ------
-    ValueError
-        If the file does not hold what the description says.
-    KeyError, TypeError
-        If the description is not one.
-    """
-    payload = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-    found = {field.name: str(field.type) for field in payload.schema}
-    if found != description["columns"] or payload.num_rows != count:
-        raise ValueError(f"{payload.num_rows} rows of {found}")
-    timestamp = description.get("timestamp")
-    if timestamp is None:
-        return payload, None, None
-    kind = pa.type_for_alias(timestamp["type"])
-    if timestamp["zone"] is not None:
-        kind = pa.timestamp(kind.unit, timestamp["zone"])
-    return payload, kind, timestamp["ticks_per_hour"]
+def _checked(column: pa.ChunkedArray, name: str) -> pa.Array:
+    if name != "timestamp":
+        return as_carried(column, name)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_integer(kind) or is_time(kind)):
+        raise InputError(
+            f"the timestamp of a payload holds integers, dates or times; saw {column.type}",
+            hint="cast it, or read it with read_interactions",
+        )
+    try:
+        return as_timestamps(column)[0]
+    except InputError as error:
+        raise InputError(f"the payload: {error.message}", hint=error.hint) from None
 
 
 def _bytes(values: pa.Array) -> memoryview:
-    """Give values of a fixed width as little-endian bytes, zero where they are missing."""
+    """Return values of a fixed width as little-endian bytes, zero where they are missing."""
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.uint8())
     elif pa.types.is_temporal(values.type):
@@ -190,7 +125,7 @@ def _bytes(values: pa.Array) -> memoryview:
 
 
 def _text(values: pa.StringArray) -> memoryview:
-    """Give the bytes of all texts, one after another."""
+    """Return the bytes of all texts, one after another."""
     _, ends, data = values.buffers()
     if data is None:
         return memoryview(b"")

@@ -1,19 +1,19 @@
 """Leading singular triples of a sparse matrix, sorted, paired, signed and checked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
-import scipy.sparse as sp
-from scipy.sparse.linalg import ArpackError, LinearOperator, svds
 
+from fractalrs.base.base import Base
 from fractalrs.errors import InputError
+from fractalrs.tools.arguments import check_count
 
 if TYPE_CHECKING:
-    from fractalrs.base.base import Base
+    import scipy.sparse as sp
 
 TOLERANCE = 1e-6
 """Largest accepted residual of a singular triple, relative to the largest singular value."""
@@ -24,6 +24,9 @@ _DENSE_ENTRIES = 100_000
 _LEADING_WIDTH = 16
 
 _Floats = npt.NDArray[np.float64]
+Triples = tuple[Any, Any, Any]
+"""Left vectors (p, k), values (k,) and right vectors (k, q)."""
+Solver = Callable[["sp.csr_array[np.float64, tuple[int, int]]", int, int], Triples]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,13 @@ class SVD:
         Singular values, in descending order.
     vt : float64, shape (k, q)
         Right singular vectors, one a row; the component of largest magnitude of each is positive.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> leading_svd(base, 2).residual(base.train) < TOLERANCE
+    True
     """
 
     u: _Floats
@@ -45,7 +55,7 @@ class SVD:
     vt: _Floats
 
     def residual(self, matrix: "sp.csr_array[np.float64, tuple[int, int]]") -> float:
-        """Tell how far these are from being singular triples of `matrix`.
+        """Return how far these are from being singular triples of `matrix`.
 
         Returns
         -------
@@ -57,7 +67,9 @@ class SVD:
         return float(max(left.max(), right.max()) / self.s[0])
 
 
-def truncated_svd(matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, seed: int) -> SVD:
+def truncated_svd(
+    matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, seed: int, *, solver: Solver | None = None
+) -> SVD:
     """Compute the k leading singular triples of a sparse matrix.
 
     Parameters
@@ -69,6 +81,8 @@ def truncated_svd(matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, s
     seed
         Of the start vector of the iteration. Triples whose singular values differ do not depend on it beyond
         rounding.
+    solver
+        What iterates where the matrix is large; ARPACK by default. Nothing it returns is trusted.
 
     Returns
     -------
@@ -79,17 +93,28 @@ def truncated_svd(matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, s
     ------
     InputError
         If the matrix is all zeros, k does not fit it, or the triples could not be found to that accuracy.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> truncated_svd(base.train, 3, seed=0).vt.shape
+    (3, 40)
     """
     rank_limit = min(matrix.shape)
+    check_count("k", k)
+    check_count("seed", seed)
     if not 1 <= k <= rank_limit:
         raise InputError(f"{k} singular values were asked of a matrix that has {rank_limit}")
     if not matrix.data.any():
         raise InputError("the train part of the base has no interaction, so nothing can be learnt from it")
     # The iteration needs k < min(p, q).
     if k == rank_limit or matrix.shape[0] * matrix.shape[1] <= _DENSE_ENTRIES:
+        import scipy.linalg
+
         u, s, vt = scipy.linalg.svd(matrix.toarray(), full_matrices=False)
     else:
-        u, s, vt = _iterate(matrix, k, seed)
+        u, s, vt = (solver or arpack)(matrix, k, seed)
     # SciPy promises no order.
     order = np.argsort(-s, kind="stable")[:k]
     u, s, vt = u[:, order], s[order], vt[order]
@@ -104,11 +129,11 @@ def truncated_svd(matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, s
     return svd
 
 
-_leading: "WeakKeyDictionary[Base, dict[tuple[int, int], SVD]]" = WeakKeyDictionary()
+_leading: WeakKeyDictionary[Base, dict[tuple[int, int], SVD]] = WeakKeyDictionary()
 
 
-def leading_svd(base: "Base", k: int, seed: int = 0) -> SVD:
-    """Compute the k leading singular triples of the train part of a base, or take them from an earlier call.
+def leading_svd(base: Base, k: int, seed: int = 0) -> SVD:
+    """Return the k leading singular triples of the train part of a base: computed, or those of an earlier call.
 
     Reduction, cells and statistics want nearly the same triples. So at least 16 are computed at a time, and kept as
     long as the base: what a caller gets does not depend on who asked before.
@@ -119,6 +144,13 @@ def leading_svd(base: "Base", k: int, seed: int = 0) -> SVD:
         p users × q items.
     k, seed
         As in `truncated_svd`.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> leading_svd(base, 2).s.shape
+    (2,)
     """
     width = min(max(k, _LEADING_WIDTH), *base.shape) if k <= min(base.shape) else k
     if width > _LEADING_WIDTH:
@@ -131,7 +163,10 @@ def leading_svd(base: "Base", k: int, seed: int = 0) -> SVD:
     return SVD(svd.u[:, :k], svd.s[:k], svd.vt[:k])
 
 
-def _iterate(matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, seed: int) -> tuple[Any, Any, Any]:
+def arpack(matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, seed: int) -> Triples:
+    """Return what ARPACK finds, in any order and with any signs."""
+    from scipy.sparse.linalg import ArpackError, LinearOperator, svds
+
     transpose = matrix.T
     # Given a bare matrix, `svds` would copy it to form its adjoint.
     operator = LinearOperator(

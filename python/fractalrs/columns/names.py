@@ -86,22 +86,22 @@ class Columns:
 
 
 def simplify(name: str) -> str:
-    """Reduce a column name to what is compared: no RecBole type, no case, no punctuation."""
+    """Return what of a column name is compared: no RecBole type, no case, no punctuation."""
     return re.sub(r"[\W_]+", "", strip_type(name).lower())
 
 
 def strip_type(name: str) -> str:
-    """Drop the type that RecBole writes behind a name: ``user_id:token`` is ``user_id``."""
+    """Return a name without the type that RecBole writes behind it: ``user_id:token`` is ``user_id``."""
     return re.sub(r":(token|float|token_seq|float_seq)$", "", name.strip())
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell is a finite decimal number."""
+    """Return whether a cell is a finite decimal number."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def is_date(text: str) -> bool:
-    """Whether a cell has the form of an ISO 8601 date, with or without a time of day."""
+    """Return whether a cell has the form of an ISO 8601 date, with or without a time of day."""
     return _DATE.fullmatch(text) is not None
 
 
@@ -117,7 +117,7 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def has_header(rows: Sequence[Sequence[str]], wanted: Wanted | None = None) -> bool:
-    """Tell whether the first row holds names rather than data.
+    """Return whether the first row holds names rather than data.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def choose_columns(
     wanted: Wanted,
     source: str,
 ) -> Columns:
-    """Choose the column of each role, and find those to carry.
+    """Return the column of each role, and those to carry.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def _is_value(row: Sequence[str], column: int) -> bool:
 
 
 def _find(column: str | int, names: Sequence[str] | None, width: int, what_for: str, source: str) -> int:
-    """Resolve one column that the user named to its 0-based number."""
+    """Return the 0-based number of one column that the user named."""
     text = str(column).strip()
     if names is not None and isinstance(column, str):
         for same in (str.__eq__, lambda a, b: simplify(a) == simplify(b)):
@@ -213,7 +213,7 @@ def _find(column: str | int, names: Sequence[str] | None, width: int, what_for: 
 def _find_carried(
     names: Sequence[str] | None, width: int, carry: Sequence[str | int], roles: Mapping[str, int], source: str
 ) -> dict[str, int]:
-    """Resolve the columns to carry to name and 0-based number."""
+    """Return the columns to carry: name to 0-based number."""
     numbers = [_find(column, names, width, "to carry", source) for column in carry]
     for role, number in roles.items():
         if number in numbers:

@@ -1,12 +1,12 @@
-"""What the columns of a source become: ratings are numbers, timestamps integers, others keep the type they have.
+"""What the columns of a source become: ratings are numbers, timestamps times or integers, others keep their type.
 
-The type of the timestamps is the one in which they are written, and the integers count its ticks: days for dates,
-milliseconds for ``timestamp[ms]``, whatever the source counts for plain numbers. So arithmetic needs no calendar, and
-`timestamps_from_ticks` gives the source's type back without touching a number.
+A timestamp keeps the type of its source: int64 for plain numbers, ``timestamp[ms | us | ns]`` with the source's time
+zone, or date32. `ticks` gives the integers below, so that arithmetic needs no calendar, and `timestamps_from_ticks` the
+type back without touching a number. Plain numbers count what their source counts: the hour that they tell by their
+size is kept beside them, in the metadata of the field.
 """
 
 from bisect import bisect
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,26 +25,12 @@ _BOUNDS = (10**8, 10**11, 10**14, 10**17, 2**63)
 _PLAIN_UNITS = (("seconds", 3600), *((_UNITS[unit], ticks) for unit, ticks in _TICKS_PER_HOUR.items()))
 
 
-class Timestamps(NamedTuple):
-    """A column of timestamps.
-
-    Attributes
-    ----------
-    ticks
-        int64 [n], 0 or more, in ticks of `type`.
-    type
-        ``int64`` for plain numbers, ``timestamp[ms | us | ns]`` with the time zone of the source, or ``date32``.
-    note
-        What was changed, one sentence, or `None`.
-    """
-
-    ticks: pa.Array
-    type: pa.DataType
-    note: str | None
+_HOUR = b"fractalrs.ticks_per_hour"
+_UNKNOWN = b"unknown"
 
 
 def as_ratings(column: pa.ChunkedArray) -> pa.Array:
-    """Cast ratings to int64 or float64.
+    """Return ratings as int64 or float64.
 
     Raises
     ------
@@ -66,8 +52,14 @@ def as_ratings(column: pa.ChunkedArray) -> pa.Array:
     return ratings
 
 
-def as_timestamps(column: pa.ChunkedArray) -> Timestamps:
-    """Read timestamps as ticks of the type that they will be written in.
+def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
+    """Return timestamps in the type that they will be written in, and a sentence on what was changed, if anything was.
+
+    Returns
+    -------
+    timestamps : pyarrow.Array
+        int64 for plain numbers, ``timestamp[ms | us | ns]`` with the time zone of the source, or date32.
+    note : str or None
 
     Raises
     ------
@@ -89,7 +81,7 @@ def as_timestamps(column: pa.ChunkedArray) -> Timestamps:
         if not whole.equals(values.cast(pa.float64())):
             note = "timestamp: fractions were rounded down to whole numbers."
         values = whole
-    elif pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+    elif is_time(values.type):
         kind = written_type(values.type)
         unit = "days" if pa.types.is_date(kind) else _UNITS[kind.unit]
         note = f"timestamp: dates, counted in {unit} since 1970."
@@ -99,13 +91,12 @@ def as_timestamps(column: pa.ChunkedArray) -> Timestamps:
         values = values.cast(kind)
     except pa.ArrowInvalid as error:
         raise InputError(f"a timestamp is beyond 64 bits: {error}", hint="use a coarser unit") from None
-    ticks = (values.view(pa.int32()) if pa.types.is_date(kind) else values).cast(pa.int64())
-    _refuse_rows(pc.less(ticks, 0), "the timestamp is negative")
-    return Timestamps(ticks, kind, note)
+    _refuse_rows(pc.less(_integers(values), 0), "the timestamp is negative")
+    return values, note
 
 
 def as_carried(column: pa.ChunkedArray, name: str) -> pa.Array:
-    """Keep the type of a further column, as far as every reader of Parquet knows it.
+    """Return a further column in its own type, as far as every reader of Parquet knows it.
 
     Parameters
     ----------
@@ -144,39 +135,82 @@ def as_carried(column: pa.ChunkedArray, name: str) -> pa.Array:
 
 
 def timestamps_from_ticks(ticks: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Give int64 ticks the type of their source; nothing is computed, and nothing copied unless `kind` is date32."""
+    """Return int64 ticks in a type of timestamps; nothing is computed, and nothing copied unless `kind` is date32."""
     return ticks.cast(pa.int32()).view(kind) if pa.types.is_date(kind) else ticks.view(kind)
 
 
 def ticks(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
-    """Return timestamps, dates or integers as int64 ticks of their type."""
-    if pa.types.is_date32(column.type):
-        column = column.cast(pa.int32())
-    return np.asarray(column.cast(pa.int64()), dtype=np.int64)
+    """Return timestamps, dates or integers as int64 ticks of their type: days for dates, milliseconds for ``ms``.
+
+    Examples
+    --------
+    >>> ticks(pa.array(["1970-01-02"]).cast(pa.date32()))
+    array([1])
+    """
+    return np.asarray(_integers(column), dtype=np.int64)
 
 
-def numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+def numbers(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.float64]:
     """Return a column of numbers as float64, NaN where one is missing."""
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    return np.asarray(column.cast(pa.float64()), dtype=np.float64)
 
 
-def ticks_per_hour(ticks: npt.NDArray[np.int64], kind: pa.DataType) -> int | None:
-    """Say how many ticks an hour has.
+def timestamp_field(kind: pa.DataType, ticks_per_hour: int | None = None) -> pa.Field:
+    """Return the field of a column of timestamps; that of plain numbers keeps how many of them make an hour, if known.
+
+    Raises
+    ------
+    InputError
+        If an hour is no whole number of them.
+
+    Examples
+    --------
+    >>> ticks_per_hour(timestamp_field(pa.int64(), 60)), ticks_per_hour(timestamp_field(pa.timestamp("ms")))
+    (60, 3600000)
+    """
+    if not pa.types.is_integer(kind):
+        return pa.field("timestamp", kind)
+    if ticks_per_hour is not None and (isinstance(ticks_per_hour, bool) or ticks_per_hour < 1):
+        raise InputError(f"ticks_per_hour must be a whole number, 1 or more, not {ticks_per_hour!r}")
+    hour = _UNKNOWN if ticks_per_hour is None else str(ticks_per_hour).encode()
+    return pa.field("timestamp", kind, metadata={_HOUR: hour})
+
+
+def settled_field(field: pa.Field, timestamps: pa.Array) -> pa.Field:
+    """Return the field of a column of timestamps, its hour decided by the size of the numbers unless it was before."""
+    known = not pa.types.is_integer(field.type) or _HOUR in (field.metadata or {})
+    return timestamp_field(field.type, ticks_per_hour(field) if known else hour_by_size(ticks(timestamps)))
+
+
+def ticks_per_hour(field: pa.Field) -> int | None:
+    """Return how many ticks of a column of timestamps make an hour.
+
+    `None` where an hour has no whole number of them, as of dates, or where numbers do not tell what they count.
+    """
+    if pa.types.is_timestamp(field.type):
+        return _TICKS_PER_HOUR[field.type.unit]
+    hour = (field.metadata or {}).get(_HOUR, _UNKNOWN)
+    if hour == _UNKNOWN:
+        return None
+    if not hour.isdigit() or int(hour) < 1:
+        raise InputError(f"{_HOUR.decode()} of the field {field.name!r} is {hour.decode(errors='replace')!r}")
+    return int(hour)
+
+
+def hour_by_size(ticks: npt.NDArray[np.int64]) -> int | None:
+    """Return how many of the plain numbers of a source make an hour.
 
     Parameters
     ----------
     ticks
         int64 [n], 0 or more.
-    kind
-        Their type, as in `Timestamps`.
 
     Returns
     -------
     int or None
-        From the unit of the type. Plain numbers tell by their size: from 10⁸ on they count seconds since 1970, from
-        10¹¹ milliseconds, from 10¹⁴ microseconds, from 10¹⁷ nanoseconds; zeros stand for an unknown time and do not
-        matter. `None` where an hour has no whole number of ticks (dates), or where numbers below 10⁸ tell that they
-        count something else, such as years or steps.
+        By their size: from 10⁸ on they count seconds since 1970, from 10¹¹ milliseconds, from 10¹⁴ microseconds, from
+        10¹⁷ nanoseconds; zeros stand for an unknown time and do not matter. `None` where numbers below 10⁸ tell that
+        they count something else, such as years or steps.
 
     Raises
     ------
@@ -184,8 +218,6 @@ def ticks_per_hour(ticks: npt.NDArray[np.int64], kind: pa.DataType) -> int | Non
         If numbers from 10⁸ on are not all of one unit. The message has the first row whose unit differs from that of
         the first, counted from 1, and both values.
     """
-    if not pa.types.is_integer(kind):
-        return _TICKS_PER_HOUR[kind.unit] if pa.types.is_timestamp(kind) else None
     clear = ticks >= _BOUNDS[0]
     if not clear.any():
         return None
@@ -202,19 +234,14 @@ def ticks_per_hour(ticks: npt.NDArray[np.int64], kind: pa.DataType) -> int | Non
 
 
 def written_type(kind: pa.DataType) -> pa.DataType:
-    """Give the type in which dates and timestamps are written: Parquet knows neither seconds nor date64."""
+    """Return the type in which dates and timestamps are written: Parquet knows neither seconds nor date64."""
     if pa.types.is_date(kind):
         return pa.date32()
     return pa.timestamp("ms", kind.tz) if kind.unit == "s" else kind
 
 
-def is_tick_type(kind: pa.DataType) -> bool:
-    """Whether `Timestamps` can have this type."""
-    return kind in (pa.int64(), pa.date32()) or (pa.types.is_timestamp(kind) and kind == written_type(kind))
-
-
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    """Make one array, without dictionary, of a column."""
+    """Return a column as one array without dictionary."""
     chunks = [_decoded(chunk) if pa.types.is_dictionary(column.type) else chunk for chunk in column.chunks]
     if not chunks:
         return pa.array([], column.type)
@@ -222,8 +249,17 @@ def one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a type is one of Arrow's types for text."""
+    """Return whether a type is one of Arrow's types for text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_time(kind: pa.DataType) -> bool:
+    """Return whether a type is one of Arrow's timestamps or dates."""
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def _integers(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    return (column.cast(pa.int32()) if pa.types.is_date32(column.type) else column).cast(pa.int64())
 
 
 def _parse_timestamps(texts: pa.Array) -> pa.Array:
@@ -247,7 +283,7 @@ def _decoded(column: pa.DictionaryArray) -> pa.Array:
 
 
 def _carried_type(kind: pa.DataType) -> pa.DataType | None:
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+    if is_time(kind):
         return written_type(kind)
     if pa.types.is_integer(kind):
         return pa.int32() if kind.bit_width < 32 or kind == pa.int32() else pa.int64()

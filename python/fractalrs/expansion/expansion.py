@@ -173,7 +173,7 @@ class Expansion:
             times=self.payload.times,
             # Of a split by time nothing may come after what was held out as the latest.
             test_is_late=base.split == "last",
-            hour=base.ticks_per_hour,
+            hour=self.payload.hour,
             factors=factors if options.multiplies else None,
             ratings=self.payload.ratings,
             columns=self.payload.columns(),

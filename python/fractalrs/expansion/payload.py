@@ -1,19 +1,17 @@
 """What interactions carry beside users and items: which columns there are, and where the core takes them from."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fractalrs.base.base import Base
-from fractalrs.columns.types import timestamps_from_ticks
+from fractalrs.base import Base
+from fractalrs.columns import numbers, ticks, ticks_per_hour, timestamps_from_ticks
 from fractalrs.errors import InputError
-
-if TYPE_CHECKING:
-    from fractalrs.expansion.options import Options
+from fractalrs.expansion.options import Options
 
 _LAST_DAY = 1 << 30
 """Dates are days in 32 bits; a test interaction may come after the last of them."""
@@ -31,6 +29,8 @@ class Payload:
         The base's values of the carried ones, rating included: one per entry.
     times
         The base's timestamps, int64 ticks, where interactions get times.
+    hour
+        How many ticks of the base's timestamps an hour has, if that is known.
     ratings
         The base's ratings, float64, where they are multiplied with the reduced matrix.
     """
@@ -38,11 +38,12 @@ class Payload:
     fields: tuple[pa.Field, ...]
     table: pa.Table
     times: npt.NDArray[np.int64] | None
+    hour: int | None
     ratings: npt.NDArray[np.float64] | None
 
     @classmethod
-    def of(cls, base: Base, options: "Options") -> "Payload":
-        """Find the columns in the base; ratings that are multiplied the core makes.
+    def of(cls, base: Base, options: Options) -> "Payload":
+        """Return the columns of an expansion of a base; ratings that are multiplied the core makes.
 
         Raises
         ------
@@ -61,9 +62,10 @@ class Payload:
         fields, carried = [], {}
         for name in ["rating", *wanted] if multiplied and not options.ratings else wanted:
             if name == "timestamp":
-                if pa.types.is_date32(base.timestamp_type) and pc.max(payload[name]).as_py() >= _LAST_DAY:
+                kind = payload[name].type
+                if pa.types.is_date32(kind) and ticks(payload[name]).max() >= _LAST_DAY:
                     raise InputError(f"a date is {_LAST_DAY} days after 1970 or later", hint="correct it")
-                fields.append(pa.field(name, _written(base.timestamp_type), nullable=False))
+                fields.append(pa.field(name, _written(kind), nullable=False))
             elif name == "rating" and multiplied:
                 fields.append(pa.field(name, pa.float64(), nullable=False))
             else:
@@ -72,12 +74,13 @@ class Payload:
         return cls(
             tuple(fields),
             pa.table(carried),
-            _numbers(payload["timestamp"], np.int64) if options.timestamps else None,
-            _numbers(payload["rating"], np.float64) if options.ratings == "kronecker" else None,
+            np.ascontiguousarray(ticks(payload["timestamp"].chunk(0))) if options.timestamps else None,
+            ticks_per_hour(payload.schema.field("timestamp")) if "timestamp" in there else None,
+            np.ascontiguousarray(numbers(payload["rating"].chunk(0))) if options.ratings == "kronecker" else None,
         )
 
     def columns(self) -> list[tuple[str, str, Any, Any, Any]]:
-        """Give the core its columns: name, meaning, values, where texts start, which values are there."""
+        """Return the columns as the core takes them: name, meaning, values, where texts start, which are there."""
         columns = []
         for field in self.fields:
             values = starts = valid = None
@@ -92,7 +95,7 @@ class Payload:
         times: npt.NDArray[np.int64],
         ratings: npt.NDArray[np.float64],
     ) -> list[pa.Array]:
-        """Make the columns of interactions from the entries they come from, and from what the core made for them."""
+        """Return the columns of interactions: of the entries they come from, and as the core made them."""
         rows = pa.array(sources)
         arrays = []
         for field in self.fields:
@@ -106,12 +109,8 @@ class Payload:
         return arrays
 
 
-def _numbers(column: pa.ChunkedArray, kind: Any) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(column.chunk(0).to_numpy(zero_copy_only=False), dtype=kind)
-
-
 def _written(kind: pa.DataType) -> pa.DataType:
-    """Give the type in which a column of the base is written: Parquet knows time zones only as UTC."""
+    """Return the type in which a column of the base is written: Parquet knows time zones only as UTC."""
     return pa.timestamp(kind.unit, "UTC") if pa.types.is_timestamp(kind) and kind.tz is not None else kind
 
 

@@ -1,1 +1,15 @@
-"""From what the user brings to interactions."""
+"""From what the user brings to interactions, and to attributes of users and items."""
+
+from fractalrs.reading.attributes import AttributeTable, read_attributes
+from fractalrs.reading.interactions import Interactions, write_interactions
+from fractalrs.reading.readers import read_interactions
+from fractalrs.reading.sample import sample_interactions
+
+__all__ = [
+    "AttributeTable",
+    "Interactions",
+    "read_attributes",
+    "read_interactions",
+    "sample_interactions",
+    "write_interactions",
+]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.special import ndtri
 
 from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
+from fractalrs.tools.arguments import check_count
 
 _Floats = npt.NDArray[np.float64]
 _Integers = npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ _CHUNK_RATINGS = 1 << 18
 def sample_interactions(
     users: int = 943, items: int = 1682, interactions: int = 100_000, seed: int = 0
 ) -> Interactions:
-    """Make interactions of the size asked for, from known latent preferences.
+    """Return interactions of the size asked for, made from known latent preferences.
 
     Activity and popularity have fat tails, tastes are clustered and of low rank, and the leading singular values fall
     about as those of real ratings do. By default it has the size of MovieLens-100K. Time and memory grow with the
@@ -69,6 +69,11 @@ def sample_interactions(
     ------
     InputError
         If the sizes do not fit together.
+
+    Examples
+    --------
+    >>> sample_interactions(60, 40, 600)
+    Interactions(600 interactions of 60 users and 40 items; user_id, item_id, rating, timestamp)
 
     Notes
     -----
@@ -131,7 +136,7 @@ class _Tastes:
         return cls(first, second, rng.random(users), group_vectors, item_vectors, choice.astype(np.float32))
 
     def of(self, users: _Integers) -> npt.NDArray[np.float32]:
-        """Give the probabilities with which `users` choose: float32, shape (len(users), q)."""
+        """Return the probabilities with which `users` choose: float32, shape (len(users), q)."""
         share = self.share[users, None].astype(np.float32)
         mixture: npt.NDArray[np.float32] = share * self.choice[self.first[users]]
         mixture += (1 - share) * self.choice[self.second[users]]
@@ -145,7 +150,9 @@ def _popularity(items: int) -> _Floats:
 
 
 def _activity(users: int, items: int, interactions: int) -> _Integers:
-    """Number of interactions of each user, from the least active on: int64, shape (p,), of the sum asked for."""
+    """Return the number of interactions of each user, from the least active on: int64, shape (p,), of the sum given."""
+    from scipy.special import ndtri
+
     mean = interactions / users
     low = max(2, int(_ACTIVITY_FLOOR * mean))
     high = max(int(_ACTIVITY_CEILING * items), min(items, int(2 * mean) + 1))
@@ -165,7 +172,7 @@ def _activity(users: int, items: int, interactions: int) -> _Integers:
 
 
 def _choose(rng: np.random.Generator, tastes: _Tastes, degrees: _Integers) -> _Integers:
-    """Draw as many different items for each user as `degrees` says; sorted keys user · q + item: int64, shape (nnz,).
+    """Return as many different items for each user as `degrees` says; sorted keys user · q + item: int64, shape (nnz,).
 
     Drawing over and over, and ignoring what a user already has, is successive sampling without replacement. So is
     the race in `_race`, which costs q steps for any user and serves those who would take many draws.
@@ -273,7 +280,7 @@ def _ratings(rng: np.random.Generator, tastes: _Tastes, users: _Integers, items:
 
 
 def _timestamps(rng: np.random.Generator, degrees: _Integers) -> _Integers:
-    """Seconds since 1970, rising inside each user; shape (nnz,), by user."""
+    """Return seconds since 1970, rising inside each user; shape (nnz,), by user."""
     n, starts = int(degrees.sum()), np.cumsum(degrees) - degrees
     waits = 1 + rng.exponential(_PAUSE, n).astype(np.int64)
     absences = np.flatnonzero(rng.random(n) < 1 / _SESSION)
@@ -286,8 +293,7 @@ def _timestamps(rng: np.random.Generator, degrees: _Integers) -> _Integers:
 
 def _check(users: int, items: int, interactions: int, seed: int) -> None:
     for name, value in (("users", users), ("items", items), ("interactions", interactions), ("seed", seed)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-            raise InputError(f"{name} must be a whole number, 0 or more, not {value!r}")
+        check_count(name, value)
     if users < 2 or items < 2:
         raise InputError(f"a sample needs at least 2 users and 2 items, not {users} and {items}")
     least, most = max(2 * users, items), users * items // 2

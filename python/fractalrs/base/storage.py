@@ -1,0 +1,160 @@
+"""A base on disk: a folder of files that are mapped into memory, whole or not there."""
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fractalrs.base.payload import describe_payload
+from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.tools.atomic import whole_folder
+
+FORMAT = "fractalrs base 1"
+HINT_DAMAGED = "the folder is not a complete saved base: save it again"
+
+
+class Stored(NamedTuple):
+    """What a saved base holds: the fields of `Base`, and its fingerprint when it was saved."""
+
+    indptr: npt.NDArray[np.int64]
+    entries: npt.NDArray[np.uint32]
+    user_ids: pa.Array
+    item_ids: pa.Array
+    split: str
+    notes: tuple[str, ...]
+    payload: pa.Table | None
+    fingerprint: str
+
+
+def write_base(target: Path, stored: Stored, test_count: int) -> None:
+    """Write a base, so many of its entries test interactions, to a folder that appears whole.
+
+    Raises
+    ------
+    OutputError
+        If nothing can be written there. Nothing is changed.
+    WriteError
+        If writing fails midway; nothing is left.
+    """
+    description: dict[str, Any] = {
+        "format": FORMAT,
+        "users": len(stored.user_ids),
+        "items": len(stored.item_ids),
+        "train": len(stored.entries) - test_count,
+        "test": test_count,
+        "split": stored.split,
+        "notes": list(stored.notes),
+        "fingerprint": stored.fingerprint,
+    }
+    tables = {"user_ids": pa.table({"id": stored.user_ids}), "item_ids": pa.table({"id": stored.item_ids})}
+    if stored.payload is not None:
+        description["payload"] = describe_payload(stored.payload)
+        tables["payload"] = stored.payload
+    begun = False
+    try:
+        with ExitStack() as stack:
+            folder = stack.enter_context(whole_folder(target))
+            begun = True
+            _write_files(folder, description, stored, tables)
+    except OSError as error:
+        if not begun:
+            raise OutputError(f"cannot write to {target.parent}: {error.strerror}") from error
+        raise WriteError(f"saving the base to {target} failed: {error.strerror or error}") from error
+
+
+def _write_files(folder: Path, description: Mapping[str, Any], stored: Stored, tables: Mapping[str, pa.Table]) -> None:
+    np.save(folder / "indptr.npy", stored.indptr.astype("<i8", copy=False), allow_pickle=False)
+    np.save(folder / "entries.npy", stored.entries.astype("<u4", copy=False), allow_pickle=False)
+    for name, table in tables.items():
+        batch = pa.record_batch([column.chunk(0) for column in table.columns], schema=table.schema)
+        with pa.ipc.new_file(str(folder / f"{name}.arrow"), table.schema) as writer:
+            writer.write_batch(batch)
+    (folder / "base.json").write_text(json.dumps(description, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def read_base(folder: Path) -> Stored:
+    """Read a saved base, mapped into memory.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing, is not a base, or is damaged.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no saved base at {folder}", hint="give the folder that a base was saved to")
+    try:
+        description = json.loads((folder / "base.json").read_text(encoding="utf-8"))
+        if description["format"] != FORMAT:
+            raise InputError(
+                f"{folder} holds {description['format']!r}, this version reads {FORMAT!r}",
+                hint="make the base again from its source",
+            )
+        p, q, count = description["users"], description["items"], description["train"] + description["test"]
+        has_payload = "payload" in description
+        stored = Stored(
+            _load_array(folder / "indptr.npy", np.dtype("<i8"), p + 1),
+            _load_array(folder / "entries.npy", np.dtype("<u4"), count),
+            _load_ids(folder / "user_ids.arrow", p),
+            _load_ids(folder / "item_ids.arrow", q),
+            description["split"],
+            tuple(description["notes"]),
+            _load_payload(folder / "payload.arrow", description["payload"], count) if has_payload else None,
+            description["fingerprint"],
+        )
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename} is missing", hint=HINT_DAMAGED) from error
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder / 'base.json'} is damaged", hint=HINT_DAMAGED) from error
+    # One pass over p + 1 numbers: readers of the rows rely on it to stay inside `entries`.
+    indptr = stored.indptr
+    if indptr[0] != 0 or indptr[-1] != count or np.any(indptr[1:] < indptr[:-1]):
+        raise InputError(f"{folder / 'indptr.npy'} is damaged", hint=HINT_DAMAGED)
+    return stored
+
+
+def _load_array(file: Path, dtype: np.dtype[Any], length: int) -> npt.NDArray[Any]:
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{file} is damaged", hint=HINT_DAMAGED) from error
+    if array.dtype != dtype or array.shape != (length,):
+        raise InputError(
+            f"{file} holds {array.dtype} {array.shape} where base.json says {dtype} {(length,)}", hint=HINT_DAMAGED
+        )
+    return array  # type: ignore[no-any-return]
+
+
+def _load_ids(file: Path, length: int) -> pa.Array:
+    try:
+        ids = _load_table(file)["id"].combine_chunks()
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise InputError(f"{file} is damaged", hint=HINT_DAMAGED) from error
+    if ids.type not in (pa.int64(), pa.string()) or len(ids) != length:
+        raise InputError(f"{file} holds {len(ids)} ids of type {ids.type}, not {length}", hint=HINT_DAMAGED)
+    return ids
+
+
+def _load_payload(file: Path, description: Mapping[str, Any], length: int) -> pa.Table:
+    keys = ("columns", "ticks_per_hour") if "timestamp" in description["columns"] else ("columns",)
+    expected = {key: description[key] for key in keys}
+    try:
+        payload = _load_table(file)
+        found = describe_payload(payload)
+    except (pa.ArrowInvalid, InputError) as error:
+        raise InputError(f"{file} is damaged: {error}", hint=HINT_DAMAGED) from error
+    if found != expected or payload.num_rows != length:
+        raise InputError(f"{file} is damaged: {payload.num_rows} rows of {found}", hint=HINT_DAMAGED)
+    return payload
+
+
+def _load_table(file: Path) -> pa.Table:
+    if not file.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+    return pa.ipc.open_file(pa.memory_map(str(file))).read_all()

@@ -1,0 +1,111 @@
+"""A source: what the user brings, opened as a table whatever its format; and the formats that there are.
+
+Each format is one file in the folder `sources`: it defines how a source is opened, and registers itself.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from fractalrs.columns import Wanted
+from fractalrs.reading.ids import as_dictionary
+
+SAMPLE_ROWS = 1000
+STREAM_ROWS = 1 << 20
+A_TABLE = "give a table with names in its first line: the id, then the attributes"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the caller says of a source: its columns, how a file is written, and the threads to read it with.
+
+    `what` is what is read, for messages; where the source must name its columns, `id_name` is what that of the ids may
+    be called.
+    """
+
+    wanted: Wanted = field(default_factory=lambda: Wanted({}))
+    format: str = "auto"
+    delimiter: str | None = None
+    header: bool | None = None
+    threads: int | None = None
+    what: str = "interactions"
+    id_name: str | None = None
+
+    def called(self, value: Any) -> str:
+        """Return what messages call a value in memory."""
+        given = "" if self.what == "interactions" else f" given as {self.what}"
+        return f"the {type(value).__name__}{given}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(ABC):
+    """An opened source: its columns are known, its rows are still to be read.
+
+    Messages call it `name`, and `notes` say how it was understood. Where it has no `names` of columns, `sample` decides
+    which column is what: its first rows as text. Where users, items and perhaps ratings are known by the format alone,
+    `fixed` is how messages say so.
+    """
+
+    name: str
+    notes: tuple[str, ...]
+    names: Sequence[str] | None = None
+    sample: Sequence[Sequence[str]] = ()
+    fixed: str | None = None
+
+    @abstractmethod
+    def read(self, positions: Mapping[str, int]) -> pa.Table:
+        """Read the columns asked for, once: role (`fractalrs.columns.ROLES`), or another name, to 0-based number.
+
+        Ids may come as text or encoded; what is no role keeps its type.
+        """
+
+    def explain(self, positions: Mapping[str, int]) -> None:  # noqa: B027
+        """Raise an error that says where the source cannot be used, if that is known better than by row."""
+
+
+@dataclass(frozen=True)
+class SourceFormat:
+    """One way to write, or hold, a table.
+
+    `names` are what `read_interactions` takes as ``format``, none for values in memory; messages say `what`. `claims`
+    says whether a source, a path if there are `names` and else a value, is of this format, and `open` opens it. Text is
+    what no other format claims; it alone takes a delimiter and a header.
+    """
+
+    names: tuple[str, ...]
+    what: str
+    claims: Callable[[Any], bool]
+    open: Callable[[Any, Asked], Source]
+    is_text: bool = False
+
+
+SOURCE_FORMATS: list[SourceFormat] = []
+"""All that are registered; those of values in the order in which they are tried."""
+
+
+def register(format: SourceFormat) -> None:
+    """Add a format to those that are read."""
+    SOURCE_FORMATS.append(format)
+    SOURCE_FORMATS.sort(key=lambda one: one.is_text)
+
+
+def labels(names: Sequence[str], rows: pa.Table | pa.RecordBatch) -> dict[str, Any]:
+    """Return `Source.names` and `Source.sample` of a table; 0, 1, … is what pandas and NumPy call unnamed columns."""
+    if list(names) != [str(column) for column in range(len(names))]:
+        # Names decide alone; not every cell can be shown as text.
+        return {"names": list(names)}
+    columns = [["" if cell is None else str(cell) for cell in column.to_pylist()] for column in rows.columns]
+    return {"sample": list(zip(*columns, strict=True)) or [[""] * len(names)]}
+
+
+def collect(batches: Iterable[pa.RecordBatch], positions: Mapping[str, int]) -> pa.Table:
+    """Return the chosen columns, ids encoded batch by batch: as text they would take several times the memory."""
+    chunks: dict[str, list[pa.Array]] = {role: [] for role in positions}
+    for batch in batches:
+        for role, position in positions.items():
+            column = batch.column(position)
+            chunks[role].append(as_dictionary(column, role) if role in ("user_id", "item_id") else column)
+    return pa.table({role: pa.chunked_array(arrays) if arrays else pa.nulls(0) for role, arrays in chunks.items()})

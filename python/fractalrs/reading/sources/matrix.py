@@ -1,0 +1,85 @@
+"""SciPy's sparse matrices of users by items: in memory, and in ``.npz`` files."""
+
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from fractalrs.errors import InputError
+from fractalrs.reading.source import Asked, Source, SourceFormat, register
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixSource(Source):
+    """The entries of a sparse matrix."""
+
+    table: pa.Table
+
+    def read(self, positions: Mapping[str, int]) -> pa.Table:
+        """Return the entries: there is nothing to choose."""
+        return self.table.select(list(positions))
+
+
+def open_npz(path: Path, _: Asked) -> Source:
+    """Return a sparse matrix that was saved with `scipy.sparse.save_npz`, opened."""
+    import scipy.sparse
+
+    try:
+        with path.open("rb") as file:
+            matrix = scipy.sparse.load_npz(file)
+    except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is not a SciPy sparse matrix: {error}",
+            hint="write one with scipy.sparse.save_npz; unpack a ZIP archive of text files first",
+        ) from None
+    return _opened(matrix, str(path))
+
+
+def open_matrix(matrix: Any, asked: Asked) -> Source:
+    """Return a sparse matrix in memory, opened."""
+    return _opened(matrix, asked.called(matrix))
+
+
+def _opened(matrix: Any, name: str) -> Source:
+    if matrix.ndim != 2:
+        raise InputError(f"{name} has {matrix.ndim} dimension instead of 2", hint="rows are users, columns are items")
+    entries = matrix.tocoo()
+    if entries.data.dtype.kind not in "biuf":
+        raise InputError(f"{name} holds values of type {entries.data.dtype}", hint="ratings are real numbers")
+    stored = entries.data != 0
+    values = entries.data[stored]
+    columns = {
+        "user_id": pa.array(entries.row[stored].astype(np.int64)),
+        "item_id": pa.array(entries.col[stored].astype(np.int64)),
+    }
+    notes = [f"Read {name} as a sparse matrix: row is user_id, column is item_id"]
+    if (values != 1).any():
+        columns["rating"] = pa.array(values.astype(np.float64 if values.dtype.kind == "f" else np.int64))
+        notes[0] += ", value is rating"
+    notes[0] += "."
+    if not stored.all():
+        notes.append(f"Left out {np.count_nonzero(~stored):,} stored zeros.")
+    return MatrixSource(
+        name=name, notes=tuple(notes), names=list(columns), fixed="a sparse matrix", table=pa.table(columns)
+    )
+
+
+def _is_npz(path: Path) -> bool:
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _is_matrix(value: Any) -> bool:
+    # Whoever has one has loaded this.
+    return "scipy.sparse" in sys.modules and bool(sys.modules["scipy.sparse"].issparse(value))
+
+
+register(SourceFormat(("npz",), "a NumPy archive", _is_npz, open_npz))
+register(SourceFormat((), "a sparse matrix", _is_matrix, open_matrix))

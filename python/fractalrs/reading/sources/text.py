@@ -1,0 +1,293 @@
+"""Text files: separated cells, RecBole ``.inter``, or one user per line.
+
+pyarrow's multi-threaded CSV reader reads them. It does not say on which line it failed, so an error is followed by a
+second, slow pass that finds the line.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from fractalrs.columns import ROLES, is_date, is_number
+from fractalrs.errors import InputError
+from fractalrs.reading.explain import explain
+from fractalrs.reading.sniff import UNIT_SEPARATOR, Layout, sniff
+from fractalrs.reading.source import A_TABLE, Asked, Source, SourceFormat, register
+
+BLOCK_BYTES = 8 << 20
+LONGEST_LINE_BYTES = 64 << 20
+"""One user per line: an active user's line can be long."""
+# The last one is how some shops export events: "2019-10-01 00:00:00 UTC".
+_DATE_PARSERS = [pa_csv.ISO8601, "%Y-%m-%d %H:%M:%S UTC"]
+# Numbers of carried columns. Leading zeros, a plus or more digits than a float holds would be lost, and 1E5 may well be
+# the code of a product: such columns stay text.
+_CARRIED_INTEGER = r"^(0|-?[1-9][0-9]*)$"
+_CARRIED_FLOAT = r"^(-?(0|[1-9][0-9]{0,14})?\.[0-9]+|-?(0|[1-9][0-9]{0,14})\.?)([eE][+-][0-9]{1,3})?$|^-?(NaN|nan|inf)$"
+_ZONE = re.compile(r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$")
+
+
+def open_text(
+    path: Path, asked: Asked, *, block_bytes: int = BLOCK_BYTES, longest_line_bytes: int = LONGEST_LINE_BYTES
+) -> Source:
+    """Return a text file, opened; it is read so many bytes at a time.
+
+    Raises
+    ------
+    InputError
+        If it is empty, holds only a header, is not text, or is not in the format asked for.
+    """
+    try:
+        header = True if asked.id_name else asked.header
+        layout = sniff(path, asked.format, asked.delimiter, header, asked.wanted)
+    except InputError as error:
+        raise InputError(error.message, hint=A_TABLE if asked.id_name else error.hint) from None
+    if asked.id_name and any(is_number(name) or is_date(name) for name in layout.names or ()):
+        raise InputError(
+            f"{path}, line {layout.first_line}: this is data, and names of columns are needed: "
+            f"{', '.join(layout.names or ())}",
+            hint=f"write a line above it, such as {layout.delimiter.join((asked.id_name, 'first', 'second'))}",
+        )
+    in_lines = layout.format == "lines"
+    return TextSource(
+        name=str(path),
+        notes=(layout.note,),
+        names=["user_id", "item_id"] if in_lines else layout.names,
+        sample=layout.sample,
+        fixed="which has one user per line" if in_lines else None,
+        layout=layout,
+        threads=asked.threads,
+        block_bytes=longest_line_bytes if in_lines else block_bytes,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSource(Source):
+    """A text file of which is known how it is written."""
+
+    layout: Layout
+    threads: int | None
+    block_bytes: int
+
+    def read(self, positions: Mapping[str, int]) -> pa.Table:
+        """Read the columns asked for; an error has the number of the line.
+
+        Ids become dictionary<int32, string>, their text unchanged; rating float64; timestamp int64, float64 or
+        timestamp, whatever suits all of its cells; others int64, float64 or string likewise, empty cells null.
+        """
+        if self.layout.format == "lines":
+            return self._read_lines()
+        time_types = self._time_types(positions)
+        for time_type in time_types:
+            try:
+                with self.layout.stream() as stream:
+                    return _infer_others(self._read_cells(stream, positions, time_type, self.layout.first_line))
+            except pa.ArrowInvalid as error:
+                if time_type is time_types[-1]:
+                    self.explain(positions)
+                    raise InputError(
+                        f"{self.name}: {error}", hint="is a double quote left open, or the delimiter a different one?"
+                    ) from None
+            except OSError as error:
+                raise self.layout.damaged(error) from None
+        raise AssertionError("the last attempt returns or raises")
+
+    def explain(self, positions: Mapping[str, int]) -> None:
+        """Raise an error for the first line that cannot be used, if there is one."""
+        if self.layout.format != "lines":
+            explain(self.layout, positions, self._count_good_lines(positions))
+
+    def _read_cells(
+        self, stream: Any, positions: Mapping[str, int], time_type: pa.DataType, first_line: int
+    ) -> pa.Table:
+        # What carried columns hold shows at the end of the file: they are text until then.
+        text_type = pa.dictionary(pa.int32(), pa.string())
+        types = {"rating": pa.float64(), "timestamp": time_type}
+        one_byte = len(self.layout.delimiter.encode()) == 1
+        table = pa_csv.read_csv(
+            stream if one_byte else OneByteDelimiter(stream, self.layout.delimiter, self.layout.path),
+            read_options=pa_csv.ReadOptions(
+                use_threads=self.threads != 1,
+                block_size=self.block_bytes,
+                # Columns go by number: names may repeat.
+                column_names=[str(column) for column in range(self.layout.width)],
+                skip_rows=first_line,
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self.layout.delimiter if one_byte else UNIT_SEPARATOR,
+                quote_char='"' if self.layout.quoted else False,
+                newlines_in_values=self.layout.quoted,
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={str(column): types.get(role, text_type) for role, column in positions.items()},
+                include_columns=[str(column) for column in positions.values()],
+                # An id may read "NA" or "null"; only an empty cell is missing.
+                null_values=[""],
+                strings_can_be_null=False,
+                timestamp_parsers=_DATE_PARSERS,
+            ),
+        )
+        return table.rename_columns(list(positions))
+
+    def _read_lines(self) -> pa.Table:
+        users, items = [], []
+        lines_before = 0
+        try:
+            with self.layout.stream() as stream:
+                batches = pa_csv.open_csv(
+                    stream,
+                    read_options=pa_csv.ReadOptions(
+                        use_threads=self.threads != 1, block_size=self.block_bytes, column_names=["line"]
+                    ),
+                    parse_options=pa_csv.ParseOptions(
+                        delimiter=UNIT_SEPARATOR, quote_char=False, ignore_empty_lines=False
+                    ),
+                    convert_options=pa_csv.ConvertOptions(
+                        column_types={"line": pa.string()}, null_values=[], strings_can_be_null=False
+                    ),
+                )
+                for batch in batches:
+                    batch_users, batch_items = self._split_lines(batch.column(0), lines_before)
+                    users.append(batch_users)
+                    items.append(batch_items)
+                    lines_before += batch.num_rows
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{self.name} cannot be read as one user per line: {error}") from None
+        except OSError as error:
+            raise self.layout.damaged(error) from None
+        return pa.table({"user_id": pa.chunked_array(users), "item_id": pa.chunked_array(items)})
+
+    def _split_lines(self, lines: pa.StringArray, lines_before: int) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
+        trimmed = pc.utf8_trim_whitespace(lines)
+        if self.layout.delimiter == " ":
+            tokens = pc.utf8_split_whitespace(trimmed)
+        else:
+            tokens = pc.split_pattern(trimmed, self.layout.delimiter)
+        flat = tokens.flatten()
+        counts = tokens.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+        starts = np.cumsum(counts) - counts
+        missing = pc.equal(flat, "").to_numpy(zero_copy_only=False)
+        missing[starts[counts == 1]] = False  # an empty line, or a user without items, says nothing
+        if missing.any():
+            line = int(np.searchsorted(starts, np.flatnonzero(missing)[0], side="right")) + lines_before
+            raise InputError(f"{self.name}, line {line}: an id is missing", hint="correct or remove the line")
+        is_item = np.ones(len(flat), dtype=bool)
+        is_item[starts] = False
+        users = pc.dictionary_encode(flat.take(pa.array(starts)))
+        codes = np.repeat(users.indices.to_numpy(zero_copy_only=False), counts - 1)
+        return (
+            pa.DictionaryArray.from_arrays(pa.array(codes), users.dictionary),
+            pc.dictionary_encode(flat.filter(pa.array(is_item))),
+        )
+
+    def _time_types(self, positions: Mapping[str, int]) -> list[pa.DataType]:
+        """Return types for the timestamps, from the one that the first rows suggest to the most lenient."""
+        if "timestamp" not in positions:
+            return [pa.null()]
+        first = self.layout.first_cell(positions["timestamp"])
+        if not is_date(first):
+            return [pa.int64(), pa.float64()]
+        zone = "UTC" if _ZONE.search(first) else None
+        return [pa.timestamp(unit, zone) for unit in ("ms", "us", "ns")]
+
+    def _count_good_lines(self, positions: Mapping[str, int]) -> int:
+        """Return how many lines at the start need no closer look, block by block: going line by line is slow."""
+        good, rest, to_skip = 0, b"", self.layout.first_line
+        time_type = self._time_types(positions)[-1]
+        with self.layout.stream() as stream:
+            while block := stream.read(self.block_bytes):
+                block, newline, rest = (rest + block).rpartition(b"\n")
+                data = block.split(b"\n", to_skip)[-1]
+                # Where lines end otherwise, or can go on inside quotes, counting them is not so simple.
+                if not newline or (self.layout.quoted and b'"' in data) or block.count(b"\r") != block.count(b"\r\n"):
+                    break
+                try:
+                    if not _is_good(self._read_cells(io.BytesIO(data), positions, time_type, 0)):
+                        break
+                except (pa.ArrowInvalid, InputError):
+                    break
+                good += block.count(b"\n") + 1
+                to_skip = 0
+        return good
+
+
+class OneByteDelimiter(io.RawIOBase):
+    """A binary stream in which a delimiter of several bytes is replaced by one that the CSV reader takes."""
+
+    def __init__(self, stream: Any, delimiter: str, path: Path) -> None:
+        self._stream = stream
+        self._delimiter = delimiter.encode()
+        self._path = path
+        self._kept = b""
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, at most `size`."""
+        while True:
+            # Never hand out more than was asked for.
+            block: bytes = self._stream.read(max(1, size - len(self._kept)) if size >= 0 else None)
+            if UNIT_SEPARATOR.encode() in block:
+                raise InputError(
+                    f"{self._path} holds the control character U+001F, so {self._delimiter.decode()!r} cannot be used",
+                    hint="write the file with a delimiter of one character",
+                )
+            data = (self._kept + block).replace(self._delimiter, UNIT_SEPARATOR.encode())
+            # A delimiter may begin here and end in the next block.
+            keep = max(n for n in range(len(self._delimiter)) if data.endswith(self._delimiter[:n])) if block else 0
+            self._kept = data[len(data) - keep :]
+            data = data[: len(data) - keep]
+            if data or not block:
+                return data
+
+
+def _infer_others(table: pa.Table) -> pa.Table:
+    """Return columns that are no roles, read as dictionary-encoded text, as what all of their cells are."""
+    for place, name in enumerate(table.column_names):
+        if name not in ROLES:
+            column = table.column(place).unify_dictionaries()
+            values = _infer(column.chunk(0).dictionary)
+            chunks = [values.take(chunk.indices) for chunk in column.chunks]
+            table = table.set_column(place, name, pa.chunked_array(chunks))
+    return table
+
+
+def _infer(texts: pa.StringArray) -> pa.Array:
+    """Return texts as int64 or float64 where each is a number that this leaves as it is; an empty text is null."""
+    texts = pc.if_else(pc.equal(texts, ""), None, texts)
+    for kind, pattern in ((pa.int64(), _CARRIED_INTEGER), (pa.float64(), _CARRIED_FLOAT)):
+        if texts.null_count < len(texts) and pc.all(pc.match_substring_regex(texts, pattern)).as_py():
+            try:
+                return texts.cast(kind)
+            except pa.ArrowInvalid:  # beyond 64 bits
+                pass
+    return texts
+
+
+def _is_good(table: pa.Table) -> bool:
+    """Return whether `explain` would find nothing in these rows."""
+    for role, column in zip(table.column_names, table.columns, strict=True):
+        if role in ("user_id", "item_id"):
+            if any(pc.index(chunk.dictionary, "").as_py() >= 0 for chunk in column.chunks):
+                return False
+            continue
+        if role not in ROLES:
+            continue
+        numbers = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+        if numbers.null_count or not pc.all(pc.is_finite(numbers)).as_py():
+            return False
+        if role == "timestamp" and not 0 <= pc.min(numbers).as_py() <= pc.max(numbers).as_py() < 2**63:
+            return False
+    return True
+
+
+register(SourceFormat(("csv", "inter", "lines"), "text", lambda _: True, open_text, is_text=True))

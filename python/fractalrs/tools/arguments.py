@@ -1,0 +1,38 @@
+"""Arguments of public functions: refused in the user's words before anything is done."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fractalrs.errors import InputError
+
+
+def check_count(name: str, value: object, least: int = 0) -> None:
+    """Refuse what is no whole number, or too small a one."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{name} must be a whole number, {least} or more, not {value!r}")
+
+
+def check_word(name: str, value: object, words: Sequence[str]) -> None:
+    """Refuse what is none of some words."""
+    if not isinstance(value, str) or value not in words:
+        raise InputError(f"unknown {name} {value!r}", hint=f"use one of {', '.join(words)}")
+
+
+def checked_columns(name: str, value: Any) -> tuple[Any, ...]:
+    """Return a list of columns as a tuple; a text, or a number, is none."""
+    if isinstance(value, str):
+        raise InputError(f"{name} is the text {value!r}", hint=f"give a list of columns: [{value!r}]")
+    if not isinstance(value, Iterable):
+        raise InputError(f"{name} is {value!r}", hint="give a list of columns")
+    return tuple(value)
+
+
+def as_path(name: str, value: object) -> Path:
+    """Return a path given as text or as one."""
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{name} is {value!r}", hint="give a path")
+    return Path(value)
