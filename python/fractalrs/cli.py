@@ -17,10 +17,11 @@ from fractalrs.dataset.write import check, expected_bytes, fingerprints, memory_
 from fractalrs.errors import FractalrsError, InputError, WriteError
 from fractalrs.expansion.cells import CELL_SIZE
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.operators import Operator
-from fractalrs.expansion.options import Options, Order, Ratings, TestItems
-from fractalrs.expansion.profiles import DEFAULT_PROFILE, PROFILES, Shuffle
-from fractalrs.expansion.reduction import Rescale
+from fractalrs.expansion.options import Options
+from fractalrs.expansion.profiles import DEFAULT_PROFILE, PROFILES
+from fractalrs.words import Order, Ratings, Rescale, TestItems
+Shuffle=Literal["none", "aligned", "cells", "block"]
+Operator=Literal["dropout","kronecker","sketch"]
 from fractalrs.formats.export import FORMATS
 from fractalrs.formats.export import export as write_export
 from fractalrs.reading.interactions import write_interactions

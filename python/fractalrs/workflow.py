@@ -23,11 +23,12 @@ from fractalrs.dataset.write import other_plan, read_reduced, write_planned
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import CELL_SIZE, Cells, group_cells
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.operators import BlockFunction, Operator
-from fractalrs.expansion.options import Options, Order, Ratings, TestItems
-from fractalrs.expansion.profiles import DEFAULT_PROFILE, Profile, Shuffle
-from fractalrs.expansion.profiles import profile as find_profile
-from fractalrs.expansion.reduction import ReducedMatrix, Rescale, reduce
+from fractalrs.expansion.functions import BlockFunction
+from fractalrs.expansion.options import Options
+from fractalrs.expansion.profiles import DEFAULT_PROFILE, Profile
+from fractalrs.expansion.profiles import profile_named as find_profile
+from fractalrs.words import Order, Ratings, Rescale, TestItems
+from fractalrs.expansion.reduction import ReducedMatrix, reduce
 from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale, whole_number
 from fractalrs.reading.interactions import read_interactions
 from fractalrs.reading.sample import sample_interactions
@@ -56,7 +57,7 @@ class Request:
     target_users: int | None = None
     target_items: int | None = None
     profile: str = DEFAULT_PROFILE
-    shuffle: Shuffle | None = None
+    shuffle: str | None = None
     seed: int = 0
     split: SplitOption = "auto"
     ties: TiesOption | None = None
@@ -70,7 +71,7 @@ class Request:
     max_keep: float = Options.max_keep
     keep_scale: float = Options.keep_scale
     block_keep: float = Options.block_keep
-    operator: Operator | BlockFunction = "dropout"
+    operator: str | BlockFunction = "dropout"
     test_items: TestItems | None = None
     drop_incomplete: bool | None = None
     cold_users: float = 0.0

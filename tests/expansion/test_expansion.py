@@ -77,11 +77,8 @@ def test_batches_are_the_rows(expansion: Expansion, split: Any, users: Any) -> N
     assert expansion.batches(split, users).read_all().equals(expansion.table(first, last, split))
 
 
-def test_batches_are_many_and_small_where_the_output_is_large(
-    expansion: Expansion, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fractalrs.expansion.expansion._BATCH_INTERACTIONS", 1_000)
-    batches = list(expansion.batches("train"))
+def test_batches_are_many_and_small_where_the_output_is_large(expansion: Expansion) -> None:
+    batches = list(expansion.batches("train", interactions=1_000))
     assert len(batches) > 20
     assert max(len(batch) for batch in batches) < 3_000
     assert pa.Table.from_batches(batches).equals(expansion.table(0, 600))

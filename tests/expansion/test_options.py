@@ -84,7 +84,7 @@ def test_one_source_is_asked_of_cells_that_are_not_made_yet(monkeypatch: pytest.
     def never(*_: Any) -> None:
         raise AssertionError("cells are made")
 
-    monkeypatch.setattr("fractalrs.expansion.options.group_cells", never)
+    monkeypatch.setattr("fractalrs.expansion.cells.leading_svd", never)
     with pytest.raises(InputError, match="timestamps need user cells of size 1"):
         Expansion(base, np.full((2, 2), 0.5), timestamps=True)
 

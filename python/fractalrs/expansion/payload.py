@@ -1,7 +1,7 @@
 """What interactions carry beside users and items: which columns there are, and where the core takes them from."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,7 @@ import pyarrow.compute as pc
 from fractalrs.base.base import Base
 from fractalrs.columns.types import timestamps_from_ticks
 from fractalrs.errors import InputError
-
-if TYPE_CHECKING:
-    from fractalrs.expansion.options import Options
+from fractalrs.expansion.options import Options
 
 _LAST_DAY = 1 << 30
 """Dates are days in 32 bits; a test interaction may come after the last of them."""
@@ -41,7 +39,7 @@ class Payload:
     ratings: npt.NDArray[np.float64] | None
 
     @classmethod
-    def of(cls, base: Base, options: "Options") -> "Payload":
+    def of(cls, base: Base, options: Options) -> "Payload":
         """Find the columns in the base; ratings that are multiplied the core makes.
 
         Raises

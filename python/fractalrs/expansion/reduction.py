@@ -3,18 +3,15 @@
 import operator
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
-from skimage.transform import resize, resize_local_mean
 
 from fractalrs.base.base import Base
 from fractalrs.base.svd import leading_svd
 from fractalrs.errors import InputError
-from fractalrs.expansion.profiles import Variant
-
-Rescale = Literal["absolute", "minmax"]
+from fractalrs.words import Rescale, Variant
 
 MAX_CONDITION = 1e8
 """Averaged singular vectors whose condition number is larger have no stable nearest orthogonal factor."""
@@ -50,9 +47,11 @@ class ReducedMatrix:
     description: dict[str, Any]
 
     def __post_init__(self) -> None:
-        """Make the arrays read-only: an expansion's output is fixed by them."""
-        for array in (self.values, self.signed, self.singular_values):
+        """Copy the arrays and make the copies read-only: an expansion's output is fixed by them."""
+        for name in ("values", "signed", "singular_values"):
+            array = np.array(getattr(self, name), dtype=np.float64, order="C")
             array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,7 +100,7 @@ class ReducedMatrix:
     def _given(cls, array: npt.NDArray[Any], name: str) -> Self:
         if array.dtype.kind not in "fiub" or array.ndim != 2 or array.size == 0:
             raise InputError(f"{name} must be a two-dimensional array of numbers, not {array.dtype} {array.shape}")
-        values = np.array(array, dtype=np.float64, order="C")
+        values = np.asarray(array, dtype=np.float64)
         bad = ~((values >= 0) & (values <= 1))
         if bad.any():
             i, j = np.argwhere(bad)[0]
@@ -158,7 +157,7 @@ def reduce(
         If the multipliers do not fit the base, `rescale` is unknown, or the train part is too degenerate.
     """
     m, n = check_multipliers(shape, base.shape)
-    if rescale not in ("absolute", "minmax"):
+    if rescale not in get_args(Rescale):
         raise InputError(f"unknown rescale {rescale!r}", hint="choose 'absolute' or 'minmax'")
     if variant not in get_args(Variant):
         raise InputError(f"unknown variant {variant!r}", hint="choose 'paper' or 'reference'")
@@ -229,6 +228,9 @@ def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tu
 
 def _shrink(vectors: _Floats, length: int, kind: str, variant: Variant) -> _Floats:
     """Average singular vectors, one a column, down to `length` entries and make them orthonormal again."""
+    # Takes a quarter of a second to load.
+    from skimage.transform import resize, resize_local_mean
+
     shape = (length, vectors.shape[1])
     if variant == "reference":
         averaged = resize(  # type: ignore[no-untyped-call]
