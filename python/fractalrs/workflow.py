@@ -14,7 +14,7 @@ from typing import Any, get_args
 from fractalrs import _core
 from fractalrs.base.base import Base
 from fractalrs.base.hold_out import SplitOption, TiesOption, leave_last_out
-from fractalrs.dataset.attributes import AttributeTable, Kind, read_attributes
+from fractalrs.dataset.attributes import Kind, match
 from fractalrs.dataset.card import checked_licence
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.folder import Folder
@@ -30,6 +30,7 @@ from fractalrs.expansion.profiles import profile_named as find_profile
 from fractalrs.words import Order, Ratings, Rescale, TestItems
 from fractalrs.expansion.reduction import ReducedMatrix, reduce
 from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale, whole_number
+from fractalrs.reading.attributes import AttributeTable, read_attributes
 from fractalrs.reading.interactions import read_interactions
 from fractalrs.reading.sample import sample_interactions
 
@@ -279,7 +280,7 @@ def write_expansion(
         progress=progress,
         recipe=request.recipe,
         source_licence=request.source_licence,
-        attributes=[table.match(expansion.base) for table in request.attributes],
+        attributes=[match(table, expansion.base) for table in request.attributes],
         say=say,
     )
 
@@ -314,7 +315,7 @@ def make_expansion(
     base = read_base(source, request, say)
     for table in request.attributes:
         say(table.note)
-        say(table.match(base).note)
+        say(match(table, base).note)
     if begun is not None and begun.content["base"]["fingerprint"] != base.fingerprint:
         raise other_plan(folder, OTHER_SOURCE)
     in_cells = request.options.shuffle == "cells"

@@ -22,16 +22,19 @@ import pytest
 
 import fractalrs as fr
 from fractalrs.dataset import attributes
-from fractalrs.dataset.attributes import AttributeTable, Kind
+from fractalrs.dataset.attributes import Kind, match
 from fractalrs.dataset.folder import Folder
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion.expansion import Expansion
+from fractalrs.reading.attributes import AttributeTable
+from fractalrs.words import ITEMS, USERS
 from helpers import oracle
 from helpers.commands import run
 from helpers.folders import RATES, cleared_but_killed, digests, read, small_base, sql, stamps
 
 SIZE = ("--user-multiplier", 3, "--item-multiplier", 5)
 KINDS: tuple[Kind, ...] = ("items", "users")
+SIDES = {"items": ITEMS, "users": USERS}
 
 
 @cache
@@ -224,7 +227,7 @@ def test_ids_are_equal_when_they_read_the_same(in_base: str, given: str) -> None
         "floats": pa.array(range(150), pa.float64()),
         "dictionary": pa.array(map(str, range(150))).dictionary_encode(),
     }[given]
-    found = AttributeTable.read(pa.table({"item": column, "n": range(150)}), "items").match(base)
+    found = match(AttributeTable.read(pa.table({"item": column, "n": range(150)}), ITEMS), base)
     assert found.counts == {"matched": 149, "missing": 1, "ignored": 1}
     assert found.table["n"].to_pylist() == [*range(149), None]
     assert found.table["source_item_id"].to_pylist() == ids if in_base == "integers" else True
@@ -232,7 +235,7 @@ def test_ids_are_equal_when_they_read_the_same(in_base: str, given: str) -> None
 
 def test_ids_of_a_text_file_keep_their_zeros(tmp_path: Path) -> None:
     (tmp_path / "movies.dat").write_text("movie_id::title\n000::none\n7::seven\n007::Bond\n")
-    found = AttributeTable.read(tmp_path / "movies.dat", "items").match(named_base())
+    found = match(AttributeTable.read(tmp_path / "movies.dat", ITEMS), named_base())
     assert found.table["title"].slice(0, 8).to_pylist() == ["none", *[None] * 6, "Bond"]
     assert found.counts == {"matched": 2, "missing": 148, "ignored": 1}
     assert found.note == "Attributes of 2 of 150 items, 148 without attributes; 1 rows of other ids are left out."
@@ -242,7 +245,7 @@ def test_ids_of_a_text_file_keep_their_zeros(tmp_path: Path) -> None:
 
 
 def contents(table: Any) -> list[Any]:
-    read = AttributeTable.read(table, "items").match(named_base())
+    read = match(AttributeTable.read(table, ITEMS), named_base())
     return [read.fingerprint, read.table.schema.names]
 
 
@@ -280,7 +283,7 @@ def test_text_becomes_numbers_only_where_that_loses_nothing(tmp_path: Path) -> N
         'u0,01234,7,70.5,12e5,1,"says ""hi"", ok",,1e-05,NA\n'
         "u1,98765,,80,7,99999999999999999999,None,,2,x\n"
     )
-    read = AttributeTable.read(tmp_path / "users.csv", "users")
+    read = AttributeTable.read(tmp_path / "users.csv", USERS)
     columns = {name: read.columns[name] for name in read.columns.column_names}
     assert {name: (str(column.type), column.to_pylist()) for name, column in columns.items()} == {
         "zip": ("string", ["01234", "98765"]),
@@ -325,10 +328,10 @@ def test_the_column_of_ids_is_known_by_name_or_is_the_first(tmp_path: Path, head
     at = names.index(known[0]) if known else 0
     rows = [["a"] * at + [f"{code:03}"] + ["b"] * (2 - at) for code in range(150)]
     (tmp_path / "a.csv").write_text("\n".join(",".join(row) for row in (names, *rows)))
-    read = AttributeTable.read(tmp_path / "a.csv", "items")
+    read = AttributeTable.read(tmp_path / "a.csv", ITEMS)
     assert (read.id_column, read.columns.column_names) == (names[at], [*names[:at], *names[at + 1 :]])
     assert f"its column {names[at]!r} holds the ids." in read.note
-    assert read.match(named_base()).counts["matched"] == 150
+    assert match(read, named_base()).counts["matched"] == 150
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -495,7 +498,9 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(
 
 def _fingerprints(_: pytest.MonkeyPatch) -> Any:
     """Take the fingerprints that come before writing from untouched code."""
-    known = {kind: AttributeTable.read(TABLES[kind](), kind).match(named_base()).fingerprint for kind in KINDS}
+    known = {
+        kind: match(AttributeTable.read(TABLES[kind](), side), named_base()).fingerprint for kind, side in SIDES.items()
+    }
     return property(lambda table: known[table.kind])
 
 
@@ -641,14 +646,16 @@ def test_free_disk_is_for_attributes_too(tmp_path: Path, monkeypatch: pytest.Mon
 MEMORY = """
 import numpy as np, pyarrow as pa, pathlib, sys
 import fractalrs as fr
-from fractalrs.dataset.attributes import AttributeTable
+from fractalrs.dataset.attributes import match
+from fractalrs.reading.attributes import AttributeTable
 from fractalrs.tools.machine import peak_memory
+from fractalrs.words import ITEMS
 base = fr.leave_last_out(fr.sample_interactions(500, 2_000, 20_000))
 names = pa.array(base.item_ids.cast(pa.string()))
 table = pa.table({"item": names, "title": pa.array([f"title {k}" for k in range(2_000)]), "x": np.arange(2_000.0)})
 for n in (1_024, 4_096):
     expansion = fr.Expansion(base, np.full((1, n), 0.01), shuffle="aligned")
-    given = AttributeTable.read(table, "items").match(base)
+    given = match(AttributeTable.read(table, ITEMS), base)
     report = given.write(pathlib.Path(sys.argv[1]), expansion, fr.ParquetOptions(), {})
     print(report["rows"], peak_memory())
 """

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.base.summary import expansion_statistics
-from fractalrs.dataset.attributes import Attributes, read_attributes
+from fractalrs.dataset.attributes import Attributes, match
 from fractalrs.dataset.card import checked_licence, data_card
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.folder import CARD, MANIFEST, Folder
@@ -21,6 +21,7 @@ from fractalrs.dataset.plan import DEFAULT_PARQUET, ParquetOptions, Part, Plan, 
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.reduction import ReducedMatrix
+from fractalrs.reading.attributes import read_attributes
 from fractalrs.tools.machine import require_disk, resolve_threads
 from fractalrs.tools.progress import progress_bar
 from fractalrs.tools.sealed import read_labelled
@@ -93,7 +94,7 @@ def write(
         What the data card says of the source's licence.
     items, users
         Attributes of the source's items and users, which are written for every expanded id too: a path or a table
-        in memory, as `attributes.AttributeTable.read` takes it. They need cells of one member.
+        in memory, as `fractalrs.reading.AttributeTable.read` takes it. They need cells of one member.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def write(
         overwrite=overwrite,
         progress=progress,
         source_licence=None if source_licence is None else checked_licence(source_licence),
-        attributes=[table.match(expansion.base) for table in read_attributes(items, users)],
+        attributes=[match(table, expansion.base) for table in read_attributes(items, users)],
     )
 
 
