@@ -689,7 +689,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_command_line_tells_what_was_found(source: Path, tmp_path: Path) -> None:
     path = tmp_path / "out"
     command = ["expand", source / "ratings.csv", path, *SIZE, "--profile", "traceable", "--json"]
-    command += ["--items", source / "items.csv", "--users", source / "users.csv"]
+    command += ["--item-attributes", source / "items.csv", "--user-attributes", source / "users.csv"]
     forecast = json.loads(run(*command, "--dry-run").out)
     assert not path.exists()
     done = run(*command)
@@ -730,7 +730,7 @@ def test_progress_of_attributes_is_shown_on_a_terminal_only(
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(attributes, "_GROUP_ROWS", 300)
     command = ["expand", source / "ratings.csv", tmp_path / "out", *SIZE, "--profile", "traceable"]
-    command += ["--items", source / "items.csv", "--users", source / "users.csv"]
+    command += ["--item-attributes", source / "items.csv", "--user-attributes", source / "users.csv"]
     done = run(*command, terminal=True)
     assert (done.code, done.out) == (0, "")
     shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", done.err).replace("\r", "\n").splitlines()
@@ -750,16 +750,19 @@ def test_python_takes_tables_where_the_command_takes_files(source: Path, tmp_pat
     options: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5, "item_cell_size": 1}
     items = source / "items.csv"
     for name, value in (("a", items), ("b", pl.read_csv(items)), ("c", pd.read_csv(items))):
-        fr.expand(source / "ratings.csv", tmp_path / name, items=value, **options)
+        fr.expand(source / "ratings.csv", tmp_path / name, item_attributes=value, **options)
         assert digests(tmp_path / name) == digests(tmp_path / "a")
 
 
 def test_the_command_line_refuses_before_it_reads_or_writes(source: Path, tmp_path: Path) -> None:
     command = ["expand", source / "ratings.csv", tmp_path / "out", *SIZE]
     for options, message in (
-        (["--items", source / "items.csv"], "error: attributes of items need one .*\nhint: .*--item-cell-size 1"),
-        (["--items", 500, "--profile", "traceable"], "attributes of items, 500, does not exist"),
-        (["--users", source, "--profile", "traceable"], "cannot be read as Parquet"),
+        (
+            ["--item-attributes", source / "items.csv"],
+            "error: attributes of items need one .*\nhint: .*--item-cell-size 1",
+        ),
+        (["--item-attributes", 500, "--profile", "traceable"], "attributes of items, 500, does not exist"),
+        (["--user-attributes", source, "--profile", "traceable"], "cannot be read as Parquet"),
     ):
         done = run(*command, *options)
         assert (done.code, done.out) == (2, "")
@@ -855,7 +858,15 @@ def test_real_movies_by_the_command_line(ml_latest_small: Path, tmp_path: Path) 
     path, movies = tmp_path / "out", ml_latest_small.parent / "movies.csv"
     sql(f"COPY (SELECT userId, count(*) AS ratings FROM '{ml_latest_small}' GROUP BY 1) TO '{tmp_path}/users.csv'")
     command = ["expand", ml_latest_small, path, "--user-multiplier", 4, "--item-multiplier", 32, "--keep-scale", 0.5]
-    command += ["--profile", "traceable", "--items", movies, "--users", tmp_path / "users.csv", "--json"]
+    command += [
+        "--profile",
+        "traceable",
+        "--item-attributes",
+        movies,
+        "--user-attributes",
+        tmp_path / "users.csv",
+        "--json",
+    ]
     done = run(*command)
     assert done.code == 0, done.err
     told = json.loads(done.out)["attributes"]

@@ -1,4 +1,4 @@
-"""Options: what stands for those that are not given, and that a request refuses what an expansion would."""
+"""Options: what stands for those that are not given, and that a recipe refuses what an expansion would."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import fractalrs as fr
 from fractalrs.errors import InputError
 from fractalrs.expansion.expansion import Expansion
 from fractalrs.expansion.options import Options
-from fractalrs.workflow import Request, make_expansion
+from fractalrs.workflow import Recipe, prepare
 from helpers.folders import RATES, small_base
 
 
@@ -37,7 +37,7 @@ from helpers.folders import RATES, small_base
     ],
 )
 def test_what_is_not_given_comes_from_times_operator_and_profile(given: dict[str, Any], expected: Options) -> None:
-    assert Request(user_multiplier=3, item_multiplier=5, **given).options == expected
+    assert Recipe(user_multiplier=3, item_multiplier=5, **given).options == expected
     assert Options.resolve(**{"profile": "realistic", "operator": "dropout"} | given) == expected
 
 
@@ -63,11 +63,11 @@ def test_what_is_not_given_comes_from_times_operator_and_profile(given: dict[str
         {"timestamps": True, "shuffle": "block"},
     ],
 )
-def test_a_request_refuses_what_an_expansion_would_in_the_same_words(options: dict[str, Any]) -> None:
+def test_a_recipe_refuses_what_an_expansion_would_in_the_same_words(options: dict[str, Any]) -> None:
     with pytest.raises(InputError) as late:
         Expansion(small_base(), RATES, **options)
     with pytest.raises(InputError) as early:
-        Request(user_multiplier=3, item_multiplier=5, **options)
+        Recipe(user_multiplier=3, item_multiplier=5, **options)
     assert str(early.value) == str(late.value)
 
 
@@ -101,11 +101,11 @@ def test_one_source_is_asked_of_cells_that_are_not_made_yet(monkeypatch: pytest.
 )
 def test_what_is_no_value_is_refused_before_reading(given: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Request(user_multiplier=3, item_multiplier=5, **given)
+        Recipe(user_multiplier=3, item_multiplier=5, **given)
     with pytest.raises(InputError, match=message):
         Expansion(small_base(), RATES, **given)
 
 
 def test_a_target_takes_options_as_they_were_checked() -> None:
-    request = Request(target_interactions=20_000, max_keep="0.9", keep_scale="1")  # type: ignore[arg-type]
-    assert make_expansion("sample", request, "nowhere").options.max_keep == 0.9
+    recipe = Recipe(target_interactions=20_000, max_keep="0.9", keep_scale="1")
+    assert prepare("sample", recipe, "nowhere").expansion.options.max_keep == 0.9

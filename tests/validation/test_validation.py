@@ -309,7 +309,7 @@ def test_a_part_that_lost_its_end_is_named(copied: Path, cut: int) -> None:
 
 def test_attributes_of_another_size(source: Path, tmp_path: Path) -> None:
     (tmp_path / "items.csv").write_text("item_id,name\n" + "".join(f"{item},name {item}\n" for item in range(240)))
-    options = ("--profile", "traceable", "--items", tmp_path / "items.csv", "--quiet")
+    options = ("--profile", "traceable", "--item-attributes", tmp_path / "items.csv", "--quiet")
     assert run("expand", source, tmp_path / "out", *SIZE, *options).code == 0
     path = tmp_path / "out/items.parquet"
     pq.write_table(pq.read_table(path).drop_columns("name"), path)

@@ -50,8 +50,8 @@ class Option:
         A further type in Python.
     spelling
         Its names on the command line, where they are others.
-    text
-        Whether the command line passes it on as text, to be taken as from Python.
+    command
+        Its type on the command line, where it is another one.
     operators
         The operators that know it; for all others it is what its class says. None: all know it.
     place
@@ -69,7 +69,7 @@ class Option:
     unset: str | None = None
     accepts: Any = None
     spelling: tuple[str, ...] = ()
-    text: bool = False
+    command: Any = None
     operators: tuple[str, ...] | None = None
     place: int = 0
 
@@ -131,7 +131,7 @@ class Declared:
     def documentation(self) -> str:
         """It in the section of parameters of a function."""
         kind = " | ".join(f'"{choice}"' for choice in self.choices) or _type_name(self.kind)
-        head = f"{self.name} : {kind}, by default {self.unset or self.default}"
+        head = f"{self.name} : {kind}, by default {(self.unset or str(self.default)).replace('--', '')}"
         text = f"{self.option.help} {self.option.more}".strip()
         if self.option.words:
             text += f" It must be {self.option.words}."

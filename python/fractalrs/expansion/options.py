@@ -139,6 +139,7 @@ class Options:
         CARRIED,
         more="The base's payload must have rating.",
         value="carry|kronecker",
+        unset="none",
         operators=_BLOCKS,
     )
     carry: tuple[str, ...] = option(
@@ -147,6 +148,7 @@ class Options:
         CARRIED,
         more="In Python, the names of all such columns of the base's payload.",
         value="COLUMN",
+        unset="none",
         operators=_BLOCKS,
     )
     cold_users: float = option(
