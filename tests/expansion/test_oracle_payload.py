@@ -15,14 +15,15 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_oracle import GOLDEN_RATES, SPLITS, golden_base, group_cells
 
 import fractalrs as fr
 from fractalrs.base.base import Base
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.expansion import Expansion
+from fractalrs.words import SPLITS
 from helpers import oracle
+from helpers.core import GOLDEN_RATES, golden_base, group_cells
 from helpers.folders import read
 
 END = 2**62
