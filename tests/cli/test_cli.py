@@ -1,11 +1,13 @@
 """The command line: what it prints where, its exit codes, and what it refuses."""
 
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import Mock
 
@@ -14,6 +16,7 @@ import polars as pl
 import pytest
 
 import fractalrs as fr
+from fractalrs.cli.commands import COMMANDS
 from fractalrs.dataset.folder import Folder
 from fractalrs.errors import WriteError
 from fractalrs.expansion.cells import CELL_SIZE
@@ -459,12 +462,58 @@ def test_the_module_runs_as_a_program(source: Path, written: tuple[Path, Done]) 
     assert "seed is 7 there and 0 here" in done.stderr
 
 
+def test_notes_are_logged_and_python_shows_them_with_its_progress(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    options: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5, "profile": "traceable"}
+    fr.expand(source, tmp_path / "silent", **options)
+    assert capsys.readouterr() == ("", "")
+    caplog.set_level(logging.INFO, "fractalrs")
+    fr.expand(source, tmp_path / "out", progress=True, **options)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "reading" in shown.err.splitlines()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("fractalrs.")]
+    fr.expand(source, tmp_path / "out", **options)
+    assert capsys.readouterr() == ("", "")
+
+
 # --- help, version, info, sample -------------------------------------------------------------------------------------
 
 
 def test_version() -> None:
     done = run("--version")
     assert (done.code, done.out) == (0, f"fractalrs {fr.__version__} (generator 2)\n")
+
+
+def test_no_command_is_loaded_before_it_is_asked_for() -> None:
+    program = (
+        "import sys, types\n"
+        "package = types.ModuleType('fractalrs')\n"
+        f"package.__path__ = {list(fr.__path__)!r}\n"
+        "sys.modules['fractalrs'] = package\n"
+        "import fractalrs.cli.commands\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} & {'numpy', 'pyarrow', 'scipy', 'rich'}))\n"
+        "print(*(name for name in sys.modules if name.startswith('fractalrs.workflow')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == []
+
+
+def test_commands_are_listed_with_what_they_do() -> None:
+    shown = " ".join(re.sub(r"[│─]", " ", run("--help").out).split())
+    for name, does in COMMANDS.items():
+        assert f"{name} {does}" in shown
+        assert does in " ".join(run(name, "--help").out.split())
+
+
+def test_interruption_while_loading_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "fractalrs.cli.commands", Interrupted("commands"))
+    assert run("--version") == Done(130, "", "")
 
 
 @pytest.mark.parametrize("columns", [80, 120])

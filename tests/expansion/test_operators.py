@@ -262,3 +262,16 @@ def test_a_run_makes_each_block_once(base: fr.Base) -> None:
 def test_rows_of_a_function_are_not_measured(base: fr.Base, reduced: fr.ReducedMatrix) -> None:
     with pytest.raises(fr.InputError, match="write it first"):
         fr.StreamedMatrix(fr.Expansion(base, reduced, operator=halve))
+
+
+@pytest.mark.parametrize("stage", ["generate", "encode"])
+def test_a_function_writes_nothing_before_the_stage_of_writing(
+    base: fr.Base, reduced: fr.ReducedMatrix, tmp_path: Path, stage: Any
+) -> None:
+    generators = [fr.Expansion(base, reduced, operator=operator).generator for operator in (halve, "dropout")]
+    target: Any = (tmp_path / "part.parquet", [])
+    settings: dict[str, Any] = {"encoding": "default", "compression": "none", "row_group_size": 1_000, "threads": 1}
+    for generator in generators:
+        report = generator.run([(0, 0, 120, target, target)], stage=stage, **settings)
+        assert (report["parts"][0]["train"] is None) == (stage == "generate")
+    assert list(tmp_path.iterdir()) == []

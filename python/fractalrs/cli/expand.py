@@ -13,7 +13,7 @@ from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.plan import Plan
 from fractalrs.dataset.write import check, expected_bytes, fingerprints, memory_needed
-from fractalrs.expansion.declared import Declared
+from fractalrs.expansion.declared import Option
 from fractalrs.expansion.expansion import Expansion
 from fractalrs.expansion.options import FILES, RUNNING
 from fractalrs.tools.machine import free_disk, peak_memory, resolve_threads
@@ -70,16 +70,16 @@ def expand(
     print_summary(_summary(dataset, prepared.expansion, time.monotonic() - started), as_json, quiet)
 
 
-def _parameter(declared: Declared) -> inspect.Parameter:
+def _parameter(declared: Option) -> inspect.Parameter:
     """Return an option of a recipe as a parameter of the command."""
-    about = declared.option
-    kind = about.command or (Literal[declared.choices] if declared.choices else declared.kind)
+    kind = declared.command or (Literal[tuple(declared.choices)] if declared.choices else declared.kind)
     kind = list[str] if kind == tuple[str, ...] else kind
     name = f"--{declared.name.replace('_', '-')}"
-    if kind is bool and not about.spelling:
-        info = flag(about.group, name, about.help)
+    if kind is bool and not declared.spelling:
+        info = flag(declared.group, name, declared.help)
     else:
-        info = option(about.group, about.help, *about.spelling or (name,), value=about.value, default=about.unset)
+        names = declared.spelling or (name,)
+        info = option(declared.group, declared.help, *names, value=declared.value, default=declared.unset)
     default = declared.argument.default
     annotation = Annotated[kind | None if default is None else kind, info]  # type: ignore[valid-type]
     return inspect.Parameter(declared.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

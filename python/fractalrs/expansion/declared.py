@@ -1,7 +1,7 @@
 """Options that are declared once, as fields of dataclasses: checks, signatures and documentation follow from them.
 
-A field made by `option` says what its type, its name and its default do not. `declared_by` lists those of a class,
-`Declared.check` takes a value for one, `accepts` gives a function the signature and the documentation of all.
+A field made by `option` says what its name, its type and its default do not. `declared_by` returns the options of a
+class, `Option.check` takes a value for one, `accepts` gives a function the signature and the documentation of all.
 """
 
 import dataclasses
@@ -10,9 +10,9 @@ import inspect
 import os
 import re
 import textwrap
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from functools import cache, reduce
+from functools import reduce
 from operator import index, or_
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -26,116 +26,63 @@ _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Option:
-    """What is declared of an option beside its name, its type and its default.
-
-    Attributes
-    ----------
-    help
-        What it does, in the words of the command line's help.
-    group
-        The heading it is listed under.
-    more
-        What the documentation in Python says beside `help`.
-    value
-        What stands for its value in the command line's help; None for a flag.
-    within, words
-        Which numbers are allowed, and that in words.
-    choices
-        What it may be, where its type does not say.
-    take
-        Takes its name and a value, and returns the value or refuses it; by default by type.
-    unset
-        What decides where it is not given, in words: then it is None until that is known.
-    accepts
-        A further type in Python.
-    spelling
-        Its names on the command line, where they are others.
-    command
-        Its type on the command line, where it is another one.
-    operators
-        The operators that know it; for all others it is what its class says. None: all know it.
-    place
-        Where in its group it is listed; those of one place are listed as they are declared.
-    """
+    """All that is known of an option."""
 
     help: str
+    """What it does, in the words of the command line's help."""
     group: str
+    """The heading it is listed under."""
     more: str = ""
+    """What the documentation in Python says beside `help`."""
     value: str | None = None
+    """What stands for its value in the command line's help; None for a flag."""
     within: Callable[[Any], bool] | None = None
+    """Which numbers are allowed."""
     words: str = ""
-    choices: tuple[str, ...] = ()
+    """That in words."""
+    choices: Collection[str] = ()
+    """What it may be, where it is one of a few words."""
     take: Callable[[str, Any], Any] | None = None
+    """Takes its name and a value, and returns the value or refuses it; by default by type."""
     unset: str | None = None
+    """What decides where it is not given, in words: then it is None until that is known."""
     accepts: Any = None
-    spelling: tuple[str, ...] = ()
+    """A further type in Python."""
     command: Any = None
+    """Its type on the command line, where it is another one."""
+    spelling: tuple[str, ...] = ()
+    """Its names on the command line, where they are others."""
     operators: tuple[str, ...] | None = None
+    """The operators that know it; for all others it is its default. None: all know it."""
     place: int = 0
-
-
-def option(default: Any, help: str, group: str, **more: Any) -> Any:
-    """Declare an option as a field of a dataclass; see `Option`."""
-    return field(default=default, metadata={"option": Option(help, group, **more)})
-
-
-@dataclass(frozen=True)
-class Declared:
-    """An option as it was declared.
-
-    Attributes
-    ----------
-    name, default
-        Those of its field.
-    kind
-        Its type, None left out.
-    may_be_none
-        Whether None is a value.
-    option
-        The rest.
-    """
-
-    name: str
-    default: Any
-    kind: Any
-    may_be_none: bool
-    option: Option
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """What it may be, where it is one of a few words."""
-        return self.option.choices or (get_args(self.kind) if get_origin(self.kind) is Literal else ())
-
-    @property
-    def unset(self) -> str | None:
-        """What decides where it is not given, in words; None where its default does."""
-        return self.option.unset
-
-    def known_to(self, operator: str) -> bool:
-        """Return whether an operator knows it."""
-        return self.option.operators is None or operator in self.option.operators
+    """Where in its group it is listed; those of one place are listed as they are declared."""
+    name: str = ""
+    default: Any = None
+    kind: Any = None
+    """Its type, None left out."""
+    may_be_none: bool = False
 
     @property
     def argument(self) -> inspect.Parameter:
         """It as a parameter of a function in Python."""
-        kind = Literal[self.choices] if self.choices else self.kind
-        kind = kind if self.option.accepts is None else kind | self.option.accepts
+        kind = Literal[tuple(self.choices)] if self.choices else self.kind
+        kind = kind if self.accepts is None else kind | self.accepts
+        optional = self.unset is not None
         return inspect.Parameter(
             self.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=None if self.unset else self.default,
-            annotation=kind | None if self.unset or self.may_be_none else kind,
+            default=None if optional else self.default,
+            annotation=kind | None if optional or self.may_be_none else kind,
         )
 
     @property
     def documentation(self) -> str:
         """It in the section of parameters of a function."""
-        kind = " | ".join(f'"{choice}"' for choice in self.choices) or _type_name(self.kind)
-        head = f"{self.name} : {kind}, by default {(self.unset or str(self.default)).replace('--', '')}"
-        text = f"{self.option.help} {self.option.more}".strip()
-        if self.option.words:
-            text += f" It must be {self.option.words}."
-        return "\n".join((head, *textwrap.wrap(text, 110, initial_indent="    ", subsequent_indent="    ")))
+        kind = " | ".join(f'"{choice}"' for choice in self.choices) or getattr(self.kind, "__name__", str(self.kind))
+        default = (self.unset or repr(self.default)).replace("--", "")
+        text = f"{self.help} {self.more}".strip() + (f" It must be {self.words}." if self.words else "")
+        lines = textwrap.wrap(text, 110, initial_indent="    ", subsequent_indent="    ")
+        return "\n".join((f"{self.name} : {kind}, by default {default}", *lines))
 
     def check(self, value: Any) -> Any:
         """Return a value as the option takes it.
@@ -147,39 +94,46 @@ class Declared:
         """
         if value is None and self.may_be_none:
             return None
-        if self.option.take is not None:
-            return self.option.take(self.name, value)
+        if self.take is not None:
+            return self.take(self.name, value)
         if self.choices:
             one_of(self.name, value, self.choices)
             return value
-        take, words = _TAKERS.get(self.kind, (None, ""))
+        take, words = _TAKERS.get(self.kind, (lambda value: value, ""))
         try:
-            taken = value if take is None else take(value)
-            good = self.option.within is None or self.option.within(taken)
+            taken = take(value)
+            good = self.within is None or self.within(taken)
         except (TypeError, ValueError, OverflowError):
             good = False
         if not good:
-            raise InputError(f"{self.name} is {value}; it must be {self.option.words or words}")
+            raise InputError(f"{self.name} is {value}; it must be {self.words or words}")
         return taken
 
 
-def one_of(name: str, value: object, allowed: Iterable[str]) -> None:
-    """Refuse a value that an option cannot have."""
-    if not isinstance(value, str) or value not in (allowed := tuple(allowed)):
-        raise InputError(f"{name} is {value!r}", hint=f"choose one of {', '.join(allowed)}")
+def option(default: Any, help: str, group: str, **more: Any) -> Any:
+    """Declare an option as a field of a dataclass; see `Option`."""
+    return field(default=default, metadata={"option": Option(help, group, **more)})
 
 
-@cache
-def declared_by(kind: type) -> Mapping[str, Declared]:
+def declared_by(kind: type) -> dict[str, Option]:
     """Return the options that a dataclass declares, by their names."""
     found = {}
     for one in dataclasses.fields(kind):
         if "option" in one.metadata:
             may_be_none = NoneType in get_args(one.type)
             others = [part for part in get_args(one.type) if part is not NoneType]
-            inner = reduce(or_, others) if may_be_none else one.type
-            found[one.name] = Declared(one.name, one.default, inner, may_be_none, one.metadata["option"])
+            known = {"name": one.name, "default": one.default, "may_be_none": may_be_none}
+            known["kind"] = inner = reduce(or_, others) if may_be_none else one.type
+            if get_origin(inner) is Literal:
+                known["choices"] = get_args(inner)
+            found[one.name] = dataclasses.replace(one.metadata["option"], **known)
     return found
+
+
+def one_of(name: str, value: object, allowed: Collection[str]) -> None:
+    """Refuse a value that an option cannot have."""
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(f"{name} is {value!r}", hint=f"choose one of {', '.join(allowed)}")
 
 
 def refuse_unknown(given: Collection[str], known: Collection[str]) -> None:
@@ -196,7 +150,7 @@ def refuse_unknown(given: Collection[str], known: Collection[str]) -> None:
             raise InputError(f"there is no option {name!r}", hint=f"the nearest one is {near[0]!r}")
 
 
-def accepts(options: Iterable[Declared]) -> Callable[[_Callable], _Callable]:
+def accepts(options: Iterable[Option]) -> Callable[[_Callable], _Callable]:
     """Give a function the signature of all options for its ``**options``, and their documentation.
 
     The documentation takes the place of the line ``{options}`` in the docstring.
@@ -215,7 +169,7 @@ def accepts(options: Iterable[Declared]) -> Callable[[_Callable], _Callable]:
     return decorate
 
 
-def document(thing: Any, options: Iterable[Declared]) -> None:
+def document(thing: Any, options: Iterable[Option]) -> None:
     """Put the documentation of options in the place of the line ``{options}`` of a docstring."""
     if thing.__doc__:
         text = "\n".join(one.documentation for one in options)
@@ -224,32 +178,25 @@ def document(thing: Any, options: Iterable[Declared]) -> None:
         )
 
 
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError
-    return bool(value)
+def _of(*kinds: type) -> Callable[[Any], Any]:
+    def take(value: Any) -> Any:
+        if not isinstance(value, kinds):
+            raise TypeError
+        return kinds[0](value)
 
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+    return take
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(map(_text, value))
+    return (value,) if isinstance(value, str) else tuple(map(_of(str), value))
 
 
 _TAKERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
-    bool: (_flag, "True or False"),
+    bool: (_of(bool, np.bool_), "True or False"),
     int: (index, "a whole number"),
     float: (float, "a number"),
-    str: (_text, "text"),
+    str: (_of(str), "text"),
     tuple[str, ...]: (_names, "names of columns"),
     str | os.PathLike[str]: (os.fspath, "a path"),
 }
 """How the values of a type are taken, and what they are in words."""
-
-
-def _type_name(kind: Any) -> str:
-    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")

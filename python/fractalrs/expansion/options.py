@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fractalrs.base.base import Base
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import CELL_SIZE, Cells
-from fractalrs.expansion.declared import Declared, declared_by, document, option, refuse_unknown
+from fractalrs.expansion.declared import Option, declared_by, document, option, refuse_unknown
 from fractalrs.expansion.functions import BlockFunction, name_of
 from fractalrs.expansion.operators import OPERATORS, operator_named
 from fractalrs.expansion.profiles import profile_named
@@ -66,7 +66,7 @@ class Options:
         " ".join(f"{shuffle.name}: {shuffle.does}." for shuffle in SHUFFLES.values()),
         SIZE,
         value="NAME",
-        choices=tuple(SHUFFLES),
+        choices=SHUFFLES,
         unset="by profile; none for other operators than dropout",
         operators=("dropout",),
     )
@@ -166,7 +166,7 @@ class Options:
         "BlockFunction), for experiments: Python's speed, and a row block in memory. All but dropout keep the order of "
         "users and items (shuffle none) and have no keep rates.",
         value="NAME",
-        choices=tuple(OPERATORS),
+        choices=OPERATORS,
         accepts=BlockFunction,
         take=lambda _, operator: operator_named(operator) and operator,
     )
@@ -183,11 +183,7 @@ class Options:
         values |= {declared.name: declared.default for declared in _unknown_to(operator)}
         if given.get("timestamps"):
             values["order"] = "time"
-        values |= {
-            option: value
-            for option, value in given.items()
-            if value is not None or OPTIONS[option].option.unset is None
-        }
+        values |= {option: value for option, value in given.items() if value is not None or not OPTIONS[option].unset}
         return cls(**values | {"operator": operator})
 
     def __post_init__(self) -> None:
@@ -304,10 +300,8 @@ class Options:
 OPTIONS = declared_by(Options)
 
 
-def _unknown_to(operator: str) -> list[Declared]:
-    return [
-        one for one in OPTIONS.values() if one.option.operators is not None and operator not in one.option.operators
-    ]
+def _unknown_to(operator: str) -> list[Option]:
+    return [declared for declared in OPTIONS.values() if declared.operators and operator not in declared.operators]
 
 
 document(Options, OPTIONS.values())

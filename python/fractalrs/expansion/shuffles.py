@@ -51,19 +51,11 @@ class Shuffle:
         return 1 if self.one_source else cell_size if self.takes_cells else inf
 
 
-def _single(base: Base) -> Cells:
-    return Cells.single(*base.shape)
-
-
-def _whole(base: Base) -> Cells:
-    return Cells.whole(*base.shape)
-
-
 _ALL = (
     Shuffle(
         "none",
         "nothing moves",
-        _single,
+        lambda base: Cells.single(*base.shape),
         good_for="study of the plain stochastic Kronecker product: rows and columns stay where they are.",
         not_good_for="privacy in any sense, or factorisation benchmarks: a Kronecker SVD solves it.",
         permutes=False,
@@ -72,7 +64,7 @@ _ALL = (
     Shuffle(
         "aligned",
         "users and items are renamed",
-        _single,
+        lambda base: Cells.single(*base.shape),
         good_for="work that needs one source per expanded user and item (attributes, sequences): ids are renamed, "
         "the structure of every block is the same.",
         not_good_for="privacy in any sense, or models that could profit from repeated items: most of an item's "
@@ -91,7 +83,7 @@ _ALL = (
     Shuffle(
         "block",
         "each block is shuffled on its own",
-        _whole,
+        lambda base: Cells.whole(*base.shape),
         good_for="comparison with the published method: every block has a shuffle of its own.",
         not_good_for="anything that depends on fat tails: sums over unrelated users and items flatten them.",
         independent_blocks=True,

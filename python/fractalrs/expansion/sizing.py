@@ -221,7 +221,8 @@ def solve_keep_scale(
     def meets(count: Callable[[float], float], low: float, high: float) -> float:
         """Keep scale between two at which a count meets the target."""
         close = 10.0**-_DIGITS
-        return float(scipy.optimize.brentq(lambda scale: count(scale) - interactions, low, high, xtol=close * low, rtol=close))
+        root = scipy.optimize.brentq(lambda scale: count(scale) - interactions, low, high, xtol=close * low, rtol=close)
+        return float(root)
 
     least = clipped[clipped > 0].min()
     # A trifle above: quotient and product are rounded.

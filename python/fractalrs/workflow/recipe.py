@@ -94,7 +94,7 @@ class Recipe:
         "the program published with the paper (docs/reference.md).",
         SIZE,
         value="NAME",
-        choices=tuple(PROFILES),
+        choices=PROFILES,
         take=lambda _, name: profile_named(name) and name,
     )
     user_cell_size: int | None = option(None, "Most users in a cell (shuffle cells).", SIZE, **_CELL_SIZE)
@@ -313,7 +313,7 @@ _OWN = declared_by(Recipe)
 RECIPE = {
     declared.name: declared
     for declared in sorted(
-        (*_OWN.values(), *OPTIONS.values()), key=lambda one: (GROUPS.index(one.option.group), one.option.place)
+        (*_OWN.values(), *OPTIONS.values()), key=lambda declared: (GROUPS.index(declared.group), declared.place)
     )
 }
 """All options of a recipe, in the order of the command line's help."""
