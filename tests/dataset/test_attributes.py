@@ -175,7 +175,8 @@ def test_without_identity_it_is_refused_before_anything_is_read(
     tmp_path: Path, options: dict[str, Any], kind: str, message: str
 ) -> None:
     # Neither the source nor the attributes are there to be read.
-    request: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5, kind: tmp_path / "none.csv"} | options
+    given = {f"{kind[:-1]}_attributes": tmp_path / "none.csv"}
+    request: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5} | given | options
     with pytest.raises(InputError, match=f"(?s){message}") as caught:
         fr.expand(tmp_path / "none", tmp_path / "out", **request)
     for choice in ("--profile traceable", "--shuffle aligned", f"--{kind[:-1]}-cell-size 1"):
@@ -773,9 +774,10 @@ def test_the_command_line_refuses_before_it_reads_or_writes(source: Path, tmp_pa
 
 def test_both_helps_tell_files_from_counts() -> None:
     words = {name: " ".join(re.sub("[│ \n]+", " ", run(name, "--help").out).split()) for name in ("expand", "sample")}
-    assert "a file (not a count, as in sample)" in words["expand"]
     for kind in KINDS:
-        assert f"Number of {kind}: a count, not a file as in expand." in words["sample"]
+        assert f"--{kind[:-1]}-attributes FILE Attributes of the source's {kind}" in words["expand"]
+        assert f"--{kind} " not in words["expand"]
+        assert f"--{kind} INT Number of {kind}." in words["sample"]
 
 
 def test_the_hub_library_loads_train_and_test_alone(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

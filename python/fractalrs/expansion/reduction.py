@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fractalrs.base.base import Base
 from fractalrs.base.svd import leading_svd
 from fractalrs.errors import InputError
+from fractalrs.expansion.declared import one_of
 from fractalrs.words import Rescale, Variant
 
 MAX_CONDITION = 1e8
@@ -89,7 +90,7 @@ class ReducedMatrix:
         hint = "write it with numpy.save from a two-dimensional array of numbers"
         try:
             values = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, IsADirectoryError) as error:
             raise InputError(f"{name} is not a .npy file of numbers", hint=hint) from error
         if not isinstance(values, np.ndarray):
             values.close()
@@ -157,10 +158,8 @@ def reduce(
         If the multipliers do not fit the base, `rescale` is unknown, or the train part is too degenerate.
     """
     m, n = check_multipliers(shape, base.shape)
-    if rescale not in get_args(Rescale):
-        raise InputError(f"unknown rescale {rescale!r}", hint="choose 'absolute' or 'minmax'")
-    if variant not in get_args(Variant):
-        raise InputError(f"unknown variant {variant!r}", hint="choose 'paper' or 'reference'")
+    one_of("rescale", rescale, get_args(Rescale))
+    one_of("variant", variant, get_args(Variant))
     if seed < 0:
         raise InputError(f"seed {seed} is negative", hint="choose a whole number from 0 up")
     k = min(m, n)
@@ -172,7 +171,6 @@ def reduce(
             f"too few for user multiplier {m} and item multiplier {n}",
             hint=f"make one of the multipliers {rank} or less",
         )
-
     u, v = svd.u, svd.vt.T
     if order_by_degree:
         u = u[np.argsort(-base.user_degrees("train"), kind="stable")]
@@ -180,16 +178,6 @@ def reduce(
     if variant == "reference":
         u, v = u[:, ::-1], v[:, ::-1]
     signed = (_shrink(u, m, "user", variant) * svd.s) @ _shrink(v, n, "item", variant).T
-    low, high, peak = signed.min(), signed.max(), np.abs(signed).max()
-    if rescale == "absolute":
-        values = np.abs(signed) / peak
-    elif high > low:
-        values = (signed - low) / (high - low)
-    else:
-        raise InputError(
-            f"min–max scaling needs entries that differ, but the {m} × {n} reduced matrix is constant",
-            hint="use the rescaling 'absolute'",
-        )
     description = {
         "method": "algorithm 3",
         "shape": [m, n],
@@ -198,7 +186,20 @@ def reduce(
         "variant": variant,
         "seed": int(seed),
     }
-    return ReducedMatrix(values, signed / (high - low if high > low else peak), svd.s, description)
+    return ReducedMatrix(*_rescaled(signed, rescale), svd.s, description)
+
+
+def _rescaled(signed: _Floats, rescale: Rescale) -> tuple[_Floats, _Floats]:
+    """Return R̂temp in [0, 1], and over its range."""
+    low, high, peak = signed.min(), signed.max(), np.abs(signed).max()
+    if rescale == "minmax" and high == low:
+        raise InputError(
+            f"min–max scaling needs entries that differ, but the {signed.shape[0]} × {signed.shape[1]} reduced matrix "
+            "is constant",
+            hint="use the rescaling 'absolute'",
+        )
+    values = np.abs(signed) / peak if rescale == "absolute" else (signed - low) / (high - low)
+    return values, signed / (high - low if high > low else peak)
 
 
 def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tuple[int, int]:

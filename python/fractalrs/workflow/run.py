@@ -24,6 +24,7 @@ from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale
 from fractalrs.reading.attributes import read_attributes
 from fractalrs.reading.interactions import read_interactions
 from fractalrs.reading.sample import sample_interactions
+from fractalrs.tools.machine import resolve_threads
 from fractalrs.tools.notes import notes_on_stderr
 from fractalrs.tools.progress import Progress
 from fractalrs.workflow.recipe import RECIPE, Recipe
@@ -82,7 +83,7 @@ def expand(
     >>> folder.cleanup()
     """
     with notes_on_stderr(progress is True):
-        recipe = Recipe(**options)
+        recipe, threads = Recipe(**options), resolve_threads(threads)
         prepared = prepare(source, recipe, output, overwrite=overwrite)
         return write_prepared(prepared, output, threads=threads, overwrite=overwrite, progress=progress)
 
