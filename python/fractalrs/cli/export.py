@@ -9,7 +9,7 @@ import typer
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, Quiet, option, print_summary, say
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.expansion.options import FILES
+from fractalrs.expansion import FILES
 from fractalrs.formats.export import FORMATS
 from fractalrs.formats.export import export as write
 from fractalrs.tools.machine import peak_memory

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.expansion.options import RUNNING
+from fractalrs.expansion import RUNNING
 from fractalrs.tools.machine import readable
 
 

@@ -57,6 +57,16 @@ class Expansion:
     ------
     InputError
         If an option is out of its range, or the parts do not fit each other.
+
+    Examples
+    --------
+    >>> from fractalrs import leave_last_out, reduce, sample_interactions
+    >>> base = leave_last_out(sample_interactions(60, 40, 600))
+    >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
+    >>> expansion.shape
+    (120, 120)
+    >>> expansion.table(0, 10).schema.names
+    ['user_id', 'item_id']
     """
 
     @accepts(OPTIONS.values())

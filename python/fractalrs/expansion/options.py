@@ -59,6 +59,11 @@ class Options:
     ------
     InputError
         If an option is out of its range, or does not go with another.
+
+    Examples
+    --------
+    >>> Options.resolve("paper", seed=7).shuffle
+    'block'
     """
 
     shuffle: str = option(

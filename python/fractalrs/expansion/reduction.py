@@ -40,6 +40,11 @@ class ReducedMatrix:
         user, its own.
     description : dict
         How it was made, in plain JSON values.
+
+    Examples
+    --------
+    >>> ReducedMatrix.from_array([[0.1, 0.9, 0.4]]).shape
+    (1, 3)
     """
 
     values: _Floats
@@ -156,6 +161,13 @@ def reduce(
     ------
     InputError
         If the multipliers do not fit the base, `rescale` is unknown, or the train part is too degenerate.
+
+    Examples
+    --------
+    >>> from fractalrs import leave_last_out, sample_interactions
+    >>> reduced = reduce(leave_last_out(sample_interactions(60, 40, 600)), (2, 3))
+    >>> reduced.shape, float(reduced.values.max())
+    ((2, 3), 1.0)
     """
     m, n = check_multipliers(shape, base.shape)
     one_of("rescale", rescale, get_args(Rescale))
@@ -164,8 +176,7 @@ def reduce(
         raise InputError(f"seed {seed} is negative", hint="choose a whole number from 0 up")
     k = min(m, n)
     svd = leading_svd(base, k, seed)
-    rank = int(np.count_nonzero(svd.s > _MIN_SINGULAR_RATIO * svd.s[0]))
-    if rank < k:
+    if (rank := int(np.count_nonzero(svd.s > _MIN_SINGULAR_RATIO * svd.s[0]))) < k:
         raise InputError(
             f"the train interactions have only {rank} independent directions of taste, "
             f"too few for user multiplier {m} and item multiplier {n}",

@@ -45,6 +45,11 @@ def whole_number(name: str, value: Any) -> int:
     ------
     InputError
         If it is not a whole number from 1 to 2**63 − 1.
+
+    Examples
+    --------
+    >>> whole_number("target_interactions", "1e9")
+    1000000000
     """
     try:
         number = Decimal(str(value))

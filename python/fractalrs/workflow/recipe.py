@@ -15,15 +15,30 @@ from fractalrs._core import VERSION
 from fractalrs.dataset.card import checked_licence
 from fractalrs.dataset.plan import ParquetOptions
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import CELL_SIZE
-from fractalrs.expansion.declared import declared_by, document, option, refuse_unknown
-from fractalrs.expansion.functions import BlockFunction
-from fractalrs.expansion.operators import operator_named
-from fractalrs.expansion.options import FILES, GROUPS, MATRIX, OPTIONS, READING, SIZE, SPLIT, Options
-from fractalrs.expansion.profiles import DEFAULT_PROFILE, PROFILES, Profile, profile_named
-from fractalrs.expansion.reduction import ReducedMatrix
-from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.expansion.sizing import whole_number
+from fractalrs.expansion import (
+    CELL_SIZE,
+    DEFAULT_PROFILE,
+    FILES,
+    GROUPS,
+    MATRIX,
+    OPTIONS,
+    PROFILES,
+    READING,
+    SIZE,
+    SPLIT,
+    BlockFunction,
+    Options,
+    Profile,
+    ReducedMatrix,
+    declared_by,
+    document,
+    operator_named,
+    option,
+    profile_named,
+    refuse_unknown,
+    shuffle_named,
+    whole_number,
+)
 from fractalrs.words import SIDES, HoldOut, Rescale, Ties
 
 _POSITIVE = {"value": "INT", "within": lambda count: count >= 1, "words": "a whole number of at least 1"}

@@ -15,12 +15,17 @@ from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.plan import OTHER_SOURCE, Plan, differences
 from fractalrs.dataset.write import other_plan, read_reduced, write_planned
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import Cells, group_cells
-from fractalrs.expansion.declared import accepts
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.reduction import ReducedMatrix, reduce
-from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale
+from fractalrs.expansion import (
+    Cells,
+    Expansion,
+    ReducedMatrix,
+    accepts,
+    group_cells,
+    reduce,
+    reduce_to_target,
+    shuffle_named,
+    solve_keep_scale,
+)
 from fractalrs.reading.attributes import read_attributes
 from fractalrs.reading.interactions import read_interactions
 from fractalrs.reading.sample import sample_interactions
