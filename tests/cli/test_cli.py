@@ -513,7 +513,7 @@ def test_interruption_while_loading_shows_no_traceback(monkeypatch: pytest.Monke
             raise KeyboardInterrupt
 
     monkeypatch.setitem(sys.modules, "fractalrs.cli.commands", Interrupted("commands"))
-    assert run("--version") == Done(130, "", "")
+    assert run("--version") == Done(130, "", "interrupted\n")
 
 
 @pytest.mark.parametrize("columns", [80, 120])

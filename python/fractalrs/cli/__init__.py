@@ -23,6 +23,7 @@ def main() -> None:
 
         app(prog_name="fractalrs")
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except (FractalrsError, OSError, MemoryError) as error:
         message = str(error) or type(error).__name__
