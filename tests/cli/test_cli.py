@@ -1,18 +1,22 @@
 """The command line: what it prints where, its exit codes, and what it refuses."""
 
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
 import pytest
 
 import fractalrs as fr
+from fractalrs.cli.commands import COMMANDS
 from fractalrs.dataset.folder import Folder
 from fractalrs.errors import WriteError
 from fractalrs.expansion.cells import CELL_SIZE
@@ -50,6 +54,22 @@ def refused(done: Done, message: str) -> None:
     assert re.search(message, words), words
     assert "Traceback" not in done.err
     assert "rror" in done.err
+
+
+class Failing(fr.Expansion):
+    """An expansion whose parts cannot be written."""
+
+    def __init__(self, error: BaseException, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.generator: Any = Mock(wraps=self.generator)
+        encode = self.generator.run
+
+        def run(*parts: Any, stage: str, **settings: Any) -> Any:
+            if stage == "flush":
+                raise error
+            return encode(*parts, stage=stage, **settings)
+
+        self.generator.run = run
 
 
 # --- expand ----------------------------------------------------------------------------------------------------------
@@ -135,7 +155,7 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "--row-group-size": 1000,
         "--source-licence": "CC BY 4.0",
         "--threads": 1,
-        "--format": "csv",
+        "--input-format": "csv",
         "--delimiter": ",",
         "--user-column": "user_id",
         "--item-column": "2",
@@ -235,7 +255,7 @@ def test_a_pipe_is_refused(source: Path, tmp_path: Path) -> None:
     refused(
         expand(tmp_path / "pipe.csv", tmp_path / "out"), "pipe.csv is not a file or a folder hint: write what comes"
     )
-    attributes = ("--profile", "traceable", "--items", tmp_path / "pipe.csv")
+    attributes = ("--profile", "traceable", "--item-attributes", tmp_path / "pipe.csv")
     refused(expand(source, tmp_path / "out", *attributes), "pipe.csv is not a file or a folder")
 
 
@@ -357,8 +377,8 @@ def test_the_same_command_resumes_with_the_matrix_and_cells_it_began_with(
     def elsewhere(*_: Any, **__: Any) -> None:
         raise AssertionError("another machine would round this otherwise")
 
-    monkeypatch.setattr("fractalrs.workflow.reduce", elsewhere)
-    monkeypatch.setattr("fractalrs.workflow.group_cells", elsewhere)
+    monkeypatch.setattr("fractalrs.workflow.run.reduce", elsewhere)
+    monkeypatch.setattr("fractalrs.workflow.run.group_cells", elsewhere)
     done = expand(source, path, "--parts", 3)
     assert done.code == 0, done.err
     assert "4 of 6 files are finished already" in done.err
@@ -396,28 +416,28 @@ def test_another_source_or_option_is_refused_and_can_overwrite(source: Path, tmp
 def test_failures_while_running_exit_with_1(
     source: Path, tmp_path: Path, error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> None:
-        raise error
-
-    monkeypatch.setattr("fractalrs.dataset.write._make_missing", fail)
+    monkeypatch.setattr("fractalrs.workflow.run.Expansion", lambda *given, **options: Failing(error, *given, **options))
     done = expand(source, tmp_path / "out", "--shuffle", "aligned")
     assert (done.code, done.out) == (1, "")
     assert message in done.err.splitlines()
 
 
 def test_interruption_exits_with_130(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fractalrs.dataset.write._make_missing", interrupt)
+    def interrupted(*given: Any, **options: Any) -> fr.Expansion:
+        return Failing(KeyboardInterrupt(), *given, **options)
+
+    monkeypatch.setattr("fractalrs.workflow.run.Expansion", interrupted)
     done = expand(source, tmp_path / "out", "--json")
     assert (done.code, done.out) == (130, "")
     assert "interrupted: what is finished stays, the same command goes on" in done.err
-    monkeypatch.setattr("fractalrs.workflow._reduced", interrupt)
+    monkeypatch.setattr("fractalrs.workflow.run.reduce", interrupt)
     done = expand(source, tmp_path / "other")
     assert done.code == 130
     assert "interrupted: nothing was written" in done.err
-    monkeypatch.setattr("fractalrs.cli.sample_interactions", interrupt)
+    monkeypatch.setattr("fractalrs.cli.sample.sample_interactions", interrupt)
     assert run("sample", tmp_path / "sample.csv").code == 130
 
 
@@ -442,12 +462,58 @@ def test_the_module_runs_as_a_program(source: Path, written: tuple[Path, Done]) 
     assert "seed is 7 there and 0 here" in done.stderr
 
 
+def test_notes_are_logged_and_python_shows_them_with_its_progress(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    options: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5, "profile": "traceable"}
+    fr.expand(source, tmp_path / "silent", **options)
+    assert capsys.readouterr() == ("", "")
+    caplog.set_level(logging.INFO, "fractalrs")
+    fr.expand(source, tmp_path / "out", progress=True, **options)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "reading" in shown.err.splitlines()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("fractalrs.")]
+    fr.expand(source, tmp_path / "out", **options)
+    assert capsys.readouterr() == ("", "")
+
+
 # --- help, version, info, sample -------------------------------------------------------------------------------------
 
 
 def test_version() -> None:
     done = run("--version")
     assert (done.code, done.out) == (0, f"fractalrs {fr.__version__} (generator 2)\n")
+
+
+def test_no_command_is_loaded_before_it_is_asked_for() -> None:
+    program = (
+        "import sys, types\n"
+        "package = types.ModuleType('fractalrs')\n"
+        f"package.__path__ = {list(fr.__path__)!r}\n"
+        "sys.modules['fractalrs'] = package\n"
+        "import fractalrs.cli.commands\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} & {'numpy', 'pyarrow', 'scipy', 'rich'}))\n"
+        "print(*(name for name in sys.modules if name.startswith('fractalrs.workflow')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == []
+
+
+def test_commands_are_listed_with_what_they_do() -> None:
+    shown = " ".join(re.sub(r"[│─]", " ", run("--help").out).split())
+    for name, does in COMMANDS.items():
+        assert f"{name} {does}" in shown
+        assert does in " ".join(run(name, "--help").out.split())
+
+
+def test_interruption_while_loading_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "fractalrs.cli.commands", Interrupted("commands"))
+    assert run("--version") == Done(130, "", "interrupted\n")
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -488,12 +554,12 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--compression",
             "--row-group-size",
             "--source-licence",
-            "--items",
-            "--users",
+            "--item-attributes",
+            "--user-attributes",
             "--overwrite",
         ],
         "Reading the source": [
-            "--format",
+            "--input-format",
             "--delimiter",
             "--no-header",
             "--user-column",
@@ -623,8 +689,8 @@ def test_bad_sources_are_refused(tmp_path: Path, content: str | None, options: l
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--user-multiplier", 0], "user_multiplier is 0; it must be at least 1"),
-        (["--item-multiplier", -3], "item_multiplier is -3; it must be at least 1"),
+        (["--user-multiplier", 0], "user_multiplier is 0; it must be a whole number of at least 1"),
+        (["--item-multiplier", -3], "item_multiplier is -3; it must be a whole number of at least 1"),
         (["--user-multiplier", "many"], "user-multiplier': .*valid integer"),
         (["--min-keep", 1.5], "min_keep is 1.5; it must be from 0 to 1"),
         (["--max-keep", -1], "max_keep is -1.0"),
@@ -636,17 +702,17 @@ def test_bad_sources_are_refused(tmp_path: Path, content: str | None, options: l
         (["--profile", "fancy"], "'fancy' is not one of 'realistic', 'paper', 'traceable'"),
         (["--shuffle", "some"], "'some' is not one of"),
         (["--split", "first"], "'first' is not one of"),
-        (["--format", "xml"], "'xml' is not one of"),
+        (["--input-format", "xml"], "'xml' is not one of"),
         (["--encoding", "best"], "'best' is not one of"),
         (["--compression", "gzip"], "compression is .gzip.*none, lz4"),
         (["--compression", "zstd(99)"], r"compression is .zstd\(99\)"),
         (["--row-group-size", 0], "row_group_size is 0"),
-        (["--parts", 0], "parts is 0; it must be at least 1"),
+        (["--parts", 0], "parts is 0; it must be a whole number of at least 1"),
         (["--source-licence", " "], "source_licence is ' '; it must be readable text"),
         (["--threads", 0], "threads is 0; it must be at least 1"),
-        (["--user-cell-size", 0], "user_cell_size is 0; it must be at least 1"),
+        (["--user-cell-size", 0], "user_cell_size is 0; it must be a whole number of at least 1"),
         (["--shuffle", "block", "--user-cell-size", 2], "user_cell_size is given, but the shuffle 'block'"),
-        (["--reduced-matrix", "none.npy"], "none.npy does not exist"),
+        (["--reduced-matrix", "none.npy"], "No such file or directory: none.npy"),
         (["--compression", "zstd(0)"], r"must be one of none, lz4, snappy, zstd, zstd\(1\)"),
         (["--reduced-matrix", "m.npy", "--rescale", "minmax"], "but reduced_matrix is given"),
         (["--min-timestamps", "-1"], "min_timestamps"),
@@ -661,7 +727,7 @@ def test_bad_options_are_refused_before_the_source_is_read(
 
     monkeypatch.setenv("COLUMNS", "200")
     if "--min-timestamps" not in options:
-        monkeypatch.setattr("fractalrs.workflow.read_interactions", never)
+        monkeypatch.setattr("fractalrs.workflow.run.read_interactions", never)
     (tmp_path / "data.csv").write_text(GOOD)
     size = ["--user-multiplier", 2, "--item-multiplier", 2]
     refused(run("expand", tmp_path / "data.csv", tmp_path / "out", *size, *options), message)
@@ -689,7 +755,7 @@ def test_outputs_with_anything_not_ours_are_refused_first(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("the source is read")
 
-    monkeypatch.setattr("fractalrs.workflow.read_interactions", never)
+    monkeypatch.setattr("fractalrs.workflow.run.read_interactions", never)
     for options in ([], ["--overwrite"], ["--seed", 3, "--overwrite"], ["--dry-run"]):
         refused(expand(source, path, "--shuffle", "aligned", *options), f"holds what is not ours: {name}")
     assert stamps(path) == before

@@ -175,7 +175,8 @@ def test_without_identity_it_is_refused_before_anything_is_read(
     tmp_path: Path, options: dict[str, Any], kind: str, message: str
 ) -> None:
     # Neither the source nor the attributes are there to be read.
-    request: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5, kind: tmp_path / "none.csv"} | options
+    given = {f"{kind[:-1]}_attributes": tmp_path / "none.csv"}
+    request: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5} | given | options
     with pytest.raises(InputError, match=f"(?s){message}") as caught:
         fr.expand(tmp_path / "none", tmp_path / "out", **request)
     for choice in ("--profile traceable", "--shuffle aligned", f"--{kind[:-1]}-cell-size 1"):
@@ -689,7 +690,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_command_line_tells_what_was_found(source: Path, tmp_path: Path) -> None:
     path = tmp_path / "out"
     command = ["expand", source / "ratings.csv", path, *SIZE, "--profile", "traceable", "--json"]
-    command += ["--items", source / "items.csv", "--users", source / "users.csv"]
+    command += ["--item-attributes", source / "items.csv", "--user-attributes", source / "users.csv"]
     forecast = json.loads(run(*command, "--dry-run").out)
     assert not path.exists()
     done = run(*command)
@@ -730,7 +731,7 @@ def test_progress_of_attributes_is_shown_on_a_terminal_only(
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(attributes, "_GROUP_ROWS", 300)
     command = ["expand", source / "ratings.csv", tmp_path / "out", *SIZE, "--profile", "traceable"]
-    command += ["--items", source / "items.csv", "--users", source / "users.csv"]
+    command += ["--item-attributes", source / "items.csv", "--user-attributes", source / "users.csv"]
     done = run(*command, terminal=True)
     assert (done.code, done.out) == (0, "")
     shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", done.err).replace("\r", "\n").splitlines()
@@ -750,16 +751,19 @@ def test_python_takes_tables_where_the_command_takes_files(source: Path, tmp_pat
     options: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5, "item_cell_size": 1}
     items = source / "items.csv"
     for name, value in (("a", items), ("b", pl.read_csv(items)), ("c", pd.read_csv(items))):
-        fr.expand(source / "ratings.csv", tmp_path / name, items=value, **options)
+        fr.expand(source / "ratings.csv", tmp_path / name, item_attributes=value, **options)
         assert digests(tmp_path / name) == digests(tmp_path / "a")
 
 
 def test_the_command_line_refuses_before_it_reads_or_writes(source: Path, tmp_path: Path) -> None:
     command = ["expand", source / "ratings.csv", tmp_path / "out", *SIZE]
     for options, message in (
-        (["--items", source / "items.csv"], "error: attributes of items need one .*\nhint: .*--item-cell-size 1"),
-        (["--items", 500, "--profile", "traceable"], "no such file or folder with attributes of items: .*500"),
-        (["--users", source, "--profile", "traceable"], "holds no Parquet files"),
+        (
+            ["--item-attributes", source / "items.csv"],
+            "error: attributes of items need one .*\nhint: .*--item-cell-size 1",
+        ),
+        (["--item-attributes", 500, "--profile", "traceable"], "no such file or folder with attributes of items: .*500"),
+        (["--user-attributes", source, "--profile", "traceable"], "holds no Parquet files"),
     ):
         done = run(*command, *options)
         assert (done.code, done.out) == (2, "")
@@ -770,9 +774,10 @@ def test_the_command_line_refuses_before_it_reads_or_writes(source: Path, tmp_pa
 
 def test_both_helps_tell_files_from_counts() -> None:
     words = {name: " ".join(re.sub("[│ \n]+", " ", run(name, "--help").out).split()) for name in ("expand", "sample")}
-    assert "a file (not a count, as in sample)" in words["expand"]
     for kind in KINDS:
-        assert f"Number of {kind}: a count, not a file as in expand." in words["sample"]
+        assert f"--{kind[:-1]}-attributes FILE Attributes of the source's {kind}" in words["expand"]
+        assert f"--{kind} " not in words["expand"]
+        assert f"--{kind} INT Number of {kind}." in words["sample"]
 
 
 def test_the_hub_library_loads_train_and_test_alone(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -855,7 +860,15 @@ def test_real_movies_by_the_command_line(ml_latest_small: Path, tmp_path: Path) 
     path, movies = tmp_path / "out", ml_latest_small.parent / "movies.csv"
     sql(f"COPY (SELECT userId, count(*) AS ratings FROM '{ml_latest_small}' GROUP BY 1) TO '{tmp_path}/users.csv'")
     command = ["expand", ml_latest_small, path, "--user-multiplier", 4, "--item-multiplier", 32, "--keep-scale", 0.5]
-    command += ["--profile", "traceable", "--items", movies, "--users", tmp_path / "users.csv", "--json"]
+    command += [
+        "--profile",
+        "traceable",
+        "--item-attributes",
+        movies,
+        "--user-attributes",
+        tmp_path / "users.csv",
+        "--json",
+    ]
     done = run(*command)
     assert done.code == 0, done.err
     told = json.loads(done.out)["attributes"]

@@ -11,7 +11,7 @@ from fractalrs.dataset.card import _size_category, checked_licence
 from fractalrs.dataset.write import write
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.profiles import GOOD_FOR, NOT_GOOD_FOR, SHUFFLES
+from fractalrs.expansion.shuffles import SHUFFLES
 from helpers.folders import RATES, read, small_expansion
 
 
@@ -67,8 +67,8 @@ def test_the_hub_library_loads_what_is_given_away(tmp_path: Path, load_dataset: 
 def test_the_card_says_what_the_data_set_is_for(tmp_path: Path, shuffle: Any) -> None:
     dataset = fr.write(small_expansion(shuffle=shuffle), tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
-    assert GOOD_FOR[shuffle] in card
-    assert NOT_GOOD_FOR[shuffle][1:] in card
+    assert SHUFFLES[shuffle].good_for in card
+    assert SHUFFLES[shuffle].not_good_for[1:] in card
     assert f"`realistic`, `{shuffle}`" in card
     for sentence in (
         "Thinning is not anonymisation",

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,11 +78,8 @@ def test_batches_are_the_rows(expansion: Expansion, split: Any, users: Any) -> N
     assert expansion.batches(split, users).read_all().equals(expansion.table(first, last, split))
 
 
-def test_batches_are_many_and_small_where_the_output_is_large(
-    expansion: Expansion, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fractalrs.expansion.expansion._BATCH_INTERACTIONS", 1_000)
-    batches = list(expansion.batches("train"))
+def test_batches_are_many_and_small_where_the_output_is_large(expansion: Expansion) -> None:
+    batches = list(expansion.batches("train", interactions=1_000))
     assert len(batches) > 20
     assert max(len(batch) for batch in batches) < 3_000
     assert pa.Table.from_batches(batches).equals(expansion.table(0, 600))
@@ -244,6 +242,17 @@ def test_another_process_works_on_the_same_expansion(tmp_path: Path) -> None:
     assert len(pickled) < 1_000
     done = subprocess.run([sys.executable, "-c", program], input=pickled, capture_output=True, check=True, timeout=60)
     assert done.stdout.decode().split() == [digest(expansion.table(100, 500)), expansion.base.fingerprint]
+
+
+def test_a_pickle_is_of_a_value_not_of_a_place(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        small_expansion(seed=seed).save(tmp_path / str(seed))
+    pickled = pickle.dumps(Expansion.load(tmp_path / "1"))
+    assert pickle.loads(pickled).seed == 1
+    shutil.rmtree(tmp_path / "1")
+    (tmp_path / "2").rename(tmp_path / "1")
+    with pytest.raises(InputError, match="1 is not the one that was pickled"):
+        pickle.loads(pickled)
 
 
 def test_saving_never_replaces_anything(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from fractalrs.base.base import Base
-from fractalrs.expansion import expected as expectation
+from fractalrs.expansion import expected_groups
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.expected import Count, Expected, expected
 from fractalrs.expansion.options import Options
@@ -48,8 +48,13 @@ def _places(cells: list[npt.NDArray[np.uint32]], rng: np.random.Generator) -> np
     return place
 
 
+def _layout(shuffle: str, cells: Cells) -> Cells:
+    """Groups in which a shuffle lets users, and items, change places."""
+    return {"cells": cells, "block": Cells.whole(*cells.shape)}.get(shuffle, Cells.single(*cells.shape))
+
+
 def _simulate(
-    base: Base, cells: Cells, shuffle: str, block_keep: float, test_items: str, drop: bool
+    base: Base, layout: Cells, block_keep: float, test_items: str, drop: bool
 ) -> dict[str, npt.NDArray[np.int64]]:
     """Numbers of users, items, train and test interactions in TRIALS expansions.
 
@@ -57,8 +62,6 @@ def _simulate(
     """
     rng = np.random.default_rng(17)
     (p, q), (m, n) = base.shape, KEEP.shape
-    shuffle = "aligned" if shuffle == "none" else shuffle
-    layout = {"aligned": Cells.single(p, q), "cells": cells, "block": Cells.whole(p, q)}[shuffle]
     user_cells = np.split(layout.user_order, layout.user_starts[1:-1])
     item_cells = np.split(layout.item_order, layout.item_starts[1:-1])
     rows, columns = np.repeat(np.arange(p), np.diff(base.indptr)), base.indices
@@ -102,10 +105,10 @@ def _simulate(
 @pytest.mark.parametrize("block_keep", [1.0, 0.5])
 @pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
 def test_against_simulation(shuffle: Any, block_keep: float, test_items: Any, drop: bool) -> None:
-    base, cells = _base(P, Q, 1), _cells(P, Q)
+    base, cells = _base(P, Q, 1), _layout(shuffle, _cells(P, Q))
     options = Options(shuffle=shuffle, block_keep=block_keep, test_items=test_items, drop_incomplete=drop)
     got = expected(base, KEEP, cells, options)
-    seen = _simulate(base, cells, shuffle, block_keep, test_items, drop)
+    seen = _simulate(base, cells, block_keep, test_items, drop)
 
     assert (got.user_ids, got.item_ids) == (2 * P, 3 * Q)
     error = {name: 5 * values.std() / np.sqrt(TRIALS) for name, values in seen.items()}
@@ -172,13 +175,13 @@ def test_large_cases_are_reduced_soundly(
 ) -> None:
     # A small case and small limits: real ones have far more of both.
     rng = np.random.default_rng(5)
-    base, cells = _base(500, 200, 2, test=0.05, spread=1.2), _cells(500, 200)
+    base, cells = _base(500, 200, 2, test=0.05, spread=1.2), _layout(shuffle, _cells(500, 200))
     keep = np.clip(rng.gamma(0.7, 0.15, (1, 120)), 0.01, 0.95)
-    monkeypatch.setattr(expectation, "STAND_INS", 1)
+    monkeypatch.setattr(expected_groups, "STAND_INS", 1)
 
     def result(columns: int, stand_ins: int, paired: int) -> npt.NDArray[np.float64]:
         for name, value in (("COLUMNS", columns), ("WORK", stand_ins * keep.size), ("PAIRED", paired)):
-            monkeypatch.setattr(expectation, name, value)
+            monkeypatch.setattr(expected_groups, name, value)
         options = Options(shuffle=shuffle, block_keep=0.1, test_items=test_items, drop_incomplete=drop)
         got = expected(base, keep, cells, options)
         return np.array([got.users, got.items, got.train.mean, got.test.mean, got.train.std, got.test.std])

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import stats
-from test_oracle import Pairs, core, group_cells, make_base, make_expansion
 
 from fractalrs.base.base import Base
 from fractalrs.expansion.cells import Cells
 from helpers import oracle
+from helpers.core import Pairs, core, group_cells, make_base, make_expansion
 from helpers.oracle import COLUMN, ITEM, ROW, USER, Integers, root, under
 
 Floats = npt.NDArray[np.float64]

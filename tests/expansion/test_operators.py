@@ -11,8 +11,8 @@ import pytest
 import scipy.sparse as sp
 
 import fractalrs as fr
-from fractalrs.expansion.expansion import Split
-from fractalrs.expansion.operators import Matrix
+from fractalrs.expansion.functions import Matrix
+from fractalrs.words import Split
 from helpers.oracle import permutation, root, under
 
 SKETCH = 10
@@ -105,7 +105,7 @@ def test_a_sketch_refuses_what_it_cannot_carry(
 
 def test_an_unknown_operator_is_refused(base: fr.Base, reduced: fr.ReducedMatrix) -> None:
     with pytest.raises(fr.InputError, match="operator is 'krone'"):
-        fr.Expansion(base, reduced, operator="krone")  # type: ignore[arg-type]
+        fr.Expansion(base, reduced, operator="krone")
 
 
 @pytest.mark.parametrize("shape", [(40, 60, 700), (70, 80, 900)])
@@ -262,3 +262,16 @@ def test_a_run_makes_each_block_once(base: fr.Base) -> None:
 def test_rows_of_a_function_are_not_measured(base: fr.Base, reduced: fr.ReducedMatrix) -> None:
     with pytest.raises(fr.InputError, match="write it first"):
         fr.StreamedMatrix(fr.Expansion(base, reduced, operator=halve))
+
+
+@pytest.mark.parametrize("stage", ["generate", "encode"])
+def test_a_function_writes_nothing_before_the_stage_of_writing(
+    base: fr.Base, reduced: fr.ReducedMatrix, tmp_path: Path, stage: Any
+) -> None:
+    generators = [fr.Expansion(base, reduced, operator=operator).generator for operator in (halve, "dropout")]
+    target: Any = (tmp_path / "part.parquet", [])
+    settings: dict[str, Any] = {"encoding": "default", "compression": "none", "row_group_size": 1_000, "threads": 1}
+    for generator in generators:
+        report = generator.run([(0, 0, 120, target, target)], stage=stage, **settings)
+        assert (report["parts"][0]["train"] is None) == (stage == "generate")
+    assert list(tmp_path.iterdir()) == []

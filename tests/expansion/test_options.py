@@ -1,6 +1,10 @@
-"""Options: what stands for those that are not given, and that a request refuses what an expansion would."""
+"""Options: what stands for those that are not given, and that a recipe refuses what an expansion would."""
 
-from typing import Any
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -9,7 +13,9 @@ import fractalrs as fr
 from fractalrs.errors import InputError
 from fractalrs.expansion.expansion import Expansion
 from fractalrs.expansion.options import Options
-from fractalrs.workflow import Request, make_expansion
+from fractalrs.expansion.shuffles import SHUFFLES, Shuffle
+from fractalrs.words import ITEMS
+from fractalrs.workflow import RECIPE, Recipe, prepare
 from helpers.folders import RATES, small_base
 
 
@@ -37,7 +43,7 @@ from helpers.folders import RATES, small_base
     ],
 )
 def test_what_is_not_given_comes_from_times_operator_and_profile(given: dict[str, Any], expected: Options) -> None:
-    assert Request(user_multiplier=3, item_multiplier=5, **given).options == expected
+    assert Recipe(user_multiplier=3, item_multiplier=5, **given).options == expected
     assert Options.resolve(**{"profile": "realistic", "operator": "dropout"} | given) == expected
 
 
@@ -63,11 +69,11 @@ def test_what_is_not_given_comes_from_times_operator_and_profile(given: dict[str
         {"timestamps": True, "shuffle": "block"},
     ],
 )
-def test_a_request_refuses_what_an_expansion_would_in_the_same_words(options: dict[str, Any]) -> None:
+def test_a_recipe_refuses_what_an_expansion_would_in_the_same_words(options: dict[str, Any]) -> None:
     with pytest.raises(InputError) as late:
         Expansion(small_base(), RATES, **options)
     with pytest.raises(InputError) as early:
-        Request(user_multiplier=3, item_multiplier=5, **options)
+        Recipe(user_multiplier=3, item_multiplier=5, **options)
     assert str(early.value) == str(late.value)
 
 
@@ -84,7 +90,7 @@ def test_one_source_is_asked_of_cells_that_are_not_made_yet(monkeypatch: pytest.
     def never(*_: Any) -> None:
         raise AssertionError("cells are made")
 
-    monkeypatch.setattr("fractalrs.expansion.options.group_cells", never)
+    monkeypatch.setattr("fractalrs.expansion.cells.leading_svd", never)
     with pytest.raises(InputError, match="timestamps need user cells of size 1"):
         Expansion(base, np.full((2, 2), 0.5), timestamps=True)
 
@@ -101,11 +107,120 @@ def test_one_source_is_asked_of_cells_that_are_not_made_yet(monkeypatch: pytest.
 )
 def test_what_is_no_value_is_refused_before_reading(given: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Request(user_multiplier=3, item_multiplier=5, **given)
+        Recipe(user_multiplier=3, item_multiplier=5, **given)
     with pytest.raises(InputError, match=message):
         Expansion(small_base(), RATES, **given)
 
 
 def test_a_target_takes_options_as_they_were_checked() -> None:
-    request = Request(target_interactions=20_000, max_keep="0.9", keep_scale="1")  # type: ignore[arg-type]
-    assert make_expansion("sample", request, "nowhere").options.max_keep == 0.9
+    recipe = Recipe(target_interactions=20_000, max_keep="0.9", keep_scale="1")
+    assert prepare("sample", recipe, "nowhere").expansion.options.max_keep == 0.9
+
+
+# --- one declaration -------------------------------------------------------------------------------------------------
+
+
+def test_signatures_list_every_option_with_its_type_and_default() -> None:
+    expand, make = (inspect.signature(thing).parameters for thing in (fr.expand, Expansion))
+    assert set(expand) == {"source", "output", "threads", "overwrite", "progress", *RECIPE}
+    assert set(make) == {"base", "reduced", "profile", "cells", *(field.name for field in fields(Options))}
+    for parameters in (expand, make):
+        assert parameters["min_keep"].default == Options.min_keep
+        assert parameters["min_keep"].annotation is float
+        assert parameters["shuffle"].default is None
+        assert parameters["shuffle"].annotation == Literal["none", "aligned", "cells", "block"] | None
+        assert parameters["timestamps"].annotation is bool
+    for documentation, names in ((fr.expand.__doc__, expand), (Expansion.__doc__, make), (Options.__doc__, [])):
+        assert documentation
+        assert "{options}" not in documentation
+        for name in names:
+            assert re.search(rf"^    {name}( : .*, by default .*)?\n        \w", documentation, re.MULTILINE), name
+
+
+def test_signatures_are_what_is_accepted() -> None:
+    """The defaults of a signature, given one by one, are what is taken when nothing is given."""
+    plain = Recipe(user_multiplier=2, item_multiplier=3)
+    for name, parameter in inspect.signature(fr.expand).parameters.items():
+        if name in RECIPE and name not in ("user_multiplier", "item_multiplier"):
+            assert Recipe(user_multiplier=2, item_multiplier=3, **{name: parameter.default}) == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("seeds", "seed"), ("minkeep", "min_keep"), ("colditems", "cold_items"), ("time_stamps", "timestamps")],
+)
+def test_what_is_no_option_is_refused_with_the_nearest(name: str, near: str, tmp_path: Path) -> None:
+    refusal, given = f"there is no option '{name}'\nhint: the nearest one is '{near}'", {name: 1}
+    with pytest.raises(InputError, match=refusal):
+        Options.resolve("paper", **given)
+    with pytest.raises(InputError, match=refusal):
+        Recipe(user_multiplier=2, item_multiplier=2, **given)
+    made: Any = fr.expand
+    with pytest.raises(InputError, match=refusal):
+        made("sample", tmp_path / "out", user_multiplier=2, item_multiplier=2, **given)
+    made = Expansion
+    with pytest.raises(InputError, match=refusal):
+        made(small_base(), RATES, **given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"user_multiplier": 2.5},
+        {"parts": "many"},
+        {"user_cell_size": [3]},
+        {"min_timestamps": 1.5},
+        {"target_users": [1]},
+        {"row_group_size": 1.5},
+        {"row_group_size": None},
+        {"encoding": 3},
+        {"compression": 3},
+        {"source_licence": 7},
+        {"reduced_matrix": 5},
+        {"profile": ["paper"]},
+        {"split": []},
+        {"input_format": {}},
+        {"no_header": "no"},
+        {"delimiter": 1},
+        {"order_by_degree": "yes"},
+        {"timestamps": "no"},
+        {"drop_incomplete": 2},
+        {"carry": (3,)},
+        {"shuffle": ["cells"]},
+        {"operator": []},
+        {"seed": 0.5},
+    ],
+)
+def test_what_is_no_value_is_refused_by_the_options_name(given: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = given
+    with pytest.raises(InputError, match=rf"^(unknown )?{name}"):
+        fr.expand("sample", tmp_path / "out", **{"user_multiplier": 2, "item_multiplier": 2} | given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_to_make_a_recipe_reads_no_file(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("reduced_matrix", "item_attributes", "user_attributes")}
+    recipe = Recipe(profile="traceable", **files)
+    for missing in files.values():
+        with pytest.raises(FileNotFoundError, match=missing.name):
+            prepare(tmp_path / "no source", recipe, tmp_path / "out")
+        if missing.name == "reduced_matrix":
+            with missing.open("wb") as file:
+                np.save(file, RATES)
+        else:
+            missing.write_text("id,name\n1,one\n")
+
+
+def test_a_shuffle_made_of_cells_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    def group(base: fr.Base) -> fr.Cells:
+        return fr.group_cells(base, 2, 3)
+
+    monkeypatch.setitem(SHUFFLES, "pairs", Shuffle("pairs", "two change places", group, "tests.", "others."))
+    made = Expansion(small_base(), RATES, shuffle="pairs", seed=3)
+    same = Expansion(small_base(), RATES, cells=group(small_base()), seed=3)
+    assert made.table(0, 600).equals(same.table(0, 600))
+    assert made.expected == same.expected
+    with pytest.raises(InputError, match="timestamps need user cells of size 1"):
+        Options(shuffle="pairs", timestamps=True).check_sources(1, 1)
+    with pytest.raises(InputError, match=r"attributes of items need one source .* out of all items"):
+        Options(shuffle="pairs").check_sources(1, 1, [ITEMS])

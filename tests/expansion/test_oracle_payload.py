@@ -15,7 +15,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_oracle import GOLDEN_RATES, SPLITS, golden_base, group_cells
 
 import fractalrs as fr
 from fractalrs.base import Base
@@ -23,7 +22,9 @@ from fractalrs.columns import ticks, timestamp_field, timestamps_from_ticks
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.expansion import Expansion
+from fractalrs.words import SPLITS
 from helpers import oracle
+from helpers.core import GOLDEN_RATES, golden_base, group_cells
 from helpers.folders import read
 
 END = 2**62

@@ -262,3 +262,14 @@ def test_a_file_that_is_no_array(tmp_path: Path) -> None:
         ReducedMatrix.load(tmp_path / "several.npz")
     with pytest.raises(FileNotFoundError):
         ReducedMatrix.load(tmp_path / "missing.npy")
+
+
+def test_arrays_stay_the_callers() -> None:
+    values, singular = np.full((2, 3), 0.5), np.ones(2)
+    reduced = ReducedMatrix(values, values, singular, {})
+    values[0, 0] = singular[0] = 0.25
+    assert reduced.values[0, 0] == reduced.signed[0, 0] == 0.5
+    assert reduced.singular_values[0] == 1
+    for array in (reduced.values, reduced.signed, reduced.singular_values):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0

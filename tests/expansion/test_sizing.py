@@ -14,12 +14,18 @@ from hypothesis import strategies as st
 
 import fractalrs as fr
 from fractalrs.errors import InputError
-from fractalrs.expansion import sizing as target
 from fractalrs.expansion.expansion import Expansion
 from fractalrs.expansion.options import Options
 from fractalrs.expansion.reduction import check_multipliers
-from fractalrs.expansion.sizing import NEAR_ONE, TOLERANCE, choose_shape, solve_keep_scale, whole_number
-from fractalrs.workflow import Request
+from fractalrs.expansion.sizing import (
+    NEAR_ONE,
+    REDUCTIONS,
+    TOLERANCE,
+    choose_shape,
+    reduce_to_target,
+    solve_keep_scale,
+    whole_number,
+)
 from helpers.commands import Done, run
 from helpers.folders import digests, small_base, small_cells
 
@@ -256,18 +262,16 @@ def test_dropping_incomplete_users_needs_test_interactions_for_a_target_too() ->
 
 @pytest.mark.parametrize("wanted", [8_000, 20_000, 500_000])
 @pytest.mark.parametrize("thinner", [1, 10], ids=["as usual", "much thinner"])
-def test_a_bad_guess_of_the_shape_is_made_again(wanted: int, thinner: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_guess_of_the_shape_is_made_again(wanted: int, thinner: int) -> None:
     shapes = []
-    reduce = fr.reduce
 
-    def counted(base: Any, shape: tuple[int, int], **options: Any) -> fr.ReducedMatrix:
+    def counted(base: Any, shape: tuple[int, int]) -> fr.ReducedMatrix:
         shapes.append(shape)
-        return fr.ReducedMatrix.from_array(reduce(base, shape, **options).values / thinner)
+        return fr.ReducedMatrix.from_array(fr.reduce(base, shape).values / thinner)
 
-    monkeypatch.setattr(target, "reduce", counted)
-    reduced = target.reduce_to_target(small_base(), Request(target_interactions=wanted))
+    reduced = reduce_to_target(small_base(), wanted, Options(), counted)
     assert shapes[-1] == reduced.shape
-    assert 1 <= len(shapes) <= target.REDUCTIONS
+    assert 1 <= len(shapes) <= REDUCTIONS
     scale = solved(Expansion(small_base(), reduced, shuffle="none"), wanted)
     # The mean that the guess goes by is not capped by max_keep.
     assert 1 / NEAR_ONE / 1.1 < scale < NEAR_ONE * 1.1
@@ -334,13 +338,12 @@ def test_what_was_chosen_gives_the_same_interactions_when_it_is_given(source: Pa
 
 def test_a_target_makes_one_expansion(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    original = Expansion._core_generator
 
-    def counted(expansion: Expansion) -> Any:
-        made.append(expansion.options.keep_scale)
-        return original(expansion)
+    def counted(*arguments: Any, **options: Any) -> Any:
+        made.append(options["keep_scale"])
+        return Expansion(*arguments, **options)
 
-    monkeypatch.setattr(Expansion, "_core_generator", counted)
+    monkeypatch.setattr("fractalrs.workflow.run.Expansion", counted)
     command = ["expand", source, tmp_path / "out", "--target-interactions", "3e4", "--profile", "traceable"]
     done = run(*command, "--timestamps", "--dry-run", "--json")
     assert done.code == 0, done.err
@@ -377,9 +380,9 @@ def test_the_same_target_resumes_and_another_is_refused(
         raise AssertionError("another machine would round this otherwise")
 
     with monkeypatch.context() as patched:
-        patched.setattr("fractalrs.expansion.sizing.reduce", elsewhere)
-        patched.setattr("fractalrs.workflow.group_cells", elsewhere)
-        patched.setattr("fractalrs.workflow.solve_keep_scale", elsewhere)
+        patched.setattr("fractalrs.workflow.run.reduce", elsewhere)
+        patched.setattr("fractalrs.workflow.run.group_cells", elsewhere)
+        patched.setattr("fractalrs.workflow.run.solve_keep_scale", elsewhere)
         done = run(*command, "30_000")
         assert done.code == 0, done.err
         assert "5 of 6 files are finished already" in done.err
@@ -454,7 +457,7 @@ def test_what_contradicts_itself_is_refused_before_the_source_is_read(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("the source is read")
 
-    monkeypatch.setattr("fractalrs.workflow.read_interactions", never)
+    monkeypatch.setattr("fractalrs.workflow.run.read_interactions", never)
     refused(run("expand", "ratings.csv", tmp_path / "out", *options), message)
     assert list(tmp_path.iterdir()) == []
 

@@ -34,7 +34,7 @@ class Case:
     def __init__(self, shuffle: str, path: Path) -> None:
         self.shuffle = shuffle
         cells = small_cells() if shuffle == "cells" else None
-        self.expansion = fr.Expansion(small_base(), RATES, shuffle=shuffle, cells=cells, seed=7)  # type: ignore[arg-type]
+        self.expansion = fr.Expansion(small_base(), RATES, shuffle=shuffle, cells=cells, seed=7)
         self.dataset = fr.write(self.expansion, path, parts=3)
         self.report = fr.validate(self.dataset, small_base(), singular_values=40)
         train = read(path, "train")

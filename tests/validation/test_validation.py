@@ -27,7 +27,7 @@ from fractalrs.base.base import Base
 from fractalrs.base.summary import base_statistics
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.operators import BlockFunction, Matrix, Operator
+from fractalrs.expansion.functions import BlockFunction, Matrix
 from fractalrs.passes.matrix import Degrees, StreamedMatrix
 from fractalrs.reading import Interactions, write_interactions
 from fractalrs.validation import integrity, spectrum, thresholds, validate
@@ -309,7 +309,7 @@ def test_a_part_that_lost_its_end_is_named(copied: Path, cut: int) -> None:
 
 def test_attributes_of_another_size(source: Path, tmp_path: Path) -> None:
     (tmp_path / "items.csv").write_text("item_id,name\n" + "".join(f"{item},name {item}\n" for item in range(240)))
-    options = ("--profile", "traceable", "--items", tmp_path / "items.csv", "--quiet")
+    options = ("--profile", "traceable", "--item-attributes", tmp_path / "items.csv", "--quiet")
     assert run("expand", source, tmp_path / "out", *SIZE, *options).code == 0
     path = tmp_path / "out/items.parquet"
     pq.write_table(pq.read_table(path).drop_columns("name"), path)
@@ -633,9 +633,9 @@ def test_dropping_users_whose_sums_go_together_is_no_alarm(opposite: bool) -> No
         expansion = fr.Expansion(
             base,
             np.array(rates),
-            shuffle=shuffle,  # type: ignore[arg-type]
+            shuffle=shuffle,
             cells=cells if shuffle == "cells" else None,
-            test_items=test_items,  # type: ignore[arg-type]
+            test_items=test_items,
             drop_incomplete=True,
         )
         sums = StreamedMatrix(expansion).degrees()
@@ -658,10 +658,10 @@ def thin(block: Matrix, _: float, rng: np.random.Generator) -> Matrix:
 
 
 @pytest.fixture
-def by_operator(source: Path, tmp_path: Path) -> Callable[[Operator | BlockFunction], tuple[fr.Base, Path]]:
+def by_operator(source: Path, tmp_path: Path) -> Callable[[str | BlockFunction], tuple[fr.Base, Path]]:
     """Writes a data set that an operator made, and gives its base."""
 
-    def write(operator: Operator | BlockFunction) -> tuple[fr.Base, Path]:
+    def write(operator: str | BlockFunction) -> tuple[fr.Base, Path]:
         base = fr.leave_last_out(fr.read_interactions(source))
         fr.write(fr.Expansion(base, fr.reduce(base, (4, 8)), operator=operator), tmp_path / "out", parts=5)
         return base, tmp_path / "out"

@@ -5,7 +5,8 @@ from typing import Any
 
 from fractalrs.dataset.plan import Plan
 from fractalrs.errors import InputError
-from fractalrs.expansion.profiles import GOOD_FOR, NOT_GOOD_FOR
+from fractalrs.expansion.operators import operator_named
+from fractalrs.expansion.shuffles import shuffle_named
 
 _HUB_LICENCE = re.compile(
     r"cc0-1\.0|cc-by-(2\.0|2\.5|3\.0|4\.0)|cc-by-sa-[34]\.0|cc-by-nd-4\.0|cc-by-nc(-sa)?-[234]\.0|cc-by-nc-nd-[34]\.0"
@@ -14,19 +15,11 @@ _HUB_LICENCE = re.compile(
 """Identifiers of the licences usual for data, among those that the hub takes; it calls all others ``other``."""
 
 
-_METHOD = {
-    "dropout": "by stochastic Kronecker expansion, Algorithm 2",
-    "kronecker": "by the Kronecker product with a reduced matrix, Algorithm 1: `rating` is the product",
-    "sketch": "by sketching, equation 3",
-    "function": "block by block with a function of its maker's, equation 2",
-}
-
-
 def data_card(plan: Plan, manifest: dict[str, Any]) -> str:
     """Write the card of a finished data set from its plan and manifest."""
     base, options, totals = plan.content["base"], plan.content["options"], manifest["totals"]
     m, n = plan.content["user_multiplier"], plan.content["item_multiplier"]
-    shuffle = options["shuffle"]
+    shuffle = shuffle_named(options["shuffle"])
     splits = "\n".join(f"      - split: {split}\n        path: {split}/*.parquet" for split in plan.splits)
     held_out = {
         "last": "each user's latest interaction is test",
@@ -36,7 +29,6 @@ def data_card(plan: Plan, manifest: dict[str, Any]) -> str:
     }[base["split"]]
     size = _size_category(totals["interactions"])
     licence = plan.content["source_licence"]
-    operator = options["operator"] if options["operator"] in _METHOD else "function"
     cold = "".join(
         f"| cold {kind} | {options[f'cold_{kind}']:g} of them have test interactions only |\n"
         for kind in ("users", "items")
@@ -62,12 +54,12 @@ configs:
 # Expanded user/item interactions × ({m}, {n})
 
 Made by fractalrs {plan.content["fractalrs"]} (generator {plan.content["generator"]}) from a real data set of
-{base["users"]:,} users and {base["items"]:,} items, {_METHOD[operator]} (*Scalable Realistic
+{base["users"]:,} users and {base["items"]:,} items, {operator_named(options["operator"]).method} (*Scalable Realistic
 Recommendation Datasets through Fractal Expansions*).
 
 | | |
 |---|---|
-| profile, shuffle | `{plan.content["profile"]}`, `{shuffle}` |
+| profile, shuffle | `{plan.content["profile"]}`, `{shuffle.name}` |
 | user ids | {m * base["users"]:,} |
 | item ids | {n * base["items"]:,} |
 | train interactions | {totals["train"]:,} |
@@ -82,11 +74,11 @@ The interactions are derived from the source's: the licence and the terms of the
 
 ## What it is good for
 
-This data set (shuffle `{shuffle}`) is for {GOOD_FOR[shuffle]}
+This data set (shuffle `{shuffle.name}`) is for {shuffle.good_for}
 
 ## What it is not good for
 
-- {NOT_GOOD_FOR[shuffle][0].upper()}{NOT_GOOD_FOR[shuffle][1:]}
+- {shuffle.not_good_for[0].upper()}{shuffle.not_good_for[1:]}
 - Anonymity. Thinning is not anonymisation, no shuffle is either: treat the data set as you would treat the source.
 - A new random split. Copies of one real interaction stand in many blocks: re-splitting the train set at random puts
   copies on both sides and leaks. Use the `train/` and `test/` that are here.

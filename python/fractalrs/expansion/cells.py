@@ -51,6 +51,11 @@ class Cells:
     ------
     InputError
         If the arrays are not two partitions.
+
+    Examples
+    --------
+    >>> Cells.whole(3, 2).user_cell_size
+    3
     """
 
     user_order: _Codes
@@ -155,6 +160,12 @@ def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int
     ------
     InputError
         If a size is not a whole number of at least 1, or the train part is empty.
+
+    Examples
+    --------
+    >>> from fractalrs import leave_last_out, sample_interactions
+    >>> group_cells(leave_last_out(sample_interactions(60, 40, 600)), 4, 2).user_cell_size
+    4
     """
     p, q = base.shape
     user_size = _check_size(user_cell_size, "user")

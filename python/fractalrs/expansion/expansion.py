@@ -4,35 +4,34 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
+from typing import Any, Self, cast
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fractalrs import _core
+from fractalrs._core import GENERATOR, Generator
 from fractalrs.base.base import Base
-from fractalrs.dataset.folder import publish_folder
 from fractalrs.errors import InputError, OutputError
-from fractalrs.expansion import expected as expectation
 from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.operators import BlockFunction, FunctionGenerator, Operator
-from fractalrs.expansion.options import Options, Order, Ratings, TestItems, one_of
+from fractalrs.expansion.declared import accepts, document, one_of
+from fractalrs.expansion.expected import Expected
+from fractalrs.expansion.functions import FunctionGenerator
+from fractalrs.expansion.operators import Operator, operator_named
+from fractalrs.expansion.options import OPTIONS, Options
 from fractalrs.expansion.payload import Payload
-from fractalrs.expansion.profiles import DEFAULT_PROFILE, Shuffle
+from fractalrs.expansion.profiles import DEFAULT_PROFILE
 from fractalrs.expansion.reduction import ReducedMatrix
+from fractalrs.expansion.shuffles import shuffle_named
+from fractalrs.tools.atomic import whole_folder
+from fractalrs.words import SPLITS, Split
 
-if TYPE_CHECKING:
-    pass
-
-Split = Literal["train", "test"]
-
-_BATCH_INTERACTIONS = 1_000_000
+BATCH_INTERACTIONS = 1_000_000
+"""About how many interactions a batch has by default, at the most."""
 
 
 class Expansion:
@@ -50,109 +49,54 @@ class Expansion:
     profile
         Defaults: ``"realistic"`` (shuffle cells), ``"paper"`` (block), ``"traceable"`` (aligned), or ``"reference"``
         (block, one test item, incomplete users dropped, ordered by item).
-    shuffle
-        ``"none"``, ``"aligned"``, ``"cells"`` or ``"block"``.
     cells
         Cells for the shuffle ``"cells"``; ``fractalrs.group_cells(base)`` by default.
-    seed
-        0 to 2**64 − 1.
-    min_keep, max_keep, keep_scale
-        Keep rate K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)): the probability that block (i, j)
-        keeps an interaction (Algorithm 2, with bounds).
-    block_keep
-        Probability that a block exists at all.
-    test_items
-        ``"all"`` test interactions of an expanded user, or ``"one"`` of them, chosen uniformly.
-    drop_incomplete
-        Leave out expanded users without train or without test interactions; their ids stay unused.
-    order
-        Of a user's interactions: by column ``"block"``, inside in the base's order, with times in theirs (cheap), by
-        ``"item"`` id, or by ``"time"``, the default where interactions have times.
-    timestamps
-        Give interactions times: those of their sources, moved along the source user's time line, each column block at
-        a pace of its own (``docs/generator.md``). The base's payload must have ``timestamp``, and user cells one
-        member (profile ``"traceable"``, or ``user_cell_size=1``). With times, a seed keeps other interactions than
-        without.
-    ratings
-        ``"carry"``: every interaction has its source's rating. ``"kronecker"``: it is multiplied with R̂ᵢⱼ, as in the
-        paper's non-binary predecessor. The base's payload must have ``rating``.
-    carry
-        Further columns of the base's payload that interactions keep.
-    cold_users, cold_items
-        The share of expanded users (items) that is cold: all their interactions are test.
-    operator
-        ``"dropout"`` (Algorithm 2); ``"kronecker"`` (equation 1 and Algorithm 1): all of R in every block, and the
-        column ``rating`` is R̂ᵢⱼ·r, R̂ signed and r the rating if `ratings` is ``"kronecker"``, else 1; ``"sketch"``
-        (equation 3): every entry of R becomes a sample of m rows and n columns of R's train part, user = row·m + r and
-        item = column·n + s; or a function (equation 2, `operators.BlockFunction`), for experiments: Python's speed, and
-        a row block in memory. All but dropout keep the order of users and items (shuffle ``"none"``) and have no keep
-        rates.
+    {options}
 
     Raises
     ------
     InputError
         If an option is out of its range, or the parts do not fit each other.
+
+    Examples
+    --------
+    >>> from fractalrs import leave_last_out, reduce, sample_interactions
+    >>> base = leave_last_out(sample_interactions(60, 40, 600))
+    >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
+    >>> expansion.shape
+    (120, 120)
+    >>> expansion.table(0, 10).schema.names
+    ['user_id', 'item_id']
     """
 
+    @accepts(OPTIONS.values())
     def __init__(
         self,
         base: Base,
         reduced: ReducedMatrix | npt.ArrayLike,
         *,
         profile: str = DEFAULT_PROFILE,
-        shuffle: Shuffle | None = None,
         cells: Cells | None = None,
-        seed: int = 0,
-        min_keep: float = Options.min_keep,
-        max_keep: float = Options.max_keep,
-        keep_scale: float = Options.keep_scale,
-        block_keep: float = Options.block_keep,
-        test_items: TestItems | None = None,
-        drop_incomplete: bool | None = None,
-        order: Order | None = None,
-        timestamps: bool = False,
-        ratings: Ratings | None = None,
-        carry: Sequence[str] = (),
-        cold_users: float = 0.0,
-        cold_items: float = 0.0,
-        operator: Operator | BlockFunction = "dropout",
+        **options: Any,
     ) -> None:
         self.base = base
         self.reduced = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
         self.profile = profile
-        self.options = Options.resolve(
-            profile,
-            operator,
-            shuffle=shuffle,
-            seed=seed,
-            min_keep=min_keep,
-            max_keep=max_keep,
-            keep_scale=keep_scale,
-            block_keep=block_keep,
-            test_items=test_items,
-            drop_incomplete=drop_incomplete,
-            order=order,
-            timestamps=timestamps,
-            ratings=ratings,
-            carry=carry,
-            cold_users=cold_users,
-            cold_items=cold_items,
-        )
+        self.options = Options.resolve(profile, **options)
         self.keep_rates = self.options.keep_rates(self.reduced.values)
         self.cells = self.options.fit(base, cells)
         self.payload = Payload.of(base, self.options)
         self._path: Path | None = None
-        if isinstance(operator, str):
-            self.generator = self._core_generator()
-        else:
+        if self.operator.is_function:
             # It does what writing asks of the core.
-            made = FunctionGenerator(base, self.reduced.values, operator, self.seed, self.schema)
-            self.generator = cast("_core.Generator", made)
+            made = FunctionGenerator(base, self.reduced.values, options["operator"], self.seed, self.schema)
+            self.generator = cast("Generator", made)
+        else:
+            self.generator = self._core_generator()
 
-    def _core_generator(self) -> _core.Generator:
+    def _core_generator(self) -> Generator:
         base, options = self.base, self.options
-        factors = self.reduced.signed if options.operator == "kronecker" else self.reduced.values
-        return _core.Generator(
+        return Generator(
             base.indptr,
             base.entries,
             base.shape[1],
@@ -162,26 +106,36 @@ class Expansion:
             self.cells.item_order,
             self.cells.item_starts,
             seed=self.seed,
-            shuffled=self.shuffle != "none",
-            block_keep=self.options.block_keep,
+            shuffled=shuffle_named(self.shuffle).permutes,
+            block_keep=options.block_keep,
             one_test_item=options.test_items == "one",
             drop_incomplete=options.drop_incomplete,
             cold_users=options.cold_users,
             cold_items=options.cold_items,
             order=options.order,
-            sketch=options.operator == "sketch",
+            sketch=not self.operator.has_row_blocks,
             times=self.payload.times,
             # Of a split by time nothing may come after what was held out as the latest.
             test_is_late=base.split == "last",
             hour=self.payload.hour,
-            factors=factors if options.multiplies else None,
+            factors=self._factors if options.multiplies else None,
             ratings=self.payload.ratings,
             columns=self.payload.columns(),
         )
 
     @property
-    def shuffle(self) -> Shuffle:
-        """The shuffle that was resolved."""
+    def operator(self) -> Operator:
+        """What makes its blocks."""
+        return operator_named(self.options.operator)
+
+    @property
+    def _factors(self) -> npt.NDArray[np.float64]:
+        """What the output depends on of the reduced matrix."""
+        return self.reduced.signed if self.operator.multiplies else self.reduced.values
+
+    @property
+    def shuffle(self) -> str:
+        """The name of the shuffle that was resolved."""
         return self.options.shuffle
 
     @property
@@ -208,20 +162,13 @@ class Expansion:
     def has_test(self) -> bool:
         """Whether any interaction can be test."""
         # What a function makes may be of any sign.
-        by_function = isinstance(self.generator, FunctionGenerator)
-        return by_function or self.base.test_count > 0 or self.options.cold_users > 0 or self.options.cold_items > 0
+        cold = self.options.cold_users > 0 or self.options.cold_items > 0
+        return self.operator.is_function or self.base.test_count > 0 or cold
 
     @cached_property
-    def expected(self) -> expectation.Expected:
+    def expected(self) -> Expected:
         """What will come out, computed before anything is generated."""
-        if self.options.operator == "sketch":
-            return expectation.expected_sketch(self.base, self.reduced.shape)
-        if isinstance(self.generator, FunctionGenerator):
-            return expectation.expected_of_some(
-                self.base, self.reduced.shape, self.generator.count_some(), self.options
-            )
-        counts = expectation.expected(self.base, self.keep_rates, self.cells, self.options)
-        return expectation.with_cold(counts, self.base, self.keep_rates, self.options)
+        return self.operator.expect(self.base, self.keep_rates, self.cells, self.options, self.generator)
 
     @property
     def expected_interactions(self) -> float:
@@ -232,21 +179,13 @@ class Expansion:
     def fingerprint(self) -> str:
         """SHA-256, in hex, of everything that the interactions depend on."""
         content: dict[str, Any] = {
-            "generator": _core.GENERATOR,
+            "generator": GENERATOR,
             "base": self.base.fingerprint,
             "options": dataclasses.asdict(self.options),
-            "reduced": _digest(self.reduced.signed if self.options.operator == "kronecker" else self.reduced.values),
+            "reduced": _digest(self._factors),
             # Times depend on how test interactions were chosen.
             "late": self.options.timestamps and self.base.split == "last",
-            "cells": [
-                _digest(array)
-                for array in (
-                    self.cells.user_order,
-                    self.cells.user_starts,
-                    self.cells.item_order,
-                    self.cells.item_starts,
-                )
-            ],
+            "cells": [_digest(getattr(self.cells, field.name)) for field in dataclasses.fields(self.cells)],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -270,7 +209,13 @@ class Expansion:
         columns = [pa.array(users), pa.array(items), *self.payload.gather(sources, times, ratings)]
         return pa.Table.from_arrays(columns, schema=self.schema)
 
-    def batches(self, split: Split = "train", users: tuple[int, int] | None = None) -> pa.RecordBatchReader:
+    def batches(
+        self,
+        split: Split = "train",
+        users: tuple[int, int] | None = None,
+        *,
+        interactions: int = BATCH_INTERACTIONS,
+    ) -> pa.RecordBatchReader:
         """Generate a range of expanded users, all by default, as a stream in flat memory.
 
         Parameters
@@ -279,11 +224,13 @@ class Expansion:
             ``"train"`` or ``"test"``.
         users
             First user and the one after the last.
+        interactions
+            About how many a batch has at the most.
         """
         first, last = users if users is not None else (0, self.shape[0])
         self._check_range(first, last, split)
         kept_per_user = self.base.count / self.base.shape[0] * self.keep_rates.sum(axis=1).max()
-        step = max(1, int(_BATCH_INTERACTIONS / max(1.0, kept_per_user * self.options.block_keep)))
+        step = max(1, int(interactions / max(1.0, kept_per_user * self.options.block_keep)))
 
         def generate() -> Iterator[pa.RecordBatch]:
             for start in range(first, last, step):
@@ -292,7 +239,7 @@ class Expansion:
         return pa.RecordBatchReader.from_batches(self.schema, generate())
 
     def _check_range(self, first: int, last: int, split: Split) -> None:
-        one_of("split", split, get_args(Split))
+        one_of("split", split, SPLITS)
         if not 0 <= first <= last <= self.shape[0]:
             raise InputError(f"users {first} to {last} are not within 0 to {self.shape[0]}")
 
@@ -304,18 +251,14 @@ class Expansion:
         OutputError
             If something is there, or it cannot be written to.
         """
-        if self.options.operator not in get_args(Operator):
+        if self.operator.is_function:
             raise InputError("an expansion made by a function cannot be saved: Python does not save functions")
         target = Path(path).absolute()
         if target.exists():
             raise OutputError(f"{target} exists already", hint="choose a new folder")
-        reduced = self.reduced
-        settings = {"profile": self.profile, **dataclasses.asdict(self.options)}
+        reduced, settings = self.reduced, {"profile": self.profile, **dataclasses.asdict(self.options)}
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
-                folder = Path(name) / "expansion"
-                folder.mkdir()
+            with whole_folder(target) as folder:
                 # A value of its own: the folder it is saved in now is about to be renamed.
                 dataclasses.replace(self.base).save(folder / "base")
                 np.savez(
@@ -327,7 +270,6 @@ class Expansion:
                 self.cells.save(folder / "cells.npz")
                 content = {"settings": settings, "reduced": reduced.description}
                 (folder / "expansion.json").write_text(json.dumps(content, indent=2) + "\n")
-                publish_folder(folder, target)
         except OSError as error:
             raise OutputError(f"cannot write {target}: {error.strerror}") from error
         if self.base.path is None:
@@ -350,7 +292,7 @@ class Expansion:
             settings = content["settings"]
             with np.load(folder / "reduced.npz") as arrays:
                 reduced = ReducedMatrix(**arrays, description=content["reduced"])
-            cells = Cells.load(folder / "cells.npz") if settings["shuffle"] == "cells" else None
+            cells = Cells.load(folder / "cells.npz") if shuffle_named(settings["shuffle"]).takes_cells else None
         except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
             raise InputError(f"{folder} is not a saved expansion: {error}") from None
         expansion = cls(Base.load(folder / "base"), reduced, cells=cells, **settings)
@@ -360,11 +302,24 @@ class Expansion:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._path is None:
             raise InputError("this expansion is not saved, so it cannot be sent to another process", "save it first")
-        return type(self).load, (self._path,)
+        return _load_same, (type(self), self._path, self.fingerprint)
 
     def __repr__(self) -> str:
         (m, n), (p, q) = self.reduced.shape, self.base.shape
         return f"Expansion({p:,} users × {q:,} items, × ({m}, {n}), shuffle={self.shuffle!r}, seed={self.seed})"
+
+
+def _load_same(kind: type[Expansion], path: Path, fingerprint: str) -> Expansion:
+    """Load a pickled expansion, which is its path: refuse another one that lies there now."""
+    expansion = kind.load(path)
+    if expansion.fingerprint != fingerprint:
+        raise InputError(
+            f"the expansion saved in {path} is not the one that was pickled", hint="pickle the one that is there now"
+        )
+    return expansion
+
+
+document(Expansion, OPTIONS.values())
 
 
 def _digest(array: npt.NDArray[Any]) -> str:

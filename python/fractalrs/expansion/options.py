@@ -1,56 +1,40 @@
 """Options of an expansion: what each may be, what stands for one that is not given, and which go together.
 
-`Options.resolve` fills in what is not given; to make `Options` is to check them. What needs the sizes of cells,
-`Options.check_sources`, can be asked before anything is read; `Options.fit` asks it of a base and its cells.
+Each is declared once, below: the command line, the recipe, the checks, the plan's content and the signatures of
+`Expansion` and `expand` follow from that. `Options.resolve` fills in what is not given; to make `Options` is to check
+them. What needs the sizes of cells, `Options.check_sources`, can be asked before anything is read; `Options.fit` asks
+it of a base and its cells.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from math import inf
-from operator import index
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base.base import Base
-from fractalrs.dataset.attributes import Kind
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import CELL_SIZE, Cells, group_cells
-from fractalrs.expansion.operators import BlockFunction, Operator, name_of
-from fractalrs.expansion.profiles import SHUFFLES, Shuffle
-from fractalrs.expansion.profiles import profile as find_profile
+from fractalrs.expansion.cells import CELL_SIZE, Cells
+from fractalrs.expansion.declared import Option, declared_by, document, option, refuse_unknown
+from fractalrs.expansion.functions import BlockFunction, name_of
+from fractalrs.expansion.operators import OPERATORS, operator_named
+from fractalrs.expansion.profiles import profile_named
+from fractalrs.expansion.shuffles import SHUFFLES, shuffle_named
+from fractalrs.words import SIDES, Order, Ratings, Side, TestItems
 
-TestItems = Literal["all", "one"]
-Order = Literal["block", "item", "time"]
-Ratings = Literal["carry", "kronecker"]
-
-CHOICES: dict[str, tuple[str | None, ...]] = {
-    "shuffle": SHUFFLES,
-    "test_items": get_args(TestItems),
-    "order": get_args(Order),
-    "ratings": (None, *get_args(Ratings)),
-}
-
-NUMBERS: dict[str, tuple[Callable[[Any], float], Callable[[float], bool], str]] = {
-    "seed": (index, lambda seed: 0 <= seed < 1 << 64, "a whole number from 0 to 2**64 - 1"),
-    "min_keep": (float, lambda rate: 0 <= rate <= 1, "from 0 to 1"),
-    "max_keep": (float, lambda rate: 0 <= rate <= 1, "from 0 to 1"),
-    "keep_scale": (float, lambda factor: 0 < factor < inf, "above 0"),
-    "block_keep": (float, lambda rate: 0 < rate <= 1, "above 0 and at most 1"),
-    "cold_users": (float, lambda share: 0 <= share < 1, "from 0 to below 1"),
-    "cold_items": (float, lambda share: 0 <= share < 1, "from 0 to below 1"),
-}
-"""Type, range, and the range in words."""
-
-OPERATORS: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("dropout",): ("min_keep", "max_keep", "keep_scale", "block_keep", "shuffle", "test_items", "drop_incomplete"),
-    ("dropout", "kronecker"): ("timestamps", "ratings", "carry", "cold_users", "cold_items"),
-}
-"""The operators that know some options, which for all others are what `Options` says; what is not here, all know."""
-
-RESOLVED = ("shuffle", "test_items", "drop_incomplete", "order")
-"""What may be None: then it is what goes with the other options, or the profile's."""
+GROUPS = SIZE, SPLIT, MATRIX, KEEP, CARRIED, FILES, READING, RUNNING = (
+    "Size and shuffle",
+    "Train and test",
+    "Reduced matrix",
+    "What is kept",
+    "What interactions carry",
+    "Output files",
+    "Reading the source",
+    "Running",
+)
+"""Headings of options, in the order of the command line's help."""
 
 RESERVED = ("user_id", "item_id", "rating", "timestamp")
 """Columns that are never carried under these names."""
@@ -58,58 +42,159 @@ RESERVED = ("user_id", "item_id", "rating", "timestamp")
 SMALLEST_KEEP_RATE = 1e-6
 """Below this, and above 0, `docs/generator.md` says nothing of how exactly a keep rate is met."""
 
+_RATE = {"value": "RATE", "within": lambda rate: 0 <= rate <= 1, "words": "from 0 to 1", "operators": ("dropout",)}
+_BLOCKS = ("dropout", "kronecker")
+_COLD = {"value": "SHARE", "within": lambda share: 0 <= share < 1, "words": "from 0 to below 1", "operators": _BLOCKS}
+
 
 @dataclass(frozen=True)
 class Options:
-    """Options of an expansion, checked; see `Expansion` for their meaning."""
+    """Options of an expansion, checked.
 
-    shuffle: Shuffle = "none"
-    seed: int = 0
-    min_keep: float = 0.01
-    max_keep: float = 0.95
-    keep_scale: float = 1.0
-    block_keep: float = 1.0
-    test_items: TestItems = "all"
-    drop_incomplete: bool = False
-    order: Order = "block"
-    timestamps: bool = False
-    ratings: Ratings | None = None
-    carry: tuple[str, ...] = ()
-    cold_users: float = 0.0
-    cold_items: float = 0.0
-    operator: str = "dropout"
+    Parameters
+    ----------
+    {options}
+
+    Raises
+    ------
+    InputError
+        If an option is out of its range, or does not go with another.
+
+    Examples
+    --------
+    >>> Options.resolve("paper", seed=7).shuffle
+    'block'
+    """
+
+    shuffle: str = option(
+        "none",
+        " ".join(f"{shuffle.name}: {shuffle.does}." for shuffle in SHUFFLES.values()),
+        SIZE,
+        value="NAME",
+        choices=SHUFFLES,
+        unset="by profile; none for other operators than dropout",
+        operators=("dropout",),
+    )
+    seed: int = option(
+        0,
+        "The same seed gives the same data set, bit for bit.",
+        SIZE,
+        value="INT",
+        within=lambda seed: 0 <= seed < 1 << 64,
+        words="a whole number from 0 to 2**64 - 1",
+    )
+    min_keep: float = option(
+        0.01,
+        "Least keep rate of a block.",
+        KEEP,
+        more="The keep rate K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)) is the probability that a "
+        "block keeps an interaction (Algorithm 2, with bounds).",
+        **_RATE,
+    )
+    max_keep: float = option(0.95, "Largest keep rate of a block.", KEEP, **_RATE)
+    keep_scale: float = option(
+        1.0,
+        "Factor on all keep rates: more or fewer interactions.",
+        KEEP,
+        **_RATE | {"value": "FACTOR", "within": lambda factor: 0 < factor < inf, "words": "above 0"},
+    )
+    block_keep: float = option(
+        1.0,
+        "Probability that a block exists at all.",
+        KEEP,
+        **_RATE | {"within": lambda rate: 0 < rate <= 1, "words": "above 0 and at most 1"},
+    )
+    test_items: TestItems = option(
+        "all",
+        "Test interactions of an expanded user: all, or one of them at random.",
+        SPLIT,
+        value="all|one",
+        unset="all; one by profile reference",
+        operators=("dropout",),
+    )
+    drop_incomplete: bool = option(
+        False,
+        "Leave out expanded users without train or test interactions, or keep them.",
+        SPLIT,
+        more="The ids of those left out stay unused.",
+        spelling=("--drop-incomplete/--keep-incomplete",),
+        unset="keep; drop by profile reference",
+        operators=("dropout",),
+    )
+    order: Order = option(
+        "block",
+        "A user's interactions by column block (quick), by item id, or by time.",
+        FILES,
+        more="Inside a block they are in the base's order, with times in theirs.",
+        value="block|item|time",
+        unset="time with --timestamps, item by profile reference, else block",
+        place=-1,
+    )
+    timestamps: bool = option(
+        False,
+        "Every interaction has a time on its source user's time line (user cells of size 1: profile traceable).",
+        CARRIED,
+        more="Each column block has a pace of its own (docs/generator.md). The base's payload must have timestamp. "
+        "With times, a seed keeps other interactions than without.",
+        operators=_BLOCKS,
+    )
+    ratings: Ratings | None = option(
+        None,
+        "carry: every interaction has its source's rating. kronecker: that times the entry of the reduced matrix.",
+        CARRIED,
+        more="The base's payload must have rating.",
+        value="carry|kronecker",
+        unset="none",
+        operators=_BLOCKS,
+    )
+    carry: tuple[str, ...] = option(
+        (),
+        "A further column of SOURCE to carry; can be given again.",
+        CARRIED,
+        more="In Python, the names of all such columns of the base's payload.",
+        value="COLUMN",
+        unset="none",
+        operators=_BLOCKS,
+    )
+    cold_users: float = option(
+        0.0, "Share of expanded users whose interactions are all test (cold start).", SPLIT, **_COLD
+    )
+    cold_items: float = option(
+        0.0, "Share of expanded items whose interactions are all test (cold start).", SPLIT, **_COLD
+    )
+    operator: str = option(
+        "dropout",
+        " ".join(f"{operator.name}: {operator.does}." for operator in OPERATORS.values()),
+        KEEP,
+        more="dropout is Algorithm 2; kronecker is equation 1 and Algorithm 1: the column rating is R̂ᵢⱼ·r, R̂ signed "
+        "and r the rating if ratings is kronecker, else 1; sketch is equation 3. Or a function (equation 2, "
+        "BlockFunction), for experiments: Python's speed, and a row block in memory. All but dropout keep the order of "
+        "users and items (shuffle none) and have no keep rates.",
+        value="NAME",
+        choices=OPERATORS,
+        accepts=BlockFunction,
+        take=lambda _, operator: operator_named(operator) and operator,
+    )
 
     @classmethod
-    def resolve(cls, profile: str, operator: Operator | BlockFunction, **given: Any) -> Self:
+    def resolve(cls, profile: str, **given: Any) -> Self:
         """Take what is given; else what goes with times, or with the operator; else what the profile says."""
-        if not callable(operator):
-            one_of("operator", operator, get_args(Operator))
-        name, plain, defaults = name_of(operator), asdict(cls()), find_profile(profile)
+        refuse_unknown(given, OPTIONS)
+        operator = given.get("operator", cls.operator)
+        operator = name_of(operator) if callable(operator) else operator
+        OPTIONS["operator"].check(operator)
+        plain, defaults = asdict(cls()), profile_named(profile)
         values = {option: getattr(defaults, option, value) for option, value in plain.items()}
-        values |= {option: plain[option] for option in _unknown_to(name)}
+        values |= {declared.name: declared.default for declared in _unknown_to(operator)}
         if given.get("timestamps"):
             values["order"] = "time"
-        values |= {option: value for option, value in given.items() if value is not None or option not in RESOLVED}
-        return cls(**values | {"operator": name})
+        values |= {option: value for option, value in given.items() if value is not None or not OPTIONS[option].unset}
+        return cls(**values | {"operator": operator})
 
     def __post_init__(self) -> None:
         """Check all that can be checked without the base."""
-        for name, (kind, within, words) in NUMBERS.items():
-            value = getattr(self, name)
-            try:
-                object.__setattr__(self, name, kind(value))
-                good = within(getattr(self, name))
-            except (TypeError, ValueError, OverflowError):
-                good = False
-            if not good:
-                raise InputError(f"{name} is {value}; it must be {words}")
-        for name in ("drop_incomplete", "timestamps"):
-            object.__setattr__(self, name, bool(getattr(self, name)))
-        if not isinstance(self.carry, Iterable):
-            raise InputError(f"carry is {self.carry!r}; it must be names of columns")
-        object.__setattr__(self, "carry", (self.carry,) if isinstance(self.carry, str) else tuple(self.carry))
-        for name, allowed in CHOICES.items():
-            one_of(name, getattr(self, name), allowed)
+        for name, declared in OPTIONS.items():
+            object.__setattr__(self, name, declared.check(getattr(self, name)))
         for name in self.carry:
             if name in RESERVED or self.carry.count(name) > 1:
                 why = "has an option of its own" if name in RESERVED else "is named twice"
@@ -123,16 +208,19 @@ class Options:
                 "cold users and items have test interactions only: they do not go with test_items 'one' or "
                 "drop_incomplete"
             )
-        if self.operator == "kronecker" and self.ratings == "carry":
-            raise InputError("ratings: the operator 'kronecker' multiplies ratings", hint="say ratings='kronecker'")
-        for name in _unknown_to(self.operator):
-            if getattr(self, name) != getattr(Options, name):
+        if operator_named(self.operator).multiplies and self.ratings == "carry":
+            raise InputError(
+                f"ratings: the operator {self.operator!r} multiplies ratings", hint="say ratings='kronecker'"
+            )
+        for declared in _unknown_to(self.operator):
+            name = declared.name
+            if getattr(self, name) != declared.default:
                 raise InputError(f"{name} does not go with the operator {self.operator!r}", hint=f"leave {name} out")
 
     @property
     def multiplies(self) -> bool:
         """Whether interactions have the product of a rating and an entry of the reduced matrix."""
-        return self.operator == "kronecker" or self.ratings == "kronecker"
+        return operator_named(self.operator).multiplies or self.ratings == "kronecker"
 
     @property
     def payload(self) -> tuple[str, ...]:
@@ -140,14 +228,16 @@ class Options:
         return (*(("rating",) if self.ratings else ()), *(("timestamp",) if self.timestamps else ()), *self.carry)
 
     def keep_rates(self, reduced: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Keep rates K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)), read-only; without dropout 1.
+        """Return keep rates K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)), read-only.
+
+        An operator without keep rates keeps everything.
 
         Raises
         ------
         InputError
             If one is too small to be met.
         """
-        if self.operator != "dropout":
+        if not operator_named(self.operator).has_keep_rates:
             return np.ones(reduced.shape)
         # In this order, in float64: the generator's decisions depend on the last bit.
         clipped = np.clip(reduced, self.min_keep, self.max_keep)
@@ -161,42 +251,46 @@ class Options:
         rates.flags.writeable = False
         return rates
 
-    def check_sources(self, user_cell_size: int, item_cell_size: int, attributes: Collection[Kind] = ()) -> None:
+    def check_sources(self, user_cell_size: int, item_cell_size: int, attributes: Collection[str | Side] = ()) -> None:
         """Refuse times, and attributes that are to be written, where an expanded id has several sources.
 
-        The sizes, most members of a cell, count for the shuffle ``"cells"``; others have cells of their own.
+        The sizes, most members of a cell, count for shuffles that take cells; others have cells of their own.
         """
-        given = {"users": user_cell_size, "items": item_cell_size}
-        sizes = {kind: {"cells": size, "block": inf}.get(self.shuffle, 1) for kind, size in given.items()}
-        if self.timestamps and sizes["users"] > 1:
+        shuffle, wanted = shuffle_named(self.shuffle), set(map(str, attributes))
+        members = [shuffle.most_members(size) for size in (user_cell_size, item_cell_size)]
+        if self.timestamps and members[0] > 1:
             raise InputError(
                 "timestamps need user cells of size 1: with larger ones an expanded user would mix the time lines of "
                 "several source users",
                 hint="use the profile traceable, or a user cell size of 1",
             )
-        for kind in attributes:
-            if self.operator == "sketch":
+        for side in SIDES:
+            if side.plural not in wanted:
+                continue
+            if not operator_named(self.operator).has_row_blocks:
                 raise InputError(
-                    f"attributes of {kind}: the operator 'sketch' numbers ids another way and mixes sources",
+                    f"attributes of {side}: the operator {self.operator!r} numbers ids another way and mixes sources",
                     hint="choose another operator",
                 )
-            if sizes[kind] > 1:
-                one, whom = kind[:-1], f"all {kind}" if self.shuffle == "block" else f"a cell of {sizes[kind]} {kind}"
+            size = members[side.axis]
+            if size > 1:
+                one, whom = side.singular, f"all {side}" if size == inf else f"a cell of {size} {side}"
                 raise InputError(
-                    f"attributes of {kind} need one source for each expanded {one}, but the shuffle {self.shuffle!r} "
+                    f"attributes of {side} need one source for each expanded {one}, but the shuffle {self.shuffle!r} "
                     f"gives it another one in every block, out of {whom}",
                     hint=f"choose the profile traceable, the shuffle aligned, or cells with {one}_cell_size 1 "
                     f"(--profile traceable, --shuffle aligned, --{one}-cell-size 1)",
                 )
 
     def fit(self, base: Base, cells: Cells | None = None) -> Cells:
-        """Check the options against a base, and give the cells in which its users and items change places.
+        """Check the options against a base, and return the cells in which its users and items change places.
 
-        For the shuffle ``"cells"`` they are those given, by default ``fractalrs.group_cells(base)``.
+        They are those given, where the shuffle takes cells; by default it makes them of the base.
         """
+        shuffle = shuffle_named(self.shuffle)
         if self.drop_incomplete and not base.test_count:
             raise InputError("drop_incomplete would leave nothing: no interaction is held out for test")
-        if cells is not None and self.shuffle != "cells":
+        if cells is not None and not shuffle.takes_cells:
             raise InputError(f"cells are given, but the shuffle {self.shuffle!r} has its own")
         if cells is not None and cells.shape != base.shape:
             raise InputError(
@@ -205,16 +299,14 @@ class Options:
                 hint="make them from this base: fractalrs.group_cells(base)",
             )
         self.check_sources(*((CELL_SIZE, CELL_SIZE) if cells is None else (cells.user_cell_size, cells.item_cell_size)))
-        if self.shuffle == "cells":
-            return group_cells(base) if cells is None else cells
-        return Cells.whole(*base.shape) if self.shuffle == "block" else Cells.single(*base.shape)
+        return shuffle.group(base) if cells is None else cells
 
 
-def one_of(name: str, value: object, allowed: tuple[str | None, ...]) -> None:
-    """Refuse a value that an option cannot have."""
-    if value not in allowed:
-        raise InputError(f"{name} is {value!r}", hint=f"choose one of {', '.join(filter(None, allowed))}")
+OPTIONS = declared_by(Options)
 
 
-def _unknown_to(operator: str) -> list[str]:
-    return [option for operators, options in OPERATORS.items() if operator not in operators for option in options]
+def _unknown_to(operator: str) -> list[Option]:
+    return [declared for declared in OPTIONS.values() if declared.operators and operator not in declared.operators]
+
+
+document(Options, OPTIONS.values())

@@ -1,25 +1,21 @@
-"""Profiles: named defaults, and what a data set made with each shuffle is good for."""
+"""Profiles: named defaults."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from fractalrs.errors import InputError
-
-Shuffle = Literal["none", "aligned", "cells", "block"]
-Variant = Literal["paper", "reference"]
-SHUFFLES: tuple[str, ...] = get_args(Shuffle)
+from fractalrs.words import Order, TestItems, Ties, Variant
 
 
 @dataclass(frozen=True)
 class Profile:
     """Named defaults; an explicit option wins, except for the variant of Algorithm 3, which has none."""
 
-    shuffle: Shuffle
-    ties: Literal["last", "all"]
+    shuffle: str
+    ties: Ties
     min_timestamps: int | None = None
-    test_items: Literal["all", "one"] = "all"
+    test_items: TestItems = "all"
     drop_incomplete: bool = False
-    order: Literal["block", "item"] = "block"
+    order: Order = "block"
     variant: Variant = "paper"
 
 
@@ -32,31 +28,20 @@ PROFILES = {
 }
 DEFAULT_PROFILE = "realistic"
 
-GOOD_FOR: dict[Shuffle, str] = {
-    "cells": "scale and systems tests, embedding tables, and model training on realistic tails and spectrum: "
-    "blocks repeat neither users nor items, because alike ones change places.",
-    "aligned": "work that needs one source per expanded user and item (attributes, sequences): ids are renamed, "
-    "the structure of every block is the same.",
-    "block": "comparison with the published method: every block has a shuffle of its own.",
-    "none": "study of the plain stochastic Kronecker product: rows and columns stay where they are.",
-}
-NOT_GOOD_FOR: dict[Shuffle, str] = {
-    "cells": "following one real user or item through the data set, or its time line.",
-    "aligned": "privacy in any sense, or models that could profit from repeated items: most of an item's nearest "
-    "neighbours are copies of the same source item.",
-    "block": "anything that depends on fat tails: sums over unrelated users and items flatten them.",
-    "none": "privacy in any sense, or factorisation benchmarks: a Kronecker SVD solves it.",
-}
 
-
-def profile(name: str) -> Profile:
-    """Look a profile up by its name.
+def profile_named(name: str) -> Profile:
+    """Return the profile of a name.
 
     Raises
     ------
     InputError
-        If there is no such profile.
+        If there is none.
+
+    Examples
+    --------
+    >>> profile_named("paper").shuffle
+    'block'
     """
-    if name not in PROFILES:
+    if not isinstance(name, str) or name not in PROFILES:
         raise InputError(f"unknown profile {name!r}", hint=f"choose one of {', '.join(PROFILES)}")
     return PROFILES[name]

@@ -3,18 +3,16 @@
 import operator
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
-from skimage.transform import resize, resize_local_mean
 
 from fractalrs.base.base import Base
 from fractalrs.base.svd import leading_svd
 from fractalrs.errors import InputError
-from fractalrs.expansion.profiles import Variant
-
-Rescale = Literal["absolute", "minmax"]
+from fractalrs.expansion.declared import one_of
+from fractalrs.words import Rescale, Variant
 
 MAX_CONDITION = 1e8
 """Averaged singular vectors whose condition number is larger have no stable nearest orthogonal factor."""
@@ -42,6 +40,11 @@ class ReducedMatrix:
         user, its own.
     description : dict
         How it was made, in plain JSON values.
+
+    Examples
+    --------
+    >>> ReducedMatrix.from_array([[0.1, 0.9, 0.4]]).shape
+    (1, 3)
     """
 
     values: _Floats
@@ -50,9 +53,11 @@ class ReducedMatrix:
     description: dict[str, Any]
 
     def __post_init__(self) -> None:
-        """Make the arrays read-only: an expansion's output is fixed by them."""
-        for array in (self.values, self.signed, self.singular_values):
+        """Copy the arrays and make the copies read-only: an expansion's output is fixed by them."""
+        for name in ("values", "signed", "singular_values"):
+            array = np.array(getattr(self, name), dtype=np.float64, order="C")
             array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,7 +95,7 @@ class ReducedMatrix:
         hint = "write it with numpy.save from a two-dimensional array of numbers"
         try:
             values = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, IsADirectoryError) as error:
             raise InputError(f"{name} is not a .npy file of numbers", hint=hint) from error
         if not isinstance(values, np.ndarray):
             values.close()
@@ -101,7 +106,7 @@ class ReducedMatrix:
     def _given(cls, array: npt.NDArray[Any], name: str) -> Self:
         if array.dtype.kind not in "fiub" or array.ndim != 2 or array.size == 0:
             raise InputError(f"{name} must be a two-dimensional array of numbers, not {array.dtype} {array.shape}")
-        values = np.array(array, dtype=np.float64, order="C")
+        values = np.asarray(array, dtype=np.float64)
         bad = ~((values >= 0) & (values <= 1))
         if bad.any():
             i, j = np.argwhere(bad)[0]
@@ -156,24 +161,27 @@ def reduce(
     ------
     InputError
         If the multipliers do not fit the base, `rescale` is unknown, or the train part is too degenerate.
+
+    Examples
+    --------
+    >>> from fractalrs import leave_last_out, sample_interactions
+    >>> reduced = reduce(leave_last_out(sample_interactions(60, 40, 600)), (2, 3))
+    >>> reduced.shape, float(reduced.values.max())
+    ((2, 3), 1.0)
     """
     m, n = check_multipliers(shape, base.shape)
-    if rescale not in ("absolute", "minmax"):
-        raise InputError(f"unknown rescale {rescale!r}", hint="choose 'absolute' or 'minmax'")
-    if variant not in get_args(Variant):
-        raise InputError(f"unknown variant {variant!r}", hint="choose 'paper' or 'reference'")
+    one_of("rescale", rescale, get_args(Rescale))
+    one_of("variant", variant, get_args(Variant))
     if seed < 0:
         raise InputError(f"seed {seed} is negative", hint="choose a whole number from 0 up")
     k = min(m, n)
     svd = leading_svd(base, k, seed)
-    rank = int(np.count_nonzero(svd.s > _MIN_SINGULAR_RATIO * svd.s[0]))
-    if rank < k:
+    if (rank := int(np.count_nonzero(svd.s > _MIN_SINGULAR_RATIO * svd.s[0]))) < k:
         raise InputError(
             f"the train interactions have only {rank} independent directions of taste, "
             f"too few for user multiplier {m} and item multiplier {n}",
             hint=f"make one of the multipliers {rank} or less",
         )
-
     u, v = svd.u, svd.vt.T
     if order_by_degree:
         u = u[np.argsort(-base.user_degrees("train"), kind="stable")]
@@ -181,16 +189,6 @@ def reduce(
     if variant == "reference":
         u, v = u[:, ::-1], v[:, ::-1]
     signed = (_shrink(u, m, "user", variant) * svd.s) @ _shrink(v, n, "item", variant).T
-    low, high, peak = signed.min(), signed.max(), np.abs(signed).max()
-    if rescale == "absolute":
-        values = np.abs(signed) / peak
-    elif high > low:
-        values = (signed - low) / (high - low)
-    else:
-        raise InputError(
-            f"min–max scaling needs entries that differ, but the {m} × {n} reduced matrix is constant",
-            hint="use the rescaling 'absolute'",
-        )
     description = {
         "method": "algorithm 3",
         "shape": [m, n],
@@ -199,7 +197,20 @@ def reduce(
         "variant": variant,
         "seed": int(seed),
     }
-    return ReducedMatrix(values, signed / (high - low if high > low else peak), svd.s, description)
+    return ReducedMatrix(*_rescaled(signed, rescale), svd.s, description)
+
+
+def _rescaled(signed: _Floats, rescale: Rescale) -> tuple[_Floats, _Floats]:
+    """Return R̂temp in [0, 1], and over its range."""
+    low, high, peak = signed.min(), signed.max(), np.abs(signed).max()
+    if rescale == "minmax" and high == low:
+        raise InputError(
+            f"min–max scaling needs entries that differ, but the {signed.shape[0]} × {signed.shape[1]} reduced matrix "
+            "is constant",
+            hint="use the rescaling 'absolute'",
+        )
+    values = np.abs(signed) / peak if rescale == "absolute" else (signed - low) / (high - low)
+    return values, signed / (high - low if high > low else peak)
 
 
 def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tuple[int, int]:
@@ -229,6 +240,9 @@ def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tu
 
 def _shrink(vectors: _Floats, length: int, kind: str, variant: Variant) -> _Floats:
     """Average singular vectors, one a column, down to `length` entries and make them orthonormal again."""
+    # Takes a quarter of a second to load.
+    from skimage.transform import resize, resize_local_mean
+
     shape = (length, vectors.shape[1])
     if variant == "reference":
         averaged = resize(  # type: ignore[no-untyped-call]

@@ -12,21 +12,18 @@ import math
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
+import scipy
 
 from fractalrs.base.base import Base
 from fractalrs.errors import InputError
-from fractalrs.expansion import expected as expectation
 from fractalrs.expansion.cells import Cells
+from fractalrs.expansion.expected import expected
 from fractalrs.expansion.options import SMALLEST_KEEP_RATE, Options
-from fractalrs.expansion.reduction import ReducedMatrix, check_multipliers, reduce
-
-if TYPE_CHECKING:
-    from fractalrs.workflow import Request
+from fractalrs.expansion.reduction import ReducedMatrix, check_multipliers
 
 TOLERANCE = 1e-3
 """A target is met when the expected number of interactions is within this share of it."""
@@ -42,12 +39,17 @@ _DIGITS = 6
 
 
 def whole_number(name: str, value: Any) -> int:
-    """Take a count as people write it: ``1000000``, ``1_000_000``, ``1e6``.
+    """Return a count that was written as people write it: ``1000000``, ``1_000_000``, ``1e6``.
 
     Raises
     ------
     InputError
         If it is not a whole number from 1 to 2**63 − 1.
+
+    Examples
+    --------
+    >>> whole_number("target_interactions", "1e9")
+    1000000000
     """
     try:
         number = Decimal(str(value))
@@ -127,34 +129,46 @@ def choose_shape(
     return m, n
 
 
-def reduce_to_target(base: Base, request: "Request") -> ReducedMatrix:
-    """Choose a shape for a request with a target, and reduce the base to it.
+def reduce_to_target(
+    base: Base,
+    interactions: float,
+    options: Options,
+    reduce: Callable[[Base, tuple[int, int]], ReducedMatrix],
+    **wanted: Any,
+) -> ReducedMatrix:
+    """Choose a shape for a target, and reduce a base to it.
 
     What a reduced matrix keeps in the mean is known when it is there: a bad guess is made again with it.
+
+    Parameters
+    ----------
+    base, interactions
+        As for `choose_shape`.
+    options
+        Of the expansion, with any keep scale.
+    reduce
+        Reduces the base to a shape.
+    **wanted
+        ``users``, ``items``, ``user_multiplier`` and ``item_multiplier`` of `choose_shape`.
     """
-    assert request.target_interactions is not None
-    options = request.options
     reduced, density = None, 1.0
     for _ in range(REDUCTIONS):
         shape = choose_shape(
             base.shape,
             base.count,
-            request.target_interactions,
-            users=request.target_users,
-            items=request.target_items,
-            user_multiplier=request.user_multiplier,
-            item_multiplier=request.item_multiplier,
+            interactions,
             block_keep=options.block_keep,
             max_keep=options.max_keep,
             density=density,
+            **wanted,
         )
         if reduced is not None and reduced.shape == shape:
             break
-        reduced = reduce(base, shape, **request.reducing)
+        reduced = reduce(base, shape)
         mean = float(np.clip(reduced.values, options.min_keep, options.max_keep).mean())
         blocks = reduced.values.size
         kept = options.block_keep * base.count * blocks * mean
-        if kept == 0 or 1 / NEAR_ONE <= request.target_interactions / kept <= NEAR_ONE:
+        if kept == 0 or 1 / NEAR_ONE <= interactions / kept <= NEAR_ONE:
             break
         density = mean * blocks**0.25
     assert reduced is not None
@@ -206,13 +220,14 @@ def solve_keep_scale(
     def written(scale: float) -> float:
         if all_written:
             return kept(scale)
-        counts = expectation.expected(base, rates(scale), groups, options)
+        counts = expected(base, rates(scale), groups, options)
         return counts.train.mean + counts.test.mean
 
     def meets(count: Callable[[float], float], low: float, high: float) -> float:
         """Keep scale between two at which a count meets the target."""
         close = 10.0**-_DIGITS
-        return float(brentq(lambda scale: count(scale) - interactions, low, high, xtol=close * low, rtol=close))
+        root = scipy.optimize.brentq(lambda scale: count(scale) - interactions, low, high, xtol=close * low, rtol=close)
+        return float(root)
 
     least = clipped[clipped > 0].min()
     # A trifle above: quotient and product are rounded.

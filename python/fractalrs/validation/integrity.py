@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from fractalrs import _core
 from fractalrs.dataset.attributes import Kind, source_codes
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.operators import Operator
+from fractalrs.expansion.operators import operator_named
 from fractalrs.passes.matrix import Degrees, StreamedMatrix
 from fractalrs.validation import carried
 from fractalrs.validation.findings import Check
@@ -89,7 +89,7 @@ class Planned:
     @property
     def by_function(self) -> bool:
         """Whether a function made the blocks."""
-        return self.options["operator"] not in get_args(Operator)
+        return operator_named(self.options["operator"]).is_function
 
     @property
     def test_is_last(self) -> bool:

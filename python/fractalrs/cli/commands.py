@@ -1,0 +1,69 @@
+"""The commands, of which each is loaded when it is asked for: `fractalrs.cli.NAME` has the function `NAME`."""
+
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from fractalrs._core import GENERATOR, VERSION
+
+COMMANDS = {
+    "expand": "Expand SOURCE into a Parquet data set in OUTPUT, by multipliers of users and items or to a target.",
+    "validate": "Check OUTPUT, all of it, against its plan and the real statistics; exit with 3 when something does "
+    "not hold.",
+    "export": "Write OUTPUT in another program's format into DEST, which appears when all of it is written.",
+    "info": "Show what is in OUTPUT.",
+    "sample": "Write the built-in sample: interactions of users with known tastes.",
+}
+"""Their names, and what they do."""
+
+_SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": "rich",
+    "pretty_exceptions_enable": False,
+}
+
+
+class _Later(TyperCommand):
+    """A command that is loaded when it gets its arguments."""
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **settings: Any) -> Any:
+        """Parse arguments as the command itself does."""
+        assert self.name is not None
+        alone = typer.Typer(**_SETTINGS)
+        alone.command(self.name, help=self.help)(getattr(import_module(f"fractalrs.cli.{self.name}"), self.name))
+        return typer.main.get_command(alone).make_context(info_name, args, *more, **settings)
+
+
+class _Commands(TyperGroup):
+    """All of them."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, help in COMMANDS.items():
+            self.add_command(_Later(name, callback=None, help=help, rich_markup_mode="rich"))
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Expand real user/item interactions into a realistic data set of industrial size.",
+    no_args_is_help=True,
+    **_SETTINGS,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"fractalrs {VERSION} (generator {GENERATOR})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, metavar=" ", help="Print the version and stop."),
+    ] = False,
+) -> None:
+    """Take the options of all commands."""

@@ -1,0 +1,139 @@
+"""`fractalrs expand`: its options are those of a recipe, from where they are declared."""
+
+import inspect
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from fractalrs.cli import INTERRUPTED
+from fractalrs.cli.output import Json, NoProgress, Quiet, attributes_of, flag, option, print_content, print_summary, say
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.folder import Folder
+from fractalrs.dataset.plan import Plan
+from fractalrs.dataset.write import check, expected_bytes, fingerprints, memory_needed
+from fractalrs.expansion import FILES, RUNNING, Expansion, Option
+from fractalrs.tools.machine import free_disk, peak_memory, resolve_threads
+from fractalrs.tools.notes import notes_on_stderr
+from fractalrs.workflow import RECIPE, SAMPLE, Prepared, Recipe, prepare, write_prepared
+
+
+def expand(
+    *,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Interactions: CSV/TSV, RecBole .inter, Parquet file or folder, SciPy .npz, one user per line; gzip, "
+            f"zstd and bz2 of text. Or {SAMPLE!r}: the built-in sample.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
+    ],
+    overwrite: Annotated[bool, flag(FILES, "--overwrite", "Delete another plan's data set in OUTPUT first.")] = False,
+    threads: Annotated[
+        int | None, option(RUNNING, "Generating threads.", value="INT", default="all this process may use")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        flag(
+            RUNNING,
+            "--dry-run",
+            "Print what would come out (counts, bytes, memory, free disk), or why nothing would; write nothing.",
+        ),
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+    **options: Any,
+) -> None:
+    """Run the command."""
+    started = time.monotonic()
+    recipe, threads = Recipe(**options), resolve_threads(threads)
+    with notes_on_stderr(not quiet):
+        try:
+            prepared = prepare(source, recipe, output, overwrite=overwrite)
+            if dry_run:
+                print_content(_forecast(prepared, output, threads, overwrite), as_json)
+                return
+            shown = not (quiet or no_progress)
+            dataset = write_prepared(prepared, output, threads=threads, overwrite=overwrite, progress=shown)
+        except KeyboardInterrupt:
+            begun = not dry_run and Folder(output).plan() is not None
+            stays = "what is finished stays, the same command goes on from there"
+            say(f"interrupted: {stays if begun else 'nothing was written'}")
+            raise typer.Exit(INTERRUPTED) from None
+    print_summary(_summary(dataset, prepared.expansion, time.monotonic() - started), as_json, quiet)
+
+
+def _parameter(declared: Option) -> inspect.Parameter:
+    """Return an option of a recipe as a parameter of the command."""
+    kind = declared.command or (Literal[tuple(declared.choices)] if declared.choices else declared.kind)
+    kind = list[str] if kind == tuple[str, ...] else kind
+    name = f"--{declared.name.replace('_', '-')}"
+    if kind is bool and not declared.spelling:
+        info = flag(declared.group, name, declared.help)
+    else:
+        names = declared.spelling or (name,)
+        info = option(declared.group, declared.help, *names, value=declared.value, default=declared.unset)
+    default = declared.argument.default
+    annotation = Annotated[kind | None if default is None else kind, info]  # type: ignore[valid-type]
+    return inspect.Parameter(declared.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _signature() -> inspect.Signature:
+    source, output, *others = inspect.signature(expand).parameters.values()
+    own = [one for one in others if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    return inspect.Signature([source, output, *map(_parameter, RECIPE.values()), *own])
+
+
+expand.__signature__ = _signature()  # type: ignore[attr-defined]
+
+
+def _expected(expansion: Expansion) -> dict[str, Any]:
+    counts = expansion.expected
+    return {
+        "users": {"ids": counts.user_ids, "expected": round(counts.users)},
+        "items": {"ids": counts.item_ids, "expected": round(counts.items)},
+        "train": {"expected": round(counts.train.mean), "std": round(counts.train.std)},
+        "test": {"expected": round(counts.test.mean), "std": round(counts.test.std)},
+    }
+
+
+def _forecast(prepared: Prepared, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
+    expansion, recipe, tables = prepared.expansion, prepared.recipe, prepared.attributes
+    prints = fingerprints(tables)
+    plan = Plan.of(expansion, recipe.parts, recipe.parquet, prepared.description, recipe.source_licence, prints)
+    check(expansion, output, plan, recipe.parquet, threads, overwrite, tables)
+    attributes = {
+        table.kind: {"bytes": table.expected_bytes(expansion, recipe.parquet), **table.counts} for table in tables
+    }
+    return {
+        "output": str(output),
+        **_expected(expansion),
+        "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
+        "keep_scale": expansion.options.keep_scale,
+        "mean_keep_rate": float(expansion.keep_rates.mean()),
+        "parts": plan.part_count,
+        "bytes": expected_bytes(expansion, recipe.parquet),
+        **({"attributes": attributes} if attributes else {}),
+        "memory_bytes": memory_needed(expansion, recipe.parquet, threads),
+        "free_disk_bytes": free_disk(output),
+    }
+
+
+def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str, Any]:
+    totals, counts = dataset.totals, _expected(expansion)
+    for split in ("train", "test"):
+        counts[split]["written"] = totals[split]
+    return {
+        "output": str(dataset.path),
+        "seconds": round(seconds, 2),
+        **counts,
+        "bytes": totals["bytes"],
+        "files": totals["files"],
+        **attributes_of(dataset),
+        "peak_memory_bytes": peak_memory(),
+    }

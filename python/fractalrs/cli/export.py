@@ -1,0 +1,54 @@
+"""`fractalrs export`."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fractalrs.cli import INTERRUPTED
+from fractalrs.cli.output import Json, NoProgress, Quiet, option, print_summary, say
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.expansion import FILES
+from fractalrs.formats.export import FORMATS
+from fractalrs.formats.export import export as write
+from fractalrs.tools.machine import peak_memory
+
+
+def export(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")],
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to make; it must not exist yet.")],
+    format: Annotated[
+        Literal[tuple(FORMATS)],  # type: ignore[valid-type]
+        option(
+            FILES,
+            "reference-npz: the published program's files, an array of (user, item) for each row block. csv: train.csv "
+            "and test.csv. recbole: atomic files. csr: arrays that SciPy maps into memory. sequences: Parquet, one row "
+            "per user with lists.",
+            value="NAME",
+        ),
+    ],
+    as_json: Json = False,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Run the command."""
+    started = time.monotonic()
+    dataset = Dataset(output)
+    try:
+        write(dataset, destination, format=format, progress=not (quiet or no_progress))
+    except KeyboardInterrupt:
+        say(f"interrupted: nothing is left of {destination}")
+        raise typer.Exit(INTERRUPTED) from None
+    files = [file for file in destination.rglob("*") if file.is_file()]
+    summary = {
+        "destination": str(destination),
+        "format": format,
+        "seconds": round(time.monotonic() - started, 2),
+        "train": dataset.totals["train"],
+        "test": dataset.totals["test"],
+        "bytes": sum(file.stat().st_size for file in files),
+        "files": len(files),
+        "peak_memory_bytes": peak_memory(),
+    }
+    print_summary(summary, as_json, quiet)

@@ -1,0 +1,37 @@
+"""`fractalrs info`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fractalrs.cli.output import attributes_of, flag, print_content
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.folder import Folder
+
+
+def info(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a data set.")],
+    as_json: Annotated[bool, flag(None, "--json", "Print one JSON object on stdout.")] = False,
+) -> None:
+    """Run the command."""
+    dataset = Dataset(output)
+    (users, items), (p, q), (m, n) = dataset.shape, dataset.block_shape, dataset.multipliers
+    content = {
+        "output": str(output),
+        "users": {"ids": users},
+        "items": {"ids": items},
+        "base": {"users": p, "items": q},
+        "multipliers": {"user": m, "item": n},
+        "profile": dataset.profile,
+        "shuffle": dataset.shuffle,
+        "operator": dataset.operator,
+        "order": dataset.order,
+        **dataset.totals,
+        "parts": len(dataset.parts),
+        "schema": {column.name: str(column.type) for column in dataset.schema},
+        **attributes_of(dataset),
+        "made_by": {name: dataset.manifest[name] for name in ("fractalrs", "generator")},
+        "private": "there: keep it at home" if Folder(output).plan() is not None else "not there",
+    }
+    print_content(content, as_json)

@@ -1,0 +1,68 @@
+"""What commands print, and the options by which that is chosen."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.expansion import RUNNING
+from fractalrs.tools.machine import readable
+
+
+def option(group: str, help: str, *names: str, value: str | None = None, default: str | None = None) -> Any:
+    """Declare an option; `value` stands for what it takes, `default` for a default that the data or a profile give."""
+    return typer.Option(*names, help=help, rich_help_panel=group, metavar=value, show_default=default or True)
+
+
+def flag(group: str | None, name: str, help: str) -> Any:
+    """Declare an option without a value."""
+    # A blank keeps "<bool>" out of the help.
+    return typer.Option(name, help=help, rich_help_panel=group, metavar=" ", show_default=False)
+
+
+Json = Annotated[bool, flag(RUNNING, "--json", "Print one JSON object on stdout.")]
+Quiet = Annotated[bool, flag(RUNNING, "--quiet", "Say nothing but errors.")]
+NoProgress = Annotated[bool, flag(RUNNING, "--no-progress", "Show no progress bar.")]
+
+
+def say(message: str) -> None:
+    """Print a message on stderr."""
+    print(message, file=sys.stderr)
+
+
+def print_summary(content: dict[str, Any], as_json: bool, quiet: bool) -> None:
+    """Print what was done: one JSON object on stdout, or lines on stderr unless all is to be quiet."""
+    if as_json:
+        print_content(content, as_json)
+    elif not quiet:
+        print_content(content, as_json, sys.stderr)
+
+
+def print_content(content: dict[str, Any], as_json: bool, file: Any = None) -> None:
+    """Print names and values: one JSON object, or a line each."""
+    if as_json:
+        print(json.dumps(content, ensure_ascii=False))
+        return
+    width = max(len(name) for name in content)
+    for name, value in content.items():
+        print(f"{name.replace('_', ' '):<{width}}  {_readable(name, value)}", file=file or sys.stdout)
+
+
+def attributes_of(dataset: Dataset) -> dict[str, Any]:
+    """Return what is known of the files of attributes, where there are any."""
+    files = dataset.manifest.get("attributes", {})
+    known = ("path", "rows", "bytes", "matched", "missing", "ignored")
+    return {"attributes": {kind: {name: file[name] for name in known} for kind, file in files.items()}} if files else {}
+
+
+def _readable(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        between = "; " if any(isinstance(inner, dict) for inner in value.values()) else ", "
+        return between.join(f"{inner} {_readable(inner, number)}" for inner, number in value.items())
+    if name.endswith("bytes") and isinstance(value, int):
+        return readable(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

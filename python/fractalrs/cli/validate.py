@@ -1,0 +1,96 @@
+"""`fractalrs validate`."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fractalrs.cli import INTERRUPTED, UNTRUE
+from fractalrs.cli.output import Json, NoProgress, flag, option, say
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.errors import InputError
+from fractalrs.expansion import FILES, RUNNING
+from fractalrs.tools.machine import resolve_threads
+from fractalrs.tools.notes import notes_on_stderr
+from fractalrs.validation import thresholds as limits
+from fractalrs.validation.validate import validate as run
+from fractalrs.workflow import read_planned_base
+
+CHECKS = "What is checked"
+
+logger = logging.getLogger(__name__)
+
+
+def validate(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")],
+    report: Annotated[
+        Path | None, option(FILES, "Write the report here: one HTML file.", value="FILE.html", default="none")
+    ] = None,
+    source: Annotated[
+        str | None,
+        option(
+            CHECKS,
+            "What it was expanded from, for checks that need the real interactions; it is read and split again with "
+            "the options that expand was given.",
+            value="SOURCE",
+        ),
+    ] = None,
+    only: Annotated[
+        Literal["integrity", "fidelity"] | None,
+        option(
+            CHECKS,
+            "integrity: is it exactly what was planned? fidelity: does it keep the real statistics?",
+            value="integrity|fidelity",
+            default="both",
+        ),
+    ] = None,
+    sha256: Annotated[bool, flag(CHECKS, "--sha256", "Take the SHA-256 of every file too.")] = False,
+    singular_values: Annotated[int, option(CHECKS, "How many singular values are compared.", value="INT")] = 64,
+    thresholds: Annotated[
+        Path | None,
+        option(
+            CHECKS, "Thresholds of your own, in lines such as 'gini of users' = 0.02 (inf: none).", value="FILE.toml"
+        ),
+    ] = None,
+    threads: Annotated[int | None, option(RUNNING, "Threads.", value="INT", default="all this process may use")] = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, flag(RUNNING, "--quiet", "Say nothing but errors: the exit code tells.")] = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Run the command."""
+    if report is not None and report.is_dir():
+        raise InputError(f"the report {report} is a folder", hint="name a file, such as report.html")
+    if report is not None and not report.absolute().parent.is_dir():
+        raise InputError(f"the folder of the report {report} does not exist")
+    own = None if thresholds is None else limits.read(thresholds)
+    threads = resolve_threads(threads)
+    with notes_on_stderr(not quiet):
+        try:
+            dataset = Dataset(output)
+            base = None if source is None else read_planned_base(source, output)
+            found = run(
+                dataset,
+                base,
+                only=only,
+                singular_values=singular_values,
+                sha256=sha256,
+                limits=own,
+                threads=threads,
+                progress=not (quiet or no_progress),
+                say=logger.info,
+            )
+            if report is not None:
+                logger.info("drawing the report")
+                found.to_html(report)
+                logger.info(f"report written to {report}")
+        except KeyboardInterrupt:
+            say("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        print(json.dumps(found.to_dict(), ensure_ascii=False))
+    elif not quiet:
+        print(found)
+    if not found.holds:
+        raise typer.Exit(UNTRUE)

@@ -1,0 +1,159 @@
+"""An operator of one's own: a function that makes each block, in Python (equation 2 of the paper)."""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import scipy.sparse as sp
+
+from fractalrs.base.base import Base
+from fractalrs.errors import InputError
+from fractalrs.tools.atomic import whole_file
+from fractalrs.tools.sealed import write_labelled
+
+Matrix = sp.csr_array[np.float64, tuple[int, int]]
+
+BlockFunction = Callable[[Matrix, float, np.random.Generator], Any]
+"""Makes one block: takes R (signed: +1 train, −1 test; shape (p, q)), the entry R̂ᵢⱼ and a random generator of the
+block's own, and returns a matrix of R's shape, sparse or dense: positive entries are train, negative ones test, zeros
+nothing. It may be called again for a block, and must then return the same: what is random comes from the generator."""
+
+
+COUNTED_BLOCKS = 16
+"""So many blocks are made to tell how many interactions a function will give."""
+
+_functions: "WeakKeyDictionary[BlockFunction, str]" = WeakKeyDictionary()
+_unhashable: dict[int, tuple[BlockFunction, str]] = {}
+"""By the object's id, which is not given to another one while the object is kept here."""
+
+
+def name_of(operator: str | BlockFunction) -> str:
+    """Return an operator's name for plans.
+
+    What a function does cannot be told from outside: each function object has a name of its own, and a data set that it
+    began is finished only by the same object.
+    """
+    if isinstance(operator, str):
+        return operator
+    name = getattr(operator, "__qualname__", type(operator).__name__)
+    own = uuid.uuid4().hex
+    try:
+        own = _functions.setdefault(operator, own)
+    except TypeError:
+        own = _unhashable.setdefault(id(operator), (operator, own))[1]
+    return f"function {name} {own}"
+
+
+class FunctionGenerator:
+    """Generates what a function makes of blocks, as the core does for its own operators; Python's speed, one thread.
+
+    A row block is made whole and kept while its users are asked for: memory grows with the multipliers here.
+    """
+
+    def __init__(
+        self, base: Base, reduced: npt.NDArray[np.float64], function: BlockFunction, seed: int, schema: pa.Schema
+    ) -> None:
+        self._function, self._reduced, self._seed, self._schema = function, reduced, seed, schema
+        self._matrix = sp.csr_array(base.to_scipy().astype(np.float64))
+        self._made: tuple[int, Matrix] | None = None
+
+    def rows(self, first: int, last: int, test: bool) -> tuple[npt.NDArray[Any], ...]:
+        """Generate users of one split, as `_core.Generator.rows` does: without sources, times and ratings."""
+        users, items = self._both(first, last)["test" if test else "train"]
+        return users, items, np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0)
+
+    def _both(self, first: int, last: int) -> dict[str, list[npt.NDArray[Any]]]:
+        """Generate user ids and item ids of both splits, so that each block is made once."""
+        p, users, items = self._matrix.shape[0], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        values = [np.empty(0)]
+        while first < last:
+            i, start = divmod(first, p)
+            end = min(p, start + last - first)
+            part = self._row_block(i)[start:end].tocoo()
+            users.append(first + part.row.astype(np.int64))
+            items.append(part.col.astype(np.int64))
+            values.append(part.data)
+            first += end - start
+        kinds, signs = [field.type.to_pandas_dtype() for field in self._schema], np.concatenate(values)
+        ids = [np.concatenate(ids).astype(kind) for ids, kind in zip((users, items), kinds, strict=True)]
+        return {"train": [array[signs > 0] for array in ids], "test": [array[signs < 0] for array in ids]}
+
+    def count_some(self) -> npt.NDArray[np.int64]:
+        """Make some blocks, or all where there are few, and count train and test interactions: shape (blocks, 2)."""
+        m, n = self._reduced.shape
+        chosen = np.sort(np.random.default_rng([self._seed, m, n]).permutation(m * n)[:COUNTED_BLOCKS])
+        data = [self._block(*divmod(int(block), n)).data for block in chosen]
+        return np.array([[(block > 0).sum(), (block < 0).sum()] for block in data])
+
+    def _row_block(self, i: int) -> Matrix:
+        if self._made is None or self._made[0] != i:
+            blocks = [self._block(i, j) for j in range(self._reduced.shape[1])]
+            self._made = i, sp.csr_array(sp.hstack(blocks, format="csr"))
+        return self._made[1]
+
+    def _block(self, i: int, j: int) -> Matrix:
+        rng = np.random.default_rng([self._seed, i, j])
+        made = self._function(self._matrix.copy(), float(self._reduced[i, j]), rng)
+        is_matrix = sp.issparse(made) or isinstance(made, np.ndarray)
+        if not is_matrix or made.ndim != 2:
+            raise InputError(f"block ({i}, {j}): the operator gave {type(made).__name__}, not a matrix")
+        if made.dtype.kind not in "biuf":
+            raise InputError(f"block ({i}, {j}): the operator gave entries of type {made.dtype}, not numbers")
+        block = sp.csr_array(made)
+        if block.shape != self._matrix.shape:
+            raise InputError(
+                f"block ({i}, {j}): the operator gave a matrix of {block.shape}, it must be {self._matrix.shape}",
+                hint="return a matrix of the base's shape",
+            )
+        if not np.isfinite(block.data).all():
+            raise InputError(f"block ({i}, {j}): the operator gave entries that are not finite numbers")
+        block.sum_duplicates()
+        block.eliminate_zeros()
+        return block.astype(np.float64)
+
+    def run(
+        self,
+        parts: Sequence[tuple[int, int, int, Any, Any]],
+        *,
+        compression: str,
+        row_group_size: int,
+        stage: str,
+        progress: Callable[[int, int], Any] | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Make parts, as `_core.Generator.run` does; neither threads nor encodings make a difference."""
+        reports: list[dict[str, Any]] = []
+        made, started = 0, time.perf_counter()
+        for index, first, last, train, test in parts:
+            report: dict[str, Any] = {"index": index}
+            ids = self._both(first, last)
+            for split, target in (("train", train), ("test", test)):
+                report[split] = None
+                if target is not None:
+                    made += len(ids[split][0])
+                if target is not None and stage != "generate":
+                    table = pa.Table.from_arrays([pa.array(column) for column in ids[split]], schema=self._schema)
+                    report[split] = _write(table, target, compression, row_group_size, stage)
+            reports.append(report)
+            if progress is not None:
+                progress(made, len(reports))
+        return {"parts": reports, "generating_seconds": time.perf_counter() - started, "encoding_seconds": 0.0}
+
+
+def _write(table: pa.Table, target: Any, compression: str, row_group_size: int, stage: str) -> Any:
+    """Write a part's file with the labels by which it is known again; return its rows, bytes and digest."""
+    labels, tables = dict(target[1]), [table] if table.num_rows else []
+
+    def write(file: BinaryIO | None) -> Any:
+        return write_labelled(file, tables, table.schema, compression, row_group_size, labels)
+
+    if stage == "encode":
+        return write(None)
+    with whole_file(Path(target[0])) as temporary, temporary.open("wb") as file:
+        return write(file)

@@ -1,0 +1,336 @@
+"""The recipe: what a user asks `expand` for, checked before anything is read.
+
+Its options are those of the command ``expand``, each declared once: those of the expansion in
+`fractalrs.expansion.options`, all others here.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from fractalrs._core import VERSION
+from fractalrs.dataset.card import checked_licence
+from fractalrs.dataset.plan import ParquetOptions
+from fractalrs.errors import InputError
+from fractalrs.expansion import (
+    CELL_SIZE,
+    DEFAULT_PROFILE,
+    FILES,
+    GROUPS,
+    MATRIX,
+    OPTIONS,
+    PROFILES,
+    READING,
+    SIZE,
+    SPLIT,
+    BlockFunction,
+    Options,
+    Profile,
+    ReducedMatrix,
+    declared_by,
+    document,
+    operator_named,
+    option,
+    profile_named,
+    refuse_unknown,
+    shuffle_named,
+    whole_number,
+)
+from fractalrs.words import SIDES, HoldOut, Rescale, Ties
+
+_POSITIVE = {"value": "INT", "within": lambda count: count >= 1, "words": "a whole number of at least 1"}
+_MULTIPLIER = _POSITIVE | {"unset": "by target or matrix"}
+_TARGET = {"value": "COUNT", "take": whole_number, "accepts": float | str, "command": str}
+_CELL_SIZE = _POSITIVE | {"unset": str(CELL_SIZE), "place": 1}
+_COLUMN = {"value": "COLUMN", "accepts": int, "take": lambda _, column: column}
+
+
+@dataclass(frozen=True, init=False)
+class Recipe:
+    """What a user asks for. To make one is to check it, and reads no file.
+
+    Both multipliers are given, or `reduced_matrix`, or `target_interactions`: then `keep_scale` and the multipliers
+    that are not given are chosen; see `fractalrs.expansion.sizing`. With `reduced_matrix` the multipliers are the
+    matrix's shape, and any shape will do: only a matrix made here (Algorithm 3) needs m ≤ p and n ≤ q.
+
+    Parameters
+    ----------
+    {options}
+
+    Attributes
+    ----------
+    options : Options
+        Those of the expansion.
+    operator
+        What makes its blocks: a name, or the function itself.
+
+    Raises
+    ------
+    InputError
+        If an option is out of its range, or does not go with another.
+
+    Examples
+    --------
+    >>> Recipe(user_multiplier=2, item_multiplier=3, profile="paper").options.shuffle
+    'block'
+    """
+
+    options: Options
+    operator: str | BlockFunction
+
+    user_multiplier: int | None = option(
+        None, "Row blocks m: m times the source's users.", SIZE, **_MULTIPLIER | {"value": "M"}
+    )
+    item_multiplier: int | None = option(
+        None, "Column blocks n: n times the source's items.", SIZE, **_MULTIPLIER | {"value": "N"}
+    )
+    target_interactions: int | None = option(
+        None,
+        "Instead of multipliers: choose those that are not given, and the keep scale, so that about so many "
+        "interactions come out, train and test together, such as 1e9.",
+        SIZE,
+        unset="none",
+        **_TARGET,
+    )
+    target_users: int | None = option(
+        None,
+        "With it: so many user ids, to the nearest multiple of the source's.",
+        SIZE,
+        unset="grow alike",
+        **_TARGET,
+    )
+    target_items: int | None = option(None, "With it: so many item ids, likewise.", SIZE, unset="grow alike", **_TARGET)
+    profile: str = option(
+        DEFAULT_PROFILE,
+        "realistic (shuffle cells), paper (shuffle block, ties all), traceable (shuffle aligned), or reference: as "
+        "the program published with the paper (docs/reference.md).",
+        SIZE,
+        value="NAME",
+        choices=PROFILES,
+        take=lambda _, name: profile_named(name) and name,
+    )
+    user_cell_size: int | None = option(None, "Most users in a cell (shuffle cells).", SIZE, **_CELL_SIZE)
+    item_cell_size: int | None = option(None, "Most items in a cell (shuffle cells).", SIZE, **_CELL_SIZE)
+    split: HoldOut = option(
+        "auto",
+        "Of each user, the last interaction is test, a random one, or none is. auto: as the source allows.",
+        SPLIT,
+        value="NAME",
+    )
+    ties: Ties | None = option(
+        None,
+        "Of several latest interactions at one time, the last is test, or all are.",
+        SPLIT,
+        value="last|all",
+        unset="by profile",
+    )
+    min_timestamps: int | None = option(
+        None,
+        "Drop users with fewer distinct timestamps.",
+        SPLIT,
+        value="INT",
+        within=lambda count: count >= 0,
+        words="a whole number of at least 0",
+        unset="2 where split is last, 3 by profile reference",
+    )
+    rescale: Rescale = option(
+        "absolute",
+        "How its entries get into 0 to 1: absolute values over the largest (absolute), or from minimum to maximum "
+        "(minmax).",
+        MATRIX,
+        value="NAME",
+    )
+    order_by_degree: bool = option(False, "Average over users and items in order of their activity.", MATRIX)
+    reduced_matrix: str | os.PathLike[str] | None = option(
+        None,
+        "Take this one, of any shape m × n: numbers from 0 to 1, saved by NumPy.",
+        MATRIX,
+        value="FILE.npy",
+        command=Path,
+    )
+    parts: int | None = option(
+        None,
+        "Parts, of one train and one test file each.",
+        FILES,
+        **_POSITIVE | {"unset": "16 M interactions each"},
+    )
+    encoding: Literal["default", "fast"] = option(
+        "default", "default: every reader. fast: quicker, but not for Spark before 4.3.", FILES, value="NAME"
+    )
+    compression: str = option("lz4", "none, lz4, snappy, zstd, or zstd(1) to zstd(22).", FILES, value="NAME")
+    row_group_size: int = option(1 << 20, "Interactions in a row group.", FILES, value="INT")
+    source_licence: str | None = option(
+        None,
+        "The source's licence, which the data card names: 'CC BY 4.0'.",
+        FILES,
+        value="TEXT",
+    )
+    item_attributes: Any = option(
+        None,
+        "Attributes of the source's items, a file: CSV/TSV with a header, or Parquet. Written for every expanded item "
+        "to items.parquet; needs the profile traceable, or item cells of size 1.",
+        FILES,
+        more="In Python, a table in memory too.",
+        value="FILE",
+        command=Path,
+    )
+    user_attributes: Any = option(
+        None,
+        "Attributes of the source's users, likewise, to users.parquet; needs the profile traceable, or user cells of "
+        "size 1.",
+        FILES,
+        value="FILE",
+        command=Path,
+    )
+    input_format: Literal["auto", "csv", "inter", "parquet", "npz", "lines"] = option(
+        "auto", "auto, csv, inter, parquet, npz or lines.", READING, value="NAME"
+    )
+    delimiter: str | None = option(None, "Between the cells of a line, such as '::' or '\\t'.", READING, value="TEXT")
+    no_header: bool = option(False, "The first line is data.", READING)
+    user_column: str | None = option(None, "Column of user ids: its name, or its position from 1.", READING, **_COLUMN)
+    item_column: str | None = option(None, "Column of item ids.", READING, **_COLUMN)
+    rating_column: str | None = option(None, "Column of ratings.", READING, **_COLUMN)
+    timestamp_column: str | None = option(None, "Column of timestamps.", READING, **_COLUMN)
+
+    def __init__(self, **given: Any) -> None:
+        refuse_unknown(given, RECIPE)
+        for name, declared in _OWN.items():
+            object.__setattr__(self, name, declared.check(given.get(name, declared.default)))
+        options = Options.resolve(self.profile, **{name: given[name] for name in OPTIONS if name in given})
+        object.__setattr__(self, "options", options)
+        object.__setattr__(self, "operator", given.get("operator", Options.operator))
+        self._check_targets()
+        # Making them checks them.
+        _ = self.parquet
+        for name in ("user_cell_size", "item_cell_size"):
+            if getattr(self, name) is not None and not shuffle_named(options.shuffle).takes_cells:
+                raise InputError(f"{name} is given, but the shuffle {options.shuffle!r} has cells of its own")
+        if self.source_licence is not None:
+            object.__setattr__(self, "source_licence", checked_licence(self.source_licence))
+        if self.reduced_matrix is not None and (self.order_by_degree or self.rescale != "absolute"):
+            raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
+        written = [side for side in SIDES if getattr(self, f"{side.singular}_attributes") is not None]
+        options.check_sources(*self.cell_sizes, written)
+
+    def _check_targets(self) -> None:
+        if self.target_interactions is None:
+            for name in ("target_users", "target_items"):
+                if getattr(self, name) is not None:
+                    raise InputError(f"{name} is given without target_interactions", hint="give both")
+            for name in ("user_multiplier", "item_multiplier"):
+                if getattr(self, name) is None and self.reduced_matrix is None:
+                    raise InputError(
+                        f"{name} is missing", hint="give both multipliers, target_interactions or reduced_matrix"
+                    )
+        elif self.options.keep_scale != Options.keep_scale:
+            raise InputError("keep_scale is given, but it is what target_interactions chooses", hint="leave one out")
+        elif not operator_named(self.options.operator).has_keep_rates:
+            raise InputError("target_interactions chooses keep_scale, which only the operator 'dropout' has")
+        for side in SIDES:
+            target, multiplier = f"target_{side.plural}", f"{side.singular}_multiplier"
+            if getattr(self, target) is None:
+                continue
+            if getattr(self, multiplier) is not None:
+                raise InputError(f"{target} and {multiplier} are both given", hint="leave one out")
+            if self.reduced_matrix is not None:
+                raise InputError(f"{target} is given, but the shape of reduced_matrix tells how many there are")
+
+    @property
+    def defaults(self) -> Profile:
+        """What the profile says for what is not given."""
+        return profile_named(self.profile)
+
+    @property
+    def cell_sizes(self) -> tuple[int, int]:
+        """Most members of a cell of users, and of items, for shuffles that take cells."""
+        return self.user_cell_size or CELL_SIZE, self.item_cell_size or CELL_SIZE
+
+    @property
+    def parquet(self) -> ParquetOptions:
+        """How the files are encoded."""
+        return ParquetOptions(self.encoding, self.compression, self.row_group_size)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the source is read, as far as that is said: arguments of `read_interactions`."""
+        names = ("delimiter", "user_column", "item_column", "rating_column", "timestamp_column")
+        given: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        given |= {"header": False} if self.no_header else {}
+        return given | ({} if self.input_format == "auto" else {"format": self.input_format})
+
+    @property
+    def least_timestamps(self) -> int | None:
+        """The least number of distinct timestamps, by itself or from the profile."""
+        return self.defaults.min_timestamps if self.min_timestamps is None else self.min_timestamps
+
+    @property
+    def reducing(self) -> dict[str, Any]:
+        """How the reduced matrix is made: arguments of `reduce`."""
+        return {"rescale": self.rescale, "order_by_degree": self.order_by_degree, "variant": self.defaults.variant}
+
+    def describe(self, given: ReducedMatrix | None) -> dict[str, Any]:
+        """Return what base, reduced matrix and cells are made with: for the plan, and to validate against the source.
+
+        Parameters
+        ----------
+        given
+            The reduced matrix that `reduced_matrix` names.
+        """
+        options, shape = self.options, (None, None) if given is None else given.shape
+        takes_cells = shuffle_named(options.shuffle).takes_cells
+        digest = None
+        if self.reduced_matrix is not None:
+            digest = hashlib.sha256(Path(self.reduced_matrix).read_bytes()).hexdigest()
+        return {
+            "fractalrs": VERSION,
+            "reading": self.reading,
+            "split": self.split,
+            "ties": self.ties or self.defaults.ties,
+            "min_timestamps": self.least_timestamps,
+            "timestamps": options.timestamps,
+            "ratings": options.ratings,
+            "carry": list(options.carry),
+            "seed": options.seed,
+            "shuffle": options.shuffle,
+            "user_multiplier": self.user_multiplier or shape[0],
+            "item_multiplier": self.item_multiplier or shape[1],
+            "operator": options.operator,
+            "target_interactions": self.target_interactions,
+            "target_users": self.target_users,
+            "target_items": self.target_items,
+            **self.reducing,
+            "reduced_matrix_sha256": digest,
+            "user_cell_size": self.cell_sizes[0] if takes_cells else None,
+            "item_cell_size": self.cell_sizes[1] if takes_cells else None,
+        }
+
+    @classmethod
+    def of_plan(cls, content: Mapping[str, Any]) -> Self:
+        """Return a recipe that reads and splits the source as the one did that a plan was made with."""
+        described = content["recipe"]
+        names = ["split", "ties", "seed", "timestamps", "ratings", "carry"]
+        # Whether there may be times depends on the shuffle.
+        names += ["shuffle", "user_cell_size", "item_cell_size"]
+        given = {name: described[name] for name in names}
+        given |= {name: content[name] for name in ("user_multiplier", "item_multiplier", "profile")}
+        reading = dict(described["reading"])
+        given |= {"no_header": reading.pop("header", None) is False, "input_format": reading.pop("format", "auto")}
+        # What the profile says of timestamps may not hold for this source.
+        if described["min_timestamps"] != profile_named(content["profile"]).min_timestamps:
+            given["min_timestamps"] = described["min_timestamps"]
+        return cls(**given, **reading)
+
+
+_OWN = declared_by(Recipe)
+RECIPE = {
+    declared.name: declared
+    for declared in sorted(
+        (*_OWN.values(), *OPTIONS.values()), key=lambda declared: (GROUPS.index(declared.group), declared.place)
+    )
+}
+"""All options of a recipe, in the order of the command line's help."""
+
+document(Recipe, RECIPE.values())

@@ -1,0 +1,295 @@
+"""All of it in one call: read, split, reduce, group into cells, expand, write."""
+
+import dataclasses
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fractalrs.base.base import Base
+from fractalrs.base.hold_out import leave_last_out
+from fractalrs.dataset.attributes import Attributes, match
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.folder import Folder
+from fractalrs.dataset.plan import OTHER_SOURCE, Plan, differences
+from fractalrs.dataset.write import other_plan, read_reduced, write_planned
+from fractalrs.errors import InputError
+from fractalrs.expansion import (
+    Cells,
+    Expansion,
+    ReducedMatrix,
+    accepts,
+    group_cells,
+    reduce,
+    reduce_to_target,
+    shuffle_named,
+    solve_keep_scale,
+)
+from fractalrs.reading.attributes import read_attributes
+from fractalrs.reading.interactions import read_interactions
+from fractalrs.reading.sample import sample_interactions
+from fractalrs.tools.machine import resolve_threads
+from fractalrs.tools.notes import notes_on_stderr
+from fractalrs.tools.progress import Progress
+from fractalrs.workflow.recipe import RECIPE, Recipe
+
+SAMPLE = "sample"
+"""The source that stands for the built-in sample."""
+
+logger = logging.getLogger(__name__)
+
+
+@accepts(RECIPE.values())
+def expand(
+    source: Any,
+    output: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: bool | Progress = False,
+    **options: Any,
+) -> Dataset:
+    """Expand real interactions into a data set of industrial size.
+
+    Parameters
+    ----------
+    source
+        Whatever `read_interactions` takes, or ``"sample"``.
+    output
+        Folder of the data set. An unfinished one is finished.
+    threads
+        Generating threads; by default as many as this process may use.
+    overwrite
+        Delete another plan's data set first. Only files of ours are deleted.
+    progress
+        Show progress, and what is chosen, on stderr.
+    {options}
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    InputError, OutputError, FileNotFoundError
+        Before anything is written.
+    WriteError
+        When writing fails; the same call resumes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> interactions = sample_interactions(60, 40, 600)
+    >>> dataset = expand(interactions, f"{folder.name}/out", user_multiplier=2, item_multiplier=3)
+    >>> dataset.shape
+    (120, 120)
+    >>> folder.cleanup()
+    """
+    with notes_on_stderr(progress is True):
+        recipe, threads = Recipe(**options), resolve_threads(threads)
+        prepared = prepare(source, recipe, output, overwrite=overwrite)
+        return write_prepared(prepared, output, threads=threads, overwrite=overwrite, progress=progress)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a recipe made of a source, before anything is written.
+
+    Attributes
+    ----------
+    recipe
+        The recipe.
+    description
+        What the plan says of it.
+    expansion
+        What is to be written.
+    attributes
+        Those of its items and users.
+    """
+
+    recipe: Recipe
+    description: dict[str, Any]
+    expansion: Expansion
+    attributes: tuple[Attributes, ...]
+
+
+def write_prepared(
+    prepared: Prepared,
+    output: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: bool | Progress = False,
+) -> Dataset:
+    """Write what `prepare` made for the same output."""
+    return write_planned(
+        prepared.expansion,
+        output,
+        parts=prepared.recipe.parts,
+        threads=threads,
+        format=prepared.recipe.parquet,
+        overwrite=overwrite,
+        progress=progress is not False,
+        recipe=prepared.description,
+        source_licence=prepared.recipe.source_licence,
+        attributes=prepared.attributes,
+        say=logger.info,
+    )
+
+
+def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, overwrite: bool = False) -> Prepared:
+    """Take a recipe through all steps before writing.
+
+    A data set that was begun in `output` keeps its reduced matrix, its cells and the keep scale chosen for its target:
+    they come from floating-point decompositions, which another machine may round otherwise.
+
+    Parameters
+    ----------
+    source, output, overwrite
+        As for `expand`.
+    recipe
+        What is asked for.
+    """
+    folder = Folder(Path(output))
+    folder.check_ours()
+    for given in (source, recipe.reduced_matrix):
+        if isinstance(given, str | os.PathLike) and given != SAMPLE:
+            _check_apart(Path(given), Path(output))
+    # The short ones first: what is wrong with them is known before the source is read.
+    given_matrix = None if recipe.reduced_matrix is None else ReducedMatrix.load(recipe.reduced_matrix)
+    tables = read_attributes(recipe.item_attributes, recipe.user_attributes)
+    description = recipe.describe(given_matrix)
+    begun = _begun(folder, description, overwrite)
+    base = read_base(source, recipe)
+    attributes = tuple(match(table, base) for table in tables)
+    for read, matched in zip(tables, attributes, strict=True):
+        logger.info(read.note)
+        logger.info(matched.note)
+    if begun is not None and begun.content["base"]["fingerprint"] != base.fingerprint:
+        raise other_plan(folder, OTHER_SOURCE)
+    takes_cells = shuffle_named(recipe.options.shuffle).takes_cells
+    cells = None
+    if begun is not None:
+        logger.info("the reduced matrix and the cells are those of the data set that was begun")
+        reduced = read_reduced(folder.path / "private")
+        cells = Cells.load(folder.path / "private/cells.npz") if takes_cells else None
+        scale = begun.content["options"]["keep_scale"]
+    else:
+        logger.info("reducing")
+        reduced = _reduced(base, recipe, given_matrix)
+        if takes_cells:
+            logger.info("grouping users and items into cells")
+            cells = group_cells(base, *recipe.cell_sizes)
+        scale = None
+    expansion = _expansion(base, reduced, cells, recipe, scale)
+    return Prepared(recipe, description, expansion, attributes)
+
+
+def read_base(source: Any, recipe: Recipe) -> Base:
+    """Read and split the source as a recipe says."""
+    logger.info("reading")
+    if isinstance(source, str) and source == SAMPLE:
+        if recipe.reading:
+            raise InputError(f"{', '.join(recipe.reading)}: the built-in sample is not read from a file")
+        interactions = sample_interactions()
+    else:
+        interactions = read_interactions(source, carry=recipe.options.carry, **recipe.reading)
+    for note in interactions.notes:
+        logger.info(note)
+    base = leave_last_out(
+        interactions,
+        split=recipe.split,
+        ties=recipe.ties or recipe.defaults.ties,
+        # A profile's minimum is for sources that have timestamps.
+        min_timestamps=recipe.min_timestamps if interactions.timestamps is None else recipe.least_timestamps,
+        seed=recipe.options.seed,
+        payload=recipe.options.payload,
+    )
+    for note in base.notes:
+        logger.info(note)
+    return base
+
+
+def read_planned_base(source: Any, output: str | os.PathLike[str]) -> Base:
+    """Read and split the source of a data set again, with the options that its plan remembers."""
+    plan = Folder(Path(output)).plan()
+    if plan is None:
+        raise InputError(f"{output} has no private/plan.json: how its source was read and split is not known")
+    if plan.content["recipe"] is None:
+        raise InputError(
+            f"{output} was written from Python: how its source was read and split is not known",
+            hint="validate it in Python: fractalrs.validate(dataset, base)",
+        )
+    return read_base(source, Recipe.of_plan(plan.content))
+
+
+def _check_apart(given: Path, output: Path) -> None:
+    """Refuse to write into what is read, or over it."""
+    if given.resolve() in (output.resolve(), *output.resolve().parents):
+        raise InputError(f"the output {output} is inside the source {given}", hint="choose a folder outside it")
+    if output.resolve() in given.resolve().parents:
+        raise InputError(f"{given} lies in the output {output}", hint="choose another folder")
+
+
+def _reduced(base: Base, recipe: Recipe, given: ReducedMatrix | None) -> ReducedMatrix:
+    shape = m, n = recipe.user_multiplier, recipe.item_multiplier
+    if given is not None:
+        m, n = (asked or size for asked, size in zip(shape, given.shape, strict=True))
+        if given.shape != (m, n):
+            raise InputError(
+                f"{recipe.reduced_matrix} has shape {given.shape[0]} × {given.shape[1]}, but the user and item "
+                f"multipliers are {m} and {n}",
+                hint="give multipliers that fit the matrix",
+            )
+        return given
+
+    def by(base: Base, shape: tuple[int, int]) -> ReducedMatrix:
+        return reduce(base, shape, **recipe.reducing)
+
+    if recipe.target_interactions is None:
+        assert m is not None
+        assert n is not None
+        return by(base, (m, n))
+    return reduce_to_target(
+        base,
+        recipe.target_interactions,
+        recipe.options,
+        by,
+        users=recipe.target_users,
+        items=recipe.target_items,
+        user_multiplier=m,
+        item_multiplier=n,
+    )
+
+
+def _expansion(
+    base: Base, reduced: ReducedMatrix, cells: Cells | None, recipe: Recipe, scale: float | None
+) -> Expansion:
+    """Make the expansion; for a target, with the keep scale that was chosen when the data set was begun, if it was."""
+    options, target = recipe.options, recipe.target_interactions
+    if target is not None:
+        scale = solve_keep_scale(base, reduced, target, options, cells) if scale is None else scale
+        options = dataclasses.replace(options, keep_scale=scale)
+    settings = dataclasses.asdict(options) | {"operator": recipe.operator}
+    expansion = Expansion(base, reduced, profile=recipe.profile, cells=cells, **settings)
+    if target is not None:
+        m, n = reduced.shape
+        logger.info(
+            f"target of {target:,} interactions: × ({m}, {n}), keep_scale {options.keep_scale}; "
+            f"{expansion.expected_interactions:,.0f} expected"
+        )
+    return expansion
+
+
+def _begun(folder: Folder, description: dict[str, Any], overwrite: bool) -> Plan | None:
+    """Return the plan of a data set that the same recipe began; refuse another's unless it may be overwritten."""
+    plan = folder.plan()
+    if plan is None or plan.content["recipe"] is None:
+        return None
+    found = differences(plan.content["recipe"], description)
+    if found and not overwrite:
+        raise other_plan(folder, "; ".join(found))
+    # Overwriting makes everything anew: the matrix and the cells may be another version's.
+    return None if found or overwrite else plan
