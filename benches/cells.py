@@ -18,11 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from fractalrs.base.base import Base
-from fractalrs.base.hold_out import leave_last_out
-from fractalrs.base.svd import truncated_svd
-from fractalrs.expansion.cells import CELL_SIZE, COORDINATES, LEAF, Cells, features, group_cells, partition
-from fractalrs.expansion.reduction import reduce
+from fractalrs.base import Base, leave_last_out, truncated_svd
+from fractalrs.expansion import CELL_SIZE, Cells, group_cells, reduce
+from fractalrs.expansion.cells import COORDINATES, LEAF, features, partition
 from fractalrs.reading import read_interactions, sample_interactions
 from fractalrs.validation.statistics import gini
 

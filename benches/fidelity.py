@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 import fractalrs as fr
 from fractalrs import plot
 from fractalrs.base.summary import real_ratings
-from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion import Expansion
 from fractalrs.passes import batches
-from fractalrs.tools.machine import resolve_threads
+from fractalrs.tools import resolve_threads
 from fractalrs.validation import ratings, thresholds, times
 from fractalrs.validation.findings import Curve
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 import fractalrs as fr
 from fractalrs import plot
-from fractalrs.base.svd import leading_svd
+from fractalrs.base import leading_svd
 from fractalrs.validation.repetition import repetition
 from fractalrs.validation.spectrum import spectrum
 from fractalrs.validation.statistics import gini

@@ -22,7 +22,7 @@ import numpy as np
 
 import fractalrs as fr
 from fractalrs.dataset.plan import Plan
-from fractalrs.tools.machine import peak_memory
+from fractalrs.tools import peak_memory
 
 DATA = Path("bench-data")
 RAW = Path("docs/performance-raw.txt")

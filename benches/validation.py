@@ -19,7 +19,7 @@ from typing import Any
 from throughput import DATA, load
 
 import fractalrs as fr
-from fractalrs.tools.machine import peak_memory
+from fractalrs.tools import peak_memory
 from fractalrs.validation.spectrum import spectrum
 
 NUMBERS = Path("docs/validation-full.json")

@@ -16,8 +16,8 @@ from fractalrs._core import DEBUG_BUILD, VERSION
 
 if TYPE_CHECKING:
     from fractalrs import plot as plot
-    from fractalrs.base.base import Base as Base
-    from fractalrs.base.hold_out import leave_last_out as leave_last_out
+    from fractalrs.base import Base as Base
+    from fractalrs.base import leave_last_out as leave_last_out
     from fractalrs.dataset.dataset import Dataset as Dataset
     from fractalrs.dataset.dataset import open_dataset as open_dataset
     from fractalrs.dataset.plan import ParquetOptions as ParquetOptions
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from fractalrs.errors import InputError as InputError
     from fractalrs.errors import OutputError as OutputError
     from fractalrs.errors import WriteError as WriteError
-    from fractalrs.expansion.cells import Cells as Cells
-    from fractalrs.expansion.cells import group_cells as group_cells
-    from fractalrs.expansion.expansion import Expansion as Expansion
-    from fractalrs.expansion.reduction import ReducedMatrix as ReducedMatrix
-    from fractalrs.expansion.reduction import reduce as reduce
+    from fractalrs.expansion import Cells as Cells
+    from fractalrs.expansion import Expansion as Expansion
+    from fractalrs.expansion import ReducedMatrix as ReducedMatrix
+    from fractalrs.expansion import group_cells as group_cells
+    from fractalrs.expansion import reduce as reduce
     from fractalrs.formats import export as export
     from fractalrs.formats import load_csr as load_csr
     from fractalrs.passes import StreamedMatrix as StreamedMatrix
-    from fractalrs.reading.interactions import Interactions as Interactions
-    from fractalrs.reading.interactions import read_interactions as read_interactions
-    from fractalrs.reading.interactions import write_interactions as write_interactions
-    from fractalrs.reading.sample import sample_interactions as sample_interactions
-    from fractalrs.tools.progress import Progress as Progress
+    from fractalrs.reading import Interactions as Interactions
+    from fractalrs.reading import read_interactions as read_interactions
+    from fractalrs.reading import sample_interactions as sample_interactions
+    from fractalrs.reading import write_interactions as write_interactions
+    from fractalrs.tools import Progress as Progress
     from fractalrs.validation.report import Report as Report
     from fractalrs.validation.validate import validate as validate
     from fractalrs.workflow import expand as expand

@@ -19,7 +19,7 @@ import fractalrs as fr
 from fractalrs.cli.commands import COMMANDS
 from fractalrs.dataset.folder import Folder
 from fractalrs.errors import WriteError
-from fractalrs.expansion.cells import CELL_SIZE
+from fractalrs.expansion import CELL_SIZE
 from helpers.commands import Done, run
 from helpers.folders import digests, files_of, sql, stamps
 

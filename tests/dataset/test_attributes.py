@@ -25,7 +25,7 @@ from fractalrs.dataset import attributes
 from fractalrs.dataset.attributes import Kind, match
 from fractalrs.dataset.folder import Folder
 from fractalrs.errors import InputError, OutputError, WriteError
-from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion import Expansion
 from fractalrs.reading import AttributeTable
 from fractalrs.words import ITEMS, USERS
 from helpers import oracle
@@ -762,7 +762,10 @@ def test_the_command_line_refuses_before_it_reads_or_writes(source: Path, tmp_pa
             ["--item-attributes", source / "items.csv"],
             "error: attributes of items need one .*\nhint: .*--item-cell-size 1",
         ),
-        (["--item-attributes", 500, "--profile", "traceable"], "no such file or folder with attributes of items: .*500"),
+        (
+            ["--item-attributes", 500, "--profile", "traceable"],
+            "no such file or folder with attributes of items: .*500",
+        ),
         (["--user-attributes", source, "--profile", "traceable"], "holds no Parquet files"),
     ):
         done = run(*command, *options)

@@ -10,8 +10,7 @@ import fractalrs as fr
 from fractalrs.dataset.card import _size_category, checked_licence
 from fractalrs.dataset.write import write
 from fractalrs.errors import InputError, OutputError
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.shuffles import SHUFFLES
+from fractalrs.expansion import SHUFFLES, Expansion
 from helpers.folders import RATES, read, small_expansion
 
 

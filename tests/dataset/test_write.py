@@ -19,8 +19,7 @@ from fractalrs.dataset import write as writing
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.plan import ParquetOptions, Plan
 from fractalrs.errors import FractalrsError, InputError, OutputError
-from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion import Cells, Expansion
 from fractalrs.tools.sealed import read_labelled
 from helpers import oracle
 from helpers.folders import RATES, cleared_but_killed, digests, files_of, read, small_base, small_expansion, sql, stamps

@@ -11,9 +11,10 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import Cells, features, group_cells, partition
+from fractalrs.expansion import Cells, group_cells
+from fractalrs.expansion.cells import features, partition
 
 FIELDS = ("user_order", "user_starts", "item_order", "item_starts")
 

@@ -18,8 +18,7 @@ import pytest
 import fractalrs as fr
 from fractalrs.dataset.write import expected_bytes
 from fractalrs.errors import InputError, OutputError
-from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion import Cells, Expansion
 from helpers.folders import RATES, small_base, small_expansion
 
 SHUFFLES = ["none", "aligned", "cells", "block"]

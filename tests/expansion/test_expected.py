@@ -7,11 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fractalrs.base.base import Base
-from fractalrs.expansion import expected_groups
-from fractalrs.expansion.cells import Cells
+from fractalrs.base import Base
+from fractalrs.expansion import Cells, Options, expected_groups
 from fractalrs.expansion.expected import Count, Expected, expected
-from fractalrs.expansion.options import Options
 
 TRIALS = 4000
 P, Q = 12, 9

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from fractalrs.base.base import Base
-from fractalrs.expansion.cells import Cells
+from fractalrs.base import Base
+from fractalrs.expansion import Cells
 from helpers import oracle
 from helpers.core import Pairs, core, group_cells, make_base, make_expansion
 from helpers.oracle import COLUMN, ITEM, ROW, USER, Integers, root, under

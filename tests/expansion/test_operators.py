@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 import fractalrs as fr
-from fractalrs.expansion.functions import Matrix
+from fractalrs.expansion import Matrix
 from fractalrs.words import Split
 from helpers.oracle import permutation, root, under
 

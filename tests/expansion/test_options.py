@@ -11,9 +11,7 @@ import pytest
 
 import fractalrs as fr
 from fractalrs.errors import InputError
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.options import Options
-from fractalrs.expansion.shuffles import SHUFFLES, Shuffle
+from fractalrs.expansion import SHUFFLES, Expansion, Options, Shuffle
 from fractalrs.words import ITEMS
 from fractalrs.workflow import RECIPE, Recipe, prepare
 from helpers.folders import RATES, small_base

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fractalrs.base.base import Base
-from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.expansion import Expansion
+from fractalrs.base import Base
+from fractalrs.expansion import Cells, Expansion
 from fractalrs.words import SPLITS
 from helpers import oracle
 from helpers.core import GOLDEN_RATES, Pairs, core, golden_base, group_cells, make_base, make_expansion, pairs_of

@@ -20,8 +20,7 @@ import fractalrs as fr
 from fractalrs.base import Base
 from fractalrs.columns import ticks, timestamp_field, timestamps_from_ticks
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion import Cells, Expansion
 from fractalrs.words import SPLITS
 from helpers import oracle
 from helpers.core import GOLDEN_RATES, golden_base, group_cells

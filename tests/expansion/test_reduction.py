@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.expansion.reduction import ReducedMatrix, reduce
+from fractalrs.expansion import ReducedMatrix, reduce
 
 Floats = npt.NDArray[np.float64]
 

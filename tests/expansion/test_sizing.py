@@ -14,18 +14,9 @@ from hypothesis import strategies as st
 
 import fractalrs as fr
 from fractalrs.errors import InputError
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.options import Options
+from fractalrs.expansion import Expansion, Options, reduce_to_target, solve_keep_scale, whole_number
 from fractalrs.expansion.reduction import check_multipliers
-from fractalrs.expansion.sizing import (
-    NEAR_ONE,
-    REDUCTIONS,
-    TOLERANCE,
-    choose_shape,
-    reduce_to_target,
-    solve_keep_scale,
-    whole_number,
-)
+from fractalrs.expansion.sizing import NEAR_ONE, REDUCTIONS, TOLERANCE, choose_shape
 from helpers.commands import Done, run
 from helpers.folders import digests, small_base, small_cells
 

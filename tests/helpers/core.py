@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fractalrs.base.base import Base
-from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.expansion import Expansion
+from fractalrs.base import Base
+from fractalrs.expansion import Cells, Expansion
 from fractalrs.words import SPLITS
 from helpers import oracle
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from fractalrs.base.base import Base
-    from fractalrs.expansion.cells import Cells
+    from fractalrs.base import Base
+    from fractalrs.expansion import Cells
 
 Words = npt.NDArray[Any]
 """uint64: an operation with a Python integer stays so, which NumPy's stubs do not know."""

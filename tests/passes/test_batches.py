@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import fractalrs as fr
-from fractalrs.passes.batches import InteractionBatch, UserSampler, generated, joined, visit, with_sources
+from fractalrs.passes import InteractionBatch, UserSampler, generated, joined, visit, with_sources
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,13 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
 import fractalrs as fr
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.plan import ParquetOptions
 from fractalrs.errors import InputError
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.passes.matrix import DENSITY_BINS, Degrees, StreamedMatrix
+from fractalrs.expansion import Expansion
+from fractalrs.passes import Degrees, StreamedMatrix
+from fractalrs.passes.matrix import DENSITY_BINS
 from fractalrs.words import SPLITS
 from helpers.folders import small_base, small_expansion
 

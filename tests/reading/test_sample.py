@@ -11,10 +11,10 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fractalrs.base.hold_out import leave_last_out
+from fractalrs.base import leave_last_out
 from fractalrs.errors import InputError
-from fractalrs.reading import Interactions, read_interactions
-from fractalrs.reading.sample import _activity, _cover, _draw, _race, _Tastes, sample_interactions
+from fractalrs.reading import Interactions, read_interactions, sample_interactions
+from fractalrs.reading.sample import _activity, _cover, _draw, _race, _Tastes
 
 
 def digest(interactions: Interactions) -> str:

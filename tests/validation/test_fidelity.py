@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 import fractalrs as fr
-from fractalrs.passes.matrix import StreamedMatrix
+from fractalrs.passes import StreamedMatrix
 from fractalrs.validation import thresholds
 from fractalrs.validation.findings import Metric
 from fractalrs.validation.neighbours import Neighbours, copies, neighbours, null_neighbours, sample

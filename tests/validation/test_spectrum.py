@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pytest
 
 import fractalrs as fr
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.dataset.plan import ParquetOptions
 from fractalrs.errors import InputError
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.passes.matrix import StreamedMatrix
+from fractalrs.expansion import Expansion
+from fractalrs.passes import StreamedMatrix
 from fractalrs.validation import spectrum as spectrum_module
 from fractalrs.validation.spectrum import VECTORS, Spectrum, kronecker, predicted, spectrum
 from helpers.folders import RATES

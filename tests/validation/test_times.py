@@ -21,9 +21,9 @@ import pytest
 from scipy import stats
 
 import fractalrs as fr
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.base.summary import real_activity, real_ratings
-from fractalrs.columns.types import numbers, ticks
+from fractalrs.columns import numbers, ticks
 from fractalrs.dataset.plan import ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.passes import batches

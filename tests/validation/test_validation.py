@@ -23,12 +23,11 @@ from scipy import stats
 
 import fractalrs as fr
 from fractalrs import _core
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.base.summary import base_statistics
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.functions import BlockFunction, Matrix
-from fractalrs.passes.matrix import Degrees, StreamedMatrix
+from fractalrs.expansion import BlockFunction, Cells, Matrix
+from fractalrs.passes import Degrees, StreamedMatrix
 from fractalrs.reading import Interactions, write_interactions
 from fractalrs.validation import integrity, spectrum, thresholds, validate
 from fractalrs.validation.integrity import Planned

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from fractalrs.base.payload import describe_payload
 from fractalrs.errors import InputError, OutputError, WriteError
-from fractalrs.tools.atomic import whole_folder
+from fractalrs.tools import whole_folder
 
 FORMAT = "fractalrs base 1"
 HINT_DAMAGED = "the folder is not a complete saved base: save it again"

@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from fractalrs.base.base import Base
 from fractalrs.base.svd import truncated_svd
-from fractalrs.columns.types import numbers, ticks
+from fractalrs.columns import numbers, ticks
 from fractalrs.statistics.ratings import Ratings, RatingsTally, distinct_or_quantiles
 from fractalrs.statistics.times import Activity, ActivityTally, Clock
 from fractalrs.validation.statistics import assortativity, degree_product
 
 if TYPE_CHECKING:
-    from fractalrs.expansion.expansion import Expansion
+    from fractalrs.expansion import Expansion
 
 SINGULAR_VALUES = 64
 

@@ -14,7 +14,7 @@ from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.plan import Plan
 from fractalrs.dataset.write import check, expected_bytes, fingerprints, memory_needed
 from fractalrs.expansion import FILES, RUNNING, Expansion, Option
-from fractalrs.tools.machine import free_disk, peak_memory, resolve_threads
+from fractalrs.tools import free_disk, peak_memory, resolve_threads
 from fractalrs.tools.notes import notes_on_stderr
 from fractalrs.workflow import RECIPE, SAMPLE, Prepared, Recipe, prepare, write_prepared
 

@@ -10,9 +10,9 @@ from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, Quiet, option, print_summary, say
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.expansion import FILES
-from fractalrs.formats.export import FORMATS
-from fractalrs.formats.export import export as write
-from fractalrs.tools.machine import peak_memory
+from fractalrs.formats import FORMATS
+from fractalrs.formats import export as write
+from fractalrs.tools import peak_memory
 
 
 def export(

@@ -8,7 +8,7 @@ import typer
 
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.expansion import RUNNING
-from fractalrs.tools.machine import readable
+from fractalrs.tools import readable
 
 
 def option(group: str, help: str, *names: str, value: str | None = None, default: str | None = None) -> Any:

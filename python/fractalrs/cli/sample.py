@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from fractalrs.cli.output import say
-from fractalrs.reading.interactions import write_interactions
-from fractalrs.reading.sample import sample_interactions
+from fractalrs.reading import sample_interactions, write_interactions
 
 
 def sample(

@@ -12,7 +12,7 @@ from fractalrs.cli.output import Json, NoProgress, flag, option, say
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import FILES, RUNNING
-from fractalrs.tools.machine import resolve_threads
+from fractalrs.tools import resolve_threads
 from fractalrs.tools.notes import notes_on_stderr
 from fractalrs.validation import thresholds as limits
 from fractalrs.validation.validate import validate as run

@@ -25,9 +25,9 @@ from fractalrs.tools.sealed import Digest, parquet_writer, write_labelled
 from fractalrs.words import ITEMS
 
 if TYPE_CHECKING:
-    from fractalrs.base.base import Base
+    from fractalrs.base import Base
     from fractalrs.dataset.write import FileReport
-    from fractalrs.expansion.expansion import Expansion
+    from fractalrs.expansion import Expansion
 
 Kind = Literal["items", "users"]
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from fractalrs.dataset.plan import Plan
 from fractalrs.errors import InputError
-from fractalrs.expansion.operators import operator_named
-from fractalrs.expansion.shuffles import shuffle_named
+from fractalrs.expansion import operator_named, shuffle_named
 
 _HUB_LICENCE = re.compile(
     r"cc0-1\.0|cc-by-(2\.0|2\.5|3\.0|4\.0)|cc-by-sa-[34]\.0|cc-by-nd-4\.0|cc-by-nc(-sa)?-[234]\.0|cc-by-nc-nd-[34]\.0"

@@ -13,7 +13,7 @@ from fractalrs import _core
 from fractalrs.errors import InputError
 
 if TYPE_CHECKING:
-    from fractalrs.expansion.expansion import Expansion
+    from fractalrs.expansion import Expansion
 
 PART_INTERACTIONS = 16_000_000
 """About how many expected interactions a part has by default."""

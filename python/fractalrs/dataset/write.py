@@ -19,15 +19,14 @@ from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.folder import CARD, MANIFEST, Folder
 from fractalrs.dataset.plan import DEFAULT_PARQUET, ParquetOptions, Part, Plan, attribute_file
 from fractalrs.errors import InputError, OutputError, WriteError
-from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.reduction import ReducedMatrix
+from fractalrs.expansion import Cells, ReducedMatrix
 from fractalrs.reading import read_attributes
-from fractalrs.tools.machine import require_disk, resolve_threads
+from fractalrs.tools import require_disk, resolve_threads
 from fractalrs.tools.progress import progress_bar
 from fractalrs.tools.sealed import read_labelled
 
 if TYPE_CHECKING:
-    from fractalrs.expansion.expansion import Expansion
+    from fractalrs.expansion import Expansion
 
 
 LAYOUTS = {

@@ -10,8 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base.base import Base
-from fractalrs.base.svd import leading_svd
+from fractalrs.base import Base, leading_svd
 from fractalrs.errors import InputError
 
 COORDINATES = 16

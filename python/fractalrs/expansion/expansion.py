@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs._core import GENERATOR, Generator
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.declared import accepts, document, one_of
@@ -27,7 +27,7 @@ from fractalrs.expansion.payload import Payload
 from fractalrs.expansion.profiles import DEFAULT_PROFILE
 from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.tools.atomic import whole_folder
+from fractalrs.tools import whole_folder
 from fractalrs.words import SPLITS, Split
 
 BATCH_INTERACTIONS = 1_000_000

@@ -48,7 +48,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.expected_groups import (
     Array,

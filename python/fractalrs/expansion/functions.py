@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.tools.atomic import whole_file
+from fractalrs.tools import whole_file
 from fractalrs.tools.sealed import write_labelled
 
 Matrix = sp.csr_array[np.float64, tuple[int, int]]

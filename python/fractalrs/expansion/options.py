@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import CELL_SIZE, Cells
 from fractalrs.expansion.declared import Option, declared_by, document, option, refuse_unknown

@@ -8,8 +8,7 @@ from typing import Any, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base.base import Base
-from fractalrs.base.svd import leading_svd
+from fractalrs.base import Base, leading_svd
 from fractalrs.errors import InputError
 from fractalrs.expansion.declared import one_of
 from fractalrs.words import Rescale, Variant

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import Cells, group_cells
 

@@ -7,9 +7,7 @@ from fractalrs.dataset.dataset import Dataset
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.formats.format import format_named
 from fractalrs.formats.reader import BATCH, SplitReader
-from fractalrs.tools.atomic import whole_folder
-from fractalrs.tools.machine import require_disk, require_place
-from fractalrs.tools.progress import Progress, as_progress
+from fractalrs.tools import Progress, as_progress, require_disk, require_place, whole_folder
 
 
 def export(

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fractalrs.columns.types import ticks
+from fractalrs.columns import ticks
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.part_files import opened, whole_users
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.tools.progress import Progress, Report, as_progress
+from fractalrs.expansion import Expansion
+from fractalrs.tools import Progress, Report, as_progress
 from fractalrs.words import Split
 
 BATCH = 1 << 20

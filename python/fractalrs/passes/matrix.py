@@ -13,13 +13,12 @@ from scipy.sparse.linalg import LinearOperator
 
 from fractalrs._core import Generator
 from fractalrs._core import Rows as Core
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.plan import user_ranges
 from fractalrs.errors import InputError
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.tools.machine import resolve_threads
-from fractalrs.tools.progress import Progress, Report, as_progress
+from fractalrs.expansion import Expansion
+from fractalrs.tools import Progress, Report, as_progress, resolve_threads
 from fractalrs.words import SPLITS
 
 Vectors = npt.NDArray[Any]

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fractalrs.columns.types import ticks
+from fractalrs.columns import ticks
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.part_files import opened
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.passes.batches import (
+from fractalrs.expansion import Expansion
+from fractalrs.passes import (
     Integers,
     InteractionBatch,
     Mask,
@@ -25,7 +25,7 @@ from fractalrs.passes.batches import (
     visit,
     with_sources,
 )
-from fractalrs.tools.progress import Progress
+from fractalrs.tools import Progress
 from fractalrs.validation.findings import Check
 from fractalrs.words import SPLITS, Split
 

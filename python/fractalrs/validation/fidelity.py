@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats as distributions
 
-from fractalrs.passes.matrix import Degrees
+from fractalrs.passes import Degrees
 from fractalrs.validation import statistics as stats
 from fractalrs.validation import thresholds
 from fractalrs.validation.findings import Curve, Label, Metric

@@ -16,9 +16,8 @@ from scipy import stats
 from fractalrs import _core
 from fractalrs.dataset.attributes import Kind, source_codes
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.operators import operator_named
-from fractalrs.passes.matrix import Degrees, StreamedMatrix
+from fractalrs.expansion import Expansion, operator_named
+from fractalrs.passes import Degrees, StreamedMatrix
 from fractalrs.validation import carried
 from fractalrs.validation.findings import Check
 

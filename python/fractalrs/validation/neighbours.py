@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.passes.matrix import StreamedMatrix
+from fractalrs.expansion import Expansion
+from fractalrs.passes import StreamedMatrix
 from fractalrs.validation.statistics import null_pairs
 
 SAMPLED = 2_000

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fractalrs.columns.types import numbers
+from fractalrs.columns import numbers
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.passes.batches import InteractionBatch, UserSampler, visit
+from fractalrs.expansion import Expansion
+from fractalrs.passes import InteractionBatch, UserSampler, visit
 from fractalrs.statistics.ratings import Ratings, RatingsTally
 from fractalrs.statistics.times import total_variation
 from fractalrs.validation.findings import Floats, Metric

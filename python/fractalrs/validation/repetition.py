@@ -18,7 +18,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from fractalrs.passes.matrix import Degrees, Matrix, StreamedMatrix
+from fractalrs.passes import Degrees, Matrix, StreamedMatrix
 from fractalrs.validation.neighbours import COUNT_BYTES, MIN_SUM, shared_users
 from fractalrs.validation.statistics import null_pairs
 

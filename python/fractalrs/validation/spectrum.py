@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.errors import InputError
-from fractalrs.passes.matrix import StreamedMatrix, Vectors
-from fractalrs.tools.machine import readable
+from fractalrs.passes import StreamedMatrix, Vectors
+from fractalrs.tools import readable
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,8 +13,8 @@ from itertools import chain
 import numpy as np
 
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.passes.batches import InteractionBatch, UserSampler, visit
+from fractalrs.expansion import Expansion
+from fractalrs.passes import InteractionBatch, UserSampler, visit
 from fractalrs.statistics.times import (
     POINTS,
     Activity,

@@ -14,20 +14,17 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.base.summary import expansion_statistics
 from fractalrs.dataset.dataset import Dataset, open_dataset
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.write import read_reduced
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.options import Options
-from fractalrs.passes import batches
-from fractalrs.passes.matrix import Degrees, StreamedMatrix
+from fractalrs.expansion import Cells, Expansion, Options
+from fractalrs.passes import Degrees, StreamedMatrix, batches
 from fractalrs.statistics.ratings import Ratings
 from fractalrs.statistics.times import Activity
-from fractalrs.tools.machine import resolve_threads
+from fractalrs.tools import resolve_threads
 from fractalrs.validation import carried, fidelity, integrity, ratings, thresholds, times
 from fractalrs.validation.findings import Check, Curve, Findings, Metric
 from fractalrs.validation.integrity import Planned
