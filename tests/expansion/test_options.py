@@ -180,6 +180,7 @@ def test_what_is_no_option_is_refused_with_the_nearest(name: str, near: str, tmp
         {"input_format": {}},
         {"no_header": "no"},
         {"delimiter": 1},
+        {"user_column": [1]},
         {"order_by_degree": "yes"},
         {"timestamps": "no"},
         {"drop_incomplete": 2},

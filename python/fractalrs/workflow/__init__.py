@@ -1,7 +1,7 @@
 """All of it in one call: a recipe, and `expand`."""
 
 from fractalrs.workflow.recipe import RECIPE, Recipe
-from fractalrs.workflow.run import SAMPLE, Prepared, expand, prepare, read_base, read_planned_base, write_prepared
+from fractalrs.workflow.run import SAMPLE, Prepared, expand, prepare, read_planned_base, write_prepared
 
 __all__ = [
     "RECIPE",
@@ -10,7 +10,6 @@ __all__ = [
     "Recipe",
     "expand",
     "prepare",
-    "read_base",
     "read_planned_base",
     "write_prepared",
 ]

@@ -41,11 +41,18 @@ from fractalrs.expansion import (
 )
 from fractalrs.words import SIDES, HoldOut, Rescale, Ties
 
+
+def _column(name: str, column: Any) -> str | int:
+    if not isinstance(column, str | int) or isinstance(column, bool):
+        raise InputError(f"{name} is {column!r}; it must be the name of a column, or its position from 1")
+    return column
+
+
 _POSITIVE = {"value": "INT", "within": lambda count: count >= 1, "words": "a whole number of at least 1"}
 _MULTIPLIER = _POSITIVE | {"unset": "by target or matrix"}
 _TARGET = {"value": "COUNT", "take": whole_number, "accepts": float | str, "command": str}
 _CELL_SIZE = _POSITIVE | {"unset": str(CELL_SIZE), "place": 1}
-_COLUMN = {"value": "COLUMN", "accepts": int, "take": lambda _, column: column}
+_COLUMN = {"value": "COLUMN", "accepts": int, "take": _column}
 
 
 @dataclass(frozen=True, init=False)
