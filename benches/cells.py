@@ -25,7 +25,7 @@ from fractalrs.expansion.cells import CELL_SIZE, COORDINATES, LEAF, Cells, featu
 from fractalrs.expansion.reduction import reduce
 from fractalrs.reading.interactions import read_interactions
 from fractalrs.reading.sample import sample_interactions
-from fractalrs.validation.statistics import gini
+from fractalrs.statistics import gini
 
 SHAPE = (16, 32)
 MIN_KEEP, MAX_KEEP = 0.01, 0.95

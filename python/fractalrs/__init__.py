@@ -32,7 +32,7 @@ from fractalrs.workflow import expand
 if TYPE_CHECKING:
     from fractalrs import plot
     from fractalrs.validation.report import Report
-    from fractalrs.validation.validate import validate
+    from fractalrs.validation.run import validate
 
 __version__ = _core.VERSION
 
@@ -70,10 +70,8 @@ def __getattr__(name: str) -> Any:
     # What draws is loaded when it is first used: matplotlib takes half a second.
     if name == "plot":
         return importlib.import_module("fractalrs.plot")
-    if name == "Report":
-        return importlib.import_module("fractalrs.validation.report").Report
-    if name == "validate":
-        return importlib.import_module("fractalrs.validation.validate").validate
+    if name in ("Report", "validate"):
+        return getattr(importlib.import_module("fractalrs.validation"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,8 +1,11 @@
 """The command line: `fractalrs expand`, `validate`, `export`, `info`, `sample`."""
 
 import json
+import logging
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, get_args
 
@@ -65,6 +68,19 @@ def _fail(error: Exception, code: int) -> NoReturn:
 
 def _say(message: str) -> None:
     print(message, file=sys.stderr)
+
+
+@contextmanager
+def _log_to(say: Callable[[str], None]) -> Iterator[None]:
+    """Let what is logged be said."""
+    handler, logger = logging.Handler(), logging.getLogger("fractalrs")
+    handler.emit = lambda record: say(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _quiet(_: str) -> None:
@@ -553,31 +569,31 @@ def validate(
     no_progress: Annotated[bool, _flag(RUNNING, "--no-progress", "Show no progress bar.")] = False,
 ) -> None:
     """Check OUTPUT, all of it, against its plan and the real statistics; exit with 3 when something does not hold."""
-    # Loaded here: it draws, and what draws takes half a second to load.
-    from fractalrs.validation import thresholds
-    from fractalrs.validation.validate import validate as run
+    # Loaded here: it takes a while.
+    from fractalrs.validation import read_thresholds
+    from fractalrs.validation import validate as run
 
     say = _quiet if quiet else _say
     if report is not None and report.is_dir():
         raise InputError(f"the report {report} is a folder", hint="name a file, such as report.html")
     if report is not None and not report.absolute().parent.is_dir():
         raise InputError(f"the folder of the report {report} does not exist")
-    own = None if limits is None else thresholds.read(limits)
+    own = None if limits is None else read_thresholds(limits)
     threads = resolve_threads(threads)
     try:
         dataset = Dataset(output)
         base = None if source is None else read_planned_base(source, output, say)
-        found = run(
-            dataset,
-            base,
-            only=only,
-            singular_values=singular_values,
-            sha256=sha256,
-            limits=own,
-            threads=threads,
-            progress=not (quiet or no_progress),
-            say=say,
-        )
+        with _log_to(say):
+            found = run(
+                dataset,
+                base,
+                only=only,
+                singular_values=singular_values,
+                sha256=sha256,
+                thresholds=own,
+                threads=threads,
+                progress=not (quiet or no_progress),
+            )
         if report is not None:
             say("drawing the report")
             found.to_html(report)

@@ -15,7 +15,7 @@ from fractalrs.columns.types import ticks
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.part_files import opened, whole_users
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.tools.progress import Report, progress_bar
+from fractalrs.tools.progress import SILENT, Progress, Report
 
 BATCH = 1 << 20
 """Rows that a thread reads, or generates, at once."""
@@ -76,7 +76,8 @@ def visit(
     chosen: Mask | None = None,
     origin: Expansion | None = None,
     threads: int = 1,
-    what: str | None = None,
+    what: str = "",
+    progress: Progress = SILENT,
 ) -> None:
     """Call a function with all interactions of a split, or those of chosen users; several threads call it at a time.
 
@@ -89,7 +90,9 @@ def visit(
     origin
         What files were written from: their sources are then generated again. An expansion always knows them.
     what
-        What is being done, to show progress; None shows none.
+        What is being done.
+    progress
+        Shows it.
     """
     if isinstance(dataset, Dataset):
         files = [dataset.path / part[split]["path"] for part in dataset.manifest["parts"] if split in part]
@@ -109,7 +112,7 @@ def visit(
         function(rows)
         return len(rows)
 
-    each_on_threads([map(take, rows) for rows in works], threads, what, total * share_of(chosen))
+    each_on_threads([map(take, rows) for rows in works], threads, what, total * share_of(chosen), progress)
 
 
 def share_of(chosen: Mask | None) -> float:
@@ -117,24 +120,25 @@ def share_of(chosen: Mask | None) -> float:
     return 1.0 if chosen is None else float(chosen.mean())
 
 
-def each_on_threads(works: Sequence[Iterable[int]], threads: int, what: str | None, interactions: float) -> None:
+def each_on_threads(
+    works: Sequence[Iterable[int]], threads: int, what: str, interactions: float, progress: Progress = SILENT
+) -> None:
     """Let threads go through iterables to their ends; an error, or Ctrl-C, stops all at their next step.
 
     Steps tell how many interactions they took; with those, of about `interactions`, progress is shown.
     """
     stop, lock, done = Event(), Lock(), np.zeros(2, dtype=np.int64)
 
-    def work(steps: Iterable[int], report: Report | None) -> None:
+    def work(steps: Iterable[int], report: Report) -> None:
         for step in chain(zip(steps, repeat(0), strict=False), [(0, 1)]):
             with lock:
                 done[:] += step
-                if report is not None:
-                    report(*done.tolist())
+                report(*done.tolist())
             if stop.is_set():
                 return
 
     with (
-        progress_bar(what is not None, interactions, len(works), what or "") as report,
+        progress.task(what, interactions, len(works)) as report,
         ThreadPoolExecutor(threads) as pool,
     ):
         futures = [pool.submit(work, steps, report) for steps in works]

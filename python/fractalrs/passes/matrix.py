@@ -17,7 +17,7 @@ from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.plan import user_ranges
 from fractalrs.errors import InputError
 from fractalrs.tools.machine import resolve_threads
-from fractalrs.tools.progress import Report, progress_bar
+from fractalrs.tools.progress import Progress, Report, as_progress
 
 if TYPE_CHECKING:
     from fractalrs.expansion.expansion import Expansion
@@ -109,12 +109,12 @@ class StreamedMatrix:
         source: "Base | Expansion | Dataset",
         *,
         threads: int | None = None,
-        progress: bool = False,
+        progress: bool | Progress = False,
         users: npt.NDArray[np.uint64] | None = None,
     ) -> None:
         self.shape = source.shape
         self.threads = resolve_threads(threads)
-        self.progress = progress
+        self.progress = as_progress(progress)
         if isinstance(source, Dataset):
             manifest = source.manifest
             self.block_shape = (manifest["base_users"], manifest["base_items"])
@@ -259,4 +259,4 @@ class StreamedMatrix:
         )
 
     def _bar(self, what: str) -> AbstractContextManager[Report | None]:
-        return progress_bar(self.progress, self.interactions, len(self._pieces), what)
+        return self.progress.task(what, self.interactions, len(self._pieces))
