@@ -110,7 +110,11 @@ def failures(folder: Path, base: Base | None = None) -> set[str]:
 
 
 def look_at(subject: fr.Dataset | fr.Expansion, origin: fr.Expansion, threads: int = 2) -> Measured:
-    return Measured(subject, Planned.of(origin), origin.base, origin, threads=threads)
+    """Return what is measured of times and ratings: no spectrum is needed for them."""
+    base, rated = origin.base, real_ratings(origin.base)
+    statistics = real_activity(base).arrays() | ({} if rated is None else rated.arrays())
+    planned = Planned(origin.keep_rates, dataclasses.asdict(origin.options), statistics, base.split)
+    return Measured(subject, planned, base, origin, threads=threads)
 
 
 def measured(dataset: "fr.Dataset | fr.Expansion | Path", origin: fr.Expansion) -> dict[str, Metric]:

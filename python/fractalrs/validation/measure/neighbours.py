@@ -74,7 +74,7 @@ def sample(item_degrees: npt.NDArray[np.integer], count: int = SAMPLED, seed: in
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def neighbours(rows: StreamedMatrix, item_degrees: npt.NDArray[np.integer], chosen: Codes) -> Neighbours | None:
+def neighbours(matrix: StreamedMatrix, item_degrees: npt.NDArray[np.integer], chosen: Codes) -> Neighbours | None:
     """Compute the nearest items of the chosen ones that have five interactions.
 
     Returns
@@ -88,7 +88,7 @@ def neighbours(rows: StreamedMatrix, item_degrees: npt.NDArray[np.integer], chos
     if len(known) <= NEAREST or len(chosen) == 0:
         return None
     nearest, cosines, lifts = [], [], []
-    for item, counts in shared_users(rows, chosen):
+    for item, counts in shared_users(matrix, chosen):
         shared = counts[known].astype(np.float64)
         cosine = shared / np.sqrt(degrees[known] * degrees[item])
         cosine[np.searchsorted(known, item)] = -1
@@ -96,16 +96,16 @@ def neighbours(rows: StreamedMatrix, item_degrees: npt.NDArray[np.integer], chos
         near = near[np.argsort(-cosine[near], kind="stable")]
         nearest.append(known[near])
         cosines.append(cosine[near])
-        lifts.append(rows.shape[0] * shared[near] / (degrees[known[near]] * degrees[item]))
+        lifts.append(matrix.shape[0] * shared[near] / (degrees[known[near]] * degrees[item]))
     return Neighbours(chosen, np.array(nearest), np.array(cosines), np.array(lifts))
 
 
-def shared_users(rows: StreamedMatrix, chosen: Codes) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
+def shared_users(matrix: StreamedMatrix, chosen: Codes) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
     """Yield each chosen item and the users it shares with every item, in as many passes as memory asks for."""
-    width = max(1, min(len(chosen), COUNT_BYTES // (4 * rows.shape[1])))
+    width = max(1, min(len(chosen), COUNT_BYTES // (4 * matrix.shape[1])))
     for first in range(0, len(chosen), width):
         batch = chosen[first : first + width]
-        counts = rows.cooccurrence(batch)
+        counts = matrix.cooccurrence(batch)
         for number, item in enumerate(batch):
             # A copy: a view would keep all counts of this pass in memory during the next one.
             yield int(item), counts[:, number].copy()

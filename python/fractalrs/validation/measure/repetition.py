@@ -73,7 +73,7 @@ class Repetition:
     mutual: float | None
 
 
-def repetition(rows: StreamedMatrix, degrees: Degrees, seed: int = 0) -> Repetition | None:
+def repetition(matrix: StreamedMatrix, degrees: Degrees, seed: int = 0) -> Repetition | None:
     """Compute how much blocks repeat each other.
 
     Returns
@@ -81,8 +81,8 @@ def repetition(rows: StreamedMatrix, degrees: Degrees, seed: int = 0) -> Repetit
     Repetition or None
         None where there is but one block, or no train interaction.
     """
-    p, q = rows.block_shape
-    m, n = rows.shape[0] // p, rows.shape[1] // q
+    p, q = matrix.block_shape
+    m, n = matrix.shape[0] // p, matrix.shape[1] // q
     if m * n == 1 or degrees.block_train.sum() == 0:
         return None
     rng = np.random.default_rng(seed)
@@ -90,29 +90,29 @@ def repetition(rows: StreamedMatrix, degrees: Degrees, seed: int = 0) -> Repetit
     count = int(max(1, min(p, ROWS, SAMPLED_INTERACTIONS / mean)))
     starts = np.arange(m)[:, None] * p
     places = np.sort(rng.choice(p, count, replace=False))
-    stored = _share(_positions(rows, starts + places, np.tile(np.arange(q), n), q), (m, n), (count, q))
+    stored = _share(_positions(matrix, starts + places, np.tile(np.arange(q), n), q), (m, n), (count, q))
 
     user_order = np.argsort(-degrees.user_train.reshape(m, p).astype(np.int64), axis=1, kind="stable")
     item_order = np.argsort(-degrees.item_train.reshape(n, q).astype(np.int64), axis=1, kind="stable")
     ranks = np.empty((n, q), dtype=np.int64)
     np.put_along_axis(ranks, item_order, np.tile(np.arange(q), (n, 1)), axis=1)
-    by_degree = _share(_positions(rows, starts + user_order[:, places], ranks.ravel(), q), (m, n), (count, q))
-    relinked, mutual = _relinked(rows, degrees, rng)
+    by_degree = _share(_positions(matrix, starts + user_order[:, places], ranks.ravel(), q), (m, n), (count, q))
+    relinked, mutual = _relinked(matrix, degrees, rng)
     return Repetition(stored, by_degree, relinked, mutual)
 
 
-def _positions(rows: StreamedMatrix, users: Codes, place_of_item: Codes, width: int) -> Matrix:
+def _positions(matrix: StreamedMatrix, users: Codes, place_of_item: Codes, width: int) -> Matrix:
     """Blocks × positions: where the rows of `users`, (m, count), have entries.
 
     A user of −1 has none, items without a place are left out.
     """
     m, count = users.shape
-    n = rows.shape[1] // rows.block_shape[1]
+    n = matrix.shape[1] // matrix.block_shape[1]
     flat = users.ravel()
     order = np.argsort(flat, kind="stable")
     order = order[flat[order] >= 0]
     distinct, number = np.unique(flat[order], return_inverse=True)
-    found = rows.collect(distinct)[number]
+    found = matrix.collect(distinct)[number]
     # Where each row of `found` stands in `users`.
     lengths = np.diff(found.indptr)
     at = np.repeat(order, lengths)
@@ -120,7 +120,7 @@ def _positions(rows: StreamedMatrix, users: Codes, place_of_item: Codes, width: 
     place = place_of_item[items]
     known = place >= 0
     at, items, place = at[known], items[known], place[known]
-    block = (at // count) * n + items // rows.block_shape[1]
+    block = (at // count) * n + items // matrix.block_shape[1]
     return sp.csr_array((np.ones(len(at)), (block, (at % count) * width + place)), shape=(m * n, count * width))
 
 
@@ -166,8 +166,8 @@ def _largest(product: Callable[[Floats], Floats], size: int, start: Floats) -> f
     return float(eigsh(operator, k=1, v0=start + start.max() * 1e-3, return_eigenvectors=False)[0])
 
 
-def _relinked(rows: StreamedMatrix, degrees: Degrees, rng: np.random.Generator) -> tuple[Share | None, float | None]:
-    p, q = rows.block_shape
+def _relinked(matrix: StreamedMatrix, degrees: Degrees, rng: np.random.Generator) -> tuple[Share | None, float | None]:
+    p, q = matrix.block_shape
     m, n = degrees.block_train.shape
     count = int(max(1, min(RELINKED, SAMPLED_INTERACTIONS * p / degrees.block_train.sum())))
     reference_row, reference_column = (
@@ -178,19 +178,19 @@ def _relinked(rows: StreamedMatrix, degrees: Degrees, rng: np.random.Generator) 
     items = _reference(degrees.item_train, reference_column, q, RELINKED, rng)
     if len(users) == 0 or len(items) == 0:
         return None, None
-    own = rows.collect(users)
-    nearest, _ = rows.nearest(users, own, p)
+    own = matrix.collect(users)
+    nearest, _ = matrix.nearest(users, own, p)
     nearest[:, reference_row] = users
-    mutual = _mutual(rows, users, nearest, reference_row) if m > 1 else None
+    mutual = _mutual(matrix, users, nearest, reference_row) if m > 1 else None
 
-    if 4 * rows.shape[1] > COUNT_BYTES:
+    if 4 * matrix.shape[1] > COUNT_BYTES:
         return None, mutual
-    matched = _nearest_items(rows, degrees, items)
+    matched = _nearest_items(matrix, degrees, items)
     matched[:, reference_column] = items
-    place = np.full(rows.shape[1], -1, dtype=np.int64)
+    place = np.full(matrix.shape[1], -1, dtype=np.int64)
     # An item that is nearest to several stands for the first of them.
     place[matched[::-1].ravel()] = np.repeat(np.arange(len(items))[::-1], n)
-    return _share(_positions(rows, nearest.T, place, len(items)), (m, n), (len(users), len(items))), mutual
+    return _share(_positions(matrix, nearest.T, place, len(items)), (m, n), (len(users), len(items))), mutual
 
 
 def _reference(
@@ -200,23 +200,23 @@ def _reference(
     return np.sort(rng.choice(known, min(len(known), count), replace=False)).astype(np.int64)
 
 
-def _nearest_items(rows: StreamedMatrix, degrees: Degrees, items: Codes) -> Codes:
+def _nearest_items(matrix: StreamedMatrix, degrees: Degrees, items: Codes) -> Codes:
     """Return the nearest item of each in every column block: (items, n)."""
-    n = rows.shape[1] // rows.block_shape[1]
+    n = matrix.shape[1] // matrix.block_shape[1]
     length = np.sqrt(np.maximum(degrees.item_train, 1).astype(np.float64))
     found = np.empty((len(items), n), dtype=np.int64)
-    starts = np.arange(n) * rows.block_shape[1]
-    for number, (_, counts) in enumerate(shared_users(rows, items)):
+    starts = np.arange(n) * matrix.block_shape[1]
+    for number, (_, counts) in enumerate(shared_users(matrix, items)):
         found[number] = starts + (counts / length).reshape(n, -1).argmax(axis=1)
     return found
 
 
-def _mutual(rows: StreamedMatrix, users: Codes, nearest: Codes, reference: int) -> float:
-    p = rows.block_shape[0]
+def _mutual(matrix: StreamedMatrix, users: Codes, nearest: Codes, reference: int) -> float:
+    p = matrix.block_shape[0]
     other = (reference + 1) % nearest.shape[1]
     there = nearest[:, other]
     distinct = np.unique(there[there >= 0])
-    back, _ = rows.nearest(distinct, rows.collect(distinct), p)
+    back, _ = matrix.nearest(distinct, matrix.collect(distinct), p)
     found = there >= 0
     returned = back[np.searchsorted(distinct, there[found]), reference]
     return float((returned == users[found]).sum() / len(users))

@@ -41,7 +41,7 @@ class Spectrum:
 
 
 def spectrum(
-    rows: StreamedMatrix,
+    matrix: StreamedMatrix,
     count: int = DEFAULT_COUNT,
     *,
     tolerance: float = TOLERANCE,
@@ -56,7 +56,7 @@ def spectrum(
 
     Parameters
     ----------
-    rows
+    matrix
         The matrix A: its train part.
     count
         How many singular values, k.
@@ -72,8 +72,8 @@ def spectrum(
     InputError
         If there are not so many singular values, or their basis does not fit into memory.
     """
-    check_count(rows.shape, count, memory)
-    items = rows.shape[1]
+    check_count(matrix.shape, count, memory)
+    items = matrix.shape[1]
     basis = _empty_basis(items, count, memory)
     dtype, size = basis.dtype, basis.shape[1]
     rounding, smallest = (1e-14, 1e-8) if dtype == np.float64 else (1e-5, 3e-4)
@@ -85,7 +85,7 @@ def spectrum(
         width = block.shape[1]
         basis[:, filled : filled + width] = block
         known = basis[:, : filled + width]
-        image = rows.gram(block, f"spectrum, {filled + width} of at most {size}")
+        image = matrix.gram(block, f"spectrum, {filled + width} of at most {size}")
         coefficients = known.T @ image
         projected[: filled + width, filled : filled + width] = coefficients
         filled += width
@@ -113,7 +113,7 @@ def spectrum(
     leading = min(VECTORS, count)
     right = np.asarray(basis[:, :filled] @ vectors[:, :leading].astype(dtype), dtype=np.float64)
     del basis
-    left = np.asarray(rows.product(right), dtype=np.float64) / np.maximum(values[:leading], floor)
+    left = np.asarray(matrix.product(right), dtype=np.float64) / np.maximum(values[:leading], floor)
     return Spectrum(values, _bounds(values, residual), right, left)
 
 
