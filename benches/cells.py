@@ -22,7 +22,7 @@ from fractalrs.base import Base, leave_last_out, truncated_svd
 from fractalrs.expansion import CELL_SIZE, Cells, group_cells, reduce
 from fractalrs.expansion.cells import COORDINATES, LEAF, features, partition
 from fractalrs.reading import read_interactions, sample_interactions
-from fractalrs.validation.statistics import gini
+from fractalrs.statistics import gini
 
 SHAPE = (16, 32)
 MIN_KEEP, MAX_KEEP = 0.01, 0.95

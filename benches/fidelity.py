@@ -20,30 +20,30 @@ from matplotlib.figure import Figure
 
 import fractalrs as fr
 from fractalrs import plot
-from fractalrs.base.summary import real_ratings
 from fractalrs.expansion import Expansion
-from fractalrs.passes import batches
+from fractalrs.statistics import Curve
 from fractalrs.tools import resolve_threads
-from fractalrs.validation import ratings, thresholds, times
-from fractalrs.validation.findings import Curve
+from fractalrs.validation import metrics, thresholds
+from fractalrs.validation.measure.measured import Measured
+from fractalrs.validation.planned import Planned
 
 SHUFFLES = ("cells", "aligned", "block", "none")
 COLUMNS = {
     "Gini users: real": ("gini of users", "real"),
-    "written": ("gini of users", "synthetic"),
+    "synthetic": ("gini of users", "synthetic"),
     "items: real": ("gini of items", "real"),
-    "written ": ("gini of items", "synthetic"),
+    "synthetic ": ("gini of items", "synthetic"),
     "KS users": ("KS distance of users", "synthetic"),
     "KS items": ("KS distance of items", "synthetic"),
-    "16 ratios: median error": (thresholds.RATIOS, "distance"),
+    "16 ratios: median error": ("singular ratios 2 to 16, median error", "distance"),
     "cosine of nearest item: real": ("cosine with the nearest item, rank 1", "real"),
-    "written  ": ("cosine with the nearest item, rank 1", "synthetic"),
-    "copies": (thresholds.COPIES, "synthetic"),
-    "repetition stored": (thresholds.STORED, "distance"),
-    "relinked": (thresholds.RELINKED, "distance"),
+    "synthetic  ": ("cosine with the nearest item, rank 1", "synthetic"),
+    "copies": ("copies among the ten nearest items", "synthetic"),
+    "repetition stored": ("repetition as stored", "distance"),
+    "relinked": ("repetition relinked", "distance"),
     "mutual users": ("mutual nearest users across row blocks", "synthetic"),
-    "16 values: off prediction": (thresholds.PREDICTION, "distance"),
-    "all 64": (thresholds.PREDICTION_ALL, "distance"),
+    "16 values: off prediction": ("first 16 singular values against the prediction", "distance"),
+    "all 64": ("singular values against the prediction", "distance"),
 }
 
 
@@ -56,7 +56,7 @@ def read(source: str, payload: tuple[str, ...] = ()) -> fr.Base:
 
 
 def expand(base: fr.Base, reduced: fr.ReducedMatrix, shuffle: str) -> Expansion:
-    return fr.Expansion(base, reduced, shuffle=shuffle, seed=7)
+    return fr.Expansion(base, reduced, shuffle=shuffle, seed=7)  # type: ignore[arg-type]
 
 
 def say(text: str) -> None:
@@ -70,7 +70,7 @@ def describe(name: str, base: fr.Base, shape: tuple[int, int]) -> dict[str, dict
     say(f"\n### {name}: {base.shape[0]:,} users × {base.shape[1]:,} items, {base.train_count:,} train, × {shape}\n")
     say("| shuffle | " + " | ".join(column.strip() for column in COLUMNS) + " | fails | minutes |")
     say("|---" * (len(COLUMNS) + 3) + "|")
-    curves: dict[str, dict[str, Curve]] = {figure: {} for figure in ("user_sums", "item_sums", "singular_values")}
+    curves: dict[str, dict[str, Curve]] = {figure: {} for figure in ("user_degrees", "item_degrees", "singular_values")}
     for shuffle in SHUFFLES:
         started = time.monotonic()
         report = fr.validate(expand(base, reduced, shuffle))
@@ -98,17 +98,12 @@ def describe_times(name: str, base: fr.Base, shape: tuple[int, int]) -> None:
         dataset = fr.write(expansion, Path(folder) / "out")
         exact = fr.validate(dataset, base, only="integrity")
         train = dataset.totals["train"]
-        active, rated = times.real(base), real_ratings(base)
-        assert rated is not None
-        limits, size = (
-            thresholds.defaults(base.train_count / base.shape[0]),
-            batches.UserSampler(base.shape[0], *shape, train),
-        )
-        threads = resolve_threads(None)
-        found, _ = times.compare(dataset, size, active, expansion, limits, threads)
-        found += ratings.compare(dataset, size, rated, expansion.keep_rates, False, limits, threads)
+        measured = Measured(dataset, Planned.of(expansion), base, expansion, threads=resolve_threads(None))
+        families = [family for family in metrics.FAMILIES if family.of_columns]
+        limits = thresholds.defaults(base.train_count / base.shape[0])
+        found = list(metrics.measure(measured, limits, families))
     say(f"\n### {name} × {shape}: {train:,} train interactions; integrity: {exact.verdict.lower()}\n")
-    say("| metric | real | written | null | distance | threshold | |\n|---|---|---|---|---|---|---|")
+    say("| metric | real | synthetic | null | distance | threshold | |\n|---|---|---|---|---|---|---|")
     for metric in found:
         values = (metric.real, metric.synthetic, metric.null, metric.distance, metric.threshold)
         shown = " | ".join("" if value is None else f"{value:.4g}" for value in values)
@@ -116,12 +111,12 @@ def describe_times(name: str, base: fr.Base, shape: tuple[int, int]) -> None:
 
 
 def draw(found: dict[str, dict[str, dict[str, Curve]]], path: Path) -> None:
-    """Draw ranked sums and singular values, a row for each source."""
+    """Draw ranked degrees and singular values, a row for each source."""
     figure = Figure(figsize=(13, 4 * len(found)), layout="constrained")
     axes = figure.subplots(len(found), 3, squeeze=False)
     for row, (name, curves) in zip(axes, found.items(), strict=True):
-        plot.ranked_sums(curves["user_sums"], ax=row[0]).set_title(f"{name}: users")
-        plot.ranked_sums(curves["item_sums"], ax=row[1]).set_title(f"{name}: items")
+        plot.ranked_degrees(curves["user_degrees"], ax=row[0]).set_title(f"{name}: users")
+        plot.ranked_degrees(curves["item_degrees"], ax=row[1]).set_title(f"{name}: items")
         plot.singular_values(curves["singular_values"], ax=row[2]).set_title(f"{name}: singular values")
     figure.savefig(path, dpi=100)
 

@@ -1,4 +1,4 @@
-"""Measure what each operator does to sums, spectrum and repetition: the table and the figure of docs/operators.md.
+"""Measure what each operator does to degrees, spectrum and repetition: the table and the figure of docs/operators.md.
 
     python benches/operators.py sample docs/operators.png
 
@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 import fractalrs as fr
 from fractalrs import plot
 from fractalrs.base import leading_svd
-from fractalrs.validation.repetition import repetition
-from fractalrs.validation.spectrum import spectrum
-from fractalrs.validation.statistics import gini
+from fractalrs.statistics import gini
+from fractalrs.validation.measure.repetition import repetition
+from fractalrs.validation.measure.spectrum import spectrum
 
 MULTIPLIERS = (8, 16)
 RATIOS = 16
@@ -41,7 +41,7 @@ def main() -> None:
     base = fr.leave_last_out(fr.sample_interactions() if sample else fr.read_interactions(arguments.source))
     reduced = fr.reduce(base, MULTIPLIERS)
     real = leading_svd(base, RATIOS, 0).s
-    sums: dict[str, dict[str, Any]] = {
+    degrees: dict[str, dict[str, Any]] = {
         "users": {"real": base.user_degrees("train")},
         "items": {"real": base.item_degrees("train")},
     }
@@ -56,7 +56,7 @@ def main() -> None:
     for name, options in OPERATORS.items():
         rows = fr.StreamedMatrix(fr.Expansion(base, reduced, seed=7, **options))
         found = rows.degrees()
-        sums["users"][name], sums["items"][name] = found.user_train, found.item_train
+        degrees["users"][name], degrees["items"][name] = found.user_train, found.item_train
         values[name] = spectrum(rows, RATIOS).values
         error = np.median(np.abs(values[name] / values[name][0] / (real / real[0]) - 1)[1:])
         repeated = repetition(rows, found)
@@ -69,7 +69,7 @@ def main() -> None:
     figure = Figure(figsize=(13, 4.5), layout="constrained")
     axes = figure.subplots(1, 3)
     for ax, kind in zip(axes, ("users", "items"), strict=False):
-        plot.ranked_sums(sums[kind], ax=ax).set_title(kind)
+        plot.ranked_degrees(degrees[kind], ax=ax).set_title(kind)
     plot.singular_values(values, ax=axes[2]).set_title("singular values")
     figure.savefig(arguments.figure, dpi=100)
 

@@ -11,6 +11,7 @@ without curves and maps, seconds by stage, peak memory) and ``bench-data/report.
 
 import argparse
 import json
+import logging
 import sys
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from throughput import DATA, load
 
 import fractalrs as fr
 from fractalrs.tools import peak_memory
-from fractalrs.validation.spectrum import spectrum
+from fractalrs.validation.measure.spectrum import spectrum
 
 NUMBERS = Path("docs/validation-full.json")
 SPECTRUM = Path("docs/spectrum-base.json")
@@ -60,7 +61,8 @@ def main() -> None:
         say("expanded: run this again to validate")
         return
     base = None if arguments.without_source else fr.Base.load(DATA / "base")
-    report = fr.validate(folder, base, say=say)
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    report = fr.validate(folder, base)
     report.to_html(DATA / "report.html")
     content = report.to_dict()
     measure(

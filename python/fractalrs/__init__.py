@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from fractalrs.reading import sample_interactions as sample_interactions
     from fractalrs.reading import write_interactions as write_interactions
     from fractalrs.tools import Progress as Progress
-    from fractalrs.validation.report import Report as Report
-    from fractalrs.validation.validate import validate as validate
+    from fractalrs.validation import Report as Report
+    from fractalrs.validation import validate as validate
     from fractalrs.workflow import expand as expand
 
 __version__ = VERSION

@@ -1,9 +1,10 @@
-"""Figures of interactions and matrices, as matplotlib Axes: ranked sums, singular and network values, times, maps.
+"""Figures of interactions and matrices, as matplotlib Axes: ranked degrees, singular and network values, times, maps.
 
-Every function draws into the Axes it is given, or makes a Figure of its own, which pyplot knows nothing of::
+Every function draws into the Axes it is given, or makes a Figure of its own, which pyplot knows nothing of; what cannot
+be drawn is refused with an `InputError`. It needs ``fractalrs[report]``::
 
-    axes = fractalrs.plot.ranked_sums({"real": sums, "synthetic": dataset_sums})
-    axes.figure.savefig("sums.svg")
+    axes = fractalrs.plot.ranked_degrees({"real": degrees, "synthetic": dataset_degrees})
+    axes.figure.savefig("degrees.svg")
 
 *Series* map a label to raw values or to a ready `Curve`. The labels ``"real"``, ``"reduced"``, ``"kronecker"``,
 ``"synthetic"`` and ``"null"`` always look the same, here and in the report: colours that colour-blind people tell
@@ -15,21 +16,23 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import cycle
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from fractalrs.errors import InputError
-from fractalrs.validation.findings import Curve
+from fractalrs.statistics import Curve, Floats
+from fractalrs.tools.optional import drawing
 
-_Floats = npt.NDArray[np.float64]
+with drawing():
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
 Series = Mapping[str, npt.ArrayLike | Curve]
 
 
@@ -51,7 +54,7 @@ LOOKS = {
     "kronecker": Look("Kronecker product (analytic)", "#a03c8c", dashes=(6, 2, 1, 2)),
     "null": Look("uniform random", "#6e7781", dashes=(1, 1.5)),
 }
-"""The labels of `findings.Label`, in the order of legends."""
+"""The labels of validation, in the order of legends."""
 
 _SPARE_LOOKS = (
     Look("", "#009e73", dashes=(8, 2), marker="^"),
@@ -70,23 +73,23 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LARGEST_EXACT_MAP = 1024
 
 
-def ranked_sums(series: Series, *, ax: Axes | None = None) -> Axes:
-    """Draw sums in descending order, as d/mean(d) over rank/n, on logarithmic axes.
+def ranked_degrees(series: Series, *, ax: Axes | None = None) -> Axes:
+    """Draw degrees in descending order, as d/mean(d) over rank/n, on logarithmic axes.
 
     Parameters
     ----------
     series
-        Label → sums of users or of items, shape (n,), or the finished `Curve`. Zeros count in the mean and in n, but
+        Label → degrees of users or of items, shape (n,), or the finished `Curve`. Zeros count in the mean and in n, but
         cannot be shown.
     ax
         Where to draw; by default a new figure.
 
-    Raises
-    ------
-    InputError
-        If raw values are not a non-empty row of finite numbers of at least 0.
+    Examples
+    --------
+    >>> ranked_degrees({"real": [4, 2, 1], "synthetic": [9, 3, 3, 1]}).get_xlabel()
+    'rank / count'
     """
-    return _draw(series, ax, _ranked_sums, "rank / count", "sum / mean")
+    return _draw(series, ax, _ranked_degrees, "rank / count", "degree / mean")
 
 
 def singular_values(series: Series, *, ax: Axes | None = None) -> Axes:
@@ -99,10 +102,10 @@ def singular_values(series: Series, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; by default a new figure.
 
-    Raises
-    ------
-    InputError
-        If raw values are not a non-empty row of finite numbers of at least 0.
+    Examples
+    --------
+    >>> singular_values({"real": [8.0, 2.0, 1.0]}).get_xlabel()
+    'number of the singular value'
     """
     return _draw(series, ax, _ratios, "number of the singular value", "ratio to the first")
 
@@ -117,16 +120,16 @@ def network_values(series: Series, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; by default a new figure.
 
-    Raises
-    ------
-    InputError
-        If raw values are not a non-empty row of finite numbers.
+    Examples
+    --------
+    >>> network_values({"real": [0.6, -0.8]}).get_xlabel()
+    'rank / size'
     """
     return _draw(series, ax, _network_values, "rank / size", "|component| · √size")
 
 
-def gaps(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
-    """Draw the share of gaps up to a length, over the length as a multiple of the mean on a logarithmic axis.
+def inter_event_times(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
+    """Draw the share of inter-event times up to a multiple of the mean, over it on a logarithmic axis.
 
     Parameters
     ----------
@@ -134,10 +137,13 @@ def gaps(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
         Label → the finished `Curve`.
     ax
         Where to draw; by default a new figure.
+
+    Examples
+    --------
+    >>> inter_event_times({"real": Curve(np.array([0.1, 1.0]), np.array([0.5, 1.0]))}).get_xlabel()
+    'inter-event time / mean'
     """
-    ax = _draw(series, ax, _finished, "gap / mean gap", "share of gaps up to it", logarithmic=("x",))
-    ax.set_ylim(0, 1)
-    return ax
+    return _draw(series, ax, _finished, "inter-event time / mean", "share up to it", "x", ylim=(0, 1))
 
 
 def hours(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
@@ -149,12 +155,14 @@ def hours(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
         Label → the finished `Curve`.
     ax
         Where to draw; by default a new figure.
+
+    Examples
+    --------
+    >>> hours({"real": Curve(np.arange(24) + 0.5, np.full(24, 1 / 24))}).get_xlabel()
+    'hour of the day'
     """
-    ax = _draw(series, ax, _finished, "hour of the day", "share of interactions", logarithmic=())
-    ax.set_xlim(0, 24)
-    ax.set_xticks(range(0, 25, 4))
-    ax.set_ylim(0)
-    return ax
+    ticks: dict[str, Any] = {"xlim": (0, 24), "xticks": range(0, 25, 4)}
+    return _draw(series, ax, _finished, "hour of the day", "share of interactions", "", ylim=(0, None), **ticks)
 
 
 def weekdays(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
@@ -166,14 +174,18 @@ def weekdays(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
         Label → the finished `Curve`.
     ax
         Where to draw; by default a new figure.
+
+    Examples
+    --------
+    >>> weekdays({"real": Curve(np.arange(1.0, 8.0), np.full(7, 1 / 7))}).get_xlabel()
+    'day of the week'
     """
-    ax = _draw(series, ax, _finished, "day of the week", "share of interactions", logarithmic=())
-    ax.set_xticks(range(1, 8), ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
-    ax.set_ylim(0)
-    return ax
+    days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    ticks: dict[str, Any] = {"xticks": range(1, 8), "xticklabels": days}
+    return _draw(series, ax, _finished, "day of the week", "share of interactions", "", ylim=(0, None), **ticks)
 
 
-def growth(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
+def catalogue_growth(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
     """Draw the share of all items that have been seen over the share of interactions that are over, in time.
 
     Parameters
@@ -182,10 +194,13 @@ def growth(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
         Label → the finished `Curve`.
     ax
         Where to draw; by default a new figure.
+
+    Examples
+    --------
+    >>> catalogue_growth({"real": Curve(np.array([0.0, 1.0]), np.array([0.0, 1.0]))}).get_xlabel()
+    'share of interactions'
     """
-    ax = _draw(series, ax, _finished, "share of interactions", "share of items seen", logarithmic=())
-    ax.set(xlim=(0, 1), ylim=(0, 1))
-    return ax
+    return _draw(series, ax, _finished, "share of interactions", "share of items seen", "", xlim=(0, 1), ylim=(0, 1))
 
 
 def keep_rates(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
@@ -198,10 +213,10 @@ def keep_rates(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; by default a new figure.
 
-    Raises
-    ------
-    InputError
-        If the matrix is not a non-empty table of numbers.
+    Examples
+    --------
+    >>> keep_rates([[0.1, 0.9], [0.2, 0.3]]).get_xlabel()
+    'column block (items)'
     """
     rates = _matrix(matrix)
     ax = _axes(ax)
@@ -223,10 +238,10 @@ def block_deviation(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; by default a new figure.
 
-    Raises
-    ------
-    InputError
-        If the matrix is not a non-empty table of numbers.
+    Examples
+    --------
+    >>> block_deviation([[0.3, -6.0], [1.2, 0.1]]).get_xlabel()
+    'column block (items)'
     """
     deviation = _matrix(matrix)
     largest = np.abs(deviation[~np.isnan(deviation)]).max(initial=0)
@@ -254,10 +269,10 @@ def density(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; by default a new figure.
 
-    Raises
-    ------
-    InputError
-        If the matrix is not a non-empty table of numbers.
+    Examples
+    --------
+    >>> density([[12, 0], [3, 7]]).get_xlabel()
+    'items by id, left to right'
     """
     counts = _matrix(matrix)
     shown = np.ma.masked_where(~(np.isfinite(counts) & (counts > 0)), counts)
@@ -286,19 +301,19 @@ class _Figure(Figure):
 
 
 def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    return _Figure(figsize=(5.4, 3.6), layout="constrained").add_subplot()
+    return _Figure(figsize=(5.4, 3.6), layout="constrained").add_subplot() if ax is None else ax
 
 
 def _draw(
     series: Series,
     ax: Axes | None,
-    convert: Callable[[str, _Floats], Curve],
+    convert: Callable[[str, Floats], Curve],
     x_label: str,
     y_label: str,
-    logarithmic: tuple[str, ...] = ("x", "y"),
+    logarithmic: str = "xy",
+    **settings: Any,
 ) -> Axes:
+    """Draw series as lines; `settings` are those of the Axes."""
     curves = {
         label: values if isinstance(values, Curve) else _thinned(convert(label, _vector(label, values)))
         for label, values in series.items()
@@ -310,8 +325,7 @@ def _draw(
     lines = []
     for number, label in enumerate(order):
         x, y = np.asarray(curves[label].x), np.asarray(curves[label].y)
-        shown = np.isfinite(x) & np.isfinite(y)
-        shown &= (x > 0) | ("x" not in logarithmic)
+        shown = np.isfinite(x) & np.isfinite(y) & ((x > 0) | ("x" not in logarithmic))
         shown &= (y > 0) | ("y" not in logarithmic)
         look = looks[label]
         (line,) = ax.plot(
@@ -327,17 +341,13 @@ def _draw(
             markevery=(0.03 * number, 0.13),
         )
         lines.append(line)
-    if "x" in logarithmic:
-        ax.set_xscale("log")
-        _mark_powers(ax.xaxis, *ax.get_xlim())
-    if "y" in logarithmic:
-        ax.set_yscale("log")
-        _mark_powers(ax.yaxis, *ax.get_ylim())
+    for name in logarithmic:
+        ax.set(**{f"{name}scale": "log"})
+        _mark_powers(getattr(ax, f"{name}axis"), *getattr(ax, f"get_{name}lim")())
     ax.grid(True, which="major", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_xlabel(x_label)
-    ax.set_ylabel(y_label)
+    ax.set(xlabel=x_label, ylabel=y_label, **settings)
     if lines:
         legend = ax.legend(lines, [str(number) for number in range(len(lines))], loc="best")
         # matplotlib would leave out labels that begin with an underscore, and typeset dollars.
@@ -347,48 +357,53 @@ def _draw(
     return ax
 
 
-def _vector(label: str, values: npt.ArrayLike) -> _Floats:
+def _numbers(what: str, values: npt.ArrayLike) -> Floats:
     try:
-        vector = np.asarray(values, dtype=np.float64)
+        return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the series {label!r} does not consist of numbers: {error}") from None
+        raise InputError(f"{what} does not consist of numbers: {error}") from None
+
+
+def _vector(label: str, values: npt.ArrayLike) -> Floats:
+    vector = _numbers(f"the series {label!r}", values)
     if vector.ndim != 1 or not vector.size or not np.isfinite(vector).all():
         raise InputError(f"the series {label!r} is not a row of finite numbers (shape {vector.shape})")
     return vector
 
 
-def _matrix(values: npt.ArrayLike) -> _Floats:
-    try:
-        matrix = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the matrix does not consist of numbers: {error}") from None
+def _matrix(values: npt.ArrayLike) -> Floats:
+    matrix = _numbers("the matrix", values)
     if matrix.ndim != 2 or not matrix.size:
         raise InputError(f"the matrix has shape {matrix.shape} instead of rows and columns")
     return matrix
 
 
-def _ranked(label: str, values: _Floats) -> _Floats:
+def _ranked(label: str, values: Floats) -> Floats:
     if values.min() < 0:
         raise InputError(f"the series {label!r} has negative values")
     return np.sort(values)[::-1]
 
 
-def _ranked_sums(label: str, values: _Floats) -> Curve:
+def _ranks(ranked: Floats) -> Floats:
+    return np.arange(1, ranked.size + 1, dtype=np.float64)
+
+
+def _ranked_degrees(label: str, values: Floats) -> Curve:
     ranked = _ranked(label, values)
-    return Curve(np.arange(1, ranked.size + 1) / ranked.size, ranked / (ranked.mean() or 1))
+    return Curve(_ranks(ranked) / ranked.size, ranked / (ranked.mean() or 1))
 
 
-def _ratios(label: str, values: _Floats) -> Curve:
+def _ratios(label: str, values: Floats) -> Curve:
     ranked = _ranked(label, values)
-    return Curve(np.arange(1, ranked.size + 1, dtype=np.float64), ranked / (ranked[0] or 1))
+    return Curve(_ranks(ranked), ranked / (ranked[0] or 1))
 
 
-def _network_values(label: str, values: _Floats) -> Curve:
+def _network_values(label: str, values: Floats) -> Curve:
     ranked = _ranked(label, np.abs(values))
-    return Curve(np.arange(1, ranked.size + 1) / ranked.size, ranked * math.sqrt(ranked.size))
+    return Curve(_ranks(ranked) / ranked.size, ranked * math.sqrt(ranked.size))
 
 
-def _finished(label: str, _: _Floats) -> Curve:
+def _finished(label: str, _: Floats) -> Curve:
     raise InputError(f"the series {label!r} is not a Curve")
 
 
@@ -416,13 +431,12 @@ def _power(value: float, _: object = None) -> str:
     return power if mantissa == "1" else f"{mantissa}·{power}"
 
 
-def _interpolation(matrix: _Floats) -> str:
+def _interpolation(matrix: Floats) -> str:
     return "none" if max(matrix.shape) <= _LARGEST_EXACT_MAP else "antialiased"
 
 
 def _number_blocks(ax: Axes) -> None:
-    ax.set_xlabel("column block (items)")
-    ax.set_ylabel("row block (users)")
+    ax.set(xlabel="column block (items)", ylabel="row block (users)")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
 

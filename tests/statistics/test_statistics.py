@@ -10,8 +10,8 @@ import scipy.stats
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fractalrs.validation import statistics
-from fractalrs.validation.findings import Curve
+from fractalrs import statistics
+from fractalrs.statistics import Curve
 
 Integers = npt.NDArray[np.int64]
 Statistic = Callable[[Any], float | None]
@@ -19,29 +19,29 @@ Statistic = Callable[[Any], float | None]
 NOTHING = np.zeros(0, dtype=np.int64)
 ZEROS = np.zeros(7, dtype=np.int64)
 
-some_sums = st.lists(st.integers(0, 10**6), min_size=1, max_size=60).map(
+some_degrees = st.lists(st.integers(0, 10**6), min_size=1, max_size=60).map(
     lambda values: np.array(values, dtype=np.int64)
 )
-tied_sums = st.lists(st.integers(0, 3), min_size=1, max_size=60).map(lambda values: np.array(values, dtype=np.int64))
-any_sums = st.one_of(some_sums, tied_sums)
-positive_sums = any_sums.filter(lambda sums: bool(sums.any()))
+tied_degrees = st.lists(st.integers(0, 3), min_size=1, max_size=60).map(lambda values: np.array(values, dtype=np.int64))
+any_degrees = st.one_of(some_degrees, tied_degrees)
+positive_degrees = any_degrees.filter(lambda degrees: bool(degrees.any()))
 
 
 def long_tail(count: int, seed: int = 0) -> Integers:
-    """Integer sums with a fat tail, many ties and some zeros, in no order."""
+    """Integer degrees with a fat tail, many ties and some zeros, in no order."""
     return np.random.default_rng(seed).zipf(1.8, count).clip(max=10**6) - 1
 
 
-def tail_exponent(sums: Any) -> float | None:
-    tail = statistics.hill(sums)
+def tail_exponent(degrees: Any) -> float | None:
+    tail = statistics.hill(degrees)
     return tail.exponent if tail else None
 
 
-def top_tenth(sums: Any) -> float | None:
-    return statistics.top_share(sums, 0.1)
+def top_tenth(degrees: Any) -> float | None:
+    return statistics.top_share(degrees, 0.1)
 
 
-# Statistics of relative sums.
+# Statistics of relative degrees.
 SHAPES: list[Statistic] = [
     statistics.gini,
     top_tenth,
@@ -59,73 +59,75 @@ def close(found: float | None, expected: float | None, tolerance: float = 1e-9) 
 
 @pytest.mark.parametrize("statistic", SHAPES)
 @settings(deadline=None)
-@given(sums=any_sums, factor=st.sampled_from([2, 3, 7, 1000]))
-def test_shapes_do_not_depend_on_the_scale(statistic: Statistic, sums: Integers, factor: int) -> None:
-    assert close(statistic(sums * factor), statistic(sums))
-    assert close(statistic(sums / factor), statistic(sums))
+@given(degrees=any_degrees, factor=st.sampled_from([2, 3, 7, 1000]))
+def test_shapes_do_not_depend_on_the_scale(statistic: Statistic, degrees: Integers, factor: int) -> None:
+    assert close(statistic(degrees * factor), statistic(degrees))
+    assert close(statistic(degrees / factor), statistic(degrees))
 
 
 @pytest.mark.parametrize("statistic", [*SHAPES, statistics.coverage])
 @settings(deadline=None)
-@given(sums=any_sums, seed=st.integers(0, 1000))
-def test_shapes_do_not_depend_on_the_order(statistic: Statistic, sums: Integers, seed: int) -> None:
-    before = sums.copy()
-    assert statistic(np.random.default_rng(seed).permutation(sums)) == statistic(sums)
-    np.testing.assert_array_equal(sums, before)
+@given(degrees=any_degrees, seed=st.integers(0, 1000))
+def test_shapes_do_not_depend_on_the_order(statistic: Statistic, degrees: Integers, seed: int) -> None:
+    before = degrees.copy()
+    assert statistic(np.random.default_rng(seed).permutation(degrees)) == statistic(degrees)
+    np.testing.assert_array_equal(degrees, before)
 
 
 @pytest.mark.parametrize("statistic", SHAPES)
 @settings(deadline=None)
-@given(sums=any_sums)
-def test_shapes_leave_out_ids_without_interactions(statistic: Statistic, sums: Integers) -> None:
-    assert statistic(np.concatenate([ZEROS, sums])) == statistic(sums)
+@given(degrees=any_degrees)
+def test_shapes_leave_out_ids_without_interactions(statistic: Statistic, degrees: Integers) -> None:
+    assert statistic(np.concatenate([ZEROS, degrees])) == statistic(degrees)
 
 
 @pytest.mark.parametrize("statistic", [statistics.gini, top_tenth, statistics.end_decay])
 @settings(deadline=None)
-@given(sums=positive_sums, copies=st.integers(2, 16))
-def test_every_sum_taken_twice_changes_nothing(statistic: Statistic, sums: Integers, copies: int) -> None:
-    assert close(statistic(np.repeat(sums, copies)), statistic(sums))
+@given(degrees=positive_degrees, copies=st.integers(2, 16))
+def test_every_sum_taken_twice_changes_nothing(statistic: Statistic, degrees: Integers, copies: int) -> None:
+    assert close(statistic(np.repeat(degrees, copies)), statistic(degrees))
 
 
 @pytest.mark.parametrize("count", [20, 257, 6040])
 def test_every_sum_taken_twice_leaves_the_slope(count: int) -> None:
-    sums = long_tail(count)
-    slope = statistics.rank_slope(sums)
+    degrees = long_tail(count)
+    slope = statistics.rank_slope(degrees)
     assert slope is not None
     for copies in (2, 16):
-        assert close(statistics.rank_slope(np.repeat(sums, copies)), slope)
+        assert close(statistics.rank_slope(np.repeat(degrees, copies)), slope)
 
 
 @pytest.mark.parametrize("statistic", SHAPES)
-@pytest.mark.parametrize("sums", [NOTHING, ZEROS, ZEROS.astype(float)], ids=["no id", "zeros", "float zeros"])
-def test_shapes_of_nothing_are_none(statistic: Statistic, sums: Any) -> None:
-    assert statistic(sums) is None
+@pytest.mark.parametrize("degrees", [NOTHING, ZEROS, ZEROS.astype(float)], ids=["no id", "zeros", "float zeros"])
+def test_shapes_of_nothing_are_none(statistic: Statistic, degrees: Any) -> None:
+    assert statistic(degrees) is None
 
 
 @pytest.mark.parametrize("statistic", [*SHAPES, statistics.coverage])
-@pytest.mark.parametrize("sums", [np.array([1, -1]), np.array([1.0, np.nan]), np.array([1.0, np.inf]), np.ones((2, 2))])
-def test_what_cannot_be_sums_is_refused(statistic: Statistic, sums: Any) -> None:
-    with pytest.raises(ValueError, match="sums must be"):
-        statistic(sums)
+@pytest.mark.parametrize(
+    "degrees", [np.array([1, -1]), np.array([1.0, np.nan]), np.array([1.0, np.inf]), np.ones((2, 2))]
+)
+def test_what_cannot_be_sums_is_refused(statistic: Statistic, degrees: Any) -> None:
+    with pytest.raises(ValueError, match="degrees must be"):
+        statistic(degrees)
 
 
 # --- Gini and shares
 
 
-def naive_gini(sums: Any) -> float:
+def naive_gini(degrees: Any) -> float:
     """Half of the mean difference of all pairs, relative to the mean."""
-    x = sums[sums > 0].astype(float)
+    x = degrees[degrees > 0].astype(float)
     return float(np.abs(x[:, None] - x[None, :]).mean() / (2 * x.mean()))
 
 
 @settings(deadline=None)
-@given(positive_sums)
-def test_gini_is_the_relative_mean_difference(sums: Integers) -> None:
-    gini = statistics.gini(sums)
+@given(positive_degrees)
+def test_gini_is_the_relative_mean_difference(degrees: Integers) -> None:
+    gini = statistics.gini(degrees)
     assert gini is not None
-    assert close(gini, naive_gini(sums), 1e-12)
-    assert 0 <= gini <= 1 - 1 / np.count_nonzero(sums)
+    assert close(gini, naive_gini(degrees), 1e-12)
+    assert 0 <= gini <= 1 - 1 / np.count_nonzero(degrees)
 
 
 def test_gini_of_known_sums() -> None:
@@ -137,15 +139,15 @@ def test_gini_of_known_sums() -> None:
 
 def test_gini_does_not_overflow() -> None:
     # 2r · x summed is 4e22.
-    sums = np.array([10**9] * 2_000_000 + [2 * 10**9] * 2_000_000)
-    assert statistics.gini(sums) == pytest.approx(1 / 6, rel=1e-12)
+    degrees = np.array([10**9] * 2_000_000 + [2 * 10**9] * 2_000_000)
+    assert statistics.gini(degrees) == pytest.approx(1 / 6, rel=1e-12)
 
 
 @settings(deadline=None)
-@given(positive_sums, st.floats(0, 1), st.floats(0, 1))
-def test_top_share_is_a_concave_rising_curve(sums: Integers, first: float, second: float) -> None:
+@given(positive_degrees, st.floats(0, 1), st.floats(0, 1))
+def test_top_share_is_a_concave_rising_curve(degrees: Integers, first: float, second: float) -> None:
     low, high = sorted([first, second])
-    below, above, between = (statistics.top_share(sums, share) for share in (low, high, (low + high) / 2))
+    below, above, between = (statistics.top_share(degrees, share) for share in (low, high, (low + high) / 2))
     assert below is not None
     assert above is not None
     assert between is not None
@@ -154,11 +156,11 @@ def test_top_share_is_a_concave_rising_curve(sums: Integers, first: float, secon
 
 
 def test_top_share_takes_part_of_an_id() -> None:
-    sums = np.array([1, 0, 4, 3, 2])
-    assert statistics.top_share(sums, 0) == 0
-    assert statistics.top_share(sums, 0.25) == pytest.approx(0.4, abs=1e-15)
-    assert statistics.top_share(sums, 0.375) == pytest.approx(0.55, abs=1e-15)
-    assert statistics.top_share(sums, 1) == 1
+    degrees = np.array([1, 0, 4, 3, 2])
+    assert statistics.top_share(degrees, 0) == 0
+    assert statistics.top_share(degrees, 0.25) == pytest.approx(0.4, abs=1e-15)
+    assert statistics.top_share(degrees, 0.375) == pytest.approx(0.55, abs=1e-15)
+    assert statistics.top_share(degrees, 1) == 1
     assert statistics.top_share(np.array([9]), 0.01) == pytest.approx(0.01, abs=1e-15)
     large = long_tail(30_000)
     large = large[large > 0]
@@ -193,7 +195,7 @@ def exact_pair(a: Integers, b: Integers) -> tuple[Integers, Integers]:
 
 
 @settings(deadline=None)
-@given(positive_sums, positive_sums)
+@given(positive_degrees, positive_degrees)
 @example(np.array([1, 1, 2, 3]), np.array([49, 49, 98, 147, 49, 49, 98, 147]))
 def test_kolmogorov_smirnov_is_the_one_of_scipy(a: Integers, b: Integers) -> None:
     found = statistics.kolmogorov_smirnov(a, b)
@@ -215,7 +217,7 @@ def test_distances_of_large_samples_are_those_of_scipy(first: int, second: int) 
 
 
 @settings(deadline=None)
-@given(positive_sums, positive_sums)
+@given(positive_degrees, positive_degrees)
 def test_wasserstein_is_the_one_of_scipy(a: Integers, b: Integers) -> None:
     found = statistics.wasserstein(a, b)
     x, y = a[a > 0], b[b > 0]
@@ -224,7 +226,7 @@ def test_wasserstein_is_the_one_of_scipy(a: Integers, b: Integers) -> None:
 
 @pytest.mark.parametrize("distance", [statistics.kolmogorov_smirnov, statistics.wasserstein])
 @settings(deadline=None)
-@given(a=positive_sums, b=positive_sums, factor=st.sampled_from([3, 7, 49]), copies=st.integers(1, 5))
+@given(a=positive_degrees, b=positive_degrees, factor=st.sampled_from([3, 7, 49]), copies=st.integers(1, 5))
 def test_distances_see_nothing_but_shape(
     distance: Callable[[Any, Any], float | None], a: Integers, b: Integers, factor: int, copies: int
 ) -> None:
@@ -235,7 +237,7 @@ def test_distances_see_nothing_but_shape(
 
 
 @settings(deadline=None)
-@given(positive_sums, positive_sums, positive_sums)
+@given(positive_degrees, positive_degrees, positive_degrees)
 def test_distances_obey_the_triangle(a: Integers, b: Integers, c: Integers) -> None:
     for distance in (statistics.kolmogorov_smirnov, statistics.wasserstein):
         ab, bc, ac = distance(a, b), distance(b, c), distance(a, c)
@@ -273,19 +275,19 @@ def test_hill_holds_the_exponent_in_19_of_20_intervals(exponent: float) -> None:
 
 
 def test_hill_is_the_mean_excess_of_logarithms() -> None:
-    sums = long_tail(3000)
-    x = np.sort(sums[sums > 0])[::-1]
+    degrees = long_tail(3000)
+    x = np.sort(degrees[degrees > 0])[::-1]
     count = int(0.05 * x.size)
     expected = 1 / np.mean(np.log(x[:count]) - np.log(x[count]))
-    tail = statistics.hill(sums)
+    tail = statistics.hill(degrees)
     assert tail is not None
     assert tail.count == count
     assert tail.exponent == pytest.approx(expected, rel=1e-12)
 
 
 def test_hill_of_integers_is_close() -> None:
-    sums = np.floor(pareto(1.5, 200_000, 3)).astype(np.int64) * 100 + 50
-    tail = statistics.hill(sums)
+    degrees = np.floor(pareto(1.5, 200_000, 3)).astype(np.int64) * 100 + 50
+    tail = statistics.hill(degrees)
     assert tail is not None
     assert tail.exponent == pytest.approx(1.5, rel=0.15)
 
@@ -313,19 +315,19 @@ def test_the_slope_of_a_power_law() -> None:
 
 
 def test_the_slope_ignores_the_first_percent_and_the_second_half() -> None:
-    sums = power_law(0.7, 1000)
-    changed = sums.copy()
+    degrees = power_law(0.7, 1000)
+    changed = degrees.copy()
     changed[:10] *= 50
     changed[501:] *= 0.01
-    assert statistics.rank_slope(changed) == statistics.rank_slope(sums)
+    assert statistics.rank_slope(changed) == statistics.rank_slope(degrees)
     changed[20:40] *= 1.01
-    assert statistics.rank_slope(changed) != statistics.rank_slope(sums)
+    assert statistics.rank_slope(changed) != statistics.rank_slope(degrees)
 
 
 @settings(deadline=None)
-@given(positive_sums)
-def test_the_slope_is_never_positive(sums: Integers) -> None:
-    slope = statistics.rank_slope(sums)
+@given(positive_degrees)
+def test_the_slope_is_never_positive(degrees: Integers) -> None:
+    slope = statistics.rank_slope(degrees)
     assert slope is None or slope <= 1e-12
 
 
@@ -516,10 +518,10 @@ def check_ranks(curve: Curve, size: int, points: int) -> None:
 
 
 @settings(deadline=None)
-@given(positive_sums, st.integers(2, 30))
-def test_ranked_keeps_both_ends(sums: Integers, points: int) -> None:
-    curve = statistics.ranked(sums, points)
-    x = np.sort(sums[sums > 0])[::-1]
+@given(positive_degrees, st.integers(2, 30))
+def test_ranked_keeps_both_ends(degrees: Integers, points: int) -> None:
+    curve = statistics.ranked(degrees, points)
+    x = np.sort(degrees[degrees > 0])[::-1]
     check_ranks(curve, x.size, points)
     ranks = np.rint(curve.x * x.size).astype(int)
     np.testing.assert_allclose(curve.y, x[ranks - 1] / x.mean(), rtol=1e-12)
@@ -559,7 +561,7 @@ def test_ratios_start_at_one() -> None:
 @pytest.mark.parametrize("density", [0.0, 3e-5, 0.031, 0.77, 1.0])
 def test_null_sums_are_quantiles_of_the_binomial(count: int, trials: int, density: float) -> None:
     expected = scipy.stats.binom.ppf((np.arange(1, count + 1) - 0.5) / count, trials, density)
-    np.testing.assert_array_equal(statistics.null_sums(count, trials, density), expected)
+    np.testing.assert_array_equal(statistics.null_degrees(count, trials, density), expected)
 
 
 def test_null_sums_are_those_of_a_random_matrix() -> None:
@@ -569,21 +571,21 @@ def test_null_sums_are_those_of_a_random_matrix() -> None:
         matrix = np.random.default_rng(seed).random((rows, columns)) < density
         users += np.sort(matrix.sum(axis=1))
         items += np.sort(matrix.sum(axis=0))
-    expected = statistics.null_sums(rows, columns, density)
+    expected = statistics.null_degrees(rows, columns, density)
     assert np.abs(users / 20 - expected).max() < 3
     assert np.abs(users / 20 - expected)[20:-20].max() < 1
     assert statistics.gini(users) == pytest.approx(statistics.gini(expected), rel=0.03)
     assert statistics.gini(items) == pytest.approx(
-        statistics.gini(statistics.null_sums(columns, rows, density)), rel=0.03
+        statistics.gini(statistics.null_degrees(columns, rows, density)), rel=0.03
     )
     assert expected.sum() == pytest.approx(rows * columns * density, abs=20)
 
 
 def test_null_sums_of_millions() -> None:
-    sums = statistics.null_sums(2_200_000, 855_000, 6.5e-4)
-    assert sums.shape == (2_200_000,)
-    assert sums.mean() == pytest.approx(855_000 * 6.5e-4, rel=1e-6)
-    assert sums.std() == pytest.approx((855_000 * 6.5e-4) ** 0.5, rel=1e-3)
+    degrees = statistics.null_degrees(2_200_000, 855_000, 6.5e-4)
+    assert degrees.shape == (2_200_000,)
+    assert degrees.mean() == pytest.approx(855_000 * 6.5e-4, rel=1e-6)
+    assert degrees.std() == pytest.approx((855_000 * 6.5e-4) ** 0.5, rel=1e-3)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(600, 400), (400, 600), (500, 500), (2000, 300)])

@@ -12,11 +12,10 @@ from scipy import stats
 
 import fractalrs as fr
 from fractalrs.passes import StreamedMatrix
-from fractalrs.validation import thresholds
-from fractalrs.validation.findings import Metric
-from fractalrs.validation.neighbours import Neighbours, copies, neighbours, null_neighbours, sample
-from fractalrs.validation.repetition import null_mutual, repetition
-from fractalrs.validation.thresholds import GINI
+from fractalrs.validation import Metric, thresholds
+from fractalrs.validation.measure.neighbours import Neighbours, copies, neighbours, null_neighbours, sample
+from fractalrs.validation.measure.repetition import null_mutual, repetition
+from helpers import names
 from helpers.folders import RATES, read, small_base, small_cells
 from helpers.oracle import COLUMN, ITEM, exchange, inverse, permutation, root, under
 
@@ -63,33 +62,33 @@ def exactly(value: float) -> object:
     return pytest.approx(value, rel=1e-9, abs=1e-9)
 
 
-# --- Degrees ------------------------------------------------------------------------------------------------------------
+# --- Degrees ---------------------------------------------------------------------------------------------------------
 
 
-def gini(sums: Floats) -> float:
-    return float(np.abs(sums[:, None] - sums).mean() / (2 * sums.mean()))
+def gini(degrees: Floats) -> float:
+    return float(np.abs(degrees[:, None] - degrees).mean() / (2 * degrees.mean()))
 
 
-def top(sums: Floats, share: float) -> float:
+def top(degrees: Floats, share: float) -> float:
     """The share of the most active, one of them in part."""
-    ranked, count = np.sort(sums)[::-1], share * len(sums)
+    ranked, count = np.sort(degrees)[::-1], share * len(degrees)
     whole = int(count)
-    return float((ranked[:whole].sum() + (count - whole) * ranked[whole]) / sums.sum())
+    return float((ranked[:whole].sum() + (count - whole) * ranked[whole]) / degrees.sum())
 
 
 def active(matrix: Floats, axis: int) -> Floats:
-    """The sums that are not zero."""
-    sums = matrix.sum(axis=axis)
-    return np.asarray(sums[sums > 0])
+    """The degrees that are not zero."""
+    degrees = matrix.sum(axis=axis)
+    return np.asarray(degrees[degrees > 0])
 
 
 @pytest.mark.parametrize(("who", "axis"), [("users", 1), ("items", 0)])
-def test_sums(case: Case, who: str, axis: int) -> None:
+def test_degrees(case: Case, who: str, axis: int) -> None:
     real, keep, written = (active(x, axis) for x in (case.real, case.expansion.keep_rates, case.matrix))
     functions: dict[str, Callable[[Floats], float]] = {
-        GINI: gini,
-        "share of the top 1 % of {}": lambda sums: top(sums, 0.01),
-        "share of the top 10 % of {}": lambda sums: top(sums, 0.1),
+        "gini of {}": gini,
+        "share of the top 1 % of {}": lambda degrees: top(degrees, 0.01),
+        "share of the top 10 % of {}": lambda degrees: top(degrees, 0.1),
     }
     for name, function in functions.items():
         found = case.metric(name.format(who))
@@ -103,8 +102,8 @@ def test_sums(case: Case, who: str, axis: int) -> None:
     }
     for name, distance in distances.items():
         found = case.metric(name.format(who))
-        for value, sums in ((found.reduced, keep), (found.synthetic, written), (found.distance, written)):
-            assert value == exactly(distance(real / real.mean(), sums / sums.mean())), name
+        for value, degrees in ((found.reduced, keep), (found.synthetic, written), (found.distance, written)):
+            assert value == exactly(distance(real / real.mean(), degrees / degrees.mean())), name
     coverage = case.metric(f"coverage of {who}")
     assert (coverage.real, coverage.synthetic) == (
         exactly(np.mean(case.real.sum(axis=axis) > 0)),
@@ -112,14 +111,14 @@ def test_sums(case: Case, who: str, axis: int) -> None:
     )
 
 
-def test_the_ends_of_ranked_sums(case: Case) -> None:
-    for figure, axis in (("user_sums", 1), ("item_sums", 0)):
+def test_the_ends_of_ranked_degrees(case: Case) -> None:
+    for figure, axis in (("user_degrees", 1), ("item_degrees", 0)):
         curves = case.report.findings.curves[figure]
         real, keep, written = (active(x, axis) for x in (case.real, case.expansion.keep_rates, case.matrix))
-        for label, sums in {"real": real, "synthetic": written, "kronecker": np.outer(keep, real).ravel()}.items():
-            assert curves[label].y[0] == exactly(sums.max() / sums.mean()), label
-            assert curves[label].y[-1] == exactly(sums.min() / sums.mean()), label
-            assert curves[label].x[0] == exactly(1 / len(sums)), label
+        for label, degrees in {"real": real, "synthetic": written, "kronecker": np.outer(keep, real).ravel()}.items():
+            assert curves[label].y[0] == exactly(degrees.max() / degrees.mean()), label
+            assert curves[label].y[-1] == exactly(degrees.min() / degrees.mean()), label
+            assert curves[label].x[0] == exactly(1 / len(degrees)), label
 
 
 def test_density(case: Case) -> None:
@@ -165,7 +164,7 @@ def test_singular_values(case: Case) -> None:
         np.sort(np.outer(keep, real[:64]).ravel())[::-1][:40] / (keep[0] * real[0]), rel=1e-5
     )
     errors = np.abs((written[1:16] / written[0]) / (real[1:16] / real[0]) - 1)
-    assert case.metric(thresholds.RATIOS).distance == pytest.approx(np.median(errors), abs=2e-5)
+    assert case.metric(names.RATIOS).distance == pytest.approx(np.median(errors), abs=2e-5)
     assert case.metric("singular ratios 2 to 16, largest error").distance == pytest.approx(errors.max(), abs=2e-5)
     first = case.metric("first singular value over √interactions")
     assert first.real == pytest.approx(real[0] / np.sqrt(case.real.sum()), rel=1e-5)
@@ -180,7 +179,7 @@ def test_singular_values(case: Case) -> None:
 def test_the_prediction_is_for_blocks_that_are_alike(case: Case) -> None:
     """σ² = θ² + what dropout adds, pair by pair."""
     if case.shuffle == "cells":
-        assert thresholds.PREDICTION not in {metric.name for metric in case.report.metrics}
+        assert names.PREDICTION not in {metric.name for metric in case.report.metrics}
         return
     keep = case.expansion.keep_rates
     u_keep, s_keep, v_keep = np.linalg.svd(keep)
@@ -196,7 +195,7 @@ def test_the_prediction_is_for_blocks_that_are_alike(case: Case) -> None:
     ]
     predicted = np.sqrt(np.sort(squares)[::-1])
     written = case.written[1]
-    for name, count in ((thresholds.PREDICTION, 16), (thresholds.PREDICTION_ALL, 40)):
+    for name, count in ((names.PREDICTION, 16), (names.PREDICTION_ALL, 40)):
         off = np.abs(written[:count] / predicted[:count] - 1).max()
         assert case.metric(name).distance == pytest.approx(off, abs=2e-5), name
 
@@ -226,26 +225,26 @@ def test_network_values(case: Case, who: str, side: int) -> None:
 
 def cosines(matrix: Floats, items: Codes) -> Floats:
     """Cosines of the columns of some items with all columns; 0 with themselves and items that are too rare."""
-    sums = matrix.sum(axis=0)
-    found = matrix[:, items].T @ matrix / np.sqrt(np.outer(sums[items], np.maximum(sums, 1)))
-    found[:, sums < 5] = 0
+    degrees = matrix.sum(axis=0)
+    found = matrix[:, items].T @ matrix / np.sqrt(np.outer(degrees[items], np.maximum(degrees, 1)))
+    found[:, degrees < 5] = 0
     found[np.arange(len(items)), items] = 0
     return np.asarray(found)
 
 
 def test_nearest_items(case: Case) -> None:
-    sums = case.matrix.sum(axis=0).astype(np.int64)
-    chosen = np.flatnonzero(sums >= 5)
+    degrees = case.matrix.sum(axis=0).astype(np.int64)
+    chosen = np.flatnonzero(degrees >= 5)
     # Fewer than are sampled: all of them.
-    assert np.array_equal(sample(sums), chosen)
-    found = neighbours(case.rows, sums, chosen)
+    assert np.array_equal(sample(degrees), chosen)
+    found = neighbours(case.rows, degrees, chosen)
     assert found is not None
     expected = cosines(case.matrix, chosen)
     ranked = np.sort(expected, axis=1)[:, ::-1][:, :20]
     assert found.cosines == pytest.approx(ranked, abs=1e-12)
     assert np.take_along_axis(expected, found.nearest, axis=1) == pytest.approx(ranked, abs=1e-12)
     together = case.matrix[:, chosen].T @ case.matrix / (M * P)
-    shares = sums / (M * P)
+    shares = degrees / (M * P)
     lifts = together / np.outer(shares[chosen], np.maximum(shares, 1e-9))
     assert found.lifts == pytest.approx(np.take_along_axis(lifts, found.nearest, axis=1), rel=1e-9)
     null = null_neighbours(M * P, N * Q, case.matrix.mean())
@@ -262,9 +261,9 @@ def test_nearest_items(case: Case) -> None:
 
 
 def test_a_sample_of_items_has_as_many_of_each_tenth() -> None:
-    sums = np.concatenate([np.arange(5_000), np.zeros(300, dtype=np.int64)])
-    chosen = sample(sums, 500)
-    assert np.array_equal(chosen, sample(sums, 500))
+    degrees = np.concatenate([np.arange(5_000), np.zeros(300, dtype=np.int64)])
+    chosen = sample(degrees, 500)
+    assert np.array_equal(chosen, sample(degrees, 500))
     assert len(set(chosen)) == 500
     assert chosen.min() >= 5
     ranks = 4_999 - chosen
@@ -282,8 +281,8 @@ def uniform(users: int, items: int, density: float, seed: int = 0) -> Floats:
 @pytest.mark.parametrize(("users", "items", "density"), UNIFORM)
 def test_the_nearest_of_uniform_random_items_are_as_near_as_expected(users: int, items: int, density: float) -> None:
     matrix = uniform(users, items, density)
-    sums = matrix.sum(axis=0)
-    chosen = np.flatnonzero(sums >= 5)[:500]
+    degrees = matrix.sum(axis=0)
+    chosen = np.flatnonzero(degrees >= 5)[:500]
     found = cosines(matrix, chosen)
     near = np.argsort(-found, axis=1, kind="stable")[:, :20]
     expected = null_neighbours(users, items, density)
@@ -292,7 +291,7 @@ def test_the_nearest_of_uniform_random_items_are_as_near_as_expected(users: int,
         cosine = found[np.arange(len(chosen)), near[:, rank - 1]].mean()
         assert expected.cosine(rank) == pytest.approx(cosine, rel=0.05)
     together = matrix[:, chosen].T @ matrix
-    lifts = users * together / np.outer(sums[chosen], np.maximum(sums, 1))
+    lifts = users * together / np.outer(degrees[chosen], np.maximum(degrees, 1))
     assert expected.lift() == pytest.approx(np.median(np.take_along_axis(lifts, near[:, :10], axis=1)), rel=0.05)
 
 
@@ -322,24 +321,24 @@ def source_items(case: Case) -> Codes:
 
 
 def test_copies_among_the_nearest(case: Case) -> None:
-    sources, sums = source_items(case), case.real.sum(axis=0)
+    sources, degrees = source_items(case), case.real.sum(axis=0)
     written = case.matrix.sum(axis=0).astype(np.int64)
     found = neighbours(case.rows, written, np.flatnonzero(written >= 5)[::5])
     assert found is not None
     kinds = []
     for item, near in zip(found.items, found.nearest[:, :10], strict=True):
-        weights = case.expansion.keep_rates[:, item // Q] * sums[sources[:, item]]
+        weights = case.expansion.keep_rates[:, item // Q] * degrees[sources[:, item]]
         for other in near:
             same = sources[:, item] == sources[:, other]
             kinds.append(weights[same].sum() >= weights.sum() / 2)
     counted = copies(found, case.expansion)
     assert counted is not None
     assert counted[0] == exactly(float(np.mean(kinds)))
-    metric = case.metric(thresholds.COPIES)
+    metric = case.metric(names.COPIES)
     assert metric.synthetic == metric.distance
     by_chance = []
     for item in found.items:
-        weights = case.expansion.keep_rates[:, item // Q] * sums[sources[:, item]]
+        weights = case.expansion.keep_rates[:, item // Q] * degrees[sources[:, item]]
         same = weights @ (sources == sources[:, [item]]) >= weights.sum() / 2
         by_chance.append(np.delete(same, item).mean())
     chance = float(np.mean(by_chance))
@@ -403,7 +402,9 @@ def degree_floor(matrix: Floats) -> float:
     """Blocks that are independent given the shares of users in their row block, and of items in their column block."""
     of_users = matrix.sum(axis=1).reshape(M, -1)
     of_items = matrix.sum(axis=0).reshape(N, -1)
-    of_users, of_items = (sums / np.maximum(sums.sum(axis=1, keepdims=True), 1) for sums in (of_users, of_items))
+    of_users, of_items = (
+        degrees / np.maximum(degrees.sum(axis=1, keepdims=True), 1) for degrees in (of_users, of_items)
+    )
     counts = as_blocks(matrix).sum(axis=1)
     expected = np.outer(counts, counts)
     for one, other in combinations(range(M * N), 2):
@@ -420,7 +421,7 @@ def test_repetition_as_stored_and_by_degree(case: Case) -> None:
     floor = floor_share(np.outer(counts, counts) / (P * Q), counts)
     assert (found.stored.share, found.stored.floor) == (exactly(largest_share(blocks)), exactly(floor))
     assert found.stored.degree_floor == exactly(degree_floor(case.matrix))
-    metric = case.metric(thresholds.STORED)
+    metric = case.metric(names.STORED)
     assert (metric.synthetic, metric.null) == (exactly(largest_share(blocks)), exactly(floor))
     assert metric.distance == exactly(largest_share(blocks) / floor)
 
@@ -434,9 +435,9 @@ def test_repetition_as_stored_and_by_degree(case: Case) -> None:
 
 def nearest_in_blocks(matrix: Floats, chosen: Codes, block: int, unit: bool) -> Codes:
     """The nearest row of each chosen row, but for itself, in each block of rows; the first of several."""
-    sums = np.maximum(matrix.sum(axis=1), 1)
+    degrees = np.maximum(matrix.sum(axis=1), 1)
     shared = matrix[chosen] @ matrix.T
-    found = shared**2 / (sums[chosen][:, None] * sums) if unit else shared / np.sqrt(sums)
+    found = shared**2 / (degrees[chosen][:, None] * degrees) if unit else shared / np.sqrt(degrees)
     found[np.arange(len(chosen)), chosen] = -1
     return np.asarray(found.reshape(len(chosen), -1, block).argmax(axis=2) + np.arange(0, len(matrix), block))
 
@@ -467,7 +468,7 @@ def test_repetition_relinked(case: Case) -> None:
     whole = linked.transpose(0, 2, 1, 3).reshape(M * len(users), N * len(items))
     assert found.relinked.share == exactly(largest_share(as_blocks(whole)))
     assert found.relinked.degree_floor == exactly(degree_floor(whole))
-    metric = case.metric(thresholds.RELINKED)
+    metric = case.metric(names.RELINKED)
     assert metric.distance == exactly(found.relinked.share / found.relinked.degree_floor)
 
 
@@ -506,9 +507,9 @@ def test_repetition_of_the_extremes() -> None:
     assert repetition(StreamedMatrix(single), StreamedMatrix(single).degrees()) is None
     report = fr.validate(single)
     assert {metric.name for metric in report.metrics if metric.note == "needs more than one block"} == {
-        thresholds.STORED,
+        names.STORED,
         "repetition sorted by degree",
-        thresholds.RELINKED,
+        names.RELINKED,
     }
     empty = fr.Expansion(small_base(), np.zeros((2, 3)), shuffle="aligned", min_keep=0)
     assert repetition(StreamedMatrix(empty), StreamedMatrix(empty).degrees()) is None
@@ -519,5 +520,5 @@ def test_repetition_of_the_extremes() -> None:
 
 def test_sparse_data_has_a_wider_threshold_for_singular_ratios() -> None:
     dense, sparse = thresholds.defaults(20), thresholds.defaults(19.9)
-    assert (dense.pop(thresholds.RATIOS), sparse.pop(thresholds.RATIOS)) == (0.10, 0.15)
+    assert (dense.pop(names.RATIOS), sparse.pop(names.RATIOS)) == (0.10, 0.15)
     assert dense == sparse

@@ -1,4 +1,4 @@
-"""The report and its figures: what they say, that nothing leaks or is fetched, and how a real browser shows them."""
+"""The report: what it says, that nothing leaks or is fetched, and how a real browser shows it."""
 
 import base64
 import json
@@ -15,15 +15,12 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from fractalrs import plot
-from fractalrs.errors import InputError, OutputError
-from fractalrs.validation.findings import Check, Curve, Findings, Label, Metric
-from fractalrs.validation.report import Report, number
+from fractalrs.errors import OutputError
+from fractalrs.statistics import Curve
+from fractalrs.validation import Check, Findings, Metric, Report
+from fractalrs.validation.wording import number
 
 NASTY = "<script>alert('&')</script>"
 SHARES = {"real": 1.0, "reduced": 0.9, "kronecker": 1.05, "synthetic": 0.97, "null": 0.03}
@@ -87,12 +84,12 @@ def some_findings() -> Findings:
             Check("users generated again are the same", "integrity", None, "needs --source"),
         ),
         metrics=(
-            Metric("gini of users", "sums", 0.532, 0.5127, 0.5461, 0.0714, 0.0141, 0.05),
-            Metric("gini of items", "sums", 0.63412, 0.6021, 0.69123, 0.10218, 0.05711, 0.05),
-            Metric("share of the top 1 % of users", "sums", 0.0832, 0.0791, 0.0867, 0.0123),
-            Metric("Kolmogorov–Smirnov distance of users", "sums", None, None, 0.0213, 0.8123, 0.0213, 0.1),
-            Metric("tail exponent of items", "sums", 1.8213, 1.7312, 1.9014, np.inf, 0.0801, 0.3, "Hill, 2.1–1.6"),
-            Metric("interactions per user", "sums", 144.41, None, 562.8, 562.8, note="only shown"),
+            Metric("gini of users", "degrees", 0.532, 0.5127, 0.5461, 0.0714, 0.0141, 0.05),
+            Metric("gini of items", "degrees", 0.63412, 0.6021, 0.69123, 0.10218, 0.05711, 0.05),
+            Metric("share of the top 1 % of users", "degrees", 0.0832, 0.0791, 0.0867, 0.0123),
+            Metric("Kolmogorov–Smirnov distance of users", "degrees", None, None, 0.0213, 0.8123, 0.0213, 0.1),
+            Metric("tail exponent of items", "degrees", 1.8213, 1.7312, 1.9014, np.inf, 0.0801, 0.3, "Hill, 2.1–1.6"),
+            Metric("interactions per user", "degrees", 144.41, None, 562.8, 562.8, note="only shown"),
             Metric(
                 "first 16 singular ratios", "spectrum", None, None, None, None, 0.0512, 0.1, "median relative error"
             ),
@@ -111,8 +108,8 @@ def some_findings() -> Findings:
             Metric("repetition after relinking", "repetition", None, None, 0.1021, 0.0571, 1.788, 3.0),
         ),
         curves={
-            "user_sums": {label: ranking(0.5 * share) for label, share in SHARES.items() if label != "kronecker"},
-            "item_sums": {label: ranking(0.62 * share) for label, share in SHARES.items() if label != "kronecker"},
+            "user_degrees": {label: ranking(0.5 * share) for label, share in SHARES.items() if label != "kronecker"},
+            "item_degrees": {label: ranking(0.62 * share) for label, share in SHARES.items() if label != "kronecker"},
             "singular_values": {
                 "real": spectrum(0.55),
                 "reduced": spectrum(0.56, 16),
@@ -179,15 +176,15 @@ def test_the_verdict_counts_what_was_checked(outcomes: tuple[bool | None, ...], 
 
 def test_a_check_and_a_metric_of_one_name_are_one() -> None:
     check = Check("gini of users", "fidelity", True, "")
-    failing = Metric("gini of users", "sums", distance=0.2, threshold=0.1)
+    failing = Metric("gini of users", "degrees", distance=0.2, threshold=0.1)
     assert Report(Findings({}, (check,), (failing,))).verdict == "1 of 1 checks fails"
-    unknown = Metric("gini of users", "sums", threshold=0.1)
+    unknown = Metric("gini of users", "degrees", threshold=0.1)
     assert Report(Findings({}, (check,), (unknown,))).verdict == "The one check holds"
 
 
 def test_a_metric_without_a_threshold_never_fails() -> None:
-    assert Report(Findings({}, (), (Metric("gini", "sums", distance=9.0),))).verdict == "Nothing was checked"
-    assert not Report(Findings({}, (), (Metric("gini", "sums", distance=math.nan, threshold=1.0),))).holds
+    assert Report(Findings({}, (), (Metric("gini", "degrees", distance=9.0),))).verdict == "Nothing was checked"
+    assert not Report(Findings({}, (), (Metric("gini", "degrees", distance=math.nan, threshold=1.0),))).holds
 
 
 def test_the_dictionary_is_json() -> None:
@@ -278,7 +275,7 @@ def test_the_same_findings_give_the_same_bytes(page: Path, tmp_path: Path) -> No
 def test_what_has_no_data_is_left_out(tmp_path: Path) -> None:
     nothing = np.full((2, 2), np.nan)
     empty = {"real": Curve(np.array([1.0]), np.array([0.0]))}
-    Report(Findings({}, curves={"user_sums": empty, "left_vector_1": {}}, maps={"keep_rates": nothing})).to_html(
+    Report(Findings({}, curves={"user_degrees": empty, "left_vector_1": {}}, maps={"keep_rates": nothing})).to_html(
         tmp_path / "report.html"
     )
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -307,121 +304,6 @@ def test_where_no_file_can_be_the_error_says_so(tmp_path: Path) -> None:
             verdicts(True).to_html(path)
     assert not list(tmp_path.iterdir())
     assert not list(tmp_path.parent.glob(".*.tmp"))
-
-
-def drawn(axes: Axes) -> dict[str, npt.NDArray[np.float64]]:
-    """Give what each line of a legend shows, shape (points, 2)."""
-    legend = axes.get_legend()
-    assert legend is not None
-    names = [text.get_text() for text in legend.get_texts()]
-    return dict(zip(names, (np.asarray(line.get_xydata()) for line in axes.get_lines()), strict=True))
-
-
-def test_sums_are_ranked_over_their_mean() -> None:
-    axes = plot.ranked_sums({"synthetic": [1, 0, 6, 1], "real": np.array([4, 2])})
-    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    lines = drawn(axes)
-    assert list(lines) == ["real R", "synthetic R̃"]
-    np.testing.assert_array_equal(lines["real R"], [(0.5, 4 / 3), (1, 2 / 3)])
-    np.testing.assert_array_equal(lines["synthetic R̃"], [(0.25, 3), (0.5, 0.5), (0.75, 0.5)])
-
-
-def test_singular_values_are_ratios_to_the_first() -> None:
-    lines = drawn(plot.singular_values({"null": [1.0, 8.0, 2.0, 0.0]}))
-    np.testing.assert_array_equal(lines["uniform random"], [(1, 1), (2, 0.25), (3, 0.125)])
-
-
-def test_network_values_are_ranked_magnitudes() -> None:
-    lines = drawn(plot.network_values({"reduced": [0.1, -0.7, 0.0, 0.5]}))
-    np.testing.assert_allclose(lines["reduced R̂"], [(0.25, 1.4), (0.5, 1.0), (0.75, 0.2)])
-
-
-def test_a_curve_is_drawn_as_it_is_but_for_zeros() -> None:
-    curve = Curve(np.array([0.1, 0.2, 1.0]), np.array([3.0, np.nan, 0.0]))
-    np.testing.assert_array_equal(drawn(plot.ranked_sums({"real": curve}))["real R"], [(0.1, 3)])
-
-
-def test_few_points_are_drawn_and_both_ends_are_there() -> None:
-    values = np.random.default_rng(0).pareto(1.5, 200_000) + 1
-    line = drawn(plot.ranked_sums({"real": values}))["real R"]
-    assert 200 < len(line) <= 400
-    np.testing.assert_allclose(
-        line[[0, -1]], [(1 / 200_000, values.max() / values.mean()), (1, 1 / values.mean())], 1e-3
-    )
-
-
-def test_any_label_is_shown_as_it_is() -> None:
-    labels = ["_hidden", "$x^2$", "a", "b", "c"]
-    axes = plot.ranked_sums({label: [3, 2, 1] for label in labels})
-    assert list(drawn(axes)) == labels
-    figure = axes.figure
-    assert isinstance(figure, Figure)
-    figure.savefig(os.devnull, format="svg")
-
-
-def test_the_labels_can_be_told_apart_without_colour() -> None:
-    assert set(plot.LOOKS) == set(Label.__args__)  # type: ignore[attr-defined]
-    assert len({(look.dashes, look.marker, look.width) for look in plot.LOOKS.values()}) == len(plot.LOOKS)
-
-
-@pytest.mark.parametrize("draw", [plot.ranked_sums, plot.singular_values, plot.network_values])
-@pytest.mark.parametrize("values", [[], [[1.0, 2.0]], ["a"], [1.0, np.nan], [np.inf]])
-def test_series_that_cannot_be_drawn_are_refused(draw: Callable[..., Axes], values: Any) -> None:
-    with pytest.raises(InputError, match="the series 'mine'"):
-        draw({"mine": values})
-
-
-def test_negative_sums_are_refused() -> None:
-    with pytest.raises(InputError, match="negative"):
-        plot.ranked_sums({"mine": [1, -1]})
-
-
-@pytest.mark.parametrize("draw", [plot.keep_rates, plot.block_deviation, plot.density])
-@pytest.mark.parametrize("matrix", [[], [1.0, 2.0], [["a"]], np.zeros((0, 3))])
-def test_matrices_that_cannot_be_drawn_are_refused(draw: Callable[..., Axes], matrix: Any) -> None:
-    with pytest.raises(InputError, match="the matrix"):
-        draw(matrix)
-
-
-@pytest.mark.parametrize("draw", [plot.keep_rates, plot.block_deviation, plot.density])
-@pytest.mark.parametrize(
-    "matrix",
-    [[[0.0]], [[7.0]], [[np.nan, np.inf, -np.inf, 3.0]], np.full((2, 3), np.nan), np.eye(3, 3000) * 9],
-    ids=["zero", "one number", "not finite", "nothing", "wide"],
-)
-def test_odd_matrices_are_drawn(draw: Callable[..., Axes], matrix: Any) -> None:
-    figure = draw(matrix).figure
-    assert isinstance(figure, Figure)
-    figure.savefig(os.devnull, format="svg")
-
-
-def test_far_blocks_are_marked() -> None:
-    deviation = np.zeros((3, 4))
-    deviation[1, 2], deviation[2, 0] = 6, -7
-    marks = {
-        line.get_marker(): np.asarray(line.get_xydata()).tolist() for line in plot.block_deviation(deviation).lines
-    }
-    assert marks == {"+": [[2, 1]], "_": [[0, 2]]}
-
-
-def test_figures_do_not_touch_pyplot() -> None:
-    import matplotlib.pyplot as plt
-
-    plot.ranked_sums({"real": [2, 1]})
-    plot.density(np.ones((2, 2)))
-    assert plt.get_fignums() == []
-
-
-def test_the_caller_may_give_the_axes() -> None:
-    figure = Figure()
-    left, right = figure.subplots(1, 2)
-    assert plot.singular_values({"real": [2, 1]}, ax=left) is left
-    assert plot.keep_rates(np.ones((2, 2)), ax=right) is right
-
-
-def test_a_notebook_shows_the_figure() -> None:
-    figure: Any = plot.network_values({"real": [0.6, 0.8]}).figure
-    assert figure._repr_png_().startswith(b"\x89PNG")
 
 
 Browser = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -14,8 +14,8 @@ from fractalrs.dataset.plan import ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.passes import StreamedMatrix
-from fractalrs.validation import spectrum as spectrum_module
-from fractalrs.validation.spectrum import VECTORS, Spectrum, kronecker, predicted, spectrum
+from fractalrs.statistics import kronecker, predicted
+from fractalrs.validation.measure.spectrum import VECTORS, Spectrum, spectrum
 from helpers.folders import RATES
 
 Floats = npt.NDArray[np.float64]
@@ -172,22 +172,19 @@ def test_more_values_than_there_are_is_refused(count: int) -> None:
         spectrum(StreamedMatrix(tall_base()), count)
 
 
-def test_too_little_memory_is_refused_with_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_refused_with_what_is_needed() -> None:
     # 300 items × (10 values + twice 16 vectors) of float32.
     needed = 300 * 42 * 4
     rows = StreamedMatrix(expanded())
-    monkeypatch.setattr(spectrum_module, "BASIS_BYTES", needed - 1)
     with pytest.raises(InputError, match=r"10 singular values need 50.4 kB of memory, allowed are 50.4 kB") as caught:
-        spectrum(rows, 10)
+        spectrum(rows, 10, memory=needed - 1)
     assert caught.value.hint == "ask for fewer"
-    monkeypatch.setattr(spectrum_module, "BASIS_BYTES", needed)
-    found = spectrum(rows, 10)
+    found = spectrum(rows, 10, memory=needed)
     # So small a basis finds values that have not settled: each is near one of A, perhaps not the one of its number.
     true = np.linalg.svd(dense(expanded()), compute_uv=False)
     assert (np.abs(found.values[:, None] - true).min(axis=1) <= found.bounds).all()
     # Where all of the matrix fits, that is enough.
-    monkeypatch.setattr(spectrum_module, "BASIS_BYTES", 60 * 60 * 4)
-    spectrum(StreamedMatrix(tall_base()), 60)
+    spectrum(StreamedMatrix(tall_base()), 60, memory=60 * 60 * 4)
 
 
 @pytest.mark.parametrize("size", [300, 200])
@@ -200,8 +197,7 @@ def test_single_precision_where_double_does_not_fit(size: int, monkeypatch: pyte
         return gram(x, what)
 
     monkeypatch.setattr(rows, "gram", noted)
-    monkeypatch.setattr(spectrum_module, "BASIS_BYTES", 300 * size * 4)
-    found = spectrum(rows, 16, tolerance=1e-5)
+    found = spectrum(rows, 16, tolerance=1e-5, memory=300 * size * 4)
     assert kinds == {np.dtype(np.float32)}
     u, s, vt = np.linalg.svd(dense(expanded()), full_matrices=False)
     np.testing.assert_allclose(found.values, s[:16], rtol=1e-4)

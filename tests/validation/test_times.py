@@ -29,14 +29,19 @@ from fractalrs.errors import InputError
 from fractalrs.passes import batches
 from fractalrs.statistics import ratings as rating_statistics
 from fractalrs.statistics import times as time_statistics
-from fractalrs.validation import carried, integrity, ratings, thresholds, times
-from fractalrs.validation.findings import Check, Metric
+from fractalrs.validation import Check, Metric, metrics, thresholds
+from fractalrs.validation.checks import carried, files, regeneration
+from fractalrs.validation.checks import times as time_checks
+from fractalrs.validation.measure.measured import Measured
+from fractalrs.validation.metrics.ratings import LARGEST_EXCESS
+from fractalrs.validation.planned import Planned
+from helpers import names
 from helpers.commands import Terminal
 
 PAYLOAD = ("rating", "timestamp")
 HOUR = 3_600
-EXACT = (carried.COLUMNS, carried.TIMES_RISE, carried.TEST_IS_LAST)
-SOURCED = (integrity.REGENERATION, carried.SOURCE_ORDER, carried.APPEARANCES)
+EXACT = (files.COLUMNS, time_checks.TIMES_RISE, time_checks.TEST_IS_LAST)
+SOURCED = (regeneration.REGENERATION, carried.SOURCE_ORDER, carried.APPEARANCES)
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -103,16 +108,19 @@ def failures(folder: Path, base: Base | None = None) -> set[str]:
     return set(fr.validate(folder, base, only="integrity").failures)
 
 
+def look_at(subject: fr.Dataset | fr.Expansion, origin: fr.Expansion, threads: int = 2) -> Measured:
+    """Return what is measured of times and ratings: no spectrum is needed for them."""
+    base, rated = origin.base, real_ratings(origin.base)
+    statistics = real_activity(base).arrays() | ({} if rated is None else rated.arrays())
+    planned = Planned(origin.keep_rates, dataclasses.asdict(origin.options), statistics, base.split)
+    return Measured(subject, planned, base, origin, threads=threads)
+
+
 def measured(dataset: "fr.Dataset | fr.Expansion | Path", origin: fr.Expansion) -> dict[str, Metric]:
     """Measure times and ratings alone, as `validate` does."""
-    data = fr.open_dataset(dataset) if isinstance(dataset, Path) else dataset
-    limits, base = thresholds.defaults(100.0), origin.base
-    train = data.totals["train"] if isinstance(data, fr.Dataset) else origin.expected.train.mean
-    shape = batches.UserSampler(base.shape[0], *origin.reduced.shape, train)
-    active, rated = real_activity(base), real_ratings(base)
-    assert rated is not None
-    found, _ = times.compare(data, shape, active, origin, limits, 2)
-    found += ratings.compare(data, shape, rated, origin.keep_rates, False, limits, 2)
+    subject = fr.open_dataset(dataset) if isinstance(dataset, Path) else dataset
+    families = [family for family in metrics.FAMILIES if family.of_columns]
+    found = metrics.measure(look_at(subject, origin), thresholds.defaults(100.0), families)
     return {metric.name: metric for metric in found}
 
 
@@ -142,8 +150,8 @@ def test_the_built_in_sample_keeps_its_times(tmp_path: Path) -> None:
     assert not failing(found), found
     limited = {name for name, metric in found.items() if metric.holds}
     assert limited == {
-        *(times.GAPS, times.HOURS, times.WEEKDAYS, times.GROWTH, times.MEMORY, times.COPIES),
-        *(ratings.RATINGS, ratings.OF_USERS),
+        *(names.INTER_EVENT_TIMES, names.HOURS, names.WEEKDAYS, names.GROWTH, names.MEMORY, names.EVENT_COPIES),
+        *(names.RATINGS, names.OF_USERS),
     }
 
 
@@ -160,19 +168,16 @@ def test_real_data_keeps_its_times(
     assert outcomes(report.checks).keys() >= {*EXACT, *SOURCED}
     found = measured(dataset, expansion)
     assert not failing(found), found
-    assert None not in {found[name].holds for name in thresholds.DEFAULTS if name in found}
+    assert None not in {found[name].holds for name in thresholds.defaults(100.0) if name in found}
 
 
 def test_what_is_generated_is_what_is_written(written: Path, expansion: fr.Expansion) -> None:
-    train = fr.open_dataset(written).totals["train"]
-    shape = batches.UserSampler(300, 4, 8, train)
-    active = real_activity(expansion.base)
-    files, generated = (
-        times.written(data, shape, active, threads) for data, threads in ((fr.open_dataset(written), 3), (expansion, 1))
-    )
-    for name, values in files.arrays().items():
-        assert np.array_equal(values, generated.arrays()[name]), name
-    assert times.copies(fr.open_dataset(written), shape, expansion, 2) == times.copies(expansion, shape, expansion, 2)
+    files, generated = look_at(fr.open_dataset(written), expansion, threads=3), look_at(expansion, expansion, threads=1)
+    assert files.activity is not None
+    assert generated.activity is not None
+    for name, values in files.activity[1].arrays().items():
+        assert np.array_equal(values, generated.activity[1].arrays()[name]), name
+    assert files.event_copies == generated.event_copies
 
 
 def test_the_report_shows_them(written: Path, base: Base, tmp_path: Path) -> None:
@@ -182,17 +187,17 @@ def test_the_report_shows_them(written: Path, base: Base, tmp_path: Path) -> Non
     assert found == direct
     without = {metric.name: metric for metric in fr.validate(written, only="fidelity", singular_values=8).metrics}
     for name, metric in found.items():
-        if name != times.COPIES:
+        if name != names.EVENT_COPIES:
             assert dataclasses.astuple(without[name]) == pytest.approx(dataclasses.astuple(metric), nan_ok=True), name
-    assert (without[times.COPIES].holds, without[times.COPIES].note) == (None, "needs --source")
+    assert (without[names.EVENT_COPIES].holds, without[names.EVENT_COPIES].note) == (None, "needs --source")
     assert {metric.name for metric in report.metrics if metric.distance is not None} <= thresholds.METRICS
     report.to_html(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     for title in (
-        "Gaps between a user’s interactions",
+        "Inter-event times",
         "Hours of the day",
         "Days of the week",
-        "Growth of the catalogue",
+        "Catalogue growth",
     ):
         assert f"<h3>{title}</h3>" in page
     json.dumps(report.to_dict(), allow_nan=False)
@@ -208,12 +213,12 @@ def test_without_times_nothing_is_asked_for(base: Base, tmp_path: Path) -> None:
     rated = fr.Expansion(base, np.full((2, 3), 0.3), shuffle="block", ratings="carry", seed=1)
     report = fr.validate(fr.write(rated, tmp_path / "rated"), base, singular_values=8)
     found = {metric.name: metric for metric in report.metrics if metric.section in ("times", "ratings")}
-    assert found.keys() == {ratings.RATINGS, ratings.MEAN, ratings.OF_USERS}
+    assert found.keys() == {names.RATINGS, names.MEAN_RATING, names.OF_USERS}
     # Users of several sources have no generosity of their own.
-    assert (found[ratings.RATINGS].holds, found[ratings.OF_USERS].holds) == (True, None)
-    assert outcomes(report.checks)[integrity.REGENERATION] is True
-    assert outcomes(report.checks)[carried.COLUMNS] is True
-    assert carried.TIMES_RISE not in outcomes(report.checks)
+    assert (found[names.RATINGS].holds, found[names.OF_USERS].holds) == (True, None)
+    assert outcomes(report.checks)[regeneration.REGENERATION] is True
+    assert outcomes(report.checks)[files.COLUMNS] is True
+    assert time_checks.TIMES_RISE not in outcomes(report.checks)
 
 
 def with_column(base: Base, name: str, values: pa.Array) -> Base:
@@ -259,9 +264,9 @@ def test_no_false_alarm(tmp_path: Path) -> None:
         found = outcomes(fr.validate(dataset, base, only="integrity").checks)
         names = {*EXACT, *SOURCED}
         if expansion.options.order != "time":
-            names.remove(carried.TIMES_RISE)
+            names.remove(time_checks.TIMES_RISE)
         if base.split != "last" or cold["cold_items"]:
-            names.remove(carried.TEST_IS_LAST)
+            names.remove(time_checks.TEST_IS_LAST)
         assert {name: found.get(name) for name in {*EXACT, *SOURCED}} == {
             name: True if name in names else None for name in {*EXACT, *SOURCED}
         }, expansion
@@ -277,14 +282,16 @@ def test_times_shuffled_between_interactions(copied: Path, base: Base, expansion
         return replaced(table, timestamp=rng.permutation(np.asarray(table["timestamp"])))
 
     rewrite(copied, "train", shuffled)
-    assert failures(copied) == {carried.TIMES_RISE, carried.TEST_IS_LAST}
-    assert failures(copied, base) == {carried.TIMES_RISE, carried.TEST_IS_LAST, *SOURCED}
+    assert failures(copied) == {time_checks.TIMES_RISE, time_checks.TEST_IS_LAST}
+    assert failures(copied, base) == {time_checks.TIMES_RISE, time_checks.TEST_IS_LAST, *SOURCED}
     # In order, they are still those of others.
     rewrite(copied, "train", by_time)
-    assert failures(copied) == {carried.TEST_IS_LAST}
+    assert failures(copied) == {time_checks.TEST_IS_LAST}
     found = failures(copied, base)
-    assert found == {carried.TEST_IS_LAST, *SOURCED}
-    assert {times.GAPS, times.COPIES} & failing(measured(copied, expansion)) == {times.GAPS}
+    assert found == {time_checks.TEST_IS_LAST, *SOURCED}
+    assert {names.INTER_EVENT_TIMES, names.EVENT_COPIES} & failing(measured(copied, expansion)) == {
+        names.INTER_EVENT_TIMES
+    }
 
 
 def test_times_shuffled_inside_users(copied: Path, base: Base) -> None:
@@ -312,28 +319,28 @@ def test_one_test_interaction_before_train(copied: Path, base: Base) -> None:
         return replaced(table, timestamp=at)
 
     rewrite(copied, "test", earlier)
-    assert failures(copied) == {carried.TEST_IS_LAST}
-    (detail,) = (c.detail for c in fr.validate(copied, only="integrity").checks if c.name == carried.TEST_IS_LAST)
+    assert failures(copied) == {time_checks.TEST_IS_LAST}
+    (detail,) = (c.detail for c in fr.validate(copied, only="integrity").checks if c.name == time_checks.TEST_IS_LAST)
     assert detail == f"1 users have a test interaction before a train interaction, the first is user {user}"
     # That it is not what was planned, the source tells too.
-    assert failures(copied, base) >= {carried.TEST_IS_LAST, integrity.REGENERATION}
+    assert failures(copied, base) >= {time_checks.TEST_IS_LAST, regeneration.REGENERATION}
 
 
 def test_times_six_hours_later(copied: Path, expansion: fr.Expansion, base: Base) -> None:
     for split in ("train", "test"):
         rewrite(copied, split, lambda t: replaced(t, timestamp=np.asarray(t["timestamp"]) + 6 * HOUR))
     assert failures(copied) == set()
-    assert failures(copied, base) == {integrity.REGENERATION}
+    assert failures(copied, base) == {regeneration.REGENERATION}
     before = failing(measured(fr.open_dataset(copied), expansion))
-    assert times.HOURS in before
-    assert not before & {times.GAPS, times.MEMORY, times.COPIES}
+    assert names.HOURS in before
+    assert not before & {names.INTER_EVENT_TIMES, names.MEMORY, names.EVENT_COPIES}
 
 
 def test_times_three_days_later(copied: Path, expansion: fr.Expansion) -> None:
     rewrite(copied, "train", lambda t: replaced(t, timestamp=np.asarray(t["timestamp"]) + 72 * HOUR))
     found = failing(measured(copied, expansion))
-    assert times.WEEKDAYS in found
-    assert times.HOURS not in found
+    assert names.WEEKDAYS in found
+    assert names.HOURS not in found
 
 
 def test_times_drawn_at_random(copied: Path, expansion: fr.Expansion, base: Base) -> None:
@@ -346,9 +353,9 @@ def test_times_drawn_at_random(copied: Path, expansion: fr.Expansion, base: Base
 
     rewrite(copied, "train", drawn)
     found = measured(copied, expansion)
-    assert failing(found) >= {times.GAPS, times.HOURS, times.WEEKDAYS}
-    assert found[times.GAPS].null == pytest.approx(found[times.GAPS].distance, abs=0.1)
-    assert found[times.MEMORY].synthetic == pytest.approx(0.5, abs=0.03)
+    assert failing(found) >= {names.INTER_EVENT_TIMES, names.HOURS, names.WEEKDAYS}
+    assert found[names.INTER_EVENT_TIMES].null == pytest.approx(found[names.INTER_EVENT_TIMES].distance, abs=0.1)
+    assert found[names.MEMORY].synthetic == pytest.approx(0.5, abs=0.03)
 
 
 def test_two_events_of_a_block_exchanged(copied: Path, base: Base) -> None:
@@ -369,7 +376,7 @@ def test_two_events_of_a_block_exchanged(copied: Path, base: Base) -> None:
     assert failures(copied) == set()
     report = fr.validate(copied, base, only="integrity")
     # Only with the source; and here no item comes too early by it.
-    assert {integrity.REGENERATION, carried.SOURCE_ORDER} <= set(report.failures) <= set(SOURCED)
+    assert {regeneration.REGENERATION, carried.SOURCE_ORDER} <= set(report.failures) <= set(SOURCED)
     (detail,) = (check.detail for check in report.checks if check.name == carried.SOURCE_ORDER)
     assert detail.startswith("1 interactions are earlier than one of their user and block")
     assert detail.endswith(f"the first is user {swaps[0][0]}")
@@ -391,7 +398,7 @@ def test_an_item_before_its_source(copied: Path, base: Base, expansion: fr.Expan
 
     rewrite(copied, "train", earlier)
     assert failures(copied) == set()
-    assert failures(copied, base) == {integrity.REGENERATION, carried.APPEARANCES}
+    assert failures(copied, base) == {regeneration.REGENERATION, carried.APPEARANCES}
 
 
 def test_items_that_all_appear_at_once(copied: Path, expansion: fr.Expansion) -> None:
@@ -407,7 +414,7 @@ def test_items_that_all_appear_at_once(copied: Path, expansion: fr.Expansion) ->
         return by_time(replaced(table, timestamp=at))
 
     rewrite(copied, "train", early)
-    assert times.GROWTH in failing(measured(copied, expansion))
+    assert names.GROWTH in failing(measured(copied, expansion))
 
 
 def test_activity_in_bursts(copied: Path, expansion: fr.Expansion, base: Base) -> None:
@@ -420,7 +427,7 @@ def test_activity_in_bursts(copied: Path, expansion: fr.Expansion, base: Base) -
         return by_time(replaced(table, timestamp=clock.start + since // year * year + since % year // 2))
 
     rewrite(copied, "train", burst)
-    assert times.MEMORY in failing(measured(copied, expansion))
+    assert names.MEMORY in failing(measured(copied, expansion))
 
 
 def test_copies_in_a_row(copied: Path, expansion: fr.Expansion, base: Base) -> None:
@@ -436,25 +443,25 @@ def test_copies_in_a_row(copied: Path, expansion: fr.Expansion, base: Base) -> N
 
     rewrite(copied, "train", at_source)
     found = measured(copied, expansion)
-    assert times.COPIES in failing(found)
-    assert (found[times.COPIES].distance or 0) > 5
+    assert names.EVENT_COPIES in failing(found)
+    assert (found[names.EVENT_COPIES].distance or 0) > 5
 
 
 def test_ratings_shuffled_and_uniform(copied: Path, expansion: fr.Expansion, base: Base) -> None:
     rng = np.random.default_rng(0)
     rewrite(copied, "train", lambda t: replaced(t, rating=rng.permutation(np.asarray(t["rating"]))))
     assert failures(copied) == set()
-    assert failures(copied, base) == {integrity.REGENERATION}
+    assert failures(copied, base) == {regeneration.REGENERATION}
     right = failing(measured(expansion, expansion))
-    assert failing(measured(copied, expansion)) == right | {ratings.OF_USERS}
+    assert failing(measured(copied, expansion)) == right | {names.OF_USERS}
     values = np.unique(base.column("rating"))
     rewrite(copied, "train", lambda t: replaced(t, rating=rng.choice(values, t.num_rows)))
     found = measured(copied, expansion)
-    assert failing(found) == right | {ratings.RATINGS, ratings.OF_USERS}
-    assert found[ratings.RATINGS].distance == pytest.approx(found[ratings.RATINGS].null, abs=0.01)
+    assert failing(found) == right | {names.RATINGS, names.OF_USERS}
+    assert found[names.RATINGS].distance == pytest.approx(found[names.RATINGS].null, abs=0.01)
     # Ratings that are none of the real ones count as different, however near.
     rewrite(copied, "train", lambda t: replaced(t, rating=np.asarray(t["rating"]) + 1e-9))
-    assert measured(copied, expansion)[ratings.RATINGS].distance == pytest.approx(1)
+    assert measured(copied, expansion)[names.RATINGS].distance == pytest.approx(1)
 
 
 @pytest.mark.parametrize("how", ["carry", "kronecker"])
@@ -471,8 +478,8 @@ def test_the_last_bit_of_a_rating(base: Base, tmp_path: Path, how: str) -> None:
 
     rewrite(dataset.path, "train", nudged)
     report = fr.validate(dataset.path, base, only="integrity")
-    assert report.failures == (integrity.REGENERATION,)
-    (detail,) = (check.detail for check in report.checks if check.name == integrity.REGENERATION)
+    assert report.failures == (regeneration.REGENERATION,)
+    (detail,) = (check.detail for check in report.checks if check.name == regeneration.REGENERATION)
     assert detail == f"user {user} has other carried values than the plan generates"
 
 
@@ -491,9 +498,9 @@ def test_columns_that_are_not_those_of_the_manifest(copied: Path, base: Base) ->
     for what, changed in kinds.items():
         pq.write_table(changed, path)
         report = fr.validate(copied, base, only="integrity")
-        assert set(report.failures) >= {carried.COLUMNS}, what
+        assert set(report.failures) >= {files.COLUMNS}, what
         assert "part-00003-of-00005.parquet has user_id int32" in str(report), what
-        assert outcomes(report.checks).get(carried.TIMES_RISE) is None, what
+        assert outcomes(report.checks).get(time_checks.TIMES_RISE) is None, what
         assert outcomes(report.checks).get(carried.SOURCE_ORDER) is None, what
 
 
@@ -506,6 +513,57 @@ def test_a_damaged_column_is_named(copied: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"cannot read .*train/part-00001-of-00005.parquet: "):
         fr.validate(copied, only="integrity")
+
+
+# --- Nothing at all --------------------------------------------------------------------------------------------------
+
+
+def nothing(expansion: fr.Expansion) -> batches.InteractionBatch:
+    """Return a batch without interactions that carries everything."""
+    made = batches.generated(expansion, np.array([0]), list(PAYLOAD), "train")
+    return made.at(np.zeros(len(made), dtype=np.bool_))
+
+
+@pytest.mark.parametrize("cold", ["cold_users", "cold_items"])
+def test_cold_users_and_items_are_validated(base: Base, cold: str) -> None:
+    """Batches of cold users have no train interactions."""
+    cold_expansion = expand(base, (2, 3), **{cold: 0.6})
+    report = fr.validate(cold_expansion, singular_values=8)
+    assert None not in {
+        metric.synthetic for metric in report.metrics if metric.name in (names.MEMORY, names.EVENT_COPIES)
+    }
+
+
+def test_batches_without_interactions_change_nothing(base: Base, expansion: fr.Expansion) -> None:
+    """In whatever adds up, or checks, interactions batch by batch."""
+    empty, some = nothing(expansion), batches.generated(expansion, np.arange(40), list(PAYLOAD), "train")
+    real, rated = real_activity(base), real_ratings(base)
+    assert rated is not None
+    found = []
+    for rows in ([some], [empty, some, empty]):
+        tally = time_statistics.ActivityTally(real.clock, expansion.shape[1])
+        ratings_tally = rating_statistics.RatingsTally(rated.values, rated.exact)
+        seen = time_checks.Times(expansion.shape[0])
+        for batch in rows:
+            tally.add(batch.users, batch.items, batch.times)
+            ratings_tally.add(batch.users, numbers(batch.table["rating"]))
+            seen.add("train", batch)
+            seen.add("test", batch)
+        found.append((tally.total().arrays(), ratings_tally.total().arrays(), vars(seen)))
+    for one, other in zip(*found, strict=True):
+        for name in one.keys() - {"_lock", "falls"}:
+            assert np.array_equal(one[name], other[name], equal_nan=np.asarray(one[name]).dtype.kind == "f"), name
+    alone = time_statistics.ActivityTally(real.clock, expansion.shape[1])
+    alone.add(empty.users, empty.items, empty.times)
+    assert (alone.total().count, len(alone.total().catalogue_growth)) == (0, 0)
+
+
+def test_a_data_set_without_train_interactions_of_some_parts(tmp_path: Path) -> None:
+    """Cold users, a part for each user: files without rows."""
+    small = fr.leave_last_out(fr.sample_interactions(30, 20, 300, 1), payload=PAYLOAD)
+    dataset = fr.write(expand(small, (2, 3), cold_users=0.5), tmp_path / "out", parts=60)
+    report = fr.validate(dataset, small, singular_values=4)
+    assert not {check.name for check in report.checks if check.holds is False}, str(report)
 
 
 # --- Measures --------------------------------------------------------------------------------------------------------
@@ -566,11 +624,11 @@ def test_gaps_are_those_of_scipy() -> None:
     one, other = (activity(users, np.cumsum(each).astype(np.int64)) for each in gaps)
     lengths = [np.diff(np.cumsum(each).astype(np.int64))[users[1:] == users[:-1]] for each in gaps]
     expected = stats.ks_2samp(*(each / each.mean() for each in lengths)).statistic
-    found = time_statistics.compare_gaps(one, other)
+    found = time_statistics.compare_inter_event_times(one, other)
     assert found is not None
     assert found.distance == pytest.approx(expected, abs=2e-3)
-    assert [one.mean_gap, other.mean_gap] == pytest.approx([each.mean() for each in lengths])
-    same = time_statistics.compare_gaps(one, one)
+    assert [one.mean_inter_event_time, other.mean_inter_event_time] == pytest.approx([each.mean() for each in lengths])
+    same = time_statistics.compare_inter_event_times(one, one)
     assert same is not None
     assert same.distance == 0
 
@@ -581,7 +639,7 @@ def test_gaps_on_a_coarser_clock() -> None:
     at = np.cumsum(np.floor(rng.exponential(5, 200_000)).astype(np.int64))
     users = np.zeros(len(at), dtype=np.int64)
     for coarser in (1.0, 2.7, 6.0):
-        ticks, shares = time_statistics.on_clock(activity(users, at).gaps, coarser)
+        ticks, shares = time_statistics.on_clock(activity(users, at).inter_event_times, coarser)
         coarse = np.diff(np.floor(at / coarser).astype(np.int64))
         expected = np.bincount(coarse) / len(coarse)
         found = np.zeros(len(expected) + 100)
@@ -601,11 +659,11 @@ def test_a_thinner_clock_is_no_fault() -> None:
         activity(users, at),
         activity(users, np.floor(np.cumsum(lengths + rng.random(60_000)) / 6).astype(np.int64)),
     )
-    found = time_statistics.compare_gaps(real, dense)
+    found = time_statistics.compare_inter_event_times(real, dense)
     assert found is not None
     assert found.coarser == pytest.approx(6, rel=0.1)
     assert found.distance < 0.1
-    back = time_statistics.compare_gaps(dense, real)
+    back = time_statistics.compare_inter_event_times(dense, real)
     assert back is not None
     assert back.distance == pytest.approx(found.distance)
     plain = [np.diff(each) for each in (at, np.floor(at / 6))]
@@ -614,12 +672,12 @@ def test_a_thinner_clock_is_no_fault() -> None:
 
 def test_long_gaps_are_rounded() -> None:
     gaps = np.concatenate([np.arange(10_000), 2 ** np.arange(13, 62), 2 ** np.arange(13, 62) - 1])
-    codes = time_statistics._encoded(gaps)
+    codes = time_statistics.encoded(gaps)
     assert np.array_equal(time_statistics.decoded(codes)[:4_096], np.arange(4_096))
     assert time_statistics.decoded(codes) == pytest.approx(gaps, rel=2**-11)
     order = np.argsort(gaps, kind="stable")
     assert (np.diff(codes[order]) >= 0).all()
-    assert codes.max() < time_statistics._CODES
+    assert codes.max() < time_statistics.CODES
 
 
 def test_hours_and_weekdays() -> None:
@@ -634,7 +692,7 @@ def test_hours_and_weekdays() -> None:
 def test_growth_of_the_catalogue() -> None:
     rng = np.random.default_rng(0)
     at, items = np.sort(rng.integers(0, 1_000 * HOUR, 4_000)), rng.integers(0, 300, 4_000) ** 2 // 300
-    found = activity(np.zeros(4_000, dtype=np.int64), at, items=items).growth
+    found = activity(np.zeros(4_000, dtype=np.int64), at, items=items).catalogue_growth
     _, first = np.unique(items, return_index=True)
     expected = np.searchsorted(np.sort(first), np.linspace(0, 4_000, 201)) / len(first)
     assert found == pytest.approx(expected, abs=0.02)
@@ -644,23 +702,23 @@ def test_growth_of_the_catalogue() -> None:
 def test_growth_is_that_of_as_many_interactions_an_item(base: Base) -> None:
     """Of real × n interactions: with more of them, every item would appear earlier."""
     expansion = fr.Expansion(base, np.full((8, 4), 0.5), profile="traceable", timestamps=True, seed=1)
-    shape = batches.UserSampler(300, 8, 4, expansion.expected.train.mean)
-    found = times.written(expansion, shape, real_activity(base), 1)
+    what = look_at(expansion, expansion)
+    assert what.activity is not None
+    found = what.activity[1]
     made = batches.generated(expansion, np.arange(expansion.shape[0]), ["timestamp"], "train")
     assert found.count == len(made)
-    drawn = shape.sample(base.train_count * 4)
+    drawn = what.shape.sample(base.train_count * 4)
     assert drawn is not None
     some = made.at(drawn[made.users])
     assert len(some) == pytest.approx(base.train_count * 4, rel=0.2)
     items = some.items[np.argsort(some.times, kind="stable")]
     _, first = np.unique(items, return_index=True)
     expected = np.searchsorted(np.sort(first), np.linspace(0, len(items), 201)) / len(first)
-    assert found.growth == pytest.approx(expected, abs=0.02)
+    assert found.catalogue_growth == pytest.approx(expected, abs=0.02)
 
 
 def test_copies_are_counted(expansion: fr.Expansion) -> None:
     """And expected as often as a random order has them."""
-    shape = batches.UserSampler(300, 4, 8, expansion.expected.train.mean)
     made = batches.generated(expansion, np.arange(expansion.shape[0]), [], "train")
     in_a_row, expected, pairs = 0, 0.0, 0
     for user in range(expansion.shape[0]):
@@ -668,7 +726,8 @@ def test_copies_are_counted(expansion: fr.Expansion) -> None:
         in_a_row += int((sources[1:] == sources[:-1]).sum())
         pairs += max(0, len(sources) - 1)
         expected += sum(count * (count - 1) / len(sources) for count in Counter(sources.tolist()).values())
-    found = times.copies(expansion, shape, expansion, 2)
+    found = look_at(expansion, expansion).event_copies
+    assert found is not None
     assert (found.in_a_row, found.pairs) == (in_a_row, pairs)
     assert found.by_chance == pytest.approx(expected)
     sources, rng = made.traced[made.users == 5], np.random.default_rng(0)
@@ -716,12 +775,13 @@ def test_what_thinning_adds_to_the_share_of_users(rate: float, blocks: int) -> N
     expansion = fr.Expansion(base, np.full((3, blocks), rate), profile="traceable", ratings="carry", seed=1)
     rated = real_ratings(base)
     assert rated is not None
-    shape = batches.UserSampler(base.shape[0], 3, blocks, 1.0)
-    found = ratings.written(expansion, shape, rated, 1)
-    excess = ratings._excess(rated, expansion.keep_rates, base.shape[0])
+    what = look_at(expansion, expansion)
+    assert what.ratings is not None
+    found = what.ratings[1]
+    excess = rating_statistics.thinning_excess(rated, expansion.keep_rates, base.shape[0])
     # Beyond, it is not judged by.
-    assert excess > ratings.LARGEST_EXCESS or found.of_users - rated.of_users == pytest.approx(excess, abs=0.01)
-    assert (excess > ratings.LARGEST_EXCESS) == (rate * blocks < 1)
+    assert excess > LARGEST_EXCESS or found.of_users - rated.of_users == pytest.approx(excess, abs=0.01)
+    assert (excess > LARGEST_EXCESS) == (rate * blocks < 1)
 
 
 def test_where_an_hour_is_not_known(base: Base) -> None:
@@ -729,11 +789,11 @@ def test_where_an_hour_is_not_known(base: Base) -> None:
     dated = with_column(base, "timestamp", pa.array(days.astype(np.int32)).view(pa.date32()))
     expansion = expand(dated, (2, 8))
     found = measured(expansion, expansion)
-    for name in (times.HOURS, times.WEEKDAYS):
+    for name in (names.HOURS, names.WEEKDAYS):
         assert (found[name].holds, found[name].note) == (None, "how long an hour is, is not known")
-    assert found[times.GAPS].holds
-    assert "equal bins" in found[times.MEMORY].note
-    assert found[times.TIES].real > 0.5  # type: ignore[operator]
+    assert found[names.INTER_EVENT_TIMES].holds
+    assert "equal bins" in found[names.MEMORY].note
+    assert found[names.TIES].real > 0.5  # type: ignore[operator]
 
 
 # --- Passes ----------------------------------------------------------------------------------------------------------
@@ -762,7 +822,7 @@ def test_passes_show_progress(
 
 def test_columns_differ_bit_for_bit() -> None:
     def apart(one: pa.Array, other: pa.Array) -> list[bool]:
-        return [bool(value) for value in carried._apart(one, other)]
+        return [bool(value) for value in carried.differing_values(one, other)]
 
     zeros = pa.array([0.0, math.nan, 1.0, None])
     assert apart(zeros, pa.array([-0.0, math.nan, 1.0, None])) == [True, False, False, False]
@@ -798,4 +858,4 @@ def test_carried_columns_are_compared(tmp_path: Path) -> None:
         return replaced(table, device=["tv", *table["device"].to_pylist()[1:]])
 
     rewrite(dataset.path, "test", renamed)
-    assert failures(dataset.path, base) == {integrity.REGENERATION}
+    assert failures(dataset.path, base) == {regeneration.REGENERATION}

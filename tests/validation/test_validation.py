@@ -29,8 +29,11 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import BlockFunction, Cells, Matrix
 from fractalrs.passes import Degrees, StreamedMatrix
 from fractalrs.reading import Interactions, write_interactions
-from fractalrs.validation import integrity, spectrum, thresholds, validate
-from fractalrs.validation.integrity import Planned
+from fractalrs.validation import thresholds
+from fractalrs.validation.checks import blocks, files, regeneration, rows
+from fractalrs.validation.measure.spectrum import check_count
+from fractalrs.validation.planned import Planned
+from helpers import names
 from helpers.commands import Done, run
 from helpers.folders import digests, read
 
@@ -38,33 +41,22 @@ SIZE = ("--user-multiplier", 4, "--item-multiplier", 8, "--parts", 5)
 # More are not needed to tell good from bad, and take longer.
 FEW = ("--singular-values", 16)
 INTEGRITY = (
-    integrity.FILES,
-    integrity.DIGESTS,
-    integrity.COUNTS,
-    integrity.IN_RANGE,
-    integrity.ORDER,
-    integrity.DUPLICATES,
-    integrity.DISJOINT,
-    integrity.BLOCKS,
-    integrity.TEST_BLOCKS,
-    integrity.REGENERATION,
+    files.FILES,
+    files.DIGESTS,
+    files.COUNTS,
+    rows.IN_RANGE,
+    rows.ORDER,
+    rows.DUPLICATES,
+    rows.DISJOINT,
+    blocks.BLOCKS,
+    blocks.TEST_BLOCKS,
+    regeneration.REGENERATION,
 )
-GINIS = (thresholds.GINI.format("users"), thresholds.GINI.format("items"))
 ANSWERED_IN = 3.0
 
 Items = npt.NDArray[np.int64]
 Change = Callable[[dict[str, Items]], dict[str, Items]]
 """Takes and returns the columns of one file: user_id, item_id, and what they carry."""
-
-
-@pytest.fixture(autouse=True)
-def quick_spectrum(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Find singular values as far as is needed to tell good from bad."""
-    monkeypatch.setattr(validate, "spectrum", _spectrum)
-
-
-def _spectrum(rows: StreamedMatrix, count: int, tolerance: float) -> spectrum.Spectrum:
-    return spectrum.spectrum(rows, count, tolerance=max(tolerance, 1e-3))
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +146,7 @@ def assert_fails(folder: Path, *names: str, options: tuple[Any, ...] = ("--only"
 
 def test_a_correct_data_set_holds_without_the_source(written: Path) -> None:
     found = outcomes(fr.validate(written, only="integrity"))
-    unchecked = {integrity.DIGESTS, integrity.REGENERATION}
+    unchecked = {files.DIGESTS, regeneration.REGENERATION}
     assert found == {name: None if name in unchecked else True for name in INTEGRITY}
 
 
@@ -172,12 +164,12 @@ def test_the_command_line_says_that_all_holds(written: Path, tmp_path: Path) -> 
     done = run("validate", written, "--report", tmp_path / "report.html", *FEW)
     assert done.code == 0, done
     assert done.out.startswith("All ")
-    assert f"ok           {integrity.BLOCKS}" in done.out
-    assert f"not checked: {integrity.DIGESTS}, {integrity.REGENERATION}, {thresholds.COPIES}" in done.out
+    assert f"ok           {blocks.BLOCKS}" in done.out
+    assert f"not checked: {files.DIGESTS}, {regeneration.REGENERATION}, {names.COPIES}" in done.out
     assert "adding up" in done.err
     page = (tmp_path / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
-    assert integrity.BLOCKS in page
+    assert blocks.BLOCKS in page
     assert digests(written) == before
 
 
@@ -187,7 +179,7 @@ def test_json_is_one_object(written: Path) -> None:
     found = json.loads(done.out)
     assert (found["holds"], found["failures"]) == (True, [])
     assert found["subject"]["train"] == fr.open_dataset(written).totals["train"]
-    assert {metric["section"] for metric in found["metrics"]} >= {"sums", "spectrum", "graph", "repetition"}
+    assert {metric["section"] for metric in found["metrics"]} >= {"degrees", "spectrum", "graph", "repetition"}
     assert [len(row) for row in found["maps"]["keep_rates"]] == [8] * 4
 
 
@@ -223,8 +215,8 @@ def test_an_expansion_gives_what_its_files_give(written: Path, source: Path) -> 
             assert None in values or values[0] == pytest.approx(values[1], rel=1e-9, abs=1e-9), one.name
     assert generated.failures == of_files.failures
     shared = {name: holds for name, holds in outcomes(of_files).items() if name in outcomes(generated)}
-    exact = (integrity.IN_RANGE, integrity.ORDER, integrity.DUPLICATES, integrity.DISJOINT)
-    assert shared == outcomes(generated) == dict.fromkeys((*exact, integrity.BLOCKS, integrity.TEST_BLOCKS), True)
+    exact = (rows.IN_RANGE, rows.ORDER, rows.DUPLICATES, rows.DISJOINT)
+    assert shared == outcomes(generated) == dict.fromkeys((*exact, blocks.BLOCKS, blocks.TEST_BLOCKS), True)
 
 
 # --- What is wrong is named ------------------------------------------------------------------------------------------
@@ -244,9 +236,9 @@ def test_uniform_random_data_fails_on_blocks_and_tails(copied: Path) -> None:
 
         rewrite(copied, split, uniform)
     failures = json.loads(run("validate", copied, "--json", *FEW).out)["failures"]
-    assert {integrity.BLOCKS, integrity.TEST_BLOCKS, *GINIS, thresholds.RATIOS} <= set(failures)
-    assert not set(failures) & set(INTEGRITY) - {integrity.BLOCKS, integrity.TEST_BLOCKS}
-    assert_fails(copied, integrity.BLOCKS, integrity.TEST_BLOCKS)
+    assert {blocks.BLOCKS, blocks.TEST_BLOCKS, *names.GINIS, names.RATIOS} <= set(failures)
+    assert not set(failures) & set(INTEGRITY) - {blocks.BLOCKS, blocks.TEST_BLOCKS}
+    assert_fails(copied, blocks.BLOCKS, blocks.TEST_BLOCKS)
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -264,8 +256,8 @@ def test_a_thousandth_of_the_rows_twice(copied: Path, apart: bool) -> None:
         return {"user_id": users[order], "item_id": items[order]}
 
     rewrite(copied, "train", duplicate)
-    report = assert_fails(copied, integrity.DUPLICATES)
-    assert detail(report, integrity.DUPLICATES).startswith(f"{len(added)} interactions are there more than once")
+    report = assert_fails(copied, rows.DUPLICATES)
+    assert detail(report, rows.DUPLICATES).startswith(f"{len(added)} interactions are there more than once")
 
 
 def test_one_test_interaction_in_train(copied: Path) -> None:
@@ -280,30 +272,30 @@ def test_one_test_interaction_in_train(copied: Path) -> None:
         return {"user_id": np.insert(users, at, user), "item_id": np.insert(items, at, item)}
 
     rewrite(copied, "train", leak)
-    report = assert_fails(copied, integrity.DISJOINT)
+    report = assert_fails(copied, rows.DISJOINT)
     there = f"1 test interactions are in train too, the first at user {user}, item {item}"
-    assert detail(report, integrity.DISJOINT) == there
+    assert detail(report, rows.DISJOINT) == there
 
 
 def test_a_missing_part_is_named(copied: Path) -> None:
     (copied / "train/part-00002-of-00005.parquet").unlink()
-    report = assert_fails(copied, integrity.FILES)
-    assert detail(report, integrity.FILES) == "train/part-00002-of-00005.parquet is missing"
-    rest = {name: holds for name, holds in outcomes(report).items() if name != integrity.FILES}
+    report = assert_fails(copied, files.FILES)
+    assert detail(report, files.FILES) == "train/part-00002-of-00005.parquet is missing"
+    rest = {name: holds for name, holds in outcomes(report).items() if name != files.FILES}
     assert set(rest.values()) == {None}
     assert run("validate", copied).code == 3
     report = fr.validate(copied, only="fidelity")
-    assert report.failures == (integrity.FILES,)
+    assert report.failures == (files.FILES,)
 
 
 @pytest.mark.parametrize("cut", [1, 5, 100_000])
 def test_a_part_that_lost_its_end_is_named(copied: Path, cut: int) -> None:
     path = copied / "train/part-00002-of-00005.parquet"
     path.write_bytes(path.read_bytes()[:-cut])
-    report = assert_fails(copied, integrity.FILES)
-    assert "train/part-00002-of-00005.parquet cannot be read" in detail(report, integrity.FILES)
+    report = assert_fails(copied, files.FILES)
+    assert "train/part-00002-of-00005.parquet cannot be read" in detail(report, files.FILES)
     for only in (None, "fidelity"):
-        assert fr.validate(copied, only=only).failures == (integrity.FILES,)
+        assert fr.validate(copied, only=only).failures == (files.FILES,)
 
 
 def test_attributes_of_another_size(source: Path, tmp_path: Path) -> None:
@@ -328,10 +320,10 @@ def test_a_part_of_other_rows_and_another_size(copied: Path) -> None:
     path = copied / "test/part-00001-of-00005.parquet"
     table = pq.read_table(path)
     pq.write_table(table.slice(3), path)
-    report = assert_fails(copied, integrity.FILES, integrity.COUNTS)
-    assert detail(report, integrity.FILES).startswith("test/part-00001-of-00005.parquet has ")
+    report = assert_fails(copied, files.FILES, files.COUNTS)
+    assert detail(report, files.FILES).startswith("test/part-00001-of-00005.parquet has ")
     counted = f"has {table.num_rows - 3:,} test interactions instead of {table.num_rows:,}"
-    assert counted in detail(report, integrity.COUNTS)
+    assert counted in detail(report, files.COUNTS)
 
 
 def test_the_digest_tells_a_change_that_nothing_else_tells(copied: Path) -> None:
@@ -342,8 +334,8 @@ def test_the_digest_tells_a_change_that_nothing_else_tells(copied: Path) -> None
     path.write_bytes(content.replace(b"fractalrs.plan", b"fractalrs.plam"))
     assert fr.validate(copied, only="integrity").holds
     report = fr.validate(copied, only="integrity", sha256=True)
-    assert report.failures == (integrity.DIGESTS,)
-    assert detail(report, integrity.DIGESTS) == "changed: train/part-00003-of-00005.parquet"
+    assert report.failures == (files.DIGESTS,)
+    assert detail(report, files.DIGESTS) == "changed: train/part-00003-of-00005.parquet"
 
 
 @pytest.mark.parametrize("options", [("--only", "integrity"), ("--only", "fidelity"), ("--source", "SOURCE")])
@@ -353,7 +345,7 @@ def test_ids_off_by_one(copied: Path, source: Path, column: str, by: int, option
         rewrite(copied, split, lambda columns: columns | {column: columns[column] + by})
     done = run("validate", copied, "--json", *(source if option == "SOURCE" else option for option in options))
     assert done.code == 3, done
-    assert integrity.IN_RANGE in json.loads(done.out)["failures"]
+    assert rows.IN_RANGE in json.loads(done.out)["failures"]
 
 
 def test_ids_that_stay_in_range_are_told_by_the_source(copied: Path, source: Path) -> None:
@@ -373,7 +365,7 @@ def test_ids_that_stay_in_range_are_told_by_the_source(copied: Path, source: Pat
     done = run("validate", copied, "--json", *options)
     assert done.code == 3, done.err
     found = json.loads(done.out)
-    assert found["failures"] == [integrity.REGENERATION]
+    assert found["failures"] == [regeneration.REGENERATION]
     assert "user 3 has other train interactions than the plan generates" in done.out
 
 
@@ -408,23 +400,23 @@ def test_a_block_lost_as_a_whole(source: Path, tmp_path: Path, options: tuple[An
     for split in ("train", "test"):
         rewrite(path, split, lose)
     report = fr.validate(path, only="integrity")
-    assert integrity.BLOCKS in report.failures
-    assert set(report.failures) <= {integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.USERS}
-    assert f"block ({lost[0]}, {lost[1]}) with 0 train" in detail(report, integrity.BLOCKS)
+    assert blocks.BLOCKS in report.failures
+    assert set(report.failures) <= {blocks.BLOCKS, blocks.TEST_BLOCKS, blocks.USERS}
+    assert f"block ({lost[0]}, {lost[1]}) with 0 train" in detail(report, blocks.BLOCKS)
     rewrite(whole, "train", move)
     report = fr.validate(whole, only="integrity")
-    assert report.failures == (integrity.BLOCKS,)
-    assert re.search(rf"block \({lost[0]}, {column}\) with .*, planned to be empty", detail(report, integrity.BLOCKS))
+    assert report.failures == (blocks.BLOCKS,)
+    assert re.search(rf"block \({lost[0]}, {column}\) with .*, planned to be empty", detail(report, blocks.BLOCKS))
 
 
 def test_rows_out_of_order(copied: Path) -> None:
     rewrite(copied, "train", lambda columns: {name: column[::-1] for name, column in columns.items()})
-    assert_fails(copied, integrity.ORDER)
+    assert_fails(copied, rows.ORDER)
 
 
 @pytest.mark.parametrize(
     ("shuffle", "failures"),
-    [("none", {thresholds.STORED, thresholds.RATIOS}), ("block", {*GINIS, thresholds.RATIOS})],
+    [("none", {names.STORED, names.RATIOS}), ("block", {*names.GINIS, names.RATIOS})],
 )
 def test_shuffles_that_are_not_realistic(source: Path, tmp_path: Path, shuffle: str, failures: set[str]) -> None:
     assert run("expand", source, tmp_path / "out", *SIZE, "--shuffle", shuffle, "--quiet").code == 0
@@ -463,13 +455,13 @@ def test_the_lowest_test_item_is_no_fair_choice(
     assert chosen["user_id"].unique().equals(every["user_id"].unique())
     assert len(chosen) == len(every["user_id"].unique()) < len(every) / 1.5
     report = fr.validate(path, only="integrity")
-    assert report.holds, detail(report, integrity.TEST_BLOCKS)
+    assert report.holds, detail(report, blocks.TEST_BLOCKS)
     users, items = (np.asarray(every[name]) for name in ("user_id", "item_id"))
     order = np.lexsort((items, users))
     users, items = users[order], items[order]
     lowest = dict(zip(users[::-1].tolist(), items[::-1].tolist(), strict=True))
     rewrite(path, "test", lambda columns: columns | {"item_id": np.array([lowest[u] for u in columns["user_id"]])})
-    assert_fails(path, integrity.TEST_BLOCKS)
+    assert_fails(path, blocks.TEST_BLOCKS)
 
 
 def test_a_small_bias_shows_in_many_users() -> None:
@@ -477,7 +469,7 @@ def test_a_small_bias_shows_in_many_users() -> None:
     rng = np.random.default_rng(0)
     rates, p = np.full((16, 8), 0.2), 20_000
     of_users = np.ones(p, dtype=np.int64)
-    (chances,) = integrity.chosen_chances(rates, of_users, "block")
+    (chances,) = blocks.chosen_chances(planned(rates, "block"), of_users)
     first = np.cumprod(np.append(1, np.full(7, 0.8))) * 0.2
     none = 1 - chances[0].sum()
     fair, biased = (
@@ -488,37 +480,37 @@ def test_a_small_bias_shows_in_many_users() -> None:
     assert not found_in_blocks(rates, of_users, biased)
 
 
+def planned(
+    rates: npt.NDArray[np.float64], shuffle: str, statistics: dict[str, npt.NDArray[Any]] | None = None
+) -> Planned:
+    """Plan blocks whose one test item is chosen."""
+    options: dict[str, Any] = {"seed": 0, "block_keep": 1.0, "cold_users": 0.0, "cold_items": 0.0, "shuffle": shuffle}
+    return Planned(rates, options | {"drop_incomplete": False, "test_items": "one"}, statistics or {})
+
+
 def found_in_blocks(
-    rates: npt.NDArray[np.float64], test_sums: Items, block_test: npt.NDArray[np.uint64]
+    rates: npt.NDArray[np.float64], test_degrees: Items, block_test: npt.NDArray[np.uint64]
 ) -> bool | None:
     """Check test interactions by block, one a user, with nothing else known."""
     nothing = np.zeros(0, dtype=np.uint32)
-    users = np.ones(rates.shape[0] * len(test_sums), dtype=np.uint32)
-    train = np.round(rates * len(test_sums)).astype(np.uint64)
-    sums = Degrees(users, users, nothing, nothing, nothing.astype(np.uint64), train, block_test, train, {})
-    options: dict[str, Any] = {
-        "seed": 0,
-        "block_keep": 1.0,
-        "drop_incomplete": False,
-        "test_items": "one",
-        "shuffle": "block",
-    }
-    options |= {"cold_users": 0.0, "cold_items": 0.0}
-    statistics = {"train_user_sums": np.ones_like(test_sums), "test_user_sums": test_sums}
-    return integrity.check_blocks(sums, Planned(rates, options, statistics))[-1].holds
+    users = np.ones(rates.shape[0] * len(test_degrees), dtype=np.uint32)
+    train = np.round(rates * len(test_degrees)).astype(np.uint64)
+    degrees = Degrees(users, users, nothing, nothing, nothing.astype(np.uint64), train, block_test, train, {})
+    statistics = {"train_user_degrees": np.ones_like(test_degrees), "test_user_degrees": test_degrees}
+    return blocks.check_blocks(degrees, planned(rates, "block", statistics))[-1].holds
 
 
 @pytest.mark.parametrize("shuffle", ["aligned", "block"])
 def test_chances_of_the_chosen_item_are_exact(shuffle: str) -> None:
     """E[X_j / Σ X] by adding up all outcomes."""
-    row, sums = np.array([0.95, 0.3, 0.01, 1.0, 0.0]), np.array([3, 1, 1, 0, 2])
-    (found,) = integrity.chosen_chances(row[None], sums, shuffle)
+    row, degrees = np.array([0.95, 0.3, 0.01, 1.0, 0.0]), np.array([3, 1, 1, 0, 2])
+    (found,) = blocks.chosen_chances(planned(row[None], shuffle), degrees)
 
     def outcomes_of(users: Items, rate: float) -> npt.NDArray[np.float64]:
         return np.asarray(np.mean([stats.binom.pmf(np.arange(4), user, rate) for user in users], axis=0))
 
     expected = np.zeros(5)
-    for users in [sums[k : k + 1] for k in range(5)] if shuffle == "aligned" else [sums]:
+    for users in [degrees[k : k + 1] for k in range(5)] if shuffle == "aligned" else [degrees]:
         kinds = [outcomes_of(users, rate) for rate in row]
         for numbers in np.ndindex(*[4] * 5):
             if any(numbers):
@@ -527,16 +519,16 @@ def test_chances_of_the_chosen_item_are_exact(shuffle: str) -> None:
     assert found[0] == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("blocks", [3, 2_000])
+@pytest.mark.parametrize("count", [3, 2_000])
 @pytest.mark.parametrize("most", [1, 600])
-def test_chances_of_the_chosen_item_add_up(blocks: int, most: int) -> None:
+def test_chances_of_the_chosen_item_add_up(count: int, most: int) -> None:
     """To that of having a test item, however many blocks there are and however many items users have."""
-    rates, sums = np.linspace(0.01, 1, 2 * blocks).reshape(2, blocks), np.array([most, 1, most, most])
-    void = (1 - rates[:, :, None]) ** sums
+    rates, degrees = np.linspace(0.01, 1, 2 * count).reshape(2, count), np.array([most, 1, most, most])
+    void = (1 - rates[:, :, None]) ** degrees
     for shuffle, none in {"aligned": void.prod(axis=1).mean(axis=1), "block": void.mean(axis=2).prod(axis=1)}.items():
-        (chances,) = integrity.chosen_chances(rates, sums, shuffle)
+        (chances,) = blocks.chosen_chances(planned(rates, shuffle), degrees)
         assert (chances > 0).all()
-        assert chances.sum(axis=1) == pytest.approx(1 - none, abs=1e-9 if blocks * most < 10_000 else 1e-3)
+        assert chances.sum(axis=1) == pytest.approx(1 - none, abs=1e-9 if count * most < 10_000 else 1e-3)
 
 
 # --- False alarms ----------------------------------------------------------------------------------------------------
@@ -570,7 +562,7 @@ def draw_expansion(bases: list[Base], rng: np.random.Generator) -> fr.Expansion:
     )
 
 
-def test_two_hundred_correct_data_sets_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_hundred_correct_data_sets_pass(tmp_path: Path) -> None:
     """No false alarm; and so few at 2 % that the p-values are seen to be ones."""
     rng, bases = np.random.default_rng(2), small_bases()
     alarms = checks = 0
@@ -580,11 +572,9 @@ def test_two_hundred_correct_data_sets_pass(tmp_path: Path, monkeypatch: pytest.
         if number % 10 == 0:
             parts = min(int(rng.integers(1, 8)), expansion.shape[0])
             dataset = fr.write(expansion, tmp_path / str(number), parts=parts, threads=1)
-        with monkeypatch.context() as patched:
-            patched.setattr(integrity, "FALSE_ALARMS", 0.02)
-            report = fr.validate(dataset, expansion.base, only="integrity", sha256=True, threads=1)
-        assert report.unchecked == (() if expansion.base.test_count else (integrity.TEST_BLOCKS,))
-        checks += sum(check.name in (integrity.BLOCKS, integrity.TEST_BLOCKS) for check in report.checks)
+        report = fr.validate(dataset, expansion.base, only="integrity", sha256=True, false_alarms=0.02, threads=1)
+        assert report.unchecked == (() if expansion.base.test_count else (blocks.TEST_BLOCKS,))
+        checks += sum(check.name in (blocks.BLOCKS, blocks.TEST_BLOCKS) for check in report.checks)
         if not report.holds:
             alarms += len(report.failures)
             report = fr.validate(dataset, expansion.base, only="integrity", sha256=True, threads=1)
@@ -596,8 +586,8 @@ def test_two_hundred_correct_data_sets_pass(tmp_path: Path, monkeypatch: pytest.
 def test_a_chance_that_rounding_puts_above_one() -> None:
     """Where every block keeps all, and the one test item is sure to be in the only one."""
     base = fr.leave_last_out(fr.sample_interactions(60, 40, 500, 0))
-    for rows in (1, 3):
-        expansion = fr.Expansion(base, np.ones((rows, 1)), shuffle="block", max_keep=1.0, test_items="one")
+    for count in (1, 3):
+        expansion = fr.Expansion(base, np.ones((count, 1)), shuffle="block", max_keep=1.0, test_items="one")
         report = fr.validate(expansion, only="integrity")
         assert report.holds
         assert "nan" not in str(report)
@@ -625,7 +615,7 @@ def test_dropping_users_whose_sums_go_together_is_no_alarm(opposite: bool) -> No
     by_activity = np.argsort(base.user_degrees("train"), kind="stable")
     fours, ones = np.arange(0, 20_001, 4), np.arange(2_000)
     cells = Cells(*(codes.astype(np.uint32) for codes in (by_activity, fours, ones[:-1], ones)))
-    statistics = {f"{split}_user_sums": -np.sort(-base.user_degrees(split)) for split in ("train", "test")}
+    statistics = {f"{split}_user_degrees": -np.sort(-base.user_degrees(split)) for split in ("train", "test")}
     for rates, shuffle, test_items in product(
         ([[0.02, 0.2]], [[0.1, 0.1, 0.1, 0.3]]), ("aligned", "cells", "block"), ("all", "one")
     ):
@@ -637,14 +627,14 @@ def test_dropping_users_whose_sums_go_together_is_no_alarm(opposite: bool) -> No
             test_items=test_items,
             drop_incomplete=True,
         )
-        sums = StreamedMatrix(expansion).degrees()
-        planned = Planned(expansion.keep_rates, dataclasses.asdict(expansion.options), statistics)
-        for check in integrity.check_blocks(sums, planned):
+        degrees = StreamedMatrix(expansion).degrees()
+        right = Planned(expansion.keep_rates, dataclasses.asdict(expansion.options), statistics)
+        for check in blocks.check_blocks(degrees, right):
             assert check.holds, (rates, shuffle, check)
         # What was planned otherwise is told all the same.
         wrong = expansion.keep_rates.copy()
         wrong[0, 0] *= 3
-        found = integrity.check_blocks(sums, dataclasses.replace(planned, keep_rates=wrong))
+        found = blocks.check_blocks(degrees, dataclasses.replace(right, keep_rates=wrong))
         assert found[0].holds is False, (rates, shuffle, found)
 
 
@@ -672,8 +662,8 @@ def by_operator(source: Path, tmp_path: Path) -> Callable[[str | BlockFunction],
     ("operator", "unchecked"),
     [
         ("kronecker", set()),
-        ("sketch", {integrity.BLOCKS, integrity.TEST_BLOCKS}),
-        (thin, {integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.REGENERATION}),
+        ("sketch", {blocks.BLOCKS, blocks.TEST_BLOCKS}),
+        (thin, {blocks.BLOCKS, blocks.TEST_BLOCKS, regeneration.REGENERATION}),
     ],
 )
 def test_what_every_operator_made_is_checked(by_operator: Any, operator: Any, unchecked: set[str]) -> None:
@@ -689,8 +679,8 @@ def test_one_interaction_less_than_all_of_them_is_told(by_operator: Any) -> None
     part = path / "train/part-00002-of-00005.parquet"
     pq.write_table(pq.read_table(part).slice(1), part)
     report = fr.validate(path, base, only="integrity")
-    assert {integrity.BLOCKS, integrity.REGENERATION} <= set(report.failures)
-    assert detail(report, integrity.BLOCKS).endswith("p = 0.0e+00")
+    assert {blocks.BLOCKS, regeneration.REGENERATION} <= set(report.failures)
+    assert detail(report, blocks.BLOCKS).endswith("p = 0.0e+00")
 
 
 @pytest.mark.parametrize("operator", ["kronecker", "sketch"])
@@ -705,17 +695,17 @@ def test_two_rows_exchanged_are_told_without_the_source(by_operator: Any, operat
         return {name: column[order] for name, column in columns.items()}
 
     rewrite(path, "train", exchange)
-    assert fr.validate(path, only="integrity").failures == (integrity.ORDER,)
+    assert fr.validate(path, only="integrity").failures == (rows.ORDER,)
 
 
 def test_singular_values_beyond_the_rank_are_no_failure(tmp_path: Path) -> None:
     base = fr.leave_last_out(fr.sample_interactions(100, 40, 1_500))
     fr.write(fr.Expansion(base, fr.reduce(base, (3, 4)), operator="kronecker"), tmp_path / "out")
     metrics = {metric.name: metric for metric in fr.validate(tmp_path / "out", only="fidelity").metrics}
-    assert metrics[thresholds.PREDICTION_ALL].holds
+    assert metrics[names.PREDICTION_ALL].holds
     cold = fr.Expansion(base, fr.reduce(base, (3, 4)), operator="kronecker", cold_users=0.1, cold_items=0.1)
-    names = {metric.name for metric in fr.validate(cold, only="fidelity", singular_values=16).metrics}
-    assert not {thresholds.PREDICTION, thresholds.PREDICTION_ALL} & names
+    there = {metric.name for metric in fr.validate(cold, only="fidelity", singular_values=16).metrics}
+    assert not {names.PREDICTION, names.PREDICTION_ALL} & there
 
 
 def test_another_sample_than_the_sketch_draws_is_told(by_operator: Any) -> None:
@@ -727,29 +717,29 @@ def test_another_sample_than_the_sketch_draws_is_told(by_operator: Any) -> None:
         return {"user_id": users[order], "item_id": items[order]}
 
     rewrite(path, "train", exchange)
-    assert fr.validate(path, base, only="integrity").failures == (integrity.REGENERATION,)
+    assert fr.validate(path, base, only="integrity").failures == (regeneration.REGENERATION,)
 
 
 def test_the_fidelity_of_other_operators(by_operator: Any, tmp_path: Path) -> None:
     base, path = by_operator("kronecker")
     report = fr.validate(path, base, singular_values=16)
     metrics = {metric.name: metric for metric in report.metrics}
-    # Zeros and ones: sums are R's, singular values those of Theorem 1, and every block is a copy.
+    # Zeros and ones: degrees are R's, singular values those of Theorem 1, and every block is a copy.
     assert metrics["gini of users"].distance == pytest.approx(0, abs=1e-12)
-    assert metrics[thresholds.PREDICTION].distance == pytest.approx(0, abs=1e-3)
-    assert metrics[thresholds.STORED].synthetic == pytest.approx(1)
+    assert metrics[names.PREDICTION].distance == pytest.approx(0, abs=1e-3)
+    assert metrics[names.STORED].synthetic == pytest.approx(1)
     assert report.findings.maps["block_deviation"].tolist() == [[0] * 8] * 4
     for operator in ("sketch", thin):
         shutil.rmtree(path)
         by_operator(operator)
         report = fr.validate(path, base, singular_values=16)
         metrics = {metric.name: metric for metric in report.metrics}
-        assert None not in (metrics["gini of items"].distance, metrics[thresholds.RATIOS].distance)
+        assert None not in (metrics["gini of items"].distance, metrics[names.RATIOS].distance)
         assert {metric.reduced for metric in report.metrics} == {None}
-        assert thresholds.PREDICTION not in metrics
-        assert metrics[thresholds.COPIES].holds is None
+        assert names.PREDICTION not in metrics
+        assert metrics[names.COPIES].holds is None
         assert set(report.findings.maps) == {"density"}
-        assert set(report.findings.curves["user_sums"]) == {"real", "synthetic", "null"}
+        assert set(report.findings.curves["user_degrees"]) == {"real", "synthetic", "null"}
         assert report.findings.curves["left_vector_1"].keys() == {"real", "synthetic"}
         report.to_html(tmp_path / "report.html")
 
@@ -933,7 +923,7 @@ def test_without_private_files(copied: Path, source: Path) -> None:
     done = run("validate", copied, "--only", "integrity", "--json")
     assert done.code == 0
     checks = {check["name"]: check for check in json.loads(done.out)["checks"]}
-    for name in (integrity.BLOCKS, integrity.TEST_BLOCKS, integrity.REGENERATION):
+    for name in (blocks.BLOCKS, blocks.TEST_BLOCKS, regeneration.REGENERATION):
         assert (checks[name]["holds"], checks[name]["detail"]) == (None, "needs private/ beside the data")
     assert [checks[name]["holds"] for name in INTEGRITY[2:7]] == [True] * 5
     refused(
@@ -961,19 +951,19 @@ def test_singular_values_that_do_not_exist(written: Path, count: int) -> None:
     refused(run("validate", written, "--singular-values", count), message)
 
 
-def test_too_little_memory_for_singular_values(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_for_singular_values() -> None:
     message = "64 singular values need 737 kB of memory, allowed are {}\nhint: {}"
     for allowed, shown, hint in ((100_000, "100 kB", "use --only integrity"), (300_000, "300 kB", "ask for fewer")):
-        monkeypatch.setattr(spectrum, "BASIS_BYTES", allowed)
-        refused(run("validate", written), message.format(shown, hint))
+        with pytest.raises(InputError, match=message.format(shown, hint)):
+            check_count((1_200, 1_920), 64, memory=allowed)
 
 
 def test_thresholds_of_ones_own(written: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text(f"'{GINIS[0]}' = 1e-6\n'{GINIS[1]}' = inf\n'degree assortativity' = 1\n")
+    path.write_text(f"'{names.GINIS[0]}' = 1e-6\n'{names.GINIS[1]}' = inf\n'degree assortativity' = 1\n")
     done = run("validate", written, "--only", "fidelity", "--json", "--thresholds", path, *FEW)
     assert done.code == 3
-    assert json.loads(done.out)["failures"] == [GINIS[0]]
+    assert json.loads(done.out)["failures"] == [names.GINIS[0]]
 
 
 @pytest.mark.parametrize(
@@ -1038,11 +1028,30 @@ def test_every_metric_can_be_given_a_threshold(written: Path) -> None:
     assert {metric.name for metric in report.metrics if metric.distance is not None} <= thresholds.METRICS
 
 
+def test_footers_are_read_once(copied: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten files, and ten footers."""
+    opened: list[str] = []
+    read_metadata = pq.read_metadata
+
+    def noted(path: Any) -> pq.FileMetaData:
+        opened.append(str(path))
+        return read_metadata(path)
+
+    monkeypatch.setattr(pq, "read_metadata", noted)
+    fr.validate(copied, fr.leave_last_out(source), singular_values=16)
+    assert len(opened) == len(set(opened)) == 10
+    footers = files.Footers(fr.open_dataset(copied))
+    assert not footers.lack_some
+    shutil.rmtree(copied / "train")
+    assert not footers.lack_some
+    assert footers.columns.holds
+
+
 def test_a_file_that_the_manifest_does_not_name(copied: Path) -> None:
     part = next((copied / "train").iterdir())
     shutil.copy(part, copied / "train/part-extra.parquet")
     report = fr.validate(copied, only="integrity")
-    assert report.failures == (integrity.FILES,)
+    assert report.failures == (files.FILES,)
     assert "train/part-extra.parquet is none of them" in report.checks[0].detail
 
 
@@ -1052,9 +1061,9 @@ def test_users_that_are_not_as_asked_for(option: str) -> None:
     asked: dict[str, Any] = {"test_items": "one"} if option == "test_items" else {"drop_incomplete": True}
     expansion = fr.Expansion(base, np.full((2, 3), 0.4), shuffle="block", **asked)
     planned = Planned(expansion.keep_rates, dataclasses.asdict(expansion.options), base_statistics(base))
-    found = {check.name: check.holds for check in integrity.check_blocks(StreamedMatrix(expansion).degrees(), planned)}
-    assert found[integrity.USERS] is True
+    found = {check.name: check.holds for check in blocks.check_blocks(StreamedMatrix(expansion).degrees(), planned)}
+    assert found[blocks.USERS] is True
     # What another option would give.
-    sums = StreamedMatrix(fr.Expansion(base, np.full((2, 3), 0.4), shuffle="block")).degrees()
-    found = {check.name: check.holds for check in integrity.check_blocks(sums, planned)}
-    assert found[integrity.USERS] is False
+    degrees = StreamedMatrix(fr.Expansion(base, np.full((2, 3), 0.4), shuffle="block")).degrees()
+    found = {check.name: check.holds for check in blocks.check_blocks(degrees, planned)}
+    assert found[blocks.USERS] is False

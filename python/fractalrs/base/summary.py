@@ -9,9 +9,16 @@ import pyarrow as pa
 from fractalrs.base.base import Base
 from fractalrs.base.svd import truncated_svd
 from fractalrs.columns import numbers, ticks
-from fractalrs.statistics.ratings import Ratings, RatingsTally, distinct_or_quantiles
-from fractalrs.statistics.times import Activity, ActivityTally, Clock
-from fractalrs.validation.statistics import assortativity, degree_product
+from fractalrs.statistics import (
+    Activity,
+    ActivityTally,
+    Clock,
+    Ratings,
+    RatingsTally,
+    assortativity,
+    degree_product,
+    distinct_or_quantiles,
+)
 
 if TYPE_CHECKING:
     from fractalrs.expansion import Expansion
@@ -20,32 +27,32 @@ SINGULAR_VALUES = 64
 
 
 def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False) -> dict[str, npt.NDArray[Any]]:
-    """Compute what ``base_statistics.npz`` holds: sorted sums and the leading spectrum of the base, no ids.
+    """Compute what ``base_statistics.npz`` holds: sorted degrees and the leading spectrum of the base, no ids.
 
     Arrays, with k = min(64, p, q):
 
-    - ``train_user_sums``, ``test_user_sums`` (int64, p) and ``train_item_sums``, ``test_item_sums`` (int64, q), each in
-      descending order;
+    - ``train_user_degrees``, ``test_user_degrees`` (int64, p) and ``train_item_degrees``, ``test_item_degrees``
+      (int64, q), each in descending order;
     - ``singular_values`` (float64, k) of the train part, in descending order;
-    - ``user_noise``, ``item_noise`` (float64, k): uᵢᵀ diag(r) uᵢ and vᵢᵀ diag(c) vᵢ, with r and c the row and column
-      sums of the train part: the base's share in the dropout noise of the expanded singular values;
+    - ``user_noise``, ``item_noise`` (float64, k): uᵢᵀ diag(r) uᵢ and vᵢᵀ diag(c) vᵢ, with r and c the degrees of
+      users and items in the train part: the base's share in the dropout noise of the expanded singular values;
     - ``assortativity`` (float64): degree assortativity of the train part, NaN where it has no meaning;
     - ``shape``, ``counts`` (int64, 2): users and items, train and test interactions; ``fingerprint``;
-    - with `timestamps`, ``time_…``: counts of train interactions in time (`fractalrs.statistics.times.Activity`);
-    - with `rated`, ``rating_…``: the distribution of train ratings (`fractalrs.statistics.ratings.Ratings`).
+    - with `timestamps`, ``time_…``: counts of train interactions in time (`fractalrs.statistics.Activity`);
+    - with `rated`, ``rating_…``: the distribution of train ratings (`fractalrs.statistics.Ratings`).
     """
     distribution = real_ratings(base) if rated else None
     svd = truncated_svd(base.train, min(SINGULAR_VALUES, *base.shape), seed=0)
-    user_sums, item_sums = base.user_degrees("train"), base.item_degrees("train")
+    user_degrees, item_degrees = base.user_degrees("train"), base.item_degrees("train")
     return {
-        "train_user_sums": -np.sort(-user_sums),
-        "train_item_sums": -np.sort(-item_sums),
-        "test_user_sums": -np.sort(-base.user_degrees("test")),
-        "test_item_sums": -np.sort(-base.item_degrees("test")),
+        "train_user_degrees": -np.sort(-user_degrees),
+        "train_item_degrees": -np.sort(-item_degrees),
+        "test_user_degrees": -np.sort(-base.user_degrees("test")),
+        "test_item_degrees": -np.sort(-base.item_degrees("test")),
         "singular_values": svd.s,
-        "user_noise": np.square(svd.u).T @ user_sums,
-        "item_noise": np.square(svd.vt) @ item_sums,
-        "assortativity": np.array(_assortativity(base, user_sums, item_sums)),
+        "user_noise": np.square(svd.u).T @ user_degrees,
+        "item_noise": np.square(svd.vt) @ item_degrees,
+        "assortativity": np.array(_assortativity(base, user_degrees, item_degrees)),
         "shape": np.array(base.shape),
         "counts": np.array([base.train_count, base.test_count]),
         "fingerprint": np.array(base.fingerprint),
@@ -60,9 +67,9 @@ def expansion_statistics(expansion: "Expansion") -> dict[str, npt.NDArray[Any]]:
     return base_statistics(expansion.base, timestamps=options.timestamps, rated=options.ratings is not None)
 
 
-def _assortativity(base: Base, user_sums: npt.NDArray[np.int64], item_sums: npt.NDArray[np.int64]) -> float:
-    item_user_degree = np.asarray(base.train.T @ user_sums.astype(np.float64)).astype(np.uint64)
-    value = assortativity(user_sums, item_sums, degree_product(item_sums, item_user_degree))
+def _assortativity(base: Base, user_degrees: npt.NDArray[np.int64], item_degrees: npt.NDArray[np.int64]) -> float:
+    item_user_degree = np.asarray(base.train.T @ user_degrees.astype(np.float64)).astype(np.uint64)
+    value = assortativity(user_degrees, item_degrees, degree_product(item_degrees, item_user_degree))
     return float("nan") if value is None else value
 
 

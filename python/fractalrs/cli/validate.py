@@ -15,7 +15,7 @@ from fractalrs.expansion import FILES, RUNNING
 from fractalrs.tools import resolve_threads
 from fractalrs.tools.notes import notes_on_stderr
 from fractalrs.validation import thresholds as limits
-from fractalrs.validation.validate import validate as run
+from fractalrs.validation import validate as run
 from fractalrs.workflow import read_planned_base
 
 CHECKS = "What is checked"

@@ -41,12 +41,12 @@ class Ratings:
     of_users: float
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Give what is kept of real ratings."""
+        """Return what is kept of real ratings."""
         return {f"rating_{name}": np.array(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Ratings | None":
-        """Take what `arrays` gave; None where it is not there."""
+        """Return the ratings that `arrays` kept; None where they are not there."""
         if "rating_values" not in arrays:
             return None
         found = {name: arrays[f"rating_{name}"] for name in cls.__dataclass_fields__}
@@ -79,7 +79,7 @@ class RatingsTally:
             self.sums.append((float(len(ratings)), float(ratings.sum()), float(np.square(ratings).sum()), between))
 
     def total(self) -> Ratings:
-        """Give the distribution."""
+        """Return the distribution."""
         # Whatever the order in which threads added them.
         count, total, squares, between = (math.fsum(column) for column in zip(*self.sums, strict=True))
         if not count:
@@ -90,9 +90,35 @@ class RatingsTally:
 
 
 def distinct_or_quantiles(ratings: Floats) -> tuple[Floats, bool]:
-    """Return the values by which ratings, of which one is finite, are counted, and whether they are all there are."""
+    """Return the values by which ratings, of which one is finite, are counted, and whether they are all there are.
+
+    Examples
+    --------
+    >>> distinct_or_quantiles(np.array([5.0, 3.0, 5.0]))[0].tolist()
+    [3.0, 5.0]
+    """
     finite = ratings[np.isfinite(ratings)]
     values = np.unique(finite)
     if len(values) <= VALUES:
         return values, True
     return np.unique(np.quantile(finite, np.arange(QUANTILES) / QUANTILES)), False
+
+
+def thinning_excess(real: Ratings, keep: Floats, users: int) -> float:
+    """Compute how much thinning adds to the share of the variance that is between users.
+
+    An expanded user of row block i keeps about S = Σⱼ Kᵢⱼ copies of each of its source's d events. The mean of their
+    ratings has the variance σ² Σⱼ Kᵢⱼ (1 − Kᵢⱼ) / (d S²) about the source's, σ² that of the source's ratings; over all
+    users Σ dS · that = Σ σ² Σⱼ Kᵢⱼ (1 − Kᵢⱼ) / S, of Σ S times the real sum of squares.
+
+    Parameters
+    ----------
+    keep
+        Keep rates, (m, n).
+    users
+        Base users.
+    """
+    copies = keep.sum(axis=1)
+    noise = (keep * (1 - keep)).sum(axis=1)[copies > 0] / copies[copies > 0]
+    count = max(1, int(real.counts.sum()))
+    return float(noise.sum() / max(copies.sum(), 1e-12) * (1 - real.of_users) * users / count)

@@ -1,4 +1,4 @@
-"""When interactions happen, counted: inter-event times, hours, weekdays, activity by bin, and the catalogue's growth.
+"""When interactions happen, counted: inter-event times, hours, weekdays, activity by bin, and catalogue growth.
 
 All of it is counted in one pass over whole users, in memory that depends on the number of items and on the length of
 time alone. What is kept of the real train part are such counts, so that no source is needed later.
@@ -17,8 +17,8 @@ Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _BITS = 12
-"""Gaps are counted exactly up to 2¹², and with so many significant bits beyond."""
-_CODES = (64 - _BITS) << _BITS
+"""Inter-event times are counted exactly up to 2¹², and with so many significant bits beyond."""
+CODES = (64 - _BITS) << _BITS
 _BINS = 4096
 """Bins of a clock that knows no hours, or where hours are too few or too many."""
 _FEWEST_BINS, _MOST_BINS = 256, 1 << 20
@@ -34,7 +34,13 @@ _LATER = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Clock:
-    """Bins of time: bin k has the ticks from ``start + k · width``, of `bins`; `hour` ticks make an hour, if known."""
+    """Bins of time: bin k has the ticks from ``start + k · width``, of `bins`; `hour` ticks make an hour, if known.
+
+    Examples
+    --------
+    >>> str(Clock.of(np.array([0, 4_095]), hour=None))
+    '4,096 equal bins'
+    """
 
     start: int
     width: int
@@ -54,11 +60,11 @@ class Clock:
         return cls(first, width, (last - first) // width + 1, hour)
 
     def bin(self, times: Integers) -> Integers:
-        """Find the bin of each time; what is outside is put into the first or the last."""
+        """Return the bin of each time; what is outside is put into the first or the last."""
         return np.asarray(np.clip((times - self.start) // self.width, 0, self.bins - 1))
 
     def __str__(self) -> str:
-        """Say how long a bin is."""
+        """Return how long a bin is, in words."""
         if self.width == self.hour:
             return "bins of an hour"
         return f"{self.bins:,} equal bins" + (f" of {self.width / self.hour:.3g} hours" if self.hour else "")
@@ -72,26 +78,26 @@ class Activity:
     ----------
     clock
         The bins of `active`.
-    gaps
-        Gaps between consecutive interactions of a user: how many there are of each code (`decoded`).
-    gap_sum
-        The gaps added up, in ticks.
+    inter_event_times
+        Times between consecutive interactions of a user: how many there are of each code (`decoded`).
+    inter_event_sum
+        They added up, in ticks.
     hours, weekdays
         Interactions by hour of the day and by day of the week from Monday, both of the clock that the timestamps
         follow (UTC, if they count from 1970); empty where the length of an hour is not known.
     active
         Interactions by bin.
-    growth
+    catalogue_growth
         Share of all items seen so far, when 0, 1/200, … of the interactions are over; empty where that is not known.
     """
 
     clock: Clock
-    gaps: Integers
-    gap_sum: float
+    inter_event_times: Integers
+    inter_event_sum: float
     hours: Integers
     weekdays: Integers
     active: Integers
-    growth: Floats
+    catalogue_growth: Floats
 
     @property
     def count(self) -> int:
@@ -99,54 +105,54 @@ class Activity:
         return int(self.active.sum())
 
     @property
-    def mean_gap(self) -> float:
+    def mean_inter_event_time(self) -> float:
         """In ticks; 0 where there is none."""
-        return self.gap_sum / max(1, int(self.gaps.sum()))
+        return self.inter_event_sum / max(1, int(self.inter_event_times.sum()))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Give what is kept of real interactions: counts, no ids."""
-        codes = np.flatnonzero(self.gaps)
+        """Return what is kept of real interactions: counts, no ids."""
+        codes = np.flatnonzero(self.inter_event_times)
         clock = self.clock
         return {
             "time_clock": np.array([clock.start, clock.width, clock.bins, clock.hour or 0]),
-            "time_gap_codes": codes,
-            "time_gap_counts": self.gaps[codes],
-            "time_gap_sum": np.array(self.gap_sum),
+            "time_inter_event_codes": codes,
+            "time_inter_event_counts": self.inter_event_times[codes],
+            "time_inter_event_sum": np.array(self.inter_event_sum),
             "time_hours": self.hours,
             "time_weekdays": self.weekdays,
             "time_active": self.active,
-            "time_growth": self.growth,
+            "time_catalogue_growth": self.catalogue_growth,
         }
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Activity | None":
-        """Take what `arrays` gave; None where it is not there."""
+        """Return the activity that `arrays` kept; None where it is not there."""
         if "time_clock" not in arrays:
             return None
         start, width, bins, hour = arrays["time_clock"].tolist()
-        gaps = np.zeros(_CODES, dtype=np.int64)
-        gaps[arrays["time_gap_codes"]] = arrays["time_gap_counts"]
+        counts = np.zeros(CODES, dtype=np.int64)
+        counts[arrays["time_inter_event_codes"]] = arrays["time_inter_event_counts"]
         return cls(
             Clock(start, width, bins, hour or None),
-            gaps,
-            float(arrays["time_gap_sum"]),
+            counts,
+            float(arrays["time_inter_event_sum"]),
             arrays["time_hours"],
             arrays["time_weekdays"],
             arrays["time_active"],
-            arrays["time_growth"],
+            arrays["time_catalogue_growth"],
         )
 
 
 class ActivityTally:
     """Adds up interactions of whole users, from several threads.
 
-    `growing` are the users of whose interactions the growth of the catalogue is that; None for all.
+    `growing` are the users of whose interactions the catalogue growth is that; None for all.
     """
 
     def __init__(self, clock: Clock, items: int, growing: Mask | None = None) -> None:
         self.clock, self.growing = clock, growing
-        self.gaps = np.zeros(_CODES, dtype=np.int64)
-        self.gap_sums = [0.0]
+        self.inter_event_times = np.zeros(CODES, dtype=np.int64)
+        self.inter_event_sums = [0.0]
         self.of_week = np.zeros(7 * 24 if clock.hour else 0, dtype=np.int64)
         self.active, self.growing_active = np.zeros((2, clock.bins), dtype=np.int64)
         self.first = np.full(items if items <= ITEMS else 0, _LATER)
@@ -155,13 +161,13 @@ class ActivityTally:
     def add(self, users: Integers, items: Integers, times: Integers) -> None:
         """Add the interactions of some users, in any order."""
         users, items, times = by_time(users, items, times)
-        gaps = np.diff(times)[users[1:] == users[:-1]]
-        counts = np.bincount(_encoded(gaps), minlength=_CODES)
+        lengths = np.diff(times)[users[1:] == users[:-1]]
+        counts = np.bincount(encoded(lengths), minlength=CODES)
         bins = self.clock.bin(times)
         growing = slice(None) if self.growing is None else self.growing[users]
         with self._lock:
-            self.gaps += counts
-            self.gap_sums.append(float(gaps.sum(dtype=np.float64)))
+            self.inter_event_times += counts
+            self.inter_event_sums.append(float(lengths.sum(dtype=np.float64)))
             self.active += np.bincount(bins, minlength=self.clock.bins)
             if self.clock.hour:
                 # 1970 began on a Thursday.
@@ -172,21 +178,21 @@ class ActivityTally:
                 np.minimum.at(self.first, items[growing], times[growing])
 
     def total(self) -> Activity:
-        """Give the counts."""
+        """Return the counts."""
         by_day = self.of_week.reshape(-1, 24)
         known = self.clock.hour is not None
         return Activity(
             self.clock,
-            self.gaps,
+            self.inter_event_times,
             # Whatever the order in which threads added them.
-            math.fsum(self.gap_sums),
+            math.fsum(self.inter_event_sums),
             by_day.sum(axis=0) if known else self.of_week,
             by_day.sum(axis=1) if known else self.of_week,
             self.active,
-            self._growth(),
+            self._catalogue_growth(),
         )
 
-    def _growth(self) -> Floats:
+    def _catalogue_growth(self) -> Floats:
         seen = self.first[self.first < _LATER]
         if not len(seen):
             return np.empty(0)
@@ -196,58 +202,64 @@ class ActivityTally:
 
 
 def by_time(users: Integers, items: Integers, times: Integers) -> tuple[Integers, Integers, Integers]:
-    """Sort interactions by user and then time."""
+    """Return interactions by user and then time.
+
+    Examples
+    --------
+    >>> [column.tolist() for column in by_time(np.array([1, 0]), np.array([7, 8]), np.array([5, 6]))]
+    [[0, 1], [8, 7], [6, 5]]
+    """
     if np.all((users[1:] > users[:-1]) | ((users[1:] == users[:-1]) & (times[1:] >= times[:-1]))):
         return users, items, times
     order = np.lexsort((times, users))
     return users[order], items[order], times[order]
 
 
-def _encoded(gaps: Integers) -> Integers:
-    """Give gaps codes that rise with them: gaps themselves below 2¹², then 12 significant bits and a shift."""
-    shift = np.maximum(np.frexp(gaps.astype(np.float64))[1] - _BITS, 0).astype(np.int64)
-    # A gap next to a power of 2 is rounded to it.
-    return np.asarray((shift << _BITS) + np.minimum(gaps >> shift, (1 << _BITS) - 1))
+def encoded(lengths: Integers) -> Integers:
+    """Return codes that rise with inter-event times: the length below 2¹², then 12 significant bits and a shift."""
+    shift = np.maximum(np.frexp(lengths.astype(np.float64))[1] - _BITS, 0).astype(np.int64)
+    # A length next to a power of 2 is rounded to it.
+    return np.asarray((shift << _BITS) + np.minimum(lengths >> shift, (1 << _BITS) - 1))
 
 
 def decoded(codes: Integers) -> Floats:
-    """Give the gaps that codes stand for, the middle of those of one code."""
+    """Return the inter-event times that codes stand for, the middle of those of one code."""
     shift = codes >> _BITS
     scale = np.exp2(shift)
     return np.asarray((codes & ((1 << _BITS) - 1)) * scale + (scale - 1) / 2)
 
 
-def on_clock(gaps: Integers, coarser: float) -> tuple[Floats, Floats]:
-    """Give the distribution of gaps on a clock whose tick is `coarser` ≥ 1 times as long, at a random phase.
+def on_clock(counts: Integers, coarser: float) -> tuple[Floats, Floats]:
+    """Return the distribution of inter-event times on a clock of ticks `coarser` ≥ 1 times as long, at a random phase.
 
-    A gap g is ⌊g / c⌋ ticks of that clock, or one more with probability g / c − ⌊g / c⌋: ⌊(t + g) / c⌋ − ⌊t / c⌋ for a
+    A time g is ⌊g / c⌋ ticks of that clock, or one more with probability g / c − ⌊g / c⌋: ⌊(t + g) / c⌋ − ⌊t / c⌋ for a
     uniform t. The mean is that of g / c.
 
     Parameters
     ----------
-    gaps
+    counts
         How many there are of each code.
 
     Returns
     -------
     ticks, shares
-        Distinct ticks in ascending order, and the share of gaps of each.
+        Distinct ticks in ascending order, and the share of inter-event times of each.
     """
-    codes = np.flatnonzero(gaps)
+    codes = np.flatnonzero(counts)
     length = decoded(codes) / coarser
     below = np.floor(length)
     above = length - below
-    weights = np.concatenate([gaps[codes] * (1 - above), gaps[codes] * above])
+    weights = np.concatenate([counts[codes] * (1 - above), counts[codes] * above])
     found, place = np.unique(np.concatenate([below, below + 1]), return_inverse=True)
     shares = np.bincount(place, weights)
     return found[shares > 0], shares[shares > 0] / weights.sum()
 
 
 @dataclass(frozen=True)
-class Gaps:
-    """Real and written gaps on one clock: cumulated shares of gaps up to `ticks`, `mean` ticks on average.
+class InterEventTimes:
+    """Real and synthetic inter-event times on one clock: cumulated shares up to `ticks`, `mean` ticks on average.
 
-    `coarser` is how many times longer the real clock's tick was made; below 1, the written clock's by 1 / `coarser`.
+    `coarser` is how many times longer the real clock's tick was made; below 1, the synthetic clock's by 1 / `coarser`.
     """
 
     ticks: Floats
@@ -264,37 +276,37 @@ class Gaps:
 
     @property
     def null_distance(self) -> float:
-        """That of exponential gaps: times drawn uniformly."""
+        """That of exponential times: interactions drawn uniformly."""
         return float(np.abs(self.null - self.real).max())
 
 
-def compare_gaps(one: Activity, other: Activity) -> Gaps | None:
-    """Compare real and written gaps, each over their mean, on a clock of one resolution.
+def compare_inter_event_times(real: Activity, synthetic: Activity) -> InterEventTimes | None:
+    """Compare real and synthetic inter-event times, each over their mean, on a clock of one resolution.
 
     An expanded user has c times as many interactions as its source in the same stretch of time, but the clock ticks no
-    faster: its tick is c times as long against the gaps. What falls into one tick is a tie there and a short gap in the
-    real data. (Of the gaps of MovieLens' small set 22 % are 0 s and half at most 10 s, so that no generator on a clock
+    faster: its tick is c times as long against them. What falls into one tick is a tie there and a short time in the
+    real data. (Of those of MovieLens' small set 22 % are 0 s and half at most 10 s, so that no generator on a clock
     of seconds could meet their distribution when they are six times as dense.) So the real interactions are put on a
-    clock whose tick is c times as long, c the ratio of the mean gaps, at a random phase (`on_clock`), and compared tick
-    by tick: both means are then equal, and the distance is that of d / mean(d). Where written gaps are the longer ones,
+    clock whose tick is c times as long, c the ratio of the means, at a random phase (`on_clock`), and compared tick
+    by tick: both means are then equal, and the distance is that of d / mean(d). Where the synthetic times are longer,
     it is the other way round.
 
     Returns
     -------
-    Gaps or None
-        None where there are no gaps, or all are 0.
+    InterEventTimes or None
+        None where there are none, or all are 0.
     """
-    if not one.gap_sum or not other.gap_sum:
+    if not real.inter_event_sum or not synthetic.inter_event_sum:
         return None
-    coarser = one.mean_gap / other.mean_gap
-    of_real = on_clock(one.gaps, max(1.0, coarser))
-    of_written = on_clock(other.gaps, max(1.0, 1 / coarser))
-    points = np.union1d(of_real[0], of_written[0])
-    cumulated = [_cumulated(points, *each) for each in (of_real, of_written)]
-    mean = min(one.mean_gap, other.mean_gap)
-    # Of ticks k at a random phase: a gap of k to k + 1 on average counts as k + ½.
+    coarser = real.mean_inter_event_time / synthetic.mean_inter_event_time
+    of_real = on_clock(real.inter_event_times, max(1.0, coarser))
+    of_synthetic = on_clock(synthetic.inter_event_times, max(1.0, 1 / coarser))
+    points = np.union1d(of_real[0], of_synthetic[0])
+    cumulated = [_cumulated(points, *each) for each in (of_real, of_synthetic)]
+    mean = min(real.mean_inter_event_time, synthetic.mean_inter_event_time)
+    # Of ticks k at a random phase: a time of k to k + 1 on average counts as k + ½.
     null = 1 - np.exp(-(points + 0.5) / mean)
-    return Gaps(points, cumulated[0], cumulated[1], null, mean, coarser)
+    return InterEventTimes(points, cumulated[0], cumulated[1], null, mean, coarser)
 
 
 def _cumulated(points: Floats, found: Floats, shares: Floats) -> Floats:
@@ -302,15 +314,21 @@ def _cumulated(points: Floats, found: Floats, shares: Floats) -> Floats:
     return np.asarray(np.minimum(1.0, sums[np.searchsorted(found, points, side="right")]))
 
 
-def total_variation(one: Integers, other: Integers) -> float | None:
-    """½ Σ |p − q| of two histograms; None where one is empty."""
-    if not one.sum() or not other.sum():
+def total_variation(a: Integers, b: Integers) -> float | None:
+    """Compute ½ Σ |p − q| of two histograms; None where one is empty.
+
+    Examples
+    --------
+    >>> total_variation(np.array([1, 1]), np.array([2, 0]))
+    0.5
+    """
+    if not a.sum() or not b.sum():
         return None
-    return float(np.abs(one / one.sum() - other / other.sum()).sum() / 2)
+    return float(np.abs(a / a.sum() - b / b.sum()).sum() / 2)
 
 
 def fluctuation_exponent(series: npt.ArrayLike) -> float | None:
-    """Slope of detrended fluctuation analysis: 0.5 without memory, 1 for 1/f noise, 1.5 for a random walk.
+    """Compute the slope of detrended fluctuation analysis: 0.5 without memory, 1 for 1/f noise, 1.5 for a random walk.
 
     y(k) = Σ_{i ≤ k} (x_i − x̄) is cut into boxes of n values, and its least-squares line taken from it in each box;
     F(n) is the root mean square of what is left, over all whole boxes. The exponent is the slope of log F over log n,
@@ -340,7 +358,7 @@ def fluctuation_exponent(series: npt.ArrayLike) -> float | None:
 
 
 def memory(activity: Activity, count: int, seed: int = 0) -> float | None:
-    """Exponent of the activity of a random choice of about `count` interactions, the mean of eight such choices.
+    """Compute the mean exponent of the activity of eight random choices of about `count` interactions.
 
     Few interactions a bin are noisy, and noise without memory lowers the exponent: series are compared at one count.
     """

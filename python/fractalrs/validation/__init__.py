@@ -1,1 +1,8 @@
-"""Validation: is what is on disk exactly what was planned, and does it keep the statistics of the real interactions?"""
+"""Validation: is a data set exactly what was planned, and does it keep the statistics of the real interactions?"""
+
+from fractalrs.validation.findings import Check, Findings, Metric
+from fractalrs.validation.report import Report
+from fractalrs.validation.run import validate
+from fractalrs.validation.thresholds import read as read_thresholds
+
+__all__ = ["Check", "Findings", "Metric", "Report", "read_thresholds", "validate"]

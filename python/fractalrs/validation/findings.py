@@ -3,15 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
-Floats = npt.NDArray[np.float64]
+from fractalrs.statistics import Curve, Floats
 
 Group = Literal["integrity", "fidelity"]
 Label = Literal["real", "reduced", "kronecker", "synthetic", "null"]
 """Whose a value is: the real train part R, the reduced matrix R̂, the analytic Kronecker product of the paper,
-what was written R̃, or uniform random data of the same size and density."""
+the synthetic R̃, or uniform random data of the same size and density."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +20,16 @@ class Check:
     name
         Short and stable: ``"train and test are disjoint"``.
     group
-        ``"integrity"``: exact; ``"fidelity"``: a metric within its threshold.
+        ``"integrity"``: exact; ``"fidelity"``: whether there is anything to measure.
     holds
         None where it could not be checked; `detail` then says what it needs.
     detail
         What was found, with numbers, and where (file, row, user, block).
+
+    Examples
+    --------
+    >>> Check("ids are in range", "integrity", True, "everywhere").holds
+    True
     """
 
     name: str
@@ -38,14 +40,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Metric:
-    """One statistic of the real, the reduced, the written and uniform random data.
+    """One statistic of the real, the reduced, the synthetic and uniform random data.
 
     Attributes
     ----------
     name
         Short and stable: ``"gini of users"``.
     section
-        Where it stands in the report: ``"sums"``, ``"spectrum"``, ``"vectors"``, ``"graph"``, ``"neighbours"``,
+        Where it stands in the report: ``"degrees"``, ``"spectrum"``, ``"vectors"``, ``"graph"``, ``"neighbours"``,
         ``"repetition"``, ``"times"`` or ``"ratings"``.
     real, reduced, synthetic, null
         Its values; None where it has no meaning or could not be had.
@@ -55,6 +57,11 @@ class Metric:
         The largest distance allowed; None for a metric that is only shown.
     note
         What the value means, or what it needs (``"needs --source"``).
+
+    Examples
+    --------
+    >>> Metric("gini of users", "degrees", real=0.5, synthetic=0.52, distance=0.02, threshold=0.05).holds
+    True
     """
 
     name: str
@@ -76,14 +83,6 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Points of a line in a figure, few enough to draw: x and y (float64, same length)."""
-
-    x: Floats
-    y: Floats
-
-
-@dataclass(frozen=True)
 class Findings:
     """All that a validation found.
 
@@ -94,16 +93,17 @@ class Findings:
     checks, metrics
         In the order in which they are shown.
     curves
-        Figure → label → curve. Figures: ``"user_sums"``, ``"item_sums"`` (x: rank / count, y: sum / mean),
-        ``"singular_values"`` (x: number from 1, y: ratio to the first), ``"left_vector_1"`` … and
-        ``"right_vector_1"`` … (x: rank / size, y: \\|component\\| · √size), ``"gaps"`` (x: length / mean, y: share
-        up to it), ``"hours"``, ``"weekdays"`` (y: share), ``"growth"`` (x: share of interactions over, y: share of
-        items seen). A figure may lack any label.
+        Figure → label → curve, by the names of `fractalrs.validation.metrics`; of galleries one for each number from 1,
+        such as ``"left_vector_1"``. A figure may lack any label.
     maps
-        Figure → matrix. ``"keep_rates"`` (m, n), ``"block_deviation"`` (m, n; standard deviations from the expected
-        count), ``"density"`` (a few hundred bins a side; interactions of contiguous expanded users × items).
+        Figure → matrix.
     seconds
         Time each stage took.
+
+    Examples
+    --------
+    >>> Findings({"users": 3}).checks
+    ()
     """
 
     subject: dict[str, Any]

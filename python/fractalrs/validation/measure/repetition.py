@@ -19,8 +19,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from fractalrs.passes import Degrees, Matrix, StreamedMatrix
-from fractalrs.validation.neighbours import COUNT_BYTES, MIN_SUM, shared_users
-from fractalrs.validation.statistics import null_pairs
+from fractalrs.statistics import Floats, null_pairs
+from fractalrs.validation.measure.neighbours import COUNT_BYTES, MIN_DEGREE, shared_users
 
 ROWS = 2_000
 """Users of a row block that are looked at, in every row block; all where there are fewer."""
@@ -34,7 +34,6 @@ _TINY = 1e-300
 """Keeps quotients of zeros defined."""
 
 Codes = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,46 +73,46 @@ class Repetition:
     mutual: float | None
 
 
-def repetition(rows: StreamedMatrix, sums: Degrees, seed: int = 0) -> Repetition | None:
-    """Measure how much blocks repeat each other.
+def repetition(matrix: StreamedMatrix, degrees: Degrees, seed: int = 0) -> Repetition | None:
+    """Compute how much blocks repeat each other.
 
     Returns
     -------
     Repetition or None
         None where there is but one block, or no train interaction.
     """
-    p, q = rows.block_shape
-    m, n = rows.shape[0] // p, rows.shape[1] // q
-    if m * n == 1 or sums.block_train.sum() == 0:
+    p, q = matrix.block_shape
+    m, n = matrix.shape[0] // p, matrix.shape[1] // q
+    if m * n == 1 or degrees.block_train.sum() == 0:
         return None
     rng = np.random.default_rng(seed)
-    mean = sums.block_train.sum() / p
+    mean = degrees.block_train.sum() / p
     count = int(max(1, min(p, ROWS, SAMPLED_INTERACTIONS / mean)))
     starts = np.arange(m)[:, None] * p
     places = np.sort(rng.choice(p, count, replace=False))
-    stored = _share(_positions(rows, starts + places, np.tile(np.arange(q), n), q), (m, n), (count, q))
+    stored = _share(_positions(matrix, starts + places, np.tile(np.arange(q), n), q), (m, n), (count, q))
 
-    user_order = np.argsort(-sums.user_train.reshape(m, p).astype(np.int64), axis=1, kind="stable")
-    item_order = np.argsort(-sums.item_train.reshape(n, q).astype(np.int64), axis=1, kind="stable")
+    user_order = np.argsort(-degrees.user_train.reshape(m, p).astype(np.int64), axis=1, kind="stable")
+    item_order = np.argsort(-degrees.item_train.reshape(n, q).astype(np.int64), axis=1, kind="stable")
     ranks = np.empty((n, q), dtype=np.int64)
     np.put_along_axis(ranks, item_order, np.tile(np.arange(q), (n, 1)), axis=1)
-    by_degree = _share(_positions(rows, starts + user_order[:, places], ranks.ravel(), q), (m, n), (count, q))
-    relinked, mutual = _relinked(rows, sums, rng)
+    by_degree = _share(_positions(matrix, starts + user_order[:, places], ranks.ravel(), q), (m, n), (count, q))
+    relinked, mutual = _relinked(matrix, degrees, rng)
     return Repetition(stored, by_degree, relinked, mutual)
 
 
-def _positions(rows: StreamedMatrix, users: Codes, place_of_item: Codes, width: int) -> Matrix:
+def _positions(matrix: StreamedMatrix, users: Codes, place_of_item: Codes, width: int) -> Matrix:
     """Blocks × positions: where the rows of `users`, (m, count), have entries.
 
     A user of −1 has none, items without a place are left out.
     """
     m, count = users.shape
-    n = rows.shape[1] // rows.block_shape[1]
+    n = matrix.shape[1] // matrix.block_shape[1]
     flat = users.ravel()
     order = np.argsort(flat, kind="stable")
     order = order[flat[order] >= 0]
     distinct, number = np.unique(flat[order], return_inverse=True)
-    found = rows.collect(distinct)[number]
+    found = matrix.collect(distinct)[number]
     # Where each row of `found` stands in `users`.
     lengths = np.diff(found.indptr)
     at = np.repeat(order, lengths)
@@ -121,7 +120,7 @@ def _positions(rows: StreamedMatrix, users: Codes, place_of_item: Codes, width: 
     place = place_of_item[items]
     known = place >= 0
     at, items, place = at[known], items[known], place[known]
-    block = (at // count) * n + items // rows.block_shape[1]
+    block = (at // count) * n + items // matrix.block_shape[1]
     return sp.csr_array((np.ones(len(at)), (block, (at % count) * width + place)), shape=(m * n, count * width))
 
 
@@ -167,66 +166,68 @@ def _largest(product: Callable[[Floats], Floats], size: int, start: Floats) -> f
     return float(eigsh(operator, k=1, v0=start + start.max() * 1e-3, return_eigenvectors=False)[0])
 
 
-def _relinked(rows: StreamedMatrix, sums: Degrees, rng: np.random.Generator) -> tuple[Share | None, float | None]:
-    p, q = rows.block_shape
-    m, n = sums.block_train.shape
-    count = int(max(1, min(RELINKED, SAMPLED_INTERACTIONS * p / sums.block_train.sum())))
+def _relinked(matrix: StreamedMatrix, degrees: Degrees, rng: np.random.Generator) -> tuple[Share | None, float | None]:
+    p, q = matrix.block_shape
+    m, n = degrees.block_train.shape
+    count = int(max(1, min(RELINKED, SAMPLED_INTERACTIONS * p / degrees.block_train.sum())))
     reference_row, reference_column = (
-        int(sums.block_train.sum(axis=1).argmax()),
-        int(sums.block_train.sum(axis=0).argmax()),
+        int(degrees.block_train.sum(axis=1).argmax()),
+        int(degrees.block_train.sum(axis=0).argmax()),
     )
-    users = _reference(sums.user_train, reference_row, p, count, rng)
-    items = _reference(sums.item_train, reference_column, q, RELINKED, rng)
+    users = _reference(degrees.user_train, reference_row, p, count, rng)
+    items = _reference(degrees.item_train, reference_column, q, RELINKED, rng)
     if len(users) == 0 or len(items) == 0:
         return None, None
-    own = rows.collect(users)
-    nearest, _ = rows.nearest(users, own, p)
+    own = matrix.collect(users)
+    nearest, _ = matrix.nearest(users, own, p)
     nearest[:, reference_row] = users
-    mutual = _mutual(rows, users, nearest, reference_row) if m > 1 else None
+    mutual = _mutual(matrix, users, nearest, reference_row) if m > 1 else None
 
-    if 4 * rows.shape[1] > COUNT_BYTES:
+    if 4 * matrix.shape[1] > COUNT_BYTES:
         return None, mutual
-    matched = _nearest_items(rows, sums, items)
+    matched = _nearest_items(matrix, degrees, items)
     matched[:, reference_column] = items
-    place = np.full(rows.shape[1], -1, dtype=np.int64)
+    place = np.full(matrix.shape[1], -1, dtype=np.int64)
     # An item that is nearest to several stands for the first of them.
     place[matched[::-1].ravel()] = np.repeat(np.arange(len(items))[::-1], n)
-    return _share(_positions(rows, nearest.T, place, len(items)), (m, n), (len(users), len(items))), mutual
+    return _share(_positions(matrix, nearest.T, place, len(items)), (m, n), (len(users), len(items))), mutual
 
 
-def _reference(all_sums: npt.NDArray[np.uint32], block: int, size: int, count: int, rng: np.random.Generator) -> Codes:
-    known = block * size + np.flatnonzero(all_sums[block * size : (block + 1) * size] >= MIN_SUM)
+def _reference(
+    all_degrees: npt.NDArray[np.uint32], block: int, size: int, count: int, rng: np.random.Generator
+) -> Codes:
+    known = block * size + np.flatnonzero(all_degrees[block * size : (block + 1) * size] >= MIN_DEGREE)
     return np.sort(rng.choice(known, min(len(known), count), replace=False)).astype(np.int64)
 
 
-def _nearest_items(rows: StreamedMatrix, sums: Degrees, items: Codes) -> Codes:
-    """The nearest item of each in every column block: (items, n)."""
-    n = rows.shape[1] // rows.block_shape[1]
-    length = np.sqrt(np.maximum(sums.item_train, 1).astype(np.float64))
+def _nearest_items(matrix: StreamedMatrix, degrees: Degrees, items: Codes) -> Codes:
+    """Return the nearest item of each in every column block: (items, n)."""
+    n = matrix.shape[1] // matrix.block_shape[1]
+    length = np.sqrt(np.maximum(degrees.item_train, 1).astype(np.float64))
     found = np.empty((len(items), n), dtype=np.int64)
-    starts = np.arange(n) * rows.block_shape[1]
-    for number, (_, counts) in enumerate(shared_users(rows, items)):
+    starts = np.arange(n) * matrix.block_shape[1]
+    for number, (_, counts) in enumerate(shared_users(matrix, items)):
         found[number] = starts + (counts / length).reshape(n, -1).argmax(axis=1)
     return found
 
 
-def _mutual(rows: StreamedMatrix, users: Codes, nearest: Codes, reference: int) -> float:
-    p = rows.block_shape[0]
+def _mutual(matrix: StreamedMatrix, users: Codes, nearest: Codes, reference: int) -> float:
+    p = matrix.block_shape[0]
     other = (reference + 1) % nearest.shape[1]
     there = nearest[:, other]
     distinct = np.unique(there[there >= 0])
-    back, _ = rows.nearest(distinct, rows.collect(distinct), p)
+    back, _ = matrix.nearest(distinct, matrix.collect(distinct), p)
     found = there >= 0
     returned = back[np.searchsorted(distinct, there[found]), reference]
     return float((returned == users[found]).sum() / len(users))
 
 
 def null_mutual(group: int, items: int, density: float) -> float | None:
-    """Give the share of mutual nearest users to expect if pairs interact with probability `density`, independently.
+    """Compute the share of mutual nearest users to expect if pairs interact with probability `density`, independently.
 
     Let u and v of two groups of p users have a and b items, s of them both. Of several at the same cosine the first in
     the group is the nearest. Another user of v's group is nearer to u with probability f, as near or nearer with e
-    (sums over `null_pairs`, given a), so that v at a random place in its group is the nearest with probability
+    (summed over `null_pairs`, given a), so that v at a random place in its group is the nearest with probability
     w = ((1 − f)ᵖ − (1 − e)ᵖ) / (p (e − f)). Given u and v, other users of both groups are independent, so that u is
     nearest to v independently, and u has a mutual neighbour with probability p E[w(s | a) w(s | b)] over v and s > 0.
     Users of fewer than five items are not asked.
@@ -240,14 +241,14 @@ def null_mutual(group: int, items: int, density: float) -> float | None:
     if density == 0:
         return None
     pairs = null_pairs(items, density)
-    known = np.where(pairs.sums >= MIN_SUM, pairs.weights, 0.0)
+    known = np.where(pairs.degrees >= MIN_DEGREE, pairs.weights, 0.0)
     if known.sum() == 0:
         return None
-    values, place = np.unique(-(pairs.shared.astype(np.float64) ** 2) / pairs.sums[:, None], return_inverse=True)
+    values, place = np.unique(-(pairs.shared.astype(np.float64) ** 2) / pairs.degrees[:, None], return_inverse=True)
     wins = np.empty(pairs.chances.shape)
     for one, chances in enumerate(pairs.chances):
         each = np.bincount(place.ravel(), (pairs.weights[:, None] * chances).ravel(), minlength=len(values))
-        # Degrees of probabilities may be above 1 by rounding.
+        # Sums of probabilities may be above 1 by rounding.
         nearer = np.minimum(np.cumsum(each), _BELOW_ONE)
         logarithms = group * np.log1p(-np.append(0.0, nearer))
         won = np.exp(logarithms[:-1]) * -np.expm1(np.diff(logarithms)) / (group * np.maximum(each, _TINY))

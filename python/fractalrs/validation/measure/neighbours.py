@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fractalrs.expansion import Expansion
 from fractalrs.passes import StreamedMatrix
-from fractalrs.validation.statistics import null_pairs
+from fractalrs.statistics import Floats, null_pairs
 
 SAMPLED = 2_000
 """Items whose neighbours are looked for: as many of each tenth of the ranking by popularity."""
@@ -16,7 +16,7 @@ NEAREST = 20
 RANKS = (1, 5, 20)
 COPIES = 10
 """Among so many nearest items copies are counted."""
-MIN_SUM = 5
+MIN_DEGREE = 5
 """Items of fewer train interactions are left out: their cosines are noise."""
 COUNT_BYTES = 3 << 28
 """What counts of one pass may take in memory: 0.75 GiB."""
@@ -27,7 +27,6 @@ _DRAWN = 200
 _SOURCES = 1 << 28
 """Most source items that are looked up to tell copies."""
 
-Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 
@@ -53,18 +52,18 @@ class Neighbours:
     lifts: Floats
 
     def cosine(self, rank: int) -> float:
-        """Mean cosine with the neighbour of a rank from 1."""
+        """Return the mean cosine with the neighbour of a rank from 1."""
         return float(self.cosines[:, rank - 1].mean())
 
     def lift(self) -> float:
-        """Median lift of the nearest ten."""
+        """Return the median lift of the nearest ten."""
         return float(np.median(self.lifts[:, :COPIES]))
 
 
-def sample(item_sums: npt.NDArray[np.integer], count: int = SAMPLED, seed: int = 0) -> Codes:
-    """Draw items, as many from each tenth of the ranking by popularity; those of fewer than five interactions never."""
-    known = np.flatnonzero(item_sums >= MIN_SUM)
-    order = known[np.argsort(-item_sums[known].astype(np.int64), kind="stable")]
+def sample(item_degrees: npt.NDArray[np.integer], count: int = SAMPLED, seed: int = 0) -> Codes:
+    """Return as many items from each tenth of the ranking by popularity; none of fewer than five interactions."""
+    known = np.flatnonzero(item_degrees >= MIN_DEGREE)
+    order = known[np.argsort(-item_degrees[known].astype(np.int64), kind="stable")]
     rng = np.random.default_rng(seed)
     strata = np.array_split(order, _STRATA)
     quotas = [len(part) for part in np.array_split(np.arange(count), _STRATA)]
@@ -75,38 +74,38 @@ def sample(item_sums: npt.NDArray[np.integer], count: int = SAMPLED, seed: int =
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def neighbours(rows: StreamedMatrix, item_sums: npt.NDArray[np.integer], chosen: Codes) -> Neighbours | None:
-    """Find the nearest items of the chosen ones that have five interactions.
+def neighbours(matrix: StreamedMatrix, item_degrees: npt.NDArray[np.integer], chosen: Codes) -> Neighbours | None:
+    """Compute the nearest items of the chosen ones that have five interactions.
 
     Returns
     -------
     Neighbours or None
         None where there are not enough items to compare.
     """
-    sums = item_sums.astype(np.float64)
-    known = np.flatnonzero(item_sums >= MIN_SUM)
+    degrees = item_degrees.astype(np.float64)
+    known = np.flatnonzero(item_degrees >= MIN_DEGREE)
     chosen = np.intersect1d(chosen, known)
     if len(known) <= NEAREST or len(chosen) == 0:
         return None
     nearest, cosines, lifts = [], [], []
-    for item, counts in shared_users(rows, chosen):
+    for item, counts in shared_users(matrix, chosen):
         shared = counts[known].astype(np.float64)
-        cosine = shared / np.sqrt(sums[known] * sums[item])
+        cosine = shared / np.sqrt(degrees[known] * degrees[item])
         cosine[np.searchsorted(known, item)] = -1
         near = np.argpartition(-cosine, NEAREST)[:NEAREST]
         near = near[np.argsort(-cosine[near], kind="stable")]
         nearest.append(known[near])
         cosines.append(cosine[near])
-        lifts.append(rows.shape[0] * shared[near] / (sums[known[near]] * sums[item]))
+        lifts.append(matrix.shape[0] * shared[near] / (degrees[known[near]] * degrees[item]))
     return Neighbours(chosen, np.array(nearest), np.array(cosines), np.array(lifts))
 
 
-def shared_users(rows: StreamedMatrix, chosen: Codes) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
+def shared_users(matrix: StreamedMatrix, chosen: Codes) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
     """Yield each chosen item and the users it shares with every item, in as many passes as memory asks for."""
-    width = max(1, min(len(chosen), COUNT_BYTES // (4 * rows.shape[1])))
+    width = max(1, min(len(chosen), COUNT_BYTES // (4 * matrix.shape[1])))
     for first in range(0, len(chosen), width):
         batch = chosen[first : first + width]
-        counts = rows.cooccurrence(batch)
+        counts = matrix.cooccurrence(batch)
         for number, item in enumerate(batch):
             # A copy: a view would keep all counts of this pass in memory during the next one.
             yield int(item), counts[:, number].copy()
@@ -114,7 +113,7 @@ def shared_users(rows: StreamedMatrix, chosen: Codes) -> Iterator[tuple[int, npt
 
 
 def null_neighbours(users: int, items: int, density: float) -> Neighbours | None:
-    """Give the nearest items to expect if each pair interacts with probability `density`, independently.
+    """Compute the nearest items to expect if each pair interacts with probability `density`, independently.
 
     The other N − 1 items are then independent of an item and of each other (`null_pairs`), each with its cosine and
     lift; those of fewer than five interactions are left out. The r-th nearest is the one whose cosine is exceeded with
@@ -124,13 +123,13 @@ def null_neighbours(users: int, items: int, density: float) -> Neighbours | None
     Returns
     -------
     Neighbours or None
-        Of 32 items whose sums are quantiles of all at mid-ranks; who the nearest are has no meaning, and is −1. None
+        Of 32 items whose degrees are quantiles of all at mid-ranks; who the nearest are has no meaning, and is −1. None
         where there are not enough items to compare.
     """
     if density == 0:
         return None
     pairs = null_pairs(users, density)
-    weights = np.where(pairs.sums >= MIN_SUM, pairs.weights, 0.0)
+    weights = np.where(pairs.degrees >= MIN_DEGREE, pairs.weights, 0.0)
     expected = weights.sum() * (items - 1)
     if expected < NEAREST:
         return None
@@ -138,7 +137,7 @@ def null_neighbours(users: int, items: int, density: float) -> Neighbours | None
     cosines, lifts = [], []
     for one in np.searchsorted(np.cumsum(weights), levels * weights.sum()):
         numbers = (weights[:, None] * pairs.chances[one]).ravel() * (items - 1)
-        product = (pairs.sums[one] * pairs.sums.astype(np.float64))[:, None]
+        product = (pairs.degrees[one] * pairs.degrees.astype(np.float64))[:, None]
         cosine, lift = ((factor * pairs.shared).ravel() for factor in (product**-0.5, users / product))
         order = np.argsort(-cosine, kind="stable")
         near = order[np.searchsorted(np.cumsum(numbers[order]), np.arange(NEAREST) + 0.5)]
@@ -149,7 +148,7 @@ def null_neighbours(users: int, items: int, density: float) -> Neighbours | None
 
 
 def copies(found: Neighbours, expansion: Expansion, seed: int = 0) -> tuple[float, float] | None:
-    """Share of the ten nearest items that copy a source item, and of items drawn at random.
+    """Compute the share of the ten nearest items that copy a source item, and of items drawn at random.
 
     In each row block an expanded item shows the interactions of one source item. A neighbour copies an interaction if
     both items have the same source in that interaction's row block; it is a copy if it copies half of them or more, the
@@ -171,7 +170,7 @@ def copies(found: Neighbours, expansion: Expansion, seed: int = 0) -> tuple[floa
     blocks = np.unique(np.concatenate([found.items // q, (near // q).ravel()]))
     if m * len(blocks) * q > _SOURCES:
         return None
-    sums = expansion.base.item_degrees("train")
+    degrees = expansion.base.item_degrees("train")
     same = np.zeros(near.shape)
     weights = np.zeros(len(found.items))
     for i in range(m):
@@ -183,7 +182,7 @@ def copies(found: Neighbours, expansion: Expansion, seed: int = 0) -> tuple[floa
             return np.asarray(sources[np.searchsorted(blocks, items // q), items % q])
 
         own = source(found.items)
-        weight = expansion.keep_rates[i, found.items // q] * sums[own]
+        weight = expansion.keep_rates[i, found.items // q] * degrees[own]
         same += weight[:, None] * (source(near) == own[:, None])
         weights += weight
     copied = same >= 0.5 * weights[:, None]

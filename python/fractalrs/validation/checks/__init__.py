@@ -1,0 +1,1 @@
+"""The exact checks of integrity: is what is on disk what was planned?"""

@@ -1,0 +1,74 @@
+"""Do the files of attributes have every expanded id, with its block and its source?"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fractalrs.dataset.attributes import source_codes
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.expansion import Expansion
+from fractalrs.validation.checks.files import digest_of
+from fractalrs.validation.findings import Check
+from fractalrs.words import SIDES, Side
+
+_ROWS = 1 << 20
+"""Rows looked at together: a block's permutation is made once for so many."""
+
+
+def check_attributes(dataset: Dataset, expansion: Expansion | None, digests: bool) -> list[Check]:
+    """Check that files of attributes have every expanded id in order, with its block and, if that is known, its source.
+
+    Attributes themselves are checked by `digests` alone: nothing else knows them.
+    """
+    checks = []
+    for side in reversed(SIDES):
+        file = dataset.manifest.get("attributes", {}).get(side.plural)
+        if file is not None:
+            wrong = _wrong(dataset, side, file, expansion, digests)
+            right = f"all {file['rows']:,}, {'and' if expansion is not None else 'but not'} their sources"
+            checks.append(Check(f"{file['path']} has the expanded {side}", "integrity", wrong is None, wrong or right))
+    return checks
+
+
+def _wrong(
+    dataset: Dataset, side: Side, file: dict[str, Any], expansion: Expansion | None, digests: bool
+) -> str | None:
+    """Return what is wrong with a file of attributes, if anything is."""
+    path, one = dataset.path / file["path"], side.singular
+    count, size = dataset.shape[side.axis], dataset.block_shape[side.axis]
+    if not path.is_file():
+        return "it is missing"
+    if digests and digest_of(path) != file["sha256"]:
+        return "its SHA-256 is not that of the manifest"
+    start = 0
+    try:
+        with pq.ParquetFile(path) as opened:
+            columns = [side.id_column, f"{one}_block", f"source_{one}_id"]
+            for batch in opened.iter_batches(_ROWS, columns=columns):
+                stop = start + len(batch)
+                ids = np.arange(start, stop)
+                right = (batch[side.id_column].to_numpy() == ids) & (batch[f"{one}_block"].to_numpy() == ids // size)
+                if expansion is not None and len(ids) and stop <= count:
+                    found = pc.equal(batch[f"source_{one}_id"], _sources(expansion, side, ids))
+                    right &= found.fill_null(False).to_numpy(zero_copy_only=False)
+                if not right.all():
+                    return f"row {start + int(np.argmin(right)):,} is not that {one}'s, or has another block or source"
+                start = stop
+    except (OSError, KeyError, pa.ArrowException) as error:
+        return f"it cannot be read: {error}"
+    if start != count:
+        return f"it has {start:,} rows instead of {count:,}"
+    there = path.stat().st_size
+    return None if there == file["bytes"] else f"it has {there:,} bytes instead of {file['bytes']:,}"
+
+
+def _sources(expansion: Expansion, side: Side, ids: np.ndarray[Any, Any]) -> pa.Array:
+    """Return the source ids of consecutive expanded ids."""
+    size = expansion.base.shape[side.axis]
+    blocks = range(int(ids[0]) // size, int(ids[-1]) // size + 1)
+    codes = np.concatenate([source_codes(expansion, side.plural, block) for block in blocks])  # type: ignore[arg-type]
+    known = expansion.base.item_ids if side.axis else expansion.base.user_ids
+    return known.take(pa.array(codes[ids - blocks.start * size]))

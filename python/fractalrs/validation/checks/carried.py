@@ -1,0 +1,165 @@
+"""Do interactions carry what the plan generates, and do times keep the order of the source?"""
+
+from collections.abc import Iterator
+from threading import Lock
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fractalrs.columns import ticks
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.manifest import PartEntry
+from fractalrs.expansion import Expansion
+from fractalrs.passes import (
+    Integers,
+    InteractionBatch,
+    Mask,
+    each_on_threads,
+    file_batches,
+    generated,
+    joined,
+    share_of,
+    with_sources,
+)
+from fractalrs.tools import SILENT, Progress
+from fractalrs.validation.checks.times import Offences
+from fractalrs.validation.findings import Check
+from fractalrs.words import Split
+
+SOURCE_ORDER = "times keep the order of the source inside a block"
+APPEARANCES = "no item comes before its source"
+AGAINST_SOURCE = (SOURCE_ORDER, APPEARANCES)
+
+
+def check_sources(
+    dataset: Dataset,
+    expansion: Expansion,
+    users: Integers,
+    compare: bool,
+    threads: int,
+    progress: Progress = SILENT,
+) -> tuple[int | None, list[Check]]:
+    """Generate a sample of users again and compare what their interactions carry; check times against the source.
+
+    Parameters
+    ----------
+    users
+        Ids that rise.
+    compare
+        Whether to compare: where ids themselves differ, that is known already.
+
+    Returns
+    -------
+    user
+        The first one who carries something else, None where there is none.
+    checks
+        That times keep the source's order, and no item comes before its source: only where there are times.
+    """
+    names = [field.name for field in expansion.payload.fields]
+    state = _Sources(expansion, names)
+    chosen = np.zeros(dataset.shape[0], dtype=np.bool_)
+    chosen[users] = True
+
+    def work(part: PartEntry) -> Iterator[int]:
+        late = [*_part(dataset, part, "test", names, chosen)]
+        for train in _part(dataset, part, "train", names, chosen):
+            now = [np.isin(rows.users, train.users) for rows in late]
+            state.add({"train": [train], "test": list(map(InteractionBatch.at, late, now))}, compare)
+            late = [rows.at(~taken) for rows, taken in zip(late, now, strict=True)]
+            yield len(train)
+        # Users without train interactions.
+        state.add({"test": late}, compare)
+
+    interactions = dataset.totals["train"] * share_of(chosen)
+    each_on_threads(
+        [work(part) for part in dataset.parts], threads, "comparing with the source", interactions, progress
+    )
+    if not expansion.options.timestamps:
+        return state.differing.first, []
+    order = "interactions are earlier than one of their user and block that is earlier in the source"
+    early = "interactions are earlier than the first of their source item"
+    return state.differing.first, [
+        state.swapped.check(SOURCE_ORDER, order),
+        state.early.check(APPEARANCES, early),
+    ]
+
+
+def _part(
+    dataset: Dataset, part: PartEntry, split: Split, names: list[str], chosen: Mask
+) -> Iterator[InteractionBatch]:
+    if split in part.files:
+        yield from file_batches(dataset.path / part.files[split].path, names, chosen)
+
+
+class _Sources:
+    """What the pass over a sample of users has seen."""
+
+    def __init__(self, expansion: Expansion, names: list[str]) -> None:
+        self.expansion, self.names = expansion, names
+        self.differing = Offences()
+        self.swapped, self.early = Offences(), Offences()
+        self._lock = Lock()
+        if expansion.options.timestamps:
+            base = expansion.base
+            times, self.items = ticks(base.column("timestamp")), base.indices
+            self.appearance = np.full(base.shape[1], np.iinfo(np.int64).max)
+            np.minimum.at(self.appearance, self.items, times)
+            late = base.test_mask & (base.split == "last")
+            self.rank = np.empty(base.count, dtype=np.int64)
+            self.rank[np.lexsort((self.items, late, times, base.owners))] = np.arange(base.count)
+
+    def add(self, both: dict[Split, list[InteractionBatch]], compare: bool) -> None:
+        """Look at the train and test interactions of some users."""
+        known = []
+        for split, some in both.items():
+            if not any(map(len, some)):
+                continue
+            rows = joined(some)
+            made = generated(self.expansion, np.unique(rows.users), self.names if compare else [], split)
+            if compare:
+                with self._lock:
+                    self.differing.add(_differing(rows, made))
+            if self.expansion.options.timestamps:
+                found = with_sources(rows, made)
+                known.append(found.at(found.traced >= 0))
+        if known:
+            self._look(joined(known))
+
+    def _look(self, rows: InteractionBatch) -> None:
+        users, sources, times = rows.users, rows.traced, rows.times
+        early = users[times < self.appearance[self.items[sources]]]
+        blocks = rows.items // self.expansion.base.shape[1]
+        order = np.lexsort((self.rank[sources], blocks, users))
+        users, blocks, times = users[order], blocks[order], times[order]
+        swapped = users[1:][(users[1:] == users[:-1]) & (blocks[1:] == blocks[:-1]) & (times[1:] < times[:-1])]
+        with self._lock:
+            self.early.add(early)
+            self.swapped.add(swapped)
+
+
+def _differing(rows: InteractionBatch, made: InteractionBatch) -> Integers:
+    """The users who carry something else than was made for them."""
+    if len(rows) != len(made):
+        return rows.users[:1]
+    wrong = np.zeros(len(rows), dtype=np.bool_)
+    for name in rows.table.column_names:
+        wrong |= differing_values(rows.table[name].combine_chunks(), made.table[name].combine_chunks())
+    return rows.users[wrong]
+
+
+def differing_values(a: pa.Array, b: pa.Array) -> Mask:
+    """Return where two columns of one type differ, bit for bit."""
+    valid, also = (np.asarray(array.is_valid()) for array in (a, b))
+    differ: Mask = valid != also
+    if pa.types.is_string(a.type) or pa.types.is_boolean(a.type):
+        values, others = (array.fill_null("" if pa.types.is_string(array.type) else False) for array in (a, b))
+        differ |= np.asarray(pc.not_equal(values, others))
+        return differ
+    width = np.int32 if a.type.bit_width == 32 else np.int64
+    words = []
+    for array in (a, b):
+        buffer = array.buffers()[1]
+        words.append(np.frombuffer(buffer, width)[array.offset : array.offset + len(array)])
+    differ |= (words[0] != words[1]) & valid
+    return differ

@@ -1,0 +1,114 @@
+"""Are the files those of the manifest: there, of their size, with their rows and columns, unchanged?"""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.manifest import FileEntry
+from fractalrs.passes import Degrees
+from fractalrs.validation.findings import Check
+from fractalrs.validation.wording import first_few
+from fractalrs.words import SPLITS, Split
+
+FILES = "the files are those of the manifest"
+DIGESTS = "the files have their SHA-256"
+COUNTS = "the counts are those of the manifest"
+COLUMNS = "files have the columns of the manifest"
+
+
+class Footers:
+    """The footers of a data set's files, each read once."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.files: list[tuple[Split, FileEntry]] = [
+            (split, part.files[split]) for part in dataset.parts for split in SPLITS if split in part.files
+        ]
+
+    @cached_property
+    def by_path(self) -> dict[str, pq.FileMetaData | None]:
+        """Footers by the files' paths; None of a file that is missing or, without its end, unreadable."""
+        return {file.path: _footer(self.dataset.path / file.path) for _, file in self.files}
+
+    @cached_property
+    def columns(self) -> Check:
+        """Whether all have the columns of the manifest."""
+        return check_columns(self)
+
+    @property
+    def lack_some(self) -> bool:
+        """Whether a file of the manifest is missing or unreadable."""
+        return None in self.by_path.values()
+
+
+def _footer(path: Path) -> pq.FileMetaData | None:
+    try:
+        return pq.read_metadata(path)
+    except (OSError, ValueError):
+        return None
+
+
+def check_files(footers: Footers, digests: bool) -> list[Check]:
+    """Look for every file of the manifest, its size and its rows; take its SHA-256 where that is asked for."""
+    dataset, wrong, changed, counted = footers.dataset, [], [], []
+    for split, file in footers.files:
+        path, footer = dataset.path / file.path, footers.by_path[file.path]
+        if not path.is_file():
+            wrong.append(f"{file.path} is missing")
+            continue
+        if (size := path.stat().st_size) != file.bytes:
+            wrong.append(f"{file.path} has {size:,} bytes instead of {file.bytes:,}")
+        if footer is None:
+            wrong.append(f"{file.path} cannot be read")
+        elif footer.num_rows != file.rows:
+            counted.append(f"{file.path} has {footer.num_rows:,} {split} interactions instead of {file.rows:,}")
+        if digests and digest_of(path) != file.sha256:
+            changed.append(file.path)
+    for split in SPLITS:
+        there = (f"{split}/{found.name}" for found in sorted((dataset.path / split).glob("[!._]*")))
+        wrong += [f"{name} is none of them" for name in there if name not in footers.by_path]
+    count = dataset.totals["files"]
+    found = (f"changed: {first_few(changed)}" if changed else f"all {count} files") if digests else "needs --sha256"
+    checks = [
+        Check(FILES, "integrity", not wrong, first_few(wrong) or f"all {count} files have their size"),
+        Check(DIGESTS, "integrity", not changed if digests else None, found),
+    ]
+    if counted:
+        checks.append(Check(COUNTS, "integrity", False, first_few(counted)))
+    return checks
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_counts(dataset: Dataset, degrees: Degrees) -> Check:
+    """Check the interactions that the pass over all rows found against the manifest."""
+    found = {"train": int(degrees.user_train.sum()), "test": int(degrees.user_test.sum())}
+    wrong = [
+        f"{count:,} {split} interactions instead of {dataset.totals[split]:,}"
+        for split, count in found.items()
+        if count != dataset.totals[split]
+    ]
+    right = f"{found['train']:,} train and {found['test']:,} test interactions"
+    return Check(COUNTS, "integrity", not wrong, first_few(wrong) or right)
+
+
+def check_columns(footers: Footers) -> Check:
+    """Compare names, types and whether values may be missing of every file with the manifest."""
+    planned, wrong = footers.dataset.schema, []
+    for path, footer in footers.by_path.items():
+        found = None if footer is None else footer.schema.to_arrow_schema()
+        if found is not None and not found.equals(planned):
+            wrong.append(f"{path} has {_described(found)} instead of {_described(planned)}")
+    return Check(COLUMNS, "integrity", not wrong, first_few(wrong, 1) or _described(planned))
+
+
+def _described(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}{' or null' if field.nullable else ''}" for field in schema)

@@ -1,0 +1,1 @@
+"""What is measured, pass by pass, of interactions that are never held in memory."""

@@ -1,0 +1,84 @@
+"""Singular vectors: how widely each taste is shared, the paper's network values."""
+
+from functools import partial
+
+import numpy as np
+import scipy
+
+from fractalrs.statistics import Curve, Floats, network_curve, network_distance, network_values
+from fractalrs.validation.measure.measured import Measured
+from fractalrs.validation.metrics.spec import NEEDS_SOURCE, Family, FigureSpec, MetricSpec, Values, curves
+from fractalrs.validation.wording import tops
+from fractalrs.words import ITEMS, USERS, Side
+
+_NULL_POINTS = 4_000
+
+
+def _measure(measured: Measured, side: Side) -> Values:
+    four = measured.vectors[side]
+    if four.real is None:
+        return Values(note=NEEDS_SOURCE)
+    reduced = None if four.reduced is None else _distance(four.real, four.reduced)
+    synthetic = _distance(four.real, four.synthetic)
+    null = np.mean(
+        [
+            network_distance(network_values(four.real[:, k]), _null_component(k)) or 0.0
+            for k in range(four.real.shape[1])
+        ]
+    )
+    return Values(None, reduced, synthetic, float(null), synthetic)
+
+
+def _distance(real: Floats, other: Floats) -> float:
+    """Return the mean distance of the network values of vectors in columns."""
+    each = [
+        network_distance(network_values(real[:, k]), network_values(other[:, k]))
+        for k in range(min(real.shape[1], other.shape[1]))
+    ]
+    return float(np.mean([value for value in each if value is not None]))
+
+
+def _null_component(k: int) -> Floats:
+    """Return a uniform random matrix's singular vector, ranked: constant for the first, else normal."""
+    points = (np.arange(_NULL_POINTS)[::-1] + 0.5) / _NULL_POINTS
+    return np.ones(_NULL_POINTS) if k == 0 else np.asarray(scipy.stats.halfnorm.ppf(points))
+
+
+def _curve(vector: Floats) -> Curve:
+    return network_curve(network_values(vector))
+
+
+def _gallery(side: Side, measured: Measured) -> list[dict[str, Curve]]:
+    there = {label: matrix for label, matrix in vars(measured.vectors[side]).items() if matrix is not None}
+    count = min(matrix.shape[1] for matrix in there.values())
+    return [curves(_curve, {label: matrix[:, k] for label, matrix in there.items()}) for k in range(count)]
+
+
+def _figure(side: Side, name: str) -> FigureSpec:
+    return FigureSpec(
+        name=f"{name}_vector",
+        title=f"Network values of {side}",
+        caption=f"The components of each leading {name} singular vector by magnitude: |component| · √size over rank / "
+        "size, both axes logarithmic. A level line is a taste that all share, a steep one belongs to few.",
+        data=partial(_gallery, side),
+        draw="network_values",
+        describe=tops,
+        is_gallery=True,
+    )
+
+
+FAMILY = Family(
+    section="vectors",
+    title="Singular vectors",
+    explanation="How widely each of those tastes is shared: the paper’s network values.",
+    metrics=(
+        MetricSpec(
+            "network values of {side}",
+            _measure,
+            "mean over the first 8 vectors of sup |F_real − F_synthetic| of |component| · √size (method paper, "
+            "section IV.3; Leskovec et al. 2010)",
+            note="mean KS distance of the first 8",
+        ),
+    ),
+    figures=(_figure(USERS, "left"), _figure(ITEMS, "right")),
+)

@@ -1,0 +1,198 @@
+"""What the plan says of a data set, read from ``private/`` or taken from an expansion."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from fractalrs._core import existing_blocks
+from fractalrs.base import Base
+from fractalrs.base.summary import base_statistics
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.folder import Folder
+from fractalrs.dataset.write import read_reduced
+from fractalrs.errors import InputError
+from fractalrs.expansion import Cells, Expansion, Operator, Options
+from fractalrs.statistics import Floats
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the plan says of the blocks.
+
+    Attributes
+    ----------
+    keep_rates
+        K, (m, n).
+    options
+        Options of the expansion, as in ``private/plan.json``.
+    statistics
+        Arrays of ``private/base_statistics.npz``.
+    split
+        How the base's test interactions were chosen.
+    """
+
+    keep_rates: Floats
+    options: dict[str, Any]
+    statistics: dict[str, npt.NDArray[Any]]
+    split: str = "given"
+
+    @classmethod
+    def of(cls, expansion: Expansion) -> "Planned":
+        """Return what an expansion plans."""
+        options = expansion.options
+        statistics = base_statistics(expansion.base, timestamps=options.timestamps, rated=options.ratings is not None)
+        return cls(expansion.keep_rates, dataclasses.asdict(options), statistics, expansion.base.split)
+
+    @cached_property
+    def rates(self) -> Floats:
+        """Keep rates, 0 where a block does not exist."""
+        exists = existing_blocks(self.options["seed"], self.options["block_keep"], self.keep_rates.shape)
+        return np.where(exists, self.keep_rates, 0.0)
+
+    @cached_property
+    def real(self) -> "Real":
+        """What is known of the real train part."""
+        return Real.of(self.statistics)
+
+    # What follows is all that validation asks of a shuffle and an operator.
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether blocks are copies of R, of which entries are kept at a rate."""
+        return self.options["operator"] in ("dropout", "kronecker")
+
+    @property
+    def by_function(self) -> bool:
+        """Whether a function made the blocks."""
+        return self.options["operator"] not in get_args(Operator)
+
+    @property
+    def blocks_alike(self) -> bool:
+        """Whether all blocks of a row block show an expanded user's one source."""
+        return self.options["shuffle"] in ("aligned", "none")
+
+    @property
+    def blocks_independent(self) -> bool:
+        """Whether each block shows sources of its own."""
+        return bool(self.options["shuffle"] == "block")
+
+    @property
+    def takes_cells(self) -> bool:
+        """Whether users and items are exchanged inside cells."""
+        return bool(self.options["shuffle"] == "cells")
+
+    @property
+    def one_source(self) -> bool:
+        """Whether a user has one source: with times, user cells have one member."""
+        return self.blocks_alike or bool(self.options.get("timestamps", False))
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether what some users or items have is test, whatever it was."""
+        return bool(self.options["cold_users"] or self.options["cold_items"])
+
+    @property
+    def is_predictable(self) -> bool:
+        """Whether singular values follow from R's: its blocks are alike, and what is train in R is train in them."""
+        return self.has_blocks and self.blocks_alike and not self.is_cold
+
+    @property
+    def test_is_last(self) -> bool:
+        """Whether no test interaction of a user may come before a train interaction."""
+        return self.split == "last" and self.options.get("cold_items", 0) == 0
+
+
+@dataclass(frozen=True)
+class Real:
+    """What is known of the real train part: all of it from ``private/base_statistics.npz``."""
+
+    user_degrees: npt.NDArray[np.int64]
+    item_degrees: npt.NDArray[np.int64]
+    singular_values: Floats
+    user_noise: Floats
+    item_noise: Floats
+    assortativity: float | None
+
+    @classmethod
+    def of(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Real":
+        """Return what the arrays of `fractalrs.base.summary.base_statistics` say."""
+        assortativity = float(arrays["assortativity"])
+        return cls(
+            arrays["train_user_degrees"],
+            arrays["train_item_degrees"],
+            arrays["singular_values"],
+            arrays["user_noise"],
+            arrays["item_noise"],
+            None if np.isnan(assortativity) else assortativity,
+        )
+
+    @property
+    def interactions(self) -> int:
+        """Train interactions."""
+        return int(self.user_degrees.sum())
+
+    @property
+    def per_user(self) -> float:
+        """Train interactions of a user on average."""
+        return self.interactions / len(self.user_degrees)
+
+    @property
+    def rank(self) -> int:
+        """Most singular values that there can be."""
+        return min(len(self.user_degrees), len(self.item_degrees))
+
+
+def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, Expansion | None]:
+    """Read ``private/`` of a data set; with the base, return the expansion too, where it can be generated again.
+
+    Raises
+    ------
+    InputError
+        If ``private/`` does not belong to the data set, or the base does not, or a file is damaged.
+    """
+    plan = Folder(dataset.path).plan()
+    if plan is None:
+        if base is not None:
+            raise InputError(f"{dataset.path} has no private/plan.json: there is nothing to compare the source with")
+        return None, None
+    private, content = dataset.path / "private", plan.content
+    reduced = read_reduced(private)
+    options = Options(**content["options"])
+    statistics = _load(private / "base_statistics.npz")
+    agree = all(getattr(dataset, name) == content["options"][name] for name in ("shuffle", "order", "operator"))
+    agree &= reduced.shape == dataset.multipliers
+    agree &= tuple(statistics["shape"].tolist()) == dataset.block_shape
+    if content["fingerprints"] != dataset.manifest["fingerprints"] or not agree:
+        raise InputError(f"private/ and manifest.json of {dataset.path} are of different data sets")
+    planned = Planned(options.keep_rates(reduced.values), content["options"], statistics, content["base"]["split"])
+    if base is None:
+        return planned, None
+    if base.fingerprint != content["base"]["fingerprint"]:
+        raise InputError(
+            f"these interactions are not those that {dataset.path} was expanded from",
+            hint="name that source; it is read and split as the plan says",
+        )
+    if planned.by_function:
+        return planned, None
+    cells = Cells.load(private / "cells.npz") if planned.takes_cells else None
+    expansion = Expansion(base, reduced, profile=content["profile"], cells=cells, **content["options"])
+    if expansion.fingerprint != content["fingerprints"]["expansion"]:
+        raise InputError(f"private/ of {dataset.path} does not belong to its data: it makes other interactions")
+    return planned, expansion
+
+
+def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    if not {"assortativity", "train_user_degrees"} <= found.keys():
+        raise InputError(f"{path} is of an older version", hint="expand again, or use the version that made it")
+    return found

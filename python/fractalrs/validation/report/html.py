@@ -1,0 +1,199 @@
+"""The report as one HTML file that needs no network and no script: the page, and its figures as inline SVG."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, cast
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fractalrs import plot
+from fractalrs.statistics import Curve
+from fractalrs.validation.findings import Findings
+from fractalrs.validation.metrics import FAMILIES, FIGURES, FigureSpec
+from fractalrs.validation.report.outcomes import Outcomes
+from fractalrs.validation.wording import number, words
+
+_VALUES = ("real", "reduced", "synthetic", "null", "distance", "threshold")
+
+# Stand for colours of the page in the figures, until `_inline` replaces them: black would be left out as the default.
+_INK, _FAINT = "#010203", "#040506"
+_FIGURE_STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.linewidth": 0.6,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "xtick.minor.visible": False,
+    "ytick.minor.visible": False,
+    "grid.color": _FAINT,
+    # Measures the texts; the page then sets them in its own, narrower font.
+    "font.family": ["DejaVu Sans"],
+    "svg.fonttype": "none",
+    "svg.hashsalt": "fractalrs",
+}
+_SMALL_FIGURE = (2.6, 2.0)
+
+
+def page(report: Outcomes) -> str:
+    """Return the page."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = number
+    template = environment.from_string(
+        files("fractalrs.validation.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    )
+    known = {family.section: (family.title, family.explanation) for family in FAMILIES}
+    sections = dict.fromkeys(metric.section for metric in report.metrics)
+    return template.render(
+        report=report,
+        seconds=[(words(name), number(value)) for name, value in report.findings.seconds.items()],
+        tone="bad" if report.failures else "good" if True in report.outcomes.values() else "neutral",
+        sections=[
+            (
+                *known.get(section, (words(section).capitalize(), "")),
+                [metric for metric in report.metrics if metric.section == section],
+            )
+            for section in sections
+        ],
+        values=_VALUES,
+        looks=plot.LOOKS,
+        figures=[drawing for spec in FIGURES if not spec.is_gallery for drawing in _figures(spec, report.findings)],
+        galleries=[gallery for spec in FIGURES if spec.is_gallery for gallery in _galleries(spec, report.findings)],
+    )
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A figure of the page: its title, inline SVG, how to read it, and the labels of its legend."""
+
+    title: str
+    svg: Markup
+    caption: str = ""
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """Small figures that share a caption and a legend, whose labels these are."""
+
+    title: str
+    caption: str
+    labels: tuple[str, ...]
+    drawings: list[_Drawing]
+
+
+def _figures(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
+    """Draw a large figure, if it has data."""
+    curves, matrix = _drawable(findings, spec.name), findings.maps.get(spec.name)
+    if not spec.draw or not (curves or (matrix is not None and np.isfinite(matrix).any())):
+        return
+    draw = getattr(plot, spec.draw)
+    with _figure_style():
+        axes = draw(curves) if curves else draw(matrix)
+        svg = _inline(axes, spec.name, spec.title, spec.describe(_named(curves) if curves else matrix))
+    yield _Drawing(spec.title, svg, spec.caption, tuple(curves))
+
+
+def _galleries(spec: FigureSpec, findings: Findings) -> Iterator[_Gallery]:
+    """Draw a row of small figures, those that have data."""
+    drawings: list[_Drawing] = []
+    labels: set[str] = set()
+    matches = (re.fullmatch(rf"{spec.name}_(\d+)", name) for name in findings.curves)
+    for which in sorted(int(match[1]) for match in matches if match):
+        name = f"{spec.name}_{which}"
+        curves = _drawable(findings, name)
+        if not curves:
+            continue
+        labels |= curves.keys()
+        with _figure_style():
+            axes = getattr(plot, spec.draw)(curves)
+            axes.set(xlabel="", ylabel="")
+            cast(Figure, axes.figure).set_size_inches(_SMALL_FIGURE)
+            svg = _inline(axes, name, f"{spec.title}: vector {which}", spec.describe(_named(curves)))
+        drawings.append(_Drawing(f"Vector {which}", svg))
+    if drawings:
+        shown = tuple(label for label in plot.LOOKS if label in labels)
+        yield _Gallery(spec.title, spec.caption, shown, drawings)
+
+
+def _named(curves: dict[str, Curve]) -> dict[str, Curve]:
+    """Return curves by the names of their lines."""
+    return {plot.LOOKS[label].name: curve for label, curve in curves.items()}
+
+
+@contextmanager
+def _figure_style() -> Iterator[None]:
+    """Make figures the same whatever the caller's matplotlib settings."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_FIGURE_STYLE)
+        yield
+
+
+def _drawable(findings: Findings, name: str) -> dict[str, Curve]:
+    """Those curves of a figure that have a point on logarithmic axes, in the order of legends."""
+    curves = findings.curves.get(name, {})
+    return {
+        label: curves[label]
+        for label in plot.LOOKS
+        if label in curves and ((curves[label].y > 0) & (curves[label].x > 0)).any()
+    }
+
+
+def _inline(axes: Axes, name: str, title: str, description: str) -> Markup:
+    """Turn a figure into an SVG element that can stand in a page beside others.
+
+    Colours become those of the page, ids begin with the figure's name, and there is nothing but what is seen.
+    """
+    if legend := axes.get_legend():
+        # The page has one, which wraps and never lies on a line.
+        legend.remove()
+    file = io.StringIO()
+    cast(Figure, axes.figure).savefig(
+        file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    )
+    root = ElementTree.fromstring(file.getvalue())
+    colours = {_INK: "currentColor", _FAINT: "var(--faint)"}
+    colours |= {look.colour: f"var(--{label})" for label, look in plot.LOOKS.items()}
+    referenced = set(re.findall(r"(?:url\(|href=\")#([^)\"]+)", file.getvalue()))
+    prefix = f"{name.replace('_', '-')}-"
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag.endswith("}style"):
+                parent.remove(child)
+    for element in root.iter():
+        # An SVG inside HTML needs no namespaces.
+        element.tag = element.tag.rpartition("}")[2]
+        attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+        if attributes.get("id") not in referenced:
+            attributes.pop("id", None)
+        for key, value in attributes.items():
+            if key == "id":
+                attributes[key] = prefix + value
+            elif key == "href":
+                attributes[key] = re.sub(r"^#", f"#{prefix}", value)
+            elif key == "d":
+                attributes[key] = re.sub(r"\d+\.\d+", lambda match: f"{float(match[0]):.2f}", " ".join(value.split()))
+            else:
+                value = value.replace("url(#", f"url(#{prefix}")
+                attributes[key] = re.sub(r"#[0-9a-f]{6}", lambda match: colours.get(match[0], match[0]), value)
+        element.attrib = attributes
+    for attribute in ("width", "height", "version"):
+        del root.attrib[attribute]
+    root.attrib |= {"role": "img", "aria-labelledby": f"{prefix}title {prefix}description"}
+    for position, (tag, text) in enumerate((("title", title), ("desc", description))):
+        child = ElementTree.Element(tag, id=f"{prefix}{'title' if tag == 'title' else 'description'}")
+        child.text = text
+        root.insert(position, child)
+    return Markup(ElementTree.tostring(root, encoding="unicode"))

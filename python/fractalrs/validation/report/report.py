@@ -1,0 +1,109 @@
+"""The report of a validation: as text, JSON-safe values or one HTML file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fractalrs.errors import OutputError
+from fractalrs.tools import whole_file
+from fractalrs.tools.optional import drawing
+from fractalrs.validation.report.outcomes import Outcomes, plain
+from fractalrs.validation.wording import aligned, number, one_line
+
+_OUTCOMES = {True: "ok", False: "FAILS", None: "not checked"}
+
+
+@dataclass(frozen=True)
+class Report(Outcomes):
+    """What a validation found, and whether to trust the data set.
+
+    Attributes
+    ----------
+    findings
+        All that is shown, in the order in which it is shown.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> report = fr.validate(fr.Expansion(base, fr.reduce(base, (2, 3))), only="integrity")
+    >>> report.holds, report.failures
+    (True, ())
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as values that JSON knows; what is not a finite number is None.
+
+        Returns
+        -------
+        dict
+            ``holds``, ``failures``, ``subject``, ``checks``, ``metrics`` (each with ``holds``), ``curves``
+            (figure → label → ``x`` and ``y``), ``maps`` (figure → rows) and ``seconds``.
+        """
+        found = self.findings
+        return {
+            "holds": self.holds,
+            "failures": list(self.failures),
+            "subject": plain(found.subject),
+            "checks": [plain(vars(check)) for check in self.checks],
+            "metrics": [plain(vars(metric) | {"holds": metric.holds}) for metric in self.metrics],
+            "curves": plain(
+                {
+                    figure: {label: vars(curve) for label, curve in curves.items()}
+                    for figure, curves in found.curves.items()
+                }
+            ),
+            "maps": plain(found.maps),
+            "seconds": plain(found.seconds),
+        }
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report as one HTML file that needs no network and no script.
+
+        The same findings give the same bytes. The file appears whole or not at all.
+
+        Parameters
+        ----------
+        path
+            The file, replaced if it exists; its folder must exist.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        InputError
+            If what draws is not installed.
+        """
+        with drawing():
+            from fractalrs.validation.report.html import page
+        path, content = Path(path), page(self).encode()
+        try:
+            with whole_file(path) as temporary:
+                temporary.write_bytes(content)
+        except OSError as error:
+            raise OutputError(
+                f"the report cannot be written to {path}: {(error.strerror or str(error)).lower()}",
+                hint="name a file in a folder that exists and may be written to",
+            ) from error
+
+    def __str__(self) -> str:
+        lines = [f"{self.verdict}: {', '.join(self.failures)}" if self.failures else self.verdict]
+        if self.unchecked:
+            lines.append(f"not checked: {', '.join(self.unchecked)}")
+        lines += [f"{name}: {value}" for name, value in self.subject]
+        if self.checks:
+            ordered = sorted(self.checks, key=lambda check: check.holds is None or bool(check.holds))
+            lines.append("")
+            lines += aligned([(_OUTCOMES[check.holds], check.name, one_line(check.detail)) for check in ordered], "<<<")
+        if self.metrics:
+            columns = ("real", "synthetic", "null", "distance", "threshold")
+            rows = [
+                (
+                    metric.name,
+                    *(number(getattr(metric, column)) for column in columns),
+                    "–" if metric.threshold is None else _OUTCOMES[metric.holds],
+                )
+                for metric in self.metrics
+            ]
+            lines += ["", *aligned([("metric", *columns, "holds"), *rows], "<>>>>><")]
+        return "\n".join(lines)

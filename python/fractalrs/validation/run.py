@@ -1,0 +1,251 @@
+"""Validate a data set, or an expansion: integrity, fidelity, and the report of both."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from fractalrs.base import Base
+from fractalrs.dataset.dataset import Dataset, open_dataset
+from fractalrs.errors import InputError
+from fractalrs.expansion import Expansion
+from fractalrs.statistics import Curve, Floats
+from fractalrs.tools import Progress, as_progress, blas_threads, resolve_threads
+from fractalrs.validation import metrics
+from fractalrs.validation.checks import blocks, carried, files, regeneration, rows, times
+from fractalrs.validation.checks.attributes import check_attributes
+from fractalrs.validation.checks.files import Footers
+from fractalrs.validation.findings import Check, Findings, Metric
+from fractalrs.validation.measure.measured import Measured
+from fractalrs.validation.measure.spectrum import DEFAULT_COUNT, check_count
+from fractalrs.validation.metrics.spec import NEEDS_SOURCE
+from fractalrs.validation.planned import Planned, read_planned
+from fractalrs.validation.report import Report
+from fractalrs.validation.thresholds import checked, defaults
+
+Only = Literal["integrity", "fidelity"]
+NEEDS_PRIVATE = "needs private/ beside the data"
+NO_BLOCKS = "the operator has no keep rates"
+NOT_EMPTY = "there are train interactions"
+BY_FUNCTION = "what a function made cannot be made again"
+
+
+def validate(
+    dataset: Dataset | Expansion | str | os.PathLike[str],
+    base: Base | None = None,
+    *,
+    only: Only | None = None,
+    singular_values: int = DEFAULT_COUNT,
+    sha256: bool = False,
+    thresholds: Mapping[str, float] | None = None,
+    false_alarms: float = blocks.FALSE_ALARMS,
+    threads: int | None = None,
+    progress: bool | Progress = False,
+) -> Report:
+    """Check that a data set is exactly what was planned, and measure whether it keeps the statistics of the real data.
+
+    Parameters
+    ----------
+    dataset
+        A data set, or its folder; or an expansion, which is generated instead of read.
+    base
+        What it was expanded from. Without it, what needs the real interactions themselves is left out: users generated
+        again, singular vectors, real neighbours, copies.
+    only
+        ``"integrity"`` or ``"fidelity"``: that alone.
+    singular_values
+        How many are compared.
+    sha256
+        Take the SHA-256 of every file too.
+    thresholds
+        By metric, over the defaults (`fractalrs.validation.thresholds`).
+    false_alarms
+        Probability with which the check of all blocks fails though all is right.
+    threads
+        By default as many as this process may use.
+    progress
+        Show progress on stderr when that is a terminal, or by a `Progress` of your own.
+
+    Returns
+    -------
+    Report
+        `Report.holds` is the verdict.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    InputError
+        If the folder holds no complete data set of ours, a file is damaged (names file and row group), the base is not
+        that of the data set, or the singular values asked for do not exist or fit into memory.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> print(fr.validate(fr.Expansion(base, fr.reduce(base, (2, 3))), only="integrity").verdict)
+    All 6 checks hold
+    """
+    if only is not None and only not in get_args(Only):
+        raise InputError(f"only is {only!r}; it must be 'integrity' or 'fidelity'")
+    subject = open_dataset(dataset) if isinstance(dataset, str | os.PathLike) else dataset
+    own = checked(thresholds or {})
+    if singular_values == DEFAULT_COUNT:
+        singular_values = min(DEFAULT_COUNT, *subject.shape)
+    if only != "integrity":
+        check_count(subject.shape, singular_values)
+    threads = resolve_threads(threads)
+    measured = _known(subject, base, singular_values, only != "integrity", threads, as_progress(progress))
+    if only == "fidelity" and measured.planned is None:
+        raise InputError(
+            "fidelity needs private/ beside the data: it holds the real statistics", hint="use --only integrity"
+        )
+    run = _Run(measured)
+    with blas_threads(threads):
+        if only != "fidelity":
+            run.check(sha256, false_alarms)
+        if only != "integrity":
+            run.measure(own)
+    return Report(run.findings())
+
+
+def _known(
+    subject: Dataset | Expansion,
+    base: Base | None,
+    singular_values: int,
+    each_item: bool,
+    threads: int,
+    progress: Progress,
+) -> Measured:
+    """Find out what is known beside the interactions themselves."""
+    if base is not None and not isinstance(base, Base):
+        raise InputError(f"base is {type(base).__name__}, not a Base", hint="make one: leave_last_out(source)")
+    planned: Planned | None
+    expansion: Expansion | None
+    if isinstance(subject, Expansion):
+        if base is not None and base.fingerprint != subject.base.fingerprint:
+            raise InputError("this base is not the expansion's", hint="leave it out: an expansion has its own")
+        base, planned, expansion = subject.base, Planned.of(subject), subject
+    else:
+        planned, expansion = read_planned(subject, base)
+    return Measured(subject, planned, base, expansion, singular_values, each_item, threads, progress)
+
+
+class _Run:
+    """One validation: what is looked at, and what was found so far."""
+
+    def __init__(self, measured: Measured) -> None:
+        self.measured = measured
+        self.dataset = measured.subject if isinstance(measured.subject, Dataset) else None
+        self.footers = None if self.dataset is None else Footers(self.dataset)
+        self.checks: list[Check] = []
+        self.metrics: tuple[Metric, ...] = ()
+        self.figures: tuple[dict[str, dict[str, Curve]], dict[str, Floats]] = ({}, {})
+
+    def check(self, sha256: bool, false_alarms: float) -> None:
+        """Check everything exact."""
+        measured = self.measured
+        if self.footers is not None:
+            with measured.stages("looking for the files"):
+                self.checks += files.check_files(self.footers, sha256)
+                self.checks += check_attributes(self.footers.dataset, measured.expansion, sha256)
+            if self.footers.lack_some:
+                names = (rows.IN_RANGE, rows.ORDER, rows.DUPLICATES, rows.DISJOINT, blocks.BLOCKS, blocks.TEST_BLOCKS)
+                self._leave_out("needs all files", *names, regeneration.REGENERATION)
+                return
+            if not any(check.name == files.COUNTS for check in self.checks):
+                self.checks.append(files.check_counts(self.footers.dataset, measured.degrees))
+        self.checks += rows.check_rows(measured.degrees, measured.matrix.order)
+        if measured.planned is not None and measured.planned.has_blocks:
+            self.checks += blocks.check_blocks(measured.degrees, measured.planned, false_alarms)
+            self.figures = metrics.draw(measured, [metrics.BLOCK_DEVIATION])
+        else:
+            self._leave_out(NO_BLOCKS if measured.planned else NEEDS_PRIVATE, blocks.BLOCKS, blocks.TEST_BLOCKS)
+        if self.footers is not None:
+            self._check_carried(self.footers)
+
+    def _check_carried(self, footers: Footers) -> None:
+        """Check what interactions carry, and generate a sample of users again."""
+        measured, carries = self.measured, self.measured.columns
+        readable = not measured.is_out_of_range
+        if carries:
+            self.checks.append(footers.columns)
+        if "timestamp" in carries:
+            late = measured.planned is not None and measured.planned.test_is_last
+            if footers.columns.holds and readable:
+                with measured.stages("following times"):
+                    self.checks += times.check_times(footers.dataset, late, measured.threads, measured.progress)
+            if measured.planned is None:
+                self._leave_out(NEEDS_PRIVATE, times.TEST_IS_LAST)
+        if measured.expansion is None or not readable:
+            against_source = carried.AGAINST_SOURCE if "timestamp" in carries else ()
+            self._leave_out(self._no_expansion, regeneration.REGENERATION, *against_source)
+            return
+        with measured.stages("generating users again"):
+            users = regeneration.sample_users(measured.matrix, measured.expansion)
+            same = regeneration.check_regenerated(measured.matrix, measured.expansion, users)
+            if not carries or not footers.columns.holds:
+                self.checks.append(same)
+                return
+            differing, checks = carried.check_sources(
+                footers.dataset,
+                measured.expansion,
+                users.astype("int64"),
+                bool(same.holds),
+                measured.threads,
+                measured.progress,
+            )
+            self.checks.append(same if differing is None else regeneration.differs(differing, "carried values"))
+            self.checks += checks
+
+    @property
+    def _no_expansion(self) -> str:
+        """Why nothing can be generated again."""
+        if self.measured.expansion is not None:
+            return "needs ids in range"
+        if self.measured.planned is None:
+            return NEEDS_PRIVATE
+        return BY_FUNCTION if self.measured.planned.by_function else NEEDS_SOURCE
+
+    def _leave_out(self, why: str, *names: str) -> None:
+        self.checks += [Check(name, "integrity", None, why) for name in names]
+
+    def measure(self, own: dict[str, float]) -> None:
+        """Measure all statistics."""
+        measured, footers, alone = self.measured, self.footers, not self.checks
+        if footers is not None and footers.lack_some:
+            self.checks += files.check_files(footers, digests=False) if alone else []
+            return
+        if measured.planned is None:
+            self.checks.append(Check("fidelity", "fidelity", None, f"{NEEDS_PRIVATE}: it holds the real statistics"))
+            return
+        if not measured.interactions:
+            self.checks.append(Check(NOT_EMPTY, "fidelity", False, "none was written"))
+            return
+        if footers is not None and measured.is_out_of_range:
+            self.checks += rows.check_rows(measured.degrees, measured.matrix.order) if alone else []
+            return
+        families = metrics.FAMILIES
+        if footers is not None and measured.columns and not footers.columns.holds:
+            families = tuple(family for family in families if not family.of_columns)
+            self.checks += [footers.columns] if alone else []
+        thresholds = defaults(measured.real.per_user, measured.planned.one_source) | own
+        self.metrics = tuple(metrics.measure(measured, thresholds, families))
+        drawn = (spec for family in families if family.applies(measured) for spec in family.figures)
+        self.figures = metrics.draw(measured, drawn)
+
+    def findings(self) -> Findings:
+        """Return what was found."""
+        subject: dict[str, Any] = {}
+        if (dataset := self.dataset) is not None:
+            subject = {"data set": dataset.path.name}
+            subject |= {name: getattr(dataset, name) for name in ("profile", "shuffle", "operator")}
+            subject |= {split: dataset.totals[split] for split in ("train", "test")}
+            subject |= {"multipliers": "{} × {}".format(*dataset.multipliers)}
+            subject |= {name: dataset.manifest[name] for name in ("fractalrs", "generator")}
+        elif self.measured.expansion is not None:
+            options = self.measured.expansion.options
+            subject = {"expansion": "generated, not written", "shuffle": options.shuffle, "operator": options.operator}
+        users, items = self.measured.matrix.shape
+        subject |= {"users": users, "items": items}
+        curves, maps = self.figures
+        return Findings(subject, tuple(self.checks), self.metrics, curves, maps, self.measured.stages.seconds)
