@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from fractalrs import plot as plot
     from fractalrs.base import Base as Base
     from fractalrs.base import leave_last_out as leave_last_out
-    from fractalrs.dataset.dataset import Dataset as Dataset
-    from fractalrs.dataset.dataset import open_dataset as open_dataset
-    from fractalrs.dataset.plan import ParquetOptions as ParquetOptions
-    from fractalrs.dataset.write import write as write
+    from fractalrs.dataset import Dataset as Dataset
+    from fractalrs.dataset import ParquetOptions as ParquetOptions
+    from fractalrs.dataset import Plan as Plan
+    from fractalrs.dataset import finish as finish
+    from fractalrs.dataset import open_dataset as open_dataset
+    from fractalrs.dataset import plan as plan
+    from fractalrs.dataset import write as write
+    from fractalrs.dataset import write_part as write_part
     from fractalrs.errors import FractalrsError as FractalrsError
     from fractalrs.errors import InputError as InputError
     from fractalrs.errors import OutputError as OutputError
@@ -48,21 +52,14 @@ __version__ = VERSION
 _HOMES = {
     "fractalrs": ("plot",),
     "fractalrs.errors": ("FractalrsError", "InputError", "OutputError", "WriteError"),
-    "fractalrs.tools.progress": ("Progress",),
-    "fractalrs.reading.interactions": ("Interactions", "read_interactions", "write_interactions"),
-    "fractalrs.reading.sample": ("sample_interactions",),
-    "fractalrs.base.base": ("Base",),
-    "fractalrs.base.hold_out": ("leave_last_out",),
-    "fractalrs.expansion.reduction": ("ReducedMatrix", "reduce"),
-    "fractalrs.expansion.cells": ("Cells", "group_cells"),
-    "fractalrs.expansion.expansion": ("Expansion",),
-    "fractalrs.dataset.dataset": ("Dataset", "open_dataset"),
-    "fractalrs.dataset.plan": ("ParquetOptions",),
-    "fractalrs.dataset.write": ("write",),
+    "fractalrs.tools": ("Progress",),
+    "fractalrs.reading": ("Interactions", "read_interactions", "sample_interactions", "write_interactions"),
+    "fractalrs.base": ("Base", "leave_last_out"),
+    "fractalrs.expansion": ("Cells", "Expansion", "ReducedMatrix", "group_cells", "reduce"),
+    "fractalrs.dataset": ("Dataset", "ParquetOptions", "Plan", "finish", "open_dataset", "plan", "write", "write_part"),
     "fractalrs.passes": ("StreamedMatrix",),
     "fractalrs.formats": ("export", "load_csr"),
-    "fractalrs.validation.report": ("Report",),
-    "fractalrs.validation.validate": ("validate",),
+    "fractalrs.validation": ("Report", "validate"),
     "fractalrs.workflow": ("expand",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -14,7 +14,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import FILES, RUNNING
 from fractalrs.tools import resolve_threads
 from fractalrs.tools.notes import notes_on_stderr
-from fractalrs.validation import thresholds as limits
+from fractalrs.validation import read_thresholds
 from fractalrs.validation import validate as run
 from fractalrs.workflow import read_planned_base
 
@@ -64,7 +64,7 @@ def validate(
         raise InputError(f"the report {report} is a folder", hint="name a file, such as report.html")
     if report is not None and not report.absolute().parent.is_dir():
         raise InputError(f"the folder of the report {report} does not exist")
-    own = None if thresholds is None else limits.read(thresholds)
+    own = None if thresholds is None else read_thresholds(thresholds)
     threads = resolve_threads(threads)
     with notes_on_stderr(not quiet):
         try:
@@ -76,10 +76,9 @@ def validate(
                 only=only,
                 singular_values=singular_values,
                 sha256=sha256,
-                limits=own,
+                thresholds=own,
                 threads=threads,
                 progress=not (quiet or no_progress),
-                say=logger.info,
             )
             if report is not None:
                 logger.info("drawing the report")

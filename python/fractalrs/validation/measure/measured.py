@@ -16,8 +16,7 @@ from fractalrs.base import Base
 from fractalrs.columns import numbers
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.expansion import Expansion
-from fractalrs.passes import Degrees, InteractionBatch, StreamedMatrix, visit
-from fractalrs.passes.batches import Shape
+from fractalrs.passes import Degrees, InteractionBatch, StreamedMatrix, UserSampler, visit
 from fractalrs.statistics import (
     Activity,
     ActivityTally,
@@ -250,10 +249,10 @@ class Measured:
             return repetition(self.matrix, degrees)
 
     @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> UserSampler:
         """What sampling needs to know."""
         (users, items), (p, q) = self.matrix.shape, self.matrix.block_shape
-        return Shape(p, users // p, items // q, float(self.interactions))
+        return UserSampler(p, users // p, items // q, float(self.interactions))
 
     @cached_property
     def activity(self) -> tuple[Activity, Activity] | None:
