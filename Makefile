@@ -24,10 +24,11 @@ test: $(VENV)/tested ## run all tests, Python's and Rust's
 	$(BIN)/python -m pytest
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python $(LIBPYTHON) cargo test --release --locked
 
-lint: $(VENV)/tested $(VENV)/linted ## check style, types, stubs and lints
+lint: $(VENV)/tested $(VENV)/linted ## check style, types, stubs, lints and what imports what
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python -m mypy.stubtest fractalrs._core
 	cargo fmt --check
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --release --locked --all-targets -- -D warnings
@@ -43,7 +44,9 @@ lock: ## renew constraints.txt: the newest versions pyproject.toml allows; then 
 	$(PYTHON) -m venv target/lock
 	target/lock/bin/pip install --quiet --upgrade pip
 	target/lock/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb")); \
-		print(*project["build-system"]["requires"], *project["project"]["dependencies"], sep="\n")' > target/lock/needed.txt
+		extras = project["project"]["optional-dependencies"].values(); \
+		print(*project["build-system"]["requires"], *project["project"]["dependencies"], *sum(extras, []), sep="\n")' \
+		> target/lock/needed.txt
 	PIP_CONSTRAINT= target/lock/bin/pip install --quiet --requirement target/lock/needed.txt --group test --group lint
 	(echo "# Made by \`make lock\`: the versions that development and CI use."; target/lock/bin/pip freeze) > constraints.txt
 
@@ -58,7 +61,7 @@ $(VENV)/bin/maturin: | $(BIN)/python
 	$(BIN)/pip install --quiet "maturin>=1.9,<2"
 
 $(VENV)/installed: $(SOURCES) | $(VENV)/bin/maturin
-	$(BIN)/maturin develop --release --locked --quiet
+	$(BIN)/maturin develop --release --locked --quiet --extras report
 	@touch $@
 
 $(VENV)/tested: $(VENV)/installed

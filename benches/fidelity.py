@@ -102,7 +102,7 @@ def describe_times(name: str, base: fr.Base, shape: tuple[int, int]) -> None:
         assert rated is not None
         limits, size = (
             thresholds.defaults(base.train_count / base.shape[0]),
-            batches.Shape(base.shape[0], *shape, train),
+            batches.UserSampler(base.shape[0], *shape, train),
         )
         threads = resolve_threads(None)
         found, _ = times.compare(dataset, size, active, expansion, limits, threads)

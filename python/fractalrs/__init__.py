@@ -5,79 +5,86 @@ The data flows one way, each step a value that can be used alone, saved and load
     read_interactions → leave_last_out → reduce → Expansion → write → open_dataset → validate
 
 `expand` does all of it in one call. The method is that of *Scalable Realistic Recommendation Datasets through Fractal
-Expansions*.
+Expansions*. What is named here is loaded when it is first used; nothing inside the package imports it from here.
 """
 
 import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from fractalrs import _core
-from fractalrs.base.base import Base
-from fractalrs.base.hold_out import leave_last_out
-from fractalrs.dataset.dataset import Dataset, open_dataset
-from fractalrs.dataset.plan import ParquetOptions
-from fractalrs.dataset.write import write
-from fractalrs.errors import FractalrsError, InputError, OutputError, WriteError
-from fractalrs.expansion.cells import Cells, group_cells
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.reduction import ReducedMatrix, reduce
-from fractalrs.formats.csr import load_csr
-from fractalrs.formats.export import export
-from fractalrs.passes.matrix import StreamedMatrix
-from fractalrs.reading.interactions import Interactions, read_interactions, write_interactions
-from fractalrs.reading.sample import sample_interactions
-from fractalrs.workflow import expand
+from fractalrs._core import DEBUG_BUILD, VERSION
 
 if TYPE_CHECKING:
-    from fractalrs import plot
-    from fractalrs.validation.report import Report
-    from fractalrs.validation.validate import validate
+    from fractalrs import plot as plot
+    from fractalrs.base.base import Base as Base
+    from fractalrs.base.hold_out import leave_last_out as leave_last_out
+    from fractalrs.dataset.dataset import Dataset as Dataset
+    from fractalrs.dataset.dataset import open_dataset as open_dataset
+    from fractalrs.dataset.plan import ParquetOptions as ParquetOptions
+    from fractalrs.dataset.write import write as write
+    from fractalrs.errors import FractalrsError as FractalrsError
+    from fractalrs.errors import InputError as InputError
+    from fractalrs.errors import OutputError as OutputError
+    from fractalrs.errors import WriteError as WriteError
+    from fractalrs.expansion.cells import Cells as Cells
+    from fractalrs.expansion.cells import group_cells as group_cells
+    from fractalrs.expansion.expansion import Expansion as Expansion
+    from fractalrs.expansion.reduction import ReducedMatrix as ReducedMatrix
+    from fractalrs.expansion.reduction import reduce as reduce
+    from fractalrs.formats import export as export
+    from fractalrs.formats import load_csr as load_csr
+    from fractalrs.passes import StreamedMatrix as StreamedMatrix
+    from fractalrs.reading.interactions import Interactions as Interactions
+    from fractalrs.reading.interactions import read_interactions as read_interactions
+    from fractalrs.reading.interactions import write_interactions as write_interactions
+    from fractalrs.reading.sample import sample_interactions as sample_interactions
+    from fractalrs.tools.progress import Progress as Progress
+    from fractalrs.validation.report import Report as Report
+    from fractalrs.validation.validate import validate as validate
+    from fractalrs.workflow import expand as expand
 
-__version__ = _core.VERSION
+__version__ = VERSION
 
-__all__ = [
-    "Base",
-    "Cells",
-    "Dataset",
-    "Expansion",
-    "FractalrsError",
-    "InputError",
-    "Interactions",
-    "OutputError",
-    "ParquetOptions",
-    "ReducedMatrix",
-    "Report",
-    "StreamedMatrix",
-    "WriteError",
-    "expand",
-    "export",
-    "group_cells",
-    "leave_last_out",
-    "load_csr",
-    "open_dataset",
-    "plot",
-    "read_interactions",
-    "reduce",
-    "sample_interactions",
-    "validate",
-    "write",
-    "write_interactions",
-]
+_HOMES = {
+    "fractalrs": ("plot",),
+    "fractalrs.errors": ("FractalrsError", "InputError", "OutputError", "WriteError"),
+    "fractalrs.tools.progress": ("Progress",),
+    "fractalrs.reading.interactions": ("Interactions", "read_interactions", "write_interactions"),
+    "fractalrs.reading.sample": ("sample_interactions",),
+    "fractalrs.base.base": ("Base",),
+    "fractalrs.base.hold_out": ("leave_last_out",),
+    "fractalrs.expansion.reduction": ("ReducedMatrix", "reduce"),
+    "fractalrs.expansion.cells": ("Cells", "group_cells"),
+    "fractalrs.expansion.expansion": ("Expansion",),
+    "fractalrs.dataset.dataset": ("Dataset", "open_dataset"),
+    "fractalrs.dataset.plan": ("ParquetOptions",),
+    "fractalrs.dataset.write": ("write",),
+    "fractalrs.passes": ("StreamedMatrix",),
+    "fractalrs.formats": ("export", "load_csr"),
+    "fractalrs.validation.report": ("Report",),
+    "fractalrs.validation.validate": ("validate",),
+    "fractalrs.workflow": ("expand",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
-    # What draws is loaded when it is first used: matplotlib takes half a second.
-    if name == "plot":
-        return importlib.import_module("fractalrs.plot")
-    if name == "Report":
-        return importlib.import_module("fractalrs.validation.report").Report
-    if name == "validate":
-        return importlib.import_module("fractalrs.validation.validate").validate
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if home == __name__:
+        return importlib.import_module(f"{home}.{name}")
+    value = globals()[name] = getattr(importlib.import_module(home), name)
+    return value
 
 
-if _core.DEBUG_BUILD:
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+if DEBUG_BUILD:
     warnings.warn(
         "fractalrs._core is a debug build, many times slower than a release build: install with `pip install .` "
         "or `maturin develop --release`",

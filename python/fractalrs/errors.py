@@ -25,6 +25,13 @@ class FractalrsError(Exception):
         What is wrong and where.
     hint
         What to do about it, if there is something to say.
+
+    Examples
+    --------
+    >>> from fractalrs import FractalrsError
+    >>> print(FractalrsError("the folder is full", hint="free some"))
+    the folder is full
+    hint: free some
     """
 
     def __init__(self, message: str, hint: str | None = None) -> None:
@@ -37,12 +44,44 @@ class FractalrsError(Exception):
 
 
 class InputError(FractalrsError, ValueError):
-    """An argument or the source data cannot be used; nothing was written."""
+    """An argument or the source data cannot be used; nothing was written.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> try:
+    ...     fr.read_interactions([])
+    ... except fr.InputError as error:
+    ...     print(isinstance(error, ValueError))
+    True
+    """
 
 
 class OutputError(FractalrsError):
-    """The output folder cannot be used as asked; nothing in it was changed."""
+    """The output folder cannot be used as asked; nothing in it was changed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> expansion = fr.Expansion(base, fr.reduce(base, shape=(4, 8)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dataset = fr.write(expansion, f"{folder}/out")
+    ...     try:
+    ...         fr.export(dataset, f"{folder}/out/csv", format="csv")
+    ...     except fr.OutputError as error:
+    ...         print(error.hint)
+    name a folder beside the data set
+    """
 
 
 class WriteError(FractalrsError):
-    """A run failed while it was writing; what is finished stays and the run can be resumed."""
+    """A run failed while it was writing; what is finished stays and the run can be resumed.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> issubclass(fr.WriteError, fr.FractalrsError)
+    True
+    """

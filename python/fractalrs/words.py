@@ -33,6 +33,12 @@ class Side:
         ``"user"`` and ``"users"``, or ``"item"`` and ``"items"``.
     axis
         Of shapes and matrices: 0 for users, 1 for items.
+
+    Examples
+    --------
+    >>> from fractalrs.words import SIDES
+    >>> [side.id_column for side in SIDES]
+    ['user_id', 'item_id']
     """
 
     singular: str

@@ -1,7 +1,9 @@
 """Exports: every format, read again by those it is for; whole or not there; in flat memory; and what is refused."""
 
+import itertools
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -9,6 +11,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +27,18 @@ import scipy.sparse as sp
 
 import fractalrs as fr
 from fractalrs.dataset.part_files import whole_users
-from fractalrs.formats.export import FORMATS
-from fractalrs.formats.split import Split
+from fractalrs.formats import FORMATS, Format, SplitReader
+from fractalrs.words import SPLITS, Split
 from helpers.commands import run
 from helpers.folders import RATES, digests, files_of, read, small_base, small_expansion, sql
 
-SPLITS = ("train", "test")
 NOW = 1_700_000_000
 TEXTS = [None, "", "plain", 'a "quote"', "tab\tinside", "comma, inside", "two\nlines", "Grüße"]
 
 
-@pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make users span batches, and batches span row blocks and parts: as in large data sets, but small."""
-    monkeypatch.setattr("fractalrs.formats.split.BATCH", 17)
-    monkeypatch.setattr("fractalrs.formats.csr.BATCH", 64)
+def export(dataset: fr.Dataset, path: Path, format: str, batch_size: int = 17) -> Path:
+    """Export in batches that span row blocks and parts, and that users span: as in large data sets, but small."""
+    return fr.export(dataset, path, format=format, batch_size=batch_size)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def dataset(request: pytest.FixtureRequest) -> fr.Dataset:
     return request.getfixturevalue(str(request.param))  # type: ignore[no-any-return]
 
 
-def content(dataset: fr.Dataset) -> dict[str, pa.Table]:
+def content(dataset: fr.Dataset) -> dict[Split, pa.Table]:
     """Read the splits that a data set has, as they are stored."""
     return {split: read(dataset.path, split) for split in SPLITS if (dataset.path / split).exists()}
 
@@ -113,8 +113,8 @@ def names(folder: Path) -> set[str]:
 
 
 def test_reference_npz_is_read_as_the_published_trainers_read_it(dataset: fr.Dataset, tmp_path: Path) -> None:
-    path = fr.export(dataset, tmp_path / "npz", format="reference-npz")
-    m, n, p = (dataset.manifest[key] for key in ("user_multiplier", "item_multiplier", "base_users"))
+    path = export(dataset, tmp_path / "npz", format="reference-npz")
+    (m, n), p = dataset.multipliers, dataset.block_shape[0]
     expected = content(dataset)
     assert names(path) == {f"{split}x{m}x{n}_{i}.npz" for split in expected for i in range(m)}
     for split, table in expected.items():
@@ -128,7 +128,7 @@ def test_reference_npz_is_read_as_the_published_trainers_read_it(dataset: fr.Dat
 
 
 def test_reference_npz_is_compressed(plain: fr.Dataset, tmp_path: Path) -> None:
-    path = fr.export(plain, tmp_path / "npz", format="reference-npz")
+    path = export(plain, tmp_path / "npz", format="reference-npz")
     assert sum(file.stat().st_size for file in path.iterdir()) < 5 * plain.totals["interactions"]
 
 
@@ -136,7 +136,7 @@ def test_reference_npz_is_compressed(plain: fr.Dataset, tmp_path: Path) -> None:
 
 
 def test_csv_is_what_pyarrow_reads(dataset: fr.Dataset, tmp_path: Path) -> None:
-    path = fr.export(dataset, tmp_path / "csv", format="csv")
+    path = export(dataset, tmp_path / "csv", format="csv")
     expected = content(dataset)
     assert names(path) == {f"{split}.csv" for split in expected}
     for split, table in expected.items():
@@ -151,7 +151,7 @@ def test_csv_is_what_pyarrow_reads(dataset: fr.Dataset, tmp_path: Path) -> None:
 
 
 def test_csv_is_what_pandas_and_polars_read(rich: fr.Dataset, tmp_path: Path) -> None:
-    path = fr.export(rich, tmp_path / "csv", format="csv")
+    path = export(rich, tmp_path / "csv", format="csv")
     for split, table in content(rich).items():
         header = (path / f"{split}.csv").read_text(encoding="utf-8").split("\n", 1)[0]
         assert header == "user_id,item_id,timestamp,rating,clock,clicks,weight,text,new"
@@ -179,7 +179,7 @@ def load_inter(file: Path) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def test_recbole_reads_the_atomic_files(dataset: fr.Dataset, tmp_path: Path) -> None:
-    path = fr.export(dataset, tmp_path / "some" / "ml-big", format="recbole")
+    path = export(dataset, tmp_path / "some" / "ml-big", format="recbole")
     expected = content(dataset)
     assert names(path) == {f"ml-big.{split}.inter" for split in expected}
     for split, table in expected.items():
@@ -209,9 +209,9 @@ def test_recbole_reads_the_atomic_files(dataset: fr.Dataset, tmp_path: Path) -> 
 def test_recbole_needs_names_that_it_can_read(rich: fr.Dataset, tmp_path: Path) -> None:
     unfit = renamed(rich, tmp_path / "out", "text", "text:of user")
     with pytest.raises(fr.InputError, match="RecBole cannot read a column named 'text:of user'"):
-        fr.export(unfit, tmp_path / "recbole", format="recbole")
+        export(unfit, tmp_path / "recbole", format="recbole")
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
-    assert fr.export(unfit, tmp_path / "csv", format="csv").exists()
+    assert export(unfit, tmp_path / "csv", format="csv").exists()
 
 
 def renamed(dataset: fr.Dataset, path: Path, old: str, new: str) -> fr.Dataset:
@@ -230,7 +230,7 @@ def renamed(dataset: fr.Dataset, path: Path, old: str, new: str) -> fr.Dataset:
 
 
 def test_csr_is_mapped_without_copying(dataset: fr.Dataset, tmp_path: Path) -> None:
-    path = fr.export(dataset, tmp_path / "csr", format="csr")
+    path = export(dataset, tmp_path / "csr", format="csr")
     expected = content(dataset)
     parts = ("indptr.npy", "indices.npy", "data.npy", "json")
     assert names(path) == {f"{split}.{part}" for split in expected for part in parts}
@@ -267,23 +267,22 @@ def is_mapped(array: Any) -> bool:
     return array is not None
 
 
-def test_csr_knows_whether_items_rise(plain: fr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_csr_knows_whether_items_rise(plain: fr.Dataset, tmp_path: Path) -> None:
     # Where each batch has one interaction, they fall between batches only.
     for size in (1, 1 << 20):
-        monkeypatch.setattr("fractalrs.formats.split.BATCH", size)
-        matrix = fr.load_csr(fr.export(plain, tmp_path / f"{size}", format="csr"))
+        matrix = fr.load_csr(export(plain, tmp_path / f"{size}", format="csr", batch_size=size))
         assert not matrix.has_sorted_indices
     assert matrix.sorted_indices().has_sorted_indices
     ordered = fr.write(small_expansion(shuffle="aligned", order="item"), tmp_path / "item", parts=2)
     for split in SPLITS:
-        matrix = fr.load_csr(fr.export(ordered, tmp_path / split, format="csr"), split)
+        matrix = fr.load_csr(export(ordered, tmp_path / split, format="csr"), split)
         assert matrix.has_sorted_indices
         assert matrix.has_canonical_format
         assert sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape).has_canonical_format
 
 
 def test_csr_that_is_not_there(trainless: fr.Dataset, tmp_path: Path) -> None:
-    path = fr.export(trainless, tmp_path / "csr", format="csr")
+    path = export(trainless, tmp_path / "csr", format="csr")
     with pytest.raises(FileNotFoundError, match=r"holds no test matrix: there is no test\.json"):
         fr.load_csr(path, "test")
     (path / "train.data.npy").write_bytes((path / "train.indptr.npy").read_bytes())
@@ -295,7 +294,7 @@ def test_csr_that_is_not_there(trainless: fr.Dataset, tmp_path: Path) -> None:
 
 
 def test_sequences_have_one_row_for_each_user(dataset: fr.Dataset, tmp_path: Path) -> None:
-    path = fr.export(dataset, tmp_path / "sequences", format="sequences")
+    path = export(dataset, tmp_path / "sequences", format="sequences")
     expected = content(dataset)
     assert names(path) == {f"{split}/{file.name}" for split in expected for file in files_of(dataset.path, split)}
     for split, table in expected.items():
@@ -317,7 +316,7 @@ def test_sequences_have_one_row_for_each_user(dataset: fr.Dataset, tmp_path: Pat
 
 
 def test_sequences_are_read_by_others(rich: fr.Dataset, tmp_path: Path) -> None:
-    path = fr.export(rich, tmp_path / "sequences", format="sequences")
+    path = export(rich, tmp_path / "sequences", format="sequences")
     table = content(rich)["train"]
     frame = pl.read_parquet(path / "train").explode(
         "item_id", "timestamp", "rating", "clock", "clicks", "weight", "text", "new"
@@ -335,21 +334,23 @@ def test_sequences_are_read_by_others(rich: fr.Dataset, tmp_path: Path) -> None:
 def test_what_fails_half_way_leaves_nothing(
     plain: fr.Dataset, tmp_path: Path, format: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Some formats read file by file: batches of all of them count.
     begun: list[set[str]] = []
+    index = itertools.count()
 
-    def fail(self: Split, *options: Any) -> Iterator[pa.RecordBatch]:
-        for index, batch in enumerate(batches(self, *options)):
-            if index == 3 and self.name == "test":
+    def fail(self: SplitReader, *options: Any) -> Iterator[pa.RecordBatch]:
+        for batch in batches(self, *options):
+            if self.split == "test" and next(index) == 3:
                 begun.append(names(tmp_path))
                 raise error
             yield batch
 
-    batches = Split.batches
-    monkeypatch.setattr(Split, "batches", fail)
+    batches = SplitReader.batches
+    monkeypatch.setattr(SplitReader, "batches", fail)
     before = digests(plain.path)
     done = run("export", plain.path, tmp_path / "new" / "dest", "--format", format, "--json")
     assert begun[0]
-    assert all(name.startswith(".dest.tmp-") for name in begun[0])
+    assert all(re.match(r"\.dest\.[0-9a-f]+\.tmp/dest/", name) for name in begun[0])
     assert list(tmp_path.iterdir()) == []
     assert digests(plain.path) == before
     assert done.out == ""
@@ -408,15 +409,13 @@ def test_a_full_disk_leaves_nothing(large: Path, tmp_path: Path, format: str) ->
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_memory_does_not_grow_with_the_data_set(tmp_path: Path, format: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fractalrs.formats.split.BATCH", 500)
-    monkeypatch.setattr("fractalrs.formats.csr.BATCH", 500)
+def test_memory_does_not_grow_with_the_data_set(tmp_path: Path, format: str) -> None:
     base = fr.leave_last_out(fr.sample_interactions(400, 300, 16_000, 1))
     peaks = []
     for m in (2, 20):
         expansion = fr.Expansion(base, np.full((m, 4), 0.5), shuffle="aligned")
         dataset = fr.write(expansion, tmp_path / f"{m}", parts=1, format=fr.ParquetOptions(row_group_size=500))
-        peaks.append(peak(lambda dataset=dataset, m=m: fr.export(dataset, tmp_path / f"{m}-{format}", format=format)))  # type: ignore[misc]
+        peaks.append(peak(partial(export, dataset, tmp_path / f"{m}-{format}", format, batch_size=500)))
     assert dataset.totals["interactions"] > 300_000
     # Footers and what they say of row groups grow.
     assert peaks[1] < peaks[0] + 8 * 300_000 / 4, peaks
@@ -451,14 +450,11 @@ def test_progress_gets_to_the_end(
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_size_is_estimated(
-    large: Path, rich: fr.Dataset, tmp_path: Path, format: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fractalrs.formats.split.BATCH", 1 << 20)
+def test_size_is_estimated(large: Path, rich: fr.Dataset, tmp_path: Path, format: str) -> None:
     # The smaller, the more its headers and footers weigh, which are left to the margin.
     for dataset, least, most in ((fr.open_dataset(large), 0.97, 1.1), (rich, 0.9, 1.2)):
-        estimate = sum(FORMATS[format].size(Split(dataset, split, lambda *_: None)) for split in SPLITS)
-        path = fr.export(dataset, tmp_path / f"{most}", format=format)
+        estimate = sum(FORMATS[format].size(SplitReader(dataset, split)) for split in SPLITS)
+        path = export(dataset, tmp_path / f"{most}", format, batch_size=1 << 20)
         written = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         assert least < estimate / written < most
 
@@ -467,7 +463,7 @@ def test_too_little_free_disk(plain: fr.Dataset, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("fractalrs.tools.machine.free_disk", lambda _: 12_000)
     for format in FORMATS:
         with pytest.raises(fr.OutputError, match=r"too little free disk .*needs about [\d.]+ kB, 12 kB are free"):
-            fr.export(plain, tmp_path / "dest", format=format)
+            export(plain, tmp_path / "dest", format=format)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -527,23 +523,34 @@ def test_places_that_are_refused(plain: fr.Dataset, tmp_path: Path, monkeypatch:
     refused("file is not a folder that may be written to", plain.path, tmp_path / "file/csv", *options)
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(fr.OutputError, match="cannot create"):
-        fr.export(plain, tmp_path / "csv", format="csv")
+        export(plain, tmp_path / "csv", format="csv")
     assert (names(tmp_path), digests(plain.path)) == (before, inside)
 
 
 def test_data_sets_and_formats_that_are_refused(plain: fr.Dataset, tmp_path: Path) -> None:
     refused("is not a data set of fractalrs", tmp_path, tmp_path / "csv", "--format", "csv")
     refused("does not exist", tmp_path / "none", tmp_path / "csv", "--format", "csv")
-    refused("'xml' is not one of 'reference-npz', 'csv'", plain.path, tmp_path / "xml", "--format", "xml")
+    refused("'xml' is not one of 'csr', 'csv', 'recbole'", plain.path, tmp_path / "xml", "--format", "xml")
     refused("Missing option '--format'", plain.path, tmp_path / "csv")
-    with pytest.raises(fr.InputError, match="format is 'xml'; it must be one of reference-npz, csv, recbole, csr, seq"):
-        fr.export(plain, tmp_path / "xml", format="xml")
+    with pytest.raises(fr.InputError, match="format is 'xml'; it must be one of csr, csv, recbole, reference-npz, seq"):
+        export(plain, tmp_path / "xml", format="xml")
     path = tmp_path / "out"
     fr.write(small_expansion(shuffle="aligned"), path, parts=3)
     (path / "manifest.json").unlink()
     (path / "train/part-00001-of-00003.parquet").unlink()
     refused("is not complete: it lacks train part 1 of 3 hint", path, tmp_path / "csv", "--format", "csv")
     assert {entry.name for entry in tmp_path.iterdir()} == {"out"}
+
+
+def test_a_format_is_one_value(plain: fr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(reader: SplitReader, folder: Path) -> None:
+        (folder / reader.split).write_text(str(sum(map(len, reader.batches()))))
+
+    monkeypatch.setitem(FORMATS, "counts", Format("counts", "a number for each split", write, lambda _: 8))
+    path = export(plain, tmp_path / "counts", format="counts")
+    assert {split: int((path / split).read_text()) for split in SPLITS} == {
+        split: plain.totals[split] for split in SPLITS
+    }
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -560,7 +567,7 @@ def test_damaged_data_sets_are_refused(tmp_path: Path, format: str) -> None:
     for message, damage in damages:
         damage()
         with pytest.raises(fr.InputError, match=message):
-            fr.export(dataset, tmp_path / "dest", format=format)
+            export(dataset, tmp_path / "dest", format=format)
         assert {entry.name for entry in tmp_path.iterdir()} == {"out"}
 
 
@@ -578,9 +585,9 @@ def test_columns_that_are_no_text_are_refused_first(rich: fr.Dataset, tmp_path: 
             pq.write_table(table.set_column(table.column_names.index("tags"), "tags", tags), file)
     for format in ("csv", "recbole"):
         with pytest.raises(fr.InputError, match=r"a column cannot be written as text: .*list<"):
-            fr.export(listed, tmp_path / "dest", format=format)
+            export(listed, tmp_path / "dest", format=format)
     assert {entry.name for entry in tmp_path.iterdir()} == {"out"}
-    found = read(fr.export(listed, tmp_path / "sequences", format="sequences"), "train")
+    found = read(export(listed, tmp_path / "sequences", format="sequences"), "train")
     assert found["tags"][0].as_py()[0] == ["a", "b"]
 
 

@@ -22,8 +22,8 @@ from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.plan import ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.passes import matrix as rows_module
 from fractalrs.passes.matrix import DENSITY_BINS, Degrees, StreamedMatrix
+from fractalrs.words import SPLITS
 from helpers.folders import small_base, small_expansion
 
 Ids = npt.NDArray[np.int64]
@@ -57,38 +57,40 @@ def bins_of(ids: Ids, size: int, count: int) -> tuple[Ids, int]:
     return ids // size * of_block + ids % size * of_block // size, count * of_block
 
 
-def assert_sums(sums: Degrees, train: Pairs, test: Pairs, shape: tuple[int, int], block: tuple[int, int]) -> None:
+def assert_degrees(degrees: Degrees, train: Pairs, test: Pairs, shape: tuple[int, int], block: tuple[int, int]) -> None:
     m, n = shape[0] // block[0], shape[1] // block[1]
     for split, (users, items) in (("train", train), ("test", test)):
-        of_users, of_items = getattr(sums, f"user_{split}"), getattr(sums, f"item_{split}")
+        of_users, of_items = getattr(degrees, f"user_{split}"), getattr(degrees, f"item_{split}")
         assert of_users.dtype == of_items.dtype == np.uint32
         np.testing.assert_array_equal(of_users, np.bincount(users, minlength=shape[0]))
         np.testing.assert_array_equal(of_items, np.bincount(items, minlength=shape[1]))
         of_blocks = np.zeros((m, n), np.int64)
         np.add.at(of_blocks, (users // block[0], items // block[1]), 1)
-        assert getattr(sums, f"block_{split}").dtype == np.uint64
-        np.testing.assert_array_equal(getattr(sums, f"block_{split}"), of_blocks)
+        assert getattr(degrees, f"block_{split}").dtype == np.uint64
+        np.testing.assert_array_equal(getattr(degrees, f"block_{split}"), of_blocks)
     users, items = train
-    degree = np.zeros(shape[1], np.int64)
-    np.add.at(degree, items, np.bincount(users, minlength=shape[0])[users])
-    np.testing.assert_array_equal(sums.item_user_degree, degree)
+    of_users = np.zeros(shape[1], np.int64)
+    np.add.at(of_users, items, np.bincount(users, minlength=shape[0])[users])
+    np.testing.assert_array_equal(degrees.item_user_degree, of_users)
     (user_bin, height), (item_bin, width) = bins_of(users, block[0], m), bins_of(items, block[1], n)
     density = np.zeros((height, width), np.int64)
     np.add.at(density, (user_bin, item_bin), 1)
-    assert sums.density.shape == density.shape
-    assert int(sums.density.sum()) == len(users)
-    np.testing.assert_array_equal(sums.density, density)
-    assert set(sums.violations) == {"out_of_range", "user_order", "item_order", "duplicates", "overlaps"}
-    assert all((found.count, found.first) == (0, None) for found in sums.violations.values())
+    assert degrees.density.shape == density.shape
+    assert int(degrees.density.sum()) == len(users)
+    np.testing.assert_array_equal(degrees.density, density)
+    assert set(degrees.violations) == {"out_of_range", "user_order", "item_order", "duplicates", "overlaps"}
+    assert all((found.count, found.first) == (0, None) for found in degrees.violations.values())
 
 
-def assert_source(source: Base | Expansion | Dataset, truth: Base | Expansion, threads: int = 2) -> None:
+def assert_source(
+    source: Base | Expansion | Dataset, truth: Base | Expansion, threads: int = 2, **options: Any
+) -> None:
     block = truth.shape if isinstance(truth, Base) else truth.base.shape
-    sums = StreamedMatrix(source, threads=threads).degrees()
-    assert_sums(sums, pairs_of(truth, "train"), pairs_of(truth, "test"), truth.shape, block)
+    degrees = StreamedMatrix(source, threads=threads, **options).degrees()
+    assert_degrees(degrees, pairs_of(truth, "train"), pairs_of(truth, "test"), truth.shape, block)
 
 
-# --- sums ------------------------------------------------------------------------------------------------------------
+# --- degrees ---------------------------------------------------------------------------------------------------------
 
 OPTIONS: list[dict[str, Any]] = [
     {"shuffle": "none"},
@@ -110,23 +112,22 @@ FORMATS = [
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_sums_of_a_base(threads: int) -> None:
+def test_degrees_of_a_base(threads: int) -> None:
     assert_source(small_base(), small_base(), threads)
 
 
 @pytest.mark.parametrize("number", range(len(OPTIONS)))
-def test_sums_of_an_expansion_and_its_files(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_degrees_of_an_expansion_and_its_files(number: int, tmp_path: Path) -> None:
     expansion = small_expansion(**OPTIONS[number])
     assert_source(expansion, expansion, threads=1)
     parts = 1 + number * 2
     assert_source(fr.write(expansion, tmp_path / "out", parts=parts, format=FORMATS[number % 5]), expansion)
     # Many pieces, across row blocks and not the parts.
-    monkeypatch.setattr(rows_module, "PIECE_INTERACTIONS", 900)
-    assert_source(expansion, expansion)
+    assert_source(expansion, expansion, piece_interactions=900)
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=str)
-def test_sums_of_files_in_any_format(format: ParquetOptions, tmp_path: Path) -> None:
+def test_degrees_of_files_in_any_format(format: ParquetOptions, tmp_path: Path) -> None:
     expansion = small_expansion()
     for parts in (1, PARTS):
         dataset = fr.write(expansion, tmp_path / "out", parts=parts, format=format, overwrite=True)
@@ -156,12 +157,13 @@ def test_a_user_may_be_longer_than_a_decoded_chunk(row_group_size: int, tmp_path
         np.testing.assert_array_equal(collected.indices, pairs_of(expansion, "train")[1])
 
 
-def test_little_memory_for_sums_means_fewer_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "SUMS_BYTES", 1)
-    assert_source(small_expansion(), small_expansion())
+def test_little_memory_means_fewer_threads() -> None:
+    degrees = StreamedMatrix(small_expansion(), threads=2).degrees(memory=1)
+    train, test = (pairs_of(small_expansion(), split) for split in SPLITS)
+    assert_degrees(degrees, train, test, (USERS, ITEMS), (200, 150))
 
 
-def test_sums_without_each_item(tmp_path: Path) -> None:
+def test_degrees_without_each_item(tmp_path: Path) -> None:
     expansion = small_expansion()
     rows = StreamedMatrix(fr.write(expansion, tmp_path / "out", parts=3))
     every, some = rows.degrees(), rows.degrees(each_item=False)
@@ -359,12 +361,12 @@ def test_nearest_users(measured: Any, group: int, threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_of_equally_near_users_the_smallest_id_is_taken(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "PIECE_INTERACTIONS", 100)
+def test_of_equally_near_users_the_smallest_id_is_taken(threads: int) -> None:
     # Few items a user and no thinning: ties everywhere, and copies in every row block.
     base = fr.leave_last_out(fr.sample_interactions(40, 30, 160), split="none")
     expansion = Expansion(base, np.ones((3, 2)), shuffle="none", max_keep=1.0)
-    rows, chosen = StreamedMatrix(expansion, threads=threads), np.arange(expansion.shape[0])
+    rows = StreamedMatrix(expansion, threads=threads, piece_interactions=100)
+    chosen = np.arange(expansion.shape[0])
     for group in (base.shape[0], expansion.shape[0]):
         users, cosines = rows.nearest(chosen, rows.collect(chosen), group)
         expected_users, expected_cosines = nearest_of(matrix_of(expansion), chosen, group)

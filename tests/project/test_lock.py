@@ -23,7 +23,9 @@ def required() -> list[str]:
     """List what ``pyproject.toml`` requires to build, run, test and check the project."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = project["dependency-groups"]
-    return [*project["build-system"]["requires"], *project["project"]["dependencies"], *groups["test"], *groups["lint"]]
+    extras = project["project"]["optional-dependencies"].values()
+    needed = [project["build-system"]["requires"], project["project"]["dependencies"], *extras]
+    return [requirement for part in (*needed, groups["test"], groups["lint"]) for requirement in part]
 
 
 @pytest.mark.parametrize("requirement", [Requirement(text) for text in required()], ids=str)

@@ -108,7 +108,7 @@ def measured(dataset: "fr.Dataset | fr.Expansion | Path", origin: fr.Expansion) 
     data = fr.open_dataset(dataset) if isinstance(dataset, Path) else dataset
     limits, base = thresholds.defaults(100.0), origin.base
     train = data.totals["train"] if isinstance(data, fr.Dataset) else origin.expected.train.mean
-    shape = batches.Shape(base.shape[0], *origin.reduced.shape, train)
+    shape = batches.UserSampler(base.shape[0], *origin.reduced.shape, train)
     active, rated = real_activity(base), real_ratings(base)
     assert rated is not None
     found, _ = times.compare(data, shape, active, origin, limits, 2)
@@ -165,7 +165,7 @@ def test_real_data_keeps_its_times(
 
 def test_what_is_generated_is_what_is_written(written: Path, expansion: fr.Expansion) -> None:
     train = fr.open_dataset(written).totals["train"]
-    shape = batches.Shape(300, 4, 8, train)
+    shape = batches.UserSampler(300, 4, 8, train)
     active = real_activity(expansion.base)
     files, generated = (
         times.written(data, shape, active, threads) for data, threads in ((fr.open_dataset(written), 3), (expansion, 1))
@@ -641,7 +641,7 @@ def test_growth_of_the_catalogue() -> None:
 def test_growth_is_that_of_as_many_interactions_an_item(base: Base) -> None:
     """Of real × n interactions: with more of them, every item would appear earlier."""
     expansion = fr.Expansion(base, np.full((8, 4), 0.5), profile="traceable", timestamps=True, seed=1)
-    shape = batches.Shape(300, 8, 4, expansion.expected.train.mean)
+    shape = batches.UserSampler(300, 8, 4, expansion.expected.train.mean)
     found = times.written(expansion, shape, real_activity(base), 1)
     made = batches.generated(expansion, np.arange(expansion.shape[0]), ["timestamp"], "train")
     assert found.count == len(made)
@@ -657,7 +657,7 @@ def test_growth_is_that_of_as_many_interactions_an_item(base: Base) -> None:
 
 def test_copies_are_counted(expansion: fr.Expansion) -> None:
     """And expected as often as a random order has them."""
-    shape = batches.Shape(300, 4, 8, expansion.expected.train.mean)
+    shape = batches.UserSampler(300, 4, 8, expansion.expected.train.mean)
     made = batches.generated(expansion, np.arange(expansion.shape[0]), [], "train")
     in_a_row, expected, pairs = 0, 0.0, 0
     for user in range(expansion.shape[0]):
@@ -713,7 +713,7 @@ def test_what_thinning_adds_to_the_share_of_users(rate: float, blocks: int) -> N
     expansion = fr.Expansion(base, np.full((3, blocks), rate), profile="traceable", ratings="carry", seed=1)
     rated = real_ratings(base)
     assert rated is not None
-    shape = batches.Shape(base.shape[0], 3, blocks, 1.0)
+    shape = batches.UserSampler(base.shape[0], 3, blocks, 1.0)
     found = ratings.written(expansion, shape, rated, 1)
     excess = ratings._excess(rated, expansion.keep_rates, base.shape[0])
     # Beyond, it is not judged by.
@@ -737,45 +737,10 @@ def test_where_an_hour_is_not_known(base: Base) -> None:
 # --- Passes ----------------------------------------------------------------------------------------------------------
 
 
-def test_samples_are_nested_and_spread() -> None:
-    shape = batches.Shape(1_000, 8, 4, 1e6)
-    assert shape.sample(1e6) is None
-    small, large = shape.sample(1e5), shape.sample(4e5)
-    assert small is not None
-    assert large is not None
-    assert (large[small]).all()
-    for drawn, share in ((small, 0.1), (large, 0.4)):
-        of_blocks = drawn.reshape(8, 1_000).mean(axis=1)
-        assert of_blocks == pytest.approx(share, abs=0.03)
-    # Row blocks have samples of their own.
-    assert not np.array_equal(small[:1_000], small[1_000:2_000])
-    few = batches.Shape(3, 2, 2, 1e6).sample(1.0)
-    assert few is not None
-    assert few.reshape(2, 3).sum(axis=1).tolist() == [1, 1]
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_whole_users_come_in_batches(written: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    monkeypatch.setattr(batches, "BATCH", 777)
-    dataset = fr.open_dataset(written)
-    chosen = np.random.default_rng(0).random(dataset.shape[0]) < 0.4
-    found: list[batches.InteractionBatch] = []
-    batches.visit(dataset, "train", ["timestamp", "rating"], found.append, chosen=chosen, threads=threads)
-    owners = [np.unique(rows.users) for rows in found]
-    assert len(np.unique(np.concatenate(owners))) == sum(map(len, owners))
-    found.sort(key=lambda rows: int(rows.users[0]))
-    table = dataset.train.to_table().filter(pa.array(chosen[np.asarray(dataset.train.to_table()["user_id"])]))
-    joined = batches.joined(found)
-    assert np.array_equal(joined.users, table["user_id"])
-    assert np.array_equal(joined.times, table["timestamp"])
-    assert np.array_equal(joined.table["rating"], table["rating"])
-
-
 def test_passes_show_progress(
     written: Path, base: Base, expansion: fr.Expansion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(batches, "BATCH", 2_000)
     of_both = ("counting times", "looking for copies in time", "counting ratings")
     of_files = (*of_both, "following times", "comparing with the source")
     for dataset, wanted in ((written, of_files), (expansion, of_both)):
@@ -791,30 +756,6 @@ def test_passes_show_progress(
         with contextlib.redirect_stderr(stream):
             fr.validate(written, base, singular_values=4, progress=progress)
         assert stream.getvalue() == ""
-
-
-def test_an_error_stops_all_threads(written: Path) -> None:
-    seen: list[int] = []
-
-    def fail(rows: batches.InteractionBatch) -> None:
-        seen.append(len(rows))
-        raise RuntimeError("enough")
-
-    with pytest.raises(RuntimeError, match="enough"):
-        batches.visit(fr.open_dataset(written), "train", [], fail, threads=2)
-    assert len(seen) <= 5
-
-
-def test_sources_are_found_in_any_order(expansion: fr.Expansion) -> None:
-    made = batches.generated(expansion, np.array([3, 4, 50, 700]), ["timestamp"], "train")
-    assert np.unique(made.users).tolist() == [3, 4, 50, 700]
-    rows = dataclasses.replace(made, sources=None)
-    assert np.array_equal(batches.with_sources(rows, made).traced, made.traced)
-    order = np.random.default_rng(0).permutation(len(made))
-    mixed = batches.InteractionBatch(made.users[order], made.items[order], made.table.take(order))
-    assert np.array_equal(batches.with_sources(mixed, made).traced, made.traced[order])
-    strange = dataclasses.replace(rows, items=np.where(np.arange(len(made)) == 5, 10**6, made.items))
-    assert np.flatnonzero(batches.with_sources(strange, made).traced < 0).tolist() == [5]
 
 
 def test_columns_differ_bit_for_bit() -> None:

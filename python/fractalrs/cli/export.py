@@ -10,8 +10,8 @@ from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, Quiet, option, print_summary, say
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.expansion import FILES
-from fractalrs.formats.export import FORMATS
-from fractalrs.formats.export import export as write
+from fractalrs.formats import FORMATS
+from fractalrs.formats import export as write
 from fractalrs.tools.machine import peak_memory
 
 
@@ -22,9 +22,7 @@ def export(
         Literal[tuple(FORMATS)],  # type: ignore[valid-type]
         option(
             FILES,
-            "reference-npz: the published program's files, an array of (user, item) for each row block. csv: train.csv "
-            "and test.csv. recbole: atomic files. csr: arrays that SciPy maps into memory. sequences: Parquet, one row "
-            "per user with lists.",
+            " ".join(f"{each.name}: {each.about}." for each in FORMATS.values()),
             value="NAME",
         ),
     ],

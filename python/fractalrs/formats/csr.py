@@ -8,23 +8,27 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import scipy.sparse as sp
 
 from fractalrs.errors import InputError
+from fractalrs.formats.format import Format, register
 from fractalrs.formats.npy import write_header
-from fractalrs.formats.split import BATCH, Split
+from fractalrs.formats.reader import SplitReader
+from fractalrs.words import Split
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 _RATING = "rating"
 _ONES = np.dtype(np.int8)
 
 
-def load_csr(path: str | os.PathLike[str], split: str = "train") -> "sp.csr_array[Any, tuple[int, int]]":
-    """Map an exported matrix into memory, users × items.
+def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_array[Any, tuple[int, int]]":
+    """Return an exported matrix, users × items, mapped into memory.
 
     Nothing is read before it is used, and nothing is copied: the arrays are those on disk and cannot be changed.
     Where a user's items do not rise (``has_sorted_indices`` is false, as it is unless the data set was expanded with
@@ -33,7 +37,7 @@ def load_csr(path: str | os.PathLike[str], split: str = "train") -> "sp.csr_arra
     Parameters
     ----------
     path
-        What ``Dataset.export(path, format="csr")`` wrote.
+        What ``fr.export(dataset, path, format="csr")`` wrote.
     split
         ``"train"`` or ``"test"``.
 
@@ -43,7 +47,21 @@ def load_csr(path: str | os.PathLike[str], split: str = "train") -> "sp.csr_arra
         If there is no such matrix.
     InputError
         If the files do not fit together.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dataset = fr.write(fr.Expansion(base, fr.reduce(base, shape=(4, 8))), f"{folder}/out")
+    ...     matrix = fr.load_csr(fr.export(dataset, f"{folder}/csr", format="csr"))
+    ...     matrix.shape
+    (240, 320)
     """
+    # Takes longer to load than everything else that the exports need.
+    import scipy.sparse as sp
+
     folder = Path(path)
     about = folder / f"{split}.json"
     if not about.exists():
@@ -62,43 +80,43 @@ def load_csr(path: str | os.PathLike[str], split: str = "train") -> "sp.csr_arra
     return matrix
 
 
-def write(split: Split, folder: Path) -> None:
+def write(reader: SplitReader, folder: Path) -> None:
     """Write a split."""
-    user_count, item_count = split.dataset.shape
-    data_type = _data_type(split.schema)
+    user_count, item_count = reader.dataset.shape
+    data_type = _data_type(reader.schema)
     with ExitStack() as stack:
 
         def begin(name: str, dtype: npt.DTypeLike, length: int) -> BinaryIO:
-            file = stack.enter_context((folder / f"{split.name}.{name}.npy").open("wb"))
+            file = stack.enter_context((folder / f"{reader.split}.{name}.npy").open("wb"))
             write_header(file, dtype, (length,))
             return file
 
         indptr = begin("indptr", np.int64, user_count + 1)
-        indices = begin("indices", np.int64, split.interactions)
-        data = begin("data", data_type, split.interactions)
+        indices = begin("indices", np.int64, reader.interactions)
+        data = begin("data", data_type, reader.interactions)
         seen = next_user = 0
         rise, last = True, (-1, -1)
         columns = ["user_id", "item_id"] if data_type == _ONES else ["user_id", "item_id", _RATING]
-        for batch in split.batches(columns):
+        for batch in reader.batches(columns):
             users, items = batch["user_id"].to_numpy(), batch["item_id"].to_numpy()
-            _write_offsets(indptr, users, seen, next_user, int(users[-1]) + 1)
+            _write_offsets(indptr, users, seen, next_user, int(users[-1]) + 1, reader.batch_size)
             indices.write(items.astype(np.int64).data)
             data.write(_data(batch, data_type).data)
             rise, last = rise and _rise(users, items, last), (users[-1], items[-1])
             seen, next_user = seen + len(batch), int(users[-1]) + 1
-        _write_offsets(indptr, np.zeros(0, dtype=np.int64), seen, next_user, user_count + 1)
+        _write_offsets(indptr, np.zeros(0, dtype=np.int64), seen, next_user, user_count + 1, reader.batch_size)
     content = {
         "shape": [user_count, item_count],
-        "interactions": split.interactions,
+        "interactions": reader.interactions,
         "data": "ones" if data_type == _ONES else _RATING,
         "sorted_indices": rise,
     }
-    (folder / f"{split.name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (folder / f"{reader.split}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def size(split: Split) -> float:
-    """Tell the bytes of a split."""
-    return 8 * (split.dataset.shape[0] + 1) + split.interactions * (8 + _data_type(split.schema).itemsize)
+def size(reader: SplitReader) -> float:
+    """Return the bytes of a split."""
+    return 8 * (reader.dataset.shape[0] + 1) + reader.interactions * (8 + _data_type(reader.schema).itemsize)
 
 
 def _data_type(schema: pa.Schema) -> "np.dtype[Any]":
@@ -117,13 +135,16 @@ def _data(batch: pa.RecordBatch, dtype: "np.dtype[Any]") -> npt.NDArray[Any]:
 
 
 def _rise(users: npt.NDArray[Any], items: npt.NDArray[Any], last: tuple[int, int]) -> bool:
-    """Tell whether each user's items rise, from the last interaction before."""
+    """Return whether each user's items rise, from the last interaction before."""
     users, items = np.append(last[0], users), np.append(last[1], items)
     return bool(np.all((users[1:] != users[:-1]) | (items[1:] > items[:-1])))
 
 
-def _write_offsets(file: BinaryIO, users: npt.NDArray[Any], seen: int, first: int, last: int) -> None:
+def _write_offsets(file: BinaryIO, users: npt.NDArray[Any], seen: int, first: int, last: int, at_once: int) -> None:
     """Write where the rows of users `first` to `last` (not included) begin: in pieces, for most may have none."""
-    for start in range(first, last, BATCH):
-        ids = np.arange(start, min(start + BATCH, last))
+    for start in range(first, last, at_once):
+        ids = np.arange(start, min(start + at_once, last))
         file.write((seen + np.searchsorted(users, ids)).astype(np.int64, copy=False).data)
+
+
+register(Format("csr", "arrays that SciPy maps into memory", write, size))

@@ -9,19 +9,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fractalrs.dataset.part_files import whole_users
-from fractalrs.formats.split import Split
+from fractalrs.formats.format import Format, register
+from fractalrs.formats.reader import SplitReader
 
 
-def write(split: Split, folder: Path) -> None:
+def write(reader: SplitReader, folder: Path) -> None:
     """Write a split into a folder of its name, with the same files as in the data set."""
-    (folder / split.name).mkdir()
-    for file in split.files:
-        _write(split.batches(None, [file]), split.schema, folder / split.name / file.path.name)
+    (folder / reader.split).mkdir()
+    for file in reader.files:
+        _write(reader.batches(None, [file]), reader.schema, folder / file.path)
 
 
-def size(split: Split) -> float:
-    """Estimate the bytes of a split."""
-    return split.scaled(_length)
+def size(reader: SplitReader) -> float:
+    """Return about how many bytes a split has."""
+    return reader.scaled(_length)
 
 
 def _write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: Any) -> None:
@@ -41,7 +42,7 @@ def _write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: Any) -> N
 
 
 def _grouped(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Make one row of each user."""
+    """Return one row for each user."""
     starts = np.flatnonzero(np.diff(batch["user_id"].to_numpy(), prepend=-1))
     offsets = pa.array(np.append(starts, len(batch)), pa.int32())
     lists = [
@@ -55,3 +56,6 @@ def _length(sample: pa.RecordBatch) -> int:
     sink = pa.BufferOutputStream()
     _write([sample], sample.schema, sink)
     return int(sink.getvalue().size)
+
+
+register(Format("sequences", "Parquet, one row per user with lists", write, size))

@@ -1,4 +1,4 @@
-"""Interaction batches: whole users of a data set or an expansion at a time, in bounded memory, parts on threads."""
+"""Interaction batches: whole users of a data set or an expansion at a time, in bounded memory, on several threads."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,14 +15,15 @@ from fractalrs.columns.types import ticks
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.part_files import opened, whole_users
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.tools.progress import Report, progress_bar
+from fractalrs.tools.progress import Progress, Report, as_progress
+from fractalrs.words import Split
 
 BATCH = 1 << 20
-"""Rows that a thread reads, or generates, at once."""
+"""About how many interactions a thread reads, or generates, at once."""
 NEIGHBOURS = 8
 """Users so near to each other are generated in one go."""
 STRIPES = 64
-"""In so many runs of consecutive users a row block is cut, to draw some of them."""
+"""In so many stretches of consecutive users a row block is cut, to draw some of them."""
 
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -35,11 +36,22 @@ class InteractionBatch:
     Attributes
     ----------
     users, items
-        int64, (rows).
+        int64, one for each interaction.
     table
         What they carry, of the columns that were asked for.
     sources
-        int64, (rows): the base's entry that each comes from, −1 where there is none; None where that is not known.
+        int64: the base's entry that each comes from, −1 where there is none; None where that is not known, as where
+        interactions carry nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fractalrs as fr
+    >>> from fractalrs.passes import generated
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> batch = generated(fr.Expansion(base, fr.reduce(base, shape=(4, 8))), np.array([3, 70]), [], "train")
+    >>> np.unique(batch.users).tolist()
+    [3, 70]
     """
 
     users: Integers
@@ -51,32 +63,34 @@ class InteractionBatch:
         return len(self.users)
 
     def at(self, chosen: Mask) -> "InteractionBatch":
-        """Take some of them."""
+        """Return some of them."""
         sources = None if self.sources is None else self.sources[chosen]
         return InteractionBatch(self.users[chosen], self.items[chosen], self.table.filter(pa.array(chosen)), sources)
 
     @property
     def traced(self) -> Integers:
-        """Their sources, which must be known."""
+        """Sources, which must be known."""
         assert self.sources is not None
         return self.sources
 
     @property
     def times(self) -> Integers:
-        """Their timestamps in ticks."""
+        """Timestamps in ticks."""
         return ticks(self.table["timestamp"])
 
 
 def visit(
     dataset: Dataset | Expansion,
-    split: str,
+    split: Split,
     names: list[str],
     function: Callable[[InteractionBatch], None],
     *,
     chosen: Mask | None = None,
     origin: Expansion | None = None,
     threads: int = 1,
-    what: str | None = None,
+    what: str = "reading interactions",
+    progress: bool | Progress = False,
+    batch_size: int = BATCH,
 ) -> None:
     """Call a function with all interactions of a split, or those of chosen users; several threads call it at a time.
 
@@ -87,29 +101,44 @@ def visit(
     chosen
         Bool, one for each user.
     origin
-        What files were written from: their sources are then generated again. An expansion always knows them.
+        What files were written from: their sources are then generated again. An expansion knows them where its
+        interactions carry something.
     what
-        What is being done, to show progress; None shows none.
+        What is being done, for the progress.
+    batch_size
+        About how many interactions there are in a batch.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> from fractalrs.passes import visit
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> expansion, sizes = fr.Expansion(base, fr.reduce(base, shape=(4, 8))), []
+    >>> visit(expansion, "test", [], lambda batch: sizes.append(len(batch)))
+    >>> sum(sizes) == expansion.table(0, 240, "test").num_rows
+    True
     """
     if isinstance(dataset, Dataset):
-        files = [dataset.path / part[split]["path"] for part in dataset.manifest["parts"] if split in part]
-        works = [_of_file(file, names, chosen, origin, split) for file in files]
+        files = [dataset.path / file.path for file in dataset.files(split)]
+        works = [_of_file(file, names, chosen, origin, split, batch_size) for file in files]
         total: float = dataset.totals[split]
     else:
-        mean = max(1.0, dataset.expected_interactions / dataset.shape[0])
-        runs = _runs(chosen, dataset.shape[0], max(1, int(BATCH / mean)))
+        ranges = _ranges(chosen, dataset.shape[0], _users_of(dataset, batch_size))
 
         def generate(first: int, last: int) -> Iterator[InteractionBatch]:
-            yield _generated(dataset, first, last, names, split)
+            # Cold users have no train interactions: nobody is called with an empty batch.
+            if len(batch := _generated(dataset, first, last, names, split)):
+                yield batch
 
-        works = [generate(*run) for run in runs]
+        works = [generate(*users) for users in ranges]
         total = getattr(dataset.expected, split).mean
 
-    def take(rows: InteractionBatch) -> int:
-        function(rows)
-        return len(rows)
+    def take(batch: InteractionBatch) -> int:
+        function(batch)
+        return len(batch)
 
-    each_on_threads([map(take, rows) for rows in works], threads, what, total * share_of(chosen))
+    interactions = total * share_of(chosen)
+    each_on_threads([map(take, work) for work in works], threads, what, interactions, progress)
 
 
 def share_of(chosen: Mask | None) -> float:
@@ -117,24 +146,25 @@ def share_of(chosen: Mask | None) -> float:
     return 1.0 if chosen is None else float(chosen.mean())
 
 
-def each_on_threads(works: Sequence[Iterable[int]], threads: int, what: str | None, interactions: float) -> None:
+def each_on_threads(
+    works: Sequence[Iterable[int]], threads: int, what: str, interactions: float, progress: bool | Progress = False
+) -> None:
     """Let threads go through iterables to their ends; an error, or Ctrl-C, stops all at their next step.
 
-    Steps tell how many interactions they took; with those, of about `interactions`, progress is shown.
+    Each step yields how many interactions it took, of about `interactions` that are expected.
     """
     stop, lock, done = Event(), Lock(), np.zeros(2, dtype=np.int64)
 
-    def work(steps: Iterable[int], report: Report | None) -> None:
+    def work(steps: Iterable[int], report: Report) -> None:
         for step in chain(zip(steps, repeat(0), strict=False), [(0, 1)]):
             with lock:
                 done[:] += step
-                if report is not None:
-                    report(*done.tolist())
+                report(*done.tolist())
             if stop.is_set():
                 return
 
     with (
-        progress_bar(what is not None, interactions, len(works), what or "") as report,
+        as_progress(progress).task(what, interactions, len(works)) as report,
         ThreadPoolExecutor(threads) as pool,
     ):
         futures = [pool.submit(work, steps, report) for steps in works]
@@ -148,16 +178,18 @@ def each_on_threads(works: Sequence[Iterable[int]], threads: int, what: str | No
 
 
 def _of_file(
-    path: Path, names: list[str], chosen: Mask | None, origin: Expansion | None, split: str
+    path: Path, names: list[str], chosen: Mask | None, origin: Expansion | None, split: Split, batch_size: int
 ) -> Iterator[InteractionBatch]:
-    for rows in file_batches(path, names, chosen):
-        yield rows if origin is None else with_sources(rows, generated(origin, np.unique(rows.users), [], split))
+    for batch in file_batches(path, names, chosen, batch_size):
+        yield batch if origin is None else with_sources(batch, generated(origin, np.unique(batch.users), [], split))
 
 
-def file_batches(path: Path, names: list[str], chosen: Mask | None) -> Iterator[InteractionBatch]:
-    """Read a file's rows, or those of chosen users."""
+def file_batches(
+    path: Path, names: list[str], chosen: Mask | None, batch_size: int = BATCH
+) -> Iterator[InteractionBatch]:
+    """Read a file's interactions, or those of chosen users."""
     with opened(path) as file:
-        batches = file.iter_batches(BATCH, columns=["user_id", "item_id", *names], use_threads=False)
+        batches = file.iter_batches(batch_size, columns=["user_id", "item_id", *names], use_threads=False)
         if chosen is not None:
             batches = (batch.filter(pa.array(chosen[batch["user_id"].to_numpy()])) for batch in batches)
         for table in whole_users(batches):
@@ -165,19 +197,24 @@ def file_batches(path: Path, names: list[str], chosen: Mask | None) -> Iterator[
             yield InteractionBatch(users, items, table.select(names))
 
 
-def joined(found: Sequence[InteractionBatch]) -> InteractionBatch:
-    """Put some one after another; at least one."""
-    known = all(rows.sources is not None for rows in found)
+def joined(batches: Sequence[InteractionBatch]) -> InteractionBatch:
+    """Return at least one batch as one, one after another."""
+    known = all(batch.sources is not None for batch in batches)
     return InteractionBatch(
-        np.concatenate([rows.users for rows in found]),
-        np.concatenate([rows.items for rows in found]),
-        pa.concat_tables([rows.table for rows in found]),
-        np.concatenate([rows.traced for rows in found]) if known else None,
+        np.concatenate([batch.users for batch in batches]),
+        np.concatenate([batch.items for batch in batches]),
+        pa.concat_tables([batch.table for batch in batches]),
+        np.concatenate([batch.traced for batch in batches]) if known else None,
     )
 
 
-def _runs(chosen: Mask | None, users: int, longest: int) -> list[tuple[int, int]]:
-    """Ranges of chosen users, none longer than so many."""
+def _users_of(expansion: Expansion, interactions: int) -> int:
+    """Return how many users have about so many interactions."""
+    return max(1, int(interactions / max(1.0, expansion.expected_interactions / expansion.shape[0])))
+
+
+def _ranges(chosen: Mask | None, users: int, longest: int) -> list[tuple[int, int]]:
+    """Return ranges of chosen users, none longer than so many."""
     if chosen is None:
         bounds = [(0, users)]
     else:
@@ -186,45 +223,59 @@ def _runs(chosen: Mask | None, users: int, longest: int) -> list[tuple[int, int]
     return [(start, min(start + longest, last)) for first, last in bounds for start in range(first, last, longest)]
 
 
-def _generated(expansion: Expansion, first: int, last: int, names: list[str], split: str) -> InteractionBatch:
+def _generated(expansion: Expansion, first: int, last: int, names: list[str], split: Split) -> InteractionBatch:
     users, items, sources, times, ratings = expansion.generator.rows(first, last, split == "test")
-    arrays = expansion.payload.gather(sources, times, ratings)
-    table = pa.Table.from_arrays(arrays, [field.name for field in expansion.payload.fields]).select(names)
-    return InteractionBatch(users.astype(np.int64), items.astype(np.int64), table, sources.astype(np.int64))
+    columns = [pa.array(users), *expansion.payload.gather(sources, times, ratings)]
+    # With the users it has as many rows where it has no other column.
+    fields = ["user_id", *(field.name for field in expansion.payload.fields)]
+    table = pa.Table.from_arrays(columns, fields).select(names)
+    # Where interactions carry nothing, the core does not name their sources.
+    traced = sources.astype(np.int64) if len(sources) == len(users) else None
+    return InteractionBatch(users.astype(np.int64), items.astype(np.int64), table, traced)
 
 
-def generated(expansion: Expansion, users: Integers, names: list[str], split: str) -> InteractionBatch:
-    """Generate users whose ids rise."""
+def generated(expansion: Expansion, users: Integers, names: list[str], split: Split) -> InteractionBatch:
+    """Return the interactions of users whose ids rise, generated, with what they carry and their sources."""
     # Neighbours are cheap: a few more are generated rather than begun anew.
     edges = np.flatnonzero(np.diff(users, prepend=-2 * NEIGHBOURS) > NEIGHBOURS)
     lasts = users[np.append(edges[1:], len(users)) - 1] + 1
-    longest = max(1, int(BATCH / max(1.0, expansion.expected_interactions / expansion.shape[0])))
-    found = []
+    longest = _users_of(expansion, BATCH)
+    batches = []
     for first, last in zip(users[edges].tolist(), lasts.tolist(), strict=True):
         for start in range(first, last, longest):
-            rows = _generated(expansion, start, min(start + longest, last), names, split)
-            found.append(rows.at(np.isin(rows.users, users)))
-    return joined(found)
+            batch = _generated(expansion, start, min(start + longest, last), names, split)
+            batches.append(batch.at(np.isin(batch.users, users)))
+    return joined(batches)
 
 
-def with_sources(rows: InteractionBatch, made: InteractionBatch) -> InteractionBatch:
-    """Find the base's entry of each interaction, in whatever order they stand, in what is made for the same users."""
-    if np.array_equal(made.users, rows.users) and np.array_equal(made.items, rows.items):
-        return replace(rows, sources=made.sources)
-    sources = np.full(len(rows), -1)
-    if len(made) and len(rows):
-        least, width = made.users.min(), 1 + max(made.items.max(), rows.items.max())
-        known, wanted = ((each.users - least) * width + each.items for each in (made, rows))
+def with_sources(batch: InteractionBatch, made: InteractionBatch) -> InteractionBatch:
+    """Return a batch with the base's entry of each interaction, found in what is generated for the same users."""
+    if np.array_equal(made.users, batch.users) and np.array_equal(made.items, batch.items):
+        return replace(batch, sources=made.sources)
+    sources = np.full(len(batch), -1)
+    if len(made) and len(batch):
+        least, width = made.users.min(), 1 + max(made.items.max(), batch.items.max())
+        known, wanted = ((each.users - least) * width + each.items for each in (made, batch))
         order = np.argsort(known)
         place = order[np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)]
         there = known[place] == wanted
         sources[there] = made.traced[place[there]]
-    return replace(rows, sources=sources)
+    return replace(batch, sources=sources)
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What sampling needs to know: p base users, the multipliers, and how many train interactions there are."""
+class UserSampler:
+    """Draws expanded users; needs to know p base users, the multipliers, and how many train interactions there are.
+
+    Examples
+    --------
+    >>> from fractalrs.passes import UserSampler
+    >>> sampler = UserSampler(base_users=1_000, user_multiplier=8, item_multiplier=4, train=1e6)
+    >>> int(sampler.sample(1e5).sum())
+    840
+    >>> sampler.sample(1e6) is None
+    True
+    """
 
     base_users: int
     user_multiplier: int
@@ -232,9 +283,9 @@ class Shape:
     train: float
 
     def sample(self, interactions: float, seed: int = 0) -> Mask | None:
-        """Draw users who have about so many train interactions.
+        """Return a draw of users who have about so many train interactions.
 
-        They are runs of consecutive users, as many in every row block; of a larger sample a smaller one is a part.
+        They are stretches of consecutive users, as many in every row block; a smaller draw is part of a larger one.
 
         Returns
         -------

@@ -1,26 +1,26 @@
-"""Passes over the interactions of a base, an expansion or a data set: sums, products with vectors, neighbours."""
+"""The streamed matrix: passes over the interactions of a base, an expansion or a data set, in bounded memory."""
 
 import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
-from fractalrs import _core
+from fractalrs._core import Generator
+from fractalrs._core import Rows as Core
 from fractalrs.base.base import Base
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.plan import user_ranges
 from fractalrs.errors import InputError
+from fractalrs.expansion.expansion import Expansion
 from fractalrs.tools.machine import resolve_threads
-from fractalrs.tools.progress import Report, progress_bar
-
-if TYPE_CHECKING:
-    from fractalrs.expansion.expansion import Expansion
+from fractalrs.tools.progress import Progress, Report, as_progress
+from fractalrs.words import SPLITS
 
 Vectors = npt.NDArray[Any]
 """float32 or float64; what comes back has the type of what went in."""
@@ -29,9 +29,9 @@ Matrix = sp.csr_array[Any, tuple[int, int]]
 PIECE_INTERACTIONS = 4_000_000
 """About how many interactions a piece of an expansion holds: enough to use its tables well."""
 
-SUMS_BYTES = 1 << 30
+DEGREE_BYTES = 1 << 30
 BYTES_PER_ITEM = 16
-"""What one thread holds of an item while it adds up, and what all of them may hold together."""
+"""What all threads may hold together while they count degrees, and what one holds of an item."""
 
 DENSITY_BINS = 384
 """About how many bins a side of the density picture has."""
@@ -47,22 +47,32 @@ class Violations:
 
 @dataclass(frozen=True)
 class Degrees:
-    """What one pass over all rows finds; (m, n) blocks of p users × q items.
+    """Activity of users, popularity of items and interactions of blocks: (m, n) blocks of p users × q items.
 
     Attributes
     ----------
     user_train, user_test
-        uint32, (m·p): interactions of each expanded user.
+        uint32, (m·p): activity, the interactions of each expanded user.
     item_train, item_test
-        uint32, (n·q): interactions of each expanded item; these and the next are empty where items are not added up.
+        uint32, (n·q): popularity, the interactions of each expanded item; empty, as is the next, without `each_item`.
     item_user_degree
-        uint64, (n·q): for each item the train sums of its train users added up; degree assortativity follows from it.
+        uint64, (n·q): the train activity of each item's train users, added up; assortativity follows from it.
     block_train, block_test
         uint64, (m, n).
     density
         uint64: train interactions in bins of contiguous users × items, whole bins in each block.
     violations
         By name: ``out_of_range``, ``user_order``, ``item_order``, ``duplicates``, ``overlaps`` (train and test).
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> degrees = fr.StreamedMatrix(base).degrees()
+    >>> int(degrees.user_train.sum()) == base.train_count
+    True
+    >>> degrees.violations["duplicates"]
+    Violations(count=0, first=None)
     """
 
     user_train: npt.NDArray[np.uint32]
@@ -77,12 +87,12 @@ class Degrees:
 
 
 def _order(order: str, shuffle: str, timed: bool) -> str:
-    """Tell in what order a user's interactions are: by block and unshuffled they are by item too."""
+    """Return how a user's interactions follow each other: by block and unshuffled they are by item too."""
     return "item" if order == "block" and shuffle == "none" and not timed else order
 
 
 class StreamedMatrix:
-    """The interactions of a base, an expansion or a data set, to be gone through from the first user to the last.
+    """The interactions of a base, an expansion or a data set as a matrix of which each pass sees every row once.
 
     An expansion generates them in every pass, a data set reads its files: the same numbers come out of both.
 
@@ -93,81 +103,91 @@ class StreamedMatrix:
     threads
         By default as many as this process may use.
     progress
-        Show progress with time left on stderr when that is a terminal.
+        Show progress with time left on stderr when that is a terminal, or by a `Progress` of your own.
     users
         Of an expansion: only these users, whose ids rise, are generated; for `collect`.
+    piece_interactions
+        About how many interactions of a base or an expansion a thread takes at a time.
 
     Raises
     ------
     InputError
-        In every pass: if a file is damaged (names file and row group) or, but for `sums`, which counts them, holds an
-        id out of range.
+        In every pass: if a file is damaged (names file and row group) or, but for `degrees`, which counts them, holds
+        an id out of range.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> expansion = fr.Expansion(base, fr.reduce(base, shape=(4, 8)))
+    >>> matrix = fr.StreamedMatrix(expansion)
+    >>> matrix.shape
+    (240, 320)
+    >>> matrix.degrees().item_train.shape
+    (320,)
     """
 
     def __init__(
         self,
-        source: "Base | Expansion | Dataset",
+        source: Base | Expansion | Dataset,
         *,
         threads: int | None = None,
-        progress: bool = False,
+        progress: bool | Progress = False,
         users: npt.NDArray[np.uint64] | None = None,
+        piece_interactions: int = PIECE_INTERACTIONS,
     ) -> None:
         self.shape = source.shape
         self.threads = resolve_threads(threads)
-        self.progress = progress
+        self.progress = as_progress(progress)
         if isinstance(source, Dataset):
-            manifest = source.manifest
-            self.block_shape = (manifest["base_users"], manifest["base_items"])
-            timed = any(column["name"] == "timestamp" for column in manifest["schema"])
-            self.order = _order(manifest["order"], manifest["shuffle"], timed)
+            self.block_shape = source.block_shape
+            self.order = _order(source.order, source.shuffle, "timestamp" in source.schema.names)
             self.interactions: float = source.totals["interactions"]
-            self._pieces = [(first, last) for first, last in (part["users"] for part in manifest["parts"])]
-            files = [
-                (self._file(source, part, "train"), self._file(source, part, "test")) for part in manifest["parts"]
-            ]
-            self._rows = _core.Rows.of_files(*self.shape, self._pieces, files)
+            self._pieces = [(part.first, part.last) for part in source.parts]
+            self._core = Core.of_files(*self.shape, self._pieces, _files(source))
         elif isinstance(source, Base):
             self.block_shape, self.order = source.shape, "item"
             self.interactions = source.count
-            self._pieces = self._ranges()
-            self._rows = _core.Rows.of_base(source.indptr, source.entries, source.shape[1], self._pieces)
+            self._pieces = self._ranges(piece_interactions)
+            self._core = Core.of_base(source.indptr, source.entries, source.shape[1], self._pieces)
         else:
-            if not isinstance(source.generator, _core.Generator):
-                raise InputError("rows of an expansion made by a function are not measured here", "write it first")
+            if not isinstance(source.generator, Generator):
+                raise InputError("an expansion made by a function is not streamed", "write it first")
             options = source.options
             self.block_shape = source.base.shape
             self.order = _order(options.order, options.shuffle, options.timestamps)
             self.interactions = source.expected_interactions
-            self._pieces = self._ranges() if users is None else [(int(user), int(user) + 1) for user in users]
-            self._rows = _core.Rows.of_expansion(source.generator, self._pieces)
+            if users is None:
+                self._pieces = self._ranges(piece_interactions)
+            else:
+                self._pieces = [(int(user), int(user) + 1) for user in users]
+            self._core = Core.of_expansion(source.generator, self._pieces)
 
-    @staticmethod
-    def _file(dataset: Dataset, part: dict[str, Any], split: str) -> Path | None:
-        return dataset.path / part[split]["path"] if split in part else None
-
-    def _ranges(self) -> list[tuple[int, int]]:
+    def _ranges(self, piece_interactions: int) -> list[tuple[int, int]]:
         users = self.shape[0]
-        count = max(self.threads, math.ceil(self.interactions / PIECE_INTERACTIONS))
+        count = max(self.threads, math.ceil(self.interactions / piece_interactions))
         return user_ranges(users, max(1, min(users, count)))
 
-    def degrees(self, each_item: bool = True) -> Degrees:
-        """Add up users, items and blocks, and look for everything that must not be, in one pass.
+    def degrees(self, each_item: bool = True, memory: int = DEGREE_BYTES) -> Degrees:
+        """Count the interactions of users, items and blocks, and all that must not be, in one pass.
 
         Parameters
         ----------
         each_item
-            Whether to add up each item, and to draw the density in bins. Without that, arrays of items are empty,
-            blocks have one bin, and memory does not grow with the items; with it, a thread takes 16 bytes an item, and
-            there are fewer threads where all together would take more than 1 GiB.
+            Whether to count those of each item, and to draw the density in bins. Without that, arrays of items are
+            empty, blocks have one bin, and memory does not grow with the items; with it, a thread takes 16 bytes an
+            item.
+        memory
+            There are fewer threads where all together would take more than so many bytes.
         """
-        blocks = tuple(count // size for count, size in zip(self.shape, self.block_shape, strict=True))
-        most = DENSITY_BINS if each_item else 0
-        bins = tuple(max(1, min(size, most // count)) for count, size in zip(blocks, self.block_shape, strict=True))
-        fitting = SUMS_BYTES // (BYTES_PER_ITEM * self.shape[1]) if each_item else self.threads
-        with self._bar("adding up") as report:
-            found = self._rows.sums(
-                base_users=self.block_shape[0],
-                base_items=self.block_shape[1],
+        (p, q), most = self.block_shape, DENSITY_BINS if each_item else 0
+        m, n = self.shape[0] // p, self.shape[1] // q
+        bins = max(1, min(p, most // m)), max(1, min(q, most // n))
+        fitting = memory // (BYTES_PER_ITEM * self.shape[1]) if each_item else self.threads
+        with self._task("adding up") as report:
+            found = self._core.sums(
+                base_users=p,
+                base_items=q,
                 order_by_item=self.order == "item",
                 bins=bins,
                 each_item=each_item,
@@ -180,36 +200,36 @@ class StreamedMatrix:
             found["item_train"],
             found["item_test"],
             found["item_user_degree"],
-            found["block_train"].reshape(blocks),
-            found["block_test"].reshape(blocks),
-            found["density"].reshape(blocks[0] * bins[0], blocks[1] * bins[1]),
+            found["block_train"].reshape(m, n),
+            found["block_test"].reshape(m, n),
+            found["density"].reshape(m * bins[0], n * bins[1]),
             {name: Violations(count, first) for name, (count, first) in found["violations"].items()},
         )
 
     def gram(self, x: Vectors, what: str = "multiplying") -> Vectors:
-        """AᵀA x for the train part A and x of shape (items, width), float32 or float64: one pass."""
-        with self._bar(what) as report:
-            return self._rows.gram(np.ascontiguousarray(x), threads=self.threads, progress=report)
+        """Return AᵀA x for the train part A and x of shape (items, width), float32 or float64: one pass."""
+        with self._task(what) as report:
+            return self._core.gram(np.ascontiguousarray(x), threads=self.threads, progress=report)
 
     def product(self, x: Vectors) -> Vectors:
-        """A x for x of shape (items, width): one pass."""
-        with self._bar("multiplying") as report:
-            return self._rows.product(np.ascontiguousarray(x), threads=self.threads, progress=report)
+        """Return A x for x of shape (items, width): one pass."""
+        with self._task("multiplying") as report:
+            return self._core.product(np.ascontiguousarray(x), threads=self.threads, progress=report)
 
     def transposed_product(self, x: Vectors) -> Vectors:
-        """Aᵀ x for x of shape (users, width): one pass."""
-        with self._bar("multiplying") as report:
-            return self._rows.transposed_product(np.ascontiguousarray(x), threads=self.threads, progress=report)
+        """Return Aᵀ x for x of shape (users, width): one pass."""
+        with self._task("multiplying") as report:
+            return self._core.transposed_product(np.ascontiguousarray(x), threads=self.threads, progress=report)
 
     def cooccurrence(self, chosen: npt.ArrayLike) -> npt.NDArray[np.uint32]:
         """Count for every item and each of the chosen items the train users of both: shape (items, chosen)."""
-        with self._bar("comparing items") as report:
-            return self._rows.cooccurrence(
+        with self._task("comparing items") as report:
+            return self._core.cooccurrence(
                 np.ascontiguousarray(chosen, dtype=np.uint32), threads=self.threads, progress=report
             )
 
     def collect(self, users: npt.ArrayLike, *, test: bool = False) -> Matrix:
-        """Take the train (or test) rows of some users as a sparse matrix of ones, each row in its own order.
+        """Return the train (or test) rows of some users as a sparse matrix of ones, each row in its own order.
 
         Parameters
         ----------
@@ -217,8 +237,8 @@ class StreamedMatrix:
             Ids that rise.
         """
         chosen = np.ascontiguousarray(users, dtype=np.uint64)
-        with self._bar("collecting rows") as report:
-            starts, items = self._rows.collect(chosen, test=test, threads=self.threads, progress=report)
+        with self._task("collecting rows") as report:
+            starts, items = self._core.collect(chosen, test=test, threads=self.threads, progress=report)
         return sp.csr_array((np.ones(len(items)), items, starts.astype(np.int64)), shape=(len(chosen), self.shape[1]))
 
     def nearest(
@@ -240,15 +260,15 @@ class StreamedMatrix:
         """
         chosen = np.ascontiguousarray(users, dtype=np.uint64)
         starts, items = rows.indptr.astype(np.uint64), rows.indices.astype(np.int64)
-        with self._bar("comparing users") as report:
-            found, squares = self._rows.nearest(
+        with self._task("comparing users") as report:
+            found, squares = self._core.nearest(
                 chosen, starts, items, group=group, threads=self.threads, progress=report
             )
         shape = (len(chosen), -(-self.shape[0] // group))
         return found.reshape(shape), np.sqrt(squares).reshape(shape)
 
     def as_linear_operator(self) -> LinearOperator:
-        """The train part as a SciPy operator in float64; every product is a pass over all rows."""
+        """Return the train part as a SciPy operator in float64; every product is a pass over all rows."""
         return LinearOperator(
             shape=self.shape,
             dtype=np.float64,
@@ -258,5 +278,14 @@ class StreamedMatrix:
             rmatmat=lambda x: self.transposed_product(np.asarray(x, dtype=np.float64)),
         )
 
-    def _bar(self, what: str) -> AbstractContextManager[Report | None]:
-        return progress_bar(self.progress, self.interactions, len(self._pieces), what)
+    def _task(self, what: str) -> AbstractContextManager[Report]:
+        return self.progress.task(what, self.interactions, len(self._pieces))
+
+
+def _files(dataset: Dataset) -> list[tuple[Path | None, Path | None]]:
+    """Return the train and the test file of every part; None where it has none."""
+    train, test = (
+        [dataset.path / part.files[split].path if split in part.files else None for part in dataset.parts]
+        for split in SPLITS
+    )
+    return list(zip(train, test, strict=True))

@@ -53,6 +53,19 @@ def free_disk(path: Path) -> int:
     return shutil.disk_usage(there).free
 
 
+def require_place(path: Path) -> None:
+    """Refuse a path that does not exist yet, and cannot be made.
+
+    Raises
+    ------
+    OutputError
+        With the folder that stands in the way.
+    """
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot create {path}: {there} is not a folder that may be written to")
+
+
 def require_disk(path: Path, size: float, hint: str, freed: int = 0) -> None:
     """Refuse a place that has too little room for so many bytes, although some will be freed.
 

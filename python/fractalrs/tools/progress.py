@@ -5,11 +5,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Report = Callable[[int, int], None]
-"""Takes the interactions, or rows, and the parts done so far."""
+"""Takes the interactions, or rows, and the parts that are done so far."""
 
 
 class Progress:
-    """Shows nothing: the default everywhere. `Bars` shows bars; one of your own overrides `task`."""
+    """Shows nothing: the default everywhere. `Bars` shows bars; one of your own overrides `task`.
+
+    Examples
+    --------
+    >>> from contextlib import contextmanager
+    >>> import fractalrs as fr
+    >>> class Printed(fr.Progress):
+    ...     @contextmanager
+    ...     def task(self, what, interactions, parts):
+    ...         print(what)
+    ...         yield lambda interactions, parts: None
+    ...         print("done")
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> some = fr.StreamedMatrix(base, progress=Printed()).collect([3, 5])
+    collecting rows
+    done
+    """
 
     @contextmanager
     def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:  # noqa: ARG002
@@ -36,7 +52,14 @@ SILENT = Progress()
 
 
 class Bars(Progress):
-    """Bars with the rate and the time left on stderr, when that is a terminal."""
+    """Shows bars with the rate and the time left on stderr, when that is a terminal.
+
+    Examples
+    --------
+    >>> from fractalrs.tools.progress import Bars
+    >>> with Bars().task("expanding", interactions=1e6, parts=4) as report:
+    ...     report(250_000, 1)
+    """
 
     @contextmanager
     def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:

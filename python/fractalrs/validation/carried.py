@@ -25,7 +25,9 @@ from fractalrs.passes.batches import (
     visit,
     with_sources,
 )
+from fractalrs.tools.progress import Progress
 from fractalrs.validation.findings import Check
+from fractalrs.words import SPLITS, Split
 
 COLUMNS = "files have the columns of the manifest"
 TIMES_RISE = "times of a user never fall"
@@ -65,10 +67,17 @@ def check_times(dataset: Dataset, test_is_late: bool, threads: int, progress: bo
     """
     state = _Times(dataset.shape[0] if test_is_late else 0)
     in_order = dataset.manifest["order"] == "time"
-    for split in ("train", "test"):
+    for split in SPLITS:
         if in_order or test_is_late:
-            what = "following times" if progress else None
-            visit(dataset, split, ["timestamp"], partial(state.add, split), threads=threads, what=what)
+            visit(
+                dataset,
+                split,
+                ["timestamp"],
+                partial(state.add, split),
+                threads=threads,
+                what="following times",
+                progress=progress,
+            )
     checks = []
     if in_order:
         what = "interactions are earlier than the one of their user before them"
@@ -123,7 +132,12 @@ class _Times:
 
 
 def check_sources(
-    dataset: Dataset, expansion: Expansion, users: Integers, compare: bool, threads: int, progress: bool = False
+    dataset: Dataset,
+    expansion: Expansion,
+    users: Integers,
+    compare: bool,
+    threads: int,
+    progress: bool | Progress = False,
 ) -> tuple[int | None, list[Check]]:
     """Generate a sample of users again and compare what their interactions carry; check times against the source.
 
@@ -156,10 +170,9 @@ def check_sources(
         # Users without train interactions.
         state.add({"test": late}, compare)
 
-    what = "comparing with the source" if progress else None
-    each_on_threads(
-        [work(part) for part in dataset.manifest["parts"]], threads, what, dataset.totals["train"] * share_of(chosen)
-    )
+    works = [work(part) for part in dataset.manifest["parts"]]
+    interactions = dataset.totals["train"] * share_of(chosen)
+    each_on_threads(works, threads, "comparing with the source", interactions, progress)
     if not expansion.options.timestamps:
         return state.differing.first, []
     order = "interactions are earlier than one of their user and block that is earlier in the source"
@@ -194,7 +207,7 @@ class _Sources:
             self.rank = np.empty(base.count, dtype=np.int64)
             self.rank[np.lexsort((self.items, late, times, base.owners))] = np.arange(base.count)
 
-    def add(self, both: dict[str, list[InteractionBatch]], compare: bool) -> None:
+    def add(self, both: dict[Split, list[InteractionBatch]], compare: bool) -> None:
         """Look at the train and test interactions of some users."""
         known = []
         for split, some in both.items():

@@ -8,7 +8,7 @@ import numpy as np
 from fractalrs.columns.types import numbers
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.passes.batches import InteractionBatch, Shape, visit
+from fractalrs.passes.batches import InteractionBatch, UserSampler, visit
 from fractalrs.statistics.ratings import Ratings, RatingsTally
 from fractalrs.statistics.times import total_variation
 from fractalrs.validation.findings import Floats, Metric
@@ -25,21 +25,31 @@ LARGEST_EXCESS = 0.05
 """Where thinning adds more to the share of users, too few are left of each to judge by it."""
 
 
-def written(dataset: Dataset | Expansion, shape: Shape, one: Ratings, threads: int, progress: bool = False) -> Ratings:
+def written(
+    dataset: Dataset | Expansion, shape: UserSampler, one: Ratings, threads: int, progress: bool = False
+) -> Ratings:
     """Count train ratings, by the values of the real ones."""
     tally = RatingsTally(one.values, one.exact)
 
     def add(rows: InteractionBatch) -> None:
         tally.add(rows.users, numbers(rows.table["rating"]))
 
-    what = "counting ratings" if progress else None
-    visit(dataset, "train", ["rating"], add, chosen=shape.sample(LOOKED_AT), threads=threads, what=what)
+    visit(
+        dataset,
+        "train",
+        ["rating"],
+        add,
+        chosen=shape.sample(LOOKED_AT),
+        threads=threads,
+        what="counting ratings",
+        progress=progress,
+    )
     return tally.total()
 
 
 def compare(
     dataset: Dataset | Expansion,
-    shape: Shape,
+    shape: UserSampler,
     one: Ratings,
     keep: Floats,
     kronecker: bool,

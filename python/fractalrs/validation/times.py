@@ -14,7 +14,7 @@ import numpy as np
 
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.passes.batches import InteractionBatch, Shape, visit
+from fractalrs.passes.batches import InteractionBatch, UserSampler, visit
 from fractalrs.statistics.times import (
     POINTS,
     Activity,
@@ -50,18 +50,26 @@ ITEMS = 1 << 27
 
 
 def written(
-    dataset: Dataset | Expansion, shape: Shape, one: Activity, threads: int, progress: bool = False
+    dataset: Dataset | Expansion, shape: UserSampler, one: Activity, threads: int, progress: bool = False
 ) -> Activity:
     """Count train interactions in time, `one` being the real ones."""
     growing = shape.sample(one.count * shape.item_multiplier)
     tally = ActivityTally(one.clock, dataset.shape[1], growing)
     looked_at = shape.sample(max(one.count * shape.item_multiplier, LOOKED_AT))
-    what = "counting times" if progress else None
 
     def add(rows: InteractionBatch) -> None:
         tally.add(rows.users, rows.items, rows.times)
 
-    visit(dataset, "train", ["timestamp"], add, chosen=looked_at, threads=threads, what=what)
+    visit(
+        dataset,
+        "train",
+        ["timestamp"],
+        add,
+        chosen=looked_at,
+        threads=threads,
+        what="counting times",
+        progress=progress,
+    )
     return tally.total()
 
 
@@ -86,7 +94,7 @@ class Copies:
 
 
 def copies(
-    dataset: Dataset | Expansion, shape: Shape, origin: Expansion, threads: int, progress: bool = False
+    dataset: Dataset | Expansion, shape: UserSampler, origin: Expansion, threads: int, progress: bool = False
 ) -> Copies:
     """Count copies among consecutive interactions of a sample of users, generated again from `origin`."""
     found: list[tuple[int, Floats, int]] = []
@@ -103,8 +111,17 @@ def copies(
         found.append((int(in_a_row), copied / np.maximum(np.bincount(owners, each), 1), int(np.count_nonzero(same))))
 
     chosen = shape.sample(COPIES_LOOKED_AT)
-    what = "looking for copies in time" if progress else None
-    visit(dataset, "train", ["timestamp"], add, chosen=chosen, origin=origin, threads=threads, what=what)
+    visit(
+        dataset,
+        "train",
+        ["timestamp"],
+        add,
+        chosen=chosen,
+        origin=origin,
+        threads=threads,
+        what="looking for copies in time",
+        progress=progress,
+    )
     in_a_row, by_chance, pairs = zip(*found, strict=True) if found else ((), (), ())
     # The exact sum of all users: the same, however they were read.
     return Copies(sum(in_a_row), math.fsum(chain.from_iterable(by_chance)), sum(pairs))
@@ -112,7 +129,7 @@ def copies(
 
 def compare(
     dataset: Dataset | Expansion,
-    shape: Shape,
+    shape: UserSampler,
     one: Activity,
     origin: Expansion | None,
     limits: dict[str, float],

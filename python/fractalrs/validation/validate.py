@@ -357,7 +357,7 @@ class _Run:
             return
         keep = planned.keep_rates
         (m, n), users = keep.shape, len(planned.statistics["train_user_sums"])
-        shape = batches.Shape(users, m, n, float(self.sums.user_train.sum()))
+        shape = batches.UserSampler(users, m, n, float(self.sums.user_train.sum()))
         active = Activity.from_arrays(planned.statistics)
         if active is not None:
             with self._stage("times"):

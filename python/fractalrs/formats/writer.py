@@ -1,0 +1,100 @@
+"""A data set in the formats of other programs: streamed, and whole under its final name or not there at all."""
+
+import os
+from pathlib import Path
+
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.formats.format import format_named
+from fractalrs.formats.reader import BATCH, SplitReader
+from fractalrs.tools.atomic import whole_folder
+from fractalrs.tools.machine import require_disk, require_place
+from fractalrs.tools.progress import Progress, as_progress
+
+
+def export(
+    dataset: Dataset,
+    path: str | os.PathLike[str],
+    *,
+    format: str,
+    progress: bool | Progress = False,
+    batch_size: int = BATCH,
+) -> Path:
+    """Write a data set in another program's format.
+
+    Memory does not grow with the data set. The folder appears when all of it is written, or not at all; only a run
+    that is killed leaves a hidden folder ``.NAME.….tmp`` beside it, which can be deleted.
+
+    Parameters
+    ----------
+    dataset
+        From `open_dataset` or `write`.
+    path
+        A folder that does not exist yet.
+    format
+        ``"reference-npz"``: the files of the program published with the paper, a compressed (user, item) array for
+        each row block; ``"csv"``; ``"recbole"``: atomic files for ``benchmark_filename``; ``"csr"``: arrays for
+        `load_csr`; ``"sequences"``: Parquet with one row per user, and lists.
+    progress
+        Show progress with time left on stderr when that is a terminal, or by a `Progress` of your own.
+    batch_size
+        Interactions that are in memory at a time.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, it cannot hold a column, or a file of the data set is damaged.
+    OutputError
+        If the folder exists, cannot be created, or its disk has too little room.
+    WriteError
+        If writing failed; nothing is left of it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dataset = fr.write(fr.Expansion(base, fr.reduce(base, shape=(4, 8))), f"{folder}/out")
+    ...     sorted(file.name for file in fr.export(dataset, f"{folder}/csv", format="csv").iterdir())
+    ['test.csv', 'train.csv']
+    """
+    chosen = format_named(format)
+    if chosen.needs_row_blocks and dataset.operator == "sketch":
+        raise InputError("a data set of the operator 'sketch' has no row blocks", hint="choose another format")
+    target = Path(path)
+    _check_place(dataset, target)
+    files = sum(len(dataset.files(split)) for split in dataset.splits)
+    done = [0, 0]
+    with as_progress(progress).task("exporting", dataset.totals["interactions"], files) as report:
+
+        def passed(interactions: int, files: int) -> None:
+            done[:] = done[0] + interactions, done[1] + files
+            report(*done)
+
+        readers = [SplitReader(dataset, split, passed, batch_size) for split in dataset.splits]
+        require_disk(target, sum(map(chosen.size, readers)), "free some, or choose another disk")
+        try:
+            with whole_folder(target.resolve()) as folder:
+                for reader in readers:
+                    chosen.write(reader, folder)
+        except OSError as error:
+            raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing of it is left") from error
+    return target
+
+
+def _check_place(dataset: Dataset, target: Path) -> None:
+    source, final = dataset.path.resolve(), target.resolve()
+    if final == source or final in source.parents or source in final.parents:
+        raise OutputError(
+            f"{target} and the data set {dataset.path} lie one inside the other",
+            hint="name a folder beside the data set",
+        )
+    if target.exists() or target.is_symlink():
+        raise OutputError(f"{target} exists already", hint="name a folder that does not exist yet")
+    require_place(final)
