@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from fractalrs import plot as plot
     from fractalrs.base.base import Base as Base
     from fractalrs.base.hold_out import leave_last_out as leave_last_out
-    from fractalrs.dataset.dataset import Dataset as Dataset
-    from fractalrs.dataset.dataset import open_dataset as open_dataset
-    from fractalrs.dataset.plan import ParquetOptions as ParquetOptions
-    from fractalrs.dataset.write import write as write
+    from fractalrs.dataset import Dataset as Dataset
+    from fractalrs.dataset import ParquetOptions as ParquetOptions
+    from fractalrs.dataset import Plan as Plan
+    from fractalrs.dataset import finish as finish
+    from fractalrs.dataset import open_dataset as open_dataset
+    from fractalrs.dataset import plan as plan
+    from fractalrs.dataset import write as write
+    from fractalrs.dataset import write_part as write_part
     from fractalrs.errors import FractalrsError as FractalrsError
     from fractalrs.errors import InputError as InputError
     from fractalrs.errors import OutputError as OutputError
@@ -56,9 +60,16 @@ _HOMES = {
     "fractalrs.expansion.reduction": ("ReducedMatrix", "reduce"),
     "fractalrs.expansion.cells": ("Cells", "group_cells"),
     "fractalrs.expansion.expansion": ("Expansion",),
-    "fractalrs.dataset.dataset": ("Dataset", "open_dataset"),
-    "fractalrs.dataset.plan": ("ParquetOptions",),
-    "fractalrs.dataset.write": ("write",),
+    "fractalrs.dataset": (
+        "Dataset",
+        "ParquetOptions",
+        "Plan",
+        "finish",
+        "open_dataset",
+        "plan",
+        "write",
+        "write_part",
+    ),
     "fractalrs.passes": ("StreamedMatrix",),
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation.report": ("Report",),

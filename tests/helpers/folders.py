@@ -17,7 +17,7 @@ import pytest
 
 from fractalrs.base.base import Base
 from fractalrs.base.hold_out import leave_last_out
-from fractalrs.dataset.folder import Folder
+from fractalrs.dataset import Folder
 from fractalrs.expansion.cells import Cells, group_cells
 from fractalrs.expansion.expansion import Expansion
 from fractalrs.reading.sample import sample_interactions
@@ -96,7 +96,7 @@ def cleared_but_killed(written: Path, at: Path, without: Collection[str]) -> Ite
         with pytest.MonkeyPatch.context() as patch:
             _kill_after(patch, steps)
             try:
-                Folder(path).clear()
+                Folder.ours(path).clear()
                 killed = False
             except _Killed:
                 pass

@@ -10,7 +10,7 @@ import pytest
 
 import fractalrs as fr
 from fractalrs.base.base import Base
-from fractalrs.dataset.plan import ParquetOptions
+from fractalrs.dataset import ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion.expansion import Expansion
 from fractalrs.passes.matrix import StreamedMatrix
@@ -152,7 +152,7 @@ def test_a_matrix_of_nothing_has_values_of_zero() -> None:
 
 def test_the_same_from_files_as_from_generating(tmp_path: Path) -> None:
     expansion = expanded()
-    dataset = fr.write(expansion, tmp_path / "out", parts=5, format=ParquetOptions("fast", "zstd", 1_000))
+    dataset = fr.write(expansion, tmp_path / "out", parts=5, parquet=ParquetOptions("fast", "zstd", 1_000))
     one, other = (spectrum(StreamedMatrix(source, threads=2), 12, tolerance=EXACT) for source in (expansion, dataset))
     np.testing.assert_allclose(one.values, other.values, rtol=1e-9)
     np.testing.assert_allclose(np.abs(np.sum(one.right * other.right, axis=0)), 1, rtol=1e-6)

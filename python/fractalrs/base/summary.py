@@ -1,6 +1,6 @@
 """What is kept of the base beside a data set, so that it can be validated without the source."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,6 @@ from fractalrs.columns.types import numbers, ticks
 from fractalrs.statistics.ratings import Ratings, RatingsTally, distinct_or_quantiles
 from fractalrs.statistics.times import Activity, ActivityTally, Clock
 from fractalrs.validation.statistics import assortativity, degree_product
-
-if TYPE_CHECKING:
-    from fractalrs.expansion.expansion import Expansion
 
 SINGULAR_VALUES = 64
 
@@ -52,12 +49,6 @@ def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False
         **(real_activity(base).arrays() if timestamps else {}),
         **({} if distribution is None else distribution.arrays()),
     }
-
-
-def expansion_statistics(expansion: "Expansion") -> dict[str, npt.NDArray[Any]]:
-    """Compute `base_statistics` of what an expansion carries."""
-    options = expansion.options
-    return base_statistics(expansion.base, timestamps=options.timestamps, rated=options.ratings is not None)
 
 
 def _assortativity(base: Base, user_sums: npt.NDArray[np.int64], item_sums: npt.NDArray[np.int64]) -> float:

@@ -8,15 +8,19 @@ from fractalrs.tools.machine import (
     readable,
     require_disk,
     require_place,
+    require_room,
     resolve_threads,
 )
 from fractalrs.tools.notes import notes_on_stderr
 from fractalrs.tools.progress import SILENT, Bars, Progress, Report, as_progress
+from fractalrs.tools.sealed import Digest, FileReport, parquet_writer, read_labelled, write_labelled
 from fractalrs.tools.store import LocalStaging, LocalStore, Staging, Store, busy, is_litter, visible
 
 __all__ = [
     "SILENT",
     "Bars",
+    "Digest",
+    "FileReport",
     "LocalStaging",
     "LocalStore",
     "Progress",
@@ -30,14 +34,18 @@ __all__ = [
     "free_disk",
     "is_litter",
     "notes_on_stderr",
+    "parquet_writer",
     "peak_memory",
+    "read_labelled",
     "readable",
     "require_disk",
     "require_place",
+    "require_room",
     "resolve_threads",
     "temporary_path",
     "visible",
     "whole_file",
     "whole_folder",
+    "write_labelled",
     "write_text",
 ]

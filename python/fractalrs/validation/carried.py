@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from functools import partial
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 
 from fractalrs.columns.types import ticks
 from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.manifest import PartEntry
 from fractalrs.dataset.part_files import opened
 from fractalrs.expansion.expansion import Expansion
 from fractalrs.passes.batches import (
@@ -42,13 +42,12 @@ def check_columns(dataset: Dataset) -> Check:
     """Compare names, types and whether values may be missing of every file with the manifest."""
     wanted = dataset.train.schema
     wrong = []
-    for part in dataset.manifest["parts"]:
-        for split in ("train", "test"):
-            if split in part:
-                with opened(dataset.path / part[split]["path"]) as file:
-                    found = file.schema_arrow
-                if not found.equals(wanted):
-                    wrong.append(f"{part[split]['path']} has {_described(found)} instead of {_described(wanted)}")
+    for part in dataset.parts:
+        for entry in part.files.values():
+            with opened(dataset.path / entry.path) as file:
+                found = file.schema_arrow
+            if not found.equals(wanted):
+                wrong.append(f"{entry.path} has {_described(found)} instead of {_described(wanted)}")
     more = f"; and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     return Check(COLUMNS, "integrity", not wrong, f"{wrong[0]}{more}" if wrong else _described(wanted))
 
@@ -66,7 +65,7 @@ def check_times(dataset: Dataset, test_is_late: bool, threads: int, progress: bo
         Whether the split held out each user's latest interactions, so that the second is promised.
     """
     state = _Times(dataset.shape[0] if test_is_late else 0)
-    in_order = dataset.manifest["order"] == "time"
+    in_order = dataset.order == "time"
     for split in SPLITS:
         if in_order or test_is_late:
             visit(
@@ -160,7 +159,7 @@ def check_sources(
     chosen = np.zeros(dataset.shape[0], dtype=np.bool_)
     chosen[users] = True
 
-    def work(part: dict[str, Any]) -> Iterator[int]:
+    def work(part: PartEntry) -> Iterator[int]:
         late = [*_part(dataset, part, "test", names, chosen)]
         for train in _part(dataset, part, "train", names, chosen):
             now = [np.isin(rows.users, train.users) for rows in late]
@@ -170,7 +169,7 @@ def check_sources(
         # Users without train interactions.
         state.add({"test": late}, compare)
 
-    works = [work(part) for part in dataset.manifest["parts"]]
+    works = [work(part) for part in dataset.parts]
     interactions = dataset.totals["train"] * share_of(chosen)
     each_on_threads(works, threads, "comparing with the source", interactions, progress)
     if not expansion.options.timestamps:
@@ -184,10 +183,10 @@ def check_sources(
 
 
 def _part(
-    dataset: Dataset, part: dict[str, Any], split: str, names: list[str], chosen: Mask
+    dataset: Dataset, part: PartEntry, split: Split, names: list[str], chosen: Mask
 ) -> Iterator[InteractionBatch]:
-    if split in part:
-        yield from file_batches(dataset.path / part[split]["path"], names, chosen)
+    if split in part.files:
+        yield from file_batches(dataset.path / part.files[split].path, names, chosen)
 
 
 class _Sources:

@@ -14,13 +14,16 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from fractalrs import _core
-from fractalrs.dataset.attributes import Kind, source_codes
+from fractalrs.dataset.attributes import source_codes
 from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.manifest import AttributesEntry, FileEntry
 from fractalrs.expansion.expansion import Expansion
 from fractalrs.expansion.operators import operator_named
 from fractalrs.passes.matrix import Degrees, StreamedMatrix
+from fractalrs.tools.store import is_litter
 from fractalrs.validation import carried
 from fractalrs.validation.findings import Check
+from fractalrs.words import SIDES, Side, Split
 
 FALSE_ALARMS = 1e-6
 """Probability that a check fails though all is right; each of its many p-values is allowed its share of it."""
@@ -101,25 +104,25 @@ def check_files(dataset: Dataset, digests: bool) -> list[Check]:
     """Look for every file of the manifest, its size and its rows; take its SHA-256 where that is asked for."""
     wrong, changed, counted = [], [], []
     for split, file in _files(dataset):
-        path = dataset.path / file["path"]
+        path = dataset.path / file.path
         if not path.is_file():
-            wrong.append(f"{file['path']} is missing")
+            wrong.append(f"{file.path} is missing")
             continue
-        if path.stat().st_size != file["bytes"]:
-            wrong.append(f"{file['path']} has {path.stat().st_size:,} bytes instead of {file['bytes']:,}")
+        if path.stat().st_size != file.bytes:
+            wrong.append(f"{file.path} has {path.stat().st_size:,} bytes instead of {file.bytes:,}")
         rows = _rows(path)
         if rows is None:
-            wrong.append(f"{file['path']} cannot be read")
-        elif rows != file["rows"]:
-            counted.append(f"{file['path']} has {rows:,} {split} interactions instead of {file['rows']:,}")
+            wrong.append(f"{file.path} cannot be read")
+        elif rows != file.rows:
+            counted.append(f"{file.path} has {rows:,} {split} interactions instead of {file.rows:,}")
         if digests:
             with path.open("rb") as opened:
-                if hashlib.file_digest(opened, "sha256").hexdigest() != file["sha256"]:
-                    changed.append(file["path"])
-    known = {file["path"] for _, file in _files(dataset)}
+                if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
+                    changed.append(file.path)
+    known = {file.path for _, file in _files(dataset)}
     for split in ("train", "test"):
         there = (f"{split}/{found.name}" for found in sorted((dataset.path / split).glob("[!._]*")))
-        wrong += [f"{name} is none of them" for name in there if name not in known]
+        wrong += [f"{name} is none of them" for name in there if name not in known and not is_litter(name)]
     count = dataset.totals["files"]
     checks = [
         Check(FILES, "integrity", not wrong, _some(wrong) or f"all {count} files have their size"),
@@ -137,7 +140,7 @@ def check_files(dataset: Dataset, digests: bool) -> list[Check]:
 
 def lacks_files(dataset: Dataset) -> bool:
     """Tell whether a file of the manifest is missing or, without its end, unreadable."""
-    return any(_rows(dataset.path / file["path"]) is None for _, file in _files(dataset))
+    return any(_rows(dataset.path / file.path) is None for _, file in _files(dataset))
 
 
 def check_attributes(dataset: Dataset, expansion: Expansion | None, digests: bool) -> list[Check]:
@@ -146,27 +149,26 @@ def check_attributes(dataset: Dataset, expansion: Expansion | None, digests: boo
     Attributes themselves are checked by `digests` alone: nothing else knows them.
     """
     checks = []
-    kinds: tuple[Kind, ...] = ("items", "users")
-    for kind in kinds:
-        file = dataset.manifest.get("attributes", {}).get(kind)
+    for side in reversed(SIDES):
+        file = dataset.attributes.get(side.plural)
         if file is not None:
-            wrong = _wrong_attributes(dataset, kind, file, expansion, digests)
-            told = f"all {file['rows']:,}, {'and' if expansion is not None else 'but not'} their sources"
-            checks.append(Check(f"{file['path']} has the expanded {kind}", "integrity", wrong is None, wrong or told))
+            wrong = _wrong_attributes(dataset, side, file, expansion, digests)
+            told = f"all {file.rows:,}, {'and' if expansion is not None else 'but not'} their sources"
+            checks.append(Check(f"{file.path} has the expanded {side}", "integrity", wrong is None, wrong or told))
     return checks
 
 
 def _wrong_attributes(
-    dataset: Dataset, kind: Kind, file: dict[str, Any], expansion: Expansion | None, digests: bool
+    dataset: Dataset, side: Side, file: AttributesEntry, expansion: Expansion | None, digests: bool
 ) -> str | None:
-    path, one = dataset.path / file["path"], kind[:-1]
-    count, size = dataset.shape[kind == "items"], dataset.manifest[f"base_{kind}"]
+    path, one = dataset.path / file.path, side.singular
+    count, size = dataset.shape[side.axis], dataset.block_shape[side.axis]
     known = None if expansion is None else getattr(expansion.base, f"{one}_ids")
     if not path.is_file():
         return "it is missing"
     if digests:
         with path.open("rb") as opened:
-            if hashlib.file_digest(opened, "sha256").hexdigest() != file["sha256"]:
+            if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
                 return "its SHA-256 is not that of the manifest"
     start = 0
     try:
@@ -178,7 +180,7 @@ def _wrong_attributes(
                 right = (batch[f"{one}_id"].to_numpy() == ids) & (batch[f"{one}_block"].to_numpy() == ids // size)
                 if expansion is not None and known is not None and stop <= count:
                     blocks = range(start // size, -(-stop // size))
-                    codes = np.concatenate([source_codes(expansion, kind, block) for block in blocks])
+                    codes = np.concatenate([source_codes(expansion, side, block) for block in blocks])
                     sources = known.take(pa.array(codes[ids - blocks.start * size]))
                     right &= (
                         pc.equal(batch[f"source_{one}_id"], sources).fill_null(False).to_numpy(zero_copy_only=False)
@@ -191,11 +193,11 @@ def _wrong_attributes(
     if start != count:
         return f"it has {start:,} rows instead of {count:,}"
     there = path.stat().st_size
-    return None if there == file["bytes"] else f"it has {there:,} bytes instead of {file['bytes']:,}"
+    return None if there == file.bytes else f"it has {there:,} bytes instead of {file.bytes:,}"
 
 
-def _files(dataset: Dataset) -> list[tuple[str, dict[str, Any]]]:
-    return [(split, part[split]) for part in dataset.manifest["parts"] for split in ("train", "test") if split in part]
+def _files(dataset: Dataset) -> list[tuple[Split, FileEntry]]:
+    return [(split, file) for part in dataset.parts for split, file in part.files.items()]
 
 
 def _rows(path: Any) -> int | None:

@@ -7,22 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, get_args
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base.base import Base
-from fractalrs.base.summary import expansion_statistics
-from fractalrs.dataset.dataset import Dataset, open_dataset
-from fractalrs.dataset.folder import Folder
-from fractalrs.dataset.write import read_reduced
+from fractalrs.dataset import Dataset, Private, expansion_statistics, open_dataset
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.expansion.options import Options
 from fractalrs.passes import batches
 from fractalrs.passes.matrix import Degrees, StreamedMatrix
 from fractalrs.statistics.ratings import Ratings
@@ -149,39 +142,38 @@ class _Run:
         self.rows = StreamedMatrix(self.dataset, threads=self.threads, progress=self.progress)
 
     def _read_private(self, dataset: Dataset) -> None:
-        plan = Folder(dataset.path).plan()
-        if plan is None:
+        private = Private.read(dataset.path)
+        if private is None:
             if self.base is not None:
                 raise InputError(
                     f"{dataset.path} has no private/plan.json: there is nothing to compare the source with"
                 )
             return
-        private = dataset.path / "private"
-        content, known = plan.content, dataset.manifest
-        reduced = read_reduced(private)
-        options = Options(**content["options"])
-        statistics = _load(private / "base_statistics.npz")
-        agree = all(known[name] == content["options"][name] for name in ("shuffle", "order", "operator"))
-        agree &= reduced.shape == (known["user_multiplier"], known["item_multiplier"])
-        agree &= statistics["shape"].tolist() == [known["base_users"], known["base_items"]]
-        if content["fingerprints"] != known["fingerprints"] or not agree:
+        plan, reduced, options = private.plan, private.reduced, private.plan.options
+        statistics = private.statistics
+        if "assortativity" not in statistics:
+            name = dataset.path / "private/base_statistics.npz"
+            raise InputError(f"{name} is of an older version", hint="expand again, or use the version that made it")
+        agree = all(getattr(dataset, name) == getattr(options, name) for name in ("shuffle", "order", "operator"))
+        agree &= reduced.shape == dataset.multipliers
+        agree &= tuple(statistics["shape"]) == dataset.block_shape
+        prints = {"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint}
+        if prints != dataset.manifest.fingerprints or not agree:
             raise InputError(f"private/ and manifest.json of {dataset.path} are of different data sets")
-        split = content["base"]["split"]
-        self.planned = Planned(options.keep_rates(reduced.values), content["options"], statistics, split)
+        content = dataclasses.asdict(options)
+        self.planned = Planned(options.keep_rates(reduced.values), content, dict(statistics), plan.base.split)
         if self.base is not None:
             in_cells = options.shuffle == "cells"
-            if self.base.fingerprint != content["base"]["fingerprint"]:
+            if self.base.fingerprint != plan.base.fingerprint:
                 raise InputError(
                     f"these interactions are not those that {dataset.path} was expanded from",
                     hint="name that source; it is read and split as the plan says",
                 )
             if self.planned.by_function:
                 return
-            cells = Cells.load(private / "cells.npz") if in_cells else None
-            self.expansion = Expansion(
-                self.base, reduced, profile=content["profile"], cells=cells, **content["options"]
-            )
-            if self.expansion.fingerprint != content["fingerprints"]["expansion"]:
+            cells = private.cells if in_cells else None
+            self.expansion = Expansion(self.base, reduced, profile=plan.profile, cells=cells, **content)
+            if self.expansion.fingerprint != plan.expansion_fingerprint:
                 raise InputError(f"private/ of {dataset.path} does not belong to its data: it makes other interactions")
 
     @contextmanager
@@ -245,7 +237,7 @@ class _Run:
     def _columns(self) -> tuple[str, ...]:
         """What interactions carry besides users and items."""
         if isinstance(self.dataset, Dataset):
-            return tuple(column["name"] for column in self.dataset.manifest["schema"])[2:]
+            return tuple(self.dataset.schema.names)[2:]
         return tuple(field.name for field in self.dataset.payload.fields)
 
     @property
@@ -379,12 +371,12 @@ class _Run:
         users, items = self.rows.shape
         subject: dict[str, Any] = {}
         if isinstance(self.dataset, Dataset):
-            manifest = self.dataset.manifest
+            data = self.dataset
             subject = {"data set": self.dataset.path.name}
-            subject |= {name: manifest[name] for name in ("profile", "shuffle", "operator")}
+            subject |= {name: getattr(data, name) for name in ("profile", "shuffle", "operator")}
             subject |= {split: self.dataset.totals[split] for split in ("train", "test")}
-            subject |= {"multipliers": f"{manifest['user_multiplier']} × {manifest['item_multiplier']}"}
-            subject |= {"fractalrs": manifest["fractalrs"], "generator": manifest["generator"]}
+            subject |= {"multipliers": "{} × {}".format(*data.multipliers)}
+            subject |= {"fractalrs": data.manifest.fractalrs, "generator": data.manifest.generator}
         elif self.expansion is not None:
             options = self.expansion.options
             subject = {"expansion": "generated, not written", "shuffle": options.shuffle, "operator": options.operator}
@@ -395,14 +387,3 @@ class _Run:
 def _tolerance(interactions: float) -> float:
     """Smaller data can afford more steps."""
     return TOLERANCE if interactions > 1e8 else 1e-4
-
-
-def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    if "assortativity" not in found:
-        raise InputError(f"{path} is of an older version", hint="expand again, or use the version that made it")
-    return found
