@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 import fractalrs as fr
-from fractalrs.dataset.plan import Plan
-from fractalrs.tools import peak_memory
+from fractalrs.tools.machine import peak_memory
 
 DATA = Path("bench-data")
 RAW = Path("docs/performance-raw.txt")
@@ -126,7 +125,7 @@ def run_trial(trial: dict[str, Any]) -> dict[str, Any]:
     expansion = load(trial)
     threads = available()
     format = fr.ParquetOptions(encoding=trial.get("encoding", "default"))
-    plan = Plan.of(expansion, None, format, None)
+    plan = fr.plan(expansion, parquet=format)
     folder = DATA / "out"
     shutil.rmtree(folder, ignore_errors=True)
     for split in plan.splits:
@@ -134,7 +133,7 @@ def run_trial(trial: dict[str, Any]) -> dict[str, Any]:
     labels: list[tuple[str, str]] = []
     parts = [
         (part.index, part.first, part.last, (folder / part.file("train"), labels), (folder / part.file("test"), labels))
-        for part in plan.parts()
+        for part in plan.parts
     ]
     made = 0
 

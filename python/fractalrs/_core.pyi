@@ -5,7 +5,7 @@ from typing import Any, Literal, TypedDict, TypeVar, final
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.dataset.write import FileReport
+from fractalrs.tools.sealed import FileReport
 
 __all__ = ["DEBUG_BUILD", "GENERATOR", "VERSION", "Generator", "Rows", "check_format", "existing_blocks"]
 

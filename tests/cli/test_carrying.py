@@ -109,8 +109,8 @@ def test_kronecker_ratings_are_the_products(ml_latest_small: Path, tmp_path: Pat
     assert run("expand", ml_latest_small, tmp_path / "carried", *options, "--ratings", "carry").code == 0
     product, carried = (ordered(fr.open_dataset(tmp_path / name).train.to_table()) for name in ("out", "carried"))
     reduced = np.load(tmp_path / "out/private/reduced_matrix.npy")
-    manifest = fr.open_dataset(tmp_path / "out").manifest
-    factor = reduced[product["user_id"] // manifest["base_users"], product["item_id"] // manifest["base_items"]]
+    p, q = fr.open_dataset(tmp_path / "out").block_shape
+    factor = reduced[product["user_id"] // p, product["item_id"] // q]
     assert np.array_equal(product["rating"], factor * carried["rating"])
 
 
@@ -167,7 +167,7 @@ def test_the_reference_profile_makes_the_published_choices(ml_latest_small: Path
     assert test["user_id"].is_unique
     assert (train.groupby("user_id")["item_id"].diff().dropna() > 0).all()
     # The one test item is not always in the first block that has one.
-    assert (test["item_id"] // dataset.manifest["base_items"]).nunique() == 8
+    assert (test["item_id"] // dataset.block_shape[1]).nunique() == 8
 
 
 @pytest.mark.parametrize("options", [["--user-cell-size", "1"], ["--shuffle", "aligned"]])

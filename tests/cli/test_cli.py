@@ -17,9 +17,9 @@ import pytest
 
 import fractalrs as fr
 from fractalrs.cli.commands import COMMANDS
-from fractalrs.dataset.folder import Folder
 from fractalrs.errors import WriteError
-from fractalrs.expansion import CELL_SIZE
+from fractalrs.expansion.cells import CELL_SIZE
+from fractalrs.tools import LocalStore
 from helpers.commands import Done, run
 from helpers.folders import digests, files_of, sql, stamps
 
@@ -348,7 +348,7 @@ def test_dry_run_refuses_too_little_disk_and_damage_like_the_run(
     file.write_bytes(file.read_bytes()[:-9])
     before = stamps(path)
     refused(expand(source, path, "--dry-run"), "part-00000-of-00001.parquet is damaged")
-    with Folder(path).locked():
+    with LocalStore(path).locked():
         refused(expand(source, path, "--dry-run"), "another run is writing")
     monkeypatch.setattr("fractalrs.tools.machine.free_disk", lambda _: 12_000)
     refused(expand(source, tmp_path / "new", "--dry-run"), r"too little free disk .*, 12 kB are free")
@@ -594,9 +594,9 @@ def test_info_of_an_unfinished_data_set_says_what_it_lacks(source: Path, tmp_pat
 
 def test_info_of_anything_else(tmp_path: Path) -> None:
     refused(run("info", tmp_path), "is not a data set of fractalrs")
-    refused(run("info", tmp_path / "none"), "none does not exist")
+    refused(run("info", tmp_path / "none"), "does not exist or is not a folder: .*none")
     (tmp_path / "file").write_text("mine")
-    refused(run("info", tmp_path / "file"), "file does not exist or is not a folder")
+    refused(run("info", tmp_path / "file"), "does not exist or is not a folder: .*file")
     (tmp_path / "manifest.json").write_text('{"name": "an app"}')
     refused(run("info", tmp_path), "manifest.json is not one of ours")
 
@@ -794,4 +794,4 @@ def test_a_broken_plan_is_not_ours(source: Path, tmp_path: Path) -> None:
         (path / "private/plan.json").write_text(content)
         for command in (["expand", source, path, *SIZE], ["expand", source, path, *SIZE, "--overwrite"]):
             refused(run(*command), "plan.json|not ours")
-    assert Folder(path).manifest() is not None
+    assert fr.open_dataset(path).totals["files"] == 2

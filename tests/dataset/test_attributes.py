@@ -1,12 +1,16 @@
 """Attributes of expanded items and users: whose they are, what is read and refused, and that it is all or nothing."""
 
 import bz2
+import dataclasses
 import gzip
 import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,20 +25,20 @@ import pyarrow.parquet as pq
 import pytest
 
 import fractalrs as fr
-from fractalrs.dataset import attributes
-from fractalrs.dataset.attributes import Kind, match
-from fractalrs.dataset.folder import Folder
+from fractalrs.dataset import Folder, match
 from fractalrs.errors import InputError, OutputError, WriteError
-from fractalrs.expansion import Expansion
-from fractalrs.reading import AttributeTable
-from fractalrs.words import ITEMS, USERS
+from fractalrs.expansion.expansion import Expansion
+from fractalrs.reading.attributes import AttributeTable
+from fractalrs.tools import LocalStaging, LocalStore, Report
+from fractalrs.words import ITEMS, USERS, Side
 from helpers import oracle
 from helpers.commands import run
 from helpers.folders import RATES, cleared_but_killed, digests, read, small_base, sql, stamps
 
 SIZE = ("--user-multiplier", 3, "--item-multiplier", 5)
-KINDS: tuple[Kind, ...] = ("items", "users")
+KINDS = ("items", "users")
 SIDES = {"items": ITEMS, "users": USERS}
+GIVEN = {"items": "item_attributes", "users": "user_attributes"}
 
 
 @cache
@@ -71,7 +75,13 @@ def users_table() -> pa.Table:
 TABLES = {"items": items_table, "users": users_table}
 
 
-def slow_sources(expansion: Expansion, kind: Kind) -> npt.NDArray[np.int64]:
+def grouped(side: Side, rows: int) -> Any:
+    """Match a table of `TABLES` with `named_base`, to be written in row groups of so many rows."""
+    made = match(AttributeTable.read(TABLES[side.plural](), side), named_base())
+    return dataclasses.replace(made, group_rows=rows)
+
+
+def slow_sources(expansion: Expansion, kind: str) -> npt.NDArray[np.int64]:
     """Work out the source code of every expanded id as docs/generator.md says."""
     (m, n), (p, q) = expansion.reduced.shape, expansion.base.shape
     if expansion.shuffle == "none":
@@ -104,13 +114,11 @@ def test_every_expanded_id_has_the_row_of_its_source(
     tmp_path: Path,
     shuffle: str,
     sizes: tuple[int, int] | None,
-    kinds: tuple[Kind, ...],
+    kinds: tuple[str, ...],
     group_rows: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attributes, "_GROUP_ROWS", group_rows)
     expansion = expansion_of(shuffle, cells=fr.group_cells(named_base(), *sizes) if sizes else None)
-    dataset = fr.write(expansion, tmp_path / "out", **{kind: TABLES[kind]() for kind in kinds})
+    dataset = fr.write(expansion, tmp_path / "out", **{GIVEN[kind]: grouped(SIDES[kind], group_rows) for kind in kinds})
     for kind in KINDS:
         found = getattr(dataset, kind)
         if kind not in kinds:
@@ -140,7 +148,7 @@ def test_every_expanded_id_has_the_row_of_its_source(
 def test_every_interaction_mapped_back_is_one_of_the_source(tmp_path: Path, shuffle: str) -> None:
     expansion = expansion_of(shuffle)
     path = tmp_path / "out"
-    dataset = fr.write(expansion, path, items=items_table(), users=users_table(), parts=2)
+    dataset = fr.write(expansion, path, item_attributes=items_table(), user_attributes=users_table(), parts=2)
     base = expansion.base
     assert dataset.items is not None
     assert dataset.users is not None
@@ -175,8 +183,7 @@ def test_without_identity_it_is_refused_before_anything_is_read(
     tmp_path: Path, options: dict[str, Any], kind: str, message: str
 ) -> None:
     # Neither the source nor the attributes are there to be read.
-    given = {f"{kind[:-1]}_attributes": tmp_path / "none.csv"}
-    request: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5} | given | options
+    request: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5, GIVEN[kind]: tmp_path / "none.csv"} | options
     with pytest.raises(InputError, match=f"(?s){message}") as caught:
         fr.expand(tmp_path / "none", tmp_path / "out", **request)
     for choice in ("--profile traceable", "--shuffle aligned", f"--{kind[:-1]}-cell-size 1"):
@@ -187,9 +194,9 @@ def test_without_identity_it_is_refused_before_anything_is_read(
 def test_an_expansion_without_identity_refuses_too(tmp_path: Path) -> None:
     expansion = expansion_of("cells", cells=fr.group_cells(named_base(), 1, 3))
     with pytest.raises(InputError, match="a cell of 3 items"):
-        fr.write(expansion, tmp_path / "out", items=items_table())
+        fr.write(expansion, tmp_path / "out", item_attributes=items_table())
     with pytest.raises(InputError, match="out of all users"):
-        fr.write(expansion_of("block"), tmp_path / "out", users=users_table())
+        fr.write(expansion_of("block"), tmp_path / "out", user_attributes=users_table())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -199,9 +206,9 @@ def test_an_expansion_without_identity_refuses_too(tmp_path: Path) -> None:
 def test_missing_rows_are_null_extra_ones_ignored_and_both_counted(tmp_path: Path) -> None:
     some = items_table().slice(0, 100)
     extra = pa.table({"movieId": ["x", "7", "07"], "title": ["a"] * 3, "year": [1] * 3, "score": [1.0] * 3})
-    dataset = fr.write(expansion_of(), tmp_path / "out", items=pa.concat_tables([some, extra]))
-    told = dataset.manifest["attributes"]["items"]
-    assert {name: told[name] for name in ("rows", "matched", "missing", "ignored")} == {
+    dataset = fr.write(expansion_of(), tmp_path / "out", item_attributes=pa.concat_tables([some, extra]))
+    told = dataset.attributes["items"]
+    assert {name: getattr(told, name) for name in ("rows", "matched", "missing", "ignored")} == {
         "rows": 750,
         "matched": 100,
         "missing": 50,
@@ -311,7 +318,7 @@ def test_types_survive_and_nested_ones_too(tmp_path: Path) -> None:
             "pair": [{"a": 1, "b.c": "x"}] * 150,
         }
     )
-    dataset = fr.write(expansion_of("none"), tmp_path / "out", items=frame)
+    dataset = fr.write(expansion_of("none"), tmp_path / "out", item_attributes=frame)
     again = pl.read_parquet(tmp_path / "out/items.parquet")
     expected = pl.concat([frame.drop("item")] * 5).with_columns(pl.col("when").cast(pl.Datetime("us")))
     assert again.drop("item_id", "source_item_id", "item_block").equals(expected)
@@ -362,7 +369,7 @@ def test_unusable_files_are_refused_and_nothing_is_written(tmp_path: Path, text:
     file = tmp_path / "movies.csv"
     file.write_text(text)
     with pytest.raises(InputError) as caught:
-        fr.write(expansion_of(), tmp_path / "out", items=file)
+        fr.write(expansion_of(), tmp_path / "out", item_attributes=file)
     assert re.search(message, str(caught.value), re.DOTALL), caught.value
     assert "movies.csv" in str(caught.value)
     assert caught.value.hint is not None
@@ -387,7 +394,7 @@ def test_unusable_files_are_refused_and_nothing_is_written(tmp_path: Path, text:
 )
 def test_unusable_tables_are_refused(tmp_path: Path, value: Any, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        fr.write(expansion_of(), tmp_path / "out", items=value)
+        fr.write(expansion_of(), tmp_path / "out", item_attributes=value)
     assert re.search(message, str(caught.value), re.DOTALL), caught.value
     assert "given as items" in str(caught.value) or "attributes of items" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -395,16 +402,16 @@ def test_unusable_tables_are_refused(tmp_path: Path, value: Any, message: str) -
 
 def test_files_that_are_not_there_or_damaged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no such file or folder with attributes of users: .*none.csv"):
-        fr.write(expansion_of(), tmp_path / "out", users=tmp_path / "none.csv")
+        fr.write(expansion_of(), tmp_path / "out", user_attributes=tmp_path / "none.csv")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match=r"bad.parquet cannot be read as Parquet"):
-        fr.write(expansion_of(), tmp_path / "out", users=tmp_path / "bad.parquet")
+        fr.write(expansion_of(), tmp_path / "out", user_attributes=tmp_path / "bad.parquet")
     (tmp_path / "bad.csv").write_bytes("movieId,title\n000,Amélie\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"bad.csv, line 2: the column 'title' is not UTF-8"):
-        fr.write(expansion_of(), tmp_path / "out", items=tmp_path / "bad.csv")
+        fr.write(expansion_of(), tmp_path / "out", item_attributes=tmp_path / "bad.csv")
     (tmp_path / "bad.csv.gz").write_bytes(gzip.compress(b"movieId,title\n" + b"000,a\n" * 9_000)[:-20])
     with pytest.raises(InputError, match=r"bad.csv.gz is damaged"):
-        fr.write(expansion_of(), tmp_path / "out", items=tmp_path / "bad.csv.gz")
+        fr.write(expansion_of(), tmp_path / "out", item_attributes=tmp_path / "bad.csv.gz")
     assert not (tmp_path / "out").exists()
 
 
@@ -415,7 +422,7 @@ def test_files_that_are_not_there_or_damaged(tmp_path: Path) -> None:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An uninterrupted run in 3 parts with attributes of both; not to be changed."""
     path = tmp_path_factory.mktemp("attributes") / "out"
-    fr.write(expansion_of(), path, parts=3, items=items_table(), users=users_table())
+    fr.write(expansion_of(), path, parts=3, item_attributes=items_table(), user_attributes=users_table())
     return path
 
 
@@ -426,21 +433,21 @@ def out(written: Path, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def write_again(path: Path, **options: Any) -> fr.Dataset:
-    tables = {"parts": 3, "items": items_table(), "users": users_table()}
+def write_again(path: Path | LocalStore, **options: Any) -> fr.Dataset:
+    tables = {"parts": 3, "item_attributes": items_table(), "user_attributes": users_table()}
     return fr.write(expansion_of(), path, **tables | options)
 
 
 @pytest.mark.parametrize("compression", ["none", "lz4", "snappy", "zstd(3)"])
 def test_the_files_are_what_the_manifest_says_and_what_spark_3_5_reads(tmp_path: Path, compression: str) -> None:
-    dataset = write_again(tmp_path / "out", format=fr.ParquetOptions(compression=compression))
+    dataset = write_again(tmp_path / "out", parquet=fr.ParquetOptions(compression=compression))
     codec = {"none": "UNCOMPRESSED", "lz4": "LZ4_RAW", "zstd(3)": "ZSTD"}.get(compression, compression.upper())
     for kind in KINDS:
-        told = dataset.manifest["attributes"][kind]
-        file = tmp_path / "out" / told["path"]
-        assert digests(tmp_path / "out")[f"{kind}.parquet"] == told["sha256"]
-        assert file.stat().st_size == told["bytes"]
-        assert pl.scan_parquet(file).select(pl.len()).collect().item() == told["rows"]
+        told = dataset.attributes[kind]
+        file = tmp_path / "out" / told.path
+        assert digests(tmp_path / "out")[f"{kind}.parquet"] == told.sha256
+        assert file.stat().st_size == told.bytes
+        assert pl.scan_parquet(file).select(pl.len()).collect().item() == told.rows
         assert sql(f"SELECT DISTINCT compression FROM parquet_metadata('{file}')").fetchall() == [(codec,)]
         assert b"ARROW:schema" not in (pq.read_metadata(file).metadata or {})
         group = pq.read_metadata(file).row_group(0)
@@ -461,14 +468,63 @@ def test_the_interactions_are_those_without_attributes(tmp_path: Path, written: 
     assert "items.parquet" not in (tmp_path / "out/README.md").read_text()
 
 
+@dataclass(frozen=True)
+class Failing(LocalStore):
+    """A folder in which a run fails when it makes, publishes, or puts a file with this name."""
+
+    at: str = ""
+    error: BaseException | None = None
+    made: bool = False
+
+    def put(self, name: str, content: bytes) -> None:
+        if name == self.at and self.error is not None:
+            raise self.error
+        super().put(name, content)
+
+    @contextmanager
+    def staging(self) -> Iterator[LocalStaging]:
+        with super().staging() as staging:
+            yield FailingStaging(staging.store, staging.folder, staging.touched, self)
+
+
+@dataclass(frozen=True)
+class FailingStaging(LocalStaging):
+    failing: Failing
+
+    def path(self, name: str) -> Path:
+        if name == self.failing.at and not self.failing.made and self.failing.error is not None:
+            raise self.failing.error
+        return super().path(name)
+
+    def publish(self, name: str, *, flushed: bool = False) -> None:
+        if name == self.failing.at and self.failing.error is not None:
+            raise self.failing.error
+        super().publish(name, flushed=flushed)
+
+
+class FailingProgress(fr.Progress):
+    """Fails when half of a file of attributes is written."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    @contextmanager
+    def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:  # noqa: ARG002
+        def report(*_: float) -> None:
+            if what.endswith(".parquet"):
+                raise self.error
+
+        yield report
+
+
 @pytest.mark.parametrize(
     ("step", "there"),
     [
-        ("fractalrs.dataset.write._make_attributes", set()),
-        ("fractalrs.dataset.attributes.source_codes", set()),
-        ("fractalrs.tools.sealed.parquet_writer", set()),
-        ("fractalrs.tools.sealed.Digest.write", set()),
-        ("fractalrs.dataset.folder.Folder.write_text", {"items.parquet", "users.parquet"}),
+        ("items.parquet", set()),
+        ("progress", set()),
+        ("made items.parquet", set()),
+        ("users.parquet", {"items.parquet"}),
+        ("README.md", {"items.parquet", "users.parquet"}),
     ],
 )
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
@@ -476,17 +532,9 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(
     tmp_path: Path, written: Path, step: str, there: set[str], error: BaseException
 ) -> None:
     path = tmp_path / "out"
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise error
-
-    with pytest.MonkeyPatch.context() as patch:
-        # The disk is checked with the same code, before anything is written.
-        patch.setattr("fractalrs.dataset.attributes.Attributes.expected_bytes", lambda *_: 0)
-        patch.setattr("fractalrs.dataset.attributes.Attributes.fingerprint", _fingerprints(patch))
-        patch.setattr(step, fail)
-        with pytest.raises(WriteError if isinstance(error, OSError) else KeyboardInterrupt):
-            write_again(path)
+    store = Failing(path, step.removeprefix("made "), error, step.startswith("made"))
+    with pytest.raises(WriteError if isinstance(error, OSError) else KeyboardInterrupt):
+        write_again(store, progress=FailingProgress(error) if step == "progress" else False)
     names = {file.name for file in path.iterdir()}
     assert names == {"private", "train", "test", *there}
     with pytest.raises(InputError, match="not complete"):
@@ -497,19 +545,13 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(
     assert stamps(path, set(parts)) == parts
 
 
-def _fingerprints(_: pytest.MonkeyPatch) -> Any:
-    """Take the fingerprints that come before writing from untouched code."""
-    known = {
-        kind: match(AttributeTable.read(TABLES[kind](), side), named_base()).fingerprint for kind, side in SIDES.items()
-    }
-    return property(lambda table: known[table.kind])
-
-
 def test_killed_between_the_files_the_second_alone_is_written(out: Path, written: Path) -> None:
     for name in ("manifest.json", "README.md", "users.parquet"):
         (out / name).unlink()
-    (out / ".users.parquet.tmp").write_bytes(b"killed")
-    before = stamps(out, {name for name in digests(out) if name != ".users.parquet.tmp"})
+    left = out / ".fractalrs-0123456789abcdef"
+    left.mkdir()
+    (left / "users.parquet").write_bytes(b"killed")
+    before = stamps(out, {name for name in digests(out) if not name.startswith(".")})
     write_again(out)
     assert digests(out) == digests(written)
     assert stamps(out, set(before)) == before
@@ -565,10 +607,16 @@ def test_a_data_set_that_was_complete_knows_every_byte_of_the_footers(out: Path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"items": None}, "another plan: attributes of items are not given here"),
-        ({"items": None, "users": None}, "items are not given here; attributes of users are not given here"),
-        ({"items": items_table().slice(1)}, "another plan: attributes of items are not the same"),
-        ({"items": items_table().rename_columns(["movieId", "name", "year", "score"])}, "items are not the same"),
+        ({"item_attributes": None}, "another plan: attributes of items are not given here"),
+        (
+            {"item_attributes": None, "user_attributes": None},
+            "items are not given here; attributes of users are not given here",
+        ),
+        ({"item_attributes": items_table().slice(1)}, "another plan: attributes of items are not the same"),
+        (
+            {"item_attributes": items_table().rename_columns(["movieId", "name", "year", "score"])},
+            "items are not the same",
+        ),
     ],
 )
 def test_other_attributes_are_refused_and_can_overwrite(
@@ -588,14 +636,14 @@ def test_attributes_of_other_ids_of_the_same_interactions_are_refused(out: Path)
     base = named_base()
     renamed = fr.Base.from_arrays(base.indptr, base.indices, base.test_mask, base.user_ids, base.item_ids[::-1])
     with pytest.raises(OutputError, match="attributes of items are not the same"):
-        fr.write(expansion_of(base=renamed), out, parts=3, items=items_table(), users=users_table())
+        fr.write(expansion_of(base=renamed), out, parts=3, item_attributes=items_table(), user_attributes=users_table())
 
 
 def test_attributes_that_were_not_asked_for_at_first_are_refused(tmp_path: Path) -> None:
     fr.write(expansion_of(), tmp_path / "out")
     before = stamps(tmp_path)
     with pytest.raises(OutputError, match="attributes of users are not given there"):
-        fr.write(expansion_of(), tmp_path / "out", users=users_table())
+        fr.write(expansion_of(), tmp_path / "out", user_attributes=users_table())
     assert stamps(tmp_path) == before
 
 
@@ -604,12 +652,12 @@ def test_a_file_of_that_name_is_ours_only_where_a_plan_or_manifest_names_it(out:
     if not private:
         shutil.rmtree(out / "private")
         write_again(out)
-    write_again(out, overwrite=True, items=None)
+    write_again(out, overwrite=True, item_attributes=None)
     assert not (out / "items.parquet").exists()
     (out / "items.parquet").write_text("mine")
     for overwrite in (False, True):
         with pytest.raises(OutputError, match=r"not ours: items\.parquet"):
-            write_again(out, items=None, overwrite=overwrite)
+            write_again(out, item_attributes=None, overwrite=overwrite)
     assert (out / "items.parquet").read_text() == "mine"
 
 
@@ -619,37 +667,49 @@ def test_an_overwrite_killed_anywhere_leaves_what_can_be_cleared(
 ) -> None:
     cleared = 0
     for path in cleared_but_killed(written, tmp_path, without):
-        Folder(path).check_ours()
-        Folder(path).clear()
+        Folder.ours(path).clear()
+        LocalStore(path).clear()
         assert list(path.iterdir()) == []
         cleared += 1
     assert cleared > 9
 
 
-def test_free_disk_is_for_attributes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass(frozen=True)
+class Full(LocalStore):
+    """A folder on a disk with so many bytes left."""
+
+    left: int = 0
+
+    def free(self) -> int:
+        return self.left
+
+
+def test_free_disk_is_for_attributes_too(tmp_path: Path) -> None:
     expansion = expansion_of()
     names = [f"{code:03}" for code in range(150)]
     large = pa.table({"item": names, "text": [str(code) * 3_000 for code in range(150)]})
-    monkeypatch.setattr("fractalrs.tools.machine.free_disk", lambda _: 200_000)
-    fr.write(expansion, tmp_path / "without")
+    fr.write(expansion, Full(tmp_path / "without", 200_000))
     with pytest.raises(OutputError, match="too little free disk"):
-        fr.write(expansion, tmp_path / "out", items=large, format=fr.ParquetOptions(compression="none"))
+        fr.write(
+            expansion,
+            Full(tmp_path / "out", 200_000),
+            item_attributes=large,
+            parquet=fr.ParquetOptions(compression="none"),
+        )
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr("fractalrs.tools.machine.free_disk", lambda _: 3_000_000)
     path = tmp_path / "out"
-    fr.write(expansion, path, items=large, format=fr.ParquetOptions(compression="none"))
+    fr.write(expansion, Full(path, 3_000_000), item_attributes=large, parquet=fr.ParquetOptions(compression="none"))
     # What is finished needs no room.
     (path / "manifest.json").unlink()
-    monkeypatch.setattr("fractalrs.tools.machine.free_disk", lambda _: 100_000)
-    fr.write(expansion, path, items=large, format=fr.ParquetOptions(compression="none"))
+    fr.write(expansion, Full(path, 100_000), item_attributes=large, parquet=fr.ParquetOptions(compression="none"))
 
 
 MEMORY = """
 import numpy as np, pyarrow as pa, pathlib, sys
 import fractalrs as fr
 from fractalrs.dataset.attributes import match
-from fractalrs.reading import AttributeTable
-from fractalrs.tools.machine import peak_memory
+from fractalrs.reading.attributes import AttributeTable
+from fractalrs.tools import peak_memory
 from fractalrs.words import ITEMS
 base = fr.leave_last_out(fr.sample_interactions(500, 2_000, 20_000))
 names = pa.array(base.item_ids.cast(pa.string()))
@@ -706,7 +766,7 @@ def test_the_command_line_tells_what_was_found(source: Path, tmp_path: Path) -> 
     told = json.loads(done.out)["attributes"]
     assert json.loads(run("info", path, "--json").out)["attributes"] == told
     assert "items.parquet" in run("info", path).out
-    manifest = fr.open_dataset(path).manifest["attributes"]
+    manifest = json.loads((path / "manifest.json").read_text())["attributes"]
     for kind, (matched, rows) in {"items": (145, 750), "users": (195, 600)}.items():
         counts = {"matched": matched, "missing": 5, "ignored": 1}
         size = (path / f"{kind}.parquet").stat().st_size
@@ -725,18 +785,39 @@ def test_the_command_line_tells_what_was_found(source: Path, tmp_path: Path) -> 
     assert stamps(path) == before
 
 
+class Recording(fr.Progress):
+    """Takes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, float, int]] = []
+
+    @contextmanager
+    def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:  # noqa: ARG002
+        yield lambda done, parts_done: self.told.append((what, done, parts_done))
+
+
+def test_progress_of_attributes_counts_row_groups(tmp_path: Path) -> None:
+    shown = Recording()
+    given = {GIVEN[kind]: grouped(SIDES[kind], 300) for kind in KINDS}
+    fr.write(expansion_of(), tmp_path / "out", progress=shown, **given)
+    told = [one for one in shown.told if one[0].endswith(".parquet")]
+    assert told == [
+        *(("items.parquet", rows, part) for part, rows in ((1, 300), (2, 600), (3, 750))),
+        *(("users.parquet", 200 * part, part) for part in (1, 2, 3)),
+    ]
+
+
 def test_progress_of_attributes_is_shown_on_a_terminal_only(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(attributes, "_GROUP_ROWS", 300)
     command = ["expand", source / "ratings.csv", tmp_path / "out", *SIZE, "--profile", "traceable"]
     command += ["--item-attributes", source / "items.csv", "--user-attributes", source / "users.csv"]
     done = run(*command, terminal=True)
     assert (done.code, done.out) == (0, "")
     shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", done.err).replace("\r", "\n").splitlines()
     for kind in KINDS:
-        assert any(re.fullmatch(rf"{kind}\.parquet ━+ 100% \d+\.\d M/s 3/3 parts 0:00:00", line) for line in shown), (
+        assert any(re.fullmatch(rf"{kind}\.parquet ━+ 100% \d+\.\d M/s 1/1 parts 0:00:00", line) for line in shown), (
             shown
         )
     for options, terminal in ((["--no-progress"], True), (["--quiet"], True), ([], False)):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import fractalrs as fr
-from fractalrs.dataset.card import _size_category, checked_licence
-from fractalrs.dataset.write import write
+from fractalrs.dataset import checked_licence, write
+from fractalrs.dataset.card import size_category
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import SHUFFLES, Expansion
 from helpers.folders import RATES, read, small_expansion
@@ -170,4 +170,4 @@ def test_a_licence_is_one_line_of_readable_text() -> None:
     ],
 )
 def test_size_categories_are_the_hubs(rows: int, category: str) -> None:
-    assert _size_category(rows) == category
+    assert size_category(rows) == category

@@ -56,7 +56,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def assert_begun_but_whole(path: Path, reference: dict[str, str]) -> set[str]:
     """Check that the data set does not look finished, and that what has its final name is as it must be."""
     assert not (path / "manifest.json").exists()
-    finals = {name: digest for name, digest in digests(path).items() if not Path(name).name.startswith(".")}
+    finals = {name: digest for name, digest in digests(path).items() if not name.startswith(".")}
     assert finals.items() <= reference.items()
     assert {name for name in finals if name.startswith("private/")} == {
         name for name in reference if name.startswith("private/")
@@ -120,8 +120,8 @@ def test_ctrl_c_before_writing_leaves_nothing(tmp_path: Path) -> None:
 def test_killed_before_private_is_there(tmp_path: Path) -> None:
     """What is left under a temporary name alone does not stand in the way."""
     path = tmp_path / "out"
-    (path / ".private.tmp").mkdir(parents=True)
-    (path / ".private.tmp/plan.json").write_text("{")
+    (path / ".fractalrs-0123456789abcdef/private").mkdir(parents=True)
+    (path / ".fractalrs-0123456789abcdef/private/plan.json").write_text("{")
     process = start(path)
     wait_until(lambda: (path / "private").exists(), process)
     process.send_signal(signal.SIGINT)

@@ -1,10 +1,15 @@
 """Writing: files, manifest, formats, resuming, and everything that is refused."""
 
 import hashlib
+import io
 import itertools
 import json
+import logging
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import fractalrs as fr
-from fractalrs.dataset import write as writing
-from fractalrs.dataset.folder import Folder
-from fractalrs.dataset.plan import ParquetOptions, Plan
+from fractalrs.dataset import ParquetOptions, expected_bytes
 from fractalrs.errors import FractalrsError, InputError, OutputError
-from fractalrs.expansion import Cells, Expansion
-from fractalrs.tools.sealed import read_labelled
+from fractalrs.expansion.cells import Cells
+from fractalrs.expansion.expansion import Expansion
+from fractalrs.tools import LocalStaging, LocalStore, read_labelled
 from helpers import oracle
 from helpers.folders import RATES, cleared_but_killed, digests, files_of, read, small_base, small_expansion, sql, stamps
 
@@ -93,12 +97,10 @@ def test_one_part_a_user_is_the_most(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-def test_the_default_number_of_parts_depends_on_the_expansion_only(
-    expansion: Expansion, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert Plan.of(expansion, None, ParquetOptions(), None).part_count == 1
-    monkeypatch.setattr("fractalrs.dataset.plan.PART_INTERACTIONS", 10_000)
-    assert Plan.of(expansion, None, ParquetOptions(), None).part_count == -(-expansion.expected_interactions // 10_000)
+def test_the_default_number_of_parts_depends_on_the_expansion_only(expansion: Expansion) -> None:
+    assert fr.plan(expansion).part_count == 1
+    parts = fr.plan(expansion, part_interactions=10_000).part_count
+    assert parts == -(-expansion.expected_interactions // 10_000)
 
 
 def test_no_test_folder_where_nothing_is_held_out(tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_no_test_folder_where_nothing_is_held_out(tmp_path: Path) -> None:
     assert not (tmp_path / "out/test").exists()
     assert dataset.totals["test"] == 0
     assert dataset.totals["files"] == 2
-    assert all("test" not in part for part in dataset.manifest["parts"])
+    assert all("test" not in part.files for part in dataset.parts)
     assert dataset.train.count_rows() == dataset.totals["train"] > 0
     assert dataset.test.count_rows() == 0
     assert dataset.test.schema.equals(dataset.train.schema)
@@ -117,7 +119,7 @@ def test_no_test_folder_where_nothing_is_held_out(tmp_path: Path) -> None:
 def test_a_part_without_interactions_has_its_files(tmp_path: Path) -> None:
     base = fr.Base.from_arrays([0, 0, 2], [0, 1], [False, True])
     dataset = fr.write(Expansion(base, [[0.95]], shuffle="none", min_keep=0), tmp_path / "out", parts=2)
-    assert dataset.manifest["parts"][0]["train"]["rows"] == 0
+    assert dataset.parts[0].files["train"].rows == 0
     assert len(files_of(tmp_path / "out", "train")) == len(files_of(tmp_path / "out", "test")) == 2
 
 
@@ -205,10 +207,10 @@ def test_base_statistics_are_those_of_the_base(written: Path, expansion: Expansi
     u, s, vt = np.linalg.svd(train)
     with np.load(written / "private/base_statistics.npz") as statistics:
         for name, sums in (
-            ("train_user_degrees", train.sum(1)),
-            ("train_item_degrees", train.sum(0)),
-            ("test_user_degrees", test.sum(1)),
-            ("test_item_degrees", test.sum(0)),
+            ("train_user_sums", train.sum(1)),
+            ("train_item_sums", train.sum(0)),
+            ("test_user_sums", test.sum(1)),
+            ("test_item_sums", test.sum(0)),
         ):
             np.testing.assert_array_equal(statistics[name], np.sort(sums)[::-1])
         np.testing.assert_allclose(statistics["singular_values"], s[:64], rtol=1e-6)
@@ -247,7 +249,7 @@ def test_three_readers_count_what_the_manifest_says(written: Path, expansion: Ex
 @pytest.mark.parametrize("encoding", ["default", "fast"])
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd", "zstd(3)", "snappy"])
 def test_every_format_reads_back(tmp_path: Path, expansion: Expansion, encoding: str, compression: str) -> None:
-    dataset = fr.write(expansion, tmp_path / "out", format=ParquetOptions(encoding, compression, row_group_size=5_000))
+    dataset = fr.write(expansion, tmp_path / "out", parquet=ParquetOptions(encoding, compression, row_group_size=5_000))
     for split in SPLITS:
         table = expansion.table(0, 600, split)  # type: ignore[arg-type]
         assert read(tmp_path / "out", split).equals(table)
@@ -270,7 +272,7 @@ def column_metadata(file: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd", "snappy"])
 def test_the_default_encoding_is_what_spark_3_5_reads(tmp_path: Path, expansion: Expansion, compression: str) -> None:
-    fr.write(expansion, tmp_path / "out", parts=2, format=ParquetOptions("default", compression))
+    fr.write(expansion, tmp_path / "out", parts=2, parquet=ParquetOptions("default", compression))
     for split in SPLITS:
         for file in files_of(tmp_path / "out", split):
             assert pq.read_metadata(file).format_version in ("1.0", "2.6")
@@ -295,7 +297,7 @@ def test_lz4_is_the_raw_variant(written: Path) -> None:
 def test_row_groups_have_the_size_asked_for(tmp_path: Path, size: int) -> None:
     base = small_base()
     expansion = Expansion(base, np.full((1, 5), 0.5), shuffle="aligned")
-    fr.write(expansion, tmp_path / "out", parts=1, format=ParquetOptions(row_group_size=size))
+    fr.write(expansion, tmp_path / "out", parts=1, parquet=ParquetOptions(row_group_size=size))
     metadata = pq.read_metadata(files_of(tmp_path / "out", "train")[0])
     groups = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
     assert sum(groups) == metadata.num_rows > size or size == 1 << 20
@@ -328,46 +330,70 @@ def test_at_most_2_4_bytes_an_interaction(tmp_path: Path) -> None:
         totals = fr.write(expansion, tmp_path / shuffle).totals
         assert totals["interactions"] > 5_000_000
         assert totals["bytes"] <= 2.4 * totals["interactions"]
-        assert totals["bytes"] == pytest.approx(writing.expected_bytes(expansion, ParquetOptions()), rel=0.05)
+        assert totals["bytes"] == pytest.approx(expected_bytes(expansion, ParquetOptions()), rel=0.05)
 
 
 # --- all or nothing, and resuming ------------------------------------------------------------------------------------
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Make a step of writing end in Ctrl-C."""
+@dataclass(frozen=True)
+class Stopping(LocalStore):
+    """A folder in which a run ends in Ctrl-C when it is about to put a file with this name."""
 
-    def interrupt(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
+    at: str = ""
 
-    monkeypatch.setattr(name, interrupt)
+    def _stop(self, name: str) -> None:
+        if name == self.at:
+            raise KeyboardInterrupt
+
+    def claim(self, name: str, content: bytes) -> bool:
+        self._stop(name)
+        return super().claim(name, content)
+
+    def put(self, name: str, content: bytes) -> None:
+        self._stop(name)
+        super().put(name, content)
+
+    @contextmanager
+    def staging(self) -> Iterator[LocalStaging]:
+        with super().staging() as staging:
+            yield Interrupted(staging.store, staging.folder, staging.touched, self._stop)
+
+
+@dataclass(frozen=True)
+class Interrupted(LocalStaging):
+    stop: Callable[[str], None]
+
+    def publish(self, name: str, *, flushed: bool = False) -> None:
+        self.stop(name)
+        super().publish(name, flushed=flushed)
 
 
 @pytest.mark.parametrize(
     ("step", "there"),
     [
-        ("fractalrs.dataset.folder.Folder.publish_private", set()),
-        ("fractalrs.dataset.write._make_missing", {"private"}),
-        ("fractalrs.dataset.write._manifest", {"private", "train", "test"}),
-        ("fractalrs.dataset.folder.Folder.write_json", {"private", "train", "test", "README.md"}),
+        ("private/plan.json", set()),
+        ("private/reduced_matrix.npy", {"private"}),
+        ("private/base_statistics.npz", {"private"}),
+        ("train/part-00003-of-00007.parquet", {"private", "train", "test"}),
+        ("README.md", {"private", "train", "test"}),
+        ("manifest.json", {"private", "train", "test", "README.md"}),
     ],
 )
 def test_private_comes_first_and_the_manifest_last(
     tmp_path: Path, written: Path, expansion: Expansion, step: str, there: set[str]
 ) -> None:
     path = tmp_path / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, step)
-        with pytest.raises(KeyboardInterrupt):
-            fr.write(expansion, path, parts=7)
-    shown = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
-    assert shown - {"train", "test"} == there - {"train", "test"}
+    with pytest.raises(KeyboardInterrupt):
+        fr.write(expansion, Stopping(path, step), parts=7)
+    left = digests(path)
+    assert left.items() <= digests(written).items()
+    assert {Path(name).parts[0] for name in left} == there
     with pytest.raises(InputError):
         fr.open_dataset(path)
-    if "private" in there:
-        assert {name for name in digests(path) if name.startswith("private/")} == {
-            name for name in digests(written) if name.startswith("private/")
-        }
+    if "train" in there:
+        private = {name for name in digests(written) if name.startswith("private/")}
+        assert {name for name in left if name.startswith("private/")} == private
     fr.write(expansion, path, parts=7)
     assert digests(path) == digests(written)
 
@@ -385,8 +411,7 @@ def test_private_comes_first_and_the_manifest_last(
 def test_only_what_is_missing_is_written_again(out: Path, written: Path, expansion: Expansion, lost: list[str]) -> None:
     for name in lost:
         (out / name).unlink()
-    (out / "train/.part-00003-of-00007.parquet.tmp").write_bytes(b"killed")
-    (out / ".manifest.json.tmp").write_bytes(b"killed")
+    killed(out)
     left = {name for name in digests(written) if name not in (*lost, "manifest.json", "README.md")}
     before = stamps(out, left)
     fr.write(expansion, out, parts=7, threads=1)
@@ -394,19 +419,28 @@ def test_only_what_is_missing_is_written_again(out: Path, written: Path, expansi
     assert stamps(out, left) == before
 
 
-def test_a_complete_data_set_is_left_alone(out: Path, expansion: Expansion) -> None:
-    before, said = stamps(out), list[str]()
-    writing.write_planned(expansion, out, parts=7, threads=1, say=said.append)
-    writing.write_planned(expansion, out, parts=7, threads=1, overwrite=True, say=said.append)
+def killed(out: Path) -> None:
+    """Leave what a run leaves that is killed: a part and the manifest, half written."""
+    for name in ("train/.part-00003-of-00007.parquet.tmp", "manifest.json", "alive"):
+        file = out / ".fractalrs-0123456789abcdef" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"killed")
+
+
+def test_a_complete_data_set_is_left_alone(out: Path, expansion: Expansion, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    before = stamps(out)
+    fr.write(expansion, out, parts=7, threads=1)
+    fr.write(expansion, out, parts=7, threads=1, overwrite=True)
     assert stamps(out) == before
-    assert said == [f"{out} is complete already: nothing to do"] * 2
+    assert caplog.messages == [f"{out} is complete already: nothing to do"] * 2
 
 
-def test_resuming_says_what_is_finished(out: Path, expansion: Expansion) -> None:
+def test_resuming_says_what_is_finished(out: Path, expansion: Expansion, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     (out / "test/part-00001-of-00007.parquet").unlink()
-    said: list[str] = []
-    writing.write_planned(expansion, out, parts=7, say=said.append)
-    assert said == ["13 of 14 files are finished already"]
+    fr.write(expansion, out, parts=7)
+    assert caplog.messages == ["13 of 14 files are finished already"]
 
 
 def test_a_data_set_given_away_without_private_is_still_complete(out: Path, expansion: Expansion) -> None:
@@ -436,8 +470,8 @@ def test_another_profile_that_asks_for_the_same_changes_nothing(out: Path, writt
         ({"shuffle": "block"}, {}, "shuffle is cells there and block here"),
         ({"test_items": "one"}, {}, "test_items is all there and one here"),
         ({}, {"parts": 3}, "parts is 7 there and 3 here"),
-        ({}, {"format": ParquetOptions(compression="zstd")}, "compression is lz4 there and zstd here"),
-        ({}, {"format": ParquetOptions(row_group_size=5)}, "row_group_size is 1048576 there and 5 here"),
+        ({}, {"parquet": ParquetOptions(compression="zstd")}, "compression is lz4 there and zstd here"),
+        ({}, {"parquet": ParquetOptions(row_group_size=5)}, "row_group_size is 1048576 there and 5 here"),
     ],
 )
 def test_another_plan_is_refused_with_the_difference(
@@ -472,7 +506,7 @@ def test_overwriting_gives_what_a_new_folder_would(out: Path, tmp_path: Path) ->
 def test_overwriting_finds_an_unfinished_data_set_too(out: Path, tmp_path: Path) -> None:
     (out / "manifest.json").unlink()
     (out / "train/part-00003-of-00007.parquet").unlink()
-    (out / "train/.part-00003-of-00007.parquet.tmp").write_bytes(b"killed")
+    killed(out)
     other = small_expansion(seed=8)
     fr.write(other, out, overwrite=True)
     fr.write(other, tmp_path / "new")
@@ -484,15 +518,18 @@ def test_an_overwrite_killed_anywhere_can_be_done_again(written: Path, tmp_path:
     other = small_expansion(seed=8)
     fr.write(other, tmp_path / "new", parts=3)
     fresh = digests(tmp_path / "new")
-    for steps, path in enumerate(cleared_but_killed(written, tmp_path, without)):
+    given = {name: digest for name, digest in digests(written).items() if not {*without} & {*Path(name).parts}}
+    steps = 0
+    for path in cleared_but_killed(written, tmp_path, without):
         left = digests(path)
-        assert "manifest.json" not in left or steps == 0
+        assert "manifest.json" not in left or left.items() >= given.items()
         if any(name.endswith(".parquet") for name in left):
             with pytest.raises(OutputError, match="another plan"):
                 fr.write(other, path, parts=3)
         fr.write(other, path, parts=3, overwrite=True)
         assert digests(path) == fresh
-    assert steps > 15
+        steps += 1
+    assert steps > 16
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -598,17 +635,17 @@ def test_damaged_parts_are_named_on_resume(out: Path, expansion: Expansion, spli
     assert stamps(out) == before
 
 
-def test_every_byte_of_a_sealed_file_counts(written: Path, tmp_path: Path) -> None:
+def test_every_byte_of_a_sealed_file_counts(written: Path) -> None:
     file = written / "train/part-00002-of-00007.parquet"
-    content, damaged = file.read_bytes(), tmp_path / "damaged.parquet"
+    content = file.read_bytes()
     footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-    assert read_labelled(file)[1]["sha256"] == hashlib.sha256(content).hexdigest()
+    with file.open("rb") as opened:
+        assert read_labelled(opened)[1]["sha256"] == hashlib.sha256(content).hexdigest()
     for place in (0, 5, footer // 2, footer - 1, *range(footer, len(content))):
         changed = bytearray(content)
         changed[place] ^= 1
-        damaged.write_bytes(changed)
         with pytest.raises((ValueError, KeyError, OSError, pa.ArrowException)):
-            read_labelled(damaged)
+            read_labelled(io.BytesIO(changed))
 
 
 def test_a_damaged_footer_is_named_on_resume(out: Path, expansion: Expansion) -> None:
@@ -653,53 +690,55 @@ def test_a_part_in_the_place_of_another_is_named(out: Path, expansion: Expansion
         fr.write(expansion, out, parts=7)
 
 
-def free(monkeypatch: pytest.MonkeyPatch, left: int) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, (1 << 40) - left, left))
+@dataclass(frozen=True)
+class Full(LocalStore):
+    """A folder on a disk with so many bytes left."""
+
+    left: int = 0
+
+    def free(self) -> int:
+        return self.left
 
 
-def test_too_little_free_disk_is_refused(tmp_path: Path, expansion: Expansion, monkeypatch: pytest.MonkeyPatch) -> None:
-    free(monkeypatch, 20_000)
+def test_too_little_free_disk_is_refused(tmp_path: Path, expansion: Expansion) -> None:
     with pytest.raises(OutputError, match=r"needs about 4\d(\.\d)? kB, 20 kB are free"):
-        fr.write(expansion, tmp_path / "out")
+        fr.write(expansion, Full(tmp_path / "out", 20_000))
     assert not (tmp_path / "out").exists()
 
 
-def test_free_disk_counts_what_is_finished_and_what_will_be_replaced(
-    out: Path, written: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    free(monkeypatch, 15_000)
+def test_free_disk_counts_what_is_finished_and_what_will_be_replaced(out: Path, written: Path) -> None:
     (out / "train/part-00004-of-00007.parquet").unlink()
-    fr.write(small_expansion(), out, parts=7)
+    fr.write(small_expansion(), Full(out, 15_000), parts=7)
     assert digests(out) == digests(written)
-    fr.write(small_expansion(seed=8), out, parts=7, overwrite=True)
+    fr.write(small_expansion(seed=8), Full(out, 15_000), parts=7, overwrite=True)
 
 
-def test_too_little_free_disk_deletes_nothing(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free(monkeypatch, 1_000)
+def test_too_little_free_disk_deletes_nothing(out: Path) -> None:
     before = stamps(out)
     with pytest.raises(OutputError, match="too little free disk"):
-        fr.write(small_expansion(seed=8, keep_scale=5, min_keep=0.9), out, parts=7, overwrite=True)
+        fr.write(small_expansion(seed=8, keep_scale=5, min_keep=0.9), Full(out, 1_000), parts=7, overwrite=True)
     assert stamps(out) == before
 
 
-def test_a_full_disk_is_a_failed_run_that_can_go_on(
-    tmp_path: Path, written: Path, expansion: Expansion, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A folder in the way of a temporary file stands for any error of the file system."""
-    original = writing._make_missing
+@dataclass(frozen=True)
+class Obstructed(LocalStore):
+    """A folder in the way of a part's temporary file stands for any error of the file system."""
 
-    def obstructed(folder: Any, *rest: Any) -> Any:
-        (folder.path / "train/.part-00003-of-00007.parquet.tmp").mkdir()
-        return original(folder, *rest)
+    @contextmanager
+    def staging(self) -> Iterator[LocalStaging]:
+        with super().staging() as staging:
+            staging.path("train/.part-00003-of-00007.parquet.tmp").mkdir()
+            yield staging
 
-    monkeypatch.setattr(writing, "_make_missing", obstructed)
-    with pytest.raises(fr.WriteError, match=r"cannot write .*part-00003"):
-        fr.write(expansion, tmp_path / "out", parts=7)
-    monkeypatch.undo()
-    assert not (tmp_path / "out/manifest.json").exists()
-    (tmp_path / "out/train/.part-00003-of-00007.parquet.tmp").rmdir()
-    fr.write(expansion, tmp_path / "out", parts=7)
-    assert digests(tmp_path / "out") == digests(written)
+
+def test_a_full_disk_is_a_failed_run_that_can_go_on(tmp_path: Path, written: Path, expansion: Expansion) -> None:
+    path = tmp_path / "out"
+    with pytest.raises(fr.WriteError, match=r"cannot write .*out/train/\.part-00003"):
+        fr.write(expansion, Obstructed(path), parts=7)
+    assert not (path / "manifest.json").exists()
+    assert not [name for name in digests(path) if name.startswith(".")]
+    fr.write(expansion, path, parts=7)
+    assert digests(path) == digests(written)
 
 
 def test_bad_threads_are_refused(tmp_path: Path, expansion: Expansion) -> None:
@@ -730,7 +769,7 @@ def test_every_error_is_of_one_family() -> None:
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, expansion: Expansion) -> None:
     path = tmp_path / "out"
     path.mkdir()
-    with Folder(path).locked(), pytest.raises(OutputError, match="another run"):
+    with LocalStore(path).locked(), pytest.raises(OutputError, match="another run"):
         fr.write(expansion, path)
     assert not list(path.iterdir())
     fr.write(expansion, path)
@@ -740,7 +779,7 @@ def test_overwriting_repairs_a_damaged_part(tmp_path: Path, written: Path, expan
     path = tmp_path / "out"
     dataset = fr.write(expansion, path, parts=7)
     (path / "manifest.json").unlink()
-    part = path / dataset.manifest["parts"][3]["train"]["path"]
+    part = path / dataset.parts[3].files["train"].path
     part.write_bytes(part.read_bytes()[:-100])
     with pytest.raises(OutputError, match="damaged"):
         fr.write(expansion, path, parts=7)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 import fractalrs as fr
-from fractalrs.dataset.write import expected_bytes
+from fractalrs.dataset import expected_bytes
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Cells, Expansion
 from helpers.folders import RATES, small_base, small_expansion
@@ -118,7 +118,7 @@ def test_expected_bytes_are_near_what_is_written(tmp_path: Path, encoding: str, 
     format = fr.ParquetOptions(encoding, compression)
     base = fr.leave_last_out(fr.sample_interactions(500, 400, 20_000))
     expansion = Expansion(base, np.full((4, 4), 0.5), shuffle="aligned")
-    written = fr.write(expansion, tmp_path / "out", parts=1, format=format).totals["bytes"]
+    written = fr.write(expansion, tmp_path / "out", parts=1, parquet=format).totals["bytes"]
     assert expected_bytes(expansion, format) == pytest.approx(written, rel=0.05)
 
 

@@ -165,9 +165,9 @@ def test_a_sketch_has_as_many_interactions_as_expected(base: fr.Base) -> None:
 
 def test_written_sketches_say_what_their_ids_mean(tmp_path: Path, base: fr.Base, reduced: fr.ReducedMatrix) -> None:
     dataset = fr.write(fr.Expansion(base, reduced, operator="sketch"), tmp_path / "out", parts=3)
-    assert dataset.manifest["operator"] == "sketch"
-    assert dataset.manifest["id_layout"].startswith("user = row * user_multiplier + r")
-    assert fr.write(fr.Expansion(base, reduced), tmp_path / "plain").manifest["id_layout"].startswith("user = i * base")
+    assert dataset.operator == "sketch"
+    assert dataset.manifest.id_layout.startswith("user = row * user_multiplier + r")
+    assert fr.write(fr.Expansion(base, reduced), tmp_path / "plain").manifest.id_layout.startswith("user = i * base")
 
 
 def halve(block: Matrix, _: float, rng: np.random.Generator) -> Matrix:

@@ -296,17 +296,17 @@ def test_real_data_meet_the_target(
     assert fr.open_dataset(tmp_path / "out").totals["interactions"] == written
 
     plan = json.loads((tmp_path / "out/private/plan.json").read_text())
-    manifest = fr.open_dataset(tmp_path / "out").manifest
+    dataset = fr.open_dataset(tmp_path / "out")
     m, n = plan["user_multiplier"], plan["item_multiplier"]
-    assert (manifest["user_multiplier"], manifest["item_multiplier"]) == (m, n)
+    assert dataset.multipliers == (m, n)
     scale = plan["options"]["keep_scale"]
     said = re.search(r"^target of 3,000,000 interactions: (.*); ([\d,]+) expected$", done.err, re.MULTILINE)
     assert said
     assert said[1] == f"× ({m}, {n}), keep_scale {scale}"
     assert abs(int(said[2].replace(",", "")) - expected) <= 1
     if options:
-        assert abs(summary["users"]["ids"] - 1e5) <= manifest["base_users"] / 2
-        assert abs(summary["items"]["ids"] - 1e5) <= manifest["base_items"] / 2
+        assert abs(summary["users"]["ids"] - 1e5) <= dataset.block_shape[0] / 2
+        assert abs(summary["items"]["ids"] - 1e5) <= dataset.block_shape[1] / 2
     else:
         assert abs(m - n) <= 2
         assert 1 / NEAR_ONE / 1.1 < scale < NEAR_ONE * 1.1
@@ -323,7 +323,7 @@ def test_what_was_chosen_gives_the_same_interactions_when_it_is_given(source: Pa
         keep_scale=plan["options"]["keep_scale"],
         seed=5,
     )
-    assert made.manifest["fingerprints"] == again.manifest["fingerprints"]
+    assert made.manifest.fingerprints == again.manifest.fingerprints
     assert made.train.to_table().equals(again.train.to_table())
 
 

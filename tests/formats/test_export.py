@@ -47,7 +47,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> fr.Dataset:
     path = tmp_path_factory.mktemp("plain") / "out"
     rates = RATES * [[0.5], [0], [0.5]]
     expansion = fr.Expansion(small_base(), rates, shuffle="block", min_keep=0, seed=7)
-    dataset = fr.write(expansion, path, parts=7, format=fr.ParquetOptions(row_group_size=30))
+    dataset = fr.write(expansion, path, parts=7, parquet=fr.ParquetOptions(row_group_size=30))
     users = read(path, "train")["user_id"].to_numpy()
     assert np.bincount(users).max() > 30
     assert not np.isin(np.arange(200, 400), users).any()
@@ -222,7 +222,7 @@ def renamed(dataset: fr.Dataset, path: Path, old: str, new: str) -> fr.Dataset:
             table = pq.read_table(file)
             table = table.rename_columns([new if name == old else name for name in table.column_names])
             pq.write_table(table, path / split / file.name)
-    (path / "manifest.json").write_text(json.dumps(dataset.manifest))
+    (path / "manifest.json").write_text(dataset.manifest.to_json())
     return fr.open_dataset(path)
 
 
@@ -414,7 +414,7 @@ def test_memory_does_not_grow_with_the_data_set(tmp_path: Path, format: str) -> 
     peaks = []
     for m in (2, 20):
         expansion = fr.Expansion(base, np.full((m, 4), 0.5), shuffle="aligned")
-        dataset = fr.write(expansion, tmp_path / f"{m}", parts=1, format=fr.ParquetOptions(row_group_size=500))
+        dataset = fr.write(expansion, tmp_path / f"{m}", parts=1, parquet=fr.ParquetOptions(row_group_size=500))
         peaks.append(peak(partial(export, dataset, tmp_path / f"{m}-{format}", format, batch_size=500)))
     assert dataset.totals["interactions"] > 300_000
     # Footers and what they say of row groups grow.

@@ -22,7 +22,7 @@ def expansion() -> fr.Expansion:
 def written(expansion: fr.Expansion, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set of five parts, in several row groups."""
     path = tmp_path_factory.mktemp("written") / "out"
-    fr.write(expansion, path, parts=5, format=fr.ParquetOptions(row_group_size=5_000))
+    fr.write(expansion, path, parts=5, parquet=fr.ParquetOptions(row_group_size=5_000))
     return path
 
 

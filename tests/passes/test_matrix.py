@@ -19,7 +19,7 @@ from scipy.sparse.linalg import svds
 import fractalrs as fr
 from fractalrs.base import Base
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.plan import ParquetOptions
+from fractalrs.dataset import ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.passes import Degrees, StreamedMatrix
@@ -122,7 +122,7 @@ def test_degrees_of_an_expansion_and_its_files(number: int, tmp_path: Path) -> N
     expansion = small_expansion(**OPTIONS[number])
     assert_source(expansion, expansion, threads=1)
     parts = 1 + number * 2
-    assert_source(fr.write(expansion, tmp_path / "out", parts=parts, format=FORMATS[number % 5]), expansion)
+    assert_source(fr.write(expansion, tmp_path / "out", parts=parts, parquet=FORMATS[number % 5]), expansion)
     # Many pieces, across row blocks and not the parts.
     assert_source(expansion, expansion, piece_interactions=900)
 
@@ -131,7 +131,7 @@ def test_degrees_of_an_expansion_and_its_files(number: int, tmp_path: Path) -> N
 def test_degrees_of_files_in_any_format(format: ParquetOptions, tmp_path: Path) -> None:
     expansion = small_expansion()
     for parts in (1, PARTS):
-        dataset = fr.write(expansion, tmp_path / "out", parts=parts, format=format, overwrite=True)
+        dataset = fr.write(expansion, tmp_path / "out", parts=parts, parquet=format, overwrite=True)
         for threads in (1, 2):
             assert_source(dataset, expansion, threads)
 
@@ -142,7 +142,7 @@ def test_degrees_of_files_in_any_format(format: ParquetOptions, tmp_path: Path) 
 def test_users_go_on_from_one_decoded_chunk_to_the_next(format: ParquetOptions, tmp_path: Path) -> None:
     expansion = Expansion(small_base(), np.ones((6, 8)), shuffle="cells", max_keep=1.0)
     assert len(pairs_of(expansion, "train")[0]) > 2 << 16
-    dataset = fr.write(expansion, tmp_path / "out", parts=1, format=format)
+    dataset = fr.write(expansion, tmp_path / "out", parts=1, parquet=format)
     assert_source(dataset, expansion)
 
 
@@ -150,7 +150,7 @@ def test_users_go_on_from_one_decoded_chunk_to_the_next(format: ParquetOptions, 
 def test_a_user_may_be_longer_than_a_decoded_chunk(row_group_size: int, tmp_path: Path) -> None:
     base = Base.from_arrays([0, 0, 10_000, 10_003], [*range(10_000), 5, 6, 7], np.arange(10_003) % 9 == 0)
     expansion = Expansion(base, np.full((1, 9), 0.95), shuffle="aligned")
-    dataset = fr.write(expansion, tmp_path / "out", parts=2, format=ParquetOptions(row_group_size=row_group_size))
+    dataset = fr.write(expansion, tmp_path / "out", parts=2, parquet=ParquetOptions(row_group_size=row_group_size))
     assert np.bincount(pairs_of(expansion, "train")[0]).max() > 1 << 16
     for source in (dataset, expansion):
         assert_source(source, expansion)
@@ -214,7 +214,7 @@ def expansion() -> Expansion:
 def written(expansion: Expansion, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`expansion` in 7 parts; not to be changed."""
     path = tmp_path_factory.mktemp("rows") / "out"
-    fr.write(expansion, path, parts=PARTS, format=ParquetOptions("default", "zstd", 500))
+    fr.write(expansion, path, parts=PARTS, parquet=ParquetOptions("default", "zstd", 500))
     return path
 
 
@@ -762,7 +762,7 @@ def little(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     base = fr.leave_last_out(fr.sample_interactions(30, 20, 200))
     out = tmp_path_factory.mktemp("little") / "out"
     expansion = Expansion(base, np.full((2, 2), 0.9), shuffle="block")
-    fr.write(expansion, out, parts=1, format=ParquetOptions(encoding, compression, 300))
+    fr.write(expansion, out, parts=1, parquet=ParquetOptions(encoding, compression, 300))
     return out, out / "train/part-00000-of-00001.parquet"
 
 

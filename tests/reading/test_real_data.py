@@ -55,8 +55,8 @@ def test_counts_of_every_reader_equal_the_manifests(source: Path, tmp_path: Path
         assert bounds[0] == count
         assert 0 <= bounds[1] <= bounds[2] < users
         assert 0 <= bounds[3] <= bounds[4] < items
-    assert dataset.manifest["shuffle"] == shuffle
-    assert (dataset.manifest["user_multiplier"], dataset.manifest["item_multiplier"]) == (16, 32)
+    assert dataset.shuffle == shuffle
+    assert dataset.multipliers == (16, 32)
 
 
 def test_no_pair_is_in_train_and_test_or_twice(ml_latest_small: Path, tmp_path: Path) -> None:

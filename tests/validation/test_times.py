@@ -24,7 +24,7 @@ import fractalrs as fr
 from fractalrs.base import Base
 from fractalrs.base.summary import real_activity, real_ratings
 from fractalrs.columns import numbers, ticks
-from fractalrs.dataset.plan import ParquetOptions
+from fractalrs.dataset import ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.passes import batches
 from fractalrs.statistics import ratings as rating_statistics
@@ -66,7 +66,7 @@ def expansion(base: Base) -> fr.Expansion:
 def written(expansion: fr.Expansion, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A correct data set of five parts, in several row groups."""
     path = tmp_path_factory.mktemp("written") / "out"
-    fr.write(expansion, path, parts=5, format=ParquetOptions(row_group_size=5_000))
+    fr.write(expansion, path, parts=5, parquet=ParquetOptions(row_group_size=5_000))
     return path
 
 

@@ -1,6 +1,6 @@
 """What is kept of the base beside a data set, so that it can be validated without the source."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,6 @@ from fractalrs.statistics import (
     degree_product,
     distinct_or_quantiles,
 )
-
-if TYPE_CHECKING:
-    from fractalrs.expansion import Expansion
 
 SINGULAR_VALUES = 64
 
@@ -61,15 +58,6 @@ def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False
     }
 
 
-def expansion_statistics(expansion: "Expansion") -> dict[str, npt.NDArray[Any]]:
-    """Compute `base_statistics` of what an expansion carries."""
-    options = expansion.options
-    return base_statistics(expansion.base, timestamps=options.timestamps, rated=options.ratings is not None)
-
-
-def _assortativity(base: Base, user_degrees: npt.NDArray[np.int64], item_degrees: npt.NDArray[np.int64]) -> float:
-    item_user_degree = np.asarray(base.train.T @ user_degrees.astype(np.float64)).astype(np.uint64)
-    value = assortativity(user_degrees, item_degrees, degree_product(item_degrees, item_user_degree))
     return float("nan") if value is None else value
 
 

@@ -9,12 +9,9 @@ import typer
 
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, Quiet, attributes_of, flag, option, print_content, print_summary, say
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.folder import Folder
-from fractalrs.dataset.plan import Plan
-from fractalrs.dataset.write import check, expected_bytes, fingerprints, memory_needed
+from fractalrs.dataset import Dataset, Folder, forecast
 from fractalrs.expansion import FILES, RUNNING, Expansion, Option
-from fractalrs.tools import free_disk, peak_memory, resolve_threads
+from fractalrs.tools.machine import peak_memory, resolve_threads
 from fractalrs.tools.notes import notes_on_stderr
 from fractalrs.workflow import RECIPE, SAMPLE, Prepared, Recipe, prepare, write_prepared
 
@@ -61,7 +58,7 @@ def expand(
             shown = not (quiet or no_progress)
             dataset = write_prepared(prepared, output, threads=threads, overwrite=overwrite, progress=shown)
         except KeyboardInterrupt:
-            begun = not dry_run and Folder(output).plan() is not None
+            begun = not dry_run and Folder.read(output).plan is not None
             stays = "what is finished stays, the same command goes on from there"
             say(f"interrupted: {stays if begun else 'nothing was written'}")
             raise typer.Exit(INTERRUPTED) from None
@@ -103,24 +100,19 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
 
 
 def _forecast(prepared: Prepared, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
-    expansion, recipe, tables = prepared.expansion, prepared.recipe, prepared.attributes
-    prints = fingerprints(tables)
-    plan = Plan.of(expansion, recipe.parts, recipe.parquet, prepared.description, recipe.source_licence, prints)
-    check(expansion, output, plan, recipe.parquet, threads, overwrite, tables)
-    attributes = {
-        table.kind: {"bytes": table.expected_bytes(expansion, recipe.parquet), **table.counts} for table in tables
-    }
+    expansion = prepared.expansion
+    found = forecast(prepared.plan, output, threads=threads, overwrite=overwrite)
     return {
         "output": str(output),
         **_expected(expansion),
         "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
         "keep_scale": expansion.options.keep_scale,
         "mean_keep_rate": float(expansion.keep_rates.mean()),
-        "parts": plan.part_count,
-        "bytes": expected_bytes(expansion, recipe.parquet),
-        **({"attributes": attributes} if attributes else {}),
-        "memory_bytes": memory_needed(expansion, recipe.parquet, threads),
-        "free_disk_bytes": free_disk(output),
+        "parts": found.parts,
+        "bytes": found.bytes,
+        **({"attributes": found.attributes} if found.attributes else {}),
+        "memory_bytes": found.memory_bytes,
+        "free_disk_bytes": found.free_disk_bytes,
     }
 
 

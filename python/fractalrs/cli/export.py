@@ -22,9 +22,7 @@ def export(
         Literal[tuple(FORMATS)],  # type: ignore[valid-type]
         option(
             FILES,
-            "reference-npz: the published program's files, an array of (user, item) for each row block. csv: train.csv "
-            "and test.csv. recbole: atomic files. csr: arrays that SciPy maps into memory. sequences: Parquet, one row "
-            "per user with lists.",
+            " ".join(f"{each.name}: {each.about}." for each in FORMATS.values()),
             value="NAME",
         ),
     ],

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from fractalrs.cli.output import attributes_of, flag, print_content
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.folder import Folder
+from fractalrs.dataset import Dataset, Folder
 
 
 def info(
@@ -31,7 +30,7 @@ def info(
         "parts": len(dataset.parts),
         "schema": {column.name: str(column.type) for column in dataset.schema},
         **attributes_of(dataset),
-        "made_by": {name: dataset.manifest[name] for name in ("fractalrs", "generator")},
-        "private": "there: keep it at home" if Folder(output).plan() is not None else "not there",
+        "made_by": {"fractalrs": dataset.manifest.fractalrs, "generator": dataset.manifest.generator},
+        "private": "there: keep it at home" if Folder.read(output).plan is not None else "not there",
     }
     print_content(content, as_json)

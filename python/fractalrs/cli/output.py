@@ -52,9 +52,10 @@ def print_content(content: dict[str, Any], as_json: bool, file: Any = None) -> N
 
 def attributes_of(dataset: Dataset) -> dict[str, Any]:
     """Return what is known of the files of attributes, where there are any."""
-    files = dataset.manifest.get("attributes", {})
+    files = dataset.attributes
     known = ("path", "rows", "bytes", "matched", "missing", "ignored")
-    return {"attributes": {kind: {name: file[name] for name in known} for kind, file in files.items()}} if files else {}
+    found = {kind: {name: getattr(file, name) for name in known} for kind, file in files.items()}
+    return {"attributes": found} if files else {}
 
 
 def _readable(name: str, value: Any) -> str:

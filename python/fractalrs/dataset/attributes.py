@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,21 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.dataset.plan import ParquetOptions, attribute_file
+from fractalrs.base.base import Base
+from fractalrs.dataset.layout import ParquetOptions, attribute_file
 from fractalrs.errors import InputError
-from fractalrs.reading import AttributeTable
-from fractalrs.tools.progress import progress_bar
-from fractalrs.tools.sealed import Digest, parquet_writer, write_labelled
-from fractalrs.words import ITEMS
+from fractalrs.expansion import Expansion, shuffle_named
+from fractalrs.reading.attributes import AttributeTable
+from fractalrs.tools import SILENT, Digest, FileReport, Progress, parquet_writer, write_labelled
+from fractalrs.words import ITEMS, USERS, Side
 
-if TYPE_CHECKING:
-    from fractalrs.base import Base
-    from fractalrs.dataset.write import FileReport
-    from fractalrs.expansion import Expansion
-
-Kind = Literal["items", "users"]
-
-_GROUP_ROWS = 1 << 20
+GROUP_ROWS = 1 << 20
 """Rows of a row group: as many whole blocks as fit, or a piece of one."""
 _DICTIONARY_BYTES = 16 << 20
 """A text stands once in a row group, not once a block, as long as all texts of its column take less than this."""
@@ -43,21 +37,24 @@ class Attributes:
 
     Attributes
     ----------
-    kind
-        ``"items"`` or ``"users"``.
+    side
+        Whose they are.
     table
         A row per code of the base: ``source_item_id`` (``source_user_id``), then the attributes, null where the base's
         id was not in the table.
     missing
         Ids of the base that were not in the table.
     ignored
-        StreamedMatrix of the table whose id is not in the base.
+        Rows of the table whose id is not in the base.
+    group_rows
+        At most so many rows are gathered at a time, but always a block: a row group.
     """
 
-    kind: Kind
+    side: Side
     table: pa.Table
     missing: int
     ignored: int
+    group_rows: int = GROUP_ROWS
 
     @property
     def counts(self) -> dict[str, int]:
@@ -69,7 +66,7 @@ class Attributes:
         """One sentence about what was found."""
         more = f", {self.missing:,} without attributes" if self.missing else ""
         ignored = f"; {self.ignored:,} rows of other ids are left out" if self.ignored else ""
-        return f"Attributes of {len(self.table) - self.missing:,} of {len(self.table):,} {self.kind}{more}{ignored}."
+        return f"Attributes of {len(self.table) - self.missing:,} of {len(self.table):,} {self.side}{more}{ignored}."
 
     @cached_property
     def fingerprint(self) -> str:
@@ -79,64 +76,64 @@ class Attributes:
             writer.write_table(self.table)
         return digest.sha256
 
-    def schema(self, expansion: "Expansion") -> pa.Schema:
+    def schema(self, expansion: Expansion) -> pa.Schema:
         """Columns of the file: the expanded id, the source's, the block, the attributes."""
-        one = self.kind[:-1]
+        one = self.side.singular
         expanded, block = expansion.schema.field(f"{one}_id"), pa.field(f"{one}_block", pa.int32(), nullable=False)
         source, *others = self.table.schema
         return pa.schema([expanded, source.with_nullable(False), block, *others])
 
-    def groups(self, expansion: "Expansion") -> Iterator[pa.Table]:
+    def groups(self, expansion: Expansion) -> Iterator[pa.Table]:
         """Make the rows, a few blocks at a time, in the order of expanded ids."""
         schema, size = self.schema(expansion), len(self.table)
         for blocks in self._blocks(expansion):
             first, last = blocks.start, blocks.stop
-            codes = np.concatenate([source_codes(expansion, self.kind, block) for block in blocks])
+            codes = np.concatenate([source_codes(expansion, self.side, block) for block in blocks])
             source, *others = self.table.take(pa.array(codes)).columns
             expanded = pa.array(np.arange(first * size, last * size), schema.field(0).type)
             block = pa.array(np.repeat(np.arange(first, last, dtype=np.int32), size))
             yield pa.table([expanded, source, block, *others], schema=schema)
 
-    def _blocks(self, expansion: "Expansion") -> list[range]:
+    def _blocks(self, expansion: Expansion) -> list[range]:
         """Cut the blocks into runs whose rows are a row group."""
-        count, step = expansion.reduced.shape[self.kind == "items"], max(1, _GROUP_ROWS // len(self.table))
+        count, step = expansion.reduced.shape[self.side.axis], max(1, self.group_rows // len(self.table))
         return [range(first, min(count, first + step)) for first in range(0, count, step)]
 
     def write(
         self,
         file: Path,
-        expansion: "Expansion",
-        format: ParquetOptions,
+        expansion: Expansion,
+        parquet: ParquetOptions,
         labels: Mapping[str, str],
-        progress: bool = False,
-    ) -> "FileReport":
+        progress: Progress = SILENT,
+    ) -> FileReport:
         """Write the file, with labels in its footer and a seal."""
-        rows, pieces = expansion.shape[self.kind == "items"], len(self._blocks(expansion))
+        rows, pieces = expansion.shape[self.side.axis], len(self._blocks(expansion))
         with (
             file.open("wb") as opened,
-            progress_bar(progress, rows, pieces, attribute_file(self.kind)) as report,
+            progress.task(attribute_file(self.side), rows, pieces) as report,
         ):
             return write_labelled(
                 opened,
                 self.groups(expansion),
                 self.schema(expansion),
-                format.compression,
-                _GROUP_ROWS,
+                parquet.compression,
+                self.group_rows,
                 labels,
                 report,
                 **self._encodings(expansion),
             )
 
-    def expected_bytes(self, expansion: "Expansion", format: ParquetOptions) -> int:
-        """Tell how large the file will be, from encoding the first rows of it."""
+    def expected_bytes(self, expansion: Expansion, parquet: ParquetOptions) -> int:
+        """Return how many bytes the file will have, from encoding the first rows of it."""
         sink = pa.BufferOutputStream()
         schema = self.schema(expansion)
-        with parquet_writer(sink, schema, format.compression, **self._encodings(expansion)) as writer:
+        with parquet_writer(sink, schema, parquet.compression, **self._encodings(expansion)) as writer:
             group = next(self.groups(expansion))
-            writer.write_table(group, row_group_size=_GROUP_ROWS)
-        return int(sink.tell() * expansion.shape[self.kind == "items"] / len(group))
+            writer.write_table(group, row_group_size=self.group_rows)
+        return int(sink.tell() * expansion.shape[self.side.axis] / len(group))
 
-    def _encodings(self, expansion: "Expansion") -> dict[str, Any]:
+    def _encodings(self, expansion: Expansion) -> dict[str, Any]:
         schema = self.schema(expansion)
         return {
             # Rising ids are next to nothing as differences; everything else comes again in every block.
@@ -146,7 +143,7 @@ class Attributes:
         }
 
 
-def match(table: AttributeTable, base: "Base") -> "Attributes":
+def match(table: AttributeTable, base: Base) -> Attributes:
     """Return the rows of a table in the order of a base's codes; ids are equal when they read the same.
 
     Raises
@@ -154,30 +151,30 @@ def match(table: AttributeTable, base: "Base") -> "Attributes":
     InputError
         If no id is one of the base's.
     """
-    kind: Kind = "items" if table.side == ITEMS else "users"
-    ids = base.item_ids if kind == "items" else base.user_ids
+    side = table.side
+    ids = base.item_ids if side == ITEMS else base.user_ids
     places = pc.index_in(ids.cast(pa.string()), value_set=table.ids)
     if places.null_count == len(ids):
         few, wanted = (", ".join(repr(str(one)) for one in some[:3].to_pylist()) for some in (table.ids, ids))
         raise InputError(
-            f"{table.source}: no id in its column {table.id_column!r} ({few}, …) is one of the {kind} of the "
+            f"{table.source}: no id in its column {table.id_column!r} ({few}, …) is one of the {side} of the "
             f"interactions ({wanted}, …)",
-            hint=f"ids must read as in the interactions; the column of ids may be called {kind[:-1]}_id",
+            hint=f"ids must read as in the interactions; the column of ids may be called {side.id_column}",
         )
-    columns = {f"source_{kind[:-1]}_id": ids}
+    columns = {f"source_{side.id_column}": ids}
     for name in table.columns.column_names:
         columns[name] = table.columns.column(name).take(places).combine_chunks()
     # A block then gathers numbers of texts, not texts.
     columns = {name: _encoded(column) for name, column in columns.items()}
     ignored = len(table.ids) - len(ids) + places.null_count
-    return Attributes(kind, pa.table(columns), places.null_count, ignored)
+    return Attributes(side, pa.table(columns), places.null_count, ignored)
 
 
-def source_codes(expansion: "Expansion", kind: Kind, block: int) -> npt.NDArray[np.uint32]:
-    """Tell the code of the source item of each column of a column block, or of the source user of each row."""
-    if expansion.shuffle == "none":
-        return np.arange(expansion.base.shape[kind == "items"], dtype=np.uint32)
-    if kind == "users":
+def source_codes(expansion: Expansion, side: Side, block: int) -> npt.NDArray[np.uint32]:
+    """Return the code of the source item of each column of a column block, or of the source user of each row."""
+    if not shuffle_named(expansion.shuffle).permutes:
+        return np.arange(expansion.base.shape[side.axis], dtype=np.uint32)
+    if side == USERS:
         return expansion.generator.source_users(block)
     columns = expansion.generator.columns(0, block)
     codes = np.empty_like(columns)
@@ -190,7 +187,7 @@ def _encoded(column: pa.Array) -> pa.Array:
 
 
 def _leaves(schema: pa.Schema) -> list[str]:
-    """Name the columns as Parquet does, those inside lists and structs too."""
+    """Return the names of columns as Parquet has them, those inside lists and structs too."""
     sink = pa.BufferOutputStream()
     pq.write_table(schema.empty_table(), sink)
     leaves = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema

@@ -1,10 +1,10 @@
 """The data card: ``README.md`` of a data set, which hub libraries read for its splits."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
 
-from fractalrs.dataset.plan import Plan
-from fractalrs.errors import InputError
+from fractalrs.dataset.manifest import AttributesEntry, Manifest
+from fractalrs.dataset.plans import Plan
 from fractalrs.expansion import operator_named, shuffle_named
 
 _HUB_LICENCE = re.compile(
@@ -14,32 +14,30 @@ _HUB_LICENCE = re.compile(
 """Identifiers of the licences usual for data, among those that the hub takes; it calls all others ``other``."""
 
 
-def data_card(plan: Plan, manifest: dict[str, Any]) -> str:
-    """Write the card of a finished data set from its plan and manifest."""
-    base, options, totals = plan.content["base"], plan.content["options"], manifest["totals"]
-    m, n = plan.content["user_multiplier"], plan.content["item_multiplier"]
-    shuffle = shuffle_named(options["shuffle"])
+_HELD_OUT = {
+    "last": "each user's latest interaction is test",
+    "random": "one interaction of each user, chosen at random, is test",
+    "none": "nothing is held out",
+}
+_GIVEN = "the test interactions were given"
+
+
+def data_card(plan: Plan, manifest: Manifest) -> str:
+    """Return the card of a finished data set."""
+    base, options, totals, licence = plan.base, plan.options, manifest.totals, plan.source_licence
+    m, n = plan.user_multiplier, plan.item_multiplier
+    shuffle = shuffle_named(options.shuffle)
     splits = "\n".join(f"      - split: {split}\n        path: {split}/*.parquet" for split in plan.splits)
-    held_out = {
-        "last": "each user's latest interaction is test",
-        "random": "one interaction of each user, chosen at random, is test",
-        "given": "the test interactions were given",
-        "none": "nothing is held out",
-    }[base["split"]]
-    size = _size_category(totals["interactions"])
-    licence = plan.content["source_licence"]
+    shares = {"users": options.cold_users, "items": options.cold_items}
     cold = "".join(
-        f"| cold {kind} | {options[f'cold_{kind}']:g} of them have test interactions only |\n"
-        for kind in ("users", "items")
-        if options[f"cold_{kind}"]
+        f"| cold {kind} | {share:g} of them have test interactions only |\n" for kind, share in shares.items() if share
     )
-    attributes = manifest.get("attributes", {})
-    named = "".join(f"| attributes | `{file['path']}`: {file['rows']:,} rows |\n" for file in attributes.values())
+    named = "".join(f"| attributes | `{file.path}`: {file.rows:,} rows |\n" for file in manifest.attributes.values())
     return f"""---
 pretty_name: Expanded user/item interactions × ({m}, {n})
 {_licence_header(licence)}
 size_categories:
-  - {size}
+  - {size_category(totals["interactions"])}
 tags:
   - recommender-systems
   - synthetic
@@ -52,20 +50,20 @@ configs:
 
 # Expanded user/item interactions × ({m}, {n})
 
-Made by fractalrs {plan.content["fractalrs"]} (generator {plan.content["generator"]}) from a real data set of
-{base["users"]:,} users and {base["items"]:,} items, {operator_named(options["operator"]).method} (*Scalable Realistic
+Made by fractalrs {plan.fractalrs} (generator {plan.generator}) from a real data set of
+{base.users:,} users and {base.items:,} items, {operator_named(options.operator).method} (*Scalable Realistic
 Recommendation Datasets through Fractal Expansions*).
 
 | | |
 |---|---|
-| profile, shuffle | `{plan.content["profile"]}`, `{shuffle.name}` |
-| user ids | {m * base["users"]:,} |
-| item ids | {n * base["items"]:,} |
+| profile, shuffle | `{plan.profile}`, `{shuffle.name}` |
+| user ids | {m * base.users:,} |
+| item ids | {n * base.items:,} |
 | train interactions | {totals["train"]:,} |
 | test interactions | {totals["test"]:,} |
-| held out in the source | {held_out} |
-{cold}| ids | {manifest["id_layout"]} |
-| columns | {", ".join(f"`{column['name']}` ({column['type']})" for column in manifest["schema"])} |
+| held out in the source | {_HELD_OUT.get(base.split, _GIVEN)} |
+{cold}| ids | {manifest.id_layout} |
+| columns | {", ".join(f"`{column.name}` ({column.type})" for column in manifest.schema)} |
 {named}
 ## Licence
 
@@ -87,15 +85,7 @@ This data set (shuffle `{shuffle.name}`) is for {shuffle.good_for}
 `private/` holds the seed and what is needed to undo every shuffle, and the real sums of the source. Leave the folder
 out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it. Make such
 a data set with a random 64-bit seed: a small one, such as the default 0, can be guessed, and the shuffles undone.
-{_attributes_text(attributes)}"""
-
-
-def checked_licence(text: str) -> str:
-    """Take the name of a licence as one line; refuse what a card cannot show."""
-    line = " ".join(text.split())
-    if not line or not line.isprintable():
-        raise InputError(f"source_licence is {text!r}; it must be readable text", hint="name it, such as CC BY 4.0")
-    return line
+{_attributes_text(manifest.attributes)}"""
 
 
 def _licence_header(licence: str | None) -> str:
@@ -111,18 +101,18 @@ def _licence_text(licence: str | None) -> str:
     return f"The licence was given\nas\n\n> {licence}"
 
 
-def _attributes_text(attributes: dict[str, Any]) -> str:
+def _attributes_text(attributes: Mapping[str, AttributesEntry]) -> str:
     if not attributes:
         return ""
-    files = " and ".join(f"`{file['path']}`" for file in attributes.values())
+    files = " and ".join(f"`{file.path}`" for file in attributes.values())
     return f"""
 The source's own id stands beside every expanded one in {files}: that undoes its renaming, without the seed. Leave the
 columns `source_…_id` out too where that is nobody's business, or the files: attributes alone may tell as much.
 """
 
 
-def _size_category(rows: int) -> str:
-    """Name the hub's size class of a number of rows."""
+def size_category(rows: int) -> str:
+    """Return the hub's size class of a number of rows."""
     if rows < 1_000:
         return "n<1K"
     names = ["1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T"]

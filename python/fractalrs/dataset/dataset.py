@@ -1,126 +1,118 @@
 """A data set on disk: two Parquet data sets, train and test, and their manifest."""
 
-import os
-from collections.abc import Sequence
+import errno
+from collections.abc import Mapping
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
 
-from fractalrs.dataset.folder import MANIFEST, Folder
-from fractalrs.dataset.manifest import FileEntry, PartEntry
-from fractalrs.dataset.plan import Plan, attribute_file
+from fractalrs.dataset.folder import Folder, missing_files, read_manifest
+from fractalrs.dataset.layout import MANIFEST, PLAN
+from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.errors import InputError
-from fractalrs.words import SPLITS, Split
-
-SHOWN_RUNS = 4
-"""Of an incomplete data set so many runs of missing parts are named."""
+from fractalrs.tools import LocalStore
+from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 
 class Dataset:
     """A complete expanded data set.
 
+    Parameters
+    ----------
+    path
+        Its folder.
+    manifest
+        What its manifest says, if that is known.
+
     Attributes
     ----------
     path : pathlib.Path
         Its folder.
-    manifest : dict
-        What ``manifest.json`` says: shape, schema, generator number, files with rows, bytes and SHA-256, totals.
+    manifest : Manifest
+        What ``manifest.json`` says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dataset = fr.write(fr.Expansion(base, [[0.5, 0.9]]), folder)
+    >>> dataset.block_shape, dataset.multipliers, dataset.splits
+    ((60, 40), (1, 2), ('train', 'test'))
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], manifest: Manifest | None = None) -> None:
         self.path = Path(path)
-        if not self.path.is_dir():
-            raise FileNotFoundError(f"{self.path} does not exist or is not a folder")
-        folder = Folder(self.path)
-        manifest = folder.manifest()
-        if manifest is None:
-            plan = folder.plan()
-            if plan is None:
-                raise InputError(f"{self.path} is not a data set of fractalrs: it has no {MANIFEST}")
-            raise InputError(
-                f"the data set in {self.path} is not complete: it lacks {_missing(self.path, plan)}",
-                hint="run the command that began it again",
-            )
-        wrong = _damage(manifest)
-        if wrong is not None:
-            again = "delete it, and give the command that made the data set again"
-            raise InputError(
-                f"{self.path / MANIFEST} is damaged: {wrong}", hint=again if folder.plan() is not None else None
-            )
-        self.manifest: dict[str, Any] = manifest
+        self.manifest: Manifest = manifest or _manifest(self.path)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Expanded user ids m·p and item ids n·q."""
-        content = self.manifest
-        return (
-            content["user_multiplier"] * content["base_users"],
-            content["item_multiplier"] * content["base_items"],
-        )
+        (m, n), (p, q) = self.multipliers, self.block_shape
+        return m * p, n * q
 
     @property
     def block_shape(self) -> tuple[int, int]:
         """Users p and items q of a block: those of the base."""
-        return self.manifest["base_users"], self.manifest["base_items"]
+        return self.manifest.base_users, self.manifest.base_items
 
     @property
     def multipliers(self) -> tuple[int, int]:
         """User multiplier m and item multiplier n."""
-        return self.manifest["user_multiplier"], self.manifest["item_multiplier"]
+        return self.manifest.user_multiplier, self.manifest.item_multiplier
 
     @property
     def profile(self) -> str:
         """The profile that it was made with."""
-        return str(self.manifest["profile"])
+        return self.manifest.profile
 
     @property
     def shuffle(self) -> str:
         """The name of its shuffle."""
-        return str(self.manifest["shuffle"])
+        return self.manifest.shuffle
 
     @property
     def operator(self) -> str:
         """The name of its operator."""
-        return str(self.manifest["operator"])
+        return self.manifest.operator
 
     @property
     def order(self) -> str:
         """How a user's interactions follow each other."""
-        return str(self.manifest["order"])
+        return self.manifest.order
 
     @property
     def schema(self) -> pa.Schema:
         """The columns of train and test files, as the manifest has them."""
-        return pa.schema(
-            pa.field(column["name"], _type(column["type"]), nullable=column.get("nullable", False))
-            for column in self.manifest["schema"]
-        )
+        return self.manifest.schema
 
     @property
     def parts(self) -> tuple[PartEntry, ...]:
         """The parts in order of users, each with its files."""
-        return tuple(
-            PartEntry(*part["users"], {split: FileEntry(**part[split]) for split in SPLITS if split in part})
-            for part in self.manifest["parts"]
-        )
+        return self.manifest.parts
 
     @property
     def splits(self) -> tuple[Split, ...]:
         """Train and test, or train alone where nothing is held out."""
-        return tuple(split for split in SPLITS if split in self.manifest["parts"][0])
+        return tuple(split for split in SPLITS if split in self.parts[0].files)
 
     def files(self, split: Split) -> list[FileEntry]:
         """Return the files of a split, in order of users."""
         return [part.files[split] for part in self.parts if split in part.files]
 
     @property
+    def attributes(self) -> Mapping[str, AttributesEntry]:
+        """Files of attributes by ``"items"`` and ``"users"``, as far as there are any."""
+        return self.manifest.attributes
+
+    @property
     def totals(self) -> dict[str, int]:
         """Counts of ``train``, ``test`` and all ``interactions``, of ``bytes`` and of ``files``."""
-        return dict(self.manifest["totals"])
+        return self.manifest.totals
 
     @cached_property
     def train(self) -> pa.dataset.Dataset:
@@ -135,16 +127,16 @@ class Dataset:
     @cached_property
     def items(self) -> pa.dataset.Dataset | None:
         """Attributes: ``item_id``, ``source_item_id``, ``item_block`` and more; None where none were given."""
-        return self._attributes("items")
+        return self._attributes(ITEMS)
 
     @cached_property
     def users(self) -> pa.dataset.Dataset | None:
         """Attributes: ``user_id``, ``source_user_id``, ``user_block`` and more; None where none were given."""
-        return self._attributes("users")
+        return self._attributes(USERS)
 
-    def _attributes(self, kind: str) -> pa.dataset.Dataset | None:
-        file = self.manifest.get("attributes", {}).get(kind)
-        return None if file is None else pa.dataset.dataset(str(self.path / file["path"]), format="parquet")
+    def _attributes(self, side: Side) -> pa.dataset.Dataset | None:
+        file = self.attributes.get(side.plural)
+        return None if file is None else pa.dataset.dataset(str(self.path / file.path), format="parquet")
 
     def _files(self, split: Split) -> pa.dataset.Dataset:
         files = [str(self.path / file.path) for file in self.files(split)]
@@ -159,69 +151,22 @@ class Dataset:
         )
 
 
-def _damage(manifest: dict[str, Any]) -> str | None:
-    """Say what in a manifest contradicts itself."""
-    for name in ("user_multiplier", "item_multiplier", "base_users", "base_items"):
-        if type(manifest.get(name)) is not int or manifest[name] < 1:
-            return f"{name} is {manifest.get(name)!r}"
-    for name in ("fractalrs", "generator", "profile", "shuffle", "order", "operator"):
-        if name not in manifest:
-            return f"it has no {name}"
-    try:
-        if not {"user_id", "item_id"} <= {column["name"] for column in manifest["schema"] if column["type"]}:
-            return "its schema has no user_id or item_id"
-        files = [part[split] for part in manifest["parts"] for split in ("train", "test") if split in part]
-        for name in ("path", "rows", "bytes", "sha256"):
-            if not all(name in file for file in files):
-                return f"a file has no {name}"
-        totals, end = manifest["totals"], 0
-        for part in manifest["parts"]:
-            first, last = part["users"]
-            if not end == first <= last:
-                return f"a part has the users from {first} after one that ends with {end}"
-            end = last
-        users = manifest["user_multiplier"] * manifest["base_users"]
-        if end != users:
-            return f"its parts have {end:,} users instead of {users:,}"
-        for split in ("train", "test"):
-            rows = sum(part[split]["rows"] for part in manifest["parts"] if split in part)
-            if rows != totals[split]:
-                return f"its parts have {rows:,} {split} interactions, its totals {totals[split]:,}"
-        if totals["interactions"] != totals["train"] + totals["test"] or totals["files"] < len(files):
-            return "its totals do not add up"
-    except (KeyError, TypeError, ValueError):
-        return "its parts are not described as they should be"
-    return None
+def _manifest(path: Path) -> Manifest:
+    """Read the manifest of a complete data set."""
+    if not path.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "does not exist or is not a folder", str(path))
+    if (path / MANIFEST).is_file():
+        again = "delete it, and give the command that made the data set again"
+        return read_manifest(LocalStore(path), again if (path / PLAN).is_file() else None)
+    folder = Folder.read(path)
+    if folder.plan is None:
+        raise InputError(f"{path} is not a data set of fractalrs: it has no {MANIFEST}")
+    lacks = missing_files(folder.plan, folder.files) or MANIFEST
+    hint = "run the command that began it again"
+    raise InputError(f"the data set in {path} is not complete: it lacks {lacks}", hint)
 
 
-def _missing(path: Path, plan: Plan) -> str:
-    """Name the files of a plan that are not there, parts by their numbers."""
-    missing = []
-    for split in plan.splits:
-        parts = [part.index for part in plan.parts() if not (path / part.file(split)).exists()]
-        if parts:
-            missing.append(f"{split} {'part' if len(parts) == 1 else 'parts'} {_runs(parts)} of {plan.part_count}")
-    missing += [file for file in map(attribute_file, plan.attributes) if not (path / file).exists()]
-    return "; ".join(missing) or MANIFEST
-
-
-def _runs(numbers: Sequence[int]) -> str:
-    """Write numbers that rise as runs, the first few of them: 3, 5-9 and 12 more."""
-    runs = np.split(np.asarray(numbers), np.flatnonzero(np.diff(numbers) > 1) + 1)
-    shown = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:SHOWN_RUNS])
-    more = sum(map(len, runs[SHOWN_RUNS:]))
-    return f"{shown} and {more} more" if more else shown
-
-
-def _type(name: str) -> pa.DataType:
-    """Read the name of an Arrow type as Arrow writes it."""
-    unit, _, zone = name.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
-    if zone:
-        return pa.timestamp(unit, zone)
-    return pa.date32() if name == "date32[day]" else pa.type_for_alias(name)
-
-
-def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+def open_dataset(path: str | PathLike[str]) -> Dataset:
     """Open a complete data set.
 
     Raises
@@ -230,5 +175,15 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
         If there is no such folder.
     InputError
         If the folder holds no complete data set.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = fr.write(fr.Expansion(base, [[0.5, 0.9]]), folder)
+    ...     fr.open_dataset(folder).totals == made.totals
+    True
     """
     return Dataset(path)

@@ -1,234 +1,191 @@
-"""The output folder: what in it is ours, what may be deleted, and how a file gets its final name whole."""
+"""What is in an output folder: what of it is ours, how far it is, and what may be deleted."""
 
-import json
-import os
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
 from pathlib import Path
-from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock.
-    fcntl = None  # type: ignore[assignment]
+import numpy as np
 
-from fractalrs.dataset.plan import Plan, attribute_file, part_file
-from fractalrs.errors import OutputError
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part
+from fractalrs.dataset.manifest import Manifest
+from fractalrs.dataset.plans import Plan
+from fractalrs.dataset.private import PRIVATE_FILES, files_beside
+from fractalrs.errors import InputError, OutputError
+from fractalrs.tools import LocalStore, Store
+from fractalrs.words import SPLITS
 
-PLAN = "private/plan.json"
-MANIFEST = "manifest.json"
-CARD = "README.md"
-PRIVATE_FILES = ("plan.json", "reduced_matrix.npy", "signed_matrix.npy", "cells.npz", "base_statistics.npz")
-
-_PRIVATE_BEGUN = ".private.tmp"
-_OLD_MANIFEST = ".manifest.json.old"
+OLD_MANIFEST = ".manifest.json.old"
 """The manifest of a data set that is being deleted and has no plan: it alone names the files that are still there."""
-_MANIFEST_KEYS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
-_DESKTOP = (".DS_Store", "Thumbs.db")
-"""What file managers leave in any folder: neither ours nor in the way."""
-_PART = re.compile(r"\.?part-(\d{5,})-of-(\d{5,})\.parquet(\.tmp)?")
+_PART = re.compile(r"(?:train|test)/part-(\d{5,})-of-(\d{5,})\.parquet")
+_SHOWN = 3
+SHOWN_RUNS = 4
+"""Of an incomplete data set so many runs of missing parts are named."""
+
+
+Place = str | PathLike[str] | Store
+"""A folder's path, or a store."""
+
+
+def store_of(path: Place) -> Store:
+    """Return the store at a path."""
+    return LocalStore(Path(path)) if isinstance(path, str | PathLike) else path
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A data set's folder, complete, begun, or not there yet."""
+    """What was in a data set's folder at one moment: complete, begun, being deleted, or nothing.
 
-    path: Path
+    Attributes
+    ----------
+    store
+        The folder.
+    files
+        Names and sizes of what is there.
+    plan
+        That of the data set that is there, if there is one.
+    manifest
+        There only when the data set is, or was, complete.
+    """
 
-    def plan(self) -> Plan | None:
-        """Read the plan of the data set that is here, if there is one."""
-        content = self._json(PLAN, {"base", "options", "recipe", "writing", "fingerprints"})
-        return None if content is None else Plan(content)
+    store: Store
+    files: Mapping[str, int]
+    plan: Plan | None
+    manifest: Manifest | None
 
-    def manifest(self) -> dict[str, Any] | None:
-        """Read the manifest, which is there only when the data set is complete."""
-        return self._json(MANIFEST, _MANIFEST_KEYS)
+    @classmethod
+    def read(cls, path: Place) -> "Folder":
+        """Look once, and read plan and manifest once.
 
-    def is_half_deleted(self) -> bool:
-        """Tell whether `clear` was interrupted in a data set without a plan."""
-        return (self.path / _OLD_MANIFEST).exists()
+        Raises
+        ------
+        InputError
+            If one of them is damaged, or not ours.
+        """
+        store = store_of(path)
+        files = store.list()
+        plan = manifest = None
+        if PLAN in files:
+            plan = Plan.from_json(_content(store, PLAN), store.path / PLAN)
+        if MANIFEST in files:
+            manifest = read_manifest(store)
+        return cls(store, files, plan, manifest)
 
-    def _json(self, name: str, keys: set[str]) -> dict[str, Any] | None:
-        file = self.path / name
+    @classmethod
+    def ours(cls, path: Place) -> "Folder":
+        """Look into a folder that will be written to.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written to, or holds anything that a plan or manifest of ours does not name.
+        """
+        store = store_of(path)
+        store.check()
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            if isinstance(content, dict) and keys <= content.keys():
-                return content
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (ValueError, OSError) as error:
-            raise OutputError(f"{file} cannot be read: {error}", "move the folder away, or choose another") from None
-        raise OutputError(f"{file} is not one of ours", hint="move the folder away, or choose another")
-
-    def check_ours(self) -> None:
-        """Refuse a folder that cannot be written, or holds anything that a plan or manifest of ours does not name."""
-        if not self.path.exists():
-            parent = next(parent for parent in self.path.absolute().parents if parent.exists())
-            if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-                raise OutputError(f"cannot create {self.path}: {parent} is not a folder that may be written to")
-            return
-        if not self.path.is_dir():
-            raise OutputError(f"{self.path} is a file", hint="name a folder that does not exist yet")
-        if not os.access(self.path, os.W_OK | os.X_OK):
-            raise OutputError(f"{self.path} may not be written to")
-        foreign = self._foreign()
+            folder = cls.read(store)
+        except InputError as error:
+            raise OutputError(error.message, error.hint or "move the folder away, or choose another") from None
+        foreign = sorted(folder.files.keys() - folder.names)
         if foreign:
-            shown = ", ".join(sorted(foreign)[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+            shown = ", ".join(foreign[:_SHOWN]) + (f" and {len(foreign) - _SHOWN} more" if foreign[_SHOWN:] else "")
             raise OutputError(
-                f"{self.path} holds what is not ours: {shown}", hint="choose a new folder, or move these away"
+                f"{store.path} holds what is not ours: {shown}", hint="choose a new folder, or move these away"
             )
+        return folder
 
-    def _foreign(self) -> list[str]:
-        part_count = self._part_count()
-        begun = [CARD, MANIFEST, _OLD_MANIFEST, f".{CARD}.tmp", f".{MANIFEST}.tmp"] if part_count is not None else []
-        begun += [name for file in self._attribute_files() for name in (file, f".{file}.tmp")]
-        foreign = []
-        for entry in self.path.iterdir():
-            if entry.name in begun or entry.name in _DESKTOP:
-                continue
-            if entry.name == _PRIVATE_BEGUN and not entry.is_symlink() and entry.is_dir():
-                foreign += [f"{entry.name}/{file.name}" for file in entry.iterdir() if file.name not in PRIVATE_FILES]
-            elif part_count is None or entry.is_symlink() or not entry.is_dir():
-                foreign.append(entry.name)
-            elif entry.name == "private":
-                foreign += [f"private/{file.name}" for file in entry.iterdir() if file.name not in PRIVATE_FILES]
-            elif entry.name in ("train", "test"):
-                foreign += [f"{entry.name}/{file.name}" for file in entry.iterdir() if not _is_part(file, part_count)]
-            else:
-                foreign.append(entry.name)
-        return foreign
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the files that are there and ours, in the order in which they may be deleted."""
+        manifest = self.manifest or self._old_manifest
+        if self.plan is not None:
+            count, attributes = self.plan.part_count, {*self.plan.attribute_fingerprints}
+        elif manifest is not None:
+            count, attributes = len(manifest.parts), {*manifest.attributes}
+        else:
+            return []
+        parts = [name for name in self.files if _is_part(name, count)]
+        others = [MANIFEST, *parts, *(ATTRIBUTE_FILES[kind] for kind in attributes), CARD]
+        # What names the others is last.
+        return [name for name in (*others, *reversed(PRIVATE_FILES), OLD_MANIFEST) if name in self.files]
 
-    def _part_count(self) -> int | None:
-        """How many parts the plan or a manifest here names; None where there is neither."""
-        plan, manifest = self.plan(), self.manifest() or self._json(_OLD_MANIFEST, _MANIFEST_KEYS)
-        if plan is not None:
-            return plan.part_count
-        return None if manifest is None else len(manifest["parts"])
-
-    def _attribute_files(self) -> list[str]:
-        """Name the files of attributes that the plan or a manifest here names."""
-        plan, manifest = self.plan(), self.manifest() or self._json(_OLD_MANIFEST, _MANIFEST_KEYS)
-        kinds = plan.attributes if plan is not None else {} if manifest is None else manifest.get("attributes", {})
-        return [attribute_file(kind) for kind in ("items", "users") if kind in kinds]
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other runs out of the folder; the lock ends with the process, however that ends."""
-        if fcntl is None:
-            yield
-            return
-        descriptor = os.open(self.path, os.O_RDONLY)
+    @property
+    def _old_manifest(self) -> Manifest | None:
+        if OLD_MANIFEST not in self.files:
+            return None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise OutputError(
-                f"another run is writing to {self.path}", hint="wait for it to end, or choose another folder"
-            ) from None
-        finally:
-            os.close(descriptor)
+            return Manifest.from_json(_content(self.store, OLD_MANIFEST), self.store.path / OLD_MANIFEST)
+        except InputError as error:
+            raise OutputError(error.message, "move the folder away, or choose another") from None
+
+    @property
+    def is_half_deleted(self) -> bool:
+        """Whether `clear` was interrupted in a data set without a plan."""
+        return OLD_MANIFEST in self.files
+
+    @property
+    def has_private(self) -> bool:
+        """Whether all private files are there."""
+        return self.plan is not None and self.files.keys() >= {*files_beside(self.plan)}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every file of the manifest is there with its size."""
+        manifest = self.manifest
+        return manifest is not None and all(self.files.get(file.path) == file.bytes for file in manifest.files)
 
     def clear(self) -> None:
         """Delete the data set that is here; interrupted anywhere, it leaves what can be cleared again.
 
         What is left never looks complete, and what names the files goes last.
         """
-        count, attributes = self._part_count() or 0, self._attribute_files()
-        manifest = self.path / MANIFEST
-        if self.plan() is None and manifest.exists():
-            manifest.replace(self.path / _OLD_MANIFEST)
-        else:
-            manifest.unlink(missing_ok=True)
-        flush(self.path)
-        self.remove_unfinished()
-        for split in ("train", "test"):
-            for index in range(count):
-                (self.path / part_file(split, index, count)).unlink(missing_ok=True)
-            if (self.path / split).is_dir():
-                (self.path / split).rmdir()
-        for name in (*attributes, CARD):
-            (self.path / name).unlink(missing_ok=True)
-        flush(self.path)
-        # In one step: while the plan is there, the rest is known to be ours.
-        if (self.path / "private").is_dir():
-            (self.path / "private").rename(self.path / _PRIVATE_BEGUN)
-            shutil.rmtree(self.path / _PRIVATE_BEGUN)
-        (self.path / _OLD_MANIFEST).unlink(missing_ok=True)
-
-    def size(self) -> int:
-        """Tell the bytes of all files that are here."""
-        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
-
-    def remove_unfinished(self) -> None:
-        """Delete what a run that was killed left under temporary names."""
-        if (self.path / _PRIVATE_BEGUN).is_dir():
-            shutil.rmtree(self.path / _PRIVATE_BEGUN)
-        for pattern in (".*.tmp", "train/.*.tmp", "test/.*.tmp"):
-            for file in self.path.glob(pattern):
-                file.unlink()
-
-    def begin_private(self) -> Path:
-        """Create the folder whose content becomes ``private/`` in one step."""
-        begun = self.path / _PRIVATE_BEGUN
-        begun.mkdir(parents=True)
-        return begun
-
-    def publish_private(self) -> None:
-        """Give ``private/`` its name."""
-        publish_folder(self.path / _PRIVATE_BEGUN, self.path / "private")
-
-    @contextmanager
-    def whole(self, name: str) -> Iterator[Path]:
-        """Give a temporary name to write to: what is there at the end is flushed and renamed, or deleted on failure."""
-        temporary = self.path / f".{name}.tmp"
-        try:
-            yield temporary
-            flush(temporary)
-            temporary.replace(self.path / name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        flush(self.path)
-
-    def write_text(self, name: str, text: str) -> None:
-        """Write a small file whole."""
-        with self.whole(name) as temporary:
-            temporary.write_bytes(text.encode())
-
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Write a JSON file whole."""
-        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-    def flush_names(self, splits: tuple[str, ...]) -> None:
-        """Make sure that the names of finished parts outlive a power failure."""
-        for split in splits:
-            flush(self.path / split)
+        if self.plan is None and MANIFEST in self.files:
+            with self.store.open(MANIFEST) as file:
+                self.store.put(OLD_MANIFEST, file.read())
+        self.store.delete([MANIFEST])
+        # Folders may be left of which all files are deleted.
+        folders = [Part(0, 1, 0, 0).file(split) for split in SPLITS]
+        public = [name for name in self.names if name not in (*PRIVATE_FILES, OLD_MANIFEST)]
+        self.store.delete([*public, *folders])
+        self.store.delete([*reversed(PRIVATE_FILES), OLD_MANIFEST])
 
 
-def publish_folder(begun: Path, final: Path) -> None:
-    """Give a folder its final name in one step, once all that lies in it is on the disk."""
-    for entry in begun.rglob("*"):
-        flush(entry)
-    flush(begun)
-    begun.rename(final)
-    flush(final.parent)
+def read_manifest(store: Store, hint: str | None = None) -> Manifest:
+    """Read the manifest; `hint` says what to do about damage."""
+    return Manifest.from_json(_content(store, MANIFEST), store.path / MANIFEST, hint)
 
 
-def _is_part(file: Path, part_count: int) -> bool:
-    match = _PART.fullmatch(file.name)
-    return match is not None and int(match[2]) == part_count and int(match[1]) < part_count
+def missing_files(plan: Plan, there: Container[str], attributes: bool = True) -> str:
+    """Return the files of a plan that are not there in words, parts by their numbers; nothing where all are."""
+    missing = []
+    for split in plan.splits:
+        parts = [part.index for part in plan.parts if part.file(split) not in there]
+        if parts:
+            missing.append(f"{split} {'part' if len(parts) == 1 else 'parts'} {_runs(parts)} of {plan.part_count}")
+    kinds = plan.attribute_fingerprints if attributes else {}
+    return "; ".join([*missing, *(ATTRIBUTE_FILES[kind] for kind in kinds if ATTRIBUTE_FILES[kind] not in there)])
 
 
-def flush(path: Path) -> None:
-    """Make sure that a file, or the names in a folder, outlive a power failure."""
-    if path.is_dir() and os.name == "nt":
-        # Windows cannot flush folders.
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+def _runs(numbers: Sequence[int]) -> str:
+    """Return numbers that rise as runs, the first few of them: 3, 5-9 and 12 more."""
+    runs = np.split(np.asarray(numbers), np.flatnonzero(np.diff(numbers) > 1) + 1)
+    shown = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:SHOWN_RUNS])
+    more = sum(map(len, runs[SHOWN_RUNS:]))
+    return f"{shown} and {more} more" if more else shown
+
+
+def _content(store: Store, name: str) -> bytes:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with store.open(name) as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(
+            f"{store.path / name} cannot be read: {error.strerror or error}", "move the folder away, or choose another"
+        ) from None
+
+
+def _is_part(name: str, count: int) -> bool:
+    match = _PART.fullmatch(name)
+    return match is not None and int(match[2]) == count and int(match[1]) < count

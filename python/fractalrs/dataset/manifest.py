@@ -1,9 +1,19 @@
-"""The manifest: what is there, file by file."""
+"""The manifest: what is there, file by file, and what is public of a data set."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
 
-from fractalrs.words import Split
+import pyarrow as pa
+
+from fractalrs.errors import InputError
+from fractalrs.words import SPLITS, Split
+
+_OURS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
+_NUMBERS = ("user_multiplier", "item_multiplier", "base_users", "base_items")
+_WORDS = ("fractalrs", "generator", "profile", "shuffle", "order", "operator")
 
 
 @dataclass(frozen=True)
@@ -17,9 +27,191 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
+class AttributesEntry(FileEntry):
+    """A file of attributes: ids of the base with and without attributes, and rows of the table that were of no use."""
+
+    matched: int
+    missing: int
+    ignored: int
+
+
+@dataclass(frozen=True)
 class PartEntry:
     """A part: the expanded users ``first`` to ``last`` (not included), and its files by split."""
 
     first: int
     last: int
     files: Mapping[Split, FileEntry]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.json`` says: enough to read and check a data set, nothing that undoes its shuffle.
+
+    Attributes
+    ----------
+    fractalrs, generator
+        Version of the program, number of the algorithm.
+    base_users, base_items, user_multiplier, item_multiplier
+        Shape of a block, and how many blocks there are.
+    profile, shuffle, order, operator, id_layout
+        What was expanded how, and what ids mean.
+    schema
+        The columns of train and test files.
+    fingerprints
+        That of the ``expansion`` and that of the ``plan``.
+    parts
+        In order of users.
+    attributes
+        Files of attributes by ``"items"`` and ``"users"``.
+    """
+
+    fractalrs: str
+    generator: int
+    base_users: int
+    base_items: int
+    user_multiplier: int
+    item_multiplier: int
+    profile: str
+    shuffle: str
+    order: str
+    operator: str
+    id_layout: str
+    schema: pa.Schema
+    fingerprints: Mapping[str, str]
+    parts: tuple[PartEntry, ...]
+    attributes: Mapping[str, AttributesEntry]
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """All files, those of attributes last."""
+        return (*(file for part in self.parts for file in part.files.values()), *self.attributes.values())
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Counts of ``train``, ``test`` and all ``interactions``, of ``bytes`` and of ``files`` of interactions."""
+        files = [(split, file) for part in self.parts for split, file in part.files.items()]
+        rows: dict[str, int] = {split: sum(file.rows for of, file in files if of == split) for split in SPLITS}
+        more = {"bytes": sum(file.bytes for _, file in files), "files": len(files)}
+        return {**rows, "interactions": sum(rows.values()), **more}
+
+    def to_json(self) -> str:
+        """Return the text of ``manifest.json``."""
+        content = {name: getattr(self, name) for name in ("fractalrs", "generator")}
+        content |= {name: getattr(self, name) for name in ("base_users", "base_items")}
+        content |= {name: getattr(self, name) for name in ("user_multiplier", "item_multiplier")}
+        content |= {name: getattr(self, name) for name in ("profile", "shuffle", "order", "operator", "id_layout")}
+        content["schema"] = [
+            {"name": field.name, "type": str(field.type)} | ({"nullable": True} if field.nullable else {})
+            for field in self.schema
+        ]
+        content |= {"totals": self.totals, "fingerprints": dict(self.fingerprints)}
+        content["parts"] = [
+            {"users": [part.first, part.last], **{split: asdict(file) for split, file in part.files.items()}}
+            for part in self.parts
+        ]
+        if self.attributes:
+            content["attributes"] = {name: asdict(file) for name, file in self.attributes.items()}
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: bytes, file: Path, hint: str | None = None) -> Self:
+        """Read the text of a manifest.
+
+        Raises
+        ------
+        InputError
+            With the file and what is wrong in it, if it is not a manifest, or contradicts itself.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{file} cannot be read: {error}", hint=hint) from None
+        if not isinstance(content, dict) or not content.keys() >= _OURS:
+            raise InputError(f"{file} is not one of ours", hint="move the folder away, or choose another")
+        wrong = _wrong_values(content)
+        if wrong is None:
+            try:
+                manifest = cls._of(content)
+                wrong = manifest._contradiction(content["totals"])
+            except _WrongError as error:
+                wrong = str(error)
+            except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
+                wrong = "its parts are not described as they should be"
+        if wrong is not None:
+            raise InputError(f"{file} is damaged: {wrong}", hint=hint)
+        return manifest
+
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Self:
+        parts = tuple(
+            PartEntry(first, last, {split: _entry(FileEntry, part[split]) for split in SPLITS if split in part})
+            for part in content["parts"]
+            for first, last in [part["users"]]
+        )
+        attributes = content.get("attributes", {}).items()
+        return cls(
+            **{name: content[name] for name in (*_NUMBERS, *_WORDS)},
+            id_layout=content.get("id_layout", ""),
+            schema=pa.schema(
+                pa.field(column["name"], type_of(column["type"]), nullable=column.get("nullable", False))
+                for column in content["schema"]
+            ),
+            fingerprints={name: str(content["fingerprints"][name]) for name in ("expansion", "plan")},
+            parts=parts,
+            attributes={name: _entry(AttributesEntry, file) for name, file in attributes},
+        )
+
+    def _contradiction(self, totals: dict[str, int]) -> str | None:
+        """Return what contradicts itself, if anything does."""
+        if not {"user_id", "item_id"} <= set(self.schema.names):
+            return "its schema has no user_id or item_id"
+        end = 0
+        for part in self.parts:
+            if not end == part.first <= part.last:
+                return f"a part has the users from {part.first} after one that ends with {end}"
+            if part.files.keys() != self.parts[0].files.keys() or "train" not in part.files:
+                return f"the part from user {part.first} lacks a file"
+            end = part.last
+        users = self.user_multiplier * self.base_users
+        if end != users:
+            return f"its parts have {end:,} users instead of {users:,}"
+        found = self.totals
+        for split in SPLITS:
+            if found[split] != totals[split]:
+                return f"its parts have {found[split]:,} {split} interactions, its totals {totals[split]:,}"
+        adds_up = found["interactions"] == totals["interactions"] and found["files"] <= totals["files"]
+        return None if adds_up else "its totals do not add up"
+
+
+def _wrong_values(content: dict[str, Any]) -> str | None:
+    for name in _NUMBERS:
+        if type(content.get(name)) is not int or content[name] < 1:
+            return f"{name} is {content.get(name)!r}"
+    for name in _WORDS:
+        if name not in content:
+            return f"it has no {name}"
+        if type(content[name]) is not (int if name == "generator" else str):
+            return f"{name} is {content[name]!r}"
+    return None
+
+
+class _WrongError(ValueError):
+    """What is wrong with a file's entry."""
+
+
+def _entry(kind: type[Any], content: dict[str, Any]) -> Any:
+    for field in fields(kind):
+        if field.name not in content:
+            raise _WrongError(f"a file has no {field.name}")
+        if type(content[field.name]) is not (str if field.name in ("path", "sha256") else int):
+            raise ValueError(field.name)
+    return kind(**content)
+
+
+def type_of(name: str) -> pa.DataType:
+    """Return the Arrow type that Arrow writes so."""
+    unit, _, zone = name.removeprefix("timestamp[").removesuffix("]").partition(", tz=")
+    if zone:
+        return pa.timestamp(unit, zone)
+    return pa.date32() if name == "date32[day]" else pa.type_for_alias(name)

@@ -15,7 +15,7 @@ from fractalrs._core import Generator
 from fractalrs._core import Rows as Core
 from fractalrs.base import Base
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.plan import user_ranges
+from fractalrs.dataset.layout import user_ranges
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.tools import Progress, Report, as_progress, resolve_threads

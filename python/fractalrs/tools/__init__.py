@@ -1,4 +1,4 @@
-"""What knows nothing of recommenders: files and folders that appear whole, the machine, progress."""
+"""What knows nothing of recommenders: stores, files and folders that appear whole, the machine, progress."""
 
 from fractalrs.tools.atomic import flush, temporary_path, whole_file, whole_folder, write_text
 from fractalrs.tools.machine import (
@@ -8,26 +8,44 @@ from fractalrs.tools.machine import (
     readable,
     require_disk,
     require_place,
+    require_room,
     resolve_threads,
 )
+from fractalrs.tools.notes import notes_on_stderr
 from fractalrs.tools.progress import SILENT, Bars, Progress, Report, as_progress
+from fractalrs.tools.sealed import Digest, FileReport, parquet_writer, read_labelled, write_labelled
+from fractalrs.tools.store import LocalStaging, LocalStore, Staging, Store, busy, is_litter, visible
 
 __all__ = [
     "SILENT",
     "Bars",
+    "Digest",
+    "FileReport",
+    "LocalStaging",
+    "LocalStore",
     "Progress",
     "Report",
+    "Staging",
+    "Store",
     "as_progress",
     "blas_threads",
+    "busy",
     "flush",
     "free_disk",
+    "is_litter",
+    "notes_on_stderr",
+    "parquet_writer",
     "peak_memory",
+    "read_labelled",
     "readable",
     "require_disk",
     "require_place",
+    "require_room",
     "resolve_threads",
     "temporary_path",
+    "visible",
     "whole_file",
     "whole_folder",
+    "write_labelled",
     "write_text",
 ]

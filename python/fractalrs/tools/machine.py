@@ -66,18 +66,23 @@ def require_place(path: Path) -> None:
         raise OutputError(f"cannot create {path}: {there} is not a folder that may be written to")
 
 
-def require_disk(path: Path, size: float, hint: str, freed: int = 0) -> None:
-    """Refuse a place that has too little room for so many bytes, although some will be freed.
+def require_disk(path: Path, size: float, hint: str) -> None:
+    """Refuse a place whose disk has too little room for so many bytes; see `require_room`."""
+    require_room(path, size, free_disk(path), hint)
+
+
+def require_room(path: Path, size: float, free: int, hint: str) -> None:
+    """Refuse a place that has too little room for so many bytes.
 
     Raises
     ------
     OutputError
         With what is needed and what is free.
     """
-    need, have = int(size * _FREE_DISK_MARGIN), free_disk(path) + freed
-    if need > have:
+    need = int(size * _FREE_DISK_MARGIN)
+    if need > free:
         raise OutputError(
-            f"too little free disk for {path}: it needs about {readable(need)}, {readable(have)} are free", hint=hint
+            f"too little free disk for {path}: it needs about {readable(need)}, {readable(free)} are free", hint=hint
         )
 
 

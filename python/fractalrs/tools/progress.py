@@ -110,10 +110,3 @@ def as_progress(progress: bool | Progress) -> Progress:
     if isinstance(progress, Progress):
         return progress
     return Bars() if progress else SILENT
-
-
-@contextmanager
-def progress_bar(shown: bool, interactions: float, parts: int, what: str = "expanding") -> Iterator[Report]:
-    """Show a bar, or nothing."""
-    with as_progress(shown).task(what, interactions, parts) as report:
-        yield report

@@ -6,23 +6,26 @@ The seal is the SHA-256 of the whole file with zeros in the seal's place.
 import hashlib
 import io
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fractalrs.tools.progress import Report
 
-if TYPE_CHECKING:
-    from fractalrs.dataset.write import FileReport
-
-
 SEAL = "fractalrs.sha256"
 _BLANK = b"0" * 64
 _CHUNK = 1 << 22
 _LENGTH_AND_MAGIC = 8
 """Bytes after the footer: how long it is, and "PAR1"."""
+
+
+class FileReport(TypedDict):
+    """What is known of a finished file: its rows and bytes, and the SHA-256 of its bytes, in hex."""
+
+    rows: int
+    bytes: int
+    sha256: str
 
 
 class Digest(io.RawIOBase):
@@ -86,7 +89,7 @@ def write_labelled(
     labels: Mapping[str, str],
     report: Report | None = None,
     **options: Any,
-) -> "FileReport":
+) -> FileReport:
     """Write tables one after another, or into nothing; the footer has the labels and the seal.
 
     `report` is told of the rows and the tables written so far.
@@ -105,29 +108,28 @@ def write_labelled(
     return {"rows": rows, "bytes": digest.bytes, "sha256": digest.sha256}
 
 
-def read_labelled(file: Path) -> tuple[dict[str, str], "FileReport"]:
-    """Read a whole file that was sealed, by the core or by `write_labelled`: give its labels, and what is known of it.
+def read_labelled(stream: BinaryIO) -> tuple[dict[str, str], FileReport]:
+    """Read a whole file that was sealed, by the core or by `write_labelled`: return its labels and what is known of it.
 
     Raises
     ------
     ValueError, KeyError, OSError, pyarrow.ArrowException
         If it is not a Parquet file, has no seal, or any byte of it is not what it was.
     """
-    metadata = pq.read_metadata(file)
+    metadata = pq.read_metadata(stream)
     labels = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items()}
     seal = labels[SEAL].encode()
-    with file.open("rb") as stream:
-        size = stream.seek(-_LENGTH_AND_MAGIC, io.SEEK_END) + _LENGTH_AND_MAGIC
-        footer = size - _LENGTH_AND_MAGIC - int.from_bytes(stream.read(4), "little")
-        stream.seek(footer)
-        place = footer + stream.read().rindex(seal)
-        stream.seek(0)
-        blanked = hashlib.sha256()
-        while chunk := stream.read(min(_CHUNK, place - stream.tell())):
-            blanked.update(chunk)
-        whole, rest = blanked.copy(), stream.read()
+    size = stream.seek(-_LENGTH_AND_MAGIC, io.SEEK_END) + _LENGTH_AND_MAGIC
+    footer = size - _LENGTH_AND_MAGIC - int.from_bytes(stream.read(4), "little")
+    stream.seek(footer)
+    place = footer + stream.read().rindex(seal)
+    stream.seek(0)
+    blanked = hashlib.sha256()
+    while chunk := stream.read(min(_CHUNK, place - stream.tell())):
+        blanked.update(chunk)
+    whole, rest = blanked.copy(), stream.read()
     whole.update(rest)
     blanked.update(_BLANK + rest[len(_BLANK) :])
     if blanked.hexdigest().encode() != seal:
-        raise ValueError(f"{file} does not have the bytes that it was sealed with")
+        raise ValueError("the bytes are not those that were sealed")
     return labels, {"rows": metadata.num_rows, "bytes": size, "sha256": whole.hexdigest()}

@@ -6,14 +6,12 @@ Its options are those of the command ``expand``, each declared once: those of th
 
 import hashlib
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from fractalrs._core import VERSION
-from fractalrs.dataset.card import checked_licence
-from fractalrs.dataset.plan import ParquetOptions
+from fractalrs.dataset import ParquetOptions, Plan, checked_licence
 from fractalrs.errors import InputError
 from fractalrs.expansion import (
     CELL_SIZE,
@@ -315,18 +313,18 @@ class Recipe:
         }
 
     @classmethod
-    def of_plan(cls, content: Mapping[str, Any]) -> Self:
+    def of_plan(cls, plan: Plan) -> Self:
         """Return a recipe that reads and splits the source as the one did that a plan was made with."""
-        described = content["recipe"]
+        described = plan.recipe or {}
         names = ["split", "ties", "seed", "timestamps", "ratings", "carry"]
         # Whether there may be times depends on the shuffle.
         names += ["shuffle", "user_cell_size", "item_cell_size"]
         given = {name: described[name] for name in names}
-        given |= {name: content[name] for name in ("user_multiplier", "item_multiplier", "profile")}
+        given |= {name: getattr(plan, name) for name in ("user_multiplier", "item_multiplier", "profile")}
         reading = dict(described["reading"])
         given |= {"no_header": reading.pop("header", None) is False, "input_format": reading.pop("format", "auto")}
         # What the profile says of timestamps may not hold for this source.
-        if described["min_timestamps"] != profile_named(content["profile"]).min_timestamps:
+        if described["min_timestamps"] != profile_named(plan.profile).min_timestamps:
             given["min_timestamps"] = described["min_timestamps"]
         return cls(**given, **reading)
 

@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fractalrs.base import Base, leave_last_out
-from fractalrs.dataset.attributes import Attributes, match
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.folder import Folder
-from fractalrs.dataset.plan import OTHER_SOURCE, Plan, differences
-from fractalrs.dataset.write import other_plan, read_reduced, write_planned
+from fractalrs.base.base import Base
+from fractalrs.base.hold_out import leave_last_out
+from fractalrs.dataset import (
+    OTHER_SOURCE,
+    Dataset,
+    Folder,
+    Plan,
+    Private,
+    differences,
+    match,
+    other_plan,
+    plan,
+    write_plan,
+)
 from fractalrs.errors import InputError
 from fractalrs.expansion import (
     Cells,
@@ -25,9 +33,12 @@ from fractalrs.expansion import (
     shuffle_named,
     solve_keep_scale,
 )
-from fractalrs.reading import read_attributes, read_interactions, sample_interactions
-from fractalrs.tools import Progress, resolve_threads
+from fractalrs.reading.attributes import read_attributes
+from fractalrs.reading.interactions import read_interactions
+from fractalrs.reading.sample import sample_interactions
+from fractalrs.tools.machine import resolve_threads
 from fractalrs.tools.notes import notes_on_stderr
+from fractalrs.tools.progress import Progress
 from fractalrs.workflow.recipe import RECIPE, Recipe
 
 SAMPLE = "sample"
@@ -97,18 +108,15 @@ class Prepared:
     ----------
     recipe
         The recipe.
-    description
-        What the plan says of it.
     expansion
         What is to be written.
-    attributes
-        Those of its items and users.
+    plan
+        How it is written.
     """
 
     recipe: Recipe
-    description: dict[str, Any]
     expansion: Expansion
-    attributes: tuple[Attributes, ...]
+    plan: Plan
 
 
 def write_prepared(
@@ -120,19 +128,7 @@ def write_prepared(
     progress: bool | Progress = False,
 ) -> Dataset:
     """Write what `prepare` made for the same output."""
-    return write_planned(
-        prepared.expansion,
-        output,
-        parts=prepared.recipe.parts,
-        threads=threads,
-        format=prepared.recipe.parquet,
-        overwrite=overwrite,
-        progress=progress is not False,
-        recipe=prepared.description,
-        source_licence=prepared.recipe.source_licence,
-        attributes=prepared.attributes,
-        say=logger.info,
-    )
+    return write_plan(prepared.plan, output, threads=threads, overwrite=overwrite, progress=progress)
 
 
 def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, overwrite: bool = False) -> Prepared:
@@ -148,8 +144,7 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
     recipe
         What is asked for.
     """
-    folder = Folder(Path(output))
-    folder.check_ours()
+    folder = Folder.ours(output)
     for given in (source, recipe.reduced_matrix):
         if isinstance(given, str | os.PathLike) and given != SAMPLE:
             _check_apart(Path(given), Path(output))
@@ -159,19 +154,18 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
     description = recipe.describe(given_matrix)
     begun = _begun(folder, description, overwrite)
     base = read_base(source, recipe)
-    attributes = tuple(match(table, base) for table in tables)
-    for read, matched in zip(tables, attributes, strict=True):
+    attributes: dict[str, Any] = {f"{table.side.singular}_attributes": match(table, base) for table in tables}
+    for read, matched in zip(tables, attributes.values(), strict=True):
         logger.info(read.note)
         logger.info(matched.note)
-    if begun is not None and begun.content["base"]["fingerprint"] != base.fingerprint:
-        raise other_plan(folder, OTHER_SOURCE)
+    if begun is not None and begun.plan.base.fingerprint != base.fingerprint:
+        raise other_plan(folder.store, OTHER_SOURCE)
     takes_cells = shuffle_named(recipe.options.shuffle).takes_cells
     cells = None
     if begun is not None:
         logger.info("the reduced matrix and the cells are those of the data set that was begun")
-        reduced = read_reduced(folder.path / "private")
-        cells = Cells.load(folder.path / "private/cells.npz") if takes_cells else None
-        scale = begun.content["options"]["keep_scale"]
+        reduced, scale = begun.reduced, begun.plan.options.keep_scale
+        cells = begun.cells if takes_cells else None
     else:
         logger.info("reducing")
         reduced = _reduced(base, recipe, given_matrix)
@@ -180,7 +174,15 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
             cells = group_cells(base, *recipe.cell_sizes)
         scale = None
     expansion = _expansion(base, reduced, cells, recipe, scale)
-    return Prepared(recipe, description, expansion, attributes)
+    made = plan(
+        expansion,
+        parts=recipe.parts,
+        parquet=recipe.parquet,
+        source_licence=recipe.source_licence,
+        recipe=description,
+        **attributes,
+    )
+    return Prepared(recipe, expansion, made)
 
 
 def read_base(source: Any, recipe: Recipe) -> Base:
@@ -210,15 +212,15 @@ def read_base(source: Any, recipe: Recipe) -> Base:
 
 def read_planned_base(source: Any, output: str | os.PathLike[str]) -> Base:
     """Read and split the source of a data set again, with the options that its plan remembers."""
-    plan = Folder(Path(output)).plan()
+    plan = Folder.read(output).plan
     if plan is None:
         raise InputError(f"{output} has no private/plan.json: how its source was read and split is not known")
-    if plan.content["recipe"] is None:
+    if plan.recipe is None:
         raise InputError(
             f"{output} was written from Python: how its source was read and split is not known",
             hint="validate it in Python: fractalrs.validate(dataset, base)",
         )
-    return read_base(source, Recipe.of_plan(plan.content))
+    return read_base(source, Recipe.of_plan(plan))
 
 
 def _check_apart(given: Path, output: Path) -> None:
@@ -279,13 +281,12 @@ def _expansion(
     return expansion
 
 
-def _begun(folder: Folder, description: dict[str, Any], overwrite: bool) -> Plan | None:
-    """Return the plan of a data set that the same recipe began; refuse another's unless it may be overwritten."""
-    plan = folder.plan()
-    if plan is None or plan.content["recipe"] is None:
+def _begun(folder: Folder, description: dict[str, Any], overwrite: bool) -> Private | None:
+    """Return what is known of a data set that the same recipe began; refuse another's unless it may be overwritten."""
+    if folder.plan is None or folder.plan.recipe is None:
         return None
-    found = differences(plan.content["recipe"], description)
+    found = differences(folder.plan.recipe, description)
     if found and not overwrite:
-        raise other_plan(folder, "; ".join(found))
+        raise other_plan(folder.store, "; ".join(found))
     # Overwriting makes everything anew: the matrix and the cells may be another version's.
-    return None if found or overwrite else plan
+    return None if found or overwrite or not folder.has_private else Private.read(folder.store.path)

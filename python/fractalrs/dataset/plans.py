@@ -1,0 +1,404 @@
+"""The plan: what is generated and how it is written, as a value with a fingerprint."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from fractalrs._core import GENERATOR, VERSION
+from fractalrs.base.base import Base
+from fractalrs.dataset.attributes import Attributes, match
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part, attribute_file, parts_of
+from fractalrs.dataset.manifest import type_of
+from fractalrs.dataset.sizes import expected_bytes
+from fractalrs.errors import InputError
+from fractalrs.expansion import Expansion, Options
+from fractalrs.reading.attributes import AttributeTable
+from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
+
+PART_INTERACTIONS = 16_000_000
+"""About how many expected interactions a part has by default."""
+
+OTHER_SOURCE = "the source's interactions are not the same"
+
+
+@dataclass(frozen=True)
+class PlannedBase:
+    """What a plan knows of the base: its shape, its counts, how it was split, and its fingerprint."""
+
+    users: int
+    items: int
+    train: int
+    test: int
+    split: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the bytes of a data set depend on: no clock, no host and no path.
+
+    Made by `plan`, or read from ``private/plan.json``; only what `plan` made knows its expansion, and can be written.
+    It can be pickled when its expansion was saved: the pickle has the path and the fingerprint of that.
+
+    Attributes
+    ----------
+    fractalrs, generator
+        Version of the program, number of the algorithm.
+    base
+        What was expanded.
+    splits
+        Train and test, or train alone where nothing is held out.
+    user_multiplier, item_multiplier, profile, options, user_cell_size, item_cell_size, reduced
+        How it is expanded; `reduced` describes the reduced matrix.
+    recipe
+        How base, reduced matrix and cells were made, where that is known.
+    part_count, parquet
+        How many parts, and how they are encoded.
+    source_licence
+        The source's licence as the data card names it, where it is known.
+    attribute_fingerprints
+        Those of the attributes of ``"items"`` and ``"users"`` that are written too.
+    expansion_fingerprint, fingerprint
+        What the interactions depend on, and what the files depend on.
+    """
+
+    fractalrs: str
+    generator: int
+    base: PlannedBase
+    splits: tuple[Split, ...]
+    user_multiplier: int
+    item_multiplier: int
+    profile: str
+    options: Options
+    user_cell_size: int
+    item_cell_size: int
+    reduced: Mapping[str, Any]
+    recipe: Mapping[str, Any] | None
+    part_count: int
+    parquet: ParquetOptions
+    source_licence: str | None
+    attribute_fingerprints: Mapping[str, str]
+    expansion_fingerprint: str
+    fingerprint: str
+    made_of: Expansion | None = field(default=None, compare=False)
+    attributes: tuple[Attributes, ...] = field(default=(), compare=False)
+
+    @property
+    def expansion(self) -> Expansion:
+        """What is written.
+
+        Raises
+        ------
+        InputError
+            If the plan was read from a file.
+        """
+        if self.made_of is None:
+            raise InputError("this plan was read from a file", hint="make it of the expansion: fractalrs.plan")
+        return self.made_of
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts: the k-th has the users from ⌊k·mp/P⌋ to ⌊(k+1)·mp/P⌋."""
+        return parts_of(self.user_multiplier * self.base.users, self.part_count)
+
+    @cached_property
+    def files(self) -> dict[str, list[tuple[str, str]]]:
+        """Names of all files, those of attributes last, with the labels by which each is known again."""
+        ours = ("fractalrs.plan", self.fingerprint)
+        files = {
+            part.file(split): [ours, ("fractalrs.part", f"{part.index} of {part.of}"), ("fractalrs.split", split)]
+            for part in self.parts
+            for split in self.splits
+        }
+        kinds = self.attribute_fingerprints
+        return files | {ATTRIBUTE_FILES[kind]: [ours, ("fractalrs.attributes", kind)] for kind in kinds}
+
+    @property
+    def expected_rows(self) -> dict[Split, int]:
+        """About how many train and test interactions there will be."""
+        expected = self.expansion.expected
+        return {"train": round(expected.train.mean), "test": round(expected.test.mean)}
+
+    @cached_property
+    def expected_bytes(self) -> int:
+        """About how many bytes the files of all parts will have; a sample is encoded to tell."""
+        return expected_bytes(self.expansion, self.parquet)
+
+    @cached_property
+    def expected_attribute_bytes(self) -> dict[str, int]:
+        """About how many bytes each file of attributes will have."""
+        return {
+            attribute_file(table.side): table.expected_bytes(self.expansion, self.parquet) for table in self.attributes
+        }
+
+    def differences(self, other: Self) -> str:
+        """Return how this plan, of what is there already, differs from what is asked for now: at most a few points."""
+        there, asked = self._content(), other._content()
+        if there["recipe"] is None or asked["recipe"] is None:
+            there["recipe"] = asked["recipe"] = None
+        # What follows from the rest says less than what was asked for.
+        for derived in ("base", "reduced", "fingerprints"):
+            del there[derived], asked[derived]
+        old, new = there.pop("attributes", {}), asked.pop("attributes", {})
+        found = differences(there, asked)
+        for kind in sorted(kind for kind in old | new if old.get(kind) != new.get(kind)):
+            how = "not given there" if kind not in old else "not given here" if kind not in new else "not the same"
+            found.append(f"attributes of {kind} are {how}")
+        same_base = self.base.fingerprint == other.base.fingerprint
+        return "; ".join(found) or ("the reduced matrix or the cells are not the same" if same_base else OTHER_SOURCE)
+
+    def _content(self) -> dict[str, Any]:
+        names = ("user_multiplier", "item_multiplier", "profile")
+        sizes = ("user_cell_size", "item_cell_size", "reduced", "recipe")
+        content = {
+            "fractalrs": self.fractalrs,
+            "generator": self.generator,
+            "base": dataclasses.asdict(self.base),
+            "splits": self.splits,
+            **{name: getattr(self, name) for name in names},
+            "options": dataclasses.asdict(self.options),
+            **{name: getattr(self, name) for name in sizes},
+            "writing": {"parts": self.part_count, **dataclasses.asdict(self.parquet)},
+            "source_licence": self.source_licence,
+            "fingerprints": {"expansion": self.expansion_fingerprint, "plan": self.fingerprint},
+            **({"attributes": self.attribute_fingerprints} if self.attribute_fingerprints else {}),
+        }
+        # As it is read back: JSON has no tuples.
+        plain: dict[str, Any] = json.loads(json.dumps(content))
+        return plain
+
+    def to_json(self) -> str:
+        """Return the text of ``plan.json``, the same for the same plan."""
+        return json.dumps(self._content(), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: bytes, file: Path) -> Self:
+        """Read the text of a plan.
+
+        Raises
+        ------
+        InputError
+            With the file and what is wrong in it.
+        """
+        hint = "move the folder away, or choose another"
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{file} cannot be read: {error}", hint) from None
+        if not isinstance(content, dict) or not content.keys() >= {"base", "options", "writing", "fingerprints"}:
+            raise InputError(f"{file} is not one of ours", hint)
+        wrong = None
+        try:
+            return cls._of(content)
+        except KeyError as error:
+            wrong = f"it has no {error.args[0]}"
+        except InputError as error:
+            wrong = error.message
+        except (TypeError, ValueError, AttributeError) as error:
+            wrong = str(error)
+        raise InputError(f"{file} is damaged, or of another version: {wrong}", hint)
+
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Self:
+        writing, prints = dict(content["writing"]), content["fingerprints"]
+        for name, kind in (("options", Options), ("writing", ParquetOptions)):
+            for known in fields(kind):
+                _ = content[name][known.name]
+        splits = tuple(split for split in SPLITS if split in _plain(content, "splits", list))
+        if "train" not in splits:
+            raise ValueError(f"splits is {content['splits']!r}")
+        return cls(
+            **{name: _plain(content, name, str) for name in ("fractalrs", "profile")},
+            **{name: _plain(content, name, int) for name in ("generator", "user_multiplier", "item_multiplier")},
+            base=_planned_base(content["base"]),
+            splits=splits,
+            options=Options(**content["options"]),
+            **{name: _plain(content, name, int) for name in ("user_cell_size", "item_cell_size")},
+            reduced=_plain(content, "reduced", dict),
+            recipe=None if content["recipe"] is None else _plain(content, "recipe", dict),
+            part_count=_plain({"parts": writing.pop("parts")}, "parts", int),
+            parquet=ParquetOptions(**writing),
+            source_licence=None if content["source_licence"] is None else _plain(content, "source_licence", str),
+            attribute_fingerprints={
+                kind: print for kind, print in content.get("attributes", {}).items() if kind in ATTRIBUTE_FILES
+            },
+            expansion_fingerprint=_plain(prints, "expansion", str),
+            fingerprint=_plain(prints, "plan", str),
+        )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Refuse a pickle whose expansion is no longer what is saved at its path."""
+        self.__dict__.update(state)
+        if self.made_of is not None and self.made_of.fingerprint != self.expansion_fingerprint:
+            raise InputError("the saved expansion of this plan is no longer the same", hint="make the plan again")
+
+    def __repr__(self) -> str:
+        m, n = self.user_multiplier, self.item_multiplier
+        return f"Plan({self.part_count} parts, {len(self.files)} files, × ({m}, {n}), {self.fingerprint[:8]})"
+
+
+def plan(
+    expansion: Expansion,
+    *,
+    parts: int | None = None,
+    parquet: ParquetOptions = DEFAULT_PARQUET,
+    source_licence: str | None = None,
+    item_attributes: Any = None,
+    user_attributes: Any = None,
+    recipe: Mapping[str, Any] | None = None,
+    part_interactions: int = PART_INTERACTIONS,
+) -> Plan:
+    """Return the plan of a data set: parts that can be written one by one, in any order, by any process.
+
+    Parameters
+    ----------
+    expansion
+        What to write.
+    parts, part_interactions
+        Number of parts; by default one for each `part_interactions` expected interactions.
+    parquet
+        How Parquet files are encoded.
+    source_licence
+        What the data card says of the source's licence.
+    item_attributes, user_attributes
+        Attributes of the source's items and users, which are written for every expanded id too: a path, a table in
+        memory, or what `match` made of one. They need cells of one member.
+    recipe
+        How base, reduced matrix and cells were made, where that is known: plain JSON values.
+
+    Raises
+    ------
+    InputError
+        If something cannot be written.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> plan = fr.plan(fr.Expansion(base, [[0.5, 0.9]], shuffle="aligned"), parts=4)
+    >>> plan.parts[1]
+    Part(index=1, of=4, first=15, last=30)
+    >>> len(plan.files)
+    8
+    """
+    cells, base, users = expansion.cells, expansion.base, expansion.shape[0]
+    tables = _tables(base, (ITEMS, item_attributes), (USERS, user_attributes))
+    expansion.options.check_sources(cells.user_cell_size, cells.item_cell_size, [table.side for table in tables])
+    _check_schema(expansion)
+    if parts is None:
+        parts = min(users, max(1, math.ceil(expansion.expected_interactions / part_interactions)))
+    if not 1 <= (parts := whole_index("parts", parts)) <= users:
+        raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
+    attributes = {table.side.plural: table.fingerprint for table in tables}
+    licence = None if source_licence is None else checked_licence(source_licence)
+    writing = {"parts": parts, **dataclasses.asdict(parquet)}
+    whole: dict[str, Any] = {"expansion": expansion.fingerprint, "writing": writing, "source_licence": licence}
+    whole |= {"writer": VERSION} | ({"attributes": attributes} if attributes else {})
+    return Plan(
+        fractalrs=VERSION,
+        generator=GENERATOR,
+        base=PlannedBase(*base.shape, base.train_count, base.test_count, base.split, base.fingerprint),
+        splits=SPLITS if expansion.has_test else ("train",),
+        user_multiplier=expansion.reduced.shape[0],
+        item_multiplier=expansion.reduced.shape[1],
+        profile=expansion.profile,
+        options=expansion.options,
+        user_cell_size=cells.user_cell_size,
+        item_cell_size=cells.item_cell_size,
+        reduced=expansion.reduced.description,
+        recipe=_json_values("recipe", recipe),
+        part_count=parts,
+        parquet=parquet,
+        source_licence=licence,
+        attribute_fingerprints=attributes,
+        expansion_fingerprint=expansion.fingerprint,
+        fingerprint=hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest(),
+        made_of=expansion,
+        attributes=tables,
+    )
+
+
+def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Return what differs between the options of a data set and those asked for, in the user's words: at most four."""
+    old, new = _flat(there), _flat(asked)
+    found = {
+        name.rpartition(".")[2]: f"{name.rpartition('.')[2]} is {old.get(name)} there and {new.get(name)} here"
+        for name in old | new
+        if old.get(name) != new.get(name)
+    }
+    return list(found.values())[:4]
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    return {
+        name: leaf for key, inner in value.items() for name, leaf in _flat(inner, f"{prefix}.{key}".strip(".")).items()
+    }
+
+
+def checked_licence(text: str) -> str:
+    """Return the name of a licence as one line; refuse what a card cannot show."""
+    line = " ".join(text.split()) if isinstance(text, str) else ""
+    if not line or not line.isprintable():
+        raise InputError(f"source_licence is {text!r}; it must be readable text", hint="name it, such as CC BY 4.0")
+    return line
+
+
+def whole_index(name: str, value: Any) -> int:
+    """Return a whole number; refuse anything else by its name."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise InputError(f"{name} is {value!r}; it must be a whole number")
+
+
+def _tables(base: Base, *given: tuple[Side, Any]) -> tuple[Attributes, ...]:
+    tables = []
+    for side, source in given:
+        if isinstance(source, Attributes):
+            tables.append(source)
+        elif source is not None:
+            table = source if isinstance(source, AttributeTable) else AttributeTable.read(source, side)
+            tables.append(match(table, base))
+    return tuple(tables)
+
+
+def _check_schema(expansion: Expansion) -> None:
+    """Refuse columns whose types a manifest cannot name."""
+    for column in expansion.schema:
+        try:
+            known = type_of(str(column.type)) == column.type
+        except ValueError:
+            known = False
+        if not known:
+            raise InputError(f"the column {column.name!r} of type {column.type} cannot be written", "leave it out")
+
+
+def _json_values(name: str, value: Mapping[str, Any] | None) -> Any:
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} holds what is no plain JSON value: {error}") from None
+
+
+def _plain(content: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
+    if type(content[name]) is not kind or (kind is int and content[name] < 1):
+        raise ValueError(f"{name} is {content[name]!r}")
+    return content[name]
+
+
+def _planned_base(content: dict[str, Any]) -> PlannedBase:
+    for name, value in content.items():
+        if type(value) is not (str if name in ("split", "fingerprint") else int):
+            raise ValueError(f"{name} is {value!r}")
+    return PlannedBase(**content)

@@ -1,0 +1,192 @@
+"""What a run finds where it is to write, and what it will take: everything that can be refused is refused here."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pyarrow as pa
+
+from fractalrs.dataset.folder import Folder, Place, store_of
+from fractalrs.dataset.layout import attribute_file
+from fractalrs.dataset.plans import Plan
+from fractalrs.dataset.sizes import memory_needed
+from fractalrs.errors import OutputError
+from fractalrs.tools import FileReport, Store, busy, read_labelled, require_room, resolve_threads
+
+State = Literal["new", "begun", "complete", "other"]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is there, compared with a plan.
+
+    Attributes
+    ----------
+    folder
+        What is there.
+    state
+        Nothing; files of the same plan, all of them or not; or a data set of another plan, to be overwritten.
+    plan
+        The plan that goes on: another profile may have begun the same.
+    finished
+        Files that are whole and of this plan, by name.
+    """
+
+    folder: Folder
+    state: State
+    plan: Plan
+    finished: Mapping[str, FileReport]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What writing a plan will take.
+
+    Attributes
+    ----------
+    parts
+        Number of parts.
+    bytes
+        About how many bytes the files of all parts will have.
+    attributes
+        For each file of attributes, by ``"items"`` and ``"users"``: its bytes, and what was matched.
+    memory_bytes, free_disk_bytes
+        About how much memory it takes, and how much disk is free.
+    """
+
+    parts: int
+    bytes: int
+    attributes: Mapping[str, Mapping[str, int]]
+    memory_bytes: int
+    free_disk_bytes: int
+
+
+def forecast(plan: Plan, path: Place, *, threads: int | None = None, overwrite: bool = False) -> Forecast:
+    """Return what writing a plan will take; refuse what writing would refuse, and write nothing.
+
+    Parameters
+    ----------
+    plan, path, threads, overwrite
+        As for `fractalrs.write`.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be used for this plan, or its disk has too little room.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> from fractalrs.dataset import forecast
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> forecast(fr.plan(fr.Expansion(base, [[0.5]]), parts=3), "not-there-yet").parts
+    3
+    """
+    threads, store = resolve_threads(threads), store_of(path)
+    if store.is_locked():
+        raise busy(store)
+    survey(store, plan, threads, overwrite)
+    sizes = plan.expected_attribute_bytes
+    return Forecast(
+        plan.part_count,
+        plan.expected_bytes,
+        {t.side.plural: {"bytes": sizes[attribute_file(t.side)], **t.counts} for t in plan.attributes},
+        memory_needed(plan.expansion, plan.parquet, threads),
+        store.free(),
+    )
+
+
+def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> Survey:
+    """Find out what is there and what is finished of it; refuse what cannot be written to or has too little room.
+
+    Raises
+    ------
+    OutputError
+    """
+    folder = Folder.ours(store)
+    state = compare(folder, plan, overwrite)
+    finished: dict[str, FileReport] = {}
+    if state == "begun":
+        try:
+            finished = find_finished(folder, plan, plan.files, threads)
+        except OutputError:
+            if not overwrite:
+                raise
+            state = "other"
+    if state == "begun" and folder.plan is not None:
+        plan = replace(folder.plan, made_of=plan.made_of, attributes=plan.attributes)
+    if state != "complete":
+        _check_disk(folder, plan, finished)
+    return Survey(folder, state, plan, finished)
+
+
+def compare(folder: Folder, plan: Plan, overwrite: bool = False) -> State:
+    """Compare what is in a folder with a plan; refuse what may not be overwritten.
+
+    Raises
+    ------
+    OutputError
+    """
+    there, manifest = folder.plan, folder.manifest
+    if there is not None:
+        same, why = there.fingerprint == plan.fingerprint, there.differences(plan)
+    elif manifest is not None:
+        same, why = manifest.fingerprints["plan"] == plan.fingerprint, "its plan has been taken away"
+    elif folder.is_half_deleted:
+        same, why = False, "an interrupted overwrite has left some of its files"
+    else:
+        return "new"
+    if same:
+        return "complete" if folder.is_complete else "begun"
+    if not overwrite:
+        raise other_plan(folder.store, why)
+    return "other"
+
+
+def other_plan(store: Store, why: str) -> OutputError:
+    """Return the refusal of a folder that holds a data set that is not the one asked for."""
+    return OutputError(
+        f"{store.path} holds a data set of another plan: {why}",
+        hint="choose another folder, give the options of the first run, or overwrite it",
+    )
+
+
+def find_finished(folder: Folder, plan: Plan, names: Iterable[str], threads: int) -> dict[str, FileReport]:
+    """Read every one of these files that is there, once, and check that it is whole and of this plan.
+
+    Raises
+    ------
+    OutputError
+        If one is not.
+    """
+    there = [name for name in names if name in folder.files]
+    with ThreadPoolExecutor(threads) as pool:
+        reports = pool.map(lambda name: _inspect(folder.store, name, plan), there)
+        return dict(zip(there, reports, strict=True))
+
+
+def _inspect(store: Store, name: str, plan: Plan) -> FileReport:
+    try:
+        with store.open(name) as file:
+            labels, report = read_labelled(file)
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        hint = "delete it and run the same command again"
+        raise OutputError(f"{store.path / name} is damaged", hint=hint) from None
+    if any(labels.get(label) != value for label, value in plan.files[name]):
+        raise OutputError(
+            f"{store.path / name} is a part of another plan",
+            hint="delete it and run the same command again, or overwrite the whole data set",
+        )
+    return report
+
+
+def _check_disk(folder: Folder, plan: Plan, finished: Mapping[str, FileReport]) -> None:
+    """Refuse too little room for what is missing; unfinished files, and those of another plan, make room."""
+    sizes = plan.expected_attribute_bytes
+    parts = [name for name in plan.files if name not in plan.expected_attribute_bytes]
+    missing = 1 - sum(name in finished for name in parts) / len(parts)
+    more = sum(size for name, size in sizes.items() if name not in finished)
+    freed = sum(folder.files.values()) - sum(file["bytes"] for file in finished.values())
+    hint = "free some, choose another disk, or lower the target, keep_scale or the multipliers"
+    require_room(folder.store.path, plan.expected_bytes * missing + more, folder.store.free() + freed, hint)

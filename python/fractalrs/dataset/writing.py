@@ -1,0 +1,342 @@
+"""Writing a data set: private files first, parts in any order, the manifest last; resumable at every point."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from fractalrs.dataset.card import data_card
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.folder import Folder, Place, missing_files, store_of
+from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, attribute_file
+from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
+from fractalrs.dataset.plans import Plan, plan, whole_index
+from fractalrs.dataset.private import Private
+from fractalrs.dataset.survey import compare, find_finished, survey
+from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.expansion import Expansion, operator_named
+from fractalrs.tools import SILENT, FileReport, Progress, Store, as_progress, require_room, resolve_threads, visible
+from fractalrs.words import SPLITS, Split
+
+logger = logging.getLogger(__name__)
+
+
+def write(
+    expansion: Expansion,
+    path: Place,
+    *,
+    parts: int | None = None,
+    threads: int | None = None,
+    parquet: ParquetOptions = DEFAULT_PARQUET,
+    overwrite: bool = False,
+    progress: bool | Progress = False,
+    source_licence: str | None = None,
+    item_attributes: Any = None,
+    user_attributes: Any = None,
+) -> Dataset:
+    """Write the expanded data set; the same call on an unfinished one writes what is missing.
+
+    It is `plan`, `write_part` of every part on threads, and `finish`.
+
+    Parameters
+    ----------
+    expansion
+        What to write.
+    path
+        Folder of the data set. It may not hold anything else.
+    parts
+        Number of parts; by default about 16 million expected interactions each.
+    threads
+        Generating threads; by default as many as this process may use.
+    parquet
+        How Parquet files are encoded.
+    overwrite
+        Delete a data set of another plan first. Only files of ours are deleted.
+    progress
+        Show progress on stderr when that is a terminal.
+    source_licence
+        What the data card says of the source's licence.
+    item_attributes, user_attributes
+        Attributes of the source's items and users, which are written for every expanded id too: a path or a table
+        in memory. They need cells of one member.
+
+    Raises
+    ------
+    InputError, OutputError
+        Before anything is written.
+    WriteError
+        When the run fails; what is finished stays.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fr.write(fr.Expansion(base, [[0.5, 0.9]]), folder, parts=2).shape
+    (60, 80)
+    """
+    made = plan(
+        expansion,
+        parts=parts,
+        parquet=parquet,
+        source_licence=source_licence,
+        item_attributes=item_attributes,
+        user_attributes=user_attributes,
+    )
+    return write_plan(made, path, threads=threads, overwrite=overwrite, progress=progress)
+
+
+def write_plan(
+    plan: Plan,
+    path: Place,
+    *,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: bool | Progress = False,
+) -> Dataset:
+    """Write all parts of a plan that are missing, and finish it; see `write`."""
+    threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
+    store.check()
+    with ExitStack() as stack:
+        existed = bool(store.list())
+        if existed:
+            stack.enter_context(store.locked())
+        found = survey(store, plan, threads, overwrite)
+        if found.state == "complete":
+            logger.info("%s is complete already: nothing to do", store.path)
+            return Dataset(store.path, found.folder.manifest)
+        private = _missing_private(found.folder, found.plan, found.state == "other")
+        with _failures(store):
+            if not existed:
+                stack.enter_context(store.locked())
+            if found.state == "other":
+                found.folder.clear()
+            store.clear()
+            if found.finished:
+                count = f"{len(found.finished)} of {len(found.plan.files)}"
+                logger.info("%s files are finished already", count)
+            _begin(store, private, found.state == "begun" and found.folder.plan is not None)
+            store.delete([MANIFEST])
+            made = _make_parts(store, found.plan, found.plan.parts, found.finished, threads, progress)
+            return _complete(store, found.plan, {**found.finished, **made}, progress)
+
+
+def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
+    """Write one part of a plan, if it is not there yet; any processes at once may write any parts.
+
+    Parameters
+    ----------
+    plan
+        From `plan`. To send it to another process save its expansion first.
+    part
+        Number of the part, from 0.
+    path
+        Folder of the data set, the same for all parts.
+
+    Returns
+    -------
+    PartEntry
+        The part's users and files.
+
+    Raises
+    ------
+    InputError, OutputError
+        Before anything is written.
+    WriteError
+        When it fails; calling again is all it takes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> plan = fr.plan(fr.Expansion(base, [[0.5, 0.9]]), parts=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part in plan.parts:
+    ...         entry = fr.write_part(plan, part.index, folder)
+    ...     dataset = fr.finish(plan, folder)
+    >>> entry.first, entry.last
+    (30, 60)
+    """
+    store, number = store_of(path), whole_index("part", part)
+    if not 0 <= number < plan.part_count:
+        raise InputError(f"part is {part}; the plan has the parts 0 to {plan.part_count - 1}")
+    folder, wanted = Folder.ours(store), plan.parts[number]
+    if compare(folder, plan) == "complete" and folder.manifest is not None:
+        return folder.manifest.parts[number]
+    names = [wanted.file(split) for split in plan.splits]
+    finished = find_finished(folder, plan, names, 1)
+    if len(finished) < len(names):
+        size = plan.expected_bytes / plan.part_count
+        require_room(store.path, size, store.free(), "free some; what is finished stays")
+    private = _missing_private(folder, plan)
+    with _failures(store), store.locked(shared=True):
+        store.clear()
+        _begin(store, private, folder.plan is not None)
+        made = _make_parts(store, plan, [wanted], finished, 1, SILENT)
+    return _part_entry(wanted, plan.splits, {**finished, **made})
+
+
+def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: bool | Progress = False) -> Dataset:
+    """Complete a data set whose parts are written: read them, write attributes and the card, and last the manifest.
+
+    Parameters
+    ----------
+    plan, path
+        As for `write_part`.
+    threads, progress
+        As for `write`.
+
+    Raises
+    ------
+    OutputError
+        If parts are missing (names them) or damaged.
+    WriteError
+        When it fails; calling again is all it takes.
+
+    Examples
+    --------
+    See `write_part`.
+    """
+    threads, store = resolve_threads(threads), store_of(path)
+    found = survey(store, plan, threads)
+    if found.state == "complete":
+        return Dataset(store.path, found.folder.manifest)
+    missing = missing_files(plan, found.finished, attributes=False)
+    if missing:
+        raise OutputError(
+            f"the data set in {store.path} cannot be finished: it lacks {missing}",
+            hint="write them: fractalrs.write_part(plan, part, path)",
+        )
+    private = _missing_private(found.folder, found.plan)
+    with _failures(store), store.locked(shared=True):
+        store.clear()
+        _begin(store, private, found.folder.plan is not None)
+        return _complete(store, found.plan, found.finished, as_progress(progress))
+
+
+@contextmanager
+def _failures(store: Store) -> Iterator[None]:
+    """From here on something is written: what fails now is no refusal."""
+    try:
+        yield
+    except (OSError, WriteError) as error:
+        # The core says it in its own words.
+        message = error.message if isinstance(error, WriteError) else _told(error, store)
+        hint = "what is finished stays; when the cause is gone, the same command goes on"
+        raise WriteError(visible(message), hint) from error
+
+
+def _told(error: OSError, store: Store) -> str:
+    return f"cannot write {error.filename or store.path}: {error.strerror or error}"
+
+
+def _missing_private(folder: Folder, plan: Plan, anew: bool = False) -> Private | None:
+    return None if folder.has_private and not anew else Private.of(plan)
+
+
+def _begin(store: Store, private: Private | None, begun: bool) -> None:
+    """Write the private files, before any part; another process may do the same at this moment."""
+    if private is None:
+        return
+    try:
+        private.write(store, begun)
+    except FileExistsError:
+        compare(Folder.ours(store), private.plan)
+        private.write(store, begun=True)
+
+
+def _make_parts(
+    store: Store,
+    plan: Plan,
+    parts: Sequence[Part],
+    finished: Mapping[str, FileReport],
+    threads: int,
+    progress: Progress,
+) -> dict[str, FileReport]:
+    """Write the files of parts that are not finished, and return what is known of them."""
+    expansion = plan.expansion
+    with store.staging() as staging:
+
+        def target(part: Part, split: Split) -> tuple[Path, list[tuple[str, str]]] | None:
+            name = part.file(split)
+            if name in finished or split not in plan.splits:
+                return None
+            return staging.path(name), plan.files[name]
+
+        def publish() -> None:
+            # The core flushes files before it takes them out of hiding.
+            for name in staging.finished():
+                staging.publish(name, flushed=True)
+
+        jobs = [(part.index, part.first, part.last, target(part, "train"), target(part, "test")) for part in parts]
+        jobs = [job for job in jobs if any(job[3:])]
+        interactions = expansion.expected_interactions * len(jobs) / plan.part_count
+        with (progress if jobs else SILENT).task("expanding", interactions, len(jobs)) as report:
+
+            def passed(interactions: int, parts: int) -> None:
+                publish()
+                report(interactions, parts)
+
+            try:
+                result = expansion.generator.run(
+                    jobs,
+                    encoding=plan.parquet.encoding,
+                    compression=plan.parquet.compression,
+                    row_group_size=plan.parquet.row_group_size,
+                    stage="flush",
+                    # A thread without a part would only take memory.
+                    threads=min(threads, max(1, len(jobs))),
+                    progress=passed,
+                )
+            finally:
+                publish()
+    files = [(plan.parts[made["index"]].file(split), made[split]) for made in result["parts"] for split in SPLITS]
+    return {name: file for name, file in files if file is not None}
+
+
+def _complete(store: Store, plan: Plan, files: Mapping[str, FileReport], progress: Progress) -> Dataset:
+    """Write what comes after the parts: attributes, the card, and the manifest."""
+    attributes = {}
+    for table in plan.attributes:
+        name = attribute_file(table.side)
+        report = files.get(name)
+        if report is None:
+            logger.info("writing %s", name)
+            with store.staging() as staging:
+                labels = dict(plan.files[name])
+                report = table.write(staging.path(name), plan.expansion, plan.parquet, labels, progress)
+                staging.publish(name)
+        attributes[table.side.plural] = AttributesEntry(name, **report, **table.counts)
+    manifest = _manifest(plan, files, attributes)
+    store.put(CARD, data_card(plan, manifest).encode())
+    store.put(MANIFEST, manifest.to_json().encode())
+    return Dataset(store.path, manifest)
+
+
+def _manifest(plan: Plan, files: Mapping[str, FileReport], attributes: Mapping[str, AttributesEntry]) -> Manifest:
+    """Return what is public of a data set: enough to read and check it, nothing that undoes the shuffle."""
+    return Manifest(
+        fractalrs=plan.fractalrs,
+        generator=plan.generator,
+        base_users=plan.base.users,
+        base_items=plan.base.items,
+        user_multiplier=plan.user_multiplier,
+        item_multiplier=plan.item_multiplier,
+        profile=plan.profile,
+        shuffle=plan.options.shuffle,
+        order=plan.options.order,
+        operator=plan.options.operator,
+        id_layout=operator_named(plan.options.operator).id_layout,
+        schema=plan.expansion.schema,
+        fingerprints={"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint},
+        parts=tuple(_part_entry(part, plan.splits, files) for part in plan.parts),
+        attributes=attributes,
+    )
+
+
+def _part_entry(part: Part, splits: Sequence[Split], files: Mapping[str, FileReport]) -> PartEntry:
+    names = {split: part.file(split) for split in splits}
+    return PartEntry(part.first, part.last, {split: FileEntry(name, **files[name]) for split, name in names.items()})

@@ -1,0 +1,349 @@
+"""Where bytes go: one small protocol, and the local folder as its implementation.
+
+What has a name in a store is whole; names have slashes inside, such as ``train/part-00000-of-00001.parquet``. Nothing
+here renames what is visible or knows folders, so that an object store can do the same: `claim` is its put that fails
+where something is, `staging` a scratch folder of this machine.
+"""
+
+import errno
+import logging
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock.
+    fcntl = None  # type: ignore[assignment]
+
+from fractalrs.errors import OutputError
+from fractalrs.tools import machine
+from fractalrs.tools.atomic import flush
+
+logger = logging.getLogger(__name__)
+
+LITTER = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", "_SUCCESS", "*.crc")
+"""What file managers and engines leave in any folder: neither ours nor in the way."""
+
+_LOCK = ".fractalrs.lock"
+_ALIVE = "alive"
+_STAGING = re.compile(r"\.fractalrs-[0-9a-f]{16}")
+_PATIENCE = 0.5
+"""Seconds: somebody who ends holds the lock for a moment."""
+_ABANDONED = 86_400.0
+"""Seconds: where files cannot be locked, a writer that published nothing for a day is dead."""
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def is_litter(name: str) -> bool:
+    """Return whether file managers or engines leave files of this name anywhere."""
+    return any(fnmatch(name.rpartition("/")[2], pattern) for pattern in LITTER)
+
+
+def visible(path: str) -> str:
+    """Return a path without the hidden folder in which its file is made."""
+    return re.sub(rf"{_STAGING.pattern}[/\\]", "", path)
+
+
+def busy(store: "Store") -> OutputError:
+    """Return the refusal of a place that somebody else has locked."""
+    return OutputError(f"another run is writing to {store.path}", hint="wait for it to end, or choose another folder")
+
+
+class Staging(Protocol):
+    """A place of one writer's own, where files are made before they are put into a store."""
+
+    def path(self, name: str) -> Path:
+        """Return a local path at which to make the file that will have this name."""
+
+    def publish(self, name: str, *, flushed: bool = False) -> None:
+        """Put what was made for this name into the store, in place of what is there; flush it first if nobody did."""
+
+    def finished(self) -> list[str]:
+        """Return the names for which a file is at its path."""
+
+
+class Store(Protocol):
+    """Where the files of a data set are."""
+
+    @property
+    def path(self) -> Path:
+        """Where readers of local files find it."""
+
+    def check(self) -> None:
+        """Refuse a place that cannot be written to."""
+
+    def free(self) -> int:
+        """Return how many bytes can still be written."""
+
+    def list(self) -> dict[str, int]:
+        """Return names and sizes of all files, but for litter and what is not whole yet."""
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Put a file, in place of what is there."""
+
+    def claim(self, name: str, content: bytes) -> bool:
+        """Put a file where nothing of that name is; return whether it was put. Of two at once one wins."""
+
+    def staging(self) -> AbstractContextManager[Staging]:
+        """Begin a place to make files in; what is not published goes when the context ends."""
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files, if they are there; whoever crashes later finds them gone."""
+
+    def locked(self, *, shared: bool = False) -> AbstractContextManager[None]:
+        """Keep others out, or only those who do not share; the lock ends with the process, however that ends."""
+
+    def is_locked(self) -> bool:
+        """Return whether anybody holds the lock."""
+
+    def clear(self) -> None:
+        """Delete what writers that are dead have left."""
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """A local folder, or one on a network file system.
+
+    Writers are known to be alive by locks on regular files opened for writing, which network file systems have too.
+    Where a file system has no locks at all writers go on without: all they put is whole, and the same for the same
+    name.
+    """
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def check(self) -> None:
+        """Refuse a folder that cannot be created or written to.
+
+        Raises
+        ------
+        OutputError
+        """
+        if not self.path.exists():
+            machine.require_place(self.path)
+        elif not self.path.is_dir():
+            raise OutputError(f"{self.path} is a file", hint="name a folder that does not exist yet")
+        elif not os.access(self.path, os.W_OK | os.X_OK):
+            raise OutputError(f"{self.path} may not be written to")
+
+    def free(self) -> int:
+        """Return the free bytes of the disk, and those of unfinished files of the dead."""
+        return machine.free_disk(self.path) + sum(sum(_sizes(folder).values()) for folder in self._dead())
+
+    def list(self) -> dict[str, int]:
+        """Return names and sizes of all files; a link to a folder is a file."""
+        found = _sizes(self.path)
+        own = (name for name in found if not (name == _LOCK or _STAGING.fullmatch(name.partition("/")[0])))
+        return {name: found[name] for name in own if not is_litter(name)}
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading."""
+        return (self.path / name).open("rb")
+
+    def put(self, name: str, content: bytes) -> None:
+        """Put a file, in place of what is there."""
+        with self.staging() as staging:
+            staging.path(name).write_bytes(content)
+            staging.publish(name)
+
+    def claim(self, name: str, content: bytes) -> bool:
+        """Put a file where nothing of that name is; return whether it was put."""
+        with self.staging() as staging:
+            made, final = staging.path(name), self.path / name
+            made.write_bytes(content)
+            flush(made)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(made, final)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                # File systems without hard links are not those that several machines write to.
+                if final.exists():
+                    return False
+                made.replace(final)
+            flush(final.parent)
+            return True
+
+    @contextmanager
+    def staging(self) -> Iterator["LocalStaging"]:
+        """Begin a hidden folder to make files in; it is deleted when the context ends."""
+        folder, alive = self._begin_staging()
+        staging = LocalStaging(self.path, folder, set())
+        try:
+            yield staging
+            for parent in staging.touched:
+                flush(parent)
+        finally:
+            os.close(alive)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _begin_staging(self) -> tuple[Path, int]:
+        while True:
+            folder = self.path / f".fractalrs-{secrets.token_hex(8)}"
+            folder.mkdir(parents=True)
+            alive = _lock_file(folder / _ALIVE)
+            if alive is not None:
+                return folder, alive
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files, if they are there, and folders that are empty then."""
+        touched: set[Path] = set()
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+            touched.update(Path(name).parents)
+        # Deepest first; the store itself, whose parts are none, is last.
+        for folder in sorted(touched, key=lambda folder: -len(folder.parts)):
+            there = self.path / folder
+            # What is left may be litter.
+            if folder.parts and there.is_dir() and not any(there.iterdir()):
+                there.rmdir()
+            elif there.is_dir():
+                flush(there)
+
+    @contextmanager
+    def locked(self, *, shared: bool = False) -> Iterator[None]:
+        """Keep others out, or only those who do not share.
+
+        Raises
+        ------
+        OutputError
+            If somebody else is here.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock, give_up = self.path / _LOCK, time.monotonic() + _PATIENCE
+        while (descriptor := _lock_file(lock, shared)) is None:
+            if time.monotonic() > give_up:
+                raise busy(self)
+            time.sleep(0.02)
+        try:
+            yield
+        finally:
+            # Whoever is the last deletes it; who waits for it sees that it is no longer the file of that name.
+            if not shared or _lock(descriptor) is not False:
+                lock.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def is_locked(self) -> bool:
+        """Return whether anybody holds the lock; this writes nothing."""
+        try:
+            descriptor = os.open(self.path / _LOCK, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            return _lock(descriptor) is False
+        finally:
+            os.close(descriptor)
+
+    def clear(self) -> None:
+        """Delete the unfinished files of writers that are dead."""
+        for folder in self._dead():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _dead(self) -> Iterator[Path]:
+        """Find the folders of writers that are dead, and hold each so that nobody else takes it for a living one's."""
+        for folder in sorted(self.path.glob(".fractalrs-*")):
+            try:
+                # A writer that begins at this moment finds it locked, and begins elsewhere.
+                alive = os.open(folder / _ALIVE, os.O_RDWR | os.O_CREAT, 0o666)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            locked, age = _lock(alive), time.time() - os.fstat(alive).st_mtime
+            if _STAGING.fullmatch(folder.name) and (locked or (locked is None and age > _ABANDONED)):
+                yield folder
+            os.close(alive)
+
+
+@dataclass(frozen=True)
+class LocalStaging:
+    """A hidden folder beside the files of a `LocalStore`, locked as long as its writer lives."""
+
+    store: Path
+    folder: Path
+    touched: set[Path]
+
+    def path(self, name: str) -> Path:
+        """Return a path at which to make the file that will have this name."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def publish(self, name: str, *, flushed: bool = False) -> None:
+        """Give the file that was made for this name that name."""
+        made, final = self.folder / name, self.store / name
+        if not flushed:
+            flush(made)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        made.replace(final)
+        self.touched.add(final.parent)
+        os.utime(self.folder / _ALIVE)
+
+    def finished(self) -> list[str]:
+        """Return the names for which a file is at its path; what the core still writes is hidden."""
+        files = (file for file in self.folder.rglob("[!.]*") if file.is_file())
+        return sorted(file.relative_to(self.folder).as_posix() for file in files if file.name != _ALIVE)
+
+
+def _lock_file(path: Path, shared: bool = False) -> int | None:
+    """Open a file and lock it; None where another has locked it, or deletes it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except FileNotFoundError:
+        return None
+    if _lock(descriptor, shared) is not False:
+        try:
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+    os.close(descriptor)
+    return None
+
+
+def _lock(descriptor: int, shared: bool = False) -> bool | None:
+    """Lock a file and return True; False where another has locked it, None where the file system has no locks."""
+    if fcntl is None:
+        return None
+    try:
+        # On a file that is open for writing network file systems make a lock of the server's of it.
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        logger.info("going on without locks, which this file system does not have: %s", error.strerror)
+        return None
+    return True
+
+
+def _sizes(path: Path) -> dict[str, int]:
+    """Return the size of every file below a folder; what is deleted meanwhile does not count."""
+    found: dict[str, int] = {}
+    for top, folders, files in os.walk(path, onerror=_unless_gone):
+        here = Path(top)
+        for name in (*files, *(name for name in folders if (here / name).is_symlink())):
+            try:
+                found[(here / name).relative_to(path).as_posix()] = (here / name).lstat().st_size
+            except FileNotFoundError:
+                continue
+    return found
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
