@@ -1,0 +1,165 @@
+//! The expansion: everything that determines the expanded matrix, and the types its interactions come in.
+
+use super::dropout::SMALLEST_KEEP_RATE;
+use super::existence::{Existence, words_below};
+use super::options::{Options, Order};
+use crate::base::{Base, Cells, Layout};
+use crate::chance::{Keys, Permutation};
+use crate::error::Error;
+use crate::time::Timeline;
+
+/// The number of the algorithm in `docs/generator.md`.
+pub const GENERATOR: u32 = 2;
+
+/// What interactions carry beside users and items.
+#[derive(Clone, Copy, Default)]
+pub struct Payload<'a> {
+    /// Whether they know their source, so that columns can be gathered by it.
+    pub sources: bool,
+    pub timeline: Option<&'a Timeline>,
+    /// Factors of the ratings, one per block, row-major, and the rating of every entry: 1 where there are none.
+    pub factors: Option<(&'a [f64], Option<&'a [f64]>)>,
+}
+
+/// Everything that determines the expanded matrix.
+pub struct Expansion<'a> {
+    pub(crate) base: Base<'a>,
+    pub(crate) layout: &'a Layout,
+    keep_rates: &'a [f64],
+    pub(crate) column_blocks: u32,
+    pub(crate) user_cells: Cells<'a>,
+    pub(crate) item_cells: Cells<'a>,
+    /// The slot of each item code: the inverse of the item cells' order.
+    pub(crate) item_slots: Vec<u32>,
+    pub(crate) keys: Keys,
+    pub(crate) options: Options,
+    pub(crate) payload: Payload<'a>,
+    existence: Existence,
+    /// Users and items are cold when their words are below these; `None`: none is.
+    cold_users_below: Option<u64>,
+    cold_items_below: Option<u64>,
+}
+
+impl<'a> Expansion<'a> {
+    /// `layout` is that of the base in the order of the user cells, with what the payload needs; `keep_rates` is row-major
+    /// with `column_blocks` columns.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        base: Base<'a>,
+        layout: &'a Layout,
+        keep_rates: &'a [f64],
+        column_blocks: u32,
+        user_cells: Cells<'a>,
+        item_cells: Cells<'a>,
+        options: Options,
+        payload: Payload<'a>,
+    ) -> Result<Self, Error> {
+        let invalid = |what: String| Err(Error::Invalid(what));
+        if column_blocks == 0 || keep_rates.is_empty() || !keep_rates.len().is_multiple_of(column_blocks as usize) {
+            return invalid("the keep rates are not a matrix with at least one row and one column".into());
+        }
+        if let Some(rate) = keep_rates.iter().find(|&&k| !(k == 0.0 || (SMALLEST_KEEP_RATE..=1.0).contains(&k))) {
+            return invalid(format!("a keep rate is {rate}; each must be 0, or from {SMALLEST_KEEP_RATE:e} to 1"));
+        }
+        if !(options.block_keep > 0.0 && options.block_keep <= 1.0) {
+            return invalid(format!("block_keep is {}; it must be above 0 and at most 1", options.block_keep));
+        }
+        let mut item_slots = vec![0; item_cells.order().len()];
+        for (slot, &code) in item_cells.order().iter().enumerate() {
+            item_slots[code as usize] = slot as u32;
+        }
+        for (name, share) in [("cold_users", options.cold_users), ("cold_items", options.cold_items)] {
+            if !(0.0..1.0).contains(&share) {
+                return invalid(format!("{name} is {share}; it must be from 0 to below 1"));
+            }
+        }
+        if payload.timeline.is_some() && options.shuffled && !user_cells.are_single() {
+            return invalid(
+                "times need user cells of size 1: else an expanded user has no time line of its own".into(),
+            );
+        }
+        if options.order == Order::Time && payload.timeline.is_none() {
+            return invalid("the order is by time, but there are no times".into());
+        }
+        if payload.factors.is_some_and(|(factors, ratings)| {
+            factors.len() != keep_rates.len() || ratings.is_some_and(|ratings| ratings.len() != base.len())
+        }) {
+            return invalid("the factors or the ratings do not fit the keep rates and the base".into());
+        }
+        if options.sketch
+            && (keep_rates.len() / column_blocks as usize > base.users() as usize || column_blocks > base.items())
+        {
+            return invalid("a sketch samples at most as many rows and columns as the base has".into());
+        }
+        if !options.shuffled && user_cells.order().iter().zip(0..).any(|(&user, slot)| user != slot) {
+            return invalid("where nothing is shuffled, users stand in the order of their codes".into());
+        }
+        let keys = Keys::new(options.seed);
+        Ok(Self {
+            base,
+            layout,
+            keep_rates,
+            column_blocks,
+            user_cells,
+            item_cells,
+            item_slots,
+            keys,
+            options,
+            payload,
+            existence: Existence::new(&keys, options.block_keep),
+            cold_users_below: (options.cold_users > 0.0).then_some(words_below(options.cold_users)),
+            cold_items_below: (options.cold_items > 0.0).then_some(words_below(options.cold_items)),
+        })
+    }
+
+    #[must_use]
+    pub fn base(&self) -> &Base<'a> {
+        &self.base
+    }
+
+    /// The number of row blocks.
+    #[must_use]
+    pub fn row_blocks(&self) -> u32 {
+        (self.keep_rates.len() / self.column_blocks as usize) as u32
+    }
+
+    /// The number of expanded user ids.
+    #[must_use]
+    pub fn users(&self) -> u64 {
+        u64::from(self.row_blocks()) * u64::from(self.base.users())
+    }
+
+    /// The number of expanded item ids.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        u64::from(self.column_blocks) * u64::from(self.base.items())
+    }
+
+    /// Whether every interaction of an expanded user is test.
+    pub(crate) fn is_cold_user(&self, user: u64) -> bool {
+        self.cold_users_below.is_some_and(|below| self.keys.cold_users.child(user).0 < below)
+    }
+
+    /// Whether every interaction with an expanded item is test.
+    pub(crate) fn is_cold_item(&self, item: u64) -> bool {
+        self.cold_items_below.is_some_and(|below| self.keys.cold_items.child(item).0 < below)
+    }
+
+    pub(crate) fn has_cold_items(&self) -> bool {
+        self.cold_items_below.is_some()
+    }
+
+    /// The anchor of each row of row block i: with user cells of size 1, its source user.
+    pub fn source_users(&self, i: u32) -> impl Iterator<Item = u32> {
+        let permutation = Permutation::new(self.keys.rows.child(u64::from(i)), self.base.users());
+        (0..self.base.users())
+            .map(move |row| if self.options.shuffled { self.user_cells.code(permutation.image(row)) } else { row })
+    }
+
+    /// The blocks of row block i that exist: column block and keep rate.
+    pub(crate) fn blocks(&self, i: u32) -> impl Iterator<Item = (u32, f64)> {
+        let row = &self.keep_rates[i as usize * self.column_blocks as usize..][..self.column_blocks as usize];
+        let existing = row.iter().zip(0..).filter(move |&(&keep_rate, j)| keep_rate > 0.0 && self.existence.has(i, j));
+        existing.map(|(&keep_rate, j)| (j, keep_rate))
+    }
+}

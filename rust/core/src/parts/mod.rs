@@ -1,0 +1,12 @@
+//! Parts: contiguous expanded users as a train and a test file.
+
+mod columns;
+mod encoding;
+mod part_file;
+mod run;
+mod seal;
+
+pub use columns::{Column, Meaning, Source, TimeUnit, Values};
+pub use encoding::{EncodingChoice, Format, parse_compression};
+pub use part_file::FileReport;
+pub use run::{Part, PartReport, RunReport, Stage, Target, run};
