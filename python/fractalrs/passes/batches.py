@@ -187,7 +187,7 @@ def _runs(chosen: Mask | None, users: int, longest: int) -> list[tuple[int, int]
 
 
 def _generated(expansion: Expansion, first: int, last: int, names: list[str], split: str) -> InteractionBatch:
-    users, items, sources, times, ratings = expansion.generator.rows(first, last, split == "test")
+    users, items, sources, times, ratings = expansion.generator.interactions(first, last, split == "test")
     arrays = expansion.payload.gather(sources, times, ratings)
     table = pa.Table.from_arrays(arrays, [field.name for field in expansion.payload.fields]).select(names)
     return InteractionBatch(users.astype(np.int64), items.astype(np.int64), table, sources.astype(np.int64))

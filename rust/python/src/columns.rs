@@ -29,14 +29,18 @@ enum BorrowedValues<'py> {
 }
 
 pub struct BorrowedColumn<'py> {
+    name: &'py str,
+    meaning: &'py str,
     values: Option<BorrowedValues<'py>>,
     starts: Option<PyReadonlyArray1<'py, i64>>,
     valid: Option<PyReadonlyArray1<'py, bool>>,
 }
 
 impl<'py> BorrowedColumn<'py> {
-    pub fn new((_, _, values, starts, valid): &PyColumn, py: Python<'py>) -> Self {
+    pub fn new((name, meaning, values, starts, valid): &'py PyColumn, py: Python<'py>) -> Self {
         Self {
+            name,
+            meaning,
             values: values.as_ref().map(|values| values.borrow(py)),
             starts: starts.as_ref().map(|array| array.bind(py).readonly()),
             valid: valid.as_ref().map(|array| array.bind(py).readonly()),
@@ -58,7 +62,9 @@ impl PyValues {
 }
 
 impl BorrowedColumn<'_> {
-    pub fn column(&self, name: &str, meaning: &str, count: usize) -> PyResult<Column<'_>> {
+    /// The column, if it fits a base of `count` interactions.
+    pub fn column(&self, count: usize) -> PyResult<Column<'_>> {
+        let Self { name, meaning, .. } = *self;
         let refuse = |why: &str| PyValueError::new_err(format!("the column {name:?} does not fit the base: {why}"));
         let source = match (&self.values, name) {
             (None, "timestamp") => Source::Times,

@@ -4,17 +4,16 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
 
-use fractalrs_core::base::{Base, Cells, Layout, Times};
+use fractalrs_core::base::{Base, Cells, Times};
 use fractalrs_core::error::Error;
-use fractalrs_core::expansion::{self, Columns, Expansion, Id, Interactions, Options, Order};
+use fractalrs_core::expansion::{Columns, Expansion, Id, Interactions, Options, Order, Payload};
 use fractalrs_core::for_id_types;
 use fractalrs_core::parts::{
-    Column, EncodingChoice, FileReport, Format, Part, RunReport, Stage, Target, parse_compression, run,
+    EncodingChoice, FileReport, Format, Part, RunReport, Stage, Target, parse_compression, run,
 };
 use fractalrs_core::threads::Progress;
 use fractalrs_core::tiles::Tiler;
-use fractalrs_core::time::Timeline;
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -26,88 +25,8 @@ use crate::watch::watch;
 /// Generates the interactions of one expansion, as `docs/generator.md` defines them.
 #[pyclass(frozen, module = "fractalrs._core")]
 pub struct Generator {
-    indptr: Py<PyArray1<i64>>,
-    entries: Py<PyArray1<u32>>,
-    items: u32,
-    keep_rates: Py<PyArray2<f64>>,
-    user_order: Py<PyArray1<u32>>,
-    user_starts: Py<PyArray1<u32>>,
-    item_order: Py<PyArray1<u32>>,
-    item_starts: Py<PyArray1<u32>>,
-    options: Options,
-    layout: Layout,
-    payload: Payload,
-}
-
-/// What interactions carry beside users and items.
-struct Payload {
-    timeline: Option<Timeline>,
-    factors: Option<Py<PyArray2<f64>>>,
-    ratings: Option<Py<PyArray1<f64>>>,
+    pub expansion: Expansion,
     columns: Vec<PyColumn>,
-}
-
-/// The arrays of a [`Generator`], borrowed for one call.
-pub struct Borrowed<'py> {
-    indptr: PyReadonlyArray1<'py, i64>,
-    entries: PyReadonlyArray1<'py, u32>,
-    keep_rates: PyReadonlyArray2<'py, f64>,
-    user_order: PyReadonlyArray1<'py, u32>,
-    user_starts: PyReadonlyArray1<'py, u32>,
-    item_order: PyReadonlyArray1<'py, u32>,
-    item_starts: PyReadonlyArray1<'py, u32>,
-    factors: Option<PyReadonlyArray2<'py, f64>>,
-    ratings: Option<PyReadonlyArray1<'py, f64>>,
-    columns: Vec<BorrowedColumn<'py>>,
-}
-
-impl Generator {
-    pub fn borrow<'py>(&self, py: Python<'py>) -> Borrowed<'py> {
-        Borrowed {
-            indptr: self.indptr.bind(py).readonly(),
-            entries: self.entries.bind(py).readonly(),
-            keep_rates: self.keep_rates.bind(py).readonly(),
-            user_order: self.user_order.bind(py).readonly(),
-            user_starts: self.user_starts.bind(py).readonly(),
-            item_order: self.item_order.bind(py).readonly(),
-            item_starts: self.item_starts.bind(py).readonly(),
-            factors: self.payload.factors.as_ref().map(|array| array.bind(py).readonly()),
-            ratings: self.payload.ratings.as_ref().map(|array| array.bind(py).readonly()),
-            columns: self.payload.columns.iter().map(|column| BorrowedColumn::new(column, py)).collect(),
-        }
-    }
-
-    /// The columns of the files after users and items.
-    fn payload_columns<'a>(&self, arrays: &'a Borrowed<'_>) -> PyResult<Vec<Column<'a>>> {
-        let count = arrays.entries.len()?;
-        let named = self.payload.columns.iter().zip(&arrays.columns);
-        named.map(|((name, meaning, ..), column)| column.column(name, meaning, count)).collect()
-    }
-
-    /// Expanded users and items.
-    pub fn shape(&self, py: Python<'_>) -> (usize, usize) {
-        let dimensions = self.keep_rates.bind(py).dims();
-        let users = self.indptr.bind(py).len().unwrap_or(1) - 1;
-        (dimensions[0] * users, dimensions[1] * self.items as usize)
-    }
-
-    pub fn expansion<'a>(&'a self, arrays: &'a Borrowed<'_>) -> PyResult<Expansion<'a>> {
-        let base = Base::new(arrays.indptr.as_slice()?, arrays.entries.as_slice()?, self.items).map_err(raised)?;
-        let users = Cells::new(arrays.user_order.as_slice()?, arrays.user_starts.as_slice()?, base.users(), "user")
-            .map_err(raised)?;
-        let items = Cells::new(arrays.item_order.as_slice()?, arrays.item_starts.as_slice()?, base.items(), "item")
-            .map_err(raised)?;
-        let column_blocks = arrays.keep_rates.as_array().ncols() as u32;
-        let factors = arrays.factors.as_ref().map(|factors| factors.as_slice()).transpose()?;
-        let ratings = arrays.ratings.as_ref().map(|ratings| ratings.as_slice()).transpose()?;
-        let payload = expansion::Payload {
-            sources: !self.payload.columns.is_empty(),
-            timeline: self.payload.timeline.as_ref(),
-            factors: factors.map(|factors| (factors, ratings)),
-        };
-        let rates = arrays.keep_rates.as_slice()?;
-        Expansion::new(base, &self.layout, rates, column_blocks, users, items, self.options, payload).map_err(raised)
-    }
 }
 
 #[pymethods]
@@ -119,16 +38,16 @@ impl Generator {
         times=None, test_is_late=false, hour=None, factors=None, ratings=None, columns=Vec::new(),
     ))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
-    fn new(
-        py: Python<'_>,
-        indptr: Py<PyArray1<i64>>,
-        entries: Py<PyArray1<u32>>,
+    fn new<'py>(
+        py: Python<'py>,
+        indptr: PyReadonlyArray1<'py, i64>,
+        entries: PyReadonlyArray1<'py, u32>,
         items: u32,
-        keep_rates: Py<PyArray2<f64>>,
-        user_order: Py<PyArray1<u32>>,
-        user_starts: Py<PyArray1<u32>>,
-        item_order: Py<PyArray1<u32>>,
-        item_starts: Py<PyArray1<u32>>,
+        keep_rates: PyReadonlyArray2<'py, f64>,
+        user_order: PyReadonlyArray1<'py, u32>,
+        user_starts: PyReadonlyArray1<'py, u32>,
+        item_order: PyReadonlyArray1<'py, u32>,
+        item_starts: PyReadonlyArray1<'py, u32>,
         seed: u64,
         shuffled: bool,
         block_keep: f64,
@@ -138,11 +57,11 @@ impl Generator {
         cold_items: f64,
         order: &str,
         sketch: bool,
-        times: Option<PyReadonlyArray1<'_, i64>>,
+        times: Option<PyReadonlyArray1<'py, i64>>,
         test_is_late: bool,
         hour: Option<u64>,
-        factors: Option<Py<PyArray2<f64>>>,
-        ratings: Option<Py<PyArray1<f64>>>,
+        factors: Option<PyReadonlyArray2<'py, f64>>,
+        ratings: Option<PyReadonlyArray1<'py, f64>>,
         columns: Vec<PyColumn>,
     ) -> PyResult<Self> {
         let order = match order {
@@ -162,71 +81,51 @@ impl Generator {
             order,
             sketch,
         };
-        let (layout, timeline) = {
-            let (indptr, entries) = (indptr.bind(py).readonly(), entries.bind(py).readonly());
-            let (order, starts) = (user_order.bind(py).readonly(), user_starts.bind(py).readonly());
-            let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items).map_err(raised)?;
-            base.check().map_err(raised)?;
-            let cells = Cells::new(order.as_slice()?, starts.as_slice()?, base.users(), "user").map_err(raised)?;
-            let times = times.as_ref().map(|times| times.as_slice()).transpose()?;
-            let times = times.map(|times| Times::new(&base, times, test_is_late, hour)).transpose().map_err(raised)?;
-            let carrying = !columns.is_empty();
-            py.detach(|| -> Result<_, Error> {
-                // A sketch reads the base itself.
-                let users = if sketch { &[] } else { cells.order() };
-                let layout = Layout::new(&base, users, carrying, times)?;
-                let timeline = times.map(|times| Timeline::new(&base, &layout, times)).transpose()?;
-                Ok((layout, timeline))
-            })
-            .map_err(raised)?
-        };
-        let payload = Payload { timeline, factors, ratings, columns };
-        let generator = Self {
-            indptr,
-            entries,
-            items,
-            keep_rates,
-            user_order,
-            user_starts,
-            item_order,
-            item_starts,
-            options,
-            layout,
-            payload,
-        };
-        let arrays = generator.borrow(py);
-        generator.expansion(&arrays)?;
-        generator.payload_columns(&arrays)?;
-        drop(arrays);
-        Ok(generator)
+        let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items).map_err(raised)?;
+        for column in &columns {
+            BorrowedColumn::new(column, py).column(base.len())?;
+        }
+        let column_blocks = keep_rates.as_array().ncols() as u32;
+        let keep_rates = keep_rates.as_slice()?.to_vec();
+        let (user_order, user_starts) = (user_order.as_slice()?.to_vec(), user_starts.as_slice()?.to_vec());
+        let (item_order, item_starts) = (item_order.as_slice()?.to_vec(), item_starts.as_slice()?.to_vec());
+        let times = times.as_ref().map(|times| times.as_slice()).transpose()?;
+        let ratings = ratings.map(|ratings| ratings.to_vec()).transpose()?;
+        let factors = factors.map(|factors| factors.to_vec()).transpose()?.map(|factors| (factors, ratings));
+        let sources = !columns.is_empty();
+        let expansion = py.detach(|| {
+            base.check()?;
+            let user_cells = Cells::new(user_order, user_starts, base.users(), "user")?;
+            let item_cells = Cells::new(item_order, item_starts, base.items(), "item")?;
+            let times = times.map(|times| Times::new(&base, times, test_is_late, hour)).transpose()?;
+            let payload = Payload { sources, times, factors };
+            Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload)
+        });
+        Ok(Self { expansion: expansion.map_err(raised)?, columns })
     }
 
     /// Interactions of the expanded users `first` to `last` (not included) of one split: user, item, and where the
     /// expansion has them the entry of the base, the time and the product of rating and factor, else empty arrays.
-    fn rows<'py>(&self, py: Python<'py>, first: u64, last: u64, test: bool) -> PyResult<Made<'py>> {
-        let arrays = self.borrow(py);
-        let expansion = self.expansion(&arrays)?;
-        check_users(&expansion, first, last)?;
-        for_id_types!(expansion, rows(py, &expansion, first, last, test))
+    fn interactions<'py>(&self, py: Python<'py>, first: u64, last: u64, test: bool) -> PyResult<Arrays<'py>> {
+        let expansion = &self.expansion;
+        check_users(expansion, first, last)?;
+        for_id_types!(expansion, interactions(py, expansion, first, last, test))
     }
 
     /// The column that each source item takes in block (i, j).
-    fn columns<'py>(&self, py: Python<'py>, i: u32, j: u32) -> PyResult<Bound<'py, PyArray1<u32>>> {
-        let arrays = self.borrow(py);
-        let expansion = self.expansion(&arrays)?;
+    fn columns<'py>(&self, py: Python<'py>, i: u32, j: u32) -> Bound<'py, PyArray1<u32>> {
         let mut table = Vec::new();
-        if self.options.shuffled {
-            Columns::new(&expansion, i, j).fill(None, &mut table);
+        if self.expansion.options().shuffled {
+            Columns::new(&self.expansion, i, j).fill(None, &mut table);
         } else {
-            table.extend(0..self.items);
+            table.extend(0..self.expansion.base_items());
         }
-        Ok(table.into_pyarray(py))
+        table.into_pyarray(py)
     }
 
     /// The source user of each row of row block i, where every expanded user has one: user cells of size 1.
-    fn source_users<'py>(&self, py: Python<'py>, i: u32) -> PyResult<Bound<'py, PyArray1<u32>>> {
-        let arrays = self.borrow(py);
-        Ok(self.expansion(&arrays)?.source_users(i).collect::<Vec<_>>().into_pyarray(py))
+    fn source_users<'py>(&self, py: Python<'py>, i: u32) -> Bound<'py, PyArray1<u32>> {
+        self.expansion.source_users(i).collect::<Vec<_>>().into_pyarray(py)
     }
 
     /// Makes parts on `threads` threads, up to a stage: "generate", "encode", "write" or "flush".
@@ -246,9 +145,10 @@ impl Generator {
         threads: usize,
         progress: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let arrays = self.borrow(py);
-        let expansion = self.expansion(&arrays)?;
-        let columns = self.payload_columns(&arrays)?;
+        let expansion = &self.expansion;
+        let borrowed: Vec<_> = self.columns.iter().map(|column| BorrowedColumn::new(column, py)).collect();
+        let columns = borrowed.iter().map(|column| column.column(expansion.base_interactions()));
+        let columns = columns.collect::<PyResult<Vec<_>>>()?;
         let (encoding, compression) =
             (EncodingChoice::from_str(encoding).map_err(raised)?, parse_compression(compression).map_err(raised)?);
         let format = Format::new(encoding, compression, row_group_size, &columns);
@@ -264,18 +164,15 @@ impl Generator {
         }
         let mut made = Vec::with_capacity(parts.len());
         for (index, first, last, train, test) in parts {
-            check_users(&expansion, first, last)?;
+            check_users(expansion, first, last)?;
             made.push(Part { index, users: first..last, train: target(train), test: target(test) });
         }
-        let watched = |state: &Progress| {
-            let (expansion, parts, format) = (&expansion, made.as_slice(), &format);
-            run(expansion, parts, format, stage, threads, state)
-        };
-        report(py, &watch(py, progress.as_ref(), watched)?)
+        let job = |state: &Progress| run(expansion, &made, &format, stage, threads, state);
+        report(py, &watch(py, progress.as_ref(), job)?)
     }
 }
 
-type Made<'py> = (
+type Arrays<'py> = (
     Bound<'py, PyAny>,
     Bound<'py, PyAny>,
     Bound<'py, PyArray1<u32>>,
@@ -298,13 +195,13 @@ fn check_users(expansion: &Expansion, first: u64, last: u64) -> PyResult<()> {
     Ok(())
 }
 
-fn rows<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
+fn interactions<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
     py: Python<'py>,
     expansion: &Expansion,
     first: u64,
     last: u64,
     test: bool,
-) -> PyResult<Made<'py>> {
+) -> PyResult<Arrays<'py>> {
     let (users, made) = watch(py, None, |progress| {
         let (mut of_train, mut of_test) = (Interactions::<I>::default(), Interactions::<I>::default());
         Tiler::new(expansion).expand(first..last, &mut of_train, &mut of_test, |of_train, of_test| {

@@ -50,24 +50,19 @@ impl Rows {
         progress: &Callback<'_>,
         job: impl FnOnce(&dyn passes::Rows, &Progress) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let pieces = self.pieces.clone();
+        let pieces = self.pieces.as_slice();
         match &self.source {
             Source::Base { indptr, entries, items } => {
                 let (indptr, entries) = (indptr.bind(py).readonly(), entries.bind(py).readonly());
-                let rows = BaseRows {
-                    base: Base::new(indptr.as_slice()?, entries.as_slice()?, *items).map_err(raised)?,
-                    pieces,
-                };
-                watch(py, progress.as_ref(), |state| job(&rows, state))
+                let base = Base::new(indptr.as_slice()?, entries.as_slice()?, *items).map_err(raised)?;
+                watch(py, progress.as_ref(), |state| job(&BaseRows { base, pieces }, state))
             }
             Source::Expansion(generator) => {
-                let generator = generator.get();
-                let arrays = generator.borrow(py);
-                let rows = ExpandedRows { expansion: generator.expansion(&arrays)?, pieces };
+                let rows = ExpandedRows { expansion: &generator.get().expansion, pieces };
                 watch(py, progress.as_ref(), |state| job(&rows, state))
             }
             Source::Files { users, items, files } => {
-                let rows = FileRows { users: *users, items: *items, pieces, files: files.clone() };
+                let rows = FileRows { users: *users, items: *items, pieces, files };
                 watch(py, progress.as_ref(), |state| job(&rows, state))
             }
         }
@@ -129,7 +124,10 @@ impl Rows {
     fn shape(&self, py: Python<'_>) -> (usize, usize) {
         match &self.source {
             Source::Base { indptr, items, .. } => (indptr.bind(py).len().unwrap_or(1) - 1, *items as usize),
-            Source::Expansion(generator) => generator.get().shape(py),
+            Source::Expansion(generator) => {
+                let expansion = &generator.get().expansion;
+                (expansion.users() as usize, expansion.items() as usize)
+            }
             Source::Files { users, items, .. } => (*users as usize, *items as usize),
         }
     }

@@ -4,21 +4,22 @@ use crate::error::Error;
 
 /// A partition of users, or of items, into cells: `order` lists the codes cell by cell, cell g in the slots
 /// `starts[g]` to `starts[g + 1]`.
-pub struct Cells<'a> {
-    order: &'a [u32],
-    starts: &'a [u32],
+pub struct Cells {
+    order: Vec<u32>,
+    starts: Vec<u32>,
     /// The cell of each slot; empty where every cell has one member and the slot is the cell.
     cell_of_slot: Vec<u32>,
 }
 
-impl<'a> Cells<'a> {
-    pub fn new(order: &'a [u32], starts: &'a [u32], count: u32, what: &str) -> Result<Self, Error> {
+impl Cells {
+    /// Checks that they are a partition of `count` codes.
+    pub fn new(order: Vec<u32>, starts: Vec<u32>, count: u32, what: &str) -> Result<Self, Error> {
         let refuse = |why: &str| Err(Error::Invalid(format!("the {what} cells do not fit the base: {why}")));
         if order.len() != count as usize {
             return refuse(&format!("they order {} codes, the base has {count}", order.len()));
         }
         let mut seen = vec![false; order.len()];
-        for &code in order {
+        for &code in &order {
             match seen.get_mut(code as usize) {
                 Some(hit) if !*hit => *hit = true,
                 _ => return refuse("their order is not a permutation"),
@@ -53,8 +54,18 @@ impl<'a> Cells<'a> {
     }
 
     #[must_use]
-    pub fn order(&self) -> &'a [u32] {
-        self.order
+    pub fn order(&self) -> &[u32] {
+        &self.order
+    }
+
+    /// The slot of each code: the inverse of the order.
+    #[must_use]
+    pub fn slots(&self) -> Vec<u32> {
+        let mut slots = vec![0; self.order.len()];
+        for (slot, &code) in self.order.iter().enumerate() {
+            slots[code as usize] = slot as u32;
+        }
+        slots
     }
 
     #[must_use]

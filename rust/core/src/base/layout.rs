@@ -137,6 +137,17 @@ impl Layout {
         Ok(Self { codes, starts, sources })
     }
 
+    /// The number of all entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Where the entries of the user in a slot of the user cells stand.
     #[inline]
     #[must_use]

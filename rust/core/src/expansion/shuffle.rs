@@ -5,15 +5,15 @@ use crate::base::{Cells, Code, Place};
 use crate::chance::{Key, Permutation};
 
 /// The exchange inside cells that one block makes on its own.
-pub(crate) struct Exchange<'c, 'a> {
-    cells: &'c Cells<'a>,
+pub(crate) struct Exchange<'c> {
+    cells: &'c Cells,
     key: Key,
     /// The permutation of the only cell, made once.
     of_all: Option<Permutation>,
 }
 
-impl<'c, 'a> Exchange<'c, 'a> {
-    pub(crate) fn new(cells: &'c Cells<'a>, key: Key) -> Self {
+impl<'c> Exchange<'c> {
+    pub(crate) fn new(cells: &'c Cells, key: Key) -> Self {
         let of_all = (cells.len() == 1).then(|| Permutation::new(key.child(0), cells.order().len() as u32));
         Self { cells, key, of_all }
     }
@@ -33,18 +33,18 @@ impl<'c, 'a> Exchange<'c, 'a> {
 }
 
 /// Where the source items of one block go.
-pub struct Columns<'e, 'a> {
-    expansion: &'e Expansion<'a>,
-    exchange: Exchange<'e, 'a>,
+pub struct Columns<'e> {
+    expansion: &'e Expansion,
+    exchange: Exchange<'e>,
     permutation: Permutation,
 }
 
-impl<'e, 'a> Columns<'e, 'a> {
+impl<'e> Columns<'e> {
     #[must_use]
-    pub fn new(expansion: &'e Expansion<'a>, i: u32, j: u32) -> Self {
+    pub fn new(expansion: &'e Expansion, i: u32, j: u32) -> Self {
         let keys = &expansion.keys;
         let exchange = Exchange::new(&expansion.item_cells, keys.item_cells.child(u64::from(i)).child(u64::from(j)));
-        let permutation = Permutation::new(keys.columns.child(u64::from(j)), expansion.base.items());
+        let permutation = Permutation::new(keys.columns.child(u64::from(j)), expansion.base_items);
         Self { expansion, exchange, permutation }
     }
 
@@ -57,7 +57,7 @@ impl<'e, 'a> Columns<'e, 'a> {
 
     /// The images of all slots under the column permutation.
     pub(crate) fn images<C: Code>(&self) -> Vec<C> {
-        (0..self.expansion.base.items()).map(|slot| C::new(self.permutation.image(slot), false)).collect()
+        (0..self.expansion.base_items).map(|slot| C::new(self.permutation.image(slot), false)).collect()
     }
 
     /// The columns of all source items. `images` may hold those of the permutation.

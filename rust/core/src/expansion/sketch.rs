@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::expansion::Expansion;
 use super::interactions::{Id, Interactions};
-use crate::base::TEST;
+use crate::base::Code;
 use crate::chance::Permutation;
 use crate::error::Error;
 use crate::memory::prefetch;
@@ -18,48 +18,49 @@ const SAMPLES: usize = 1 << 20;
 /// Appends the interactions of the expanded users to `train` and `test`, and hands both to `each_batch` now and then; it
 /// may take what is in them. Expanded user `row·m + r` has, for each item of the row, what the r-th sampled row and the
 /// sampled columns share.
-pub fn expand_sketch<I: Id>(
+pub fn expand_sketch<C: Code, I: Id>(
     expansion: &Expansion,
+    codes: &[C],
     users: Range<u64>,
     train: &mut Interactions<I>,
     test: &mut Interactions<I>,
     mut each_batch: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let base = &expansion.base;
+    let row_of = |user: u32| &codes[expansion.layout.row(user)];
     let (row_samples, column_samples) = (u64::from(expansion.row_blocks()), expansion.column_blocks);
     let (mut row, mut columns) = (u32::MAX, Vec::new());
     let mut made = 0;
     for user in users {
         let (train_start, test_start) = (train.items.len(), test.items.len());
         let (source, r) = ((user / row_samples) as u32, (user % row_samples) as u32);
-        let entries = &base.entries()[base.row(source)];
+        let entries = row_of(source);
         let keeping = entries.len() * column_samples as usize <= SAMPLES;
         if source != row {
             row = source;
             columns.clear();
             if keeping {
-                for &entry in entries {
-                    sample_columns(expansion, row, entry, &mut columns);
+                for code in entries {
+                    sample_columns(expansion, row, code.item(), &mut columns);
                 }
             }
         }
         let key = expansion.keys.sketch.child(u64::from(row));
-        let sampled = |entry: u32| {
-            let key = key.child(u64::from(entry & !TEST)).child(0);
-            Permutation::new(key, base.users()).image(r)
+        let sampled = |item: u32| {
+            let key = key.child(u64::from(item)).child(0);
+            Permutation::new(key, expansion.base_users).image(r)
         };
-        for (number, &entry) in entries.iter().enumerate() {
-            let other = &base.entries()[base.row(sampled(entry))];
+        for (number, code) in entries.iter().enumerate() {
+            let other = row_of(sampled(code.item()));
             if let Some(first) = other.first() {
                 prefetch(first);
             }
-            let side = if entry & TEST == 0 { &mut *train } else { &mut *test };
+            let side = if code.is_test() { &mut *test } else { &mut *train };
             let start = side.items.len();
-            let offset = u64::from(entry & !TEST) * u64::from(column_samples);
+            let offset = u64::from(code.item()) * u64::from(column_samples);
             let from = if keeping { number * column_samples as usize } else { 0 };
             if !keeping {
                 columns.clear();
-                sample_columns(expansion, row, entry, &mut columns);
+                sample_columns(expansion, row, code.item(), &mut columns);
             }
             shared(&columns[from..][..column_samples as usize], other, |s| side.items.push(I::at(offset, s)));
             side.items[start..].sort_unstable();
@@ -75,21 +76,21 @@ pub fn expand_sketch<I: Id>(
     each_batch(train, test)
 }
 
-/// Appends the sampled columns of an entry, by item: item and number.
-fn sample_columns(expansion: &Expansion, row: u32, entry: u32, columns: &mut Vec<(u32, u32)>) {
-    let key = expansion.keys.sketch.child(u64::from(row)).child(u64::from(entry & !TEST)).child(1);
-    let permutation = Permutation::new(key, expansion.base.items());
+/// Appends the sampled columns of a row's entry, by item: item and number.
+fn sample_columns(expansion: &Expansion, row: u32, item: u32, columns: &mut Vec<(u32, u32)>) {
+    let key = expansion.keys.sketch.child(u64::from(row)).child(u64::from(item)).child(1);
+    let permutation = Permutation::new(key, expansion.base_items);
     let start = columns.len();
     columns.extend((0..expansion.column_blocks).map(|s| (permutation.image(s), s)));
     columns[start..].sort_unstable();
 }
 
 /// Tells the numbers of the columns that are train items of a row; both rise by item.
-fn shared(columns: &[(u32, u32)], mut row: &[u32], mut each: impl FnMut(u32)) {
+fn shared<C: Code>(columns: &[(u32, u32)], mut row: &[C], mut each: impl FnMut(u32)) {
     for &(item, number) in columns {
-        row = &row[row.partition_point(|entry| entry & !TEST < item)..];
+        row = &row[row.partition_point(|code| code.item() < item)..];
         match row.first() {
-            Some(&entry) if entry == item => each(number),
+            Some(code) if code.item() == item && !code.is_test() => each(number),
             Some(_) => {}
             None => return,
         }

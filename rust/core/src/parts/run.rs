@@ -106,14 +106,14 @@ fn run_with<U: Stored, I: Stored>(
 
 /// One thread's share of a run.
 #[derive(Clone, Copy)]
-struct Worker<'r, 'a> {
-    expansion: &'r Expansion<'a>,
+struct Worker<'r> {
+    expansion: &'r Expansion,
     format: &'r Format<'r>,
     stage: Stage,
     progress: &'r Progress,
 }
 
-impl Worker<'_, '_> {
+impl Worker<'_> {
     /// Makes parts until none is left; returns the time spent generating and encoding.
     fn work<U: Stored, I: Stored>(
         self,

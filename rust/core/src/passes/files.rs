@@ -21,14 +21,14 @@ const CHUNK: usize = 1 << 16;
 const COLUMNS: [&str; 2] = ["user_id", "item_id"];
 
 /// The train and test files of the parts of a data set.
-pub struct FileRows {
+pub struct FileRows<'a> {
     pub users: u64,
     pub items: u64,
-    pub pieces: Vec<Range<u64>>,
-    pub files: Vec<[Option<PathBuf>; 2]>,
+    pub pieces: &'a [Range<u64>],
+    pub files: &'a [[Option<PathBuf>; 2]],
 }
 
-impl Rows for FileRows {
+impl Rows for FileRows<'_> {
     fn users(&self) -> u64 {
         self.users
     }
@@ -38,7 +38,7 @@ impl Rows for FileRows {
     }
 
     fn pieces(&self) -> &[Range<u64>] {
-        &self.pieces
+        self.pieces
     }
 
     fn visit(&self, piece: usize, each: &mut Visitor) -> Result<(), Error> {

@@ -136,7 +136,7 @@ impl Runs for Made<'_> {
 /// The rows of a base itself.
 pub struct BaseRows<'a> {
     pub base: Base<'a>,
-    pub pieces: Vec<Range<u64>>,
+    pub pieces: &'a [Range<u64>],
 }
 
 impl Rows for BaseRows<'_> {
@@ -149,7 +149,7 @@ impl Rows for BaseRows<'_> {
     }
 
     fn pieces(&self) -> &[Range<u64>] {
-        &self.pieces
+        self.pieces
     }
 
     fn visit(&self, piece: usize, each: &mut Visitor) -> Result<(), Error> {
@@ -171,8 +171,8 @@ impl Rows for BaseRows<'_> {
 
 /// The rows of an expansion, generated while they are visited.
 pub struct ExpandedRows<'a> {
-    pub expansion: Expansion<'a>,
-    pub pieces: Vec<Range<u64>>,
+    pub expansion: &'a Expansion,
+    pub pieces: &'a [Range<u64>],
 }
 
 impl Rows for ExpandedRows<'_> {
@@ -185,12 +185,12 @@ impl Rows for ExpandedRows<'_> {
     }
 
     fn pieces(&self) -> &[Range<u64>] {
-        &self.pieces
+        self.pieces
     }
 
     fn visit(&self, piece: usize, each: &mut Visitor) -> Result<(), Error> {
         let (mut train, mut test) = (Interactions::default(), Interactions::default());
-        Tiler::new(&self.expansion).expand(self.pieces[piece].clone(), &mut train, &mut test, |train, test| {
+        Tiler::new(self.expansion).expand(self.pieces[piece].clone(), &mut train, &mut test, |train, test| {
             merge(Made::new(train), Made::new(test), each)?;
             train.clear();
             test.clear();

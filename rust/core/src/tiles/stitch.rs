@@ -53,7 +53,7 @@ impl Stitcher {
         kept.runs(user.number, &mut self.runs);
         choose(expansion, row_block, user, &mut self.runs, kept);
         let count = self.runs.iter().map(|run| run.len()).sum();
-        if expansion.payload.sources {
+        if expansion.carries_sources {
             self.stitch_carrying(expansion, row_block, kept, user, count, train, test);
         } else {
             self.stitch_plain(&row_block.offsets, kept, count, train, test);
@@ -108,14 +108,14 @@ impl Stitcher {
         train: &mut Interactions<I>,
         test: &mut Interactions<I>,
     ) {
-        let Expansion { layout, keys, user_cells, options, payload, .. } = expansion;
+        let Expansion { layout, keys, user_cells, options, timeline, factors, .. } = expansion;
         let Self { runs, schedule, as_made, in_order, is_test } = self;
         if as_made.len() < count {
             as_made.extend(as_made.len() as u32..count as u32);
         }
         let start = train.items.len();
         let mut places = &as_made[..count];
-        if let Some(timeline) = payload.timeline {
+        if let Some(timeline) = timeline {
             let anchor = user_cells.code(user.slot);
             let key = keys.times.child(u64::from(row_block.i)).child(u64::from(anchor));
             let timeline = timeline.row(user.slot, layout.row(user.slot));
@@ -148,13 +148,13 @@ impl Stitcher {
                 }
             }
         }
-        if let Some((factors, of_base)) = payload.factors {
+        if let Some((factors, of_base)) = factors {
             let factors = &factors[row_block.i as usize * expansion.column_blocks as usize..];
             train.ratings.resize(start + count, 0.0);
             let ratings = &mut train.ratings[start..];
             for ((_, places), &j) in places_of(runs, places).zip(&row_block.column_blocks) {
                 for &place in places {
-                    let rating = of_base.map_or(1.0, |of_base| of_base[sources[place as usize] as usize]);
+                    let rating = of_base.as_ref().map_or(1.0, |of_base| of_base[sources[place as usize] as usize]);
                     ratings[place as usize] = factors[j as usize] * rating;
                 }
             }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::kept::{Kept, Visit};
 use super::stitch::{RowBlock, Stitcher, User};
-use crate::base::{Base, Code, Codes, Place};
+use crate::base::{Code, Codes, Place};
 use crate::chance::Permutation;
 use crate::error::Error;
 use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Id, Interactions, expand_sketch};
@@ -29,14 +29,14 @@ const TABLE_BYTES: usize = 32 << 20;
 const IMAGES_BYTES: usize = 64;
 
 /// Makes expanded users, tile by tile.
-pub enum Tiler<'e, 'a> {
-    Narrow(Box<Tiles<'e, 'a, u16>>),
-    Wide(Box<Tiles<'e, 'a, u32>>),
+pub enum Tiler<'e> {
+    Narrow(Box<Tiles<'e, u16>>),
+    Wide(Box<Tiles<'e, u32>>),
 }
 
-impl<'e, 'a> Tiler<'e, 'a> {
+impl<'e> Tiler<'e> {
     #[must_use]
-    pub fn new(expansion: &'e Expansion<'a>) -> Self {
+    pub fn new(expansion: &'e Expansion) -> Self {
         match &expansion.layout.codes {
             Codes::Narrow(codes) => Self::Narrow(Box::new(Tiles::new(expansion, codes))),
             Codes::Wide(codes) => Self::Wide(Box::new(Tiles::new(expansion, codes))),
@@ -72,8 +72,8 @@ struct Tables<C> {
 }
 
 /// Makes tiles from item codes of one width. Its memory is bounded by the constants above and the longest cell of users.
-pub struct Tiles<'e, 'a, C> {
-    expansion: &'e Expansion<'a>,
+pub struct Tiles<'e, C> {
+    expansion: &'e Expansion,
     codes: &'e [C],
     row_block: RowBlock,
     blocks: Vec<Block<C>>,
@@ -91,8 +91,8 @@ pub struct Tiles<'e, 'a, C> {
     stitcher: Stitcher,
 }
 
-impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
-    fn new(expansion: &'e Expansion<'a>, codes: &'e [C]) -> Self {
+impl<'e, C: Code> Tiles<'e, C> {
+    fn new(expansion: &'e Expansion, codes: &'e [C]) -> Self {
         Self {
             expansion,
             codes,
@@ -104,7 +104,7 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
             slots: Vec::new(),
             places: Vec::new(),
             visits: Vec::new(),
-            kept: Kept::new(expansion.payload.sources),
+            kept: Kept::new(expansion.carries_sources),
             stitcher: Stitcher::default(),
         }
     }
@@ -117,9 +117,9 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
         mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if self.expansion.options.sketch {
-            return expand_sketch(self.expansion, users, train, test, each_tile);
+            return expand_sketch(self.expansion, self.codes, users, train, test, each_tile);
         }
-        let base_users = u64::from(self.expansion.base.users());
+        let base_users = u64::from(self.expansion.base_users);
         let mut first = users.start;
         while first < users.end {
             let i = (first / base_users) as u32;
@@ -139,24 +139,24 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
 
     /// Turns to row block i, in which `users` users are to be made.
     fn enter(&mut self, i: u32, users: u64) {
-        let Expansion { base, options, .. } = self.expansion;
+        let &Expansion { base_users, base_items, ref layout, options, .. } = self.expansion;
         if self.row_block.i != i {
             let (column_blocks, keep_rates): (Vec<u32>, Vec<f64>) = self.expansion.blocks(i).unzip();
             self.row_block = RowBlock {
                 i,
-                offsets: column_blocks.iter().map(|&j| u64::from(j) * u64::from(base.items())).collect(),
+                offsets: column_blocks.iter().map(|&j| u64::from(j) * u64::from(base_items)).collect(),
                 shares: shares(keep_rates.iter().copied()),
                 column_blocks,
             };
             self.blocks = keep_rates.into_iter().map(|keep_rate| Block { keep_rate, tables: None }).collect();
             self.table_bytes_left = TABLE_BYTES;
         }
-        let columns_bytes = if options.shuffled { base.items() as usize * size_of::<C>() } else { 0 };
+        let columns_bytes = if options.shuffled { base_items as usize * size_of::<C>() } else { 0 };
         let bytes = columns_bytes + size_of::<GapTable>();
         // What so many users read on average.
-        let entries = users as f64 / f64::from(base.users()) * base.len() as f64;
+        let entries = users as f64 / f64::from(base_users) * layout.len() as f64;
         for (block, &j) in self.blocks.iter_mut().zip(&self.row_block.column_blocks) {
-            let worth_it = worth_a_table(base, entries * block.keep_rate);
+            let worth_it = worth_a_table(base_items, entries * block.keep_rate);
             if block.tables.is_none() && worth_it && bytes <= self.table_bytes_left {
                 let mut columns = Vec::new();
                 if options.shuffled {
@@ -175,12 +175,12 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
     /// Begins a tile at a row of the row block: finds the slots of its users, at most `limit`, and no more than its memory
     /// is meant for.
     fn find_slots(&mut self, first_row: u32, limit: u32) {
-        let Expansion { base, layout, keys, user_cells, options, payload, .. } = self.expansion;
-        let permutation = Permutation::new(keys.rows.child(u64::from(self.row_block.i)), base.users());
+        let Expansion { base_users, layout, keys, user_cells, options, carries_sources, .. } = self.expansion;
+        let permutation = Permutation::new(keys.rows.child(u64::from(self.row_block.i)), *base_users);
         let exchanging = options.shuffled && !user_cells.are_single();
         let kept_of_base: f64 = self.blocks.iter().map(|block| block.keep_rate).sum();
         let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / self.blocks.len().max(1)) as u32).max(1);
-        let most = if payload.sources { CARRYING_TILE_INTERACTIONS } else { TILE_INTERACTIONS };
+        let most = if *carries_sources { CARRYING_TILE_INTERACTIONS } else { TILE_INTERACTIONS };
         self.slots.clear();
         self.places.clear();
         let mut interactions = 0.0;
@@ -245,7 +245,7 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
         } else {
             let columns = Columns::new(expansion, row_block.i, row_block.column_blocks[number]);
             let entries: usize = visits.iter().map(|visit| visit.length).sum();
-            if !worth_a_table(&expansion.base, entries as f64 * keep_rate) {
+            if !worth_a_table(expansion.base_items, entries as f64 * keep_rate) {
                 let column = |code: C| C::new(columns.column(code.item()), false);
                 return kept.add(codes, visits, gaps, draws, column);
             }
@@ -257,9 +257,9 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.
     fn stitch<I: Id>(&mut self, first_user: u64, train: &mut Interactions<I>, test: &mut Interactions<I>) {
-        let Expansion { layout, payload, .. } = self.expansion;
+        let Expansion { layout, timeline, .. } = self.expansion;
         for (number, &slot) in self.slots.iter().enumerate() {
-            if let (Some(timeline), Some(&next)) = (payload.timeline, self.slots.get(number + 1)) {
+            if let (Some(timeline), Some(&next)) = (timeline, self.slots.get(number + 1)) {
                 let row = layout.row(next);
                 prefetch_all(&layout.sources[row.clone()]);
                 timeline.prefetch(next, row);
@@ -271,6 +271,6 @@ impl<'e, 'a, C: Code> Tiles<'e, 'a, C> {
 }
 
 /// Whether so many columns of a block are looked up that it pays to tabulate all of them first.
-fn worth_a_table(base: &Base, lookups: f64) -> bool {
-    2.0 * lookups > f64::from(base.items())
+fn worth_a_table(base_items: u32, lookups: f64) -> bool {
+    2.0 * lookups > f64::from(base_items)
 }
