@@ -22,7 +22,6 @@ from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.plan import ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion.expansion import Expansion
-from fractalrs.passes import matrix as rows_module
 from fractalrs.passes.matrix import DENSITY_BINS, Degrees, StreamedMatrix
 from helpers.folders import small_base, small_expansion
 
@@ -82,9 +81,9 @@ def assert_sums(sums: Degrees, train: Pairs, test: Pairs, shape: tuple[int, int]
     assert all((found.count, found.first) == (0, None) for found in sums.violations.values())
 
 
-def assert_source(source: Base | Expansion | Dataset, truth: Base | Expansion, threads: int = 2) -> None:
+def assert_source(source: Base | Expansion | Dataset, truth: Base | Expansion, threads: int = 2, **sizes: Any) -> None:
     block = truth.shape if isinstance(truth, Base) else truth.base.shape
-    sums = StreamedMatrix(source, threads=threads).degrees()
+    sums = StreamedMatrix(source, threads=threads, **sizes).degrees()
     assert_sums(sums, pairs_of(truth, "train"), pairs_of(truth, "test"), truth.shape, block)
 
 
@@ -115,14 +114,13 @@ def test_sums_of_a_base(threads: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(OPTIONS)))
-def test_sums_of_an_expansion_and_its_files(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_of_an_expansion_and_its_files(number: int, tmp_path: Path) -> None:
     expansion = small_expansion(**OPTIONS[number])
     assert_source(expansion, expansion, threads=1)
     parts = 1 + number * 2
     assert_source(fr.write(expansion, tmp_path / "out", parts=parts, format=FORMATS[number % 5]), expansion)
     # Many pieces, across row blocks and not the parts.
-    monkeypatch.setattr(rows_module, "PIECE_INTERACTIONS", 900)
-    assert_source(expansion, expansion)
+    assert_source(expansion, expansion, piece_interactions=900)
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=str)
@@ -156,9 +154,8 @@ def test_a_user_may_be_longer_than_a_decoded_chunk(row_group_size: int, tmp_path
         np.testing.assert_array_equal(collected.indices, pairs_of(expansion, "train")[1])
 
 
-def test_little_memory_for_sums_means_fewer_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "SUMS_BYTES", 1)
-    assert_source(small_expansion(), small_expansion())
+def test_little_memory_for_sums_means_fewer_threads() -> None:
+    assert_source(small_expansion(), small_expansion(), sums_bytes=1)
 
 
 def test_sums_without_each_item(tmp_path: Path) -> None:
@@ -239,6 +236,47 @@ def test_products(measured: Any, threads: int, dtype: Any, rtol: float, width: i
     ):
         assert found.dtype == dtype
         np.testing.assert_allclose(found, expected, rtol=rtol)
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Sources with so many interactions an item that they are added up in at least 8 groups."""
+    rng = np.random.default_rng(0)
+    codes = np.sort(np.argsort(rng.random((4_000, 60)), axis=1)[:, :20], axis=1)
+    base = Base.from_arrays(np.arange(4_001) * 20, codes.ravel())
+    expansion = Expansion(base, [[0.9, 0.1], [0.2, 0.7], [0.05, 0.9]], shuffle="cells")
+    written = fr.write(expansion, tmp_path_factory.mktemp("dense") / "out", parts=11)
+    return {"base": base, "expansion": expansion, "files": written}
+
+
+@pytest.mark.parametrize("source", ["base", "expansion", "files"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_are_the_same_on_any_number_of_threads(dense: dict[str, Any], source: str, dtype: Any) -> None:
+    of = dense[source]
+    rng = np.random.default_rng(1)
+    # Numbers of all sizes: their sum depends on the order to the last bits.
+    x, y = (np.exp(rng.normal(0, 8, (size, 3))).astype(dtype) for size in (of.shape[1], of.shape[0]))
+    x, y = x * rng.choice(np.array([-1, 1], dtype), x.shape), y * rng.choice(np.array([-1, 1], dtype), y.shape)
+    found = []
+    # Room for all sums, for three (two threads), and for one.
+    for sums_bytes in (1 << 30, 3 * x.nbytes, 1):
+        for threads in (1, 2, 3, 7):
+            matrix = StreamedMatrix(of, threads=threads, piece_interactions=10_000, sums_bytes=sums_bytes)
+            found.append((matrix.gram(x), matrix.product(x), matrix.transposed_product(y)))
+    for others in found[1:]:
+        for first, other in zip(found[0], others, strict=True):
+            np.testing.assert_array_equal(first, other)
+
+
+def test_pieces_are_alike_in_interactions_on_any_number_of_threads(dense: dict[str, Any]) -> None:
+    for name in ("base", "expansion"):
+        source = dense[name]
+        ranges = {tuple(StreamedMatrix(source, threads=n, piece_interactions=10_000).pieces) for n in (1, 2, 7)}
+        (pieces,) = ranges
+        assert [pieces[0][0], pieces[-1][1]] == [0, source.shape[0]]
+        users = StreamedMatrix(source).degrees().user_train
+        counts = [int(users[first:last].sum()) for first, last in pieces]
+        assert max(counts) < 1.2 * min(counts)
 
 
 def test_vectors_need_not_be_in_c_order(expansion: Expansion) -> None:
@@ -359,12 +397,12 @@ def test_nearest_users(measured: Any, group: int, threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_of_equally_near_users_the_smallest_id_is_taken(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "PIECE_INTERACTIONS", 100)
+def test_of_equally_near_users_the_smallest_id_is_taken(threads: int) -> None:
     # Few items a user and no thinning: ties everywhere, and copies in every row block.
     base = fr.leave_last_out(fr.sample_interactions(40, 30, 160), split="none")
     expansion = Expansion(base, np.ones((3, 2)), shuffle="none", max_keep=1.0)
-    rows, chosen = StreamedMatrix(expansion, threads=threads), np.arange(expansion.shape[0])
+    rows = StreamedMatrix(expansion, threads=threads, piece_interactions=100)
+    chosen = np.arange(expansion.shape[0])
     for group in (base.shape[0], expansion.shape[0]):
         users, cosines = rows.nearest(chosen, rows.collect(chosen), group)
         expected_users, expected_cosines = nearest_of(matrix_of(expansion), chosen, group)

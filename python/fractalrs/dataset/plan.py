@@ -44,7 +44,7 @@ class ParquetOptions:
     def __post_init__(self) -> None:
         """Check the values before anything is written."""
         try:
-            _core.check_format(self.encoding, self.compression)
+            _core.check_parquet_options(self.encoding, self.compression)
         except ValueError as error:
             raise InputError(str(error)) from None
         if not 1 <= self.row_group_size <= MAX_ROW_GROUP:

@@ -3,6 +3,7 @@
 import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ from scipy.sparse.linalg import LinearOperator
 from fractalrs import _core
 from fractalrs.base.base import Base
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.plan import user_ranges
 from fractalrs.errors import InputError
 from fractalrs.tools.machine import resolve_threads
 from fractalrs.tools.progress import Report, progress_bar
@@ -28,10 +28,11 @@ Matrix = sp.csr_array[Any, tuple[int, int]]
 
 PIECE_INTERACTIONS = 4_000_000
 """About how many interactions a piece of an expansion holds: enough to use its tables well."""
+FEW_PIECES = 16
+"""Where there would be fewer pieces, they are down to a quarter of that, so that threads have something to do."""
 
 SUMS_BYTES = 1 << 30
-BYTES_PER_ITEM = 16
-"""What one thread holds of an item while it adds up, and what all of them may hold together."""
+"""How many bytes of dense sums all threads together may hold."""
 
 DENSITY_BINS = 384
 """About how many bins a side of the density picture has."""
@@ -96,12 +97,16 @@ class StreamedMatrix:
         Show progress with time left on stderr when that is a terminal.
     users
         Of an expansion: only these users, whose ids rise, are generated; for `collect`.
+    piece_interactions
+        About how many interactions of a base or an expansion one thread goes through at a time.
+    sums_bytes
+        Where dense sums of all threads together would take more bytes, there are fewer threads.
 
     Raises
     ------
     InputError
-        In every pass: if a file is damaged (names file and row group) or, but for `sums`, which counts them, holds an
-        id out of range.
+        In every pass: if a file is damaged (names file and row group) or holds an id out of range, which `degrees`
+        counts.
     """
 
     def __init__(
@@ -111,6 +116,8 @@ class StreamedMatrix:
         threads: int | None = None,
         progress: bool = False,
         users: npt.NDArray[np.uint64] | None = None,
+        piece_interactions: int = PIECE_INTERACTIONS,
+        sums_bytes: int = SUMS_BYTES,
     ) -> None:
         self.shape = source.shape
         self.threads = resolve_threads(threads)
@@ -121,16 +128,18 @@ class StreamedMatrix:
             timed = any(column["name"] == "timestamp" for column in manifest["schema"])
             self.order = _order(manifest["order"], manifest["shuffle"], timed)
             self.interactions: float = source.totals["interactions"]
-            self._pieces = [(first, last) for first, last in (part["users"] for part in manifest["parts"])]
+            self.pieces = [(first, last) for first, last in (part["users"] for part in manifest["parts"])]
             files = [
                 (self._file(source, part, "train"), self._file(source, part, "test")) for part in manifest["parts"]
             ]
-            self._rows = _core.Rows.of_files(*self.shape, self._pieces, files)
+            self._rows = _core.StreamedMatrix.of_files(*self.shape, self.pieces, files, **self._means(sums_bytes))
         elif isinstance(source, Base):
             self.block_shape, self.order = source.shape, "item"
             self.interactions = source.count
-            self._pieces = self._ranges()
-            self._rows = _core.Rows.of_base(source.indptr, source.entries, source.shape[1], self._pieces)
+            self.pieces = self._ranges(source.indptr, piece_interactions)
+            self._rows = _core.StreamedMatrix.of_base(
+                source.indptr, source.entries, source.shape[1], self.pieces, **self._means(sums_bytes)
+            )
         else:
             if not isinstance(source.generator, _core.Generator):
                 raise InputError("rows of an expansion made by a function are not measured here", "write it first")
@@ -138,17 +147,29 @@ class StreamedMatrix:
             self.block_shape = source.base.shape
             self.order = _order(options.order, options.shuffle, options.timestamps)
             self.interactions = source.expected_interactions
-            self._pieces = self._ranges() if users is None else [(int(user), int(user) + 1) for user in users]
-            self._rows = _core.Rows.of_expansion(source.generator, self._pieces)
+            if users is not None:
+                self.pieces = [(int(user), int(user) + 1) for user in users]
+            else:
+                kept = np.ones(source.reduced.shape) if options.operator == "sketch" else source.keep_rates
+                self.pieces = self._ranges(np.append(0, np.cumsum(kept.sum(axis=1))), piece_interactions)
+            self._rows = _core.StreamedMatrix.of_expansion(source.generator, self.pieces, **self._means(sums_bytes))
+
+    def _means(self, sums_bytes: int) -> dict[str, int]:
+        return {"interactions": int(self.interactions), "threads": self.threads, "memory": sums_bytes}
 
     @staticmethod
     def _file(dataset: Dataset, part: dict[str, Any], split: str) -> Path | None:
         return dataset.path / part[split]["path"] if split in part else None
 
-    def _ranges(self) -> list[tuple[int, int]]:
+    def _ranges(self, before: npt.NDArray[Any], size: int) -> list[tuple[int, int]]:
+        """Cut the users into pieces alike in interactions, of which so many come before each block of users.
+
+        Pieces depend on the matrix alone: so do sums of floating-point numbers, on any number of threads.
+        """
         users = self.shape[0]
-        count = max(self.threads, math.ceil(self.interactions / PIECE_INTERACTIONS))
-        return user_ranges(users, max(1, min(users, count)))
+        count = max(math.ceil(self.interactions / size), min(FEW_PIECES, math.ceil(4 * self.interactions / size)), 1)
+        cuts = np.interp(np.arange(1, count) * (before[-1] / count), before, np.linspace(0, users, len(before)))
+        return list(pairwise(np.unique([0, *cuts.astype(np.int64), users]).tolist()))
 
     def degrees(self, each_item: bool = True) -> Degrees:
         """Add up users, items and blocks, and look for everything that must not be, in one pass.
@@ -157,21 +178,18 @@ class StreamedMatrix:
         ----------
         each_item
             Whether to add up each item, and to draw the density in bins. Without that, arrays of items are empty,
-            blocks have one bin, and memory does not grow with the items; with it, a thread takes 16 bytes an item, and
-            there are fewer threads where all together would take more than 1 GiB.
+            blocks have one bin, and memory does not grow with the items; with it, a thread takes 16 bytes an item.
         """
         blocks = tuple(count // size for count, size in zip(self.shape, self.block_shape, strict=True))
         most = DENSITY_BINS if each_item else 0
         bins = tuple(max(1, min(size, most // count)) for count, size in zip(blocks, self.block_shape, strict=True))
-        fitting = SUMS_BYTES // (BYTES_PER_ITEM * self.shape[1]) if each_item else self.threads
         with self._bar("adding up") as report:
-            found = self._rows.sums(
+            found = self._rows.degrees(
                 base_users=self.block_shape[0],
                 base_items=self.block_shape[1],
                 order_by_item=self.order == "item",
                 bins=bins,
                 each_item=each_item,
-                threads=max(1, min(self.threads, fitting)),
                 progress=report,
             )
         return Degrees(
@@ -189,24 +207,22 @@ class StreamedMatrix:
     def gram(self, x: Vectors, what: str = "multiplying") -> Vectors:
         """AᵀA x for the train part A and x of shape (items, width), float32 or float64: one pass."""
         with self._bar(what) as report:
-            return self._rows.gram(np.ascontiguousarray(x), threads=self.threads, progress=report)
+            return self._rows.multiply("gram", np.ascontiguousarray(x), progress=report)
 
     def product(self, x: Vectors) -> Vectors:
         """A x for x of shape (items, width): one pass."""
         with self._bar("multiplying") as report:
-            return self._rows.product(np.ascontiguousarray(x), threads=self.threads, progress=report)
+            return self._rows.multiply("plain", np.ascontiguousarray(x), progress=report)
 
     def transposed_product(self, x: Vectors) -> Vectors:
         """Aᵀ x for x of shape (users, width): one pass."""
         with self._bar("multiplying") as report:
-            return self._rows.transposed_product(np.ascontiguousarray(x), threads=self.threads, progress=report)
+            return self._rows.multiply("transposed", np.ascontiguousarray(x), progress=report)
 
     def cooccurrence(self, chosen: npt.ArrayLike) -> npt.NDArray[np.uint32]:
         """Count for every item and each of the chosen items the train users of both: shape (items, chosen)."""
         with self._bar("comparing items") as report:
-            return self._rows.cooccurrence(
-                np.ascontiguousarray(chosen, dtype=np.uint32), threads=self.threads, progress=report
-            )
+            return self._rows.cooccurrence(np.ascontiguousarray(chosen, dtype=np.uint32), progress=report)
 
     def collect(self, users: npt.ArrayLike, *, test: bool = False) -> Matrix:
         """Take the train (or test) rows of some users as a sparse matrix of ones, each row in its own order.
@@ -218,7 +234,7 @@ class StreamedMatrix:
         """
         chosen = np.ascontiguousarray(users, dtype=np.uint64)
         with self._bar("collecting rows") as report:
-            starts, items = self._rows.collect(chosen, test=test, threads=self.threads, progress=report)
+            starts, items = self._rows.collect(chosen, test=test, progress=report)
         return sp.csr_array((np.ones(len(items)), items, starts.astype(np.int64)), shape=(len(chosen), self.shape[1]))
 
     def nearest(
@@ -241,9 +257,7 @@ class StreamedMatrix:
         chosen = np.ascontiguousarray(users, dtype=np.uint64)
         starts, items = rows.indptr.astype(np.uint64), rows.indices.astype(np.int64)
         with self._bar("comparing users") as report:
-            found, squares = self._rows.nearest(
-                chosen, starts, items, group=group, threads=self.threads, progress=report
-            )
+            found, squares = self._rows.nearest(chosen, starts, items, group=group, progress=report)
         shape = (len(chosen), -(-self.shape[0] // group))
         return found.reshape(shape), np.sqrt(squares).reshape(shape)
 
@@ -259,4 +273,4 @@ class StreamedMatrix:
         )
 
     def _bar(self, what: str) -> AbstractContextManager[Report | None]:
-        return progress_bar(self.progress, self.interactions, len(self._pieces), what)
+        return progress_bar(self.progress, self.interactions, len(self.pieces), what)

@@ -21,7 +21,7 @@ use crate::errors::raised;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::{check_format, existing_blocks, generator::Generator, passes::Rows};
+    use crate::{check_parquet_options, existing_blocks, generator::Generator, passes::StreamedMatrix};
 
     /// Whether the extension was built without optimisation.
     #[pymodule_export]
@@ -38,7 +38,7 @@ mod _core {
 
 /// Refuses an encoding or a compression that does not exist.
 #[pyfunction]
-fn check_format(encoding: &str, compression: &str) -> PyResult<()> {
+fn check_parquet_options(encoding: &str, compression: &str) -> PyResult<()> {
     EncodingChoice::from_str(encoding).map_err(raised)?;
     parse_compression(compression).map_err(raised)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The files of a data set, read user by user.
+//! A file of a data set, read user by user.
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -13,72 +13,46 @@ use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use super::rows::{Rows, Runs, Visitor, merge};
+use super::cursor::UserCursor;
 use crate::error::Error;
 
 /// How many interactions are decoded at a time.
 const CHUNK: usize = 1 << 16;
 const COLUMNS: [&str; 2] = ["user_id", "item_id"];
 
-/// The train and test files of the parts of a data set.
-pub struct FileRows<'a> {
-    pub users: u64,
-    pub items: u64,
-    pub pieces: &'a [Range<u64>],
-    pub files: &'a [[Option<PathBuf>; 2]],
-}
-
-impl Rows for FileRows<'_> {
-    fn users(&self) -> u64 {
-        self.users
-    }
-
-    fn items(&self) -> u64 {
-        self.items
-    }
-
-    fn pieces(&self) -> &[Range<u64>] {
-        self.pieces
-    }
-
-    fn visit(&self, piece: usize, each: &mut Visitor) -> Result<(), Error> {
-        let [train, test] = &self.files[piece];
-        merge(FileRuns::open(train.as_deref())?, FileRuns::open(test.as_deref())?, each)
-    }
-}
-
-/// The runs of one file; of no file there are none.
-struct FileRuns {
+/// The users of one file; of no file there are none.
+pub struct FileCursor {
     path: PathBuf,
     reader: Option<SerializedFileReader<File>>,
     next_group: usize,
     columns: Option<[ColumnReader; 2]>,
     users: Vec<i64>,
     items: Vec<i64>,
-    run: Range<usize>,
+    /// Those of the user at hand.
+    user_rows: Range<usize>,
 }
 
-impl FileRuns {
-    fn open(path: Option<&Path>) -> Result<Self, Error> {
-        let mut runs = Self {
+impl FileCursor {
+    pub fn open(path: Option<&Path>) -> Result<Self, Error> {
+        let mut cursor = Self {
             path: path.unwrap_or(Path::new("")).to_path_buf(),
             reader: None,
             next_group: 0,
             columns: None,
             users: Vec::new(),
             items: Vec::new(),
-            run: 0..0,
+            user_rows: 0..0,
         };
         if path.is_some() {
-            let file = File::open(&runs.path).map_err(|error| runs.damaged(ParquetError::from(error)))?;
-            let reader = unless_panic(|| SerializedFileReader::new(file)).map_err(|error| runs.damaged(error))?;
+            let file = File::open(&cursor.path).map_err(|error| cursor.damaged(ParquetError::from(error)))?;
+            let reader = unless_panic(|| SerializedFileReader::new(file)).map_err(|error| cursor.damaged(error))?;
             let schema = reader.metadata().file_metadata().schema_descr();
             if !schema.columns().iter().map(|column| column.name()).take(2).eq(COLUMNS) {
-                return Err(runs.damaged(ParquetError::General("its columns are not user_id, item_id".to_owned())));
+                return Err(cursor.damaged(ParquetError::General("its columns are not user_id, item_id".to_owned())));
             }
-            runs.reader = Some(reader);
+            cursor.reader = Some(reader);
         }
-        Ok(runs)
+        Ok(cursor)
     }
 
     fn damaged(&self, reason: impl Display) -> Error {
@@ -117,21 +91,21 @@ impl FileRuns {
     }
 }
 
-impl Runs for FileRuns {
+impl UserCursor for FileCursor {
     fn advance(&mut self) -> Result<(), Error> {
-        self.run = self.run.end..self.run.end;
+        self.user_rows = self.user_rows.end..self.user_rows.end;
         loop {
-            let user = self.users.get(self.run.start);
-            while self.run.end < self.users.len() && self.users.get(self.run.end) == user {
-                self.run.end += 1;
+            let user = self.users.get(self.user_rows.start);
+            while self.user_rows.end < self.users.len() && self.users.get(self.user_rows.end) == user {
+                self.user_rows.end += 1;
             }
-            if self.run.end < self.users.len() {
+            if self.user_rows.end < self.users.len() {
                 return Ok(());
             }
-            // The run may go on beyond what is decoded.
-            self.users.drain(..self.run.start);
-            self.items.drain(..self.run.start);
-            self.run = 0..self.run.len();
+            // The user may go on beyond what is decoded.
+            self.users.drain(..self.user_rows.start);
+            self.items.drain(..self.user_rows.start);
+            self.user_rows = 0..self.user_rows.len();
             if !self.read_on()? {
                 return Ok(());
             }
@@ -139,17 +113,17 @@ impl Runs for FileRuns {
     }
 
     fn user(&self) -> Option<u64> {
-        self.users.get(self.run.start).map(|&user| user as u64)
+        self.users.get(self.user_rows.start).map(|&user| user as u64)
     }
 
     fn items(&self) -> &[i64] {
-        &self.items[self.run.clone()]
+        &self.items[self.user_rows.clone()]
     }
 }
 
 thread_local! {
-    /// Whether a panic on this thread becomes an error, which tells it.
-    static TOLD: Cell<bool> = const { Cell::new(false) };
+    /// Whether a panic on this thread becomes an error.
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Does what reads a file. The Parquet library panics on some damage; what it was at is not used again.
@@ -158,14 +132,14 @@ fn unless_panic<T>(job: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, P
     HOOK.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            if !TOLD.get() {
+            if !CAUGHT.get() {
                 usual(panic);
             }
         }));
     });
-    TOLD.set(true);
+    CAUGHT.set(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(job));
-    TOLD.set(false);
+    CAUGHT.set(false);
     outcome.unwrap_or_else(|panic| {
         let formatted = panic.downcast_ref::<String>().map(String::as_str);
         let why = formatted.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");

@@ -1,13 +1,13 @@
 //! Passes over all rows of a matrix, to measure it.
 
+mod cursor;
+mod degrees;
 mod files;
 mod gram;
 mod neighbours;
 mod rows;
-mod sums;
 
-pub use files::FileRows;
-pub use gram::{Real, gram, product, transposed_product};
+pub use degrees::{Blocks, Degrees, VIOLATIONS, degrees};
+pub use gram::{Groups, Real, gram, product, transposed_product};
 pub use neighbours::{collect, cooccurrence, nearest};
-pub use rows::{BaseRows, ExpandedRows, Rows};
-pub use sums::{Matrix, Sums, VIOLATIONS, sums};
+pub use rows::{Source, StreamedMatrix, Workers};

@@ -2,22 +2,21 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::rows::{Rows, check, fold};
+use super::rows::{StreamedMatrix, Workers, fold};
 use crate::error::Error;
-use crate::threads::Progress;
 
 const NONE: u32 = u32::MAX;
 
 /// Counts, for every item and each of the `chosen`, the train users of both: one row per item.
-pub fn cooccurrence(rows: &dyn Rows, chosen: &[u32], threads: usize, progress: &Progress) -> Result<Vec<u32>, Error> {
-    let items = rows.items() as usize;
+pub fn cooccurrence(matrix: &StreamedMatrix, chosen: &[u32], workers: &Workers) -> Result<Vec<u32>, Error> {
+    let items = matrix.items as usize;
     let mut number_of = vec![NONE; items];
     for (number, &item) in chosen.iter().enumerate() {
         number_of[item as usize] = number as u32;
     }
     let counts: Vec<_> = (0..items * chosen.len()).map(|_| AtomicU32::new(0)).collect();
-    fold(rows, threads, progress, Vec::new, |here, _, row| {
-        check(rows, row)?;
+    fold(matrix, workers, 0, Vec::new, |here, _, row| {
+        matrix.check(row)?;
         here.clear();
         here.extend(row.train.iter().map(|&item| number_of[item as usize]).filter(|&number| number != NONE));
         if !here.is_empty() {
@@ -35,15 +34,14 @@ pub fn cooccurrence(rows: &dyn Rows, chosen: &[u32], threads: usize, progress: &
 
 /// The train or test rows of the chosen users: where each begins (one more than users), and their items.
 pub fn collect(
-    rows: &dyn Rows,
+    matrix: &StreamedMatrix,
     chosen: &[u64],
     test: bool,
-    threads: usize,
-    progress: &Progress,
+    workers: &Workers,
 ) -> Result<(Vec<u64>, Vec<i64>), Error> {
-    let states = fold(rows, threads, progress, Vec::new, |found, _, row| {
+    let states = fold(matrix, workers, 0, Vec::new, |found, _, row| {
         if let Ok(number) = chosen.binary_search(&row.user) {
-            check(rows, row)?;
+            matrix.check(row)?;
             found.push((number, if test { row.test.to_vec() } else { row.train.to_vec() }));
         }
         Ok(())
@@ -65,17 +63,16 @@ pub fn collect(
 /// several. `given` has the rows' own ids, which are never their nearest. One row per given row, one column per group:
 /// the user, or −1 where no user shares an item, and the squared cosine.
 pub fn nearest(
-    rows: &dyn Rows,
+    matrix: &StreamedMatrix,
     given: &[u64],
     starts: &[u64],
     items: &[i64],
     group: u64,
-    threads: usize,
-    progress: &Progress,
+    workers: &Workers,
 ) -> Result<(Vec<i64>, Vec<f64>), Error> {
-    let groups = rows.users().div_ceil(group) as usize;
+    let groups = matrix.users.div_ceil(group) as usize;
     // For each item, the given rows that have it.
-    let mut posting_starts = vec![0_usize; rows.items() as usize + 1];
+    let mut posting_starts = vec![0_usize; matrix.items as usize + 1];
     for &item in items {
         posting_starts[item as usize + 1] += 1;
     }
@@ -90,9 +87,10 @@ pub fn nearest(
             ends[item as usize] += 1;
         }
     }
+    let bytes = given.len() * (groups * size_of::<(i64, f64)>() + size_of::<u32>());
     let new = || (vec![(-1_i64, 0.0_f64); given.len() * groups], vec![0_u32; given.len()], Vec::new());
-    let states = fold(rows, threads, progress, new, |(best, shared, touched), _, row| {
-        check(rows, row)?;
+    let states = fold(matrix, workers, bytes, new, |(best, shared, touched), _, row| {
+        matrix.check(row)?;
         for &item in row.train {
             for &number in &postings[posting_starts[item as usize]..posting_starts[item as usize + 1]] {
                 if shared[number as usize] == 0 {
@@ -117,7 +115,7 @@ pub fn nearest(
     let best = states
         .into_iter()
         .map(|(best, ..)| best)
-        .reduce(|all, some| all.into_iter().zip(some).map(|(one, other)| nearer(one, other)).collect());
+        .reduce(|all, some| all.into_iter().zip(some).map(|(a, b)| nearer(a, b)).collect());
     Ok(best.unwrap_or_default().into_iter().unzip())
 }
 

@@ -1,26 +1,26 @@
-//! One pass over all rows: sums of users, items and blocks, and everything that must hold exactly.
+//! One pass over all rows: degrees of users, items and blocks, and everything that must hold exactly.
 
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::rows::{Row, Rows, fold};
+use super::cursor::Row;
+use super::rows::{StreamedMatrix, Workers, fold};
 use crate::error::Error;
 use crate::memory::prefetch;
-use crate::threads::Progress;
 
-/// How many interactions ahead sums of items are asked for.
+/// How many interactions ahead counts of items are asked for.
 const AHEAD: usize = 16;
 
-/// What the pass needs to know of the matrix.
+/// What the pass needs to know of the matrix's blocks.
 #[derive(Clone, Copy)]
-pub struct Matrix {
+pub struct Blocks {
     pub base_users: u64,
     pub base_items: u64,
     /// A user's items rise; otherwise only their column blocks do.
     pub order_by_item: bool,
     /// Bins of one block in the density picture: users, items.
     pub bins: (u64, u64),
-    /// Whether each item is added up, which takes 16 bytes of memory a thread.
+    /// Whether interactions of each item are counted, which takes 16 bytes an item and thread.
     pub each_item: bool,
 }
 
@@ -44,7 +44,7 @@ impl Violations {
     }
 }
 
-/// The names of what must not be, in the order of [`Sums::violations`].
+/// The names of what must not be, in the order of [`Degrees::violations`].
 pub const VIOLATIONS: [&str; 5] = ["out_of_range", "user_order", "item_order", "duplicates", "overlaps"];
 const OUT_OF_RANGE: usize = 0;
 const USER_ORDER: usize = 1;
@@ -52,14 +52,14 @@ const ITEM_ORDER: usize = 2;
 const DUPLICATES: usize = 3;
 const OVERLAPS: usize = 4;
 
-/// What the pass finds. Block arrays are row-major, m × n; item arrays are empty where items are not added up.
+/// What the pass finds. Block arrays are row-major, m × n; item arrays are empty where items are not counted.
 #[derive(Default)]
-pub struct Sums {
+pub struct Degrees {
     pub user_train: Vec<u32>,
     pub user_test: Vec<u32>,
     pub item_train: Vec<u32>,
     pub item_test: Vec<u32>,
-    /// For each item, the train sums of its train users added up.
+    /// For each item, the train degrees of its train users added up.
     pub item_user_degree: Vec<u64>,
     pub block_train: Vec<u64>,
     pub block_test: Vec<u64>,
@@ -67,67 +67,71 @@ pub struct Sums {
     pub violations: [Violations; 5],
 }
 
-/// What one thread adds up, users left out.
+/// What one thread counts, users left out.
 struct State {
-    sums: Sums,
+    degrees: Degrees,
     piece: usize,
     last_user: Option<u64>,
     sorted: Vec<i64>,
 }
 
-pub fn sums(rows: &dyn Rows, matrix: &Matrix, threads: usize, progress: &Progress) -> Result<Sums, Error> {
-    let (users, items) = (rows.users() as usize, rows.items() as usize);
-    let row_blocks = rows.users().div_ceil(matrix.base_users) as usize;
-    let column_blocks = rows.items().div_ceil(matrix.base_items) as usize;
-    let density_bins = row_blocks * column_blocks * (matrix.bins.0 * matrix.bins.1) as usize;
+pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> Result<Degrees, Error> {
+    let (users, items) = (matrix.users as usize, matrix.items as usize);
+    let row_blocks = matrix.users.div_ceil(blocks.base_users) as usize;
+    let column_blocks = matrix.items.div_ceil(blocks.base_items) as usize;
+    let density_bins = row_blocks * column_blocks * (blocks.bins.0 * blocks.bins.1) as usize;
     // Each user belongs to one piece; where a damaged file has it in two, both add to it.
     let user_train: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
     let user_test: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
-    let counted = if matrix.each_item { items } else { 0 };
+    let counted = if blocks.each_item { items } else { 0 };
+    let bytes = counted * (2 * size_of::<u32>() + size_of::<u64>());
     let new = || State {
-        sums: Sums {
+        degrees: Degrees {
             item_train: vec![0; counted],
             item_test: vec![0; counted],
             item_user_degree: vec![0; counted],
             block_train: vec![0; row_blocks * column_blocks],
             block_test: vec![0; row_blocks * column_blocks],
             density: vec![0; density_bins],
-            ..Sums::default()
+            ..Degrees::default()
         },
         piece: usize::MAX,
         last_user: None,
         sorted: Vec::new(),
     };
-    let states = fold(rows, threads, progress, new, |state, piece, row| {
+    let states = fold(matrix, workers, bytes, new, |state, piece, row| {
         if state.piece != piece {
             state.piece = piece;
             state.last_user = None;
         }
         if state.last_user >= Some(row.user) {
-            state.sums.violations[USER_ORDER]
+            state.degrees.violations[USER_ORDER]
                 .note(row.user, row.train.first().or(row.test.first()).copied().unwrap_or(0));
         }
         state.last_user = Some(row.user);
-        if !rows.pieces()[piece].contains(&row.user) {
-            row.train.iter().chain(row.test).for_each(|&item| state.sums.violations[OUT_OF_RANGE].note(row.user, item));
+        if !matrix.pieces[piece].contains(&row.user) {
+            row.train
+                .iter()
+                .chain(row.test)
+                .for_each(|&item| state.degrees.violations[OUT_OF_RANGE].note(row.user, item));
             return Ok(());
         }
         user_train[row.user as usize].fetch_add(row.train.len() as u32, Ordering::Relaxed);
         user_test[row.user as usize].fetch_add(row.test.len() as u32, Ordering::Relaxed);
-        state.check(row, matrix);
-        state.add(row, matrix, (items, column_blocks));
+        state.check(row, blocks);
+        state.add(row, blocks, (items, column_blocks));
         Ok(())
     })?;
     // The arrays of one thread become those of all.
-    let sums = states.into_iter().map(|state| state.sums).reduce(Sums::add).unwrap_or_default();
-    Ok(Sums {
+    let degrees = states.into_iter().map(|state| state.degrees).reduce(Degrees::add).unwrap_or_default();
+    Ok(Degrees {
         user_train: user_train.into_iter().map(AtomicU32::into_inner).collect(),
         user_test: user_test.into_iter().map(AtomicU32::into_inner).collect(),
-        ..sums
+        ..degrees
     })
 }
 
-impl Sums {
+impl Degrees {
     /// Adds what another thread found of items and blocks.
     fn add(mut self, other: Self) -> Self {
         add(&mut self.item_train, &other.item_train);
@@ -147,15 +151,15 @@ fn add<T: AddAssign + Copy>(all: &mut [T], some: &[T]) {
 
 impl State {
     /// Looks for interactions that are out of order, twice in one split, or in both.
-    fn check(&mut self, row: Row, matrix: &Matrix) {
+    fn check(&mut self, row: Row, blocks: &Blocks) {
         for items in [row.train, row.test] {
             for pair in items.windows(2) {
                 let falls = pair[1] < pair[0];
                 if falls
-                    && (matrix.order_by_item
-                        || pair[1] / (matrix.base_items as i64) < pair[0] / (matrix.base_items as i64))
+                    && (blocks.order_by_item
+                        || pair[1] / (blocks.base_items as i64) < pair[0] / (blocks.base_items as i64))
                 {
-                    self.sums.violations[ITEM_ORDER].note(row.user, pair[1]);
+                    self.degrees.violations[ITEM_ORDER].note(row.user, pair[1]);
                 }
             }
         }
@@ -164,25 +168,25 @@ impl State {
             self.sorted.extend_from_slice(items);
             self.sorted.sort_unstable();
             for pair in self.sorted.windows(2).filter(|pair| pair[0] == pair[1]) {
-                self.sums.violations[violation].note(row.user, pair[0]);
+                self.degrees.violations[violation].note(row.user, pair[0]);
             }
         }
         // The train items are the ones sorted last.
         for &item in row.test {
             if self.sorted.binary_search(&item).is_ok() {
-                self.sums.violations[OVERLAPS].note(row.user, item);
+                self.degrees.violations[OVERLAPS].note(row.user, item);
             }
         }
     }
 
-    fn add(&mut self, row: Row, matrix: &Matrix, (count, column_blocks): (usize, usize)) {
-        let q = matrix.base_items as usize;
-        let (i, within) = (row.user / matrix.base_users, row.user % matrix.base_users);
-        let bins = (matrix.bins.0 as usize, matrix.bins.1 as usize);
-        let user_bin = i as usize * bins.0 + within as usize * bins.0 / matrix.base_users as usize;
+    fn add(&mut self, row: Row, blocks: &Blocks, (count, column_blocks): (usize, usize)) {
+        let q = blocks.base_items as usize;
+        let (i, within) = (row.user / blocks.base_users, row.user % blocks.base_users);
+        let bins = (blocks.bins.0 as usize, blocks.bins.1 as usize);
+        let user_bin = i as usize * bins.0 + within as usize * bins.0 / blocks.base_users as usize;
         let width = column_blocks * bins.1;
-        let Sums { item_train, item_test, item_user_degree, block_train, block_test, density, violations, .. } =
-            &mut self.sums;
+        let Degrees { item_train, item_test, item_user_degree, block_train, block_test, density, violations, .. } =
+            &mut self.degrees;
         let blocks = i as usize * column_blocks..(i as usize + 1) * column_blocks;
         let (block_train, block_test) = (&mut block_train[blocks.clone()], &mut block_test[blocks]);
         let density = &mut density[user_bin * width..][..width];
