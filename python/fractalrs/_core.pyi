@@ -41,7 +41,7 @@ class _PartSummary(TypedDict):
     train: _FileSummary | None
     test: _FileSummary | None
 
-class _RunSummary(TypedDict):
+class _JobSummary(TypedDict):
     parts: list[_PartSummary]
     generating_seconds: float
     encoding_seconds: float
@@ -93,7 +93,7 @@ class Generator:
         stage: Literal["generate", "encode", "write", "flush"],
         threads: int,
         progress: Callable[[int, int], Any] | None = None,
-    ) -> _RunSummary: ...
+    ) -> _JobSummary: ...
 
 _Pieces = Sequence[tuple[int, int]]
 _Path = str | PathLike[str]

@@ -13,7 +13,7 @@
 //! | [`time`] | `clock`: the hours of the week · `timeline`: what is known of a source user · `schedule`: when an expanded user acts |
 //! | [`expansion`] | `options` · `existence`: which blocks are there · `dropout`: which entries a block keeps · `shuffle`: where they go · `interactions`: what comes out · `expansion`: all of it, a value · `sketch`: the paper's other operator |
 //! | [`tiles`] | `tile`: some users at a time · `kept`: what their blocks keep · `stitch`: users put together |
-//! | [`parts`] | `encoding` · `columns`: what files carry · `part_file`: one Parquet file · `seal`: its digest, inside and out · `run`: parts made on threads |
+//! | [`parts`] | `encoding` · `columns`: what files carry · `part_file`: one Parquet file · `seal`: its digest, inside and out · `sink`: how it gets its name · `run`: parts made on threads |
 //! | [`passes`] | `cursor`: one user after the other · `files`: those of a file · `rows`: a matrix in pieces, on threads · `degrees` · `gram`: products with vectors · `neighbours` |
 
 pub mod base;

@@ -14,7 +14,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Tells `interactions` more, and learns whether to stop.
+    /// Counts so many more interactions; fails where the call is to stop.
     pub fn advance(&self, interactions: usize) -> Result<(), Error> {
         self.interactions.fetch_add(interactions as u64, Ordering::Relaxed);
         if self.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }

@@ -9,7 +9,7 @@ use fractalrs_core::error::Error;
 use fractalrs_core::expansion::{Columns, Expansion, Id, Interactions, Options, Order, Payload};
 use fractalrs_core::for_id_types;
 use fractalrs_core::parts::{
-    EncodingChoice, FileReport, Format, Part, RunReport, Stage, Target, parse_compression, run,
+    EncodingChoice, FileSummary, Format, JobSummary, Part, Stage, Target, parse_compression, run,
 };
 use fractalrs_core::threads::Progress;
 use fractalrs_core::tiles::Tiler;
@@ -168,7 +168,7 @@ impl Generator {
             made.push(Part { index, users: first..last, train: target(train), test: target(test) });
         }
         let job = |state: &Progress| run(expansion, &made, &format, stage, threads, state);
-        report(py, &watch(py, progress.as_ref(), job)?)
+        summary(py, &watch(py, progress.as_ref(), job)?)
     }
 }
 
@@ -225,8 +225,8 @@ fn interactions<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
     ))
 }
 
-fn report<'py>(py: Python<'py>, report: &RunReport) -> PyResult<Bound<'py, PyDict>> {
-    let file = |file: &Option<FileReport>| -> PyResult<Option<Bound<'py, PyDict>>> {
+fn summary<'py>(py: Python<'py>, summary: &JobSummary) -> PyResult<Bound<'py, PyDict>> {
+    let file = |file: &Option<FileSummary>| -> PyResult<Option<Bound<'py, PyDict>>> {
         let Some(file) = file else { return Ok(None) };
         let dict = PyDict::new(py);
         dict.set_item("rows", file.rows)?;
@@ -235,7 +235,7 @@ fn report<'py>(py: Python<'py>, report: &RunReport) -> PyResult<Bound<'py, PyDic
         Ok(Some(dict))
     };
     let parts = PyList::empty(py);
-    for part in &report.parts {
+    for part in &summary.parts {
         let dict = PyDict::new(py);
         dict.set_item("index", part.index)?;
         dict.set_item("train", file(&part.train)?)?;
@@ -244,7 +244,7 @@ fn report<'py>(py: Python<'py>, report: &RunReport) -> PyResult<Bound<'py, PyDic
     }
     let dict = PyDict::new(py);
     dict.set_item("parts", parts)?;
-    dict.set_item("generating_seconds", report.generating.as_secs_f64())?;
-    dict.set_item("encoding_seconds", report.encoding.as_secs_f64())?;
+    dict.set_item("generating_seconds", summary.generating.as_secs_f64())?;
+    dict.set_item("encoding_seconds", summary.encoding.as_secs_f64())?;
     Ok(dict)
 }

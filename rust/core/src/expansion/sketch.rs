@@ -85,7 +85,7 @@ fn sample_columns(expansion: &Expansion, row: u32, item: u32, columns: &mut Vec<
     columns[start..].sort_unstable();
 }
 
-/// Tells the numbers of the columns that are train items of a row; both rise by item.
+/// Calls `each` with the numbers of the columns that are train items of a row; both rise by item.
 fn shared<C: Code>(columns: &[(u32, u32)], mut row: &[C], mut each: impl FnMut(u32)) {
     for &(item, number) in columns {
         row = &row[row.partition_point(|code| code.item() < item)..];

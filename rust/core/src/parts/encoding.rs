@@ -1,4 +1,4 @@
-//! How the files of a run are encoded.
+//! How the files of a job are encoded.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub fn parse_compression(text: &str) -> Result<Compression, Error> {
     }
 }
 
-/// The format of all files of a run.
+/// The format of all files of a job.
 pub struct Format<'a> {
     pub(super) properties: WriterPropertiesPtr,
     pub(super) row_group_size: usize,

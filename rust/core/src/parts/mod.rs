@@ -5,8 +5,9 @@ mod encoding;
 mod part_file;
 mod run;
 mod seal;
+mod sink;
 
 pub use columns::{Column, Meaning, Source, TimeUnit, Values};
 pub use encoding::{EncodingChoice, Format, parse_compression};
-pub use part_file::FileReport;
-pub use run::{Part, PartReport, RunReport, Stage, Target, run};
+pub use part_file::FileSummary;
+pub use run::{JobSummary, Part, PartSummary, Stage, Target, run};

@@ -35,7 +35,7 @@ impl Stored for i64 {
 
 /// What is known of a finished file.
 #[derive(Clone, Debug)]
-pub struct FileReport {
+pub struct FileSummary {
     pub rows: u64,
     pub bytes: u64,
     pub sha256: String,
@@ -73,7 +73,7 @@ impl<'f, U: Stored, I: Stored, W: Write + Send> PartFile<'f, U, I, W> {
     }
 
     /// Writes what is left and closes the file, with a seal by which a damaged file is known later.
-    pub fn finish(mut self, interactions: &mut Interactions<I>) -> Result<(W, FileReport)> {
+    pub fn finish(mut self, interactions: &mut Interactions<I>) -> Result<(W, FileSummary)> {
         self.write(interactions)?;
         if !interactions.items.is_empty() {
             self.row_group(interactions, 0..interactions.items.len())?;
@@ -85,7 +85,7 @@ impl<'f, U: Stored, I: Stored, W: Write + Send> PartFile<'f, U, I, W> {
         self.file.inner_mut().hold();
         let rows = self.rows;
         let (sink, bytes, sha256) = self.file.into_inner()?.seal()?.finish();
-        Ok((sink, FileReport { rows, bytes, sha256 }))
+        Ok((sink, FileSummary { rows, bytes, sha256 }))
     }
 
     /// Writes one row group; takes its users from the front.
@@ -109,18 +109,18 @@ impl<'f, U: Stored, I: Stored, W: Write + Send> PartFile<'f, U, I, W> {
     }
 }
 
-/// Writes the first `rows` user ids of the runs, chunk by chunk, and removes them from the runs.
+/// Writes the first `rows` user ids, chunk by chunk, and removes them from the users.
 fn spell_out<U: Stored>(
     column: &mut ColumnWriterImpl<'_, U::Column>,
     chunk: &mut Vec<U>,
-    runs: &mut Vec<(u64, u32)>,
+    users: &mut Vec<(u64, u32)>,
     rows: usize,
 ) -> Result<()> {
     let mut left = rows;
     let mut taken = 0;
     chunk.clear();
     while left > 0 {
-        let Some((user, count)) = runs.get_mut(taken) else {
+        let Some((user, count)) = users.get_mut(taken) else {
             return Err(ParquetError::General("fewer users than items in a row group".to_owned()));
         };
         let now = (*count as usize).min(left).min(BATCH_ROWS - chunk.len());
@@ -135,7 +135,7 @@ fn spell_out<U: Stored>(
             chunk.clear();
         }
     }
-    runs.drain(..taken);
+    users.drain(..taken);
     Ok(())
 }
 

@@ -1,16 +1,15 @@
-//! A run: parts made on threads of its own, each written under a temporary name, flushed and renamed.
+//! A job: parts made on threads of its own, each written under a temporary name, flushed and renamed.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::encoding::Format;
-use super::part_file::{FileReport, PartFile, Stored};
+use super::part_file::{FileSummary, PartFile, Stored};
+use super::sink::{Sink, Temporary};
 use crate::error::Error;
 use crate::expansion::{Expansion, Interactions};
 use crate::for_id_types;
@@ -33,7 +32,7 @@ pub struct Part {
     pub test: Option<Target>,
 }
 
-/// How far a run goes: the later stages can be left out to time the earlier ones.
+/// How far a job goes: the later stages can be left out to time the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Make interactions and drop them.
@@ -46,18 +45,18 @@ pub enum Stage {
     Flush,
 }
 
-/// What is known of a part when it is done. A file without target has no report.
+/// What is known of a part when it is done. A file without target has no summary.
 #[derive(Clone, Debug)]
-pub struct PartReport {
+pub struct PartSummary {
     pub index: u64,
-    pub train: Option<FileReport>,
-    pub test: Option<FileReport>,
+    pub train: Option<FileSummary>,
+    pub test: Option<FileSummary>,
 }
 
-/// The parts of a run in their order, and the time its threads spent in each step.
+/// The parts of a job in their order, and the time its threads spent in each step.
 #[derive(Debug)]
-pub struct RunReport {
-    pub parts: Vec<PartReport>,
+pub struct JobSummary {
+    pub parts: Vec<PartSummary>,
     pub generating: Duration,
     pub encoding: Duration,
 }
@@ -70,7 +69,7 @@ pub fn run(
     stage: Stage,
     threads: usize,
     progress: &Progress,
-) -> Result<RunReport, Error> {
+) -> Result<JobSummary, Error> {
     for_id_types!(expansion, run_with(expansion, parts, format, stage, threads, progress))
 }
 
@@ -81,7 +80,7 @@ fn run_with<U: Stored, I: Stored>(
     stage: Stage,
     threads: usize,
     progress: &Progress,
-) -> Result<RunReport, Error> {
+) -> Result<JobSummary, Error> {
     let next = AtomicUsize::new(0);
     let worker = Worker { expansion, format, stage, progress };
     thread::scope(|scope| {
@@ -90,21 +89,21 @@ fn run_with<U: Stored, I: Stored>(
         let publisher = scope.spawn(move || publish(&finished, stage, progress));
         let times = on_threads(threads, progress, || worker.work::<U, I>(parts, &next, &to_disk));
         drop(to_disk);
-        let reports = publisher.join().unwrap_or(Err(Error::Panicked));
+        let summaries = publisher.join().unwrap_or(Err(Error::Panicked));
         let times = match times {
             // What stopped the workers may be the publisher's failure.
-            Err(Error::Cancelled) => return Err(reports.err().unwrap_or(Error::Cancelled)),
+            Err(Error::Cancelled) => return Err(summaries.err().unwrap_or(Error::Cancelled)),
             times => times?,
         };
-        let mut parts = reports?;
+        let mut parts = summaries?;
         parts.sort_by_key(|part| part.index);
         let generating = times.iter().map(|&(generating, _)| generating).sum();
         let encoding = times.iter().map(|&(_, encoding)| encoding).sum();
-        Ok(RunReport { parts, generating, encoding })
+        Ok(JobSummary { parts, generating, encoding })
     })
 }
 
-/// One thread's share of a run.
+/// One thread's share of a job.
 #[derive(Clone, Copy)]
 struct Worker<'r> {
     expansion: &'r Expansion,
@@ -179,7 +178,7 @@ impl<'f, U: Stored, I: Stored> Split<'f, U, I> {
         }
     }
 
-    fn finish(self, interactions: &mut Interactions<I>) -> Result<Option<(Sink, FileReport)>, Error> {
+    fn finish(self, interactions: &mut Interactions<I>) -> Result<Option<(Sink, FileSummary)>, Error> {
         match self {
             Self::Dropped => Ok(None),
             Self::File { path, file } => {
@@ -192,12 +191,12 @@ impl<'f, U: Stored, I: Stored> Split<'f, U, I> {
 /// A part whose files are written but do not have their names yet.
 struct Finished {
     index: u64,
-    train: Option<(Sink, FileReport)>,
-    test: Option<(Sink, FileReport)>,
+    train: Option<(Sink, FileSummary)>,
+    test: Option<(Sink, FileSummary)>,
 }
 
 /// Flushes finished files and gives them their names, beside the generating threads.
-fn publish(finished: &Receiver<Finished>, stage: Stage, progress: &Progress) -> Result<Vec<PartReport>, Error> {
+fn publish(finished: &Receiver<Finished>, stage: Stage, progress: &Progress) -> Result<Vec<PartSummary>, Error> {
     let publish_part = |part: Finished| {
         if progress.cancel.load(Ordering::Relaxed) {
             return Err(Error::Cancelled);
@@ -209,13 +208,13 @@ fn publish(finished: &Receiver<Finished>, stage: Stage, progress: &Progress) -> 
         }
         sinks.into_iter().flatten().try_for_each(Sink::publish)?;
         progress.parts.fetch_add(1, Ordering::Relaxed);
-        Ok(PartReport { index: part.index, train: train.1, test: test.1 })
+        Ok(PartSummary { index: part.index, train: train.1, test: test.1 })
     };
     // Every part is taken from the channel, even after a failure: no worker waits for a publisher that is gone.
     let mut outcome = Ok(Vec::new());
     for part in finished {
         match (publish_part(part), &mut outcome) {
-            (Ok(report), Ok(reports)) => reports.push(report),
+            (Ok(summary), Ok(summaries)) => summaries.push(summary),
             (Err(error), Ok(_)) => {
                 progress.cancel.store(true, Ordering::Relaxed);
                 outcome = Err(error);
@@ -224,75 +223,4 @@ fn publish(finished: &Receiver<Finished>, stage: Stage, progress: &Progress) -> 
         }
     }
     outcome
-}
-
-/// Where the bytes of a file go.
-enum Sink {
-    Null,
-    File(Temporary),
-}
-
-impl Sink {
-    fn flush_to_disk(&self) -> Result<(), Error> {
-        match self {
-            Self::Null => Ok(()),
-            Self::File(temporary) => {
-                temporary.file.sync_all().map_err(|error| Error::unwritable(&temporary.target, error))
-            }
-        }
-    }
-
-    fn publish(self) -> Result<(), Error> {
-        match self {
-            Self::Null => Ok(()),
-            Self::File(temporary) => temporary.publish(),
-        }
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Null => Ok(buffer.len()),
-            Self::File(temporary) => temporary.file.write(buffer),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A file under a temporary name, which disappears unless it is published.
-struct Temporary {
-    path: PathBuf,
-    target: PathBuf,
-    file: File,
-}
-
-impl Temporary {
-    fn create(target: PathBuf) -> Result<Self, Error> {
-        let path = temporary_path(&target);
-        match File::create(&path) {
-            Ok(file) => Ok(Self { path, target, file }),
-            Err(error) => Err(Error::unwritable(&path, error)),
-        }
-    }
-
-    fn publish(self) -> Result<(), Error> {
-        fs::rename(&self.path, &self.target).map_err(|error| Error::unwritable(&self.target, error))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After publishing there is nothing under this name; otherwise nothing half-written stays.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// The temporary name of a file: hidden, so that no reader of the folder takes it for data.
-fn temporary_path(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".{name}.tmp"))
 }

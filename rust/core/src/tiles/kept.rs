@@ -41,13 +41,13 @@ pub struct Kept<C> {
 
 /// What one block keeps for one user.
 #[derive(Clone, Copy)]
-pub struct Run {
+pub struct KeptSlice {
     start: usize,
     end: usize,
     pub has_test: bool,
 }
 
-impl Run {
+impl KeptSlice {
     pub fn len(self) -> usize {
         self.end - self.start
     }
@@ -109,51 +109,51 @@ impl<C: Code> Kept<C> {
         }
     }
 
-    /// Tells what each block keeps for a user. To be asked once, user by user.
-    pub fn runs(&mut self, user: usize, runs: &mut Vec<Run>) {
-        runs.clear();
+    /// Finds what each block keeps for a user: to be called once, user by user.
+    pub fn slices(&mut self, user: usize, slices: &mut Vec<KeptSlice>) {
+        slices.clear();
         let Self { users, ends, has_test, cursors, .. } = self;
         let numbers = (user..).step_by(*users);
-        runs.extend(cursors.iter_mut().zip(numbers).map(|(cursor, number)| {
+        slices.extend(cursors.iter_mut().zip(numbers).map(|(cursor, number)| {
             let end = ends[number];
-            Run { start: std::mem::replace(cursor, end), end, has_test: has_test[number] }
+            KeptSlice { start: std::mem::replace(cursor, end), end, has_test: has_test[number] }
         }));
     }
 
-    /// The codes of a run.
-    pub fn codes(&self, run: Run) -> &[C] {
-        &self.codes[run.start..run.end]
+    /// The codes of a slice.
+    pub fn codes(&self, slice: KeptSlice) -> &[C] {
+        &self.codes[slice.start..slice.end]
     }
 
-    /// Where the kept entries of a run stand in the layout.
-    pub fn entries(&self, run: Run) -> &[u32] {
-        &self.entries[run.start..run.end]
+    /// Where the kept entries of a slice stand in the layout.
+    pub fn entries(&self, slice: KeptSlice) -> &[u32] {
+        &self.entries[slice.start..slice.end]
     }
 
-    /// Writes what `map` makes of the codes of a run to the front of `target`, and some junk after them: `target` has
+    /// Writes what `map` makes of the codes of a slice to the front of `target`, and some junk after them: `target` has
     /// room for a chunk more.
     #[inline]
-    pub fn copy_codes<T>(&self, run: Run, target: &mut [T], map: impl Fn(C) -> T) {
-        for done in (0..run.len()).step_by(CHUNK) {
-            let source = &self.codes[run.start + done..][..CHUNK];
+    pub fn copy_codes<T>(&self, slice: KeptSlice, target: &mut [T], map: impl Fn(C) -> T) {
+        for done in (0..slice.len()).step_by(CHUNK) {
+            let source = &self.codes[slice.start + done..][..CHUNK];
             for (target, &code) in target[done..][..CHUNK].iter_mut().zip(source) {
                 *target = map(code);
             }
         }
     }
 
-    /// Makes test interactions of the items in a run for which `is_test` says so.
-    pub fn mark(&mut self, run: &mut Run, is_test: impl Fn(u32) -> bool) {
-        for code in &mut self.codes[run.start..run.end] {
+    /// Makes test interactions of the items in a slice for which `is_test` says so.
+    pub fn mark(&mut self, slice: &mut KeptSlice, is_test: impl Fn(u32) -> bool) {
+        for code in &mut self.codes[slice.start..slice.end] {
             *code = C::new(code.item(), code.is_test() || is_test(code.item()));
-            run.has_test |= code.is_test();
+            slice.has_test |= code.is_test();
         }
     }
 
-    /// Leaves in a run what `stays`, told whether it is a test interaction.
-    pub fn retain(&mut self, run: &mut Run, mut stays: impl FnMut(bool) -> bool) {
-        let mut end = run.start;
-        for number in run.start..run.end {
+    /// Leaves in a slice what `stays`, told whether it is a test interaction.
+    pub fn retain(&mut self, slice: &mut KeptSlice, mut stays: impl FnMut(bool) -> bool) {
+        let mut end = slice.start;
+        for number in slice.start..slice.end {
             if stays(self.codes[number].is_test()) {
                 self.codes[end] = self.codes[number];
                 if self.carrying {
@@ -162,6 +162,6 @@ impl<C: Code> Kept<C> {
                 end += 1;
             }
         }
-        run.end = end;
+        slice.end = end;
     }
 }

@@ -1,6 +1,6 @@
 //! Stitching: an expanded user put together from what its blocks keep.
 
-use super::kept::{CHUNK, Kept, Run};
+use super::kept::{CHUNK, Kept, KeptSlice};
 use crate::base::Code;
 use crate::chance::bounded;
 use crate::expansion::{Expansion, Id, Interactions, Order};
@@ -28,7 +28,7 @@ pub struct User {
 /// Puts one user after the other together.
 #[derive(Default)]
 pub struct Stitcher {
-    runs: Vec<Run>,
+    slices: Vec<KeptSlice>,
     schedule: Schedule,
     /// 0, 1, 2, …: events in the order in which they were made.
     as_made: Vec<u32>,
@@ -50,9 +50,9 @@ impl Stitcher {
         test: &mut Interactions<I>,
     ) {
         let starts = (train.items.len(), test.items.len());
-        kept.runs(user.number, &mut self.runs);
-        choose(expansion, row_block, user, &mut self.runs, kept);
-        let count = self.runs.iter().map(|run| run.len()).sum();
+        kept.slices(user.number, &mut self.slices);
+        choose(expansion, row_block, user, &mut self.slices, kept);
+        let count = self.slices.iter().map(|slice| slice.len()).sum();
         if expansion.carries_sources {
             self.stitch_carrying(expansion, row_block, kept, user, count, train, test);
         } else {
@@ -77,13 +77,13 @@ impl Stitcher {
     ) {
         let mut end = train.items.len();
         train.items.resize(end + count + CHUNK, I::at(0, 0));
-        for (&run, &offset) in self.runs.iter().zip(offsets) {
-            if !run.has_test {
-                kept.copy_codes(run, &mut train.items[end..], |code| I::at(offset, code.item()));
-                end += run.len();
+        for (&slice, &offset) in self.slices.iter().zip(offsets) {
+            if !slice.has_test {
+                kept.copy_codes(slice, &mut train.items[end..], |code| I::at(offset, code.item()));
+                end += slice.len();
                 continue;
             }
-            for &code in kept.codes(run) {
+            for &code in kept.codes(slice) {
                 let item = I::at(offset, code.item());
                 if code.is_test() {
                     test.items.push(item);
@@ -109,7 +109,7 @@ impl Stitcher {
         test: &mut Interactions<I>,
     ) {
         let Expansion { layout, keys, user_cells, options, timeline, factors, .. } = expansion;
-        let Self { runs, schedule, as_made, in_order, is_test } = self;
+        let Self { slices, schedule, as_made, in_order, is_test } = self;
         if as_made.len() < count {
             as_made.extend(as_made.len() as u32..count as u32);
         }
@@ -119,7 +119,7 @@ impl Stitcher {
             let anchor = user_cells.code(user.slot);
             let key = keys.times.child(u64::from(row_block.i)).child(u64::from(anchor));
             let timeline = timeline.row(user.slot, layout.row(user.slot));
-            let blocks = runs.iter().map(|&run| kept.entries(run));
+            let blocks = slices.iter().map(|&slice| kept.entries(slice));
             train.times.resize(start + count, 0);
             let times = &mut train.times[start..];
             if options.order == Order::Time {
@@ -137,13 +137,13 @@ impl Stitcher {
         let (items, sources, is_test) =
             (&mut train.items[start..], &mut train.sources[start..], is_test.set_length(count));
         is_test.fill(false);
-        for ((run, places), &offset) in places_of(runs, places).zip(&row_block.offsets) {
-            for ((&place, &code), &entry) in places.iter().zip(kept.codes(run)).zip(kept.entries(run)) {
+        for ((slice, places), &offset) in places_of(slices, places).zip(&row_block.offsets) {
+            for ((&place, &code), &entry) in places.iter().zip(kept.codes(slice)).zip(kept.entries(slice)) {
                 items[place as usize] = I::at(offset, code.item());
                 sources[place as usize] = layout.sources[entry as usize];
             }
-            if run.has_test {
-                for (&place, code) in places.iter().zip(kept.codes(run)) {
+            if slice.has_test {
+                for (&place, code) in places.iter().zip(kept.codes(slice)) {
                     is_test[place as usize] = code.is_test();
                 }
             }
@@ -152,7 +152,7 @@ impl Stitcher {
             let factors = &factors[row_block.i as usize * expansion.column_blocks as usize..];
             train.ratings.resize(start + count, 0.0);
             let ratings = &mut train.ratings[start..];
-            for ((_, places), &j) in places_of(runs, places).zip(&row_block.column_blocks) {
+            for ((_, places), &j) in places_of(slices, places).zip(&row_block.column_blocks) {
                 for &place in places {
                     let rating = of_base.as_ref().map_or(1.0, |of_base| of_base[sources[place as usize] as usize]);
                     ratings[place as usize] = factors[j as usize] * rating;
@@ -163,36 +163,42 @@ impl Stitcher {
     }
 }
 
-/// Where the interactions of each run are put.
-fn places_of<'p>(runs: &'p [Run], mut places: &'p [u32]) -> impl Iterator<Item = (Run, &'p [u32])> {
-    runs.iter().map(move |&run| {
-        let of_run;
-        (of_run, places) = places.split_at(run.len());
-        (run, of_run)
+/// Where the interactions of each slice are put.
+fn places_of<'p>(slices: &'p [KeptSlice], mut places: &'p [u32]) -> impl Iterator<Item = (KeptSlice, &'p [u32])> {
+    slices.iter().map(move |&slice| {
+        let of_slice;
+        (of_slice, places) = places.split_at(slice.len());
+        (slice, of_slice)
     })
 }
 
 /// Makes test interactions of those with cold items or users, and drops what the options drop.
-fn choose<C: Code>(expansion: &Expansion, row_block: &RowBlock, user: User, runs: &mut [Run], kept: &mut Kept<C>) {
+fn choose<C: Code>(
+    expansion: &Expansion,
+    row_block: &RowBlock,
+    user: User,
+    slices: &mut [KeptSlice],
+    kept: &mut Kept<C>,
+) {
     let options = &expansion.options;
     let cold = expansion.is_cold_user(user.id);
     if cold || expansion.has_cold_items() {
-        for (run, &offset) in runs.iter_mut().zip(&row_block.offsets) {
-            kept.mark(run, |item| cold || expansion.is_cold_item(offset + u64::from(item)));
+        for (slice, &offset) in slices.iter_mut().zip(&row_block.offsets) {
+            kept.mark(slice, |item| cold || expansion.is_cold_item(offset + u64::from(item)));
         }
     }
     if options.one_test_item || options.drop_incomplete {
-        let codes = runs.iter().flat_map(|&run| kept.codes(run));
+        let codes = slices.iter().flat_map(|&slice| kept.codes(slice));
         let (count, of_test) =
             codes.fold((0, 0), |(count, of_test), code| (count + 1, of_test + usize::from(code.is_test())));
         if options.drop_incomplete && (of_test == 0 || of_test == count) {
-            for run in runs {
-                kept.retain(run, |_| false);
+            for slice in slices {
+                kept.retain(slice, |_| false);
             }
         } else if options.one_test_item && of_test > 1 {
             let (chosen, mut seen) = (chosen_test(expansion, row_block.i, user, of_test), 0);
-            for run in runs {
-                kept.retain(run, |is_test| {
+            for slice in slices {
+                kept.retain(slice, |is_test| {
                     seen += usize::from(is_test);
                     !is_test || seen == chosen + 1
                 });
