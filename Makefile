@@ -6,9 +6,7 @@ DEMO ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # The versions that were tested, for every call of pip, those of maturin too; `make PIP_CONSTRAINT= …` takes the newest.
 export PIP_CONSTRAINT = constraints.txt
-# The Rust tests embed Python and need its shared library.
-LIBPYTHON = LD_LIBRARY_PATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))'):$$LD_LIBRARY_PATH"
-SOURCES = $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml Cargo.lock pyproject.toml constraints.txt
+SOURCES = $(wildcard rust/*/src/*.rs rust/*/src/*/*.rs rust/*/Cargo.toml) Cargo.toml Cargo.lock pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
 .PHONY: help demo test lint bench wheel lock clean
@@ -22,7 +20,7 @@ demo: $(VENV)/installed ## build, install into .venv, expand the built-in sample
 
 test: $(VENV)/tested ## run all tests, Python's and Rust's
 	$(BIN)/python -m pytest
-	PYO3_PYTHON=$(CURDIR)/$(BIN)/python $(LIBPYTHON) cargo test --release --locked
+	cargo test --release --locked --package fractalrs-core
 
 lint: $(VENV)/tested $(VENV)/linted ## check style, types, stubs, lints and what imports what
 	$(BIN)/ruff format --check
@@ -31,7 +29,7 @@ lint: $(VENV)/tested $(VENV)/linted ## check style, types, stubs, lints and what
 	$(BIN)/lint-imports
 	$(BIN)/python -m mypy.stubtest fractalrs._core
 	cargo fmt --check
-	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --release --locked --all-targets -- -D warnings
+	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
 bench: $(VENV)/tested ## measure speed and memory at MovieLens 20M's shape × (16, 32) (minutes, 4 GB of disk)
 	$(BIN)/python benches/throughput.py

@@ -5,9 +5,15 @@ from typing import Any, Literal, TypedDict, TypeVar, final
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.tools.sealed import FileReport
-
-__all__ = ["DEBUG_BUILD", "GENERATOR", "VERSION", "Generator", "Rows", "check_format", "existing_blocks"]
+__all__ = [
+    "DEBUG_BUILD",
+    "GENERATOR",
+    "VERSION",
+    "Generator",
+    "StreamedMatrix",
+    "check_parquet_options",
+    "existing_blocks",
+]
 
 DEBUG_BUILD: bool
 GENERATOR: int
@@ -25,17 +31,22 @@ _Column = tuple[
     npt.NDArray[np.bool_] | None,
 ]
 
-class _PartReport(TypedDict):
-    index: int
-    train: FileReport | None
-    test: FileReport | None
+class _FileSummary(TypedDict):
+    rows: int
+    bytes: int
+    sha256: str
 
-class _RunReport(TypedDict):
-    parts: list[_PartReport]
+class _PartSummary(TypedDict):
+    index: int
+    train: _FileSummary | None
+    test: _FileSummary | None
+
+class _JobSummary(TypedDict):
+    parts: list[_PartSummary]
     generating_seconds: float
     encoding_seconds: float
 
-def check_format(encoding: str, compression: str) -> None: ...
+def check_parquet_options(encoding: str, compression: str) -> None: ...
 def existing_blocks(seed: int, block_keep: float, shape: tuple[int, int]) -> npt.NDArray[np.bool_]: ...
 
 @final
@@ -67,7 +78,7 @@ class Generator:
         ratings: npt.NDArray[np.float64] | None = None,
         columns: Sequence[_Column] = ...,
     ) -> Generator: ...
-    def rows(
+    def interactions(
         self, first: int, last: int, test: bool
     ) -> tuple[_Ids, _Ids, npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
     def columns(self, i: int, j: int) -> npt.NDArray[np.uint32]: ...
@@ -82,14 +93,14 @@ class Generator:
         stage: Literal["generate", "encode", "write", "flush"],
         threads: int,
         progress: Callable[[int, int], Any] | None = None,
-    ) -> _RunReport: ...
+    ) -> _JobSummary: ...
 
 _Pieces = Sequence[tuple[int, int]]
 _Path = str | PathLike[str]
 _Progress = Callable[[int, int], Any] | None
 _Real = TypeVar("_Real", np.float32, np.float64)
 
-class _Sums(TypedDict):
+class _Degrees(TypedDict):
     user_train: npt.NDArray[np.uint32]
     user_test: npt.NDArray[np.uint32]
     item_train: npt.NDArray[np.uint32]
@@ -101,18 +112,34 @@ class _Sums(TypedDict):
     violations: dict[str, tuple[int, tuple[int, int] | None]]
 
 @final
-class Rows:
+class StreamedMatrix:
     @staticmethod
     def of_base(
-        indptr: npt.NDArray[np.int64], entries: npt.NDArray[np.uint32], items: int, pieces: _Pieces
-    ) -> Rows: ...
+        indptr: npt.NDArray[np.int64],
+        entries: npt.NDArray[np.uint32],
+        items: int,
+        pieces: _Pieces,
+        *,
+        interactions: int,
+        threads: int,
+        memory: int,
+    ) -> StreamedMatrix: ...
     @staticmethod
-    def of_expansion(generator: Generator, pieces: _Pieces) -> Rows: ...
+    def of_expansion(
+        generator: Generator, pieces: _Pieces, *, interactions: int, threads: int, memory: int
+    ) -> StreamedMatrix: ...
     @staticmethod
     def of_files(
-        users: int, items: int, pieces: _Pieces, files: Sequence[tuple[_Path | None, _Path | None]]
-    ) -> Rows: ...
-    def sums(
+        users: int,
+        items: int,
+        pieces: _Pieces,
+        files: Sequence[tuple[_Path | None, _Path | None]],
+        *,
+        interactions: int,
+        threads: int,
+        memory: int,
+    ) -> StreamedMatrix: ...
+    def degrees(
         self,
         *,
         base_users: int,
@@ -120,19 +147,18 @@ class Rows:
         order_by_item: bool,
         bins: tuple[int, int],
         each_item: bool,
-        threads: int,
         progress: _Progress = None,
-    ) -> _Sums: ...
-    def gram(self, x: npt.NDArray[_Real], *, threads: int, progress: _Progress = None) -> npt.NDArray[_Real]: ...
-    def product(self, x: npt.NDArray[_Real], *, threads: int, progress: _Progress = None) -> npt.NDArray[_Real]: ...
-    def transposed_product(
-        self, x: npt.NDArray[_Real], *, threads: int, progress: _Progress = None
+    ) -> _Degrees: ...
+    def multiply(
+        self,
+        product: Literal["gram", "plain", "transposed"],
+        x: npt.NDArray[_Real],
+        *,
+        progress: _Progress = None,
     ) -> npt.NDArray[_Real]: ...
-    def cooccurrence(
-        self, chosen: npt.NDArray[np.uint32], *, threads: int, progress: _Progress = None
-    ) -> npt.NDArray[np.uint32]: ...
+    def cooccurrence(self, chosen: npt.NDArray[np.uint32], *, progress: _Progress = None) -> npt.NDArray[np.uint32]: ...
     def collect(
-        self, chosen: npt.NDArray[np.uint64], *, test: bool, threads: int, progress: _Progress = None
+        self, chosen: npt.NDArray[np.uint64], *, test: bool, progress: _Progress = None
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]: ...
     def nearest(
         self,
@@ -141,6 +167,5 @@ class Rows:
         items: npt.NDArray[np.int64],
         *,
         group: int,
-        threads: int,
         progress: _Progress = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...

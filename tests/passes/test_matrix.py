@@ -159,7 +159,7 @@ def test_a_user_may_be_longer_than_a_decoded_chunk(row_group_size: int, tmp_path
 
 
 def test_little_memory_means_fewer_threads() -> None:
-    degrees = StreamedMatrix(small_expansion(), threads=2).degrees(memory=1)
+    degrees = StreamedMatrix(small_expansion(), threads=2, memory=1).degrees()
     train, test = (pairs_of(small_expansion(), split) for split in SPLITS)
     assert_degrees(degrees, train, test, (USERS, ITEMS), (200, 150))
 
@@ -242,6 +242,47 @@ def test_products(measured: Any, threads: int, dtype: Any, rtol: float, width: i
     ):
         assert found.dtype == dtype
         np.testing.assert_allclose(found, expected, rtol=rtol)
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Sources with so many interactions an item that they are added up in at least 8 groups."""
+    rng = np.random.default_rng(0)
+    codes = np.sort(np.argsort(rng.random((4_000, 60)), axis=1)[:, :20], axis=1)
+    base = Base.from_arrays(np.arange(4_001) * 20, codes.ravel())
+    expansion = Expansion(base, [[0.9, 0.1], [0.2, 0.7], [0.05, 0.9]], shuffle="cells")
+    written = fr.write(expansion, tmp_path_factory.mktemp("dense") / "out", parts=11)
+    return {"base": base, "expansion": expansion, "files": written}
+
+
+@pytest.mark.parametrize("source", ["base", "expansion", "files"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_are_the_same_on_any_number_of_threads(dense: dict[str, Any], source: str, dtype: Any) -> None:
+    of = dense[source]
+    rng = np.random.default_rng(1)
+    # Numbers of all sizes: their sum depends on the order to the last bits.
+    x, y = (np.exp(rng.normal(0, 8, (size, 3))).astype(dtype) for size in (of.shape[1], of.shape[0]))
+    x, y = x * rng.choice(np.array([-1, 1], dtype), x.shape), y * rng.choice(np.array([-1, 1], dtype), y.shape)
+    found = []
+    # Room for all sums, for three (two threads), and for one.
+    for sums_bytes in (1 << 30, 3 * x.nbytes, 1):
+        for threads in (1, 2, 3, 7):
+            matrix = StreamedMatrix(of, threads=threads, piece_interactions=10_000, sums_bytes=sums_bytes)
+            found.append((matrix.gram(x), matrix.product(x), matrix.transposed_product(y)))
+    for others in found[1:]:
+        for first, other in zip(found[0], others, strict=True):
+            np.testing.assert_array_equal(first, other)
+
+
+def test_pieces_are_alike_in_interactions_on_any_number_of_threads(dense: dict[str, Any]) -> None:
+    for name in ("base", "expansion"):
+        source = dense[name]
+        ranges = {tuple(StreamedMatrix(source, threads=n, piece_interactions=10_000).pieces) for n in (1, 2, 7)}
+        (pieces,) = ranges
+        assert [pieces[0][0], pieces[-1][1]] == [0, source.shape[0]]
+        users = StreamedMatrix(source).degrees().user_train
+        counts = [int(users[first:last].sum()) for first, last in pieces]
+        assert max(counts) < 1.2 * min(counts)
 
 
 def test_vectors_need_not_be_in_c_order(expansion: Expansion) -> None:

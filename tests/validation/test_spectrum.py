@@ -268,3 +268,16 @@ def test_of_independent_blocks_the_prediction_does_not_hold() -> None:
     expansion = expanded(shuffle="block")
     values = spectrum(StreamedMatrix(expansion), 8).values
     assert np.abs(predicted(expansion.keep_rates, *noises(base), 8) / values - 1).max() > 0.2
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_the_same_values_on_any_number_of_threads(double: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not double:
+        # So little room that the basis is in float32.
+        monkeypatch.setattr(spectrum_module, "BASIS_BYTES", 300 * 299 * 8)
+    expansion = Expansion(tall_base(), RATES, shuffle="cells")
+    assert expansion.expected_interactions > 8 * expansion.shape[1]
+    found = [spectrum(StreamedMatrix(expansion, threads=n, piece_interactions=200), 20) for n in (1, 2, 3, 7)]
+    for other in found[1:]:
+        for name in ("values", "bounds", "right", "left"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(found[0], name))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fractalrs._core import check_format
+from fractalrs._core import check_parquet_options
 from fractalrs.errors import InputError
 from fractalrs.words import SIDES, Side, Split
 
@@ -45,7 +45,7 @@ class ParquetOptions:
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be a word")
         try:
-            check_format(self.encoding, self.compression)
+            check_parquet_options(self.encoding, self.compression)
         except ValueError as error:
             raise InputError(str(error)) from None
         if type(self.row_group_size) is not int or not 1 <= self.row_group_size <= MAX_ROW_GROUP:

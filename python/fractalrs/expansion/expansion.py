@@ -205,7 +205,7 @@ class Expansion:
             Columns ``user_id``, ``item_id`` and what is carried, with exactly the files' schema and order.
         """
         self._check_range(first, last, split)
-        users, items, sources, times, ratings = self.generator.rows(first, last, split == "test")
+        users, items, sources, times, ratings = self.generator.interactions(first, last, split == "test")
         columns = [pa.array(users), pa.array(items), *self.payload.gather(sources, times, ratings)]
         return pa.Table.from_arrays(columns, schema=self.schema)
 

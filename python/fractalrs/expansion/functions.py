@@ -63,8 +63,8 @@ class FunctionGenerator:
         self._matrix = sp.csr_array(base.to_scipy().astype(np.float64))
         self._made: tuple[int, Matrix] | None = None
 
-    def rows(self, first: int, last: int, test: bool) -> tuple[npt.NDArray[Any], ...]:
-        """Generate users of one split, as `_core.Generator.rows` does: without sources, times and ratings."""
+    def interactions(self, first: int, last: int, test: bool) -> tuple[npt.NDArray[Any], ...]:
+        """Generate users of one split, as `_core.Generator.interactions` does: without sources, times and ratings."""
         users, items = self._both(first, last)["test" if test else "train"]
         return users, items, np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0)
 

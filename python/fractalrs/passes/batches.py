@@ -224,7 +224,7 @@ def _ranges(chosen: Mask | None, users: int, longest: int) -> list[tuple[int, in
 
 
 def _generated(expansion: Expansion, first: int, last: int, names: list[str], split: Split) -> InteractionBatch:
-    users, items, sources, times, ratings = expansion.generator.rows(first, last, split == "test")
+    users, items, sources, times, ratings = expansion.generator.interactions(first, last, split == "test")
     columns = [pa.array(users), *expansion.payload.gather(sources, times, ratings)]
     # With the users it has as many rows where it has no other column.
     fields = ["user_id", *(field.name for field in expansion.payload.fields)]

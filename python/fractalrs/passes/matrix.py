@@ -3,6 +3,7 @@
 import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
 from fractalrs._core import Generator
-from fractalrs._core import Rows as Core
+from fractalrs._core import StreamedMatrix as Core
 from fractalrs.base import Base
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.layout import user_ranges
+from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion
+from fractalrs.expansion import Expansion, operator_named
 from fractalrs.tools import Progress, Report, as_progress, resolve_threads
 from fractalrs.words import SPLITS
 
@@ -28,9 +28,11 @@ Matrix = sp.csr_array[Any, tuple[int, int]]
 PIECE_INTERACTIONS = 4_000_000
 """About how many interactions a piece of an expansion holds: enough to use its tables well."""
 
-DEGREE_BYTES = 1 << 30
-BYTES_PER_ITEM = 16
-"""What all threads may hold together while they count degrees, and what one holds of an item."""
+FEW_PIECES = 16
+"""Where there would be fewer pieces, they are down to a quarter of that, so that threads have something to do."""
+
+MEMORY = 1 << 30
+"""How many bytes of dense results all threads together may hold."""
 
 DENSITY_BINS = 384
 """About how many bins a side of the density picture has."""
@@ -107,6 +109,8 @@ class StreamedMatrix:
         Of an expansion: only these users, whose ids rise, are generated; for `collect`.
     piece_interactions
         About how many interactions of a base or an expansion a thread takes at a time.
+    memory
+        Where dense results of all threads together would take more bytes, there are fewer threads.
 
     Raises
     ------
@@ -134,6 +138,7 @@ class StreamedMatrix:
         progress: bool | Progress = False,
         users: npt.NDArray[np.uint64] | None = None,
         piece_interactions: int = PIECE_INTERACTIONS,
+        memory: int = MEMORY,
     ) -> None:
         self.shape = source.shape
         self.threads = resolve_threads(threads)
@@ -143,12 +148,13 @@ class StreamedMatrix:
             self.order = _order(source.order, source.shuffle, "timestamp" in source.schema.names)
             self.interactions: float = source.totals["interactions"]
             self._pieces = [(part.first, part.last) for part in source.parts]
-            self._core = Core.of_files(*self.shape, self._pieces, _files(source))
+            self._core = Core.of_files(*self.shape, self._pieces, _files(source), **self._means(memory))
         elif isinstance(source, Base):
             self.block_shape, self.order = source.shape, "item"
             self.interactions = source.count
-            self._pieces = self._ranges(piece_interactions)
-            self._core = Core.of_base(source.indptr, source.entries, source.shape[1], self._pieces)
+            self._pieces = self._ranges(source.indptr, piece_interactions)
+            arrays = source.indptr, source.entries, source.shape[1]
+            self._core = Core.of_base(*arrays, self._pieces, **self._means(memory))
         else:
             if not isinstance(source.generator, Generator):
                 raise InputError("an expansion made by a function is not streamed", "write it first")
@@ -157,17 +163,27 @@ class StreamedMatrix:
             self.order = _order(options.order, options.shuffle, options.timestamps)
             self.interactions = source.expected_interactions
             if users is None:
-                self._pieces = self._ranges(piece_interactions)
+                has_row_blocks = operator_named(options.operator).has_row_blocks
+                kept = source.keep_rates if has_row_blocks else np.ones(source.reduced.shape)
+                self._pieces = self._ranges(np.append(0, np.cumsum(kept.sum(axis=1))), piece_interactions)
             else:
                 self._pieces = [(int(user), int(user) + 1) for user in users]
-            self._core = Core.of_expansion(source.generator, self._pieces)
+            self._core = Core.of_expansion(source.generator, self._pieces, **self._means(memory))
 
-    def _ranges(self, piece_interactions: int) -> list[tuple[int, int]]:
+    def _means(self, memory: int) -> dict[str, int]:
+        return {"interactions": int(self.interactions), "threads": self.threads, "memory": memory}
+
+    def _ranges(self, before: npt.NDArray[Any], size: int) -> list[tuple[int, int]]:
+        """Cut the users into pieces alike in interactions, of which so many come before each block of users.
+
+        Pieces depend on the matrix alone: so do sums of floating-point numbers, on any number of threads.
+        """
         users = self.shape[0]
-        count = max(self.threads, math.ceil(self.interactions / piece_interactions))
-        return user_ranges(users, max(1, min(users, count)))
+        count = max(math.ceil(self.interactions / size), min(FEW_PIECES, math.ceil(4 * self.interactions / size)), 1)
+        cuts = np.interp(np.arange(1, count) * (before[-1] / count), before, np.linspace(0, users, len(before)))
+        return list(pairwise(np.unique([0, *cuts.astype(np.int64), users]).tolist()))
 
-    def degrees(self, each_item: bool = True, memory: int = DEGREE_BYTES) -> Degrees:
+    def degrees(self, each_item: bool = True) -> Degrees:
         """Count the interactions of users, items and blocks, and all that must not be, in one pass.
 
         Parameters
@@ -176,21 +192,17 @@ class StreamedMatrix:
             Whether to count those of each item, and to draw the density in bins. Without that, arrays of items are
             empty, blocks have one bin, and memory does not grow with the items; with it, a thread takes 16 bytes an
             item.
-        memory
-            There are fewer threads where all together would take more than so many bytes.
         """
         (p, q), most = self.block_shape, DENSITY_BINS if each_item else 0
         m, n = self.shape[0] // p, self.shape[1] // q
         bins = max(1, min(p, most // m)), max(1, min(q, most // n))
-        fitting = memory // (BYTES_PER_ITEM * self.shape[1]) if each_item else self.threads
         with self._task("adding up") as report:
-            found = self._core.sums(
+            found = self._core.degrees(
                 base_users=p,
                 base_items=q,
                 order_by_item=self.order == "item",
                 bins=bins,
                 each_item=each_item,
-                threads=max(1, min(self.threads, fitting)),
                 progress=report,
             )
         return Degrees(
@@ -208,23 +220,23 @@ class StreamedMatrix:
     def gram(self, x: Vectors, what: str = "multiplying") -> Vectors:
         """Return AᵀA x for the train part A and x of shape (items, width), float32 or float64: one pass."""
         with self._task(what) as report:
-            return self._core.gram(np.ascontiguousarray(x), threads=self.threads, progress=report)
+            return self._core.multiply("gram", np.ascontiguousarray(x), progress=report)
 
     def product(self, x: Vectors) -> Vectors:
         """Return A x for x of shape (items, width): one pass."""
         with self._task("multiplying") as report:
-            return self._core.product(np.ascontiguousarray(x), threads=self.threads, progress=report)
+            return self._core.multiply("plain", np.ascontiguousarray(x), progress=report)
 
     def transposed_product(self, x: Vectors) -> Vectors:
         """Return Aᵀ x for x of shape (users, width): one pass."""
         with self._task("multiplying") as report:
-            return self._core.transposed_product(np.ascontiguousarray(x), threads=self.threads, progress=report)
+            return self._core.multiply("transposed", np.ascontiguousarray(x), progress=report)
 
     def cooccurrence(self, chosen: npt.ArrayLike) -> npt.NDArray[np.uint32]:
         """Count for every item and each of the chosen items the train users of both: shape (items, chosen)."""
         with self._task("comparing items") as report:
             return self._core.cooccurrence(
-                np.ascontiguousarray(chosen, dtype=np.uint32), threads=self.threads, progress=report
+                np.ascontiguousarray(chosen, dtype=np.uint32), progress=report
             )
 
     def collect(self, users: npt.ArrayLike, *, test: bool = False) -> Matrix:
@@ -237,7 +249,7 @@ class StreamedMatrix:
         """
         chosen = np.ascontiguousarray(users, dtype=np.uint64)
         with self._task("collecting rows") as report:
-            starts, items = self._core.collect(chosen, test=test, threads=self.threads, progress=report)
+            starts, items = self._core.collect(chosen, test=test, progress=report)
         return sp.csr_array((np.ones(len(items)), items, starts.astype(np.int64)), shape=(len(chosen), self.shape[1]))
 
     def nearest(
@@ -261,7 +273,7 @@ class StreamedMatrix:
         starts, items = rows.indptr.astype(np.uint64), rows.indices.astype(np.int64)
         with self._task("comparing users") as report:
             found, squares = self._core.nearest(
-                chosen, starts, items, group=group, threads=self.threads, progress=report
+                chosen, starts, items, group=group, progress=report
             )
         shape = (len(chosen), -(-self.shape[0] // group))
         return found.reshape(shape), np.sqrt(squares).reshape(shape)

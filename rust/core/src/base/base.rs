@@ -1,0 +1,78 @@
+//! The base: the signed sparse matrix of real interactions.
+
+use std::ops::Range;
+
+use crate::error::Error;
+
+/// Set in an entry that is a test interaction; the other bits are its item code.
+pub const TEST: u32 = 1 << 31;
+
+/// Users × items in compressed sparse rows, each row sorted by item code.
+#[derive(Clone, Copy)]
+pub struct Base<'a> {
+    indptr: &'a [i64],
+    entries: &'a [u32],
+    items: u32,
+}
+
+impl<'a> Base<'a> {
+    /// Checks what costs nothing; `check` looks at every entry.
+    pub fn new(indptr: &'a [i64], entries: &'a [u32], items: u32) -> Result<Self, Error> {
+        if indptr.len() < 2 || indptr.len() > TEST as usize || items == 0 || items >= TEST {
+            return refuse("it needs between 1 and 2**31 - 1 users and items");
+        }
+        if indptr[0] != 0 || *indptr.last().unwrap_or(&0) != entries.len() as i64 {
+            return refuse("its row pointers do not span its entries");
+        }
+        Ok(Self { indptr, entries, items })
+    }
+
+    /// Checks every row pointer and entry.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.indptr.windows(2).any(|pair| pair[0] > pair[1]) {
+            return refuse("its row pointers fall");
+        }
+        if self.entries.iter().any(|entry| entry & !TEST >= self.items) {
+            return refuse("an entry names an item that does not exist");
+        }
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn users(&self) -> u32 {
+        (self.indptr.len() - 1) as u32
+    }
+
+    #[must_use]
+    pub fn items(&self) -> u32 {
+        self.items
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Where the entries of one user stand.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, user: u32) -> Range<usize> {
+        let user = user as usize;
+        self.indptr[user] as usize..self.indptr[user + 1] as usize
+    }
+
+    /// The entries of all users.
+    #[must_use]
+    pub fn entries(&self) -> &'a [u32] {
+        self.entries
+    }
+}
+
+fn refuse<T>(what: &str) -> Result<T, Error> {
+    Err(Error::Invalid(format!("the base is damaged: {what}")))
+}

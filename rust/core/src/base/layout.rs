@@ -1,0 +1,170 @@
+//! The layout: the entries of the base as blocks read them.
+//!
+//! Rows stand in the order of user cells, so that users that take each other's place are neighbours in memory; item codes
+//! are as narrow as they can be; and where interactions have times, a row is in their order.
+
+use std::ops::Range;
+
+use super::base::{Base, TEST};
+use crate::error::Error;
+
+/// An item code of some width, with a bit that says whether the entry is a test interaction.
+pub trait Code: Copy + Default + Send + Sync + 'static {
+    /// So many items have codes of this type.
+    const ITEMS: u32;
+    fn new(item: u32, is_test: bool) -> Self;
+    fn item(self) -> u32;
+    fn is_test(self) -> bool;
+    /// This code with another item, which has no bit set that says test.
+    #[must_use]
+    fn with_item(self, item: Self) -> Self;
+}
+
+macro_rules! impl_code {
+    ($type:ty) => {
+        impl Code for $type {
+            const ITEMS: u32 = 1 << (<$type>::BITS - 1);
+
+            #[inline]
+            fn new(item: u32, is_test: bool) -> Self {
+                item as Self | Self::from(is_test) << (Self::BITS - 1)
+            }
+
+            #[inline]
+            fn item(self) -> u32 {
+                u32::from(self & (<$type>::MAX >> 1))
+            }
+
+            #[inline]
+            fn is_test(self) -> bool {
+                self >> (Self::BITS - 1) != 0
+            }
+
+            #[inline]
+            fn with_item(self, item: Self) -> Self {
+                (self & !(<$type>::MAX >> 1)) | item
+            }
+        }
+    };
+}
+
+impl_code!(u16);
+impl_code!(u32);
+
+/// The codes of all entries.
+pub enum Codes {
+    Narrow(Vec<u16>),
+    Wide(Vec<u32>),
+}
+
+pub struct Layout {
+    pub codes: Codes,
+    /// Where each row begins, and the last one ends.
+    starts: Vec<usize>,
+    /// Where each entry stands in the base, if anything is carried.
+    pub sources: Vec<u32>,
+}
+
+/// When the interactions of a base happened.
+#[derive(Clone, Copy)]
+pub struct Times<'a> {
+    /// Of every entry.
+    pub times: &'a [i64],
+    /// No train interaction of a user may follow its test interactions.
+    pub test_is_late: bool,
+    /// The number of ticks in an hour, where that is known.
+    pub hour: Option<u64>,
+}
+
+impl<'a> Times<'a> {
+    /// Checks that they can be made a timeline of.
+    pub fn new(base: &Base, times: &'a [i64], test_is_late: bool, hour: Option<u64>) -> Result<Self, Error> {
+        if times.len() != base.len() {
+            return refuse_times("there must be one per interaction");
+        }
+        if times.iter().any(|&time| !(0..1 << 62).contains(&time)) {
+            return refuse_times("they must be from 0 to 2**62 - 1");
+        }
+        if hour.is_some_and(|hour| !(1..=1 << 45).contains(&hour)) {
+            return refuse_times("an hour must have from 1 to 2**45 ticks");
+        }
+        Ok(Self { times, test_is_late, hour })
+    }
+
+    #[must_use]
+    pub fn is_late(&self, base: &Base, entry: usize) -> bool {
+        self.test_is_late && base.entries()[entry] & TEST != 0
+    }
+}
+
+pub(crate) fn refuse_times<T>(what: &str) -> Result<T, Error> {
+    Err(Error::Invalid(format!("the timestamps do not fit the base: {what}")))
+}
+
+impl Layout {
+    /// Lays a base out, its users in an order that `Cells` has checked. Times have to be carried.
+    pub fn new(base: &Base, users: &[u32], carrying: bool, times: Option<Times>) -> Result<Self, Error> {
+        let carrying = carrying || times.is_some();
+        if carrying && base.len() >= u32::MAX as usize {
+            return Err(Error::Invalid("columns can be carried along with fewer than 2**32 - 1 interactions".into()));
+        }
+        let mut starts = Vec::with_capacity(users.len() + 1);
+        starts.push(0);
+        starts.extend(users.iter().scan(0, |end, &user| {
+            *end += base.row(user).len();
+            Some(*end)
+        }));
+        let mut sources = Vec::new();
+        if carrying {
+            sources.reserve_exact(base.len());
+            for &user in users {
+                let start = sources.len();
+                sources.extend(base.row(user).map(|entry| entry as u32));
+                if let Some(times) = times {
+                    // Entries of a row stand by item code.
+                    sources[start..].sort_unstable_by_key(|&entry| {
+                        let entry = entry as usize;
+                        (times.is_late(base, entry), times.times[entry], entry)
+                    });
+                }
+            }
+        }
+        let codes = if base.items() <= u16::ITEMS {
+            Codes::Narrow(lay_out(base, users, &sources))
+        } else {
+            Codes::Wide(lay_out(base, users, &sources))
+        };
+        Ok(Self { codes, starts, sources })
+    }
+
+    /// The number of all entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where the entries of the user in a slot of the user cells stand.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, slot: u32) -> Range<usize> {
+        self.starts[slot as usize]..self.starts[slot as usize + 1]
+    }
+}
+
+fn lay_out<C: Code>(base: &Base, users: &[u32], sources: &[u32]) -> Vec<C> {
+    let mut codes = Vec::with_capacity(base.len());
+    let code = |entry: u32| C::new(entry & !TEST, entry & TEST != 0);
+    if sources.is_empty() {
+        for &user in users {
+            codes.extend(base.entries()[base.row(user)].iter().map(|&entry| code(entry)));
+        }
+    } else {
+        codes.extend(sources.iter().map(|&source| code(base.entries()[source as usize])));
+    }
+    codes
+}

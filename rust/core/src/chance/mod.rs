@@ -1,0 +1,8 @@
+//! Chance: keyed randomness, and permutations that can be evaluated at one point.
+
+mod permutation;
+mod random;
+
+pub use permutation::Permutation;
+pub(crate) use random::{GOLDEN, STIR};
+pub use random::{Key, Keys, bounded};

@@ -1,0 +1,173 @@
+//! Keyed bijections of 0 … c − 1 that can be evaluated at one point, in memory that does not depend on c.
+
+use super::random::{Key, bounded};
+
+/// Up to this many elements a permutation is an exactly uniform Fisher–Yates shuffle.
+pub const SMALL: u32 = 64;
+const ROUNDS: usize = 8;
+
+/// A permutation of more than [`SMALL`] elements: a Feistel network on a grid of a × b ≥ c cells, with cycle walking.
+#[derive(Clone, Copy, Debug)]
+pub struct Feistel {
+    count: u32,
+    a: u32,
+    b: u32,
+    rounds: [Key; ROUNDS],
+}
+
+impl Feistel {
+    fn new(key: Key, count: u32) -> Self {
+        let root = count.isqrt();
+        let b = if root * root == count { root } else { root + 1 };
+        let a = count.div_ceil(b);
+        Self { count, a, b, rounds: std::array::from_fn(|round| key.child(round as u64)) }
+    }
+
+    #[inline]
+    fn image(&self, mut x: u32) -> u32 {
+        loop {
+            let (mut left, mut right) = (x / self.b, x % self.b);
+            for pair in self.rounds.chunks_exact(2) {
+                left = shifted(left, pair[0].child(u64::from(right)), self.a);
+                right = shifted(right, pair[1].child(u64::from(left)), self.b);
+            }
+            x = left * self.b + right;
+            if x < self.count {
+                return x;
+            }
+        }
+    }
+}
+
+#[inline]
+fn shifted(value: u32, word: Key, modulus: u32) -> u32 {
+    let sum = value + bounded(word.0, u64::from(modulus)) as u32;
+    if sum >= modulus { sum - modulus } else { sum }
+}
+
+/// A permutation of any number of elements below 2³¹.
+#[derive(Clone, Copy, Debug)]
+pub enum Permutation {
+    Small([u8; SMALL as usize]),
+    Large(Feistel),
+}
+
+impl Permutation {
+    #[inline]
+    #[must_use]
+    pub fn new(key: Key, count: u32) -> Self {
+        if count > SMALL {
+            return Self::Large(Feistel::new(key, count));
+        }
+        let mut ending: [u8; SMALL as usize] = std::array::from_fn(|x| x as u8);
+        for (last, other) in Exchanges::new(key, count) {
+            ending.swap(last as usize, other as usize);
+        }
+        let mut images = [0; SMALL as usize];
+        for (place, &x) in ending.iter().enumerate() {
+            images[usize::from(x)] = place as u8;
+        }
+        Self::Small(images)
+    }
+
+    /// The image of x, which must be below the number of elements.
+    #[inline]
+    #[must_use]
+    pub fn image(&self, x: u32) -> u32 {
+        match self {
+            Self::Small(images) => u32::from(images[x as usize]),
+            Self::Large(feistel) => feistel.image(x),
+        }
+    }
+
+    /// The image of one point under the permutation of `key`, without making the others.
+    #[inline]
+    #[must_use]
+    pub fn single_image(key: Key, count: u32, x: u32) -> u32 {
+        if count > SMALL {
+            return Feistel::new(key, count).image(x);
+        }
+        Exchanges::new(key, count).fold(x, |place, (last, other)| {
+            if place == last {
+                other
+            } else if place == other {
+                last
+            } else {
+                place
+            }
+        })
+    }
+}
+
+/// The exchanges of Fisher–Yates: the last place with any up to it, then the one before, and so on.
+struct Exchanges {
+    key: Key,
+    count: u32,
+    last: u32,
+    /// What is left of a word that is good for some exchanges.
+    word: u64,
+}
+
+impl Exchanges {
+    /// So many exchanges share a word.
+    const SHARING: u32 = 4;
+
+    #[inline]
+    fn new(key: Key, count: u32) -> Self {
+        Self { key, count, last: count, word: key.0 }
+    }
+}
+
+impl Iterator for Exchanges {
+    type Item = (u32, u32);
+
+    #[inline]
+    fn next(&mut self) -> Option<(u32, u32)> {
+        if self.last <= 1 {
+            return None;
+        }
+        let before = self.count - self.last;
+        if before != 0 && before.is_multiple_of(Self::SHARING) {
+            self.word = self.key.child(u64::from(before / Self::SHARING)).0;
+        }
+        let product = u128::from(self.word) * u128::from(self.last);
+        self.word = product as u64;
+        self.last -= 1;
+        Some((self.last, (product >> 64) as u32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_permutation_is_a_bijection(key: u64, count in 1_u32..5_000) {
+            let permutation = Permutation::new(Key(key), count);
+            let mut seen = vec![false; count as usize];
+            for x in 0..count {
+                seen[permutation.image(x) as usize] = true;
+            }
+            prop_assert!(seen.iter().all(|&hit| hit));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn one_image_is_that_of_the_whole_permutation(key: u64, count in 1_u32..200, x: u32) {
+            let x = x % count;
+            prop_assert_eq!(Permutation::single_image(Key(key), count, x), Permutation::new(Key(key), count).image(x));
+        }
+    }
+
+    #[test]
+    fn the_largest_count_stays_in_range() {
+        let count = (1 << 31) - 1;
+        let permutation = Permutation::new(Key(3), count);
+        for x in [0, 1, count / 2, count - 1] {
+            assert!(permutation.image(x) < count);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Dropout: which entries of a source row a block keeps, by integer draws of the gap to the next kept entry.
+
+use crate::chance::{Key, Keys};
+
+/// The longest gap one draw can give; a longer one goes on with the next draw.
+const LONGEST: usize = 256;
+
+/// How many of the bits of a draw mostly decide alone.
+const NEAR_BITS: u32 = 12;
+/// In place of a gap, where they do not.
+const UNDECIDED: u8 = u8::MAX;
+
+/// The smallest keep rate above 0 for which the draws are exact enough.
+pub const SMALLEST_KEEP_RATE: f64 = 1e-6;
+
+/// The distribution of the gap between kept entries for one keep rate.
+pub struct GapTable {
+    /// By the first bits of a draw: the gap, or `UNDECIDED`.
+    near: [u8; 1 << NEAR_BITS],
+    /// 2⁴⁸ times the probability that the gap exceeds s, falling with s.
+    thresholds: [u64; LONGEST],
+}
+
+impl GapTable {
+    /// The table of a keep rate between [`SMALLEST_KEEP_RATE`] and 1.
+    #[must_use]
+    pub fn new(keep_rate: f64) -> Self {
+        // Exact: a float64 times a power of two; below 2⁶⁴ because the keep rate is not 0.
+        let drop = ((1.0 - keep_rate) * 18_446_744_073_709_551_616.0) as u64;
+        let mut thresholds = [0; LONGEST];
+        let mut exceeds = drop;
+        for threshold in &mut thresholds {
+            *threshold = (exceeds + (1 << 15)) >> 16;
+            exceeds = ((u128::from(exceeds) * u128::from(drop)) >> 64) as u64;
+        }
+        let mut near = [UNDECIDED; 1 << NEAR_BITS];
+        let mut end = near.len();
+        for (gap, &threshold) in (0..UNDECIDED).zip(&thresholds) {
+            // The draws from this threshold up to the one before have this gap.
+            let start = threshold.div_ceil(1 << (48 - NEAR_BITS)) as usize;
+            if start < end {
+                near[start..end].fill(gap);
+            }
+            end = end.min((threshold >> (48 - NEAR_BITS)) as usize);
+        }
+        Self { near, thresholds }
+    }
+
+    /// Calls `each` with the place of every entry that a block keeps of a row, in their order. Returns how many draws that
+    /// took.
+    #[inline]
+    pub fn keep(&self, draws: Draws, row: RowDraws, length: usize, mut each: impl FnMut(usize)) -> u64 {
+        let mut word = row.first;
+        let (mut place, mut number) = (0, 0);
+        loop {
+            // Made ahead, so that it is there when the branches below have been decided.
+            let next = draws.words.child((number + 1) << 32 | u64::from(row.row)).0;
+            for quarter in 0..4 {
+                let high = (word >> (16 * quarter)) as u16;
+                let mut gap = usize::from(self.near[usize::from(high >> (16 - NEAR_BITS))]);
+                if gap == usize::from(UNDECIDED) {
+                    gap =
+                        self.undecided(high, draws.last_bits.child((4 * number + quarter) << 32 | u64::from(row.row)));
+                }
+                place += gap;
+                if place >= length {
+                    return 4 * number + quarter + 1;
+                }
+                if gap == LONGEST {
+                    continue;
+                }
+                each(place);
+                place += 1;
+            }
+            word = next;
+            number += 1;
+        }
+    }
+
+    /// The number of thresholds above the draw with these high and last bits.
+    #[cold]
+    #[inline(never)]
+    fn undecided(&self, high: u16, last_bits: Key) -> usize {
+        let draw = u64::from(high) << 32 | (last_bits.0 & 0xFFFF_FFFF);
+        self.thresholds.partition_point(|&threshold| draw < threshold)
+    }
+}
+
+/// The randomness of one block's keep decisions.
+#[derive(Clone, Copy, Debug)]
+pub struct Draws {
+    words: Key,
+    last_bits: Key,
+}
+
+impl Draws {
+    #[must_use]
+    pub fn new(keys: &Keys, i: u32, j: u32) -> Self {
+        let of_block = |key: Key| key.child(u64::from(i)).child(u64::from(j));
+        Self { words: of_block(keys.keep), last_bits: of_block(keys.keep_last_bits) }
+    }
+
+    /// That of a source row, with its first word, rows ahead of its use.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, row: u32) -> RowDraws {
+        RowDraws { first: self.words.child(u64::from(row)).0, row }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct RowDraws {
+    first: u64,
+    row: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_near_is_what_a_search_finds(
+            keep_rate in prop_oneof![SMALLEST_KEEP_RATE..1e-3, 1e-3..1.0_f64, Just(1.0)],
+            draws: [u64; 64],
+        ) {
+            let table = GapTable::new(keep_rate);
+            let edges = table.thresholds.iter().flat_map(|&t| [t.wrapping_sub(1), t, t.wrapping_add(1)]);
+            for draw in draws.into_iter().chain(edges).map(|draw| draw % (1 << 48)) {
+                let expected = table.thresholds.iter().filter(|&&t| draw < t).count();
+                let near = table.near[(draw >> (48 - NEAR_BITS)) as usize];
+                prop_assert!(near == UNDECIDED || usize::from(near) == expected);
+                prop_assert_eq!(table.undecided((draw >> 32) as u16, Key(draw)), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn draws_are_decided_wherever_their_first_bits_allow_it() {
+        for keep_rate in [SMALLEST_KEEP_RATE, 1e-3, 0.01, 0.117, 0.5, 0.95, 1.0] {
+            let table = GapTable::new(keep_rate);
+            for (number, &near) in table.near.iter().enumerate() {
+                let first = (number as u64) << (48 - NEAR_BITS);
+                let last = first + (1 << (48 - NEAR_BITS)) - 1;
+                let gaps = [first, last].map(|draw| table.thresholds.iter().filter(|&&t| draw < t).count());
+                let decided = gaps[0] == gaps[1] && gaps[0] < usize::from(UNDECIDED);
+                assert_eq!(usize::from(near), if decided { gaps[0] } else { usize::from(UNDECIDED) });
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_over_takes_no_more_draws() {
+        // At the smallest keep rate nearly every draw goes beyond a short row: one is enough.
+        let table = GapTable::new(SMALLEST_KEEP_RATE);
+        let draws = Draws::new(&Keys::new(5), 1, 2);
+        let needed =
+            |length: usize| (0..1_000).map(|row| table.keep(draws, draws.row(row), length, |_| ())).sum::<u64>();
+        assert_eq!(needed(0), 1_000);
+        assert!((1_000..1_010).contains(&needed(20)));
+        // Hardly any of such a row's entries is kept, and no draw goes further than `LONGEST`.
+        assert!((400_000..400_300).contains(&needed(400 * LONGEST)));
+    }
+
+    #[test]
+    fn a_keep_rate_of_one_keeps_everything() {
+        let mut kept = Vec::new();
+        let draws = Draws::new(&Keys::new(5), 1, 2);
+        GapTable::new(1.0).keep(draws, draws.row(3), 1_000, |place| kept.push(place));
+        assert_eq!(kept, (0..1_000).collect::<Vec<_>>());
+    }
+}

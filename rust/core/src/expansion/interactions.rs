@@ -1,0 +1,138 @@
+//! Interactions in output order, and the types their ids come in.
+
+/// A type of expanded ids.
+pub trait Id: Copy + Ord + Send + Sync + 'static {
+    /// The id `step` after `start`; the caller has checked that the id space fits the type.
+    fn at(start: u64, step: u32) -> Self;
+}
+
+impl Id for i32 {
+    #[inline]
+    fn at(start: u64, step: u32) -> Self {
+        (start as u32).wrapping_add(step) as i32
+    }
+}
+
+impl Id for i64 {
+    #[inline]
+    fn at(start: u64, step: u32) -> Self {
+        (start + u64::from(step)) as i64
+    }
+}
+
+/// Calls a function for the types of expanded user and item ids, which the id space alone decides.
+#[macro_export]
+macro_rules! for_id_types {
+    ($expansion:expr, $function:ident($($argument:expr),*)) => {
+        match [$expansion.users(), $expansion.items()].map(|ids| ids <= 1 << 31) {
+            [true, true] => $function::<i32, i32>($($argument),*),
+            [true, false] => $function::<i32, i64>($($argument),*),
+            [false, true] => $function::<i64, i32>($($argument),*),
+            [false, false] => $function::<i64, i64>($($argument),*),
+        }
+    };
+}
+
+/// Interactions in output order, users run-length encoded. What an expansion does not carry is empty.
+#[derive(Debug)]
+pub struct Interactions<I> {
+    /// Expanded users with at least one interaction, and how many they have.
+    pub users: Vec<(u64, u32)>,
+    pub items: Vec<I>,
+    /// The base's entry that each interaction comes from.
+    pub sources: Vec<u32>,
+    pub times: Vec<i64>,
+    /// Ratings times factors of blocks.
+    pub ratings: Vec<f64>,
+}
+
+impl<I> Default for Interactions<I> {
+    fn default() -> Self {
+        Self { users: Vec::new(), items: Vec::new(), sources: Vec::new(), times: Vec::new(), ratings: Vec::new() }
+    }
+}
+
+impl<I: Copy> Interactions<I> {
+    pub fn clear(&mut self) {
+        self.users.clear();
+        self.truncate(0);
+    }
+
+    /// Leaves the first `count` interactions, whose users the caller looks after.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.items.truncate(count);
+        self.sources.truncate(count);
+        self.times.truncate(count);
+        self.ratings.truncate(count);
+    }
+
+    /// Takes the first `count` interactions away, whose users the caller looks after.
+    pub(crate) fn drain(&mut self, count: usize) {
+        self.items.drain(..count);
+        self.sources.drain(..count.min(self.sources.len()));
+        self.times.drain(..count.min(self.times.len()));
+        self.ratings.drain(..count.min(self.ratings.len()));
+    }
+
+    /// Moves the test interactions among those from `start` on over to `test`; the others stay.
+    pub(crate) fn divide(&mut self, start: usize, is_test: &[bool], test: &mut Self) {
+        let of_test = is_test.iter().filter(|&&is_test| is_test).count();
+        let end = self.items.len() - of_test;
+        // In the order of times they mostly come last anyway, or there are none.
+        if !is_test[end - start..].iter().all(|&is_test| is_test) {
+            let side = |wanted: bool| (start..).zip(is_test).filter(move |&(_, &is_test)| is_test == wanted);
+            let order: Vec<usize> = side(false).chain(side(true)).map(|(number, _)| number).collect();
+            self.reorder(&order);
+        }
+        move_from(&mut self.items, end, &mut test.items);
+        move_from(&mut self.sources, end, &mut test.sources);
+        move_from(&mut self.times, end, &mut test.times);
+        move_from(&mut self.ratings, end, &mut test.ratings);
+    }
+
+    /// Sorts the interactions from `start` on, which are one user's.
+    pub(crate) fn sort_by_item(&mut self, start: usize)
+    where
+        I: Ord,
+    {
+        if self.sources.is_empty() {
+            self.items[start..].sort_unstable();
+        } else {
+            let mut order: Vec<usize> = (start..self.items.len()).collect();
+            order.sort_unstable_by_key(|&number| self.items[number]);
+            self.reorder(&order);
+        }
+    }
+
+    /// Puts the last interactions into an order.
+    fn reorder(&mut self, order: &[usize]) {
+        reorder(&mut self.items, order);
+        reorder(&mut self.sources, order);
+        reorder(&mut self.times, order);
+        reorder(&mut self.ratings, order);
+    }
+
+    pub(crate) fn close_user(&mut self, user: u64, start: usize) {
+        let count = (self.items.len() - start) as u32;
+        if count > 0 {
+            self.users.push((user, count));
+        }
+    }
+}
+
+/// Moves the values from `end` on over; a column that is not carried has none.
+fn move_from<T: Copy>(values: &mut Vec<T>, end: usize, to: &mut Vec<T>) {
+    if !values.is_empty() {
+        to.extend_from_slice(&values[end..]);
+        values.truncate(end);
+    }
+}
+
+/// Puts the last values into an order; a column that is not carried has none.
+fn reorder<T: Copy>(values: &mut [T], order: &[usize]) {
+    if !values.is_empty() {
+        let ordered: Vec<T> = order.iter().map(|&number| values[number]).collect();
+        let start = values.len() - ordered.len();
+        values[start..].copy_from_slice(&ordered);
+    }
+}

@@ -1,0 +1,81 @@
+//! The shuffle inside one block: what users and items exchange inside their cells, and where source items go.
+
+use super::expansion::Expansion;
+use crate::base::{Cells, Code, Place};
+use crate::chance::{Key, Permutation};
+
+/// The exchange inside cells that one block makes on its own.
+pub(crate) struct Exchange<'c> {
+    cells: &'c Cells,
+    key: Key,
+    /// The permutation of the only cell, made once.
+    of_all: Option<Permutation>,
+}
+
+impl<'c> Exchange<'c> {
+    pub(crate) fn new(cells: &'c Cells, key: Key) -> Self {
+        let of_all = (cells.len() == 1).then(|| Permutation::new(key.child(0), cells.order().len() as u32));
+        Self { cells, key, of_all }
+    }
+
+    fn key_of(&self, cell: u32) -> Key {
+        self.key.child(u64::from(cell))
+    }
+
+    /// The slot that the one at `place` is exchanged with.
+    #[inline]
+    pub(crate) fn image(&self, place: Place) -> u32 {
+        match &self.of_all {
+            Some(permutation) => permutation.image(place.offset),
+            None => place.start + Permutation::single_image(self.key_of(place.cell), place.size, place.offset),
+        }
+    }
+}
+
+/// Where the source items of one block go.
+pub struct Columns<'e> {
+    expansion: &'e Expansion,
+    exchange: Exchange<'e>,
+    permutation: Permutation,
+}
+
+impl<'e> Columns<'e> {
+    #[must_use]
+    pub fn new(expansion: &'e Expansion, i: u32, j: u32) -> Self {
+        let keys = &expansion.keys;
+        let exchange = Exchange::new(&expansion.item_cells, keys.item_cells.child(u64::from(i)).child(u64::from(j)));
+        let permutation = Permutation::new(keys.columns.child(u64::from(j)), expansion.base_items);
+        Self { expansion, exchange, permutation }
+    }
+
+    /// The column of one source item.
+    #[inline]
+    pub(crate) fn column(&self, item: u32) -> u32 {
+        let place = self.exchange.cells.place(self.expansion.item_slots[item as usize]);
+        self.permutation.image(self.exchange.image(place))
+    }
+
+    /// The images of all slots under the column permutation.
+    pub(crate) fn images<C: Code>(&self) -> Vec<C> {
+        (0..self.expansion.base_items).map(|slot| C::new(self.permutation.image(slot), false)).collect()
+    }
+
+    /// The columns of all source items. `images` may hold those of the permutation.
+    pub fn fill<C: Code>(&self, images: Option<&[C]>, table: &mut Vec<C>) {
+        let cells = self.exchange.cells;
+        let image = |slot: u32| C::new(self.permutation.image(slot), false);
+        let column = |slot: u32| images.map_or_else(|| image(slot), |images| images[slot as usize]);
+        table.resize(cells.order().len(), C::default());
+        for cell in 0..cells.len() {
+            let (start, end) = cells.bounds(cell);
+            if end - start == 1 {
+                table[cells.code(start) as usize] = column(start);
+                continue;
+            }
+            let exchange = Permutation::new(self.exchange.key_of(cell as u32), end - start);
+            for slot in start..end {
+                table[cells.code(slot) as usize] = column(start + exchange.image(slot - start));
+            }
+        }
+    }
+}

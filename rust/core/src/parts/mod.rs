@@ -1,0 +1,13 @@
+//! Parts: contiguous expanded users as a train and a test file.
+
+mod columns;
+mod encoding;
+mod part_file;
+mod run;
+mod seal;
+mod sink;
+
+pub use columns::{Column, Meaning, Source, TimeUnit, Values};
+pub use encoding::{EncodingChoice, Format, parse_compression};
+pub use part_file::FileSummary;
+pub use run::{JobSummary, Part, PartSummary, Stage, Target, run};

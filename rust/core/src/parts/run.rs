@@ -1,0 +1,226 @@
+//! A job: parts made on threads of its own, each written under a temporary name, flushed and renamed.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::encoding::Format;
+use super::part_file::{FileSummary, PartFile, Stored};
+use super::sink::{Sink, Temporary};
+use crate::error::Error;
+use crate::expansion::{Expansion, Interactions};
+use crate::for_id_types;
+use crate::threads::{Progress, on_threads};
+use crate::tiles::Tiler;
+
+/// A file of a part: where it goes, and what its own metadata says.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub path: PathBuf,
+    pub labels: Vec<(String, String)>,
+}
+
+/// A part to make. A file that is finished already has no target.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub index: u64,
+    pub users: Range<u64>,
+    pub train: Option<Target>,
+    pub test: Option<Target>,
+}
+
+/// How far a job goes: the later stages can be left out to time the earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Make interactions and drop them.
+    Generate,
+    /// Encode and digest them too, and drop the bytes.
+    Encode,
+    /// Write files, without waiting for the disk.
+    Write,
+    /// Write files and flush them to the disk before they get their names.
+    Flush,
+}
+
+/// What is known of a part when it is done. A file without target has no summary.
+#[derive(Clone, Debug)]
+pub struct PartSummary {
+    pub index: u64,
+    pub train: Option<FileSummary>,
+    pub test: Option<FileSummary>,
+}
+
+/// The parts of a job in their order, and the time its threads spent in each step.
+#[derive(Debug)]
+pub struct JobSummary {
+    pub parts: Vec<PartSummary>,
+    pub generating: Duration,
+    pub encoding: Duration,
+}
+
+/// Makes the parts on `threads` threads and returns when all of them are done, or at the first error.
+pub fn run(
+    expansion: &Expansion,
+    parts: &[Part],
+    format: &Format,
+    stage: Stage,
+    threads: usize,
+    progress: &Progress,
+) -> Result<JobSummary, Error> {
+    for_id_types!(expansion, run_with(expansion, parts, format, stage, threads, progress))
+}
+
+fn run_with<U: Stored, I: Stored>(
+    expansion: &Expansion,
+    parts: &[Part],
+    format: &Format,
+    stage: Stage,
+    threads: usize,
+    progress: &Progress,
+) -> Result<JobSummary, Error> {
+    let next = AtomicUsize::new(0);
+    let worker = Worker { expansion, format, stage, progress };
+    thread::scope(|scope| {
+        // Few files wait for the disk at a time, so that generation cannot run away from it.
+        let (to_disk, finished) = mpsc::sync_channel(threads);
+        let publisher = scope.spawn(move || publish(&finished, stage, progress));
+        let times = on_threads(threads, progress, || worker.work::<U, I>(parts, &next, &to_disk));
+        drop(to_disk);
+        let summaries = publisher.join().unwrap_or(Err(Error::Panicked));
+        let times = match times {
+            // What stopped the workers may be the publisher's failure.
+            Err(Error::Cancelled) => return Err(summaries.err().unwrap_or(Error::Cancelled)),
+            times => times?,
+        };
+        let mut parts = summaries?;
+        parts.sort_by_key(|part| part.index);
+        let generating = times.iter().map(|&(generating, _)| generating).sum();
+        let encoding = times.iter().map(|&(_, encoding)| encoding).sum();
+        Ok(JobSummary { parts, generating, encoding })
+    })
+}
+
+/// One thread's share of a job.
+#[derive(Clone, Copy)]
+struct Worker<'r> {
+    expansion: &'r Expansion,
+    format: &'r Format<'r>,
+    stage: Stage,
+    progress: &'r Progress,
+}
+
+impl Worker<'_> {
+    /// Makes parts until none is left; returns the time spent generating and encoding.
+    fn work<U: Stored, I: Stored>(
+        self,
+        parts: &[Part],
+        next: &AtomicUsize,
+        to_disk: &SyncSender<Finished>,
+    ) -> Result<(Duration, Duration), Error> {
+        let mut tiler = Tiler::new(self.expansion);
+        let (mut generating, mut encoding) = (Duration::ZERO, Duration::ZERO);
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut train = Split::<U, I>::open(part.train.as_ref(), self.format, self.stage)?;
+            let mut test = Split::<U, I>::open(part.test.as_ref(), self.format, self.stage)?;
+            let (mut of_train, mut of_test) = (Interactions::default(), Interactions::default());
+            let mut held = 0;
+            let mut mark = Instant::now();
+            tiler.expand(part.users.clone(), &mut of_train, &mut of_test, |of_train, of_test| {
+                let generated = Instant::now();
+                generating += generated - mark;
+                self.progress.advance(of_train.items.len() + of_test.items.len() - held)?;
+                train.write(of_train)?;
+                test.write(of_test)?;
+                held = of_train.items.len() + of_test.items.len();
+                mark = Instant::now();
+                encoding += mark - generated;
+                Ok(())
+            })?;
+            let train = train.finish(&mut of_train)?;
+            let test = test.finish(&mut of_test)?;
+            encoding += mark.elapsed();
+            if to_disk.send(Finished { index: part.index, train, test }).is_err() {
+                return Err(Error::Cancelled);
+            }
+        }
+        Ok((generating, encoding))
+    }
+}
+
+/// Where one part's interactions of one split go.
+enum Split<'f, U: Stored, I: Stored> {
+    Dropped,
+    File { path: PathBuf, file: Box<PartFile<'f, U, I, Sink>> },
+}
+
+impl<'f, U: Stored, I: Stored> Split<'f, U, I> {
+    fn open(target: Option<&Target>, format: &'f Format<'f>, stage: Stage) -> Result<Self, Error> {
+        let Some(target) = target.filter(|_| stage != Stage::Generate) else { return Ok(Self::Dropped) };
+        let sink =
+            if stage == Stage::Encode { Sink::Null } else { Sink::File(Temporary::create(target.path.clone())?) };
+        let path = target.path.clone();
+        match PartFile::new(sink, format, &target.labels) {
+            Ok(file) => Ok(Self::File { path, file: Box::new(file) }),
+            Err(error) => Err(Error::unwritable(&path, error)),
+        }
+    }
+
+    fn write(&mut self, interactions: &mut Interactions<I>) -> Result<(), Error> {
+        match self {
+            Self::Dropped => {
+                interactions.clear();
+                Ok(())
+            }
+            Self::File { path, file } => file.write(interactions).map_err(|error| Error::unwritable(path, error)),
+        }
+    }
+
+    fn finish(self, interactions: &mut Interactions<I>) -> Result<Option<(Sink, FileSummary)>, Error> {
+        match self {
+            Self::Dropped => Ok(None),
+            Self::File { path, file } => {
+                file.finish(interactions).map(Some).map_err(|error| Error::unwritable(&path, error))
+            }
+        }
+    }
+}
+
+/// A part whose files are written but do not have their names yet.
+struct Finished {
+    index: u64,
+    train: Option<(Sink, FileSummary)>,
+    test: Option<(Sink, FileSummary)>,
+}
+
+/// Flushes finished files and gives them their names, beside the generating threads.
+fn publish(finished: &Receiver<Finished>, stage: Stage, progress: &Progress) -> Result<Vec<PartSummary>, Error> {
+    let publish_part = |part: Finished| {
+        if progress.cancel.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled);
+        }
+        let (train, test) = (part.train.unzip(), part.test.unzip());
+        let sinks = [train.0, test.0];
+        if stage == Stage::Flush {
+            sinks.iter().flatten().try_for_each(Sink::flush_to_disk)?;
+        }
+        sinks.into_iter().flatten().try_for_each(Sink::publish)?;
+        progress.parts.fetch_add(1, Ordering::Relaxed);
+        Ok(PartSummary { index: part.index, train: train.1, test: test.1 })
+    };
+    // Every part is taken from the channel, even after a failure: no worker waits for a publisher that is gone.
+    let mut outcome = Ok(Vec::new());
+    for part in finished {
+        match (publish_part(part), &mut outcome) {
+            (Ok(summary), Ok(summaries)) => summaries.push(summary),
+            (Err(error), Ok(_)) => {
+                progress.cancel.store(true, Ordering::Relaxed);
+                outcome = Err(error);
+            }
+            (_, Err(_)) => {}
+        }
+    }
+    outcome
+}

@@ -1,0 +1,229 @@
+//! One pass over all rows: degrees of users, items and blocks, and everything that must hold exactly.
+
+use std::ops::AddAssign;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::cursor::Row;
+use super::rows::{StreamedMatrix, Workers, fold};
+use crate::error::Error;
+use crate::memory::prefetch;
+
+/// How many interactions ahead counts of items are asked for.
+const AHEAD: usize = 16;
+
+/// What the pass needs to know of the matrix's blocks.
+#[derive(Clone, Copy)]
+pub struct Blocks {
+    pub base_users: u64,
+    pub base_items: u64,
+    /// A user's items rise; otherwise only their column blocks do.
+    pub order_by_item: bool,
+    /// Bins of one block in the density picture: users, items.
+    pub bins: (u64, u64),
+    /// Whether interactions of each item are counted, which takes 16 bytes an item and thread.
+    pub each_item: bool,
+}
+
+/// How often something that must not be was seen, and the first place: user and item.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Violations {
+    pub count: u64,
+    pub first: Option<(i64, i64)>,
+}
+
+impl Violations {
+    fn note(&mut self, user: u64, item: i64) {
+        self.count += 1;
+        let here = (user as i64, item);
+        self.first = Some(self.first.map_or(here, |first| first.min(here)));
+    }
+
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.first = self.first.into_iter().chain(other.first).min();
+    }
+}
+
+/// The names of what must not be, in the order of [`Degrees::violations`].
+pub const VIOLATIONS: [&str; 5] = ["out_of_range", "user_order", "item_order", "duplicates", "overlaps"];
+const OUT_OF_RANGE: usize = 0;
+const USER_ORDER: usize = 1;
+const ITEM_ORDER: usize = 2;
+const DUPLICATES: usize = 3;
+const OVERLAPS: usize = 4;
+
+/// What the pass finds. Block arrays are row-major, m × n; item arrays are empty where items are not counted.
+#[derive(Default)]
+pub struct Degrees {
+    pub user_train: Vec<u32>,
+    pub user_test: Vec<u32>,
+    pub item_train: Vec<u32>,
+    pub item_test: Vec<u32>,
+    /// For each item, the train degrees of its train users added up.
+    pub item_user_degree: Vec<u64>,
+    pub block_train: Vec<u64>,
+    pub block_test: Vec<u64>,
+    pub density: Vec<u64>,
+    pub violations: [Violations; 5],
+}
+
+/// What one thread counts, users left out.
+struct State {
+    degrees: Degrees,
+    piece: usize,
+    last_user: Option<u64>,
+    sorted: Vec<i64>,
+}
+
+pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> Result<Degrees, Error> {
+    let (users, items) = (matrix.users as usize, matrix.items as usize);
+    let row_blocks = matrix.users.div_ceil(blocks.base_users) as usize;
+    let column_blocks = matrix.items.div_ceil(blocks.base_items) as usize;
+    let density_bins = row_blocks * column_blocks * (blocks.bins.0 * blocks.bins.1) as usize;
+    // Each user belongs to one piece; where a damaged file has it in two, both add to it.
+    let user_train: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
+    let user_test: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
+    let counted = if blocks.each_item { items } else { 0 };
+    let bytes = counted * (2 * size_of::<u32>() + size_of::<u64>());
+    let new = || State {
+        degrees: Degrees {
+            item_train: vec![0; counted],
+            item_test: vec![0; counted],
+            item_user_degree: vec![0; counted],
+            block_train: vec![0; row_blocks * column_blocks],
+            block_test: vec![0; row_blocks * column_blocks],
+            density: vec![0; density_bins],
+            ..Degrees::default()
+        },
+        piece: usize::MAX,
+        last_user: None,
+        sorted: Vec::new(),
+    };
+    let states = fold(matrix, workers, bytes, new, |state, piece, row| {
+        if state.piece != piece {
+            state.piece = piece;
+            state.last_user = None;
+        }
+        if state.last_user >= Some(row.user) {
+            state.degrees.violations[USER_ORDER]
+                .note(row.user, row.train.first().or(row.test.first()).copied().unwrap_or(0));
+        }
+        state.last_user = Some(row.user);
+        if !matrix.pieces[piece].contains(&row.user) {
+            row.train
+                .iter()
+                .chain(row.test)
+                .for_each(|&item| state.degrees.violations[OUT_OF_RANGE].note(row.user, item));
+            return Ok(());
+        }
+        user_train[row.user as usize].fetch_add(row.train.len() as u32, Ordering::Relaxed);
+        user_test[row.user as usize].fetch_add(row.test.len() as u32, Ordering::Relaxed);
+        state.check(row, blocks);
+        state.add(row, blocks, (items, column_blocks));
+        Ok(())
+    })?;
+    // The arrays of one thread become those of all.
+    let degrees = states.into_iter().map(|state| state.degrees).reduce(Degrees::add).unwrap_or_default();
+    Ok(Degrees {
+        user_train: user_train.into_iter().map(AtomicU32::into_inner).collect(),
+        user_test: user_test.into_iter().map(AtomicU32::into_inner).collect(),
+        ..degrees
+    })
+}
+
+impl Degrees {
+    /// Adds what another thread found of items and blocks.
+    fn add(mut self, other: Self) -> Self {
+        add(&mut self.item_train, &other.item_train);
+        add(&mut self.item_test, &other.item_test);
+        add(&mut self.item_user_degree, &other.item_user_degree);
+        add(&mut self.block_train, &other.block_train);
+        add(&mut self.block_test, &other.block_test);
+        add(&mut self.density, &other.density);
+        self.violations.iter_mut().zip(other.violations).for_each(|(all, some)| all.add(some));
+        self
+    }
+}
+
+fn add<T: AddAssign + Copy>(all: &mut [T], some: &[T]) {
+    all.iter_mut().zip(some).for_each(|(all, &some)| *all += some);
+}
+
+impl State {
+    /// Looks for interactions that are out of order, twice in one split, or in both.
+    fn check(&mut self, row: Row, blocks: &Blocks) {
+        for items in [row.train, row.test] {
+            for pair in items.windows(2) {
+                let falls = pair[1] < pair[0];
+                if falls
+                    && (blocks.order_by_item
+                        || pair[1] / (blocks.base_items as i64) < pair[0] / (blocks.base_items as i64))
+                {
+                    self.degrees.violations[ITEM_ORDER].note(row.user, pair[1]);
+                }
+            }
+        }
+        for (items, violation) in [(row.test, DUPLICATES), (row.train, DUPLICATES)] {
+            self.sorted.clear();
+            self.sorted.extend_from_slice(items);
+            self.sorted.sort_unstable();
+            for pair in self.sorted.windows(2).filter(|pair| pair[0] == pair[1]) {
+                self.degrees.violations[violation].note(row.user, pair[0]);
+            }
+        }
+        // The train items are the ones sorted last.
+        for &item in row.test {
+            if self.sorted.binary_search(&item).is_ok() {
+                self.degrees.violations[OVERLAPS].note(row.user, item);
+            }
+        }
+    }
+
+    fn add(&mut self, row: Row, blocks: &Blocks, (count, column_blocks): (usize, usize)) {
+        let q = blocks.base_items as usize;
+        let (i, within) = (row.user / blocks.base_users, row.user % blocks.base_users);
+        let bins = (blocks.bins.0 as usize, blocks.bins.1 as usize);
+        let user_bin = i as usize * bins.0 + within as usize * bins.0 / blocks.base_users as usize;
+        let width = column_blocks * bins.1;
+        let Degrees { item_train, item_test, item_user_degree, block_train, block_test, density, violations, .. } =
+            &mut self.degrees;
+        let blocks = i as usize * column_blocks..(i as usize + 1) * column_blocks;
+        let (block_train, block_test) = (&mut block_train[blocks.clone()], &mut block_test[blocks]);
+        let density = &mut density[user_bin * width..][..width];
+        let degree = row.train.len() as u64;
+        // Items come block by block: dividing by the block's width is seldom needed.
+        let (mut j, mut start) = (0, 0);
+        for (items, is_train) in [(row.train, true), (row.test, false)] {
+            for (number, &item) in items.iter().enumerate() {
+                if let Some(&far) = items.get(number + AHEAD)
+                    && let (Some(sum), Some(degree)) =
+                        (item_train.get(far as usize), item_user_degree.get(far as usize))
+                {
+                    prefetch(sum);
+                    prefetch(degree);
+                }
+                let Some(item) = usize::try_from(item).ok().filter(|&item| item < count) else {
+                    violations[OUT_OF_RANGE].note(row.user, item);
+                    continue;
+                };
+                if item < start || item >= start + q {
+                    j = item / q;
+                    start = j * q;
+                }
+                if is_train {
+                    block_train[j] += 1;
+                    density[j * bins.1 + (item - start) * bins.1 / q] += 1;
+                    if let (Some(sum), Some(all)) = (item_train.get_mut(item), item_user_degree.get_mut(item)) {
+                        *sum += 1;
+                        *all += degree;
+                    }
+                } else {
+                    block_test[j] += 1;
+                    if let Some(sum) = item_test.get_mut(item) {
+                        *sum += 1;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The rows of a matrix, user by user, wherever they come from: a base, an expansion, or the files written of it.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::cursor::{InteractionsCursor, Row, Visitor, merge};
+use super::files::FileCursor;
+use crate::base::{Base, TEST};
+use crate::error::Error;
+use crate::expansion::{Expansion, Interactions};
+use crate::threads::{Progress, on_threads};
+use crate::tiles::Tiler;
+
+/// A matrix that can be gone through in pieces.
+pub struct StreamedMatrix<'a> {
+    pub users: u64,
+    pub items: u64,
+    /// About how many interactions there are.
+    pub interactions: u64,
+    /// Ranges of users that can be visited alone.
+    pub pieces: &'a [Range<u64>],
+    pub source: Source<'a>,
+}
+
+/// Where rows come from.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    Base(Base<'a>),
+    /// They are generated while they are visited.
+    Expansion(&'a Expansion),
+    /// For each piece its train file and its test file.
+    Files(&'a [[Option<PathBuf>; 2]]),
+}
+
+/// How a pass may use the machine.
+#[derive(Clone, Copy)]
+pub struct Workers<'p> {
+    pub threads: usize,
+    /// How many bytes of dense sums there may be at a time, of all threads together; there is always room for one sum.
+    pub memory: usize,
+    pub progress: &'p Progress,
+}
+
+impl Workers<'_> {
+    /// How many states of so many bytes there may be, one a thread.
+    pub(super) fn states(&self, bytes: usize) -> usize {
+        self.threads.min(self.memory / bytes.max(1)).max(1)
+    }
+}
+
+/// What one thread visits pieces with.
+pub(super) type Reader<'r> = Box<dyn FnMut(usize, &mut Visitor) -> Result<(), Error> + 'r>;
+
+impl StreamedMatrix<'_> {
+    /// A reader visits the users of a piece that have interactions, in the order in which they are stored.
+    pub(super) fn reader(&self) -> Reader<'_> {
+        match self.source {
+            Source::Base(base) => {
+                let (mut train, mut test) = (Vec::new(), Vec::new());
+                Box::new(move |piece, each| {
+                    for user in self.pieces[piece].clone() {
+                        train.clear();
+                        test.clear();
+                        for &entry in &base.entries()[base.row(user as u32)] {
+                            let items = if entry & TEST == 0 { &mut train } else { &mut test };
+                            items.push(i64::from(entry & !TEST));
+                        }
+                        if !(train.is_empty() && test.is_empty()) {
+                            each(Row { user, train: &train, test: &test })?;
+                        }
+                    }
+                    Ok(())
+                })
+            }
+            Source::Expansion(expansion) => {
+                // Pieces of one row block share its tables.
+                let mut tiler = Tiler::new(expansion);
+                let (mut train, mut test) = (Interactions::default(), Interactions::default());
+                Box::new(move |piece, each| {
+                    tiler.expand(self.pieces[piece].clone(), &mut train, &mut test, |train, test| {
+                        merge(InteractionsCursor::new(train), InteractionsCursor::new(test), each)?;
+                        train.clear();
+                        test.clear();
+                        Ok(())
+                    })
+                })
+            }
+            Source::Files(files) => Box::new(move |piece, each| {
+                let [train, test] = &files[piece];
+                merge(FileCursor::open(train.as_deref())?, FileCursor::open(test.as_deref())?, each)
+            }),
+        }
+    }
+
+    /// Refuses a row that is not within the matrix, for passes that rely on it.
+    pub(super) fn check(&self, row: Row) -> Result<(), Error> {
+        let items = self.items as i64;
+        if row.user >= self.users || row.train.iter().chain(row.test).any(|item| !(0..items).contains(item)) {
+            return Err(Error::Invalid(format!("user {} has an id out of range", row.user as i64)));
+        }
+        Ok(())
+    }
+}
+
+/// Visits a piece and counts what was done.
+pub(super) fn visit(reader: &mut Reader, piece: usize, progress: &Progress, each: &mut Visitor) -> Result<(), Error> {
+    let mut uncounted = 0;
+    reader(piece, &mut |row| {
+        uncounted += row.train.len() + row.test.len();
+        if uncounted > 1 << 16 {
+            progress.advance(std::mem::take(&mut uncounted))?;
+        }
+        each(row)
+    })?;
+    progress.advance(uncounted)?;
+    progress.parts.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Goes through all rows on some threads. Each thread has a state of its own of about so many bytes, made by `new`; all
+/// states are returned. Which thread takes which piece is left to chance.
+pub(super) fn fold<S: Send>(
+    matrix: &StreamedMatrix,
+    workers: &Workers,
+    state_bytes: usize,
+    new: impl Fn() -> S + Sync,
+    each: impl Fn(&mut S, usize, Row) -> Result<(), Error> + Sync,
+) -> Result<Vec<S>, Error> {
+    let next = AtomicUsize::new(0);
+    let threads = workers.states(state_bytes).min(matrix.pieces.len()).max(1);
+    on_threads(threads, workers.progress, || {
+        let (mut state, mut reader) = (new(), matrix.reader());
+        loop {
+            let piece = next.fetch_add(1, Ordering::Relaxed);
+            if piece >= matrix.pieces.len() {
+                return Ok(state);
+            }
+            visit(&mut reader, piece, workers.progress, &mut |row| each(&mut state, piece, row))?;
+        }
+    })
+}

@@ -1,0 +1,75 @@
+//! Threads of one call: started for it and ended with it, watched and cancelled through what they share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use crate::error::Error;
+
+/// What a long call shares with whoever watches it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub cancel: AtomicBool,
+    pub interactions: AtomicU64,
+    pub parts: AtomicU64,
+}
+
+impl Progress {
+    /// Counts so many more interactions; fails where the call is to stop.
+    pub fn advance(&self, interactions: usize) -> Result<(), Error> {
+        self.interactions.fetch_add(interactions as u64, Ordering::Relaxed);
+        if self.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// Does `work` on each of `threads` threads. One failure, a panic too, cancels the others, and is returned.
+pub fn on_threads<T: Send>(
+    threads: usize,
+    progress: &Progress,
+    work: impl Fn() -> Result<T, Error> + Sync,
+) -> Result<Vec<T>, Error> {
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let guard = CancelUnlessDone { progress, done: false };
+                    let result = work()?;
+                    guard.done();
+                    Ok(result)
+                })
+            })
+            .collect();
+        let outcomes = workers.into_iter().map(|worker| worker.join().unwrap_or(Err(Error::Panicked)));
+        outcomes.fold(Ok(Vec::new()), both)
+    })
+}
+
+/// Adds an outcome to those before it; of two failures the one that is not the other's consequence counts.
+fn both<T>(all: Result<Vec<T>, Error>, outcome: Result<T, Error>) -> Result<Vec<T>, Error> {
+    match (all, outcome) {
+        (Ok(mut all), Ok(result)) => {
+            all.push(result);
+            Ok(all)
+        }
+        (Err(Error::Cancelled) | Ok(_), Err(error)) | (Err(error), _) => Err(error),
+    }
+}
+
+/// Cancels the call when it goes before it is told that the work is done.
+struct CancelUnlessDone<'r> {
+    progress: &'r Progress,
+    done: bool,
+}
+
+impl CancelUnlessDone<'_> {
+    fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for CancelUnlessDone<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.progress.cancel.store(true, Ordering::Relaxed);
+        }
+    }
+}

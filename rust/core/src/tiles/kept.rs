@@ -1,0 +1,167 @@
+//! What the blocks of a tile keep: gathered block by block, read user by user.
+
+use crate::base::Code;
+use crate::expansion::{Draws, GapTable, RowDraws};
+use crate::memory::{Scratch, prefetch_lines};
+
+/// How many rows ahead entries are asked for, and how many cache lines of each, however long it is: the hardware follows
+/// a sequential read by itself, and the end of a loop of fixed length is never guessed wrong.
+const PREFETCH_ROWS: usize = 8;
+const PREFETCH_LINES: usize = 4;
+/// Entries are copied so many at a time, mostly all that a block keeps of a row.
+pub const CHUNK: usize = 32;
+
+/// What one block reads for one user of the tile.
+#[derive(Clone, Copy)]
+pub struct Visit {
+    pub draws: RowDraws,
+    /// Where its source row begins in the layout, and how long it is.
+    pub start: usize,
+    pub length: usize,
+}
+
+/// Kept entries, block by block and user by user.
+#[derive(Default)]
+pub struct Kept<C> {
+    /// Whether it matters which entries they are.
+    carrying: bool,
+    users: usize,
+    /// How many there are; the arrays are longer, by a chunk at least.
+    count: usize,
+    /// Their columns, with the bit that says test.
+    codes: Scratch<C>,
+    /// Where they stand in the layout.
+    entries: Scratch<u32>,
+    /// By block and user: where they end, and whether any is a test interaction.
+    ends: Vec<usize>,
+    has_test: Vec<bool>,
+    /// By block: where those of the next user begin.
+    cursors: Vec<usize>,
+}
+
+/// What one block keeps for one user.
+#[derive(Clone, Copy)]
+pub struct KeptSlice {
+    start: usize,
+    end: usize,
+    pub has_test: bool,
+}
+
+impl KeptSlice {
+    pub fn len(self) -> usize {
+        self.end - self.start
+    }
+}
+
+impl<C: Code> Kept<C> {
+    pub fn new(carrying: bool) -> Self {
+        Self { carrying, ..Self::default() }
+    }
+
+    /// Begins with other users.
+    pub fn clear(&mut self, users: usize) {
+        self.users = users;
+        self.count = 0;
+        self.ends.clear();
+        self.has_test.clear();
+        self.cursors.clear();
+    }
+
+    /// Adds what one block keeps of the rows it visits among `codes`, every item turned into its column.
+    pub fn add(&mut self, codes: &[C], visits: &[Visit], gaps: &GapTable, draws: Draws, column: impl Fn(C) -> C) {
+        self.cursors.push(self.count);
+        if self.carrying {
+            self.add_rows::<true>(codes, visits, gaps, draws, column);
+        } else {
+            self.add_rows::<false>(codes, visits, gaps, draws, column);
+        }
+    }
+
+    fn add_rows<const CARRYING: bool>(
+        &mut self,
+        codes: &[C],
+        visits: &[Visit],
+        gaps: &GapTable,
+        draws: Draws,
+        column: impl Fn(C) -> C,
+    ) {
+        for (number, visit) in visits.iter().enumerate() {
+            if let Some(far) = visits.get(number + PREFETCH_ROWS) {
+                prefetch_lines(codes, far.start, PREFETCH_LINES);
+            }
+            let row = &codes[visit.start..][..visit.length];
+            let room = self.count + row.len() + CHUNK;
+            let kept = &mut self.codes.set_length(room)[self.count..][..row.len()];
+            let entries = if CARRYING { &mut self.entries.set_length(room)[self.count..] } else { &mut [] };
+            let (mut count, mut has_test) = (0, false);
+            gaps.keep(draws, visit.draws, row.len(), |place| {
+                let code = row[place];
+                has_test |= code.is_test();
+                kept[count] = code.with_item(column(code));
+                if CARRYING {
+                    entries[count] = (visit.start + place) as u32;
+                }
+                count += 1;
+            });
+            self.count += count;
+            self.ends.push(self.count);
+            self.has_test.push(has_test);
+        }
+    }
+
+    /// Finds what each block keeps for a user: to be called once, user by user.
+    pub fn slices(&mut self, user: usize, slices: &mut Vec<KeptSlice>) {
+        slices.clear();
+        let Self { users, ends, has_test, cursors, .. } = self;
+        let numbers = (user..).step_by(*users);
+        slices.extend(cursors.iter_mut().zip(numbers).map(|(cursor, number)| {
+            let end = ends[number];
+            KeptSlice { start: std::mem::replace(cursor, end), end, has_test: has_test[number] }
+        }));
+    }
+
+    /// The codes of a slice.
+    pub fn codes(&self, slice: KeptSlice) -> &[C] {
+        &self.codes[slice.start..slice.end]
+    }
+
+    /// Where the kept entries of a slice stand in the layout.
+    pub fn entries(&self, slice: KeptSlice) -> &[u32] {
+        &self.entries[slice.start..slice.end]
+    }
+
+    /// Writes what `map` makes of the codes of a slice to the front of `target`, and some junk after them: `target` has
+    /// room for a chunk more.
+    #[inline]
+    pub fn copy_codes<T>(&self, slice: KeptSlice, target: &mut [T], map: impl Fn(C) -> T) {
+        for done in (0..slice.len()).step_by(CHUNK) {
+            let source = &self.codes[slice.start + done..][..CHUNK];
+            for (target, &code) in target[done..][..CHUNK].iter_mut().zip(source) {
+                *target = map(code);
+            }
+        }
+    }
+
+    /// Makes test interactions of the items in a slice for which `is_test` says so.
+    pub fn mark(&mut self, slice: &mut KeptSlice, is_test: impl Fn(u32) -> bool) {
+        for code in &mut self.codes[slice.start..slice.end] {
+            *code = C::new(code.item(), code.is_test() || is_test(code.item()));
+            slice.has_test |= code.is_test();
+        }
+    }
+
+    /// Leaves in a slice what `stays`, told whether it is a test interaction.
+    pub fn retain(&mut self, slice: &mut KeptSlice, mut stays: impl FnMut(bool) -> bool) {
+        let mut end = slice.start;
+        for number in slice.start..slice.end {
+            if stays(self.codes[number].is_test()) {
+                self.codes[end] = self.codes[number];
+                if self.carrying {
+                    self.entries[end] = self.entries[number];
+                }
+                end += 1;
+            }
+        }
+        slice.end = end;
+    }
+}

@@ -1,0 +1,7 @@
+//! Tiles: expanded users made some at a time, kept block by block and stitched user by user.
+
+mod kept;
+mod stitch;
+mod tile;
+
+pub use tile::Tiler;

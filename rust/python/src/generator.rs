@@ -1,0 +1,250 @@
+//! The generator of one expansion.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::atomic::Ordering;
+
+use fractalrs_core::base::{Base, Cells, Times};
+use fractalrs_core::error::Error;
+use fractalrs_core::expansion::{Columns, Expansion, Id, Interactions, Options, Order, Payload};
+use fractalrs_core::for_id_types;
+use fractalrs_core::parts::{
+    EncodingChoice, FileSummary, Format, JobSummary, Part, Stage, Target, parse_compression, run,
+};
+use fractalrs_core::threads::Progress;
+use fractalrs_core::tiles::Tiler;
+use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::columns::{BorrowedColumn, PyColumn};
+use crate::errors::raised;
+use crate::watch::watch;
+
+/// Generates the interactions of one expansion, as `docs/generator.md` defines them.
+#[pyclass(frozen, module = "fractalrs._core")]
+pub struct Generator {
+    pub expansion: Expansion,
+    columns: Vec<PyColumn>,
+}
+
+#[pymethods]
+impl Generator {
+    #[new]
+    #[pyo3(signature = (
+        indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, *,
+        seed, shuffled, block_keep, one_test_item, drop_incomplete, cold_users=0.0, cold_items=0.0, order="block", sketch=false,
+        times=None, test_is_late=false, hour=None, factors=None, ratings=None, columns=Vec::new(),
+    ))]
+    #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
+    fn new<'py>(
+        py: Python<'py>,
+        indptr: PyReadonlyArray1<'py, i64>,
+        entries: PyReadonlyArray1<'py, u32>,
+        items: u32,
+        keep_rates: PyReadonlyArray2<'py, f64>,
+        user_order: PyReadonlyArray1<'py, u32>,
+        user_starts: PyReadonlyArray1<'py, u32>,
+        item_order: PyReadonlyArray1<'py, u32>,
+        item_starts: PyReadonlyArray1<'py, u32>,
+        seed: u64,
+        shuffled: bool,
+        block_keep: f64,
+        one_test_item: bool,
+        drop_incomplete: bool,
+        cold_users: f64,
+        cold_items: f64,
+        order: &str,
+        sketch: bool,
+        times: Option<PyReadonlyArray1<'py, i64>>,
+        test_is_late: bool,
+        hour: Option<u64>,
+        factors: Option<PyReadonlyArray2<'py, f64>>,
+        ratings: Option<PyReadonlyArray1<'py, f64>>,
+        columns: Vec<PyColumn>,
+    ) -> PyResult<Self> {
+        let order = match order {
+            "block" => Order::Block,
+            "item" => Order::Item,
+            "time" => Order::Time,
+            _ => return Err(PyValueError::new_err(format!("unknown order {order:?}"))),
+        };
+        let options = Options {
+            seed,
+            shuffled,
+            block_keep,
+            one_test_item,
+            drop_incomplete,
+            cold_users,
+            cold_items,
+            order,
+            sketch,
+        };
+        let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items).map_err(raised)?;
+        for column in &columns {
+            BorrowedColumn::new(column, py).column(base.len())?;
+        }
+        let column_blocks = keep_rates.as_array().ncols() as u32;
+        let keep_rates = keep_rates.as_slice()?.to_vec();
+        let (user_order, user_starts) = (user_order.as_slice()?.to_vec(), user_starts.as_slice()?.to_vec());
+        let (item_order, item_starts) = (item_order.as_slice()?.to_vec(), item_starts.as_slice()?.to_vec());
+        let times = times.as_ref().map(|times| times.as_slice()).transpose()?;
+        let ratings = ratings.map(|ratings| ratings.to_vec()).transpose()?;
+        let factors = factors.map(|factors| factors.to_vec()).transpose()?.map(|factors| (factors, ratings));
+        let sources = !columns.is_empty();
+        let expansion = py.detach(|| {
+            base.check()?;
+            let user_cells = Cells::new(user_order, user_starts, base.users(), "user")?;
+            let item_cells = Cells::new(item_order, item_starts, base.items(), "item")?;
+            let times = times.map(|times| Times::new(&base, times, test_is_late, hour)).transpose()?;
+            let payload = Payload { sources, times, factors };
+            Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload)
+        });
+        Ok(Self { expansion: expansion.map_err(raised)?, columns })
+    }
+
+    /// Interactions of the expanded users `first` to `last` (not included) of one split: user, item, and where the
+    /// expansion has them the entry of the base, the time and the product of rating and factor, else empty arrays.
+    fn interactions<'py>(&self, py: Python<'py>, first: u64, last: u64, test: bool) -> PyResult<Arrays<'py>> {
+        let expansion = &self.expansion;
+        check_users(expansion, first, last)?;
+        for_id_types!(expansion, interactions(py, expansion, first, last, test))
+    }
+
+    /// The column that each source item takes in block (i, j).
+    fn columns<'py>(&self, py: Python<'py>, i: u32, j: u32) -> Bound<'py, PyArray1<u32>> {
+        let mut table = Vec::new();
+        if self.expansion.options().shuffled {
+            Columns::new(&self.expansion, i, j).fill(None, &mut table);
+        } else {
+            table.extend(0..self.expansion.base_items());
+        }
+        table.into_pyarray(py)
+    }
+
+    /// The source user of each row of row block i, where every expanded user has one: user cells of size 1.
+    fn source_users<'py>(&self, py: Python<'py>, i: u32) -> Bound<'py, PyArray1<u32>> {
+        self.expansion.source_users(i).collect::<Vec<_>>().into_pyarray(py)
+    }
+
+    /// Makes parts on `threads` threads, up to a stage: "generate", "encode", "write" or "flush".
+    ///
+    /// A part is `(index, first user, last user, train target, test target)`, a target `(path, labels)` or None.
+    /// `progress` is called about ten times a second with the interactions made and the parts finished.
+    #[pyo3(signature = (parts, *, encoding, compression, row_group_size, stage, threads, progress=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        parts: Vec<PyPart>,
+        encoding: &str,
+        compression: &str,
+        row_group_size: usize,
+        stage: &str,
+        threads: usize,
+        progress: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let expansion = &self.expansion;
+        let borrowed: Vec<_> = self.columns.iter().map(|column| BorrowedColumn::new(column, py)).collect();
+        let columns = borrowed.iter().map(|column| column.column(expansion.base_interactions()));
+        let columns = columns.collect::<PyResult<Vec<_>>>()?;
+        let (encoding, compression) =
+            (EncodingChoice::from_str(encoding).map_err(raised)?, parse_compression(compression).map_err(raised)?);
+        let format = Format::new(encoding, compression, row_group_size, &columns);
+        let stage = match stage {
+            "generate" => Stage::Generate,
+            "encode" => Stage::Encode,
+            "write" => Stage::Write,
+            "flush" => Stage::Flush,
+            _ => return Err(PyValueError::new_err(format!("unknown stage {stage:?}"))),
+        };
+        if threads == 0 || row_group_size == 0 {
+            return Err(PyValueError::new_err("threads and row_group_size must be at least 1"));
+        }
+        let mut made = Vec::with_capacity(parts.len());
+        for (index, first, last, train, test) in parts {
+            check_users(expansion, first, last)?;
+            made.push(Part { index, users: first..last, train: target(train), test: target(test) });
+        }
+        let job = |state: &Progress| run(expansion, &made, &format, stage, threads, state);
+        summary(py, &watch(py, progress.as_ref(), job)?)
+    }
+}
+
+type Arrays<'py> = (
+    Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<f64>>,
+);
+type PyPart = (u64, u64, u64, Option<PyTarget>, Option<PyTarget>);
+type PyTarget = (PathBuf, Vec<(String, String)>);
+
+fn target(target: Option<PyTarget>) -> Option<Target> {
+    target.map(|(path, labels)| Target { path, labels })
+}
+
+fn check_users(expansion: &Expansion, first: u64, last: u64) -> PyResult<()> {
+    let users = expansion.users();
+    if first > last || last > users {
+        let message = format!("users {first} to {last} are not within the expansion's users 0 to {users}");
+        return Err(PyValueError::new_err(message));
+    }
+    Ok(())
+}
+
+fn interactions<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
+    py: Python<'py>,
+    expansion: &Expansion,
+    first: u64,
+    last: u64,
+    test: bool,
+) -> PyResult<Arrays<'py>> {
+    let (users, made) = watch(py, None, |progress| {
+        let (mut of_train, mut of_test) = (Interactions::<I>::default(), Interactions::<I>::default());
+        Tiler::new(expansion).expand(first..last, &mut of_train, &mut of_test, |of_train, of_test| {
+            let unwanted = if test { of_train } else { of_test };
+            unwanted.clear();
+            if progress.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+        })?;
+        let wanted = if test { of_test } else { of_train };
+        let mut users = Vec::with_capacity(wanted.items.len());
+        for &(user, count) in &wanted.users {
+            users.extend(std::iter::repeat_n(U::at(user, 0), count as usize));
+        }
+        Ok((users, wanted))
+    })?;
+    Ok((
+        users.into_pyarray(py).into_any(),
+        made.items.into_pyarray(py).into_any(),
+        made.sources.into_pyarray(py),
+        made.times.into_pyarray(py),
+        made.ratings.into_pyarray(py),
+    ))
+}
+
+fn summary<'py>(py: Python<'py>, summary: &JobSummary) -> PyResult<Bound<'py, PyDict>> {
+    let file = |file: &Option<FileSummary>| -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(file) = file else { return Ok(None) };
+        let dict = PyDict::new(py);
+        dict.set_item("rows", file.rows)?;
+        dict.set_item("bytes", file.bytes)?;
+        dict.set_item("sha256", &file.sha256)?;
+        Ok(Some(dict))
+    };
+    let parts = PyList::empty(py);
+    for part in &summary.parts {
+        let dict = PyDict::new(py);
+        dict.set_item("index", part.index)?;
+        dict.set_item("train", file(&part.train)?)?;
+        dict.set_item("test", file(&part.test)?)?;
+        parts.append(dict)?;
+    }
+    let dict = PyDict::new(py);
+    dict.set_item("parts", parts)?;
+    dict.set_item("generating_seconds", summary.generating.as_secs_f64())?;
+    dict.set_item("encoding_seconds", summary.encoding.as_secs_f64())?;
+    Ok(dict)
+}

@@ -1,0 +1,312 @@
+//! A matrix to be measured.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use fractalrs_core::base::Base;
+use fractalrs_core::error::Error;
+use fractalrs_core::passes::{self, Blocks, Groups, Real, VIOLATIONS, Workers};
+use numpy::ndarray::Array2;
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::errors::raised;
+use crate::generator::Generator;
+use crate::watch::watch;
+
+/// The rows of a base, of an expansion or of files, to be measured in passes over all of them.
+///
+/// `interactions` says about how many there are. Passes run on `threads` threads, fewer where dense sums of all of them
+/// would take more than `memory` bytes. `progress` is called about ten times a second with the interactions and the pieces
+/// done.
+#[pyclass(frozen, module = "fractalrs._core")]
+pub struct StreamedMatrix {
+    source: Source,
+    pieces: Vec<Range<u64>>,
+    interactions: u64,
+    threads: usize,
+    memory: usize,
+}
+
+enum Source {
+    Base { indptr: Py<PyArray1<i64>>, entries: Py<PyArray1<u32>>, items: u32 },
+    Expansion(Py<Generator>),
+    Files { users: u64, items: u64, files: Vec<[Option<PathBuf>; 2]> },
+}
+
+type Pieces = Vec<(u64, u64)>;
+type Pair<'py, A, B> = (Bound<'py, PyArray1<A>>, Bound<'py, PyArray1<B>>);
+type Callback<'py> = Option<Bound<'py, PyAny>>;
+
+impl StreamedMatrix {
+    fn new(source: Source, pieces: Pieces, interactions: u64, threads: usize, memory: usize) -> Self {
+        let pieces = pieces.into_iter().map(|(first, last)| first..last).collect();
+        Self { source, pieces, interactions, threads, memory }
+    }
+
+    /// Does a job on the rows, and meanwhile answers signals and reports progress.
+    fn pass<T: Send>(
+        &self,
+        py: Python<'_>,
+        progress: &Callback<'_>,
+        job: impl FnOnce(&passes::StreamedMatrix, &Workers) -> Result<T, Error> + Send,
+    ) -> PyResult<T> {
+        match &self.source {
+            Source::Base { indptr, entries, items } => {
+                let (indptr, entries) = (indptr.bind(py).readonly(), entries.bind(py).readonly());
+                let base = Base::new(indptr.as_slice()?, entries.as_slice()?, *items).map_err(raised)?;
+                self.pass_over(py, passes::Source::Base(base), progress, job)
+            }
+            Source::Expansion(generator) => {
+                self.pass_over(py, passes::Source::Expansion(&generator.get().expansion), progress, job)
+            }
+            Source::Files { files, .. } => self.pass_over(py, passes::Source::Files(files), progress, job),
+        }
+    }
+
+    fn pass_over<T: Send>(
+        &self,
+        py: Python<'_>,
+        source: passes::Source,
+        progress: &Callback<'_>,
+        job: impl FnOnce(&passes::StreamedMatrix, &Workers) -> Result<T, Error> + Send,
+    ) -> PyResult<T> {
+        let Self { pieces, interactions, threads, memory, .. } = self;
+        let (users, items) = self.shape(py);
+        let matrix = passes::StreamedMatrix {
+            users: users as u64,
+            items: items as u64,
+            interactions: *interactions,
+            pieces,
+            source,
+        };
+        let job = |progress: &_| job(&matrix, &Workers { threads: *threads, memory: *memory, progress });
+        watch(py, progress.as_ref(), job)
+    }
+
+    fn multiply_real<'py, T: Real + numpy::Element>(
+        &self,
+        py: Python<'py>,
+        product: &str,
+        x: &PyReadonlyArray2<'py, T>,
+        progress: &Callback<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (length, width) = x.as_array().dim();
+        let x = x.as_slice()?;
+        let (users, items) = self.shape(py);
+        let (needed, height) = match product {
+            "gram" => (items, items),
+            "plain" => (items, users),
+            "transposed" => (users, items),
+            _ => return Err(PyValueError::new_err(format!("unknown product {product:?}"))),
+        };
+        if length != needed {
+            let message = format!("the vectors have {length} entries, the matrix needs {needed}");
+            return Err(PyValueError::new_err(message));
+        }
+        if width == 0 {
+            return Err(PyValueError::new_err("there must be at least one vector"));
+        }
+        let groups = Groups::new(self.interactions, items as u64, self.pieces.len());
+        let bytes = height * width * size_of::<T>();
+        let count = if product == "plain" { 1 } else { groups.sums_needed(self.threads, self.memory, bytes) };
+        // NumPy asks the system for large pages, which such scattered access gains much from.
+        let arrays: Vec<_> = (0..count).map(|_| PyArray2::<T>::zeros(py, [height, width], false)).collect();
+        let mut borrowed: Vec<_> = arrays.iter().map(PyArrayMethods::readwrite).collect();
+        let mut sums = borrowed.iter_mut().map(|array| array.as_slice_mut()).collect::<Result<Vec<_>, _>>()?;
+        self.pass(py, progress, |matrix, workers| match product {
+            "gram" => passes::gram(matrix, x, width, &mut sums, workers),
+            "plain" => passes::product(matrix, x, width, sums[0], workers),
+            _ => passes::transposed_product(matrix, x, width, &mut sums, workers),
+        })?;
+        drop(borrowed);
+        Ok(arrays[0].clone().into_any())
+    }
+
+    /// Users and items.
+    fn shape(&self, py: Python<'_>) -> (usize, usize) {
+        match &self.source {
+            Source::Base { indptr, items, .. } => (indptr.bind(py).len().unwrap_or(1) - 1, *items as usize),
+            Source::Expansion(generator) => {
+                let expansion = &generator.get().expansion;
+                (expansion.users() as usize, expansion.items() as usize)
+            }
+            Source::Files { users, items, .. } => (*users as usize, *items as usize),
+        }
+    }
+}
+
+#[pymethods]
+impl StreamedMatrix {
+    /// The rows of a base itself.
+    #[staticmethod]
+    #[pyo3(signature = (indptr, entries, items, pieces, *, interactions, threads, memory))]
+    #[allow(clippy::too_many_arguments)]
+    fn of_base(
+        py: Python<'_>,
+        indptr: Py<PyArray1<i64>>,
+        entries: Py<PyArray1<u32>>,
+        items: u32,
+        pieces: Pieces,
+        interactions: u64,
+        threads: usize,
+        memory: usize,
+    ) -> PyResult<Self> {
+        let base = Base::new(indptr.bind(py).readonly().as_slice()?, entries.bind(py).readonly().as_slice()?, items)
+            .and_then(|base| base.check());
+        base.map_err(raised)?;
+        Ok(Self::new(Source::Base { indptr, entries, items }, pieces, interactions, threads, memory))
+    }
+
+    /// The rows of an expansion, generated in every pass.
+    #[staticmethod]
+    #[pyo3(signature = (generator, pieces, *, interactions, threads, memory))]
+    fn of_expansion(
+        generator: Py<Generator>,
+        pieces: Pieces,
+        interactions: u64,
+        threads: usize,
+        memory: usize,
+    ) -> Self {
+        Self::new(Source::Expansion(generator), pieces, interactions, threads, memory)
+    }
+
+    /// The rows of files: for each piece its train file and its test file, or None.
+    #[staticmethod]
+    #[pyo3(signature = (users, items, pieces, files, *, interactions, threads, memory))]
+    fn of_files(
+        users: u64,
+        items: u64,
+        pieces: Pieces,
+        files: Vec<(Option<PathBuf>, Option<PathBuf>)>,
+        interactions: u64,
+        threads: usize,
+        memory: usize,
+    ) -> PyResult<Self> {
+        if pieces.len() != files.len() {
+            return Err(PyValueError::new_err("there must be as many pieces as pairs of files"));
+        }
+        let files = files.into_iter().map(|(train, test)| [train, test]).collect();
+        Ok(Self::new(Source::Files { users, items, files }, pieces, interactions, threads, memory))
+    }
+
+    /// Degrees of users, items and blocks, and violations of what must hold exactly, as a dict.
+    #[pyo3(signature = (*, base_users, base_items, order_by_item, bins, each_item, progress=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn degrees<'py>(
+        &self,
+        py: Python<'py>,
+        base_users: u64,
+        base_items: u64,
+        order_by_item: bool,
+        bins: (u64, u64),
+        each_item: bool,
+        progress: Callback<'py>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let blocks = Blocks { base_users, base_items, order_by_item, bins, each_item };
+        let degrees = self.pass(py, &progress, |matrix, workers| passes::degrees(matrix, &blocks, workers))?;
+        let dict = PyDict::new(py);
+        for (name, counts) in [
+            ("user_train", degrees.user_train),
+            ("user_test", degrees.user_test),
+            ("item_train", degrees.item_train),
+            ("item_test", degrees.item_test),
+        ] {
+            dict.set_item(name, counts.into_pyarray(py))?;
+        }
+        for (name, counts) in [
+            ("item_user_degree", degrees.item_user_degree),
+            ("block_train", degrees.block_train),
+            ("block_test", degrees.block_test),
+            ("density", degrees.density),
+        ] {
+            dict.set_item(name, counts.into_pyarray(py))?;
+        }
+        let violations = PyDict::new(py);
+        for (name, found) in VIOLATIONS.iter().zip(degrees.violations) {
+            violations.set_item(name, (found.count, found.first))?;
+        }
+        dict.set_item("violations", violations)?;
+        Ok(dict)
+    }
+
+    /// A product of the train part A with x of shape (items or users, width), float32 or float64, C order: "gram" `AᵀA x`,
+    /// "plain" `A x`, "transposed" `Aᵀ x`. The same type comes back, and the same numbers on any number of threads.
+    #[pyo3(signature = (product, x, *, progress=None))]
+    fn multiply<'py>(
+        &self,
+        py: Python<'py>,
+        product: &str,
+        x: Bound<'py, PyAny>,
+        progress: Callback<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if let Ok(x) = x.extract::<PyReadonlyArray2<'py, f32>>() {
+            return self.multiply_real(py, product, &x, &progress);
+        }
+        self.multiply_real(py, product, &x.extract::<PyReadonlyArray2<'py, f64>>()?, &progress)
+    }
+
+    /// For every item and each of the chosen items, the train users of both: shape (items, chosen).
+    #[pyo3(signature = (chosen, *, progress=None))]
+    fn cooccurrence<'py>(
+        &self,
+        py: Python<'py>,
+        chosen: PyReadonlyArray1<'py, u32>,
+        progress: Callback<'py>,
+    ) -> PyResult<Bound<'py, PyArray2<u32>>> {
+        let chosen = chosen.as_slice()?;
+        let items = self.shape(py).1;
+        let distinct: HashSet<_> = chosen.iter().collect();
+        if distinct.len() < chosen.len() || chosen.iter().any(|&item| item as usize >= items) {
+            return Err(raised(Error::Invalid("the chosen items must be items of the matrix, each once".to_owned())));
+        }
+        let counts = self.pass(py, &progress, |matrix, workers| passes::cooccurrence(matrix, chosen, workers))?;
+        let counts = Array2::from_shape_vec((items, chosen.len()), counts);
+        Ok(counts.map_err(|error| PyValueError::new_err(error.to_string()))?.into_pyarray(py))
+    }
+
+    /// The train or test rows of the chosen users, which rise: where each begins, and their items.
+    #[pyo3(signature = (chosen, *, test, progress=None))]
+    fn collect<'py>(
+        &self,
+        py: Python<'py>,
+        chosen: PyReadonlyArray1<'py, u64>,
+        test: bool,
+        progress: Callback<'py>,
+    ) -> PyResult<Pair<'py, u64, i64>> {
+        let chosen = chosen.as_slice()?;
+        let (starts, items) =
+            self.pass(py, &progress, |matrix, workers| passes::collect(matrix, chosen, test, workers))?;
+        Ok((starts.into_pyarray(py), items.into_pyarray(py)))
+    }
+
+    /// The nearest user of each given train row (as `collect` gives them) in each group of `group` consecutive users,
+    /// or −1, and the squared cosine: one after the other, groups within rows.
+    #[pyo3(signature = (given, starts, items, *, group, progress=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn nearest<'py>(
+        &self,
+        py: Python<'py>,
+        given: PyReadonlyArray1<'py, u64>,
+        starts: PyReadonlyArray1<'py, u64>,
+        items: PyReadonlyArray1<'py, i64>,
+        group: u64,
+        progress: Callback<'py>,
+    ) -> PyResult<Pair<'py, i64, f64>> {
+        let (given, starts, items) = (given.as_slice()?, starts.as_slice()?, items.as_slice()?);
+        let all_items = self.shape(py).1;
+        let in_range = |&item: &i64| usize::try_from(item).is_ok_and(|item| item < all_items);
+        let fits = starts.len() == given.len() + 1
+            && starts.last() == Some(&(items.len() as u64))
+            && starts.windows(2).all(|pair| pair[0] <= pair[1]);
+        if group == 0 || !fits || !items.iter().all(in_range) {
+            return Err(raised(Error::Invalid("the given rows are not rows of the matrix, one a user".to_owned())));
+        }
+        let (users, cosines) =
+            self.pass(py, &progress, |matrix, workers| passes::nearest(matrix, given, starts, items, group, workers))?;
+        Ok((users.into_pyarray(py), cosines.into_pyarray(py)))
+    }
+}
