@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import fractalrs as fr
-from fractalrs.tools.machine import peak_memory
+from fractalrs.tools import peak_memory
 
 DATA = Path("bench-data")
 RAW = Path("docs/performance-raw.txt")

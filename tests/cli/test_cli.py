@@ -18,7 +18,7 @@ import pytest
 import fractalrs as fr
 from fractalrs.cli.commands import COMMANDS
 from fractalrs.errors import WriteError
-from fractalrs.expansion.cells import CELL_SIZE
+from fractalrs.expansion import CELL_SIZE
 from fractalrs.tools import LocalStore
 from helpers.commands import Done, run
 from helpers.folders import digests, files_of, sql, stamps

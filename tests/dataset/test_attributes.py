@@ -27,8 +27,8 @@ import pytest
 import fractalrs as fr
 from fractalrs.dataset import Folder, match
 from fractalrs.errors import InputError, OutputError, WriteError
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.reading.attributes import AttributeTable
+from fractalrs.expansion import Expansion
+from fractalrs.reading import AttributeTable
 from fractalrs.tools import LocalStaging, LocalStore, Report
 from fractalrs.words import ITEMS, USERS, Side
 from helpers import oracle

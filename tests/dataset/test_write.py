@@ -22,8 +22,7 @@ import pytest
 import fractalrs as fr
 from fractalrs.dataset import ParquetOptions, expected_bytes
 from fractalrs.errors import FractalrsError, InputError, OutputError
-from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion import Cells, Expansion
 from fractalrs.tools import LocalStaging, LocalStore, read_labelled
 from helpers import oracle
 from helpers.folders import RATES, cleared_but_killed, digests, files_of, read, small_base, small_expansion, sql, stamps

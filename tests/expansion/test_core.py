@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fractalrs.base.base import Base
-from fractalrs.expansion.expansion import Expansion
+from fractalrs.base import Base
+from fractalrs.expansion import Expansion
 
 
 def expansion_of(users: int, items: int) -> Expansion:

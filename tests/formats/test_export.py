@@ -26,7 +26,7 @@ import pytest
 import scipy.sparse as sp
 
 import fractalrs as fr
-from fractalrs.dataset.part_files import whole_users
+from fractalrs.dataset import whole_users
 from fractalrs.formats import FORMATS, Format, SplitReader
 from fractalrs.words import SPLITS, Split
 from helpers.commands import run

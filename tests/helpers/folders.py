@@ -15,12 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fractalrs.base.base import Base
-from fractalrs.base.hold_out import leave_last_out
+from fractalrs.base import Base, leave_last_out
 from fractalrs.dataset import Folder
-from fractalrs.expansion.cells import Cells, group_cells
-from fractalrs.expansion.expansion import Expansion
-from fractalrs.reading.sample import sample_interactions
+from fractalrs.expansion import Cells, Expansion, group_cells
+from fractalrs.reading import sample_interactions
 
 RATES = np.linspace(0.05, 1.0, 15).reshape(3, 5)
 

@@ -18,8 +18,7 @@ from scipy.sparse.linalg import svds
 
 import fractalrs as fr
 from fractalrs.base import Base
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset import ParquetOptions
+from fractalrs.dataset import Dataset, ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.passes import Degrees, StreamedMatrix
@@ -265,9 +264,9 @@ def test_products_are_the_same_on_any_number_of_threads(dense: dict[str, Any], s
     x, y = x * rng.choice(np.array([-1, 1], dtype), x.shape), y * rng.choice(np.array([-1, 1], dtype), y.shape)
     found = []
     # Room for all sums, for three (two threads), and for one.
-    for sums_bytes in (1 << 30, 3 * x.nbytes, 1):
+    for memory in (1 << 30, 3 * x.nbytes, 1):
         for threads in (1, 2, 3, 7):
-            matrix = StreamedMatrix(of, threads=threads, piece_interactions=10_000, sums_bytes=sums_bytes)
+            matrix = StreamedMatrix(of, threads=threads, piece_interactions=10_000, memory=memory)
             found.append((matrix.gram(x), matrix.product(x), matrix.transposed_product(y)))
     for others in found[1:]:
         for first, other in zip(found[0], others, strict=True):

@@ -10,7 +10,7 @@ import pytest
 
 import fractalrs as fr
 from fractalrs.base import Base
-from fractalrs.dataset.plan import ParquetOptions
+from fractalrs.dataset import ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.passes import StreamedMatrix

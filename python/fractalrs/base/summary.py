@@ -15,8 +15,6 @@ from fractalrs.statistics import (
     Clock,
     Ratings,
     RatingsTally,
-    assortativity,
-    degree_product,
     distinct_or_quantiles,
 )
 
@@ -56,7 +54,6 @@ def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False
         **(real_activity(base).arrays() if timestamps else {}),
         **({} if distribution is None else distribution.arrays()),
     }
-
 
     return float("nan") if value is None else value
 

@@ -11,8 +11,7 @@ from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, Quiet, attributes_of, flag, option, print_content, print_summary, say
 from fractalrs.dataset import Dataset, Folder, forecast
 from fractalrs.expansion import FILES, RUNNING, Expansion, Option
-from fractalrs.tools.machine import peak_memory, resolve_threads
-from fractalrs.tools.notes import notes_on_stderr
+from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
 from fractalrs.workflow import RECIPE, SAMPLE, Prepared, Recipe, prepare, write_prepared
 
 

@@ -8,7 +8,7 @@ import typer
 
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, Quiet, option, print_summary, say
-from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset import Dataset
 from fractalrs.expansion import FILES
 from fractalrs.formats import FORMATS
 from fractalrs.formats import export as write

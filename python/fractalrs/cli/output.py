@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset import Dataset
 from fractalrs.expansion import RUNNING
 from fractalrs.tools import readable
 

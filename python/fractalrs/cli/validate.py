@@ -9,11 +9,10 @@ import typer
 
 from fractalrs.cli import INTERRUPTED, UNTRUE
 from fractalrs.cli.output import Json, NoProgress, flag, option, say
-from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import FILES, RUNNING
-from fractalrs.tools import resolve_threads
-from fractalrs.tools.notes import notes_on_stderr
+from fractalrs.tools import notes_on_stderr, resolve_threads
 from fractalrs.validation import read_thresholds
 from fractalrs.validation import validate as run
 from fractalrs.workflow import read_planned_base

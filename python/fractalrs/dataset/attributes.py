@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.dataset.layout import ParquetOptions, attribute_file
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, shuffle_named
-from fractalrs.reading.attributes import AttributeTable
+from fractalrs.reading import AttributeTable
 from fractalrs.tools import SILENT, Digest, FileReport, Progress, parquet_writer, write_labelled
 from fractalrs.words import ITEMS, USERS, Side
 

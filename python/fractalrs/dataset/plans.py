@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from fractalrs._core import GENERATOR, VERSION
-from fractalrs.base.base import Base
+from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part, attribute_file, parts_of
 from fractalrs.dataset.manifest import type_of
 from fractalrs.dataset.sizes import expected_bytes
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
-from fractalrs.reading.attributes import AttributeTable
+from fractalrs.reading import AttributeTable
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 PART_INTERACTIONS = 16_000_000

@@ -14,8 +14,7 @@ import scipy.sparse as sp
 
 from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.tools import whole_file
-from fractalrs.tools.sealed import write_labelled
+from fractalrs.tools import whole_file, write_labelled
 
 Matrix = sp.csr_array[np.float64, tuple[int, int]]
 

@@ -8,9 +8,7 @@ from typing import Any
 import numpy.typing as npt
 import pyarrow as pa
 
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.manifest import FileEntry
-from fractalrs.dataset.part_files import opened
+from fractalrs.dataset import Dataset, FileEntry, opened
 from fractalrs.words import Split
 
 BATCH = 1 << 20

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs.dataset.part_files import whole_users
+from fractalrs.dataset import whole_users
 from fractalrs.formats.format import Format, register
 from fractalrs.formats.reader import SplitReader
 

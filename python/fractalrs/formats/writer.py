@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.formats.format import format_named
 from fractalrs.formats.reader import BATCH, SplitReader

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.columns import ticks
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.part_files import opened, whole_users
+from fractalrs.dataset import Dataset, opened, whole_users
 from fractalrs.expansion import Expansion
 from fractalrs.tools import Progress, Report, as_progress
 from fractalrs.words import Split

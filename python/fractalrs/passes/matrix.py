@@ -235,9 +235,7 @@ class StreamedMatrix:
     def cooccurrence(self, chosen: npt.ArrayLike) -> npt.NDArray[np.uint32]:
         """Count for every item and each of the chosen items the train users of both: shape (items, chosen)."""
         with self._task("comparing items") as report:
-            return self._core.cooccurrence(
-                np.ascontiguousarray(chosen, dtype=np.uint32), progress=report
-            )
+            return self._core.cooccurrence(np.ascontiguousarray(chosen, dtype=np.uint32), progress=report)
 
     def collect(self, users: npt.ArrayLike, *, test: bool = False) -> Matrix:
         """Return the train (or test) rows of some users as a sparse matrix of ones, each row in its own order.
@@ -272,9 +270,7 @@ class StreamedMatrix:
         chosen = np.ascontiguousarray(users, dtype=np.uint64)
         starts, items = rows.indptr.astype(np.uint64), rows.indices.astype(np.int64)
         with self._task("comparing users") as report:
-            found, squares = self._core.nearest(
-                chosen, starts, items, group=group, progress=report
-            )
+            found, squares = self._core.nearest(chosen, starts, items, group=group, progress=report)
         shape = (len(chosen), -(-self.shape[0] // group))
         return found.reshape(shape), np.sqrt(squares).reshape(shape)
 

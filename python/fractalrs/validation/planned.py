@@ -13,8 +13,7 @@ import numpy.typing as npt
 from fractalrs._core import existing_blocks
 from fractalrs.base import Base
 from fractalrs.base.summary import base_statistics
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.folder import Folder
+from fractalrs.dataset import Dataset, Folder
 from fractalrs.dataset.write import read_reduced
 from fractalrs.errors import InputError
 from fractalrs.expansion import Cells, Expansion, Operator, Options

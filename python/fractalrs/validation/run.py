@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from fractalrs.base import Base
-from fractalrs.dataset.dataset import Dataset, open_dataset
+from fractalrs.dataset import Dataset, open_dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.statistics import Curve, Floats

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fractalrs.base.base import Base
-from fractalrs.base.hold_out import leave_last_out
+from fractalrs.base import Base, leave_last_out
 from fractalrs.dataset import (
     OTHER_SOURCE,
     Dataset,
@@ -33,12 +32,8 @@ from fractalrs.expansion import (
     shuffle_named,
     solve_keep_scale,
 )
-from fractalrs.reading.attributes import read_attributes
-from fractalrs.reading.interactions import read_interactions
-from fractalrs.reading.sample import sample_interactions
-from fractalrs.tools.machine import resolve_threads
-from fractalrs.tools.notes import notes_on_stderr
-from fractalrs.tools.progress import Progress
+from fractalrs.reading import read_attributes, read_interactions, sample_interactions
+from fractalrs.tools import Progress, notes_on_stderr, resolve_threads
 from fractalrs.workflow.recipe import RECIPE, Recipe
 
 SAMPLE = "sample"

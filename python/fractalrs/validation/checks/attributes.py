@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.dataset.attributes import source_codes
-from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset import Dataset, source_codes
 from fractalrs.expansion import Expansion
 from fractalrs.validation.checks.files import digest_of
 from fractalrs.validation.findings import Check

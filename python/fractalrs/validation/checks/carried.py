@@ -8,8 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fractalrs.columns import ticks
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.manifest import PartEntry
+from fractalrs.dataset import Dataset, PartEntry
 from fractalrs.expansion import Expansion
 from fractalrs.passes import (
     Integers,

@@ -7,8 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.manifest import FileEntry
+from fractalrs.dataset import Dataset, FileEntry
 from fractalrs.passes import Degrees
 from fractalrs.validation.findings import Check
 from fractalrs.validation.wording import first_few

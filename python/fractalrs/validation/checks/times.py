@@ -5,7 +5,7 @@ from threading import Lock
 
 import numpy as np
 
-from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset import Dataset
 from fractalrs.passes import Integers, InteractionBatch, visit
 from fractalrs.tools import SILENT, Progress
 from fractalrs.validation.findings import Check

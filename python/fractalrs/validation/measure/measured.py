@@ -14,7 +14,7 @@ import numpy as np
 
 from fractalrs.base import Base
 from fractalrs.columns import numbers
-from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset import Dataset
 from fractalrs.expansion import Expansion
 from fractalrs.passes import Degrees, InteractionBatch, StreamedMatrix, UserSampler, visit
 from fractalrs.statistics import (
