@@ -56,7 +56,7 @@ def read(source: str, payload: tuple[str, ...] = ()) -> fr.Base:
 
 
 def expand(base: fr.Base, reduced: fr.ReducedMatrix, shuffle: str) -> Expansion:
-    return fr.Expansion(base, reduced, shuffle=shuffle, seed=7)  # type: ignore[arg-type]
+    return fr.Expansion(base, reduced, shuffle=shuffle, seed=7)
 
 
 def say(text: str) -> None:

@@ -192,7 +192,7 @@ def row(figures: dict[str, Any]) -> str:
 def oracle_rate() -> dict[str, float]:
     """Time the NumPy oracle on a small base: an oracle is written to be read, not to be quick."""
     sys.path.insert(0, "tests")
-    import oracle
+    from helpers import oracle
 
     base = fr.leave_last_out(fr.sample_interactions(100, 200, 4_000))
     expansion = fr.Expansion(base, fr.reduce(base, (4, 8)), shuffle="aligned")

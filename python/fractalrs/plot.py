@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from fractalrs.errors import InputError
 from fractalrs.statistics import Curve, Floats
-from fractalrs.tools.optional import drawing
+from fractalrs.tools import drawing
 
 with drawing():
     from matplotlib.axes import Axes

@@ -21,8 +21,7 @@ import pytest
 from scipy import stats
 
 import fractalrs as fr
-from fractalrs.base import Base
-from fractalrs.base.summary import real_activity, real_ratings
+from fractalrs.base import Base, real_activity, real_ratings
 from fractalrs.columns import numbers, ticks
 from fractalrs.dataset import ParquetOptions
 from fractalrs.errors import InputError

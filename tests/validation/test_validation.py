@@ -23,8 +23,7 @@ from scipy import stats
 
 import fractalrs as fr
 from fractalrs import _core
-from fractalrs.base import Base
-from fractalrs.base.summary import base_statistics
+from fractalrs.base import Base, base_statistics
 from fractalrs.errors import InputError
 from fractalrs.expansion import BlockFunction, Cells, Matrix
 from fractalrs.passes import Degrees, StreamedMatrix

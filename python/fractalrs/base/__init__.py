@@ -2,6 +2,19 @@
 
 from fractalrs.base.base import MAX_CODES, TEST_BIT, Base
 from fractalrs.base.hold_out import leave_last_out
+from fractalrs.base.summary import base_statistics, real_activity, real_ratings
 from fractalrs.base.svd import SVD, TOLERANCE, leading_svd, truncated_svd
 
-__all__ = ["MAX_CODES", "SVD", "TEST_BIT", "TOLERANCE", "Base", "leading_svd", "leave_last_out", "truncated_svd"]
+__all__ = [
+    "MAX_CODES",
+    "SVD",
+    "TEST_BIT",
+    "TOLERANCE",
+    "Base",
+    "base_statistics",
+    "leading_svd",
+    "leave_last_out",
+    "real_activity",
+    "real_ratings",
+    "truncated_svd",
+]

@@ -16,7 +16,7 @@ from fractalrs.base.payload import checked_payload, in_one_chunk, update_digest
 from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, write_base
 from fractalrs.columns import ticks_per_hour
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools.arguments import as_path, check_word
+from fractalrs.tools import as_path, check_word
 from fractalrs.words import Split
 
 if TYPE_CHECKING:

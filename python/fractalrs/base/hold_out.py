@@ -13,7 +13,7 @@ from fractalrs.base.payload import MAX_ROWS, check_payload_size
 from fractalrs.columns import ROLES
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
-from fractalrs.tools.arguments import check_count, check_word, checked_columns
+from fractalrs.tools import check_count, check_word, checked_columns
 from fractalrs.words import HoldOut, Ties
 
 _Integers = npt.NDArray[np.int64]

@@ -15,6 +15,8 @@ from fractalrs.statistics import (
     Clock,
     Ratings,
     RatingsTally,
+    assortativity,
+    degree_product,
     distinct_or_quantiles,
 )
 
@@ -55,6 +57,10 @@ def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False
         **({} if distribution is None else distribution.arrays()),
     }
 
+
+def _assortativity(base: Base, user_degrees: npt.NDArray[np.int64], item_degrees: npt.NDArray[np.int64]) -> float:
+    item_user_degree = np.asarray(base.train.T @ user_degrees.astype(np.float64)).astype(np.uint64)
+    value = assortativity(user_degrees, item_degrees, degree_product(item_degrees, item_user_degree))
     return float("nan") if value is None else value
 
 

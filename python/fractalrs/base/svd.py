@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fractalrs.base.base import Base
 from fractalrs.errors import InputError
-from fractalrs.tools.arguments import check_count
+from fractalrs.tools import check_count
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base.summary import base_statistics
+from fractalrs.base import base_statistics
 from fractalrs.dataset.layout import PLAN
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError

@@ -147,14 +147,15 @@ class StreamedMatrix:
             self.block_shape = source.block_shape
             self.order = _order(source.order, source.shuffle, "timestamp" in source.schema.names)
             self.interactions: float = source.totals["interactions"]
-            self._pieces = [(part.first, part.last) for part in source.parts]
-            self._core = Core.of_files(*self.shape, self._pieces, _files(source), **self._means(memory))
+            self.pieces = [(part.first, part.last) for part in source.parts]
+            self._core = Core.of_files(*self.shape, self.pieces, _files(source), **self._means(memory))
         elif isinstance(source, Base):
             self.block_shape, self.order = source.shape, "item"
             self.interactions = source.count
-            self._pieces = self._ranges(source.indptr, piece_interactions)
-            arrays = source.indptr, source.entries, source.shape[1]
-            self._core = Core.of_base(*arrays, self._pieces, **self._means(memory))
+            self.pieces = self._ranges(source.indptr, piece_interactions)
+            self._core = Core.of_base(
+                source.indptr, source.entries, source.shape[1], self.pieces, **self._means(memory)
+            )
         else:
             if not isinstance(source.generator, Generator):
                 raise InputError("an expansion made by a function is not streamed", "write it first")
@@ -165,10 +166,10 @@ class StreamedMatrix:
             if users is None:
                 has_row_blocks = operator_named(options.operator).has_row_blocks
                 kept = source.keep_rates if has_row_blocks else np.ones(source.reduced.shape)
-                self._pieces = self._ranges(np.append(0, np.cumsum(kept.sum(axis=1))), piece_interactions)
+                self.pieces = self._ranges(np.append(0, np.cumsum(kept.sum(axis=1))), piece_interactions)
             else:
-                self._pieces = [(int(user), int(user) + 1) for user in users]
-            self._core = Core.of_expansion(source.generator, self._pieces, **self._means(memory))
+                self.pieces = [(int(user), int(user) + 1) for user in users]
+            self._core = Core.of_expansion(source.generator, self.pieces, **self._means(memory))
 
     def _means(self, memory: int) -> dict[str, int]:
         return {"interactions": int(self.interactions), "threads": self.threads, "memory": memory}
@@ -286,7 +287,7 @@ class StreamedMatrix:
         )
 
     def _task(self, what: str) -> AbstractContextManager[Report]:
-        return self.progress.task(what, self.interactions, len(self._pieces))
+        return self.progress.task(what, self.interactions, len(self.pieces))
 
 
 def _files(dataset: Dataset) -> list[tuple[Path | None, Path | None]]:

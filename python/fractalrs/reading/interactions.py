@@ -21,8 +21,7 @@ from fractalrs.columns import (
 )
 from fractalrs.errors import InputError, OutputError
 from fractalrs.reading.ids import encode_ids
-from fractalrs.tools import whole_file
-from fractalrs.tools.arguments import as_path
+from fractalrs.tools import as_path, whole_file
 
 _STREAM_ROWS = 1 << 20
 

@@ -14,8 +14,7 @@ from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
 from fractalrs.reading.source import Asked, Source
 from fractalrs.reading.sources import SOURCE_FORMATS
-from fractalrs.tools import resolve_threads
-from fractalrs.tools.arguments import check_word, checked_columns
+from fractalrs.tools import check_word, checked_columns, resolve_threads
 
 
 def read_interactions(

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
-from fractalrs.tools.arguments import check_count
+from fractalrs.tools import check_count
 
 _Floats = npt.NDArray[np.float64]
 _Integers = npt.NDArray[np.int64]

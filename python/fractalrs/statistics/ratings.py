@@ -1,6 +1,7 @@
 """How users rate: the distribution of ratings among values and among users."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -45,7 +46,7 @@ class Ratings:
         return {f"rating_{name}": np.array(value) for name, value in vars(self).items()}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Ratings | None":
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "Ratings | None":
         """Return the ratings that `arrays` kept; None where they are not there."""
         if "rating_values" not in arrays:
             return None

@@ -5,6 +5,7 @@ time alone. What is kept of the real train part are such counts, so that no sour
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -125,7 +126,7 @@ class Activity:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Activity | None":
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "Activity | None":
         """Return the activity that `arrays` kept; None where it is not there."""
         if "time_clock" not in arrays:
             return None

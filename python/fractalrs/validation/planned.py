@@ -1,22 +1,19 @@
 """What the plan says of a data set, read from ``private/`` or taken from an expansion."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, get_args
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fractalrs._core import existing_blocks
-from fractalrs.base import Base
-from fractalrs.base.summary import base_statistics
-from fractalrs.dataset import Dataset, Folder
-from fractalrs.dataset.write import read_reduced
+from fractalrs.base import Base, base_statistics
+from fractalrs.dataset import Dataset, Private
 from fractalrs.errors import InputError
-from fractalrs.expansion import Cells, Expansion, Operator, Options
+from fractalrs.expansion import Expansion, Operator, Shuffle, operator_named, shuffle_named
 from fractalrs.statistics import Floats
 
 
@@ -38,7 +35,7 @@ class Planned:
 
     keep_rates: Floats
     options: dict[str, Any]
-    statistics: dict[str, npt.NDArray[Any]]
+    statistics: Mapping[str, npt.NDArray[Any]]
     split: str = "given"
 
     @classmethod
@@ -59,37 +56,25 @@ class Planned:
         """What is known of the real train part."""
         return Real.of(self.statistics)
 
-    # What follows is all that validation asks of a shuffle and an operator.
+    @property
+    def shuffle(self) -> Shuffle:
+        """The shuffle."""
+        return shuffle_named(self.options["shuffle"])
+
+    @property
+    def operator(self) -> Operator:
+        """The operator."""
+        return operator_named(self.options["operator"])
 
     @property
     def has_blocks(self) -> bool:
         """Whether blocks are copies of R, of which entries are kept at a rate."""
-        return self.options["operator"] in ("dropout", "kronecker")
-
-    @property
-    def by_function(self) -> bool:
-        """Whether a function made the blocks."""
-        return self.options["operator"] not in get_args(Operator)
-
-    @property
-    def blocks_alike(self) -> bool:
-        """Whether all blocks of a row block show an expanded user's one source."""
-        return self.options["shuffle"] in ("aligned", "none")
-
-    @property
-    def blocks_independent(self) -> bool:
-        """Whether each block shows sources of its own."""
-        return bool(self.options["shuffle"] == "block")
-
-    @property
-    def takes_cells(self) -> bool:
-        """Whether users and items are exchanged inside cells."""
-        return bool(self.options["shuffle"] == "cells")
+        return self.operator.keeps_entries
 
     @property
     def one_source(self) -> bool:
         """Whether a user has one source: with times, user cells have one member."""
-        return self.blocks_alike or bool(self.options.get("timestamps", False))
+        return self.shuffle.one_source or bool(self.options.get("timestamps", False))
 
     @property
     def is_cold(self) -> bool:
@@ -99,7 +84,7 @@ class Planned:
     @property
     def is_predictable(self) -> bool:
         """Whether singular values follow from R's: its blocks are alike, and what is train in R is train in them."""
-        return self.has_blocks and self.blocks_alike and not self.is_cold
+        return self.has_blocks and self.shuffle.one_source and not self.is_cold
 
     @property
     def test_is_last(self) -> bool:
@@ -119,7 +104,7 @@ class Real:
     assortativity: float | None
 
     @classmethod
-    def of(cls, arrays: dict[str, npt.NDArray[Any]]) -> "Real":
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "Real":
         """Return what the arrays of `fractalrs.base.summary.base_statistics` say."""
         assortativity = float(arrays["assortativity"])
         return cls(
@@ -155,43 +140,37 @@ def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, E
     InputError
         If ``private/`` does not belong to the data set, or the base does not, or a file is damaged.
     """
-    plan = Folder(dataset.path).plan()
-    if plan is None:
+    private = Private.read(dataset.path)
+    if private is None:
         if base is not None:
             raise InputError(f"{dataset.path} has no private/plan.json: there is nothing to compare the source with")
         return None, None
-    private, content = dataset.path / "private", plan.content
-    reduced = read_reduced(private)
-    options = Options(**content["options"])
-    statistics = _load(private / "base_statistics.npz")
-    agree = all(getattr(dataset, name) == content["options"][name] for name in ("shuffle", "order", "operator"))
-    agree &= reduced.shape == dataset.multipliers
+    plan, statistics = private.plan, private.statistics
+    if not {"assortativity", "train_user_degrees"} <= statistics.keys():
+        raise InputError(
+            f"{dataset.path}: its private/base_statistics.npz is of an older version",
+            hint="expand again, or use the version that made it",
+        )
+    options, fingerprints = plan.options, dataset.manifest.fingerprints
+    agree = all(getattr(dataset, name) == getattr(options, name) for name in ("shuffle", "order", "operator"))
+    agree &= private.reduced.shape == dataset.multipliers
     agree &= tuple(statistics["shape"].tolist()) == dataset.block_shape
-    if content["fingerprints"] != dataset.manifest["fingerprints"] or not agree:
+    agree &= fingerprints == {"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint}
+    if not agree:
         raise InputError(f"private/ and manifest.json of {dataset.path} are of different data sets")
-    planned = Planned(options.keep_rates(reduced.values), content["options"], statistics, content["base"]["split"])
+    keep_rates = options.keep_rates(private.reduced.values)
+    planned = Planned(keep_rates, dataclasses.asdict(options), statistics, plan.base.split)
     if base is None:
         return planned, None
-    if base.fingerprint != content["base"]["fingerprint"]:
+    if base.fingerprint != plan.base.fingerprint:
         raise InputError(
             f"these interactions are not those that {dataset.path} was expanded from",
             hint="name that source; it is read and split as the plan says",
         )
-    if planned.by_function:
+    if planned.operator.is_function:
         return planned, None
-    cells = Cells.load(private / "cells.npz") if planned.takes_cells else None
-    expansion = Expansion(base, reduced, profile=content["profile"], cells=cells, **content["options"])
-    if expansion.fingerprint != content["fingerprints"]["expansion"]:
+    cells = private.cells if planned.shuffle.takes_cells else None
+    expansion = Expansion(base, private.reduced, profile=plan.profile, cells=cells, **dataclasses.asdict(options))
+    if expansion.fingerprint != plan.expansion_fingerprint:
         raise InputError(f"private/ of {dataset.path} does not belong to its data: it makes other interactions")
     return planned, expansion
-
-
-def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    if not {"assortativity", "train_user_degrees"} <= found.keys():
-        raise InputError(f"{path} is of an older version", hint="expand again, or use the version that made it")
-    return found

@@ -204,7 +204,7 @@ class _Run:
             return "needs ids in range"
         if self.measured.planned is None:
             return NEEDS_PRIVATE
-        return BY_FUNCTION if self.measured.planned.by_function else NEEDS_SOURCE
+        return BY_FUNCTION if self.measured.planned.operator.is_function else NEEDS_SOURCE
 
     def _leave_out(self, why: str, *names: str) -> None:
         self.checks += [Check(name, "integrity", None, why) for name in names]
@@ -241,7 +241,7 @@ class _Run:
             subject |= {name: getattr(dataset, name) for name in ("profile", "shuffle", "operator")}
             subject |= {split: dataset.totals[split] for split in ("train", "test")}
             subject |= {"multipliers": "{} × {}".format(*dataset.multipliers)}
-            subject |= {name: dataset.manifest[name] for name in ("fractalrs", "generator")}
+            subject |= {name: getattr(dataset.manifest, name) for name in ("fractalrs", "generator")}
         elif self.measured.expansion is not None:
             options = self.measured.expansion.options
             subject = {"expansion": "generated, not written", "shuffle": options.shuffle, "operator": options.operator}

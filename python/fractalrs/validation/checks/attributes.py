@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.dataset import Dataset, source_codes
+from fractalrs.dataset import AttributesEntry, Dataset, source_codes
 from fractalrs.expansion import Expansion
 from fractalrs.validation.checks.files import digest_of
 from fractalrs.validation.findings import Check
@@ -24,23 +24,23 @@ def check_attributes(dataset: Dataset, expansion: Expansion | None, digests: boo
     """
     checks = []
     for side in reversed(SIDES):
-        file = dataset.manifest.get("attributes", {}).get(side.plural)
+        file = dataset.attributes.get(side.plural)
         if file is not None:
             wrong = _wrong(dataset, side, file, expansion, digests)
-            right = f"all {file['rows']:,}, {'and' if expansion is not None else 'but not'} their sources"
-            checks.append(Check(f"{file['path']} has the expanded {side}", "integrity", wrong is None, wrong or right))
+            right = f"all {file.rows:,}, {'and' if expansion is not None else 'but not'} their sources"
+            checks.append(Check(f"{file.path} has the expanded {side}", "integrity", wrong is None, wrong or right))
     return checks
 
 
 def _wrong(
-    dataset: Dataset, side: Side, file: dict[str, Any], expansion: Expansion | None, digests: bool
+    dataset: Dataset, side: Side, file: AttributesEntry, expansion: Expansion | None, digests: bool
 ) -> str | None:
     """Return what is wrong with a file of attributes, if anything is."""
-    path, one = dataset.path / file["path"], side.singular
+    path, one = dataset.path / file.path, side.singular
     count, size = dataset.shape[side.axis], dataset.block_shape[side.axis]
     if not path.is_file():
         return "it is missing"
-    if digests and digest_of(path) != file["sha256"]:
+    if digests and digest_of(path) != file.sha256:
         return "its SHA-256 is not that of the manifest"
     start = 0
     try:
@@ -61,13 +61,13 @@ def _wrong(
     if start != count:
         return f"it has {start:,} rows instead of {count:,}"
     there = path.stat().st_size
-    return None if there == file["bytes"] else f"it has {there:,} bytes instead of {file['bytes']:,}"
+    return None if there == file.bytes else f"it has {there:,} bytes instead of {file.bytes:,}"
 
 
 def _sources(expansion: Expansion, side: Side, ids: np.ndarray[Any, Any]) -> pa.Array:
     """Return the source ids of consecutive expanded ids."""
     size = expansion.base.shape[side.axis]
     blocks = range(int(ids[0]) // size, int(ids[-1]) // size + 1)
-    codes = np.concatenate([source_codes(expansion, side.plural, block) for block in blocks])  # type: ignore[arg-type]
+    codes = np.concatenate([source_codes(expansion, side, block) for block in blocks])
     known = expansion.base.item_ids if side.axis else expansion.base.user_ids
     return known.take(pa.array(codes[ids - blocks.start * size]))

@@ -52,7 +52,7 @@ def check_blocks(degrees: Degrees, planned: Planned, false_alarms: float = FALSE
     drops, one = options["drop_incomplete"], options["test_items"] == "one"
     complete = ((degrees.user_train > 0) & (degrees.user_test > 0)).reshape(len(rates), -1).mean(axis=1)
     if drops:
-        selection = _Selection(rates, of_train, of_test, 1 - complete, planned.blocks_alike)
+        selection = _Selection(rates, of_train, of_test, 1 - complete, planned.shuffle.one_source)
         train = _among_complete(degrees.block_train, [rates], of_train, selection)
     else:
         train = _binomial(degrees.block_train, of_train.sum(), [rates])
@@ -63,7 +63,7 @@ def check_blocks(degrees: Degrees, planned: Planned, false_alarms: float = FALSE
     chances = chosen_chances(planned, of_test) if one else [rates]
     drawn = np.ones_like(of_test) if one else of_test
     if drops:
-        selection = _Selection(rates, of_test, of_train, 1 - complete, planned.blocks_alike)
+        selection = _Selection(rates, of_test, of_train, 1 - complete, planned.shuffle.one_source)
         test = _among_complete(degrees.block_test, chances, drawn, selection)
     else:
         test = _binomial(degrees.block_test, drawn.sum(), chances)
@@ -118,9 +118,9 @@ def chosen_chances(planned: Planned, test_degrees: npt.NDArray[Any]) -> list[Flo
             slope += weight * steep * powers
             shared[i] += weight * (steep * powers.prod(axis=0)) @ _DU
         independent[i] = (slope / np.maximum(mixed, _TINY) * mixed.prod(axis=0)) @ _DU
-    if planned.blocks_alike:
+    if planned.shuffle.one_source:
         return [shared]
-    return [independent] if planned.blocks_independent else [shared, independent]
+    return [independent] if planned.shuffle.independent_blocks else [shared, independent]
 
 
 def _binomial(counts: npt.NDArray[Any], trials: Floats | float, chances: list[Floats]) -> Floats:

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fractalrs.errors import OutputError
-from fractalrs.tools import whole_file
-from fractalrs.tools.optional import drawing
+from fractalrs.tools import drawing, whole_file
 from fractalrs.validation.report.outcomes import Outcomes, plain
 from fractalrs.validation.wording import aligned, number, one_line
 
