@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fractalrs.base import Base, leave_last_out
-from fractalrs.base.hold_out import _collapse, with_payload
+from fractalrs.base.hold_out import collapse, with_payload
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
 
@@ -88,7 +88,7 @@ def test_order_of_file_does_not_matter(data: st.DataObject) -> None:
 
 def test_codes_too_wide_to_pack_take_the_other_way() -> None:
     high = 2**31 - 2
-    pairs = _collapse(
+    pairs = collapse(
         np.array([high, 0, high, 0, high, 0], dtype=np.int32),
         np.array([high, 0, 1, 1, high, 0], dtype=np.int32),
         2**31 - 1,

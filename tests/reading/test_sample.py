@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fractalrs.base import leave_last_out
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions, sample_interactions
-from fractalrs.reading.sample import _activity, _cover, _draw, _race, _Tastes
+from fractalrs.reading.sample import Tastes, activity, cover, draw, race
 
 
 def digest(interactions: Interactions) -> str:
@@ -119,7 +119,7 @@ def test_spectrum_is_near_real_ratings(ml_latest_small: Path) -> None:
 def test_ratings_follow_preference() -> None:
     made = sample_interactions(300, 400, 20_000, seed=2)
     rng = np.random.default_rng(2)
-    tastes = _Tastes.draw(rng, 300, 400)
+    tastes = Tastes.draw(rng, 300, 400)
     users, items = made.codes("user_id")[0], made.codes("item_id")[0]
     share = tastes.share[:, None]
     vectors = share * tastes.group_vectors[tastes.first] + (1 - share) * tastes.group_vectors[tastes.second]
@@ -130,8 +130,8 @@ def test_ratings_follow_preference() -> None:
 def test_draw_and_race_follow_the_preferences() -> None:
     # Both give one item to each of many users of one taste: their choices must follow its probabilities.
     users, items = 40_000, 12
-    tastes = _Tastes.draw(np.random.default_rng(3), users, items)
-    alike = _Tastes(
+    tastes = Tastes.draw(np.random.default_rng(3), users, items)
+    alike = Tastes(
         np.full(users, 5, dtype=np.int16),
         np.full(users, 9, dtype=np.int16),
         np.full(users, 0.3),
@@ -141,8 +141,8 @@ def test_draw_and_race_follow_the_preferences() -> None:
     )
     ones = np.ones(users, dtype=np.int64)
     expected = users * (0.3 * tastes.choice[5] + 0.7 * tastes.choice[9])
-    drawn = _draw(np.random.default_rng(4), alike, ones)
-    raced = np.concatenate(list(_race(np.random.default_rng(4), alike, drawn[:0], ones)))
+    drawn = draw(np.random.default_rng(4), alike, ones)
+    raced = np.concatenate(list(race(np.random.default_rng(4), alike, drawn[:0], ones)))
     for keys in (drawn, raced):
         np.testing.assert_array_equal(np.sort(keys // items), np.arange(users))
         counts = np.bincount(keys % items, minlength=items)
@@ -152,24 +152,24 @@ def test_draw_and_race_follow_the_preferences() -> None:
 
 
 def test_race_leaves_what_users_have() -> None:
-    tastes = _Tastes.draw(np.random.default_rng(0), 3, 10)
+    tastes = Tastes.draw(np.random.default_rng(0), 3, 10)
     have = np.array([0, 1, 2, 13, 29])
-    won = np.concatenate(list(_race(np.random.default_rng(1), tastes, have, np.array([7, 0, 4]))))
+    won = np.concatenate(list(race(np.random.default_rng(1), tastes, have, np.array([7, 0, 4]))))
     assert np.bincount(won // 10, minlength=3).tolist() == [7, 0, 4]
     assert len(np.union1d(won, have)) == len(won) + len(have)
 
 
 def test_cover_gives_every_item_to_somebody() -> None:
     keys = np.array([0, 1, 10, 11, 20, 21, 30, 31])
-    covered = _cover(np.random.default_rng(0), keys, 8)
+    covered = cover(np.random.default_rng(0), keys, 8)
     assert sorted(covered % 8) == list(range(8))
     full = np.arange(8) * 9
-    assert _cover(np.random.default_rng(0), full, 8) is full
+    assert cover(np.random.default_rng(0), full, 8) is full
 
 
 def test_activity_keeps_total_and_bounds() -> None:
     for users, items, count in ((943, 1682, 100_000), (50, 20, 500), (50, 20, 100), (7, 999, 999), (1000, 30, 15_000)):
-        degrees = _activity(users, items, count)
+        degrees = activity(users, items, count)
         assert degrees.sum() == count
         assert degrees.min() >= 2
         assert degrees.max() <= items

@@ -22,7 +22,6 @@ import pytest
 from scipy import stats
 
 import fractalrs as fr
-from fractalrs import _core
 from fractalrs.base import Base, base_statistics
 from fractalrs.errors import InputError
 from fractalrs.expansion import BlockFunction, Cells, Matrix
@@ -378,7 +377,7 @@ def test_a_block_lost_as_a_whole(source: Path, tmp_path: Path, options: tuple[An
     users, items = (np.asarray(read(path, "train")[name]) for name in ("user_id", "item_id"))
     counts = np.zeros((4, 8), dtype=np.int64)
     np.add.at(counts, (users // 300, items // 240), 1)
-    existing = _core.existing_blocks(0, 0.5, (4, 8))
+    existing = Planned(np.ones((4, 8)), {"seed": 0, "block_keep": 0.5}, {}).rates > 0
     assert np.array_equal(counts > 0, existing)
     lost = np.unravel_index(counts.argmax(), counts.shape)
     column = int(np.flatnonzero(~existing[lost[0]])[0])

@@ -155,7 +155,7 @@ def _filtered(
     """Return the pairs that stay, and which users and which items do."""
     (user_codes, user_ids), (item_codes, item_ids) = (interactions.codes(name) for name in ("user_id", "item_id"))
     _check_size(len(user_ids), len(item_ids), "the interactions have", [])
-    pairs = _collapse(user_codes, item_codes, len(item_ids), interactions.timestamps)
+    pairs = collapse(user_codes, item_codes, len(item_ids), interactions.timestamps)
     del user_codes, item_codes
     if repeated := len(interactions) - len(pairs.users):
         notes.append(f"Collapsed {_count(repeated, 'repeated (user, item) pair')} to the latest.")
@@ -194,9 +194,10 @@ def _held_out(
     return indptr, entries
 
 
-def _collapse(
+def collapse(
     users: npt.NDArray[np.int32], items: npt.NDArray[np.int32], q: int, timestamps: _Integers | None
 ) -> _Pairs:
+    """Return distinct (user, item) pairs, each with its latest row; of equally late ones the last in file order."""
     n = len(users)
     pairs = users.astype(np.int64)
     pairs *= q

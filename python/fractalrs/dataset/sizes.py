@@ -1,7 +1,7 @@
 """How many bytes an expansion will take, on the disk and in memory."""
 
 from fractalrs.dataset.layout import ParquetOptions
-from fractalrs.expansion import Expansion
+from fractalrs.expansion import Expansion, operator_named
 
 SAMPLE_INTERACTIONS = 500_000
 _THREAD_BYTES = 100 << 20
@@ -50,7 +50,7 @@ def memory_needed(expansion: Expansion, parquet: ParquetOptions, threads: int) -
     """
     base = expansion.base
     arrays = base.indptr.nbytes + base.entries.nbytes + (0 if base.payload is None else base.payload.nbytes)
-    if expansion.options.operator in ("dropout", "kronecker"):
+    if operator_named(expansion.options.operator).keeps_entries:
         code_bytes = 2 if base.shape[1] <= 2**15 else 4
         arrays += base.indptr.nbytes + code_bytes * base.count
     if expansion.payload.fields:

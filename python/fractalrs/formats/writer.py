@@ -63,8 +63,8 @@ def export(
     ['test.csv', 'train.csv']
     """
     chosen = format_named(format)
-    if chosen.needs_row_blocks and dataset.operator == "sketch":
-        raise InputError("a data set of the operator 'sketch' has no row blocks", hint="choose another format")
+    if chosen.needs_row_blocks and not operator_named(dataset.operator).has_row_blocks:
+        raise InputError(f"a data set of the operator {dataset.operator!r} has no row blocks", hint="choose another format")
     target = Path(path)
     _check_place(dataset, target)
     files = sum(len(dataset.files(split)) for split in dataset.splits)

@@ -17,7 +17,7 @@ from fractalrs._core import StreamedMatrix as Core
 from fractalrs.base import Base
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion, operator_named
+from fractalrs.expansion import Expansion, operator_named, shuffle_named
 from fractalrs.tools import Progress, Report, as_progress, resolve_threads
 from fractalrs.words import SPLITS
 
@@ -89,7 +89,7 @@ class Degrees:
 
 def _order(order: str, shuffle: str, timed: bool) -> str:
     """Return how a user's interactions follow each other: by block and unshuffled they are by item too."""
-    return "item" if order == "block" and shuffle == "none" and not timed else order
+    return "item" if order == "block" and not shuffle_named(shuffle).permutes and not timed else order
 
 
 class StreamedMatrix:

@@ -99,10 +99,10 @@ def sample_interactions(
     """
     _check(users, items, interactions, seed)
     rng = np.random.default_rng(seed)
-    tastes = _Tastes.draw(rng, users, items)
-    degrees = rng.permutation(_activity(users, items, interactions))
+    tastes = Tastes.draw(rng, users, items)
+    degrees = rng.permutation(activity(users, items, interactions))
     keys = _choose(rng, tastes, degrees)
-    keys = _cover(rng, keys, items)
+    keys = cover(rng, keys, items)
     user, item = _in_random_order(rng, keys, users, items)
     table = {
         "user_id": user + 1,
@@ -115,7 +115,7 @@ def sample_interactions(
 
 
 @dataclass(frozen=True)
-class _Tastes:
+class Tastes:
     """Who likes what: every user mixes two taste groups, every group has its own choice of items."""
 
     first: npt.NDArray[np.int16]
@@ -126,7 +126,8 @@ class _Tastes:
     choice: npt.NDArray[np.float32]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, users: int, items: int) -> "_Tastes":
+    def draw(cls, rng: np.random.Generator, users: int, items: int) -> "Tastes":
+        """Draw tastes of so many users and items."""
         scale = _TASTE_SCALE * np.arange(1.0, _DIMENSIONS + 1) ** -_TASTE_DECAY
         group_vectors = rng.standard_normal((_GROUPS, _DIMENSIONS)) * scale
         item_vectors = rng.standard_normal((items, _DIMENSIONS))
@@ -149,7 +150,7 @@ def _popularity(items: int) -> _Floats:
     return weights
 
 
-def _activity(users: int, items: int, interactions: int) -> _Integers:
+def activity(users: int, items: int, interactions: int) -> _Integers:
     """Return the number of interactions of each user, from the least active on: int64, shape (p,), of the sum given."""
     from scipy.special import ndtri
 
@@ -171,29 +172,29 @@ def _activity(users: int, items: int, interactions: int) -> _Integers:
     return degrees
 
 
-def _choose(rng: np.random.Generator, tastes: _Tastes, degrees: _Integers) -> _Integers:
+def _choose(rng: np.random.Generator, tastes: Tastes, degrees: _Integers) -> _Integers:
     """Return as many different items for each user as `degrees` says; sorted keys user · q + item: int64, shape (nnz,).
 
     Drawing over and over, and ignoring what a user already has, is successive sampling without replacement. So is
-    the race in `_race`, which costs q steps for any user and serves those who would take many draws.
+    the race in `race`, which costs q steps for any user and serves those who would take many draws.
     """
     q = tastes.choice.shape[1]
     keys = np.empty(0, dtype=np.int64)
     drawing = degrees < _RACE_SHARE * q
     missing = degrees.copy()
     while np.count_nonzero(missing[drawing]) * q > _RACE_CELLS * degrees.sum():
-        drawn = np.sort(_draw(rng, tastes, np.where(drawing, missing, 0)))
+        drawn = np.sort(draw(rng, tastes, np.where(drawing, missing, 0)))
         new = np.append(keys, -1)[np.searchsorted(keys, drawn)] != drawn
         new[1:] &= drawn[1:] != drawn[:-1]
         missing -= np.bincount(drawn[new] // q, minlength=len(missing))
         keys = np.concatenate((keys, drawn[new]))
         keys.sort()
-    keys = np.concatenate((keys, *_race(rng, tastes, keys, missing)))
+    keys = np.concatenate((keys, *race(rng, tastes, keys, missing)))
     keys.sort()
     return keys
 
 
-def _draw(rng: np.random.Generator, tastes: _Tastes, counts: _Integers) -> _Integers:
+def draw(rng: np.random.Generator, tastes: Tastes, counts: _Integers) -> _Integers:
     """Draw `counts` items for each user, with repeats: keys user · q + item in no order."""
     q = tastes.choice.shape[1]
     users = np.repeat(np.arange(len(counts)), counts)
@@ -207,7 +208,7 @@ def _draw(rng: np.random.Generator, tastes: _Tastes, counts: _Integers) -> _Inte
     return keys
 
 
-def _race(rng: np.random.Generator, tastes: _Tastes, keys: _Integers, counts: _Integers) -> Iterator[_Integers]:
+def race(rng: np.random.Generator, tastes: Tastes, keys: _Integers, counts: _Integers) -> Iterator[_Integers]:
     """Draw `counts` more items for each user who has those of `keys`, all different; yields keys in no order.
 
     Item i arrives at a time exponential with the rate that the user chooses it with; the first to arrive win.
@@ -237,7 +238,7 @@ def _ranges(starts: _Integers, lengths: _Integers) -> _Integers:
     return np.repeat(starts - offsets, lengths) + np.arange(lengths.sum())
 
 
-def _cover(rng: np.random.Generator, keys: _Integers, q: int) -> _Integers:
+def cover(rng: np.random.Generator, keys: _Integers, q: int) -> _Integers:
     """Give each item that nobody has to a random user, in exchange for an item that others have too."""
     items = keys % q
     keeper = np.full(q, -1)
@@ -264,7 +265,7 @@ def _in_random_order(rng: np.random.Generator, keys: _Integers, users: int, item
     return owners, packed & ((1 << item_bits) - 1)
 
 
-def _ratings(rng: np.random.Generator, tastes: _Tastes, users: _Integers, items: _Integers) -> _Floats:
+def _ratings(rng: np.random.Generator, tastes: Tastes, users: _Integers, items: _Integers) -> _Floats:
     share = tastes.share[:, None]
     user_vectors = share * tastes.group_vectors[tastes.first] + (1 - share) * tastes.group_vectors[tastes.second]
     user_vectors /= np.linalg.norm(user_vectors, axis=1, keepdims=True)
