@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -345,7 +345,9 @@ def test_litter_is_not_in_the_way_and_stays(plan: Plan, written: Path, out: Path
 
 @pytest.mark.parametrize("split", ["by a colleague", "given", "", "a\nb"])
 def test_a_split_word_of_ones_own_is_written_of_as_given(tmp_path: Path, split: str) -> None:
-    base = fr.Base.from_arrays([0, 2, 4], [0, 1, 1, 2], [False, True, False, True], split=split)
+    """Of a base that nobody checked, too: what can be refused is refused before."""
+    base = fr.Base.from_arrays([0, 2, 4], [0, 1, 1, 2], [False, True, False, True])
+    base = replace(base, split=split)
     fr.write(Expansion(base, RATES, shuffle="aligned"), tmp_path / "out")
     assert "the test interactions were given" in (tmp_path / "out/README.md").read_text(encoding="utf-8")
 

@@ -205,13 +205,13 @@ def test_base_statistics_are_those_of_the_base(written: Path, expansion: Expansi
     train, test = base.train.toarray(), base.test.toarray()
     u, s, vt = np.linalg.svd(train)
     with np.load(written / "private/base_statistics.npz") as statistics:
-        for name, sums in (
-            ("train_user_sums", train.sum(1)),
-            ("train_item_sums", train.sum(0)),
-            ("test_user_sums", test.sum(1)),
-            ("test_item_sums", test.sum(0)),
+        for name, degrees in (
+            ("train_user_degrees", train.sum(1)),
+            ("train_item_degrees", train.sum(0)),
+            ("test_user_degrees", test.sum(1)),
+            ("test_item_degrees", test.sum(0)),
         ):
-            np.testing.assert_array_equal(statistics[name], np.sort(sums)[::-1])
+            np.testing.assert_array_equal(statistics[name], np.sort(degrees)[::-1])
         np.testing.assert_allclose(statistics["singular_values"], s[:64], rtol=1e-6)
         np.testing.assert_allclose(statistics["user_noise"][:3], (u[:, :3] ** 2).T @ train.sum(1), rtol=1e-4)
         np.testing.assert_allclose(statistics["item_noise"][:3], vt[:3] ** 2 @ train.sum(0), rtol=1e-4)

@@ -1,5 +1,7 @@
 """Leading singular values: against NumPy on dense matrices, from any source, and against what theory predicts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -7,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pytest
+from threadpoolctl import threadpool_info
 
 import fractalrs as fr
 from fractalrs.base import Base
@@ -15,6 +18,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.passes import StreamedMatrix
 from fractalrs.statistics import kronecker, predicted
+from fractalrs.tools import Progress, Report
 from fractalrs.validation.measure.spectrum import VECTORS, Spectrum, spectrum
 from helpers.folders import RATES
 
@@ -280,3 +284,20 @@ def test_the_same_values_on_any_number_of_threads(double: bool) -> None:
     for other in found[1:]:
         for name in ("values", "bounds", "right", "left"):
             np.testing.assert_array_equal(getattr(other, name), getattr(found[0], name))
+
+
+def test_threads_of_a_validation_change_no_bit() -> None:
+    """Passes take any number of threads; linear algebra has one, or its last bits would tell how many there were."""
+    seen: set[int] = set()
+
+    class Watched(Progress):
+        @contextmanager
+        def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:
+            seen.update(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+            with super().task(what, interactions, parts) as report:
+                yield report
+
+    expansion = Expansion(tall_base(), RATES, shuffle="cells")
+    reports = [fr.validate(expansion, only="fidelity", threads=n, progress=Watched()) for n in (1, 3)]
+    assert seen == {1}
+    assert str(reports[0].metrics) == str(reports[1].metrics)

@@ -33,6 +33,9 @@ def resolve_threads(threads: int | None) -> int:
 @contextmanager
 def blas_threads(threads: int) -> Iterator[None]:
     """Let linear algebra use so many threads until the context ends."""
+    # Only libraries that are loaded can be limited: NumPy and SciPy bring one each.
+    import numpy.linalg  # noqa: F401
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(threads):

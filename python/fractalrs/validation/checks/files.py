@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from fractalrs.dataset import Dataset, FileEntry
 from fractalrs.passes import Degrees
+from fractalrs.tools import is_litter
 from fractalrs.validation.findings import Check
 from fractalrs.validation.wording import first_few
 from fractalrs.words import SPLITS, Split
@@ -69,7 +70,7 @@ def check_files(footers: Footers, digests: bool) -> list[Check]:
             changed.append(file.path)
     for split in SPLITS:
         there = (f"{split}/{found.name}" for found in sorted((dataset.path / split).glob("[!._]*")))
-        wrong += [f"{name} is none of them" for name in there if name not in footers.by_path]
+        wrong += [f"{name} is none of them" for name in there if name not in footers.by_path and not is_litter(name)]
     count = dataset.totals["files"]
     found = (f"changed: {first_few(changed)}" if changed else f"all {count} files") if digests else "needs --sha256"
     checks = [
