@@ -15,9 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.errors import InputError
-from fractalrs.formats.format import Format, register
-from fractalrs.formats.npy import write_header
-from fractalrs.formats.reader import SplitReader
+from fractalrs.formats.format import Format, SplitReader, register
+from fractalrs.formats.pieces import write_header
 from fractalrs.words import Split
 
 if TYPE_CHECKING:
@@ -36,10 +35,8 @@ def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_ar
 
     Parameters
     ----------
-    path
-        What ``fr.export(dataset, path, format="csr")`` wrote.
-    split
-        ``"train"`` or ``"test"``.
+    path, split
+        What ``fr.export(dataset, path, format="csr")`` wrote, and ``"train"`` or ``"test"`` of it.
 
     Raises
     ------
@@ -75,13 +72,11 @@ def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_ar
     except ValueError as error:
         raise InputError(f"the files of the {split} matrix in {folder} do not fit together: {error}") from None
     # SciPy would read all indices to find out.
-    matrix.has_sorted_indices = content["sorted_indices"]
-    matrix.has_canonical_format = content["sorted_indices"]
+    matrix.has_sorted_indices = matrix.has_canonical_format = content["sorted_indices"]
     return matrix
 
 
-def write(reader: SplitReader, folder: Path) -> None:
-    """Write a split."""
+def _write(reader: SplitReader, folder: Path) -> None:
     user_count, item_count = reader.dataset.shape
     data_type = _data_type(reader.schema)
     with ExitStack() as stack:
@@ -105,17 +100,16 @@ def write(reader: SplitReader, folder: Path) -> None:
             rise, last = rise and _rise(users, items, last), (users[-1], items[-1])
             seen, next_user = seen + len(batch), int(users[-1]) + 1
         _write_offsets(indptr, np.zeros(0, dtype=np.int64), seen, next_user, user_count + 1, reader.batch_size)
-    content = {
+    about = {
         "shape": [user_count, item_count],
         "interactions": reader.interactions,
         "data": "ones" if data_type == _ONES else _RATING,
         "sorted_indices": rise,
     }
-    (folder / f"{reader.split}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (folder / f"{reader.split}.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def size(reader: SplitReader) -> float:
-    """Return the bytes of a split."""
+def _size(reader: SplitReader) -> float:
     return 8 * (reader.dataset.shape[0] + 1) + reader.interactions * (8 + _data_type(reader.schema).itemsize)
 
 
@@ -147,4 +141,4 @@ def _write_offsets(file: BinaryIO, users: npt.NDArray[Any], seen: int, first: in
         file.write((seen + np.searchsorted(users, ids)).astype(np.int64, copy=False).data)
 
 
-register(Format("csr", "arrays that SciPy maps into memory", write, size))
+register(Format("csr", "arrays that SciPy maps into memory", _write, _size))
