@@ -18,7 +18,6 @@ from fractalrs.columns.types import (
     as_ratings,
     as_timestamps,
     hour_by_size,
-    is_text,
     is_time,
     numbers,
     one_chunk,
@@ -27,7 +26,6 @@ from fractalrs.columns.types import (
     ticks_per_hour,
     timestamp_field,
     timestamps_from_ticks,
-    written_type,
 )
 
 __all__ = [
@@ -44,7 +42,6 @@ __all__ = [
     "hour_by_size",
     "is_date",
     "is_number",
-    "is_text",
     "is_time",
     "numbers",
     "one_chunk",
@@ -55,5 +52,4 @@ __all__ = [
     "ticks_per_hour",
     "timestamp_field",
     "timestamps_from_ticks",
-    "written_type",
 ]

@@ -90,8 +90,8 @@ def read_interactions(
 def interactions_of(source: Source, wanted: Wanted) -> Interactions:
     """Read the interactions of an opened source."""
     if source.fixed is None:
-        columns = choose_columns(source.names, source.sample, wanted, source.name)
-        positions, notes = columns.positions, (*source.notes, columns.note)
+        positions, note = choose_columns(source.names, source.sample, wanted, source.name)
+        notes = (*source.notes, note)
     else:
         if wanted.carry:
             raise InputError(
