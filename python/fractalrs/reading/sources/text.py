@@ -18,8 +18,7 @@ import pyarrow.csv as pa_csv
 
 from fractalrs.columns import ROLES, is_date, is_number
 from fractalrs.errors import InputError
-from fractalrs.reading.explain import explain
-from fractalrs.reading.sniff import UNIT_SEPARATOR, Layout, sniff
+from fractalrs.reading.layout import UNIT_SEPARATOR, Layout, explain, sniff
 from fractalrs.reading.source import A_TABLE, Asked, Source, SourceFormat, register
 
 BLOCK_BYTES = 8 << 20
@@ -95,8 +94,6 @@ class TextSource(Source):
                     raise InputError(
                         f"{self.name}: {error}", hint="is a double quote left open, or the delimiter a different one?"
                     ) from None
-            except OSError as error:
-                raise self.layout.damaged(error) from None
         raise AssertionError("the last attempt returns or raises")
 
     def explain(self, positions: Mapping[str, int]) -> None:
@@ -160,8 +157,6 @@ class TextSource(Source):
                     lines_before += batch.num_rows
         except pa.ArrowInvalid as error:
             raise InputError(f"{self.name} cannot be read as one user per line: {error}") from None
-        except OSError as error:
-            raise self.layout.damaged(error) from None
         return pa.table({"user_id": pa.chunked_array(users), "item_id": pa.chunked_array(items)})
 
     def _split_lines(self, lines: pa.StringArray, lines_before: int) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
