@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fractalrs.base.payload import checked_payload, in_one_chunk, update_digest
+from fractalrs.base.payload import checked_payload, digested, in_one_chunk
 from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, write_base
 from fractalrs.columns import ticks_per_hour
 from fractalrs.errors import InputError, OutputError
@@ -248,8 +248,8 @@ class Base:
         digest.update(np.array(self.shape, dtype="<i8").tobytes())
         digest.update(self.indptr.astype("<i8", copy=False).data)
         digest.update(self.entries.astype("<u4", copy=False).data)
-        if self.payload is not None:
-            update_digest(digest, self.payload)
+        for part in () if self.payload is None else digested(self.payload):
+            digest.update(part)
         return digest.hexdigest()
 
     @property

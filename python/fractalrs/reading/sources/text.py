@@ -36,13 +36,7 @@ _ZONE = re.compile(r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$")
 def open_text(
     path: Path, asked: Asked, *, block_bytes: int = BLOCK_BYTES, longest_line_bytes: int = LONGEST_LINE_BYTES
 ) -> Source:
-    """Return a text file, opened; it is read so many bytes at a time.
-
-    Raises
-    ------
-    InputError
-        If it is empty, holds only a header, is not text, or is not in the format asked for.
-    """
+    """Return a text file, opened; it is read so many bytes at a time."""
     try:
         header = True if asked.id_name else asked.header
         layout = sniff(path, asked.format, asked.delimiter, header, asked.wanted)
