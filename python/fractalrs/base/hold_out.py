@@ -90,12 +90,13 @@ def leave_last_out(
 
     notes: list[str] = []
     split, least = _resolve(split, min_timestamps, interactions.timestamps, notes)
-    (_, user_ids), (_, item_ids) = (interactions.codes(column) for column in ("user_id", "item_id"))
+    user_ids, item_ids = (interactions.codes(column)[1] for column in ("user_id", "item_id"))
     pairs, enough, seen = _filtered(interactions, split, least, notes)
     indptr, entries = _held_out(pairs, enough, seen, split, ties, seed)
     positions = pairs.positions
     del pairs
-    notes.append(_describe_ids(user_ids, item_ids))
+    order = ["numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids)]
+    notes.append(f"Codes follow user ids sorted {order[0]} and item ids sorted {order[1]}.")
     kept = user_ids.filter(pa.array(enough)), item_ids.filter(pa.array(seen))
     base = Base(indptr, entries, *kept, split, tuple(notes))
     return with_payload(base, interactions, columns, positions) if columns else base
@@ -164,14 +165,17 @@ def _filtered(
         notes.append(f"Collapsed {_count(repeated, 'repeated (user, item) pair')} to the latest.")
 
     enough, dropped = np.ones(len(user_ids), dtype=bool), []
+
+    def drop(users: npt.NDArray[np.bool_], reason: str) -> None:
+        if count := int(np.count_nonzero(enough & users)):
+            dropped.append(f"Dropped {_count(count, 'user')} with {reason}.")
+        enough[users] = False
+
     if min_timestamps > 1 and pairs.timestamps is not None:
-        enough &= _distinct_timestamps(pairs.users, pairs.timestamps, len(user_ids)) >= min_timestamps
-        dropped.append(_dropped(~enough, f"fewer than {min_timestamps} distinct timestamps"))
+        distinct = _distinct_timestamps(pairs.users, pairs.timestamps, len(user_ids))
+        drop(distinct < min_timestamps, f"fewer than {min_timestamps} distinct timestamps")
     if split == "random":
-        lonely = enough & (np.bincount(pairs.users, minlength=len(user_ids)) < 2)
-        enough &= ~lonely
-        dropped.append(_dropped(lonely, "fewer than 2 interactions"))
-    dropped = [sentence for sentence in dropped if sentence]
+        drop(np.bincount(pairs.users, minlength=len(user_ids)) < 2, "fewer than 2 interactions")
     notes += dropped
     pairs = pairs.keep(enough[pairs.users]) if dropped else pairs
     seen = np.bincount(pairs.items, minlength=len(item_ids)) > 0
@@ -261,18 +265,8 @@ def _distinct_timestamps(users: _Integers, timestamps: _Integers, p: int) -> _In
     return np.bincount(keys[first] >> bits, minlength=p)
 
 
-def _dropped(users: npt.NDArray[np.bool_], reason: str) -> str:
-    count = int(users.sum())
-    return f"Dropped {_count(count, 'user')} with {reason}." if count else ""
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _describe_ids(user_ids: pa.Array, item_ids: pa.Array) -> str:
-    order = ["numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids)]
-    return f"Codes follow user ids sorted {order[0]} and item ids sorted {order[1]}."
 
 
 def _check_payload(names: Sequence[str], interactions: Interactions) -> None:

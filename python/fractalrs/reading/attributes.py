@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.columns import ALIASES, simplify
+from fractalrs.columns import ALIASES, is_text, simplify
 from fractalrs.errors import InputError
 from fractalrs.reading.readers import open_source
 from fractalrs.reading.source import A_TABLE, Asked
@@ -166,7 +166,7 @@ def _usual(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 
 
 def _usual_type(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
+    if is_text(kind) or pa.types.is_null(kind):
         return pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()

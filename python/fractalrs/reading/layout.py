@@ -81,10 +81,10 @@ def sniff(path: Path, format: str, delimiter: str | None, header: bool | None, w
         magic = file.read(4)
     compression = next((name for start, name in _COMPRESSIONS.items() if magic.startswith(start)), None)
     lines, whole = _head(path, compression)
-    if not any(line.strip() for line in lines):
-        raise InputError(f"{path} is empty", hint="a source needs at least one line with a user and an item")
-    skipped = next(number for number, line in enumerate(lines) if line.strip())
+    skipped = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
     lines = lines[skipped:]
+    if not lines:
+        raise InputError(f"{path} is empty", hint="a source needs at least one line with a user and an item")
     if delimiter is not None:
         delimiter = _checked_delimiter(delimiter)
     elif format != "lines":
