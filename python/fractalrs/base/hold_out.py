@@ -80,8 +80,7 @@ def leave_last_out(
     """
     check_word("split", split, get_args(HoldOut))
     check_word("ties", ties, get_args(Ties))
-    if min_timestamps is not None:
-        check_count("min_timestamps", min_timestamps)
+    check_count("min_timestamps", 0 if min_timestamps is None else min_timestamps)
     check_count("seed", seed)
     columns = checked_columns("payload", payload)
     if not isinstance(interactions, Interactions):
@@ -95,8 +94,8 @@ def leave_last_out(
     indptr, entries = _held_out(pairs, enough, seen, split, ties, seed)
     positions = pairs.positions
     del pairs
-    order = ["numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids)]
-    notes.append(f"Codes follow user ids sorted {order[0]} and item ids sorted {order[1]}.")
+    users, items = ("numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids))
+    notes.append(f"Codes follow user ids sorted {users} and item ids sorted {items}.")
     kept = user_ids.filter(pa.array(enough)), item_ids.filter(pa.array(seen))
     base = Base(indptr, entries, *kept, split, tuple(notes))
     return with_payload(base, interactions, columns, positions) if columns else base
