@@ -62,17 +62,12 @@ class OutputError(FractalrsError):
 
     Examples
     --------
-    >>> import tempfile
     >>> import fractalrs as fr
-    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
-    >>> expansion = fr.Expansion(base, fr.reduce(base, shape=(4, 8)))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     dataset = fr.write(expansion, f"{folder}/out")
-    ...     try:
-    ...         fr.export(dataset, f"{folder}/out/csv", format="csv")
-    ...     except fr.OutputError as error:
-    ...         print(error.hint)
-    name a folder beside the data set
+    >>> try:
+    ...     fr.write_interactions(fr.sample_interactions(60, 40, 600), "no such folder/sample.csv")
+    ... except fr.OutputError as error:
+    ...     print(error.hint)
+    create it first
     """
 
 

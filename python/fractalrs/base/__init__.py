@@ -1,12 +1,11 @@
 """The base: the signed matrix of users and items, and all that is known of it before anything is generated."""
 
-from fractalrs.base.base import MAX_CODES, TEST_BIT, Base
+from fractalrs.base.base import TEST_BIT, Base
 from fractalrs.base.hold_out import leave_last_out
 from fractalrs.base.summary import base_statistics, real_activity, real_ratings
 from fractalrs.base.svd import SVD, TOLERANCE, leading_svd, truncated_svd
 
 __all__ = [
-    "MAX_CODES",
     "SVD",
     "TEST_BIT",
     "TOLERANCE",

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fractalrs.base.payload import checked_payload, in_one_chunk, update_digest
+from fractalrs.base.payload import checked_payload, digested, in_one_chunk
 from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, write_base
 from fractalrs.columns import ticks_per_hour
 from fractalrs.errors import InputError, OutputError
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 HowSplit = Literal["last", "random", "none", "given"]
 """How the test interactions of a base were chosen."""
 _Number = TypeVar("_Number", np.int8, np.float64)
+_Integers = npt.NDArray[np.int64]
 
 TEST_BIT = np.uint32(1 << 31)
 """Set in an entry that is a test interaction; the other 31 bits are its item code."""
-
 MAX_CODES = 1 << 31
 """Codes of users and of items fit 31 bits."""
 
@@ -68,7 +68,7 @@ class Base:
            [ 0,  1]], dtype=int8)
     """
 
-    indptr: npt.NDArray[np.int64]
+    indptr: _Integers
     entries: npt.NDArray[np.uint32]
     user_ids: pa.Array
     item_ids: pa.Array
@@ -101,20 +101,16 @@ class Base:
 
         Parameters
         ----------
-        indptr
-            Integers, shape (p + 1,), from 0 to nnz, never falling.
-        indices
-            Integers, shape (nnz,): item codes in [0, q), strictly rising inside each user.
+        indptr, indices
+            Integers: from 0 to nnz, never falling, shape (p + 1,); and item codes in [0, q), strictly rising inside
+            each user, shape (nnz,).
         test_mask
             Booleans, shape (nnz,): True for a test interaction. None when nothing is held out.
         user_ids, item_ids
             Distinct original ids, integers or strings, of length p and q. By default the codes themselves, and then
             q is the largest item code plus one.
-        split
-            How the test interactions were chosen: ``"last"``, ``"random"``, ``"none"`` or ``"given"``; by default
-            ``"given"``, or ``"none"`` where there are none.
-        notes
-            What to remember about the making of this base, one sentence each.
+        split, notes
+            As in `Base`; by default the split is ``"given"``, or ``"none"`` where there are no test interactions.
         payload
             Columns that go along, one value for each of `indices`. ``timestamp`` holds times, dates or integers: how
             many of these make an hour is what the field of a table says (`fractalrs.columns.timestamp_field`), and
@@ -186,7 +182,7 @@ class Base:
         return np.int8(1) - np.int8(2) * self.test_mask.view(np.int8)
 
     @property
-    def owners(self) -> npt.NDArray[np.int64]:
+    def owners(self) -> _Integers:
         """User code of each entry: int64, shape (nnz,)."""
         return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
 
@@ -194,6 +190,11 @@ class Base:
         """Return a column of the payload, which must be there: one value for each entry."""
         assert self.payload is not None
         return self.payload[name].chunk(0)
+
+    @property
+    def _timestamp_field(self) -> pa.Field | None:
+        there = self.payload is not None and "timestamp" in self.payload.column_names
+        return self.payload.schema.field("timestamp") if there else None  # type: ignore[union-attr]
 
     @property
     def timestamp_type(self) -> pa.DataType | None:
@@ -205,12 +206,7 @@ class Base:
         """How many ticks of ``timestamp`` make an hour; `None` where that is not known, or less than one does."""
         return None if self._timestamp_field is None else ticks_per_hour(self._timestamp_field)
 
-    @property
-    def _timestamp_field(self) -> pa.Field | None:
-        there = self.payload is not None and "timestamp" in self.payload.column_names
-        return self.payload.schema.field("timestamp") if there else None  # type: ignore[union-attr]
-
-    def user_degrees(self, split: Split | Literal["all"] = "all") -> npt.NDArray[np.int64]:
+    def user_degrees(self, split: Split | Literal["all"] = "all") -> _Integers:
         """Return the number of interactions of each user: int64, shape (p,)."""
         degrees = np.diff(self.indptr)
         if split == "all":
@@ -219,7 +215,7 @@ class Base:
         test = np.bincount(owners, minlength=self.shape[0]).astype(np.int64, copy=False)
         return test if split == "test" else degrees - test
 
-    def item_degrees(self, split: Split | Literal["all"] = "all") -> npt.NDArray[np.int64]:
+    def item_degrees(self, split: Split | Literal["all"] = "all") -> _Integers:
         """Return the number of interactions of each item: int64, shape (q,)."""
         codes = self.indices
         if split != "all":
@@ -237,7 +233,7 @@ class Base:
 
     @property
     def test(self) -> "sp.csr_array[np.float64, tuple[int, int]]":
-        """The test part as a float64 matrix of ones, shape (p, q); made anew at each access."""
+        """The test part likewise."""
         return self._part("test")
 
     def _part(self, split: Split) -> "sp.csr_array[np.float64, tuple[int, int]]":
@@ -252,8 +248,8 @@ class Base:
         digest.update(np.array(self.shape, dtype="<i8").tobytes())
         digest.update(self.indptr.astype("<i8", copy=False).data)
         digest.update(self.entries.astype("<u4", copy=False).data)
-        if self.payload is not None:
-            update_digest(digest, self.payload)
+        for part in () if self.payload is None else digested(self.payload):
+            digest.update(part)
         return digest.hexdigest()
 
     @property
@@ -290,16 +286,13 @@ class Base:
         return Stored(self.indptr, self.entries, *ids, self.split, self.notes, self.payload, self.fingerprint)
 
     def _is_saved_at(self, target: Path) -> bool:
+        def said(base: Base) -> tuple[Any, ...]:
+            return base.fingerprint, base.user_ids, base.item_ids, base.split, base.notes
+
         try:
-            other = Base.load(target)
+            return said(Base.load(target)) == said(self)
         except InputError:
             return False
-        return (
-            other.fingerprint == self.fingerprint
-            and other.user_ids.equals(self.user_ids)
-            and other.item_ids.equals(self.item_ids)
-            and (other.split, other.notes) == (self.split, self.notes)
-        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, verify: bool = False) -> Self:
@@ -307,10 +300,8 @@ class Base:
 
         Parameters
         ----------
-        path
-            The folder given to `save`.
-        verify
-            Also read everything and compare it with the fingerprint taken when it was saved.
+        path, verify
+            The folder given to `save`, and whether to read everything and compare it with the fingerprint saved there.
 
         Raises
         ------
@@ -322,12 +313,12 @@ class Base:
     @classmethod
     def _load(cls, folder: Path, *, verify: bool = False, pickled: str | None = None) -> Self:
         *fields, saved = read_base(folder)
-        if pickled is not None and saved != pickled:
+        base = cls(*fields)
+        if pickled not in (None, saved):
             raise InputError(
                 f"{folder} holds the base {saved} now, and what was pickled is {pickled}",
                 hint="save each base to a folder of its own, and leave it there as long as others need it",
             )
-        base = cls(*fields)
         if verify and base.fingerprint != saved:
             raise InputError(f"{folder} is damaged: its content does not match its fingerprint", hint=HINT_DAMAGED)
         object.__setattr__(base, "_path", folder)
@@ -342,10 +333,10 @@ class Base:
     def __repr__(self) -> str:
         """Sizes, split and place in one line."""
         place = "" if self._path is None else f", path={str(self._path)!r}"
-        return (
-            f"Base({self.shape[0]:,} users × {self.shape[1]:,} items, "
-            f"{self.train_count:,} train, {self.test_count:,} test, split={self.split!r}{place})"
+        sizes = (
+            f"{self.shape[0]:,} users × {self.shape[1]:,} items, {self.train_count:,} train, {self.test_count:,} test"
         )
+        return f"Base({sizes}, split={self.split!r}{place})"
 
 
 def _unpickled(kind: type[Base], path: str, fingerprint: str) -> Base:
@@ -360,7 +351,7 @@ def _read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def _csr(
-    data: npt.NDArray[_Number], indices: npt.NDArray[np.int32], indptr: npt.NDArray[np.int64], shape: tuple[int, int]
+    data: npt.NDArray[_Number], indices: npt.NDArray[np.int32], indptr: _Integers, shape: tuple[int, int]
 ) -> "sp.csr_array[_Number, tuple[int, int]]":
     import scipy.sparse as sp
 
@@ -372,7 +363,7 @@ def _csr(
     return matrix
 
 
-def _integers(values: npt.ArrayLike, name: str) -> npt.NDArray[np.int64]:
+def _integers(values: npt.ArrayLike, name: str) -> _Integers:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
@@ -383,7 +374,7 @@ def _integers(values: npt.ArrayLike, name: str) -> npt.NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
-def _check_rows(starts: npt.NDArray[np.int64], items: npt.NDArray[np.int64]) -> None:
+def _check_rows(starts: _Integers, items: _Integers) -> None:
     """Refuse what is no CSR matrix with sorted rows."""
     if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(items) or np.any(starts[1:] < starts[:-1]):
         raise InputError(
@@ -411,10 +402,11 @@ def _ids(values: Any, name: str) -> pa.Array:
         raise InputError(f"{name} must be integers or strings: {error}") from None
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    if not (pa.types.is_integer(array.type) or pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+    whole = pa.types.is_integer(array.type)
+    if not (whole or pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
         raise InputError(f"{name} must be integers or strings, not {array.type}")
     if array.null_count:
         raise InputError(f"{name} holds {array.null_count} nulls")
     if len(array.unique()) != len(array):
         raise InputError(f"{name} holds the same id more than once")
-    return array.cast(pa.int64() if pa.types.is_integer(array.type) else pa.string())
+    return array.cast(pa.int64() if whole else pa.string())

@@ -80,8 +80,7 @@ def leave_last_out(
     """
     check_word("split", split, get_args(HoldOut))
     check_word("ties", ties, get_args(Ties))
-    if min_timestamps is not None:
-        check_count("min_timestamps", min_timestamps)
+    check_count("min_timestamps", 0 if min_timestamps is None else min_timestamps)
     check_count("seed", seed)
     columns = checked_columns("payload", payload)
     if not isinstance(interactions, Interactions):
@@ -90,12 +89,13 @@ def leave_last_out(
 
     notes: list[str] = []
     split, least = _resolve(split, min_timestamps, interactions.timestamps, notes)
-    (_, user_ids), (_, item_ids) = (interactions.codes(column) for column in ("user_id", "item_id"))
+    user_ids, item_ids = (interactions.codes(column)[1] for column in ("user_id", "item_id"))
     pairs, enough, seen = _filtered(interactions, split, least, notes)
     indptr, entries = _held_out(pairs, enough, seen, split, ties, seed)
     positions = pairs.positions
     del pairs
-    notes.append(_describe_ids(user_ids, item_ids))
+    users, items = ("numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids))
+    notes.append(f"Codes follow user ids sorted {users} and item ids sorted {items}.")
     kept = user_ids.filter(pa.array(enough)), item_ids.filter(pa.array(seen))
     base = Base(indptr, entries, *kept, split, tuple(notes))
     return with_payload(base, interactions, columns, positions) if columns else base
@@ -131,7 +131,12 @@ def _resolve(
 ) -> tuple[HoldOut, int]:
     """Return the split that is meant and the least number of distinct timestamps; refuse what needs timestamps."""
     if split == "auto":
-        split, reason = _pick(timestamps)
+        if timestamps is None:
+            split, reason = "random", "the interactions have no timestamps"
+        elif timestamps.min() == timestamps.max():
+            split, reason = "random", "all timestamps are equal"
+        else:
+            split, reason = "last", "the interactions have timestamps"
         notes.append(f"Split: {split}, because {reason}.")
     if timestamps is None:
         if split == "last":
@@ -144,9 +149,7 @@ def _resolve(
                 f"a minimum of {min_timestamps} distinct timestamps needs timestamps, and the interactions have none",
                 hint="name the timestamp column, or leave the minimum out",
             )
-    if min_timestamps is None:
-        min_timestamps = 2 if split == "last" else 0
-    return split, min_timestamps
+    return split, (2 if split == "last" else 0) if min_timestamps is None else min_timestamps
 
 
 def _filtered(
@@ -161,14 +164,17 @@ def _filtered(
         notes.append(f"Collapsed {_count(repeated, 'repeated (user, item) pair')} to the latest.")
 
     enough, dropped = np.ones(len(user_ids), dtype=bool), []
+
+    def drop(users: npt.NDArray[np.bool_], reason: str) -> None:
+        if count := int(np.count_nonzero(enough & users)):
+            dropped.append(f"Dropped {_count(count, 'user')} with {reason}.")
+        enough[users] = False
+
     if min_timestamps > 1 and pairs.timestamps is not None:
-        enough &= _distinct_timestamps(pairs.users, pairs.timestamps, len(user_ids)) >= min_timestamps
-        dropped.append(_dropped(~enough, f"fewer than {min_timestamps} distinct timestamps"))
+        distinct = _distinct_timestamps(pairs.users, pairs.timestamps, len(user_ids))
+        drop(distinct < min_timestamps, f"fewer than {min_timestamps} distinct timestamps")
     if split == "random":
-        lonely = enough & (np.bincount(pairs.users, minlength=len(user_ids)) < 2)
-        enough &= ~lonely
-        dropped.append(_dropped(lonely, "fewer than 2 interactions"))
-    dropped = [sentence for sentence in dropped if sentence]
+        drop(np.bincount(pairs.users, minlength=len(user_ids)) < 2, "fewer than 2 interactions")
     notes += dropped
     pairs = pairs.keep(enough[pairs.users]) if dropped else pairs
     seen = np.bincount(pairs.items, minlength=len(item_ids)) > 0
@@ -182,12 +188,18 @@ def _held_out(
     pairs: _Pairs, enough: npt.NDArray[np.bool_], seen: npt.NDArray[np.bool_], split: HoldOut, ties: Ties, seed: int
 ) -> tuple[_Integers, npt.NDArray[np.uint32]]:
     """Return where each user's entries begin, and the entries, test ones marked."""
-    entries = _renumber(seen)[pairs.items].astype(np.uint32)
-    users = _renumber(enough)[pairs.users]
+    # New codes of what is kept, in the old order; those of the rest mean nothing.
+    new_users, new_items = np.cumsum(enough) - 1, np.cumsum(seen) - 1
+    entries = new_items[pairs.items].astype(np.uint32)
+    users = new_users[pairs.users]
     indptr = np.concatenate(([0], np.cumsum(np.bincount(users))))
     if split == "last":
         assert pairs.timestamps is not None
-        entries[_latest(indptr, pairs.timestamps, pairs.positions, ties)] |= TEST_BIT
+        latest = _latest(indptr, pairs.timestamps)
+        if ties == "last":
+            last = _last_of(indptr, latest, pairs.positions)
+            latest = np.equal(pairs.positions, np.repeat(last, np.diff(indptr)))
+        entries[latest] |= TEST_BIT
     elif split == "random":
         rng = np.random.default_rng(seed)
         entries[indptr[:-1] + rng.integers(np.diff(indptr))] |= TEST_BIT
@@ -220,29 +232,21 @@ def collapse(
         if timestamps is None:
             positions = positions[starts[1:] - 1]
         else:
-            positions = _last_latest(starts, timestamps[positions], positions)
+            positions = _last_of(starts, _latest(starts, timestamps[positions]), positions)
         pairs = pairs[first]
     owners = pairs // q
     return _Pairs(owners, pairs - owners * q, positions, None if timestamps is None else timestamps[positions])
 
 
-def _latest_mask(indptr: _Integers, timestamps: _Integers) -> npt.NDArray[np.bool_]:
+def _latest(indptr: _Integers, timestamps: _Integers) -> npt.NDArray[np.bool_]:
     """Return whether each element has the largest timestamp of its row."""
     latest: _Integers = np.maximum.reduceat(timestamps, indptr[:-1])
     return np.equal(timestamps, np.repeat(latest, np.diff(indptr)))
 
 
-def _last_latest(indptr: _Integers, timestamps: _Integers, positions: _Integers) -> _Integers:
-    """Return the largest file position of each row among those with the row's largest timestamp."""
-    candidates = np.where(_latest_mask(indptr, timestamps), positions, -1)
-    return np.maximum.reduceat(candidates, indptr[:-1])
-
-
-def _latest(indptr: _Integers, timestamps: _Integers, positions: _Integers, ties: Ties) -> npt.NDArray[np.bool_]:
-    if ties == "all":
-        return _latest_mask(indptr, timestamps)
-    chosen = _last_latest(indptr, timestamps, positions)
-    return np.equal(positions, np.repeat(chosen, np.diff(indptr)))
+def _last_of(indptr: _Integers, chosen: npt.NDArray[np.bool_], positions: _Integers) -> _Integers:
+    """Return the largest file position of each row among those that are chosen."""
+    return np.maximum.reduceat(np.where(chosen, positions, -1), indptr[:-1])
 
 
 def _distinct_timestamps(users: _Integers, timestamps: _Integers, p: int) -> _Integers:
@@ -260,31 +264,8 @@ def _distinct_timestamps(users: _Integers, timestamps: _Integers, p: int) -> _In
     return np.bincount(keys[first] >> bits, minlength=p)
 
 
-def _renumber(kept: npt.NDArray[np.bool_]) -> _Integers:
-    """Return new codes of what is kept, in the old order; those of the rest mean nothing."""
-    return np.cumsum(kept) - 1
-
-
-def _pick(timestamps: _Integers | None) -> tuple[HoldOut, str]:
-    if timestamps is None:
-        return "random", "the interactions have no timestamps"
-    if timestamps.min() == timestamps.max():
-        return "random", "all timestamps are equal"
-    return "last", "the interactions have timestamps"
-
-
-def _dropped(users: npt.NDArray[np.bool_], reason: str) -> str:
-    count = int(users.sum())
-    return f"Dropped {_count(count, 'user')} with {reason}." if count else ""
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _describe_ids(user_ids: pa.Array, item_ids: pa.Array) -> str:
-    order = ["numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids)]
-    return f"Codes follow user ids sorted {order[0]} and item ids sorted {order[1]}."
 
 
 def _check_payload(names: Sequence[str], interactions: Interactions) -> None:
@@ -304,11 +285,9 @@ def _check_payload(names: Sequence[str], interactions: Interactions) -> None:
 
 
 def _check_size(users: int, items: int, what: str, dropped: list[str]) -> None:
-    if users >= 2 and items >= 2:
-        return
-    left = f"{_count(users, 'user')} and {_count(items, 'item')}"
-    if dropped:
-        hint = "lower min_timestamps, or use the split 'random' or 'none'"
-    else:
-        hint = "give interactions of several users with several items"
-    raise InputError(" ".join([f"{what} {left}; at least 2 of each are needed.", *dropped]), hint=hint)
+    if users < 2 or items < 2:
+        left = f"{what} {_count(users, 'user')} and {_count(items, 'item')}; at least 2 of each are needed."
+        advice = "lower min_timestamps, or use the split 'random' or 'none'" if dropped else ""
+        raise InputError(
+            " ".join([left, *dropped]), hint=advice or "give interactions of several users with several items"
+        )

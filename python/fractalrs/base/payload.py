@@ -6,8 +6,8 @@ They are checked when they come from a caller, hashed into the fingerprint, and 
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +21,10 @@ MAX_ROWS = 2**32 - 1
 """A base with payload holds at most so many interactions: their rows are counted in 32 bits."""
 
 
-class _Digest(Protocol):
-    def update(self, data: Any, /) -> None: ...
-
-
 def checked_payload(payload: Mapping[str, Any] | pa.Table, count: int) -> pa.Table | None:
     """Return a payload of `count` rows that a caller gives, after checking it; `None` if it has no columns.
 
     Columns get the types of `as_carried` and `as_timestamps` of `fractalrs.columns`.
-
-    Raises
-    ------
-    InputError
-        If two columns have one name, a column is of another length or an unusable type, there are too many
-        interactions, or a timestamp is missing or negative.
     """
     try:
         table = payload if isinstance(payload, pa.Table) else pa.table(dict(payload))
@@ -68,20 +58,20 @@ def in_one_chunk(payload: pa.Table) -> pa.Table:
     return payload.set_column(at, settled_field(field, payload.column(at).chunk(0)), payload.column(at))
 
 
-def update_digest(digest: _Digest, payload: pa.Table) -> None:
-    """Write names, types and values to a hash, whatever the values' layout in memory."""
-    digest.update(json.dumps(describe_payload(payload)).encode())
+def digested(payload: pa.Table) -> Iterator[bytes | memoryview]:
+    """Yield names, types and values as they are hashed, whatever the values' layout in memory."""
+    yield json.dumps(describe_payload(payload)).encode()
     for column in payload.columns:
         values = column.chunk(0)
-        digest.update(values.null_count.to_bytes(8, "little"))
+        yield values.null_count.to_bytes(8, "little")
         if values.null_count:
-            digest.update(_bytes(values.is_valid()))
+            yield _bytes(values.is_valid())
         if pa.types.is_string(values.type):
             values = values.fill_null("") if values.null_count else values
-            digest.update(_bytes(pc.binary_length(values)))
-            digest.update(_text(values))
+            yield _bytes(pc.binary_length(values))
+            yield _text(values)
         else:
-            digest.update(_bytes(values))
+            yield _bytes(values)
 
 
 def describe_payload(payload: pa.Table) -> dict[str, Any]:

@@ -1,10 +1,7 @@
 """A base on disk: a folder of files that are mapped into memory, whole or not there."""
 
-import errno
 import json
-import os
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,15 +31,7 @@ class Stored(NamedTuple):
 
 
 def write_base(target: Path, stored: Stored, test_count: int) -> None:
-    """Write a base, so many of its entries test interactions, to a folder that appears whole.
-
-    Raises
-    ------
-    OutputError
-        If nothing can be written there. Nothing is changed.
-    WriteError
-        If writing fails midway; nothing is left.
-    """
+    """Write a base, so many of its entries test interactions, to a folder that appears whole; see `Base.save`."""
     description: dict[str, Any] = {
         "format": FORMAT,
         "users": len(stored.user_ids),
@@ -57,14 +46,12 @@ def write_base(target: Path, stored: Stored, test_count: int) -> None:
     if stored.payload is not None:
         description["payload"] = describe_payload(stored.payload)
         tables["payload"] = stored.payload
-    begun = False
+    folder = None
     try:
-        with ExitStack() as stack:
-            folder = stack.enter_context(whole_folder(target))
-            begun = True
+        with whole_folder(target) as folder:
             _write_files(folder, description, stored, tables)
     except OSError as error:
-        if not begun:
+        if folder is None:
             raise OutputError(f"cannot write to {target.parent}: {error.strerror}") from error
         raise WriteError(f"saving the base to {target} failed: {error.strerror or error}") from error
 
@@ -80,13 +67,7 @@ def _write_files(folder: Path, description: Mapping[str, Any], stored: Stored, t
 
 
 def read_base(folder: Path) -> Stored:
-    """Read a saved base, mapped into memory.
-
-    Raises
-    ------
-    InputError
-        If the folder is missing, is not a base, or is damaged.
-    """
+    """Read a saved base, mapped into memory; see `Base.load`."""
     if not folder.is_dir():
         raise InputError(f"there is no saved base at {folder}", hint="give the folder that a base was saved to")
     try:
@@ -155,6 +136,5 @@ def _load_payload(file: Path, description: Mapping[str, Any], length: int) -> pa
 
 
 def _load_table(file: Path) -> pa.Table:
-    if not file.exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+    file.stat()  # pyarrow would not name a file that is missing
     return pa.ipc.open_file(pa.memory_map(str(file))).read_all()

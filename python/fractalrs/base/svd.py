@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-6
 """Largest accepted residual of a singular triple, relative to the largest singular value."""
-
 _DENSE_ENTRIES = 100_000
 """Matrices of at most this many entries, zeros included, are decomposed whole: quicker, and never iterative."""
-
 _LEADING_WIDTH = 16
 
 _Floats = npt.NDArray[np.float64]
+_Matrix: TypeAlias = "sp.csr_array[np.float64, tuple[int, int]]"
 Triples = tuple[Any, Any, Any]
 """Left vectors (p, k), values (k,) and right vectors (k, q)."""
-Solver = Callable[["sp.csr_array[np.float64, tuple[int, int]]", int, int], Triples]
+Solver = Callable[[_Matrix, int, int], Triples]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,30 +53,20 @@ class SVD:
     s: _Floats
     vt: _Floats
 
-    def residual(self, matrix: "sp.csr_array[np.float64, tuple[int, int]]") -> float:
-        """Return how far these are from being singular triples of `matrix`.
-
-        Returns
-        -------
-        float
-            The largest of ‖R vᵢ − σᵢ uᵢ‖ and ‖Rᵀ uᵢ − σᵢ vᵢ‖ over all i, divided by σ₁.
-        """
+    def residual(self, matrix: _Matrix) -> float:
+        """Return how far these are from `matrix`: the largest ‖R vᵢ − σᵢ uᵢ‖ or ‖Rᵀ uᵢ − σᵢ vᵢ‖, divided by σ₁."""
         left = np.linalg.norm(matrix @ self.vt.T - self.u * self.s, axis=0)
         right = np.linalg.norm(matrix.T @ self.u - self.vt.T * self.s, axis=0)
         return float(max(left.max(), right.max()) / self.s[0])
 
 
-def truncated_svd(
-    matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, seed: int, *, solver: Solver | None = None
-) -> SVD:
+def truncated_svd(matrix: _Matrix, k: int, seed: int, *, solver: Solver | None = None) -> SVD:
     """Compute the k leading singular triples of a sparse matrix.
 
     Parameters
     ----------
-    matrix
-        Shape (p, q), float64.
-    k
-        Number of triples, at least 1 and at most min(p, q).
+    matrix, k
+        float64, shape (p, q), and the number of triples, at least 1 and at most min(p, q).
     seed
         Of the start vector of the iteration. Triples whose singular values differ do not depend on it beyond
         rounding.
@@ -138,12 +127,7 @@ def leading_svd(base: Base, k: int, seed: int = 0) -> SVD:
     Reduction, cells and statistics want nearly the same triples. So at least 16 are computed at a time, and kept as
     long as the base: what a caller gets does not depend on who asked before.
 
-    Parameters
-    ----------
-    base
-        p users × q items.
-    k, seed
-        As in `truncated_svd`.
+    `k` and `seed` are those of `truncated_svd`.
 
     Examples
     --------
@@ -163,33 +147,18 @@ def leading_svd(base: Base, k: int, seed: int = 0) -> SVD:
     return SVD(svd.u[:, :k], svd.s[:k], svd.vt[:k])
 
 
-def arpack(matrix: "sp.csr_array[np.float64, tuple[int, int]]", k: int, seed: int) -> Triples:
+def arpack(matrix: _Matrix, k: int, seed: int) -> Triples:
     """Return what ARPACK finds, in any order and with any signs."""
     from scipy.sparse.linalg import ArpackError, LinearOperator, svds
 
-    transpose = matrix.T
+    columns = matrix.T
     # Given a bare matrix, `svds` would copy it to form its adjoint.
     operator = LinearOperator(
-        matrix.shape,
-        matvec=lambda x: matrix @ x,
-        rmatvec=lambda y: transpose @ y,
-        matmat=lambda x: matrix @ x,
-        rmatmat=lambda y: transpose @ y,
-        dtype=matrix.dtype,
+        matrix.shape, matrix.dot, rmatvec=columns.dot, matmat=matrix.dot, rmatmat=columns.dot, dtype=matrix.dtype
     )
+    start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
     try:
-        return svds(
-            operator,
-            k=k,
-            ncv=None,
-            tol=0,
-            which="LM",
-            v0=np.random.default_rng(seed).standard_normal(min(matrix.shape)),
-            maxiter=None,
-            return_singular_vectors=True,
-            solver="arpack",
-            options=None,
-        )
+        return svds(operator, k=k, v0=start, return_singular_vectors=True)
     except ArpackError as error:
         raise InputError(
             f"the {k} leading singular values of the train part could not be found: {error}",

@@ -27,7 +27,6 @@ from fractalrs.columns.types import (
     ticks_per_hour,
     timestamp_field,
     timestamps_from_ticks,
-    written_type,
 )
 
 __all__ = [
@@ -55,5 +54,4 @@ __all__ = [
     "ticks_per_hour",
     "timestamp_field",
     "timestamps_from_ticks",
-    "written_type",
 ]

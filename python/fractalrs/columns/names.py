@@ -56,33 +56,11 @@ _NAME_THE_COLUMNS = "name them with user_column and item_column (--user-column, 
 class Wanted:
     """The columns that the user named, by name or by position; positions count from 1, as ``cut -f`` does.
 
-    Attributes
-    ----------
-    roles
-        Role to column, `None` where the user left the choice.
-    carry
-        Further columns to keep, in this order.
+    `roles` has a column for each role, `None` where the user left the choice; `carry` further ones to keep, in order.
     """
 
     roles: Mapping[str, str | int | None]
     carry: tuple[str | int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns chosen from a source.
-
-    Attributes
-    ----------
-    positions
-        Role to 0-based column number, in the order of `ROLES`; users and items are always there. Then the carried
-        columns, by their own names.
-    note
-        One sentence that says what was chosen and what was left out.
-    """
-
-    positions: dict[str, int]
-    note: str
 
 
 def simplify(name: str) -> str:
@@ -117,54 +95,39 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def has_header(rows: Sequence[Sequence[str]], wanted: Wanted | None = None) -> bool:
-    """Return whether the first row holds names rather than data.
+    """Return whether the first of some rows, cells as text, holds names rather than data.
 
-    Parameters
-    ----------
-    rows
-        The first rows of the source, cells as text.
-    wanted
-        The columns that the user named, if any.
-
-    Returns
-    -------
-    bool
-        True if a cell is a known name of users or items or is named by the user, or if no cell of the first row is a
-        number while below one of them every cell is a number or a date.
+    It does if a cell is a known name of users or items or is named by the user, or if no cell of the first row is a
+    number while below one of them every cell is a number or a date.
     """
     first, rest = rows[0], rows[1:]
-    names = {simplify(cell) for cell in first}
-    known = {*ALIASES["user_id"], *ALIASES["item_id"]}
     columns = () if wanted is None else (*wanted.roles.values(), *wanted.carry)
     asked = {simplify(name) for name in columns if isinstance(name, str) and not name.strip().isdecimal()}
-    if names & known or names & asked:
+    if {simplify(cell) for cell in first} & {*ALIASES["user_id"], *ALIASES["item_id"], *asked}:
         return True
-    if any(is_number(cell) or is_date(cell) for cell in first):
+    if any(map(_is_value, first)):
         return False
-    return any(rest and all(_is_value(row, column) for row in rest) for column in range(len(first)))
+    below = ([row[column] if column < len(row) else "" for row in rest] for column in range(len(first)))
+    return any(cells and all(map(_is_value, cells)) for cells in below)
 
 
 def choose_columns(
-    names: Sequence[str] | None,
-    sample: Sequence[Sequence[str]],
-    wanted: Wanted,
-    source: str,
-) -> Columns:
-    """Return the column of each role, and those to carry.
+    names: Sequence[str] | None, sample: Sequence[Sequence[str]], wanted: Wanted, source: str
+) -> tuple[dict[str, int], str]:
+    """Return the 0-based number of each column that is used, and a sentence on what was chosen and what left out.
+
+    First come the roles, in the order of `ROLES`, users and items always among them; then the carried columns, by their
+    own names. Messages call the source `source`.
 
     Parameters
     ----------
-    names
-        The names of the columns, `None` when the source has none.
-    sample
-        Some rows of the source as text, at least one where there are no names: they decide between rating and
-        timestamp then.
+    names, sample
+        The names of the columns, and some rows as text. Where there are no names (`None`), there is at least one row:
+        the cells decide between rating and timestamp.
     wanted
         The columns that the user named; the choice of other roles is left to this function. Without names, a user who
         gives both the users' and the items' position gets just the columns asked for, and a carried column is called
         by its position, ``column_5``.
-    source
-        What error messages call the source.
 
     Raises
     ------
@@ -181,13 +144,13 @@ def choose_columns(
     if len(set(asked.values())) < len(asked):
         raise InputError(f"{source}: the same column is asked for twice", hint="name a different column for each role")
     chosen = _by_name(names, asked, source) if names is not None else _by_position(width, sample, asked, source)
-    positions = {role: chosen[role] for role in ROLES if role in chosen}
-    carried = _find_carried(names, width, wanted.carry, positions, source)
-    return Columns(positions | carried, _describe(names, width, positions, carried))
+    roles = {role: chosen[role] for role in ROLES if role in chosen}
+    carried = _find_carried(names, width, wanted.carry, roles, source)
+    return roles | carried, _describe(names, width, roles, carried)
 
 
-def _is_value(row: Sequence[str], column: int) -> bool:
-    return column < len(row) and (is_number(row[column]) or is_date(row[column]))
+def _is_value(cell: str) -> bool:
+    return is_number(cell) or is_date(cell)
 
 
 def _find(column: str | int, names: Sequence[str] | None, width: int, what_for: str, source: str) -> int:

@@ -24,7 +24,6 @@ _UNITS = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _BOUNDS = (10**8, 10**11, 10**14, 10**17, 2**63)
 _PLAIN_UNITS = (("seconds", 3600), *((_UNITS[unit], ticks) for unit, ticks in _TICKS_PER_HOUR.items()))
 
-
 _HOUR = b"fractalrs.ticks_per_hour"
 _UNKNOWN = b"unknown"
 
@@ -38,14 +37,11 @@ def as_ratings(column: pa.ChunkedArray) -> pa.Array:
         If they are no numbers, or one is missing or not finite; the message has the first such row, counted from 1.
     """
     kind = column.type
+    whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
     try:
-        if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-            column = column.cast(pa.int64())
-        else:
-            column = column.cast(pa.float64())
+        ratings = one_chunk(column.cast(pa.int64() if whole else pa.float64()))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"rating has the type {kind}: {error}", hint="give ratings as numbers") from None
-    ratings = one_chunk(column)
     _refuse_rows(pc.is_null(ratings), "the rating is missing")
     if pa.types.is_floating(ratings.type):
         _refuse_rows(pc.invert(pc.is_finite(ratings)), "the rating is not a finite number")
@@ -55,11 +51,7 @@ def as_ratings(column: pa.ChunkedArray) -> pa.Array:
 def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
     """Return timestamps in the type that they will be written in, and a sentence on what was changed, if anything was.
 
-    Returns
-    -------
-    timestamps : pyarrow.Array
-        int64 for plain numbers, ``timestamp[ms | us | ns]`` with the time zone of the source, or date32.
-    note : str or None
+    That is int64 for plain numbers, ``timestamp[ms | us | ns]`` with the time zone of the source, or date32.
 
     Raises
     ------
@@ -67,15 +59,11 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
         If they are neither numbers nor dates, or one is missing, not finite, negative or beyond 64 bits; the message
         has the first such row, counted from 1.
     """
-    note = None
-    values = one_chunk(column)
+    values, kind, note = one_chunk(column), pa.int64(), None
     _refuse_rows(pc.is_null(values), "the timestamp is missing")
     if is_text(values.type):
         values = _parse_timestamps(values)
-    if pa.types.is_integer(values.type):
-        kind = pa.int64()
-    elif pa.types.is_floating(values.type):
-        kind = pa.int64()
+    if pa.types.is_floating(values.type):
         _refuse_rows(pc.invert(pc.is_finite(values)), "the timestamp is not a finite number")
         whole = pc.floor(values.cast(pa.float64()))
         if not whole.equals(values.cast(pa.float64())):
@@ -85,7 +73,7 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
         kind = written_type(values.type)
         unit = "days" if pa.types.is_date(kind) else _UNITS[kind.unit]
         note = f"timestamp: dates, counted in {unit} since 1970."
-    else:
+    elif not pa.types.is_integer(values.type):
         raise InputError(f"timestamp has the type {values.type}", hint="give timestamps as numbers or dates")
     try:
         values = values.cast(kind)
@@ -96,20 +84,10 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
 
 
 def as_carried(column: pa.ChunkedArray, name: str) -> pa.Array:
-    """Return a further column in its own type, as far as every reader of Parquet knows it.
+    """Return a further column in its own type, as far as every reader of Parquet knows it, its nulls kept.
 
-    Parameters
-    ----------
-    column
-        Nulls are kept.
-    name
-        What error messages call it.
-
-    Returns
-    -------
-    pyarrow.Array
-        bool, int32 (from narrower integers), int64 (from uint32 and uint64), float32 (from float16), float64, string
-        (from all of Arrow's texts, dictionary-encoded or not), date32 or timestamp in ms, us or ns.
+    That is bool, int32 (from narrower integers), int64 (from uint32 and uint64), float32 (from float16), float64,
+    string (from all of Arrow's texts, dictionary-encoded or not), date32 or timestamp in ms, us or ns.
 
     Raises
     ------
@@ -198,19 +176,11 @@ def ticks_per_hour(field: pa.Field) -> int | None:
 
 
 def hour_by_size(ticks: npt.NDArray[np.int64]) -> int | None:
-    """Return how many of the plain numbers of a source make an hour.
+    """Return how many of the plain numbers of a source, none negative, make an hour, by their size.
 
-    Parameters
-    ----------
-    ticks
-        int64 [n], 0 or more.
-
-    Returns
-    -------
-    int or None
-        By their size: from 10⁸ on they count seconds since 1970, from 10¹¹ milliseconds, from 10¹⁴ microseconds, from
-        10¹⁷ nanoseconds; zeros stand for an unknown time and do not matter. `None` where numbers below 10⁸ tell that
-        they count something else, such as years or steps.
+    From 10⁸ on they count seconds since 1970, from 10¹¹ milliseconds, from 10¹⁴ microseconds, from 10¹⁷ nanoseconds;
+    zeros stand for an unknown time and do not matter. `None` where numbers below 10⁸ tell that they count something
+    else, such as years or steps.
 
     Raises
     ------

@@ -4,8 +4,7 @@ import importlib
 import pkgutil
 
 from fractalrs.formats.csr import load_csr
-from fractalrs.formats.format import FORMATS, Format, register
-from fractalrs.formats.reader import SplitReader
+from fractalrs.formats.format import FORMATS, Format, SplitReader, register
 from fractalrs.formats.writer import export
 
 # Each room with a format registers it: a new format is a new file.

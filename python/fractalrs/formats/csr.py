@@ -15,16 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.errors import InputError
-from fractalrs.formats.format import Format, register
-from fractalrs.formats.npy import write_header
-from fractalrs.formats.reader import SplitReader
+from fractalrs.formats.format import Format, SplitReader, register
+from fractalrs.formats.pieces import write_header
 from fractalrs.words import Split
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
-
-_RATING = "rating"
-_ONES = np.dtype(np.int8)
 
 
 def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_array[Any, tuple[int, int]]":
@@ -36,10 +32,8 @@ def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_ar
 
     Parameters
     ----------
-    path
-        What ``fr.export(dataset, path, format="csr")`` wrote.
-    split
-        ``"train"`` or ``"test"``.
+    path, split
+        What ``fr.export(dataset, path, format="csr")`` wrote, and ``"train"`` or ``"test"`` of it.
 
     Raises
     ------
@@ -75,15 +69,13 @@ def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_ar
     except ValueError as error:
         raise InputError(f"the files of the {split} matrix in {folder} do not fit together: {error}") from None
     # SciPy would read all indices to find out.
-    matrix.has_sorted_indices = content["sorted_indices"]
-    matrix.has_canonical_format = content["sorted_indices"]
+    matrix.has_sorted_indices = matrix.has_canonical_format = content["sorted_indices"]
     return matrix
 
 
-def write(reader: SplitReader, folder: Path) -> None:
-    """Write a split."""
+def _write(reader: SplitReader, folder: Path) -> None:
     user_count, item_count = reader.dataset.shape
-    data_type = _data_type(reader.schema)
+    rated = _is_rated(reader.schema)
     with ExitStack() as stack:
 
         def begin(name: str, dtype: npt.DTypeLike, length: int) -> BinaryIO:
@@ -93,45 +85,39 @@ def write(reader: SplitReader, folder: Path) -> None:
 
         indptr = begin("indptr", np.int64, user_count + 1)
         indices = begin("indices", np.int64, reader.interactions)
-        data = begin("data", data_type, reader.interactions)
+        data = begin("data", np.float64 if rated else np.int8, reader.interactions)
         seen = next_user = 0
         rise, last = True, (-1, -1)
-        columns = ["user_id", "item_id"] if data_type == _ONES else ["user_id", "item_id", _RATING]
-        for batch in reader.batches(columns):
+        for batch in reader.batches(["user_id", "item_id", *(["rating"] if rated else [])]):
             users, items = batch["user_id"].to_numpy(), batch["item_id"].to_numpy()
             _write_offsets(indptr, users, seen, next_user, int(users[-1]) + 1, reader.batch_size)
             indices.write(items.astype(np.int64).data)
-            data.write(_data(batch, data_type).data)
+            data.write((_ratings(batch) if rated else np.ones(len(batch), dtype=np.int8)).data)
             rise, last = rise and _rise(users, items, last), (users[-1], items[-1])
             seen, next_user = seen + len(batch), int(users[-1]) + 1
         _write_offsets(indptr, np.zeros(0, dtype=np.int64), seen, next_user, user_count + 1, reader.batch_size)
-    content = {
+    about = {
         "shape": [user_count, item_count],
         "interactions": reader.interactions,
-        "data": "ones" if data_type == _ONES else _RATING,
+        "data": "rating" if rated else "ones",
         "sorted_indices": rise,
     }
-    (folder / f"{reader.split}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (folder / f"{reader.split}.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def size(reader: SplitReader) -> float:
-    """Return the bytes of a split."""
-    return 8 * (reader.dataset.shape[0] + 1) + reader.interactions * (8 + _data_type(reader.schema).itemsize)
+def _size(reader: SplitReader) -> float:
+    return 8 * (reader.dataset.shape[0] + 1) + reader.interactions * (16 if _is_rated(reader.schema) else 9)
 
 
-def _data_type(schema: pa.Schema) -> "np.dtype[Any]":
-    if _RATING in schema.names:
-        rating = schema.field(_RATING).type
-        if pa.types.is_integer(rating) or pa.types.is_floating(rating):
-            return np.dtype(np.float64)
-    return _ONES
+def _is_rated(schema: pa.Schema) -> bool:
+    """Return whether there are ratings, and they are numbers."""
+    kind = schema.field("rating").type if "rating" in schema.names else pa.null()
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _data(batch: pa.RecordBatch, dtype: "np.dtype[Any]") -> npt.NDArray[Any]:
-    if dtype == _ONES:
-        return np.ones(len(batch), dtype=dtype)
-    # A rating that is missing becomes NaN.
-    return np.asarray(batch[_RATING].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+def _ratings(batch: pa.RecordBatch) -> npt.NDArray[Any]:
+    # One that is missing becomes NaN.
+    return np.asarray(batch["rating"].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 def _rise(users: npt.NDArray[Any], items: npt.NDArray[Any], last: tuple[int, int]) -> bool:
@@ -147,4 +133,4 @@ def _write_offsets(file: BinaryIO, users: npt.NDArray[Any], seen: int, first: in
         file.write((seen + np.searchsorted(users, ids)).astype(np.int64, copy=False).data)
 
 
-register(Format("csr", "arrays that SciPy maps into memory", write, size))
+register(Format("csr", "arrays that SciPy maps into memory", _write, _size))

@@ -3,25 +3,11 @@
 import csv
 import io
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from fractalrs.formats.format import Format, register
-from fractalrs.formats.reader import SplitReader
-from fractalrs.formats.text import length, write_lines
-
-
-def write(reader: SplitReader, folder: Path) -> None:
-    """Write a split."""
-    with pa.OSFile(str(folder / f"{reader.split}.csv"), "wb") as file:
-        _write(reader.batches(), reader.schema, file)
-
-
-def size(reader: SplitReader) -> float:
-    """Return about how many bytes a split has."""
-    return reader.scaled(lambda sample: length(_write, sample))
+from fractalrs.formats.pieces import register_text, write_lines
 
 
 def _write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: Any) -> None:
@@ -30,4 +16,4 @@ def _write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: Any) -> N
     write_lines(batches, schema, sink, header.getvalue(), ",")
 
 
-register(Format("csv", "train.csv and test.csv, all columns", write, size))
+register_text("csv", "train.csv and test.csv, all columns", "{split}.csv", _write)

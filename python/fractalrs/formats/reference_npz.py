@@ -13,17 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fractalrs.formats.format import Format, register
-from fractalrs.formats.npy import write_header
-from fractalrs.formats.reader import SplitReader
+from fractalrs.formats.format import Format, SplitReader, register
+from fractalrs.formats.pieces import write_header
 
 _COLUMNS = ["user_id", "item_id"]
 _LEVEL = 1
 """Three times as fast as NumPy's 6, and files a fifth larger."""
 
 
-def write(reader: SplitReader, folder: Path) -> None:
-    """Write a split."""
+def _write(reader: SplitReader, folder: Path) -> None:
     m, n = reader.dataset.multipliers
     bounds = np.arange(m + 1) * reader.dataset.block_shape[0]
     # An array's header tells its length, and a compressed file cannot be mended: so count first.
@@ -43,8 +41,7 @@ def write(reader: SplitReader, folder: Path) -> None:
     next(pieces, None)
 
 
-def size(reader: SplitReader) -> float:
-    """Return about how many bytes a split has."""
+def _size(reader: SplitReader) -> float:
     return reader.scaled(lambda sample: len(zlib.compress(_pairs(sample).tobytes(), _LEVEL)))
 
 
@@ -60,4 +57,4 @@ def _pairs(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
 
 
 ABOUT = "the published program's files, an array of (user, item) for each row block"
-register(Format("reference-npz", ABOUT, write, size, needs_row_blocks=True))
+register(Format("reference-npz", ABOUT, _write, _size, needs_row_blocks=True))

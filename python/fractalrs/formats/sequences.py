@@ -9,23 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fractalrs.dataset import whole_users
-from fractalrs.formats.format import Format, register
-from fractalrs.formats.reader import SplitReader
+from fractalrs.formats.format import Format, SplitReader, register
 
 
-def write(reader: SplitReader, folder: Path) -> None:
+def _write(reader: SplitReader, folder: Path) -> None:
     """Write a split into a folder of its name, with the same files as in the data set."""
     (folder / reader.split).mkdir()
     for file in reader.files:
-        _write(reader.batches(None, [file]), reader.schema, folder / file.path)
+        _write_users(reader.batches(None, [file]), reader.schema, folder / file.path)
 
 
-def size(reader: SplitReader) -> float:
-    """Return about how many bytes a split has."""
-    return reader.scaled(_length)
-
-
-def _write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: Any) -> None:
+def _write_users(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: Any) -> None:
     user, *others = schema
     lists = pa.schema(
         [user, *(pa.field(field.name, pa.list_(field.with_name("element")), nullable=False) for field in others)]
@@ -52,10 +46,6 @@ def _grouped(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch([batch["user_id"].take(pa.array(starts)), *lists], schema=schema)
 
 
-def _length(sample: pa.RecordBatch) -> int:
-    sink = pa.BufferOutputStream()
-    _write([sample], sample.schema, sink)
-    return int(sink.getvalue().size)
-
-
-register(Format("sequences", "Parquet, one row per user with lists", write, size))
+register(
+    Format("sequences", "Parquet, one row per user with lists", _write, lambda reader: reader.length(_write_users))
+)

@@ -6,8 +6,7 @@ from pathlib import Path
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import operator_named
-from fractalrs.formats.format import format_named
-from fractalrs.formats.reader import BATCH, SplitReader
+from fractalrs.formats.format import BATCH, FORMATS, SplitReader
 from fractalrs.tools import Progress, as_progress, require_disk, require_place, whole_folder
 
 
@@ -63,7 +62,9 @@ def export(
     ...     sorted(file.name for file in fr.export(dataset, f"{folder}/csv", format="csv").iterdir())
     ['test.csv', 'train.csv']
     """
-    chosen = format_named(format)
+    if format not in FORMATS:
+        raise InputError(f"format is {format!r}; it must be one of {', '.join(FORMATS)}")
+    chosen = FORMATS[format]
     if chosen.needs_row_blocks and not operator_named(dataset.operator).has_row_blocks:
         raise InputError(
             f"a data set of the operator {dataset.operator!r} has no row blocks", hint="choose another format"

@@ -13,7 +13,7 @@ from fractalrs.passes.batches import (
     visit,
     with_sources,
 )
-from fractalrs.passes.matrix import Degrees, Matrix, StreamedMatrix, Vectors, Violations
+from fractalrs.passes.matrix import Degrees, Matrix, StreamedMatrix, Vectors
 
 __all__ = [
     "Degrees",
@@ -24,7 +24,6 @@ __all__ = [
     "StreamedMatrix",
     "UserSampler",
     "Vectors",
-    "Violations",
     "each_on_threads",
     "file_batches",
     "generated",

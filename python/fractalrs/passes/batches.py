@@ -95,17 +95,13 @@ def visit(
 
     Parameters
     ----------
-    names
-        The columns to take along.
-    chosen
-        Bool, one for each user.
+    names, chosen
+        The columns to take along, and a bool for each user.
     origin
         What files were written from: their sources are then generated again. An expansion knows them where its
         interactions carry something.
-    what
-        What is being done, for the progress.
-    batch_size
-        About how many interactions there are in a batch.
+    what, batch_size
+        What is being done, for the progress, and about how many interactions there are in a batch.
 
     Examples
     --------
@@ -118,8 +114,13 @@ def visit(
     True
     """
     if isinstance(dataset, Dataset):
-        files = [dataset.path / file.path for file in dataset.files(split)]
-        works = [_of_file(file, names, chosen, origin, split, batch_size) for file in files]
+
+        def read(path: Path) -> Iterator[InteractionBatch]:
+            for batch in file_batches(path, names, chosen, batch_size):
+                made = None if origin is None else generated(origin, np.unique(batch.users), [], split)
+                yield batch if made is None else with_sources(batch, made)
+
+        works = [read(dataset.path / file.path) for file in dataset.files(split)]
         total: float = dataset.totals[split]
     else:
         ranges = _ranges(chosen, dataset.shape[0], _users_of(dataset, batch_size))
@@ -136,8 +137,7 @@ def visit(
         function(batch)
         return len(batch)
 
-    interactions = total * share_of(chosen)
-    each_on_threads([map(take, work) for work in works], threads, what, interactions, progress)
+    each_on_threads([map(take, work) for work in works], threads, what, total * share_of(chosen), progress)
 
 
 def share_of(chosen: Mask | None) -> float:
@@ -162,10 +162,8 @@ def each_on_threads(
             if stop.is_set():
                 return
 
-    with (
-        as_progress(progress).task(what, interactions, len(works)) as report,
-        ThreadPoolExecutor(threads) as pool,
-    ):
+    task = as_progress(progress).task(what, interactions, len(works))
+    with task as report, ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(work, steps, report) for steps in works]
         try:
             for future in futures:
@@ -174,13 +172,6 @@ def each_on_threads(
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _of_file(
-    path: Path, names: list[str], chosen: Mask | None, origin: Expansion | None, split: Split, batch_size: int
-) -> Iterator[InteractionBatch]:
-    for batch in file_batches(path, names, chosen, batch_size):
-        yield batch if origin is None else with_sources(batch, generated(origin, np.unique(batch.users), [], split))
 
 
 def file_batches(
@@ -212,14 +203,17 @@ def _users_of(expansion: Expansion, interactions: int) -> int:
     return max(1, int(interactions / max(1.0, expansion.expected_interactions / expansion.shape[0])))
 
 
-def _ranges(chosen: Mask | None, users: int, longest: int) -> list[tuple[int, int]]:
+def _ranges(chosen: Mask | None, users: int, longest: int) -> Iterator[tuple[int, int]]:
     """Return ranges of chosen users, none longer than so many."""
     if chosen is None:
-        bounds = [(0, users)]
-    else:
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], chosen, [False]))))
-        bounds = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-    return [(start, min(start + longest, last)) for first, last in bounds for start in range(first, last, longest)]
+        return _cut([0], [users], longest)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], chosen, [False]))))
+    return _cut(edges[::2].tolist(), edges[1::2].tolist(), longest)
+
+
+def _cut(firsts: Iterable[int], lasts: Iterable[int], longest: int) -> Iterator[tuple[int, int]]:
+    for first, last in zip(firsts, lasts, strict=True):
+        yield from ((start, min(start + longest, last)) for start in range(first, last, longest))
 
 
 def _generated(expansion: Expansion, first: int, last: int, names: list[str], split: Split) -> InteractionBatch:
@@ -238,13 +232,9 @@ def generated(expansion: Expansion, users: Integers, names: list[str], split: Sp
     # Neighbours are cheap: a few more are generated rather than begun anew.
     edges = np.flatnonzero(np.diff(users, prepend=-2 * NEIGHBOURS) > NEIGHBOURS)
     lasts = users[np.append(edges[1:], len(users)) - 1] + 1
-    longest = _users_of(expansion, BATCH)
-    batches = []
-    for first, last in zip(users[edges].tolist(), lasts.tolist(), strict=True):
-        for start in range(first, last, longest):
-            batch = _generated(expansion, start, min(start + longest, last), names, split)
-            batches.append(batch.at(np.isin(batch.users, users)))
-    return joined(batches)
+    stretches = _cut(users[edges].tolist(), lasts.tolist(), _users_of(expansion, BATCH))
+    batches = (_generated(expansion, first, last, names, split) for first, last in stretches)
+    return joined([batch.at(np.isin(batch.users, users)) for batch in batches])
 
 
 def with_sources(batch: InteractionBatch, made: InteractionBatch) -> InteractionBatch:
@@ -282,14 +272,9 @@ class UserSampler:
     train: float
 
     def sample(self, interactions: float, seed: int = 0) -> Mask | None:
-        """Return a draw of users who have about so many train interactions.
+        """Return a draw of users, a bool for each, who have about so many train interactions; None for all of them.
 
         They are stretches of consecutive users, as many in every row block; a smaller draw is part of a larger one.
-
-        Returns
-        -------
-        Mask or None
-            Bool, one for each user; None for all of them.
         """
         share = interactions / max(1.0, self.train)
         if share >= 1:

@@ -3,9 +3,10 @@
 import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,16 +25,14 @@ from fractalrs.words import SPLITS
 Vectors = npt.NDArray[Any]
 """float32 or float64; what comes back has the type of what went in."""
 Matrix = sp.csr_array[Any, tuple[int, int]]
+_Product = Literal["gram", "plain", "transposed"]
 
 PIECE_INTERACTIONS = 4_000_000
 """About how many interactions a piece of an expansion holds: enough to use its tables well."""
-
 FEW_PIECES = 16
 """Where there would be fewer pieces, they are down to a quarter of that, so that threads have something to do."""
-
 MEMORY = 1 << 30
 """How many bytes of dense results all threads together may hold."""
-
 DENSITY_BINS = 384
 """About how many bins a side of the density picture has."""
 
@@ -99,10 +98,8 @@ class StreamedMatrix:
 
     Parameters
     ----------
-    source
-        A `Base`, an `Expansion` or a `Dataset`.
-    threads
-        By default as many as this process may use.
+    source, threads
+        A `Base`, an `Expansion` or a `Dataset`; threads are as many as this process may use by default.
     progress
         Show progress with time left on stderr when that is a terminal, or by a `Progress` of your own.
     users
@@ -197,41 +194,29 @@ class StreamedMatrix:
         (p, q), most = self.block_shape, DENSITY_BINS if each_item else 0
         m, n = self.shape[0] // p, self.shape[1] // q
         bins = max(1, min(p, most // m)), max(1, min(q, most // n))
+        blocks: dict[str, Any] = {"base_users": p, "base_items": q, "order_by_item": self.order == "item"}
         with self._task("adding up") as report:
-            found = self._core.degrees(
-                base_users=p,
-                base_items=q,
-                order_by_item=self.order == "item",
-                bins=bins,
-                each_item=each_item,
-                progress=report,
-            )
-        return Degrees(
-            found["user_train"],
-            found["user_test"],
-            found["item_train"],
-            found["item_test"],
-            found["item_user_degree"],
-            found["block_train"].reshape(m, n),
-            found["block_test"].reshape(m, n),
-            found["density"].reshape(m * bins[0], n * bins[1]),
-            {name: Violations(count, first) for name, (count, first) in found["violations"].items()},
-        )
+            found: dict[str, Any] = {**self._core.degrees(**blocks, bins=bins, each_item=each_item, progress=report)}
+        for name, shape in (("block_train", (m, n)), ("block_test", (m, n)), ("density", (m * bins[0], n * bins[1]))):
+            found[name] = found[name].reshape(shape)
+        found["violations"] = {name: Violations(*seen) for name, seen in found["violations"].items()}
+        return Degrees(**found)
 
     def gram(self, x: Vectors, what: str = "multiplying") -> Vectors:
         """Return AᵀA x for the train part A and x of shape (items, width), float32 or float64: one pass."""
-        with self._task(what) as report:
-            return self._core.multiply("gram", np.ascontiguousarray(x), progress=report)
+        return self._multiplied("gram", x, what)
 
     def product(self, x: Vectors) -> Vectors:
         """Return A x for x of shape (items, width): one pass."""
-        with self._task("multiplying") as report:
-            return self._core.multiply("plain", np.ascontiguousarray(x), progress=report)
+        return self._multiplied("plain", x)
 
     def transposed_product(self, x: Vectors) -> Vectors:
         """Return Aᵀ x for x of shape (users, width): one pass."""
-        with self._task("multiplying") as report:
-            return self._core.multiply("transposed", np.ascontiguousarray(x), progress=report)
+        return self._multiplied("transposed", x)
+
+    def _multiplied(self, how: _Product, x: Vectors, what: str = "multiplying") -> Vectors:
+        with self._task(what) as report:
+            return self._core.multiply(how, np.ascontiguousarray(x), progress=report)
 
     def cooccurrence(self, chosen: npt.ArrayLike) -> npt.NDArray[np.uint32]:
         """Count for every item and each of the chosen items the train users of both: shape (items, chosen)."""
@@ -239,13 +224,7 @@ class StreamedMatrix:
             return self._core.cooccurrence(np.ascontiguousarray(chosen, dtype=np.uint32), progress=report)
 
     def collect(self, users: npt.ArrayLike, *, test: bool = False) -> Matrix:
-        """Return the train (or test) rows of some users as a sparse matrix of ones, each row in its own order.
-
-        Parameters
-        ----------
-        users
-            Ids that rise.
-        """
+        """Return the train (or test) rows of users whose ids rise as a matrix of ones, each row in its own order."""
         chosen = np.ascontiguousarray(users, dtype=np.uint64)
         with self._task("collecting rows") as report:
             starts, items = self._core.collect(chosen, test=test, progress=report)
@@ -258,10 +237,8 @@ class StreamedMatrix:
 
         Parameters
         ----------
-        users, rows
-            Ids that rise and their train rows, as from `collect`.
-        group
-            Users a group, such as p for row blocks.
+        users, rows, group
+            Ids that rise, their train rows, as from `collect`, and the users of a group, such as p for row blocks.
 
         Returns
         -------
@@ -277,13 +254,13 @@ class StreamedMatrix:
 
     def as_linear_operator(self) -> LinearOperator:
         """Return the train part as a SciPy operator in float64; every product is a pass over all rows."""
+
+        def times(how: _Product, x: Vectors) -> Vectors:
+            return self._multiplied(how, np.asarray(x, dtype=np.float64).reshape(len(x), -1))
+
+        plain, transposed = partial(times, "plain"), partial(times, "transposed")
         return LinearOperator(
-            shape=self.shape,
-            dtype=np.float64,
-            matvec=lambda x: self.product(np.asarray(x, dtype=np.float64).reshape(-1, 1))[:, 0],
-            rmatvec=lambda x: self.transposed_product(np.asarray(x, dtype=np.float64).reshape(-1, 1))[:, 0],
-            matmat=lambda x: self.product(np.asarray(x, dtype=np.float64)),
-            rmatmat=lambda x: self.transposed_product(np.asarray(x, dtype=np.float64)),
+            self.shape, matvec=plain, rmatvec=transposed, matmat=plain, rmatmat=transposed, dtype=np.float64
         )
 
     def _task(self, what: str) -> AbstractContextManager[Report]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.columns import ALIASES, simplify
+from fractalrs.columns import ALIASES, is_text, simplify
 from fractalrs.errors import InputError
 from fractalrs.reading.readers import open_source
 from fractalrs.reading.source import A_TABLE, Asked
@@ -22,18 +22,12 @@ class AttributeTable:
 
     Attributes
     ----------
-    side
-        Whose they are.
-    source
-        What messages call the table.
-    id_column
-        The name of its column of ids.
-    ids
-        Text, each once.
+    side, source, note
+        Whose they are, what messages call the table, and what was chosen while reading.
+    id_column, ids
+        The name of its column of ids, and these as text, each once.
     columns
         The attributes, row by row with `ids`.
-    note
-        What was chosen while reading.
 
     Examples
     --------
@@ -51,15 +45,10 @@ class AttributeTable:
 
     @classmethod
     def read(cls, source: Any, side: Side) -> Self:
-        """Read a file, or a table in memory.
+        """Read a table that describes a side.
 
-        Parameters
-        ----------
-        source
-            A path to a text file with a header (any delimiter; plain, gzip, zstd or bzip2) or to Parquet; or anything
-            with ``__arrow_c_stream__`` (pyarrow, pandas, Polars).
-        side
-            What it describes.
+        It is a path to a text file with a header (any delimiter; plain, gzip, zstd or bzip2) or to Parquet; or anything
+        with ``__arrow_c_stream__`` (pyarrow, pandas, Polars).
 
         Raises
         ------
@@ -159,10 +148,8 @@ def _ids(column: pa.ChunkedArray, where: str) -> pa.Array:
 def _usual(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     """Return a column in a type that every reader of Parquet knows, and one for all that hold the same."""
     if pa.types.is_dictionary(column.type):
-        plain = [
-            chunk.dictionary.cast(_usual_type(column.type.value_type)).take(chunk.indices) for chunk in column.chunks
-        ]
-        return pa.chunked_array(plain, _usual_type(column.type.value_type))
+        kind = _usual_type(column.type.value_type)
+        return pa.chunked_array([chunk.dictionary.cast(kind).take(chunk.indices) for chunk in column.chunks], kind)
     try:
         column = column.cast(_usual_type(column.type))
         # What is done to the column later, on nothing.
@@ -179,7 +166,7 @@ def _usual(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 
 
 def _usual_type(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
+    if is_text(kind) or pa.types.is_null(kind):
         return pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()

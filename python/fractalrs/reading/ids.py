@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fractalrs.columns import CORRECT_ROW
+from fractalrs.columns import CORRECT_ROW, is_text
 from fractalrs.errors import InputError
 
 _RANKED_ROWS = 1 << 20
@@ -60,9 +60,8 @@ def _as_ids(values: pa.Array, role: str) -> pa.Array:
     kind = values.type
     if kind in (pa.int64(), pa.string()):
         return values
-    is_text = pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind)
     try:
-        if is_text:
+        if is_text(kind) or pa.types.is_null(kind):
             return values.cast(pa.string())
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
             return values.cast(pa.int64())

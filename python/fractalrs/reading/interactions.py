@@ -126,19 +126,13 @@ class Interactions:
         return ticks_per_hour(self._table.schema.field("timestamp")) if "timestamp" in self.columns else None
 
     def codes(self, column: str) -> tuple[npt.NDArray[np.int32], pa.Array]:
-        """Return contiguous codes for an id column; nothing is computed or copied.
-
-        Parameters
-        ----------
-        column
-            ``"user_id"`` or ``"item_id"``.
+        """Return contiguous codes for ``"user_id"`` or ``"item_id"``; nothing is computed or copied.
 
         Returns
         -------
-        codes : numpy.ndarray
-            int32 [n], read-only: the position in `ids` of each interaction's id.
-        ids : pyarrow.Array
-            int64 or string: the distinct ids in canonical order, numeric for int64, by UTF-8 bytes for string.
+        codes, ids
+            int32 [n], read-only: the position in `ids` of each interaction's id; and int64 or string: the distinct ids
+            in canonical order, numeric for int64, by UTF-8 bytes for string.
         """
         if column not in ("user_id", "item_id"):
             raise InputError(f"only user_id and item_id have codes, not {column!r}")
@@ -157,7 +151,8 @@ class Interactions:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Return an Arrow stream with plain columns: ids int64 or string, timestamps of `timestamp_type`."""
-        schema = pa.schema([(field.name, _plain_type(field.type)) for field in self._table.schema])
+        plain = (getattr(field.type, "value_type", field.type) for field in self._table.schema)
+        schema = pa.schema(list(zip(self.columns, plain, strict=True)))
         batches = (batch.cast(schema) for batch in self._table.to_batches(max_chunksize=_STREAM_ROWS))
         return pa.RecordBatchReader.from_batches(schema, batches).__arrow_c_stream__(requested_schema)
 
@@ -174,24 +169,13 @@ def _checked(column: pa.ChunkedArray, name: str) -> tuple[pa.Array, str | None]:
     return as_carried(column, name), None
 
 
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
 def write_interactions(interactions: Interactions, path: str | os.PathLike[str]) -> None:
     """Write interactions to a new file: CSV with a header, or Parquet.
-
-    Parameters
-    ----------
-    interactions
-        What to write.
-    path
-        Ends in ``.csv`` or ``.parquet``; nothing may be there yet.
 
     Raises
     ------
     InputError
-        If the name ends otherwise.
+        If `path` ends neither in ``.csv`` nor in ``.parquet``.
     OutputError
         If something is there, or its folder is not.
 

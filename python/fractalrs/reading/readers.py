@@ -90,8 +90,8 @@ def read_interactions(
 def interactions_of(source: Source, wanted: Wanted) -> Interactions:
     """Read the interactions of an opened source."""
     if source.fixed is None:
-        columns = choose_columns(source.names, source.sample, wanted, source.name)
-        positions, notes = columns.positions, (*source.notes, columns.note)
+        positions, note = choose_columns(source.names, source.sample, wanted, source.name)
+        notes = (*source.notes, note)
     else:
         if wanted.carry:
             raise InputError(
@@ -108,15 +108,7 @@ def interactions_of(source: Source, wanted: Wanted) -> Interactions:
 
 
 def open_source(source: Any, asked: Asked) -> Source:
-    """Return a path or a value in memory, opened.
-
-    Raises
-    ------
-    InputError
-        If no format reads it, or it is not of the one that is asked for.
-    FileNotFoundError
-        If there is no such file or folder.
-    """
+    """Return a path or a value in memory, opened by the format that claims it."""
     if isinstance(source, str | os.PathLike):
         return _open_path(Path(source), asked)
     _refuse_file_options(source, asked)

@@ -131,7 +131,9 @@ class Tastes:
         scale = _TASTE_SCALE * np.arange(1.0, _DIMENSIONS + 1) ** -_TASTE_DECAY
         group_vectors = rng.standard_normal((_GROUPS, _DIMENSIONS)) * scale
         item_vectors = rng.standard_normal((items, _DIMENSIONS))
-        choice = np.exp(group_vectors @ item_vectors.T) * rng.permutation(_popularity(items))
+        rank = np.arange(items, dtype=np.float64)
+        popularity = (rank + _POPULARITY_OFFSET) ** -_POPULARITY_EXPONENT * np.exp(-_POPULARITY_DECAY * rank / items)
+        choice = np.exp(group_vectors @ item_vectors.T) * rng.permutation(popularity)
         choice /= choice.sum(axis=1, keepdims=True)
         first, second = rng.integers(_GROUPS, size=(2, users), dtype=np.int16)
         return cls(first, second, rng.random(users), group_vectors, item_vectors, choice.astype(np.float32))
@@ -142,12 +144,6 @@ class Tastes:
         mixture: npt.NDArray[np.float32] = share * self.choice[self.first[users]]
         mixture += (1 - share) * self.choice[self.second[users]]
         return mixture
-
-
-def _popularity(items: int) -> _Floats:
-    rank = np.arange(items, dtype=np.float64)
-    weights: _Floats = (rank + _POPULARITY_OFFSET) ** -_POPULARITY_EXPONENT * np.exp(-_POPULARITY_DECAY * rank / items)
-    return weights
 
 
 def activity(users: int, items: int, interactions: int) -> _Integers:

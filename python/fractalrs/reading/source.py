@@ -6,6 +6,7 @@ Each format is one file in the folder `sources`: it defines how a source is open
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,6 @@ from fractalrs.columns import Wanted
 from fractalrs.reading.ids import as_dictionary
 
 SAMPLE_ROWS = 1000
-STREAM_ROWS = 1 << 20
 A_TABLE = "give a table with names in its first line: the id, then the attributes"
 
 
@@ -66,6 +66,21 @@ class Source(ABC):
         """Raise an error that says where the source cannot be used, if that is known better than by row."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchSource(Source):
+    """A source that comes batch by batch: `batches` yields those of the columns of some numbers, once."""
+
+    batches: Callable[[list[int]], Iterable[pa.RecordBatch]]
+
+    def read(self, positions: Mapping[str, int]) -> pa.Table:
+        """Read the columns asked for, ids encoded batch by batch: as text they would take several times the memory."""
+        chunks: dict[str, list[pa.Array]] = {role: [] for role in positions}
+        for batch in self.batches(list(positions.values())):
+            for role, column in zip(positions, batch.columns, strict=True):
+                chunks[role].append(as_dictionary(column, role) if role in ("user_id", "item_id") else column)
+        return pa.table({role: pa.chunked_array(arrays) if arrays else pa.nulls(0) for role, arrays in chunks.items()})
+
+
 @dataclass(frozen=True)
 class SourceFormat:
     """One way to write, or hold, a table.
@@ -93,7 +108,7 @@ def register(format: SourceFormat) -> None:
 
 
 def labels(names: Sequence[str], rows: pa.Table | pa.RecordBatch) -> dict[str, Any]:
-    """Return `Source.names` and `Source.sample` of a table; 0, 1, … is what pandas and NumPy call unnamed columns."""
+    """Return `Source.names` or `Source.sample` of a table; 0, 1, … is what pandas and NumPy call unnamed columns."""
     if list(names) != [str(column) for column in range(len(names))]:
         # Names decide alone; not every cell can be shown as text.
         return {"names": list(names)}
@@ -101,11 +116,9 @@ def labels(names: Sequence[str], rows: pa.Table | pa.RecordBatch) -> dict[str, A
     return {"sample": list(zip(*columns, strict=True)) or [[""] * len(names)]}
 
 
-def collect(batches: Iterable[pa.RecordBatch], positions: Mapping[str, int]) -> pa.Table:
-    """Return the chosen columns, ids encoded batch by batch: as text they would take several times the memory."""
-    chunks: dict[str, list[pa.Array]] = {role: [] for role in positions}
-    for batch in batches:
-        for role, position in positions.items():
-            column = batch.column(position)
-            chunks[role].append(as_dictionary(column, role) if role in ("user_id", "item_id") else column)
-    return pa.table({role: pa.chunked_array(arrays) if arrays else pa.nulls(0) for role, arrays in chunks.items()})
+def starts_with(path: Path, magic: bytes) -> bool:
+    """Return whether the first bytes of a file are these; a folder has none."""
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic

@@ -2,8 +2,6 @@
 
 import sys
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from fractalrs.errors import InputError
-from fractalrs.reading.source import Asked, Source, SourceFormat, register
+from fractalrs.reading.source import Asked, BatchSource, Source, SourceFormat, register, starts_with
 
 
-@dataclass(frozen=True, kw_only=True)
-class MatrixSource(Source):
-    """The entries of a sparse matrix."""
-
-    table: pa.Table
-
-    def read(self, positions: Mapping[str, int]) -> pa.Table:
-        """Return the entries: there is nothing to choose."""
-        return self.table.select(list(positions))
-
-
-def open_npz(path: Path, _: Asked) -> Source:
-    """Return a sparse matrix that was saved with `scipy.sparse.save_npz`, opened."""
+def _open_npz(path: Path, _: Asked) -> Source:
     import scipy.sparse
 
     try:
@@ -38,11 +24,6 @@ def open_npz(path: Path, _: Asked) -> Source:
             hint="write one with scipy.sparse.save_npz; unpack a ZIP archive of text files first",
         ) from None
     return _opened(matrix, str(path))
-
-
-def open_matrix(matrix: Any, asked: Asked) -> Source:
-    """Return a sparse matrix in memory, opened."""
-    return _opened(matrix, asked.called(matrix))
 
 
 def _opened(matrix: Any, name: str) -> Source:
@@ -64,16 +45,14 @@ def _opened(matrix: Any, name: str) -> Source:
     notes[0] += "."
     if not stored.all():
         notes.append(f"Left out {np.count_nonzero(~stored):,} stored zeros.")
-    return MatrixSource(
-        name=name, notes=tuple(notes), names=list(columns), fixed="a sparse matrix", table=pa.table(columns)
+    table = pa.table(columns)
+    return BatchSource(
+        name=name,
+        notes=tuple(notes),
+        names=table.column_names,
+        fixed="a sparse matrix",
+        batches=lambda numbers: table.select(numbers).to_batches(),
     )
-
-
-def _is_npz(path: Path) -> bool:
-    if path.is_dir():
-        return False
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
 
 
 def _is_matrix(value: Any) -> bool:
@@ -81,5 +60,5 @@ def _is_matrix(value: Any) -> bool:
     return "scipy.sparse" in sys.modules and bool(sys.modules["scipy.sparse"].issparse(value))
 
 
-register(SourceFormat(("npz",), "a NumPy archive", _is_npz, open_npz))
-register(SourceFormat((), "a sparse matrix", _is_matrix, open_matrix))
+register(SourceFormat(("npz",), "a NumPy archive", lambda path: starts_with(path, b"PK\x03\x04"), _open_npz))
+register(SourceFormat((), "a sparse matrix", _is_matrix, lambda matrix, asked: _opened(matrix, asked.called(matrix))))

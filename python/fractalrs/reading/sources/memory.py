@@ -1,7 +1,7 @@
 """Tables in memory: whatever has an Arrow stream, and NumPy arrays."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -10,41 +10,34 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.errors import InputError
-from fractalrs.reading.source import SAMPLE_ROWS, Asked, Source, SourceFormat, collect, labels, register
-
-_MIXED = "give each column a single type"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamSource(Source):
-    """A table that comes batch by batch, once."""
-
-    batches: Iterator[pa.RecordBatch]
-
-    def read(self, positions: Mapping[str, int]) -> pa.Table:
-        """Read the columns asked for to the end of the stream."""
-        try:
-            return collect(self.batches, positions)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            raise InputError(f"{self.name} cannot be read: {error}", hint=_MIXED) from None
+from fractalrs.reading.source import SAMPLE_ROWS, Asked, BatchSource, Source, SourceFormat, labels, register
 
 
 def open_table(value: Any, asked: Asked) -> Source:
     """Return a value in memory, opened; its first batch is looked at."""
     name = asked.called(value)
-    try:
-        if isinstance(value, np.ndarray):
-            reader = _array_to_table(value).to_reader()
-        else:
-            reader = pa.RecordBatchReader.from_stream(value)
+    with _understood(name):
+        table = _array_to_table(value) if isinstance(value, np.ndarray) else value
+        reader = pa.RecordBatchReader.from_stream(table)
         batches = iter(reader)
         first = next((batch for batch in batches if batch.num_rows), None)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{name} cannot be read: {error}", hint=_MIXED) from None
     if first is None:
         raise InputError(f"{name} holds no rows", hint="give at least one")
+
+    def chosen(numbers: list[int]) -> Iterator[pa.RecordBatch]:
+        with _understood(name):
+            yield from (batch.select(numbers) for batch in chain([first], batches))
+
     sample = labels(reader.schema.names, first.slice(0, SAMPLE_ROWS))
-    return StreamSource(name=name, notes=(f"Read {name}.",), **sample, batches=chain([first], batches))
+    return BatchSource(name=name, notes=(f"Read {name}.",), **sample, batches=chosen)
+
+
+@contextmanager
+def _understood(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{name} cannot be read: {error}", hint="give each column a single type") from None
 
 
 def _array_to_table(array: npt.NDArray[Any]) -> pa.Table:

@@ -18,8 +18,7 @@ import pyarrow.csv as pa_csv
 
 from fractalrs.columns import ROLES, is_date, is_number
 from fractalrs.errors import InputError
-from fractalrs.reading.explain import explain
-from fractalrs.reading.sniff import UNIT_SEPARATOR, Layout, sniff
+from fractalrs.reading.layout import UNIT_SEPARATOR, Layout, explain, sniff
 from fractalrs.reading.source import A_TABLE, Asked, Source, SourceFormat, register
 
 BLOCK_BYTES = 8 << 20
@@ -37,13 +36,7 @@ _ZONE = re.compile(r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$")
 def open_text(
     path: Path, asked: Asked, *, block_bytes: int = BLOCK_BYTES, longest_line_bytes: int = LONGEST_LINE_BYTES
 ) -> Source:
-    """Return a text file, opened; it is read so many bytes at a time.
-
-    Raises
-    ------
-    InputError
-        If it is empty, holds only a header, is not text, or is not in the format asked for.
-    """
+    """Return a text file, opened; it is read so many bytes at a time."""
     try:
         header = True if asked.id_name else asked.header
         layout = sniff(path, asked.format, asked.delimiter, header, asked.wanted)
@@ -95,8 +88,6 @@ class TextSource(Source):
                     raise InputError(
                         f"{self.name}: {error}", hint="is a double quote left open, or the delimiter a different one?"
                     ) from None
-            except OSError as error:
-                raise self.layout.damaged(error) from None
         raise AssertionError("the last attempt returns or raises")
 
     def explain(self, positions: Mapping[str, int]) -> None:
@@ -160,8 +151,6 @@ class TextSource(Source):
                     lines_before += batch.num_rows
         except pa.ArrowInvalid as error:
             raise InputError(f"{self.name} cannot be read as one user per line: {error}") from None
-        except OSError as error:
-            raise self.layout.damaged(error) from None
         return pa.table({"user_id": pa.chunked_array(users), "item_id": pa.chunked_array(items)})
 
     def _split_lines(self, lines: pa.StringArray, lines_before: int) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:

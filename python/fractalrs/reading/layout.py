@@ -1,14 +1,20 @@
-"""How a text file is written: compression, delimiter, quotes and header, learned from its first lines."""
+"""A text file line by line: how it is written, learned from its first lines, and which line cannot be used."""
 
 import csv
+import io
+import math
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from fractalrs.columns import Wanted, has_header, strip_type
+from fractalrs.columns import Wanted, has_header, is_date, is_number, strip_type
 from fractalrs.errors import InputError
 
 UNIT_SEPARATOR = "\x1f"
@@ -17,7 +23,7 @@ _HEAD_BYTES = 1 << 20
 _HEAD_LINES = 1000
 _DELIMITERS = ("::", "\t", ",", ";", "|", " ")
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
-_COMPRESSED_SUFFIXES = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
+_COMPRESSED_SUFFIXES = (".gz", ".zst", ".zstd", ".bz2")
 
 
 @dataclass(frozen=True)
@@ -47,15 +53,9 @@ class Layout:
         """Return the first cell of a column that there is."""
         return next((row[column] for row in self.sample if column < len(row)), "")
 
-    def stream(self) -> Any:
-        """Return the file's bytes, unpacked, as a stream."""
-        return pa.input_stream(str(self.path), compression=self.compression)
-
-    def damaged(self, error: OSError) -> OSError | InputError:
-        """Return the error to raise when reading failed."""
-        if self.compression is None:
-            return error
-        return InputError(f"{self.path} is damaged: {error}", hint="fetch the file again")
+    def stream(self) -> AbstractContextManager[Any]:
+        """Open a stream of the file's bytes, unpacked; reading says where they are damaged."""
+        return _unpacked(self.path, self.compression)
 
     @property
     def note(self) -> str:
@@ -70,31 +70,27 @@ class Layout:
 
 
 def sniff(path: Path, format: str, delimiter: str | None, header: bool | None, wanted: Wanted) -> Layout:
-    """Return how a file is written; what is not said is found.
-
-    Parameters
-    ----------
-    path
-        The file, plain or compressed with gzip, zstd or bzip2 (told by its first bytes).
-    format, delimiter, header, wanted
-        As in `fractalrs.reading.source.Asked`.
+    """Return how a file is written; what is not said, as in `fractalrs.reading.source.Asked`, is found.
 
     Raises
     ------
     InputError
         If the file is empty, holds only a header, is not text, or is not in the format asked for.
     """
-    compression = _compression(path)
+    with path.open("rb") as file:
+        magic = file.read(4)
+    compression = next((name for start, name in _COMPRESSIONS.items() if magic.startswith(start)), None)
     lines, whole = _head(path, compression)
-    if not any(line.strip() for line in lines):
-        raise InputError(f"{path} is empty", hint="a source needs at least one line with a user and an item")
-    skipped = next(number for number, line in enumerate(lines) if line.strip())
+    skipped = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
     lines = lines[skipped:]
-    suffix = _inner_suffix(path)
+    if not lines:
+        raise InputError(f"{path} is empty", hint="a source needs at least one line with a user and an item")
     if delimiter is not None:
         delimiter = _checked_delimiter(delimiter)
     elif format != "lines":
-        delimiter = _find_delimiter(lines, whole, suffix)
+        # That of a compression comes behind the suffix that tells something.
+        inner = Path(path.stem) if path.suffix.lower() in _COMPRESSED_SUFFIXES else path
+        delimiter = _find_delimiter(lines, whole, inner.suffix.lower())
 
     is_inter = ":token" in lines[0]
     if format == "inter" and not is_inter:
@@ -135,27 +131,22 @@ def sniff(path: Path, format: str, delimiter: str | None, header: bool | None, w
     )
 
 
-def _compression(path: Path) -> str | None:
-    with path.open("rb") as file:
-        magic = file.read(4)
-    return next((name for start, name in _COMPRESSIONS.items() if magic.startswith(start)), None)
-
-
-def _inner_suffix(path: Path) -> str:
-    """Return the suffix in lower case, without that of a compression."""
-    return (Path(path.stem) if path.suffix.lower() in _COMPRESSED_SUFFIXES else path).suffix.lower()
-
-
-def _head(path: Path, compression: str | None) -> tuple[list[str], bool]:
-    """Return the first lines, and whether that is the whole file."""
+@contextmanager
+def _unpacked(path: Path, compression: str | None) -> Iterator[Any]:
     try:
         with pa.input_stream(str(path), compression=compression) as stream:
-            head = stream.read(_HEAD_BYTES)
-            whole = not stream.read(1)
+            yield stream
     except OSError as error:
         if compression is None:
             raise
         raise InputError(f"{path} is damaged: {error}", hint="fetch the file again") from None
+
+
+def _head(path: Path, compression: str | None) -> tuple[list[str], bool]:
+    """Return the first lines, and whether that is the whole file."""
+    with _unpacked(path, compression) as stream:
+        head = stream.read(_HEAD_BYTES)
+        whole = not stream.read(1)
     if b"\0" in head:
         raise InputError(
             f"{path} is not a text file",
@@ -221,3 +212,78 @@ def _split(lines: list[str], delimiter: str, quoted: bool) -> list[list[str]]:
 
 def _shorten(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def explain(layout: Layout, positions: Mapping[str, int], good_lines: int) -> None:
+    """Raise an error for the first line of cells that cannot be used, if there is one, beyond so many good lines.
+
+    Slow, so only after an error of the quick reader. The message has the number of the line (a header counts), what is
+    wrong and what to do. `positions` are those of `Source.read`.
+    """
+    dates = "timestamp" in positions and is_date(layout.first_cell(positions["timestamp"]))
+    for number, cells in _records(layout, max(good_lines, layout.first_line)):
+        where = f"{layout.path}, line {number}"
+        if len(cells) != layout.width:
+            raise InputError(
+                f"{where}: {len(cells)} cell{'s' if len(cells) != 1 else ''} instead of {layout.width}",
+                hint="correct or remove the line; for one user per line say format='lines' (--format lines)",
+            )
+        for role, column in positions.items():
+            problem = _problem(role, cells[column], dates)
+            if problem:
+                raise InputError(f"{where}: {problem[0]}", hint=problem[1])
+
+
+def _records(layout: Layout, skipped: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number of the first line, cells) of every row of data that is not empty, after the lines skipped."""
+    with (
+        layout.stream() as stream,
+        io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="") as text,
+    ):
+        next(islice(text, skipped, skipped), None)
+        if layout.quoted:
+            reader = csv.reader(text, delimiter=layout.delimiter)
+            number = skipped + 1
+            try:
+                for cells in reader:
+                    if cells:
+                        yield number, cells
+                    number = skipped + reader.line_num + 1
+            except csv.Error as error:
+                raise InputError(
+                    f"{layout.path}, line {number}: {error}", hint="is a double quote left open?"
+                ) from None
+        else:
+            for number, line in enumerate(text, start=skipped + 1):
+                if line.rstrip("\r\n"):
+                    yield number, line.rstrip("\r\n").split(layout.delimiter)
+
+
+def _problem(role: str, text: str, dates: bool) -> tuple[str, str] | None:
+    """Return what is wrong with a cell and what to do about it; `None` if nothing is."""
+    if role in ("user_id", "item_id") and not text:
+        return f"the {role} is missing", "correct or remove the line"
+    if role not in ("rating", "timestamp"):
+        if any("\udc80" <= character <= "\udcff" for character in text):
+            return f"the {role} is not UTF-8: {text!a}", "convert the file to UTF-8"
+        return None
+    if not text:
+        return f"the {role} is missing", "fill it in, remove the line, or remove the column from the file"
+    if text.strip().lower() in ("nan", "inf", "-inf", "+inf", "infinity", "-infinity"):
+        return f"the {role} is {text}, not a finite number", "correct or remove the line"
+    if role == "timestamp" and text.lstrip().startswith("-"):
+        return f"the timestamp {text} is negative", "timestamps count from 0; correct or remove the line"
+    if role == "timestamp" and dates:
+        try:
+            date = datetime.fromisoformat(text.removesuffix(" UTC")) if is_date(text) else None
+        except ValueError:
+            date = None
+        if date is None:
+            return f"the timestamp {text!r} is not an ISO date", "write 2024-01-31 or 2024-01-31T12:00:00"
+        return (f"the timestamp {text} is before 1970", "correct or remove the line") if date.year < 1970 else None
+    if not is_number(text):
+        kind = "a number" if role == "rating" else "a number or an ISO date"
+        return f"the {role} {text!r} is not {kind}", "correct or remove the line, or name another column"
+    if abs(float(text)) >= (2**63 if role == "timestamp" else math.inf):
+        return f"the {role} {text} is too large", "correct or remove the line"
+    return None
