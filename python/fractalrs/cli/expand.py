@@ -10,7 +10,7 @@ import typer
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, Quiet, attributes_of, flag, option, print_content, print_summary, say
 from fractalrs.dataset import Dataset, Folder, forecast
-from fractalrs.expansion import FILES, RUNNING, Expansion, Option
+from fractalrs.expansion import Expansion, Group, Option
 from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
 from fractalrs.workflow import RECIPE, SAMPLE, Prepared, Recipe, prepare, write_prepared
 
@@ -28,14 +28,16 @@ def expand(
     output: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
     ],
-    overwrite: Annotated[bool, flag(FILES, "--overwrite", "Delete another plan's data set in OUTPUT first.")] = False,
+    overwrite: Annotated[
+        bool, flag(Group.FILES, "--overwrite", "Delete another plan's data set in OUTPUT first.")
+    ] = False,
     threads: Annotated[
-        int | None, option(RUNNING, "Generating threads.", value="INT", default="all this process may use")
+        int | None, option(Group.RUNNING, "Generating threads.", value="INT", default="all this process may use")
     ] = None,
     dry_run: Annotated[
         bool,
         flag(
-            RUNNING,
+            Group.RUNNING,
             "--dry-run",
             "Print what would come out (counts, bytes, memory, free disk), or why nothing would; write nothing.",
         ),

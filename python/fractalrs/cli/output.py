@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fractalrs.dataset import Dataset
-from fractalrs.expansion import RUNNING
+from fractalrs.expansion import Group
 from fractalrs.tools import readable
 
 
@@ -22,9 +22,9 @@ def flag(group: str | None, name: str, help: str) -> Any:
     return typer.Option(name, help=help, rich_help_panel=group, metavar=" ", show_default=False)
 
 
-Json = Annotated[bool, flag(RUNNING, "--json", "Print one JSON object on stdout.")]
-Quiet = Annotated[bool, flag(RUNNING, "--quiet", "Say nothing but errors.")]
-NoProgress = Annotated[bool, flag(RUNNING, "--no-progress", "Show no progress bar.")]
+Json = Annotated[bool, flag(Group.RUNNING, "--json", "Print one JSON object on stdout.")]
+Quiet = Annotated[bool, flag(Group.RUNNING, "--quiet", "Say nothing but errors.")]
+NoProgress = Annotated[bool, flag(Group.RUNNING, "--no-progress", "Show no progress bar.")]
 
 
 def say(message: str) -> None:

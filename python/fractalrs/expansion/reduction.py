@@ -1,6 +1,5 @@
 """The reduced matrix R̂: a small dense matrix with the leading spectrum of the base's train part."""
 
-import operator
 import os
 from dataclasses import dataclass
 from typing import Any, Self, get_args
@@ -10,7 +9,7 @@ import numpy.typing as npt
 
 from fractalrs.base import Base, leading_svd
 from fractalrs.errors import InputError
-from fractalrs.expansion.declared import one_of
+from fractalrs.expansion.declared import one_of, whole
 from fractalrs.words import Rescale, Variant
 
 MAX_CONDITION = 1e8
@@ -53,10 +52,15 @@ class ReducedMatrix:
 
     def __post_init__(self) -> None:
         """Copy the arrays and make the copies read-only: an expansion's output is fixed by them."""
-        for name in ("values", "signed", "singular_values"):
-            array = np.array(getattr(self, name), dtype=np.float64, order="C")
+        for name, given in self.arrays.items():
+            array = np.array(given, dtype=np.float64, order="C")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+
+    @property
+    def arrays(self) -> dict[str, _Floats]:
+        """Its three arrays by their names."""
+        return {name: getattr(self, name) for name in ("values", "signed", "singular_values")}
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -216,14 +220,11 @@ def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tu
     """Refuse multipliers that Algorithm 3 cannot reduce a base to; give them as whole numbers."""
     sizes = []
     for multiplier, count, kind in zip(shape, base_shape, ("user", "item"), strict=True):
-        try:
-            size = operator.index(multiplier)
-        except TypeError:
-            raise InputError(f"{kind} multiplier {multiplier!r} is not a whole number") from None
-        if not 1 <= size <= count:
+        name = f"{kind} multiplier"
+        if not 1 <= (size := whole(name, multiplier)) <= count:
             raise InputError(
-                f"{kind} multiplier {size} does not fit a base of {count} {kind}s",
-                hint=f"choose a {kind} multiplier from 1 to {count}",
+                f"{name} {size} does not fit a base of {count} {kind}s",
+                hint=f"choose a {name} from 1 to {count}",
             )
         sizes.append(size)
     m, n = sizes

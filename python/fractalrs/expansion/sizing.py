@@ -39,12 +39,7 @@ _DIGITS = 6
 
 
 def whole_number(name: str, value: Any) -> int:
-    """Return a count that was written as people write it: ``1000000``, ``1_000_000``, ``1e6``.
-
-    Raises
-    ------
-    InputError
-        If it is not a whole number from 1 to 2**63 − 1.
+    """Return a count, from 1 to 2**63 − 1, that was written as people write it: ``1000000``, ``1_000_000``, ``1e6``.
 
     Examples
     --------
@@ -76,32 +71,12 @@ def choose_shape(
     max_keep: float = Options.max_keep,
     density: float = 1.0,
 ) -> tuple[int, int]:
-    """Choose multipliers that give about so many interactions with a keep scale near 1.
+    """Choose multipliers (m, n), which `reduce` takes, for about so many interactions with a keep scale near 1.
 
-    Parameters
-    ----------
-    base_shape, count
-        Users p, items q and interactions of the base.
-    interactions
-        Target: train and test interactions, a whole number.
-    users, items
-        Target: ids of users and items, whole numbers met to the nearest multiple of p and of q; None leaves them free.
-    user_multiplier, item_multiplier
-        Fixed multipliers, instead.
-    block_keep, max_keep
-        As for `Expansion`.
-    density
-        The mean keep rate of B blocks at keep scale 1, divided by B^(-1/4).
-
-    Returns
-    -------
-    tuple of int
-        User multiplier m and item multiplier n, which `reduce` takes for this base.
-
-    Raises
-    ------
-    InputError
-        If no multipliers meet the targets; the nearest that can be met is named.
+    The base has p users, q items and `count` interactions. Wanted are train and test `interactions`, and ids of `users`
+    and `items`, which are met to the nearest multiple of p and of q; instead of these, multipliers may be fixed. The
+    mean keep rate of B blocks at keep scale 1 is taken to be `density` B^(-1/4). If no multipliers meet the targets,
+    the refusal names the nearest that can be met.
     """
     p, q = base_shape
     interactions = whole_number("target_interactions", interactions)
@@ -136,20 +111,10 @@ def reduce_to_target(
     reduce: Callable[[Base, tuple[int, int]], ReducedMatrix],
     **wanted: Any,
 ) -> ReducedMatrix:
-    """Choose a shape for a target, and reduce a base to it.
+    """Choose a shape for a target, see `choose_shape`, and reduce a base to it.
 
-    What a reduced matrix keeps in the mean is known when it is there: a bad guess is made again with it.
-
-    Parameters
-    ----------
-    base, interactions
-        As for `choose_shape`.
-    options
-        Of the expansion, with any keep scale.
-    reduce
-        Reduces the base to a shape.
-    **wanted
-        ``users``, ``items``, ``user_multiplier`` and ``item_multiplier`` of `choose_shape`.
+    What a reduced matrix keeps in the mean is known when it is there: a bad guess is made again with it. `options` may
+    have any keep scale; `wanted` are ``users``, ``items``, ``user_multiplier`` and ``item_multiplier``.
     """
     reduced, density = None, 1.0
     for _ in range(REDUCTIONS):
@@ -178,29 +143,12 @@ def reduce_to_target(
 def solve_keep_scale(
     base: Base, reduced: ReducedMatrix, interactions: float, options: Options, cells: Cells | None = None
 ) -> float:
-    """Find the keep scale at which an expansion is expected to hold so many interactions.
+    """Find the keep scale at which an expansion is expected to hold so many train and test interactions.
 
-    The expected number of train and test interactions (`Expansion.expected`) grows with the keep scale, from
-    where the least keep rate is 1e-6 to where all are `max_keep` (or 0).
-
-    Parameters
-    ----------
-    base, reduced, cells
-        As for `Expansion`.
-    interactions
-        Target: train and test interactions, a whole number.
-    options
-        With any keep scale, as from `Options.resolve`.
-
-    Returns
-    -------
-    float
-        Of six significant digits, so that it can be given as an option, unless it is the least or the largest.
-
-    Raises
-    ------
-    InputError
-        If the target cannot be met to 0.1 %; the nearest that can be met is named.
+    Their expected number (`Expansion.expected`) grows with the keep scale, from where the least keep rate is 1e-6 to
+    where all are `max_keep` (or 0). `options` may have any keep scale. The one returned has six significant digits, so
+    that it can be given as an option, unless it is the least or the largest. If the target cannot be met to 0.1 %, the
+    refusal names the nearest that can be met.
     """
     interactions = whole_number("target_interactions", interactions)
     groups = options.fit(base, cells)

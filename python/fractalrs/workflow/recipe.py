@@ -16,15 +16,10 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import (
     CELL_SIZE,
     DEFAULT_PROFILE,
-    FILES,
-    GROUPS,
-    MATRIX,
     OPTIONS,
     PROFILES,
-    READING,
-    SIZE,
-    SPLIT,
     BlockFunction,
+    Group,
     Options,
     Profile,
     ReducedMatrix,
@@ -46,7 +41,7 @@ def _column(name: str, column: Any) -> str | int:
     return column
 
 
-_POSITIVE = {"value": "INT", "within": lambda count: count >= 1, "words": "a whole number of at least 1"}
+_POSITIVE = {"within": lambda count: count >= 1, "words": "a whole number of at least 1"}
 _MULTIPLIER = _POSITIVE | {"unset": "by target or matrix"}
 _TARGET = {"value": "COUNT", "take": whole_number, "accepts": float | str, "command": str}
 _CELL_SIZE = _POSITIVE | {"unset": str(CELL_SIZE), "place": 1}
@@ -87,56 +82,56 @@ class Recipe:
     operator: str | BlockFunction
 
     user_multiplier: int | None = option(
-        None, "Row blocks m: m times the source's users.", SIZE, **_MULTIPLIER | {"value": "M"}
+        None, "Row blocks m: m times the source's users.", Group.SIZE, **_MULTIPLIER | {"value": "M"}
     )
     item_multiplier: int | None = option(
-        None, "Column blocks n: n times the source's items.", SIZE, **_MULTIPLIER | {"value": "N"}
+        None, "Column blocks n: n times the source's items.", Group.SIZE, **_MULTIPLIER | {"value": "N"}
     )
     target_interactions: int | None = option(
         None,
         "Instead of multipliers: choose those that are not given, and the keep scale, so that about so many "
         "interactions come out, train and test together, such as 1e9.",
-        SIZE,
+        Group.SIZE,
         unset="none",
         **_TARGET,
     )
     target_users: int | None = option(
         None,
         "With it: so many user ids, to the nearest multiple of the source's.",
-        SIZE,
+        Group.SIZE,
         unset="grow alike",
         **_TARGET,
     )
-    target_items: int | None = option(None, "With it: so many item ids, likewise.", SIZE, unset="grow alike", **_TARGET)
+    target_items: int | None = option(
+        None, "With it: so many item ids, likewise.", Group.SIZE, unset="grow alike", **_TARGET
+    )
     profile: str = option(
         DEFAULT_PROFILE,
         "realistic (shuffle cells), paper (shuffle block, ties all), traceable (shuffle aligned), or reference: as "
         "the program published with the paper (docs/reference.md).",
-        SIZE,
+        Group.SIZE,
         value="NAME",
         choices=PROFILES,
         take=lambda _, name: profile_named(name) and name,
     )
-    user_cell_size: int | None = option(None, "Most users in a cell (shuffle cells).", SIZE, **_CELL_SIZE)
-    item_cell_size: int | None = option(None, "Most items in a cell (shuffle cells).", SIZE, **_CELL_SIZE)
+    user_cell_size: int | None = option(None, "Most users in a cell (shuffle cells).", Group.SIZE, **_CELL_SIZE)
+    item_cell_size: int | None = option(None, "Most items in a cell (shuffle cells).", Group.SIZE, **_CELL_SIZE)
     split: HoldOut = option(
         "auto",
         "Of each user, the last interaction is test, a random one, or none is. auto: as the source allows.",
-        SPLIT,
+        Group.SPLIT,
         value="NAME",
     )
     ties: Ties | None = option(
         None,
         "Of several latest interactions at one time, the last is test, or all are.",
-        SPLIT,
-        value="last|all",
+        Group.SPLIT,
         unset="by profile",
     )
     min_timestamps: int | None = option(
         None,
         "Drop users with fewer distinct timestamps.",
-        SPLIT,
-        value="INT",
+        Group.SPLIT,
         within=lambda count: count >= 0,
         words="a whole number of at least 0",
         unset="2 where split is last, 3 by profile reference",
@@ -145,39 +140,36 @@ class Recipe:
         "absolute",
         "How its entries get into 0 to 1: absolute values over the largest (absolute), or from minimum to maximum "
         "(minmax).",
-        MATRIX,
+        Group.MATRIX,
         value="NAME",
     )
-    order_by_degree: bool = option(False, "Average over users and items in order of their activity.", MATRIX)
+    order_by_degree: bool = option(False, "Average over users and items in order of their activity.", Group.MATRIX)
     reduced_matrix: str | os.PathLike[str] | None = option(
         None,
         "Take this one, of any shape m × n: numbers from 0 to 1, saved by NumPy.",
-        MATRIX,
+        Group.MATRIX,
         value="FILE.npy",
         command=Path,
     )
     parts: int | None = option(
         None,
         "Parts, of one train and one test file each.",
-        FILES,
+        Group.FILES,
         **_POSITIVE | {"unset": "16 M interactions each"},
     )
     encoding: Literal["default", "fast"] = option(
-        "default", "default: every reader. fast: quicker, but not for Spark before 4.3.", FILES, value="NAME"
+        "default", "default: every reader. fast: quicker, but not for Spark before 4.3.", Group.FILES, value="NAME"
     )
-    compression: str = option("lz4", "none, lz4, snappy, zstd, or zstd(1) to zstd(22).", FILES, value="NAME")
-    row_group_size: int = option(1 << 20, "Interactions in a row group.", FILES, value="INT")
+    compression: str = option("lz4", "none, lz4, snappy, zstd, or zstd(1) to zstd(22).", Group.FILES, value="NAME")
+    row_group_size: int = option(1 << 20, "Interactions in a row group.", Group.FILES)
     source_licence: str | None = option(
-        None,
-        "The source's licence, which the data card names: 'CC BY 4.0'.",
-        FILES,
-        value="TEXT",
+        None, "The source's licence, which the data card names: 'CC BY 4.0'.", Group.FILES, value="TEXT"
     )
     item_attributes: Any = option(
         None,
         "Attributes of the source's items, a file: CSV/TSV with a header, or Parquet. Written for every expanded item "
         "to items.parquet; needs the profile traceable, or item cells of size 1.",
-        FILES,
+        Group.FILES,
         more="In Python, a table in memory too.",
         value="FILE",
         command=Path,
@@ -186,19 +178,23 @@ class Recipe:
         None,
         "Attributes of the source's users, likewise, to users.parquet; needs the profile traceable, or user cells of "
         "size 1.",
-        FILES,
+        Group.FILES,
         value="FILE",
         command=Path,
     )
     input_format: Literal["auto", "csv", "inter", "parquet", "npz", "lines"] = option(
-        "auto", "auto, csv, inter, parquet, npz or lines.", READING, value="NAME"
+        "auto", "auto, csv, inter, parquet, npz or lines.", Group.READING, value="NAME"
     )
-    delimiter: str | None = option(None, "Between the cells of a line, such as '::' or '\\t'.", READING, value="TEXT")
-    no_header: bool = option(False, "The first line is data.", READING)
-    user_column: str | None = option(None, "Column of user ids: its name, or its position from 1.", READING, **_COLUMN)
-    item_column: str | None = option(None, "Column of item ids.", READING, **_COLUMN)
-    rating_column: str | None = option(None, "Column of ratings.", READING, **_COLUMN)
-    timestamp_column: str | None = option(None, "Column of timestamps.", READING, **_COLUMN)
+    delimiter: str | None = option(
+        None, "Between the cells of a line, such as '::' or '\\t'.", Group.READING, value="TEXT"
+    )
+    no_header: bool = option(False, "The first line is data.", Group.READING)
+    user_column: str | None = option(
+        None, "Column of user ids: its name, or its position from 1.", Group.READING, **_COLUMN
+    )
+    item_column: str | None = option(None, "Column of item ids.", Group.READING, **_COLUMN)
+    rating_column: str | None = option(None, "Column of ratings.", Group.READING, **_COLUMN)
+    timestamp_column: str | None = option(None, "Column of timestamps.", Group.READING, **_COLUMN)
 
     def __init__(self, **given: Any) -> None:
         refuse_unknown(given, RECIPE)
@@ -333,7 +329,7 @@ _OWN = declared_by(Recipe)
 RECIPE = {
     declared.name: declared
     for declared in sorted(
-        (*_OWN.values(), *OPTIONS.values()), key=lambda declared: (GROUPS.index(declared.group), declared.place)
+        (*_OWN.values(), *OPTIONS.values()), key=lambda declared: ([*Group].index(declared.group), declared.place)
     )
 }
 """All options of a recipe, in the order of the command line's help."""
