@@ -9,10 +9,10 @@ import typer
 
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, Quiet, attributes_of, flag, option, print_content, print_summary, say
-from fractalrs.dataset import Dataset, Folder, forecast
+from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
 from fractalrs.expansion import Expansion, Group, Option
 from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
-from fractalrs.workflow import RECIPE, SAMPLE, Prepared, Recipe, prepare, write_prepared
+from fractalrs.workflow import RECIPE, SAMPLE, Recipe, prepare
 
 
 def expand(
@@ -52,18 +52,18 @@ def expand(
     recipe, threads = Recipe(**options), resolve_threads(threads)
     with notes_on_stderr(not quiet):
         try:
-            prepared = prepare(source, recipe, output, overwrite=overwrite)
+            plan = prepare(source, recipe, output, overwrite=overwrite)
             if dry_run:
-                print_content(_forecast(prepared, output, threads, overwrite), as_json)
+                print_content(_forecast(plan, output, threads, overwrite), as_json)
                 return
             shown = not (quiet or no_progress)
-            dataset = write_prepared(prepared, output, threads=threads, overwrite=overwrite, progress=shown)
+            dataset = write_plan(plan, output, threads=threads, overwrite=overwrite, progress=shown)
         except KeyboardInterrupt:
             begun = not dry_run and Folder.read(output).plan is not None
             stays = "what is finished stays, the same command goes on from there"
             say(f"interrupted: {stays if begun else 'nothing was written'}")
             raise typer.Exit(INTERRUPTED) from None
-    print_summary(_summary(dataset, prepared.expansion, time.monotonic() - started), as_json, quiet)
+    print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
 
 
 def _parameter(declared: Option) -> inspect.Parameter:
@@ -100,9 +100,8 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
     }
 
 
-def _forecast(prepared: Prepared, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
-    expansion = prepared.expansion
-    found = forecast(prepared.plan, output, threads=threads, overwrite=overwrite)
+def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
+    expansion, found = plan.expansion, forecast(plan, output, threads=threads, overwrite=overwrite)
     return {
         "output": str(output),
         **_expected(expansion),
