@@ -74,12 +74,12 @@ class Cells:
     @classmethod
     def single(cls, p: int, q: int) -> Self:
         """Put each of p users and q items in a cell of its own: nothing is exchanged (shuffle ``aligned``)."""
-        return cls(*_single(p), *_single(q))
+        return cls(*_trivial(p, 1), *_trivial(q, 1))
 
     @classmethod
     def whole(cls, p: int, q: int) -> Self:
         """Put all p users in one cell and all q items in one: anything is exchanged (shuffle ``block``)."""
-        return cls(*_whole(p), *_whole(q))
+        return cls(*_trivial(p, p), *_trivial(q, q))
 
     @property
     def arrays(self) -> dict[str, _Codes]:
@@ -144,10 +144,6 @@ def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int
         Most members of a cell, at least 1. With 1 nobody changes place; with p (q) or more there is one cell of
         everyone.
 
-    Returns
-    -------
-    Cells
-
     Raises
     ------
     InputError
@@ -161,7 +157,8 @@ def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int
     """
     p, q = base.shape
     user_size, item_size = _check_size(user_cell_size, "user"), _check_size(item_cell_size, "item")
-    users, items = _trivial(p, user_size), _trivial(q, item_size)
+    users = None if 1 < user_size < p else _trivial(p, user_size)
+    items = None if 1 < item_size < q else _trivial(q, item_size)
     if users is None or items is None:
         train = base.train
         svd = leading_svd(base, min(COORDINATES, p, q))
@@ -190,18 +187,10 @@ def _check_size(size: int, kind: str) -> int:
     return value
 
 
-def _trivial(count: int, size: int) -> tuple[_Codes, _Codes] | None:
-    if size == 1:
-        return _single(count)
-    return _whole(count) if size >= count else None
-
-
-def _single(count: int) -> tuple[_Codes, _Codes]:
-    return np.arange(count, dtype=np.uint32), np.arange(count + 1, dtype=np.uint32)
-
-
-def _whole(count: int) -> tuple[_Codes, _Codes]:
-    return np.arange(count, dtype=np.uint32), np.array([0, count], dtype=np.uint32)
+def _trivial(count: int, size: int) -> tuple[_Codes, _Codes]:
+    """Return order and starts of cells of size 1, or of one cell of all."""
+    codes = np.arange(count + 1, dtype=np.uint32)
+    return codes[:-1], codes if size == 1 else codes[[0, -1]]
 
 
 def partition(points: npt.NDArray[np.float64], size: int, leaf: int = LEAF) -> tuple[_Codes, _Codes]:

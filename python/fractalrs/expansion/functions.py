@@ -99,19 +99,18 @@ class FunctionGenerator:
     def _block(self, i: int, j: int) -> Matrix:
         rng = np.random.default_rng([self._seed, i, j])
         made = self._function(self._matrix.copy(), float(self._reduced[i, j]), rng)
+        shape, gave = self._matrix.shape, f"block ({i}, {j}): the operator gave"
         is_matrix = sp.issparse(made) or isinstance(made, np.ndarray)
         if not is_matrix or made.ndim != 2:
-            raise InputError(f"block ({i}, {j}): the operator gave {type(made).__name__}, not a matrix")
+            raise InputError(f"{gave} {type(made).__name__}, not a matrix")
         if made.dtype.kind not in "biuf":
-            raise InputError(f"block ({i}, {j}): the operator gave entries of type {made.dtype}, not numbers")
+            raise InputError(f"{gave} entries of type {made.dtype}, not numbers")
         block = sp.csr_array(made)
-        if block.shape != self._matrix.shape:
-            raise InputError(
-                f"block ({i}, {j}): the operator gave a matrix of {block.shape}, it must be {self._matrix.shape}",
-                hint="return a matrix of the base's shape",
-            )
+        if block.shape != shape:
+            hint = "return a matrix of the base's shape"
+            raise InputError(f"{gave} a matrix of {block.shape}, it must be {shape}", hint)
         if not np.isfinite(block.data).all():
-            raise InputError(f"block ({i}, {j}): the operator gave entries that are not finite numbers")
+            raise InputError(f"{gave} entries that are not finite numbers")
         block.sum_duplicates()
         block.eliminate_zeros()
         return block.astype(np.float64)
@@ -129,15 +128,12 @@ class FunctionGenerator:
         """Make parts, as `_core.Generator.run` does; neither threads nor encodings make a difference."""
         reports: list[dict[str, Any]] = []
         made, started = 0, time.perf_counter()
-        for index, first, last, train, test in parts:
-            report: dict[str, Any] = {"index": index}
-            ids = self._both(first, last)
-            for split, target in (("train", train), ("test", test)):
-                report[split] = None
-                if target is not None:
-                    made += len(ids[split][0])
+        for index, first, last, *targets in parts:
+            report: dict[str, Any] = {"index": index, "train": None, "test": None}
+            for (split, ids), target in zip(self._both(first, last).items(), targets, strict=True):
+                made += len(ids[0]) if target is not None else 0
                 if target is not None and stage != "generate":
-                    table = pa.Table.from_arrays([pa.array(column) for column in ids[split]], schema=self._schema)
+                    table = pa.Table.from_arrays([*map(pa.array, ids)], schema=self._schema)
                     report[split] = _write(table, target, compression, row_group_size, stage)
             reports.append(report)
             if progress is not None:

@@ -192,14 +192,8 @@ def reduce(
     if variant == "reference":
         u, v = u[:, ::-1], v[:, ::-1]
     signed = (_shrink(u, m, "user", variant) * svd.s) @ _shrink(v, n, "item", variant).T
-    description = {
-        "method": "algorithm 3",
-        "shape": [m, n],
-        "rescale": rescale,
-        "order_by_degree": bool(order_by_degree),
-        "variant": variant,
-        "seed": int(seed),
-    }
+    description: dict[str, Any] = {"method": "algorithm 3", "shape": [m, n], "rescale": rescale}
+    description |= {"order_by_degree": bool(order_by_degree), "variant": variant, "seed": int(seed)}
     return ReducedMatrix(*_rescaled(signed, rescale), svd.s, description)
 
 

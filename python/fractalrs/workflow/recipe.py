@@ -60,13 +60,6 @@ class Recipe:
     ----------
     {options}
 
-    Attributes
-    ----------
-    options : Options
-        Those of the expansion.
-    operator
-        What makes its blocks: a name, or the function itself.
-
     Raises
     ------
     InputError
@@ -79,7 +72,9 @@ class Recipe:
     """
 
     options: Options
+    """Those of the expansion."""
     operator: str | BlockFunction
+    """What makes its blocks: a name, or the function itself."""
 
     user_multiplier: int | None = option(
         None, "Row blocks m: m times the source's users.", Group.SIZE, **_MULTIPLIER | {"value": "M"}
@@ -198,11 +193,9 @@ class Recipe:
 
     def __init__(self, **given: Any) -> None:
         refuse_unknown(given, RECIPE)
-        for name, declared in _OWN.items():
-            object.__setattr__(self, name, declared.check(given.get(name, declared.default)))
+        vars(self).update({name: one.check(given.get(name, one.default)) for name, one in _OWN.items()})
         options = Options.resolve(self.profile, **{name: given[name] for name in OPTIONS if name in given})
-        object.__setattr__(self, "options", options)
-        object.__setattr__(self, "operator", given.get("operator", Options.operator))
+        vars(self).update(options=options, operator=given.get("operator", Options.operator))
         self._check_targets()
         # Making them checks them.
         _ = self.parquet
@@ -210,7 +203,7 @@ class Recipe:
             if getattr(self, name) is not None and not shuffle_named(options.shuffle).takes_cells:
                 raise InputError(f"{name} is given, but the shuffle {options.shuffle!r} has cells of its own")
         if self.source_licence is not None:
-            object.__setattr__(self, "source_licence", checked_licence(self.source_licence))
+            vars(self).update(source_licence=checked_licence(self.source_licence))
         if self.reduced_matrix is not None and (self.order_by_degree or self.rescale != "absolute"):
             raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
         written = [side for side in SIDES if getattr(self, f"{side.singular}_attributes") is not None]
@@ -273,18 +266,11 @@ class Recipe:
         return {"rescale": self.rescale, "order_by_degree": self.order_by_degree, "variant": self.defaults.variant}
 
     def describe(self, given: ReducedMatrix | None) -> dict[str, Any]:
-        """Return what base, reduced matrix and cells are made with: for the plan, and to validate against the source.
-
-        Parameters
-        ----------
-        given
-            The reduced matrix that `reduced_matrix` names.
-        """
-        options, shape = self.options, (None, None) if given is None else given.shape
-        takes_cells = shuffle_named(options.shuffle).takes_cells
-        digest = None
-        if self.reduced_matrix is not None:
-            digest = hashlib.sha256(Path(self.reduced_matrix).read_bytes()).hexdigest()
+        """Return what base, reduced matrix (maybe a given one) and cells are made with: for plans and validation."""
+        options, (m, n) = self.options, (None, None) if given is None else given.shape
+        cell_sizes = self.cell_sizes if shuffle_named(options.shuffle).takes_cells else (None, None)
+        file = self.reduced_matrix
+        digest = None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
         return {
             "fractalrs": VERSION,
             "reading": self.reading,
@@ -296,26 +282,25 @@ class Recipe:
             "carry": list(options.carry),
             "seed": options.seed,
             "shuffle": options.shuffle,
-            "user_multiplier": self.user_multiplier or shape[0],
-            "item_multiplier": self.item_multiplier or shape[1],
+            "user_multiplier": self.user_multiplier or m,
+            "item_multiplier": self.item_multiplier or n,
             "operator": options.operator,
             "target_interactions": self.target_interactions,
             "target_users": self.target_users,
             "target_items": self.target_items,
             **self.reducing,
             "reduced_matrix_sha256": digest,
-            "user_cell_size": self.cell_sizes[0] if takes_cells else None,
-            "item_cell_size": self.cell_sizes[1] if takes_cells else None,
+            "user_cell_size": cell_sizes[0],
+            "item_cell_size": cell_sizes[1],
         }
 
     @classmethod
     def of_plan(cls, plan: Plan) -> Self:
         """Return a recipe that reads and splits the source as the one did that a plan was made with."""
         described = plan.recipe or {}
-        names = ["split", "ties", "seed", "timestamps", "ratings", "carry"]
         # Whether there may be times depends on the shuffle.
-        names += ["shuffle", "user_cell_size", "item_cell_size"]
-        given = {name: described[name] for name in names}
+        names = "split ties seed timestamps ratings carry shuffle user_cell_size item_cell_size"
+        given = {name: described[name] for name in names.split()}
         given |= {name: getattr(plan, name) for name in ("user_multiplier", "item_multiplier", "profile")}
         reading = dict(described["reading"])
         given |= {"no_header": reading.pop("header", None) is False, "input_format": reading.pop("format", "auto")}
