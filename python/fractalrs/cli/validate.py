@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from fractalrs.cli import INTERRUPTED, UNTRUE
-from fractalrs.cli.output import Json, NoProgress, flag, option, say
+from fractalrs.cli.output import Complete, Json, NoProgress, flag, option, say
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Group
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def validate(
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")],
+    output: Complete,
     report: Annotated[
         Path | None, option(Group.FILES, "Write the report here: one HTML file.", value="FILE.html", default="none")
     ] = None,

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +100,7 @@ def choose_shape(
     assert n is not None
     check_multipliers((m, n), base_shape)
     if interactions > largest * m * n * (1 + TOLERANCE):
-        raise _unmet(interactions, "most", math.floor(largest * m * n), (m, n))
+        raise _unmet(interactions, "most", largest * m * n, (m, n))
     return m, n
 
 
@@ -180,21 +180,20 @@ def solve_keep_scale(
     least = clipped[clipped > 0].min()
     # A trifle above: quotient and product are rounded.
     low, high = (float(rate * (1 + 1e-12) / least) for rate in (SMALLEST_KEEP_RATE, options.max_keep))
-    for scale, which in ((low, "least"), (high, "most")):
-        if which == "least" and kept(low) < interactions:
-            # No more is written than kept.
-            continue
-        nearest = written(scale)
-        beyond = nearest - interactions if which == "least" else interactions - nearest
-        if beyond > TOLERANCE * interactions:
-            whole = math.ceil(nearest) if which == "least" else math.floor(nearest)
-            raise _unmet(interactions, which, whole, reduced.shape)
-        if beyond >= 0:
-            return scale
+    # No more is written than kept.
+    too_few = kept(low) < interactions
+    if not too_few and (fewest := written(low)) >= interactions:
+        if fewest > (1 + TOLERANCE) * interactions:
+            raise _unmet(interactions, "least", fewest, reduced.shape)
+        return low
+    if (most := written(high)) <= interactions:
+        if most < (1 - TOLERANCE) * interactions:
+            raise _unmet(interactions, "most", most, reduced.shape)
+        return high
     below, above = low, high
     if not all_written:
         # Nearly all that is kept is written, as a rule: the search begins where enough is kept.
-        if kept(low) < interactions:
+        if too_few:
             below = max(low, meets(kept, low, high) * (1 - 1e-5))
         step = 1.01
         while (above := min(below * step, high)) < high and written(above) < interactions:
@@ -214,12 +213,12 @@ def _nearest(kind: str, target: float, count: int) -> int:
     return (2 * target + count) // (2 * count)
 
 
-def _unmet(interactions: int, which: str, nearest: int, shape: tuple[int, int]) -> InputError:
-    needs = {
-        "least": "fewer need fewer users or items, or a smaller source",
-        "most": "more need more users or items, a larger max_keep, or a larger source",
-    }
+def _unmet(interactions: int, which: Literal["least", "most"], count: float, shape: tuple[int, int]) -> InputError:
+    if which == "least":
+        nearest, needs = math.ceil(count), "fewer need fewer users or items, or a smaller source"
+    else:
+        nearest, needs = math.floor(count), "more need more users or items, a larger max_keep, or a larger source"
     return InputError(
         f"target_interactions is {interactions:,}, but × ({shape[0]}, {shape[1]}) gives {nearest:,} at the {which}",
-        hint=f"the nearest that can be met is {nearest:,}; {needs[which]}",
+        hint=f"the nearest that can be met is {nearest:,}; {needs}",
     )
