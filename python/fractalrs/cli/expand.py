@@ -108,11 +108,7 @@ def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[s
         "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
         "keep_scale": expansion.options.keep_scale,
         "mean_keep_rate": float(expansion.keep_rates.mean()),
-        "parts": found.parts,
-        "bytes": found.bytes,
-        **({"attributes": found.attributes} if found.attributes else {}),
-        "memory_bytes": found.memory_bytes,
-        "free_disk_bytes": found.free_disk_bytes,
+        **{name: value for name, value in vars(found).items() if name != "attributes" or value},
     }
 
 

@@ -82,11 +82,6 @@ class Cells:
         return cls(*_trivial(p, p), *_trivial(q, q))
 
     @property
-    def arrays(self) -> dict[str, _Codes]:
-        """The four arrays by their names, in the order in which the core takes them."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @property
     def shape(self) -> tuple[int, int]:
         """Number of users p and of items q."""
         return len(self.user_order), len(self.item_order)
@@ -104,7 +99,7 @@ class Cells:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the four arrays to an ``.npz`` file; equal cells give equal bytes."""
         with Path(path).open("wb") as file:
-            np.savez(file, allow_pickle=False, **self.arrays)
+            np.savez(file, allow_pickle=False, **vars(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

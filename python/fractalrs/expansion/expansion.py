@@ -100,7 +100,7 @@ class Expansion:
             base.entries,
             base.shape[1],
             self.keep_rates,
-            *self.cells.arrays.values(),
+            *vars(self.cells).values(),
             seed=self.seed,
             shuffled=shuffle_named(self.shuffle).permutes,
             block_keep=options.block_keep,
@@ -181,7 +181,7 @@ class Expansion:
             "reduced": _digest(self._factors),
             # Times depend on how test interactions were chosen.
             "late": self.options.timestamps and self.base.split == "last",
-            "cells": [*map(_digest, self.cells.arrays.values())],
+            "cells": [*map(_digest, vars(self.cells).values())],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -244,14 +244,14 @@ class Expansion:
         target = Path(path).absolute()
         if target.exists():
             raise OutputError(f"{target} exists already", hint="choose a new folder")
-        reduced, settings = self.reduced, {"profile": self.profile, **dataclasses.asdict(self.options)}
+        settings, arrays = {"profile": self.profile, **dataclasses.asdict(self.options)}, dict(vars(self.reduced))
+        content = {"settings": settings, "reduced": arrays.pop("description")}
         try:
             with whole_folder(target) as folder:
                 # A value of its own: the folder it is saved in now is about to be renamed.
                 dataclasses.replace(self.base).save(folder / "base")
-                np.savez(folder / "reduced.npz", allow_pickle=False, **reduced.arrays)
+                np.savez(folder / "reduced.npz", allow_pickle=False, **arrays)
                 self.cells.save(folder / "cells.npz")
-                content = {"settings": settings, "reduced": reduced.description}
                 (folder / "expansion.json").write_text(json.dumps(content, indent=2) + "\n")
         except OSError as error:
             raise OutputError(f"cannot write {target}: {error.strerror}") from error

@@ -69,18 +69,16 @@ class FunctionGenerator:
 
     def _both(self, first: int, last: int) -> dict[str, list[npt.NDArray[Any]]]:
         """Generate user ids and item ids of both splits, so that each block is made once."""
-        p, users, items = self._matrix.shape[0], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        values = [np.empty(0)]
+        p, pieces = self._matrix.shape[0], [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
         while first < last:
             i, start = divmod(first, p)
             end = min(p, start + last - first)
             part = self._row_block(i)[start:end].tocoo()
-            users.append(first + part.row.astype(np.int64))
-            items.append(part.col.astype(np.int64))
-            values.append(part.data)
+            pieces.append((first + part.row.astype(np.int64), part.col.astype(np.int64), part.data))
             first += end - start
-        kinds, signs = [field.type.to_pandas_dtype() for field in self._schema], np.concatenate(values)
-        ids = [np.concatenate(ids).astype(kind) for ids, kind in zip((users, items), kinds, strict=True)]
+        *columns, signs = map(np.concatenate, zip(*pieces, strict=True))
+        kinds = [field.type.to_pandas_dtype() for field in self._schema]
+        ids = [column.astype(kind) for column, kind in zip(columns, kinds, strict=True)]
         return {"train": [array[signs > 0] for array in ids], "test": [array[signs < 0] for array in ids]}
 
     def count_some(self) -> npt.NDArray[np.int64]:

@@ -293,7 +293,7 @@ class Options:
                 "several source users",
                 hint="use the profile traceable, or a user cell size of 1",
             )
-        for side in SIDES:
+        for side, size in zip(SIDES, members, strict=True):
             if side.plural not in wanted:
                 continue
             if not operator_named(self.operator).has_row_blocks:
@@ -301,7 +301,6 @@ class Options:
                     f"attributes of {side}: the operator {self.operator!r} numbers ids another way and mixes sources",
                     hint="choose another operator",
                 )
-            size = members[side.axis]
             if size > 1:
                 one, whom = side.singular, f"all {side}" if size == inf else f"a cell of {size} {side}"
                 raise InputError(

@@ -52,15 +52,10 @@ class ReducedMatrix:
 
     def __post_init__(self) -> None:
         """Copy the arrays and make the copies read-only: an expansion's output is fixed by them."""
-        for name, given in self.arrays.items():
-            array = np.array(given, dtype=np.float64, order="C")
+        for name in ("values", "signed", "singular_values"):
+            array = np.array(getattr(self, name), dtype=np.float64, order="C")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-
-    @property
-    def arrays(self) -> dict[str, _Floats]:
-        """Its three arrays by their names."""
-        return {name: getattr(self, name) for name in ("values", "signed", "singular_values")}
 
     @property
     def shape(self) -> tuple[int, int]:
