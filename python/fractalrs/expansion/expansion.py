@@ -100,6 +100,7 @@ class Expansion:
             base.entries,
             base.shape[1],
             self.keep_rates,
+            # Orders and starts: of users, then of items.
             *vars(self.cells).values(),
             seed=self.seed,
             shuffled=shuffle_named(self.shuffle).permutes,

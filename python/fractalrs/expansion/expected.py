@@ -101,7 +101,7 @@ class Expected:
 
 
 def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances) -> Expected:
-    """Compute what an expansion with keep rates K, shape (m, n), will hold, as derived above; without cold ids."""
+    """Compute what an expansion with keep rates K, shape (m, n), will hold, as derived above."""
     (p, q), (m, n), block_keep = base.shape, keep_rates.shape, options.block_keep
     one_test_item = options.test_items == "one"
     user_degrees = np.column_stack([base.user_degrees("train"), base.user_degrees("test")])
@@ -146,10 +146,11 @@ def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances) -> E
         Count(float(mean), float(np.sqrt(max(spread, 0.0))))
         for mean, spread in zip(written.sum(axis=0), variance, strict=True)
     )
-    return Expected(m * p, n * q, float(users.sum()), float(items.sum()), train, test)
+    plain = Expected(m * p, n * q, float(users.sum()), float(items.sum()), train, test)
+    return _with_cold(plain, base, keep_rates, options)
 
 
-def with_cold(counts: Expected, base: Base, keep_rates: Array, options: Chances) -> Expected:
+def _with_cold(counts: Expected, base: Base, keep_rates: Array, options: Chances) -> Expected:
     """Move what cold users and items have from train to test.
 
     A train interaction stays with the probability s = (1 - cold_users)(1 - cold_items). The variance is that of

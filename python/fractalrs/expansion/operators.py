@@ -12,7 +12,7 @@ from typing import Any
 from fractalrs.base import Base
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.declared import one_of
-from fractalrs.expansion.expected import Chances, Expected, expected, expected_of_some, expected_sketch, with_cold
+from fractalrs.expansion.expected import Chances, Expected, expected, expected_of_some, expected_sketch
 from fractalrs.expansion.expected_groups import Array
 
 BY_BLOCK = "user = i * base_users + row, item = j * base_items + column, for block (i, j)"
@@ -45,16 +45,12 @@ class Operator:
     """What ids mean."""
 
 
-def _expect_kept(base: Base, keep_rates: Array, cells: Cells, options: Chances, _: Any) -> Expected:
-    return with_cold(expected(base, keep_rates, cells, options), base, keep_rates, options)
-
-
 _ALL = (
     Operator(
         "dropout",
         "each block keeps a share of the interactions",
         "by stochastic Kronecker expansion, Algorithm 2",
-        _expect_kept,
+        lambda base, keep_rates, cells, options, _: expected(base, keep_rates, cells, options),
         has_keep_rates=True,
         keeps_entries=True,
     ),
@@ -62,7 +58,7 @@ _ALL = (
         "kronecker",
         "each block keeps all, rated by the reduced matrix",
         "by the Kronecker product with a reduced matrix, Algorithm 1: `rating` is the product",
-        _expect_kept,
+        lambda base, keep_rates, cells, options, _: expected(base, keep_rates, cells, options),
         keeps_entries=True,
         multiplies=True,
     ),

@@ -26,6 +26,7 @@ class Shuffle:
     good_for: str
     """What a data set made with it is good for, for the data card."""
     not_good_for: str
+    """And what it is not good for."""
     permutes: bool = True
     """Whether anything moves at all."""
     one_source: bool = False
