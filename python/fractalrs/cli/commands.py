@@ -18,11 +18,7 @@ COMMANDS = {
 }
 """Their names, and what they do."""
 
-_SETTINGS: dict[str, Any] = {
-    "add_completion": False,
-    "rich_markup_mode": "rich",
-    "pretty_exceptions_enable": False,
-}
+_SETTINGS: dict[str, Any] = {"add_completion": False, "rich_markup_mode": "rich", "pretty_exceptions_enable": False}
 
 
 class _Later(TyperCommand):

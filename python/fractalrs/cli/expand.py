@@ -9,10 +9,10 @@ import typer
 
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, Quiet, attributes_of, flag, option, print_content, print_summary, say
-from fractalrs.dataset import Dataset, Folder, forecast
-from fractalrs.expansion import FILES, RUNNING, Expansion, Option
+from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
+from fractalrs.expansion import Expansion, Group, Option
 from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
-from fractalrs.workflow import RECIPE, SAMPLE, Prepared, Recipe, prepare, write_prepared
+from fractalrs.workflow import RECIPE, SAMPLE, Recipe, prepare
 
 
 def expand(
@@ -28,14 +28,16 @@ def expand(
     output: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
     ],
-    overwrite: Annotated[bool, flag(FILES, "--overwrite", "Delete another plan's data set in OUTPUT first.")] = False,
+    overwrite: Annotated[
+        bool, flag(Group.FILES, "--overwrite", "Delete another plan's data set in OUTPUT first.")
+    ] = False,
     threads: Annotated[
-        int | None, option(RUNNING, "Generating threads.", value="INT", default="all this process may use")
+        int | None, option(Group.RUNNING, "Generating threads.", value="INT", default="all this process may use")
     ] = None,
     dry_run: Annotated[
         bool,
         flag(
-            RUNNING,
+            Group.RUNNING,
             "--dry-run",
             "Print what would come out (counts, bytes, memory, free disk), or why nothing would; write nothing.",
         ),
@@ -50,18 +52,18 @@ def expand(
     recipe, threads = Recipe(**options), resolve_threads(threads)
     with notes_on_stderr(not quiet):
         try:
-            prepared = prepare(source, recipe, output, overwrite=overwrite)
+            plan = prepare(source, recipe, output, overwrite=overwrite)
             if dry_run:
-                print_content(_forecast(prepared, output, threads, overwrite), as_json)
+                print_content(_forecast(plan, output, threads, overwrite), as_json)
                 return
             shown = not (quiet or no_progress)
-            dataset = write_prepared(prepared, output, threads=threads, overwrite=overwrite, progress=shown)
+            dataset = write_plan(plan, output, threads=threads, overwrite=overwrite, progress=shown)
         except KeyboardInterrupt:
             begun = not dry_run and Folder.read(output).plan is not None
             stays = "what is finished stays, the same command goes on from there"
             say(f"interrupted: {stays if begun else 'nothing was written'}")
             raise typer.Exit(INTERRUPTED) from None
-    print_summary(_summary(dataset, prepared.expansion, time.monotonic() - started), as_json, quiet)
+    print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
 
 
 def _parameter(declared: Option) -> inspect.Parameter:
@@ -98,20 +100,15 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
     }
 
 
-def _forecast(prepared: Prepared, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
-    expansion = prepared.expansion
-    found = forecast(prepared.plan, output, threads=threads, overwrite=overwrite)
+def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
+    expansion, found = plan.expansion, forecast(plan, output, threads=threads, overwrite=overwrite)
     return {
         "output": str(output),
         **_expected(expansion),
         "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
         "keep_scale": expansion.options.keep_scale,
         "mean_keep_rate": float(expansion.keep_rates.mean()),
-        "parts": found.parts,
-        "bytes": found.bytes,
-        **({"attributes": found.attributes} if found.attributes else {}),
-        "memory_bytes": found.memory_bytes,
-        "free_disk_bytes": found.free_disk_bytes,
+        **{name: value for name, value in vars(found).items() if name != "attributes" or value},
     }
 
 

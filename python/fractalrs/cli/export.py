@@ -7,24 +7,20 @@ from typing import Annotated, Literal
 import typer
 
 from fractalrs.cli import INTERRUPTED
-from fractalrs.cli.output import Json, NoProgress, Quiet, option, print_summary, say
+from fractalrs.cli.output import Complete, Json, NoProgress, Quiet, option, print_summary, say
 from fractalrs.dataset import Dataset
-from fractalrs.expansion import FILES
+from fractalrs.expansion import Group
 from fractalrs.formats import FORMATS
 from fractalrs.formats import export as write
 from fractalrs.tools import peak_memory
 
 
 def export(
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")],
+    output: Complete,
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to make; it must not exist yet.")],
     format: Annotated[
         Literal[tuple(FORMATS)],  # type: ignore[valid-type]
-        option(
-            FILES,
-            " ".join(f"{each.name}: {each.about}." for each in FORMATS.values()),
-            value="NAME",
-        ),
+        option(Group.FILES, " ".join(f"{each.name}: {each.about}." for each in FORMATS.values()), value="NAME"),
     ],
     as_json: Json = False,
     quiet: Quiet = False,

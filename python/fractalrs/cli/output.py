@@ -2,12 +2,13 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fractalrs.dataset import Dataset
-from fractalrs.expansion import RUNNING
+from fractalrs.expansion import Group
 from fractalrs.tools import readable
 
 
@@ -22,9 +23,10 @@ def flag(group: str | None, name: str, help: str) -> Any:
     return typer.Option(name, help=help, rich_help_panel=group, metavar=" ", show_default=False)
 
 
-Json = Annotated[bool, flag(RUNNING, "--json", "Print one JSON object on stdout.")]
-Quiet = Annotated[bool, flag(RUNNING, "--quiet", "Say nothing but errors.")]
-NoProgress = Annotated[bool, flag(RUNNING, "--no-progress", "Show no progress bar.")]
+Complete = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")]
+Json = Annotated[bool, flag(Group.RUNNING, "--json", "Print one JSON object on stdout.")]
+Quiet = Annotated[bool, flag(Group.RUNNING, "--quiet", "Say nothing but errors.")]
+NoProgress = Annotated[bool, flag(Group.RUNNING, "--no-progress", "Show no progress bar.")]
 
 
 def say(message: str) -> None:
@@ -34,10 +36,8 @@ def say(message: str) -> None:
 
 def print_summary(content: dict[str, Any], as_json: bool, quiet: bool) -> None:
     """Print what was done: one JSON object on stdout, or lines on stderr unless all is to be quiet."""
-    if as_json:
-        print_content(content, as_json)
-    elif not quiet:
-        print_content(content, as_json, sys.stderr)
+    if as_json or not quiet:
+        print_content(content, as_json, None if as_json else sys.stderr)
 
 
 def print_content(content: dict[str, Any], as_json: bool, file: Any = None) -> None:
@@ -52,10 +52,9 @@ def print_content(content: dict[str, Any], as_json: bool, file: Any = None) -> N
 
 def attributes_of(dataset: Dataset) -> dict[str, Any]:
     """Return what is known of the files of attributes, where there are any."""
-    files = dataset.attributes
     known = ("path", "rows", "bytes", "matched", "missing", "ignored")
-    found = {kind: {name: getattr(file, name) for name in known} for kind, file in files.items()}
-    return {"attributes": found} if files else {}
+    found = {kind: {name: getattr(file, name) for name in known} for kind, file in dataset.attributes.items()}
+    return {"attributes": found} if found else {}
 
 
 def _readable(name: str, value: Any) -> str:
@@ -64,6 +63,4 @@ def _readable(name: str, value: Any) -> str:
         return between.join(f"{inner} {_readable(inner, number)}" for inner, number in value.items())
     if name.endswith("bytes") and isinstance(value, int):
         return readable(value)
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

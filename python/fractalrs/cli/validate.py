@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from fractalrs.cli import INTERRUPTED, UNTRUE
-from fractalrs.cli.output import Json, NoProgress, flag, option, say
+from fractalrs.cli.output import Complete, Json, NoProgress, flag, option, say
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
-from fractalrs.expansion import FILES, RUNNING
+from fractalrs.expansion import Group
 from fractalrs.tools import notes_on_stderr, resolve_threads
 from fractalrs.validation import read_thresholds
 from fractalrs.validation import validate as run
@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 def validate(
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")],
+    output: Complete,
     report: Annotated[
-        Path | None, option(FILES, "Write the report here: one HTML file.", value="FILE.html", default="none")
+        Path | None, option(Group.FILES, "Write the report here: one HTML file.", value="FILE.html", default="none")
     ] = None,
     source: Annotated[
         str | None,
@@ -53,9 +53,11 @@ def validate(
             CHECKS, "Thresholds of your own, in lines such as 'gini of users' = 0.02 (inf: none).", value="FILE.toml"
         ),
     ] = None,
-    threads: Annotated[int | None, option(RUNNING, "Threads.", value="INT", default="all this process may use")] = None,
+    threads: Annotated[
+        int | None, option(Group.RUNNING, "Threads.", value="INT", default="all this process may use")
+    ] = None,
     as_json: Json = False,
-    quiet: Annotated[bool, flag(RUNNING, "--quiet", "Say nothing but errors: the exit code tells.")] = False,
+    quiet: Annotated[bool, flag(Group.RUNNING, "--quiet", "Say nothing but errors: the exit code tells.")] = False,
     no_progress: NoProgress = False,
 ) -> None:
     """Run the command."""

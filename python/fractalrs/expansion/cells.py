@@ -1,8 +1,7 @@
 """Cells: small groups of users, and of items, alike in taste and activity, inside which blocks exchange members."""
 
-import operator
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 from zipfile import BadZipFile
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from fractalrs.base import Base, leading_svd
 from fractalrs.errors import InputError
+from fractalrs.expansion.declared import whole
 
 COORDINATES = 16
 """Leading singular coordinates by which users, and items, are grouped; docs/cells.md has the measurement."""
@@ -37,14 +37,10 @@ class Cells:
 
     Attributes
     ----------
-    user_order : uint32, shape (p,)
-        Every user code once.
-    user_starts : uint32, shape (c + 1,)
-        Where each of the c cells begins in `user_order`: rises from 0 to p.
-    item_order : uint32, shape (q,)
-        Every item code once.
-    item_starts : uint32, shape (d + 1,)
-        Where each of the d cells begins in `item_order`: rises from 0 to q.
+    user_order, item_order : uint32, shapes (p,) and (q,)
+        Every user code, and every item code, once.
+    user_starts, item_starts : uint32, shapes (c + 1,) and (d + 1,)
+        Where each of the c user cells begins in `user_order`: rises from 0 to p. Likewise for d item cells, to q.
 
     Raises
     ------
@@ -78,12 +74,12 @@ class Cells:
     @classmethod
     def single(cls, p: int, q: int) -> Self:
         """Put each of p users and q items in a cell of its own: nothing is exchanged (shuffle ``aligned``)."""
-        return cls(*_single(p), *_single(q))
+        return cls(*_trivial(p, 1), *_trivial(q, 1))
 
     @classmethod
     def whole(cls, p: int, q: int) -> Self:
         """Put all p users in one cell and all q items in one: anything is exchanged (shuffle ``block``)."""
-        return cls(*_whole(p), *_whole(q))
+        return cls(*_trivial(p, p), *_trivial(q, q))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -103,13 +99,7 @@ class Cells:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the four arrays to an ``.npz`` file; equal cells give equal bytes."""
         with Path(path).open("wb") as file:
-            np.savez(
-                file,
-                user_order=self.user_order,
-                user_starts=self.user_starts,
-                item_order=self.item_order,
-                item_starts=self.item_starts,
-            )
+            np.savez(file, allow_pickle=False, **vars(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -125,13 +115,11 @@ class Cells:
         hint = "make the cells again from the base, and save them"
         try:
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                cells = [arrays[name] for name in ("user_order", "user_starts", "item_order", "item_starts")]
-        except (ValueError, TypeError, AttributeError, EOFError, KeyError, BadZipFile) as error:
-            raise InputError(f"{os.fspath(path)} does not hold saved cells", hint=hint) from error
-        try:
-            return cls(*cells)
+                return cls(*(arrays[field.name] for field in fields(cls)))
         except InputError as error:
             raise InputError(f"{os.fspath(path)}: {error.message}", hint=hint) from error
+        except (ValueError, TypeError, AttributeError, EOFError, KeyError, BadZipFile) as error:
+            raise InputError(f"{os.fspath(path)} does not hold saved cells", hint=hint) from error
 
 
 def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE) -> Cells:
@@ -151,10 +139,6 @@ def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int
         Most members of a cell, at least 1. With 1 nobody changes place; with p (q) or more there is one cell of
         everyone.
 
-    Returns
-    -------
-    Cells
-
     Raises
     ------
     InputError
@@ -167,10 +151,9 @@ def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int
     4
     """
     p, q = base.shape
-    user_size = _check_size(user_cell_size, "user")
-    item_size = _check_size(item_cell_size, "item")
-    users = _trivial(p, user_size)
-    items = _trivial(q, item_size)
+    user_size, item_size = _check_size(user_cell_size, "user"), _check_size(item_cell_size, "item")
+    users = None if 1 < user_size < p else _trivial(p, user_size)
+    items = None if 1 < item_size < q else _trivial(q, item_size)
     if users is None or items is None:
         train = base.train
         svd = leading_svd(base, min(COORDINATES, p, q))
@@ -193,47 +176,23 @@ def features(tastes: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[An
 
 
 def _check_size(size: int, kind: str) -> int:
-    try:
-        value = operator.index(size)
-    except TypeError:
-        raise InputError(f"{kind} cell size {size!r} is not a whole number") from None
-    if value < 1:
-        raise InputError(
-            f"{kind} cell size {value} is less than 1", hint=f"1 exchanges nobody, {CELL_SIZE} is the default"
-        )
+    name = f"{kind} cell size"
+    if (value := whole(name, size)) < 1:
+        raise InputError(f"{name} {value} is less than 1", hint=f"1 exchanges nobody, {CELL_SIZE} is the default")
     return value
 
 
-def _trivial(count: int, size: int) -> tuple[_Codes, _Codes] | None:
-    if size == 1:
-        return _single(count)
-    return _whole(count) if size >= count else None
-
-
-def _single(count: int) -> tuple[_Codes, _Codes]:
-    return np.arange(count, dtype=np.uint32), np.arange(count + 1, dtype=np.uint32)
-
-
-def _whole(count: int) -> tuple[_Codes, _Codes]:
-    return np.arange(count, dtype=np.uint32), np.array([0, count], dtype=np.uint32)
+def _trivial(count: int, size: int) -> tuple[_Codes, _Codes]:
+    """Return order and starts of cells of size 1, or of one cell of all."""
+    codes = np.arange(count + 1, dtype=np.uint32)
+    return codes[:-1], codes if size == 1 else codes[[0, -1]]
 
 
 def partition(points: npt.NDArray[np.float64], size: int, leaf: int = LEAF) -> tuple[_Codes, _Codes]:
-    """Put points that are near each other into cells of at most `size`.
+    """Put points, shape (count, dimensions), that are near each other into cells of at most `size`; see `Cells`.
 
-    Parameters
-    ----------
-    points
-        Shape (count, dimensions).
-    size
-        Most members of a cell.
-    leaf
-        Groups are bisected until none holds more than this many cells; with 1, to the end.
-
-    Returns
-    -------
-    order, starts : uint32
-        As in `Cells`. Sizes differ by at most one; members of a cell are in order of their codes.
+    Groups are bisected until none holds more than `leaf` cells; with 1, to the end. Sizes of cells differ by at most
+    one; members of a cell are in order of their codes.
     """
     count = len(points)
     cell_count = -(-count // size)

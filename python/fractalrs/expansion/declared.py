@@ -35,7 +35,7 @@ class Option:
     more: str = ""
     """What the documentation in Python says beside `help`."""
     value: str | None = None
-    """What stands for its value in the command line's help; None for a flag."""
+    """What stands for its value in the command line's help; by default its words, or INT. None for a flag."""
     within: Callable[[Any], bool] | None = None
     """Which numbers are allowed."""
     words: str = ""
@@ -85,13 +85,7 @@ class Option:
         return "\n".join((f"{self.name} : {kind}, by default {default}", *lines))
 
     def check(self, value: Any) -> Any:
-        """Return a value as the option takes it.
-
-        Raises
-        ------
-        InputError
-            If it is none; the message names the option, the value and what it must be.
-        """
+        """Return a value as the option takes it; to refuse it, name the option, the value and what it must be."""
         if value is None and self.may_be_none:
             return None
         if self.take is not None:
@@ -129,13 +123,20 @@ def declared_by(kind: type) -> dict[str, Option]:
     found = {}
     for one in dataclasses.fields(kind):
         if "option" in one.metadata:
-            may_be_none = NoneType in get_args(one.type)
+            declared: Option = one.metadata["option"]
             others = [part for part in get_args(one.type) if part is not NoneType]
-            known = {"name": one.name, "default": one.default, "may_be_none": may_be_none}
-            known["kind"] = inner = reduce(or_, others) if may_be_none else one.type
-            if get_origin(inner) is Literal:
-                known["choices"] = get_args(inner)
-            found[one.name] = dataclasses.replace(one.metadata["option"], **known)
+            may_be_none = NoneType in get_args(one.type)
+            inner = reduce(or_, others) if may_be_none else one.type
+            choices = get_args(inner) if get_origin(inner) is Literal else declared.choices
+            found[one.name] = dataclasses.replace(
+                declared,
+                name=one.name,
+                default=one.default,
+                kind=inner,
+                may_be_none=may_be_none,
+                choices=choices,
+                value=declared.value or "|".join(choices) or ("INT" if inner is int else None),
+            )
     return found
 
 
@@ -145,13 +146,16 @@ def one_of(name: str, value: object, allowed: Collection[str]) -> None:
         raise InputError(f"{name} is {value!r}", hint=f"choose one of {', '.join(allowed)}")
 
 
+def whole(name: str, value: Any) -> int:
+    """Return a whole number of any type as Python's own."""
+    try:
+        return index(value)
+    except TypeError:
+        raise InputError(f"{name} {value!r} is not a whole number") from None
+
+
 def refuse_unknown(given: Collection[str], known: Collection[str]) -> None:
     """Refuse names that are no options, with the nearest one that is.
-
-    Raises
-    ------
-    InputError
-        If there is one.
 
     Examples
     --------

@@ -22,9 +22,8 @@ from fractalrs.expansion.declared import accepts, document, one_of
 from fractalrs.expansion.expected import Expected
 from fractalrs.expansion.functions import FunctionGenerator
 from fractalrs.expansion.operators import Operator, operator_named
-from fractalrs.expansion.options import OPTIONS, Options
+from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
-from fractalrs.expansion.profiles import DEFAULT_PROFILE
 from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.shuffles import shuffle_named
 from fractalrs.tools import whole_folder
@@ -101,10 +100,8 @@ class Expansion:
             base.entries,
             base.shape[1],
             self.keep_rates,
-            self.cells.user_order,
-            self.cells.user_starts,
-            self.cells.item_order,
-            self.cells.item_starts,
+            # Orders and starts: of users, then of items.
+            *vars(self.cells).values(),
             seed=self.seed,
             shuffled=shuffle_named(self.shuffle).permutes,
             block_keep=options.block_keep,
@@ -124,14 +121,14 @@ class Expansion:
         )
 
     @property
-    def operator(self) -> Operator:
-        """What makes its blocks."""
-        return operator_named(self.options.operator)
-
-    @property
     def _factors(self) -> npt.NDArray[np.float64]:
         """What the output depends on of the reduced matrix."""
         return self.reduced.signed if self.operator.multiplies else self.reduced.values
+
+    @property
+    def operator(self) -> Operator:
+        """What makes its blocks."""
+        return operator_named(self.options.operator)
 
     @property
     def shuffle(self) -> str:
@@ -185,7 +182,7 @@ class Expansion:
             "reduced": _digest(self._factors),
             # Times depend on how test interactions were chosen.
             "late": self.options.timestamps and self.base.split == "last",
-            "cells": [_digest(getattr(self.cells, field.name)) for field in dataclasses.fields(self.cells)],
+            "cells": [*map(_digest, vars(self.cells).values())],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -196,8 +193,6 @@ class Expansion:
         ----------
         first, last
             0 ≤ first ≤ last ≤ m·p.
-        split
-            ``"train"`` or ``"test"``.
 
         Returns
         -------
@@ -210,18 +205,12 @@ class Expansion:
         return pa.Table.from_arrays(columns, schema=self.schema)
 
     def batches(
-        self,
-        split: Split = "train",
-        users: tuple[int, int] | None = None,
-        *,
-        interactions: int = BATCH_INTERACTIONS,
+        self, split: Split = "train", users: tuple[int, int] | None = None, *, interactions: int = BATCH_INTERACTIONS
     ) -> pa.RecordBatchReader:
         """Generate a range of expanded users, all by default, as a stream in flat memory.
 
         Parameters
         ----------
-        split
-            ``"train"`` or ``"test"``.
         users
             First user and the one after the last.
         interactions
@@ -256,19 +245,14 @@ class Expansion:
         target = Path(path).absolute()
         if target.exists():
             raise OutputError(f"{target} exists already", hint="choose a new folder")
-        reduced, settings = self.reduced, {"profile": self.profile, **dataclasses.asdict(self.options)}
+        settings, arrays = {"profile": self.profile, **dataclasses.asdict(self.options)}, dict(vars(self.reduced))
+        content = {"settings": settings, "reduced": arrays.pop("description")}
         try:
             with whole_folder(target) as folder:
                 # A value of its own: the folder it is saved in now is about to be renamed.
                 dataclasses.replace(self.base).save(folder / "base")
-                np.savez(
-                    folder / "reduced.npz",
-                    values=reduced.values,
-                    signed=reduced.signed,
-                    singular_values=reduced.singular_values,
-                )
+                np.savez(folder / "reduced.npz", allow_pickle=False, **arrays)
                 self.cells.save(folder / "cells.npz")
-                content = {"settings": settings, "reduced": reduced.description}
                 (folder / "expansion.json").write_text(json.dumps(content, indent=2) + "\n")
         except OSError as error:
             raise OutputError(f"cannot write {target}: {error.strerror}") from error
@@ -312,11 +296,11 @@ class Expansion:
 def _load_same(kind: type[Expansion], path: Path, fingerprint: str) -> Expansion:
     """Load a pickled expansion, which is its path: refuse another one that lies there now."""
     expansion = kind.load(path)
-    if expansion.fingerprint != fingerprint:
-        raise InputError(
-            f"the expansion saved in {path} is not the one that was pickled", hint="pickle the one that is there now"
-        )
-    return expansion
+    if expansion.fingerprint == fingerprint:
+        return expansion
+    raise InputError(
+        f"the expansion saved in {path} is not the one that was pickled", "pickle the one that is there now"
+    )
 
 
 document(Expansion, OPTIONS.values())

@@ -50,15 +50,7 @@ import numpy.typing as npt
 
 from fractalrs.base import Base
 from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.expected_groups import (
-    Array,
-    Indicator,
-    blocks_of,
-    groups_of,
-    having,
-    losses,
-    variance_of,
-)
+from fractalrs.expansion.expected_groups import Array, Indicator, blocks_of, groups_of, having, losses, variance_of
 
 
 class Chances(Protocol):
@@ -97,14 +89,7 @@ class Count:
 class Expected:
     """What an expansion will hold.
 
-    Attributes
-    ----------
-    user_ids, item_ids : int
-        Size of the id space: m·p and n·q.
-    users, items : float
-        Expected number of users, and of items, with at least one written interaction.
-    train, test : Count
-        Written interactions.
+    Ids are m·p and n·q; users and items those expected to have a written interaction; train and test the written ones.
     """
 
     user_ids: int
@@ -116,24 +101,7 @@ class Expected:
 
 
 def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances) -> Expected:
-    """Compute what an expansion will hold, as derived in the documentation of this module.
-
-    Parameters
-    ----------
-    base
-        The base of p users and q items.
-    keep_rates
-        K: float64, shape (m, n), in [0, 1].
-    cells
-        Groups in which users, and items, change places.
-    options
-        Of which `block_keep`, `test_items` and `drop_incomplete` count here.
-
-    Returns
-    -------
-    Expected
-        Numbers of users, items, train and test interactions.
-    """
+    """Compute what an expansion with keep rates K, shape (m, n), will hold, as derived above."""
     (p, q), (m, n), block_keep = base.shape, keep_rates.shape, options.block_keep
     one_test_item = options.test_items == "one"
     user_degrees = np.column_stack([base.user_degrees("train"), base.user_degrees("test")])
@@ -178,10 +146,11 @@ def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances) -> E
         Count(float(mean), float(np.sqrt(max(spread, 0.0))))
         for mean, spread in zip(written.sum(axis=0), variance, strict=True)
     )
-    return Expected(m * p, n * q, float(users.sum()), float(items.sum()), train, test)
+    plain = Expected(m * p, n * q, float(users.sum()), float(items.sum()), train, test)
+    return _with_cold(plain, base, keep_rates, options)
 
 
-def with_cold(counts: Expected, base: Base, keep_rates: Array, options: Chances) -> Expected:
+def _with_cold(counts: Expected, base: Base, keep_rates: Array, options: Chances) -> Expected:
     """Move what cold users and items have from train to test.
 
     A train interaction stays with the probability s = (1 - cold_users)(1 - cold_items). The variance is that of

@@ -38,22 +38,16 @@ Indicator = list[tuple[int, Kinds]]
 
 @dataclass(frozen=True)
 class Blocks:
-    """Rows of blocks, as a cell of users (or, transposed, of items) meets them.
-
-    Attributes
-    ----------
-    keep, log : float64, shape (kinds, rows, columns)
-        Keep rate of an entry of each kind, and log(1 - keep).
-    copies : float64, shape (columns,)
-        How many blocks each column stands for.
-    exists : float
-        Probability that a block exists.
-    """
+    """Rows of blocks, as a cell of users (or, transposed, of items) meets them."""
 
     keep: Array
+    """Keep rate of an entry of each kind: shape (kinds, rows, columns)."""
     log: Array
+    """log(1 - keep)."""
     copies: Array
+    """How many blocks each column stands for: shape (columns,)."""
     exists: float
+    """Probability that a block exists."""
 
     def mix(self, in_block: Array) -> Array:
         """F of v."""
@@ -86,24 +80,16 @@ def blocks_of(rates: Array, exists: float) -> Blocks:
 
 @dataclass(frozen=True)
 class Groups:
-    """The distinct cells of users (or of items).
-
-    Attributes
-    ----------
-    degrees : float64, shape (classes, kinds)
-        The distinct degrees.
-    shares : sparse float64, shape (cells, classes)
-        Share of a cell's members that are of each class.
-    sizes : float64, shape (cells,)
-        Members of a cell.
-    members : float64, shape (cells,)
-        Members of all the cells that it stands for.
-    """
+    """The distinct cells of users (or of items)."""
 
     degrees: Array
+    """The distinct degrees: shape (classes, kinds)."""
     shares: "sp.csr_array[np.float64, tuple[int, int]]"
+    """Share of a cell's members that are of each class: shape (cells, classes)."""
     sizes: Array
+    """Members of a cell: shape (cells,)."""
     members: Array
+    """Members of all the cells that it stands for: shape (cells,)."""
 
     def mean(self, table: Array, blocks: Blocks) -> Array:
         """Mean of the lines of a table, one per class, over each cell: shape (cells, rows, columns)."""

@@ -69,18 +69,16 @@ class FunctionGenerator:
 
     def _both(self, first: int, last: int) -> dict[str, list[npt.NDArray[Any]]]:
         """Generate user ids and item ids of both splits, so that each block is made once."""
-        p, users, items = self._matrix.shape[0], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        values = [np.empty(0)]
+        p, pieces = self._matrix.shape[0], [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
         while first < last:
             i, start = divmod(first, p)
             end = min(p, start + last - first)
             part = self._row_block(i)[start:end].tocoo()
-            users.append(first + part.row.astype(np.int64))
-            items.append(part.col.astype(np.int64))
-            values.append(part.data)
+            pieces.append((first + part.row.astype(np.int64), part.col.astype(np.int64), part.data))
             first += end - start
-        kinds, signs = [field.type.to_pandas_dtype() for field in self._schema], np.concatenate(values)
-        ids = [np.concatenate(ids).astype(kind) for ids, kind in zip((users, items), kinds, strict=True)]
+        *columns, signs = map(np.concatenate, zip(*pieces, strict=True))
+        kinds = [field.type.to_pandas_dtype() for field in self._schema]
+        ids = [column.astype(kind) for column, kind in zip(columns, kinds, strict=True)]
         return {"train": [array[signs > 0] for array in ids], "test": [array[signs < 0] for array in ids]}
 
     def count_some(self) -> npt.NDArray[np.int64]:
@@ -99,19 +97,18 @@ class FunctionGenerator:
     def _block(self, i: int, j: int) -> Matrix:
         rng = np.random.default_rng([self._seed, i, j])
         made = self._function(self._matrix.copy(), float(self._reduced[i, j]), rng)
+        shape, gave = self._matrix.shape, f"block ({i}, {j}): the operator gave"
         is_matrix = sp.issparse(made) or isinstance(made, np.ndarray)
         if not is_matrix or made.ndim != 2:
-            raise InputError(f"block ({i}, {j}): the operator gave {type(made).__name__}, not a matrix")
+            raise InputError(f"{gave} {type(made).__name__}, not a matrix")
         if made.dtype.kind not in "biuf":
-            raise InputError(f"block ({i}, {j}): the operator gave entries of type {made.dtype}, not numbers")
+            raise InputError(f"{gave} entries of type {made.dtype}, not numbers")
         block = sp.csr_array(made)
-        if block.shape != self._matrix.shape:
-            raise InputError(
-                f"block ({i}, {j}): the operator gave a matrix of {block.shape}, it must be {self._matrix.shape}",
-                hint="return a matrix of the base's shape",
-            )
+        if block.shape != shape:
+            hint = "return a matrix of the base's shape"
+            raise InputError(f"{gave} a matrix of {block.shape}, it must be {shape}", hint)
         if not np.isfinite(block.data).all():
-            raise InputError(f"block ({i}, {j}): the operator gave entries that are not finite numbers")
+            raise InputError(f"{gave} entries that are not finite numbers")
         block.sum_duplicates()
         block.eliminate_zeros()
         return block.astype(np.float64)
@@ -129,15 +126,12 @@ class FunctionGenerator:
         """Make parts, as `_core.Generator.run` does; neither threads nor encodings make a difference."""
         reports: list[dict[str, Any]] = []
         made, started = 0, time.perf_counter()
-        for index, first, last, train, test in parts:
-            report: dict[str, Any] = {"index": index}
-            ids = self._both(first, last)
-            for split, target in (("train", train), ("test", test)):
-                report[split] = None
-                if target is not None:
-                    made += len(ids[split][0])
+        for index, first, last, *targets in parts:
+            report: dict[str, Any] = {"index": index, "train": None, "test": None}
+            for (split, ids), target in zip(self._both(first, last).items(), targets, strict=True):
+                made += len(ids[0]) if target is not None else 0
                 if target is not None and stage != "generate":
-                    table = pa.Table.from_arrays([pa.array(column) for column in ids[split]], schema=self._schema)
+                    table = pa.Table.from_arrays([*map(pa.array, ids)], schema=self._schema)
                     report[split] = _write(table, target, compression, row_group_size, stage)
             reports.append(report)
             if progress is not None:

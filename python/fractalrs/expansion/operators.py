@@ -10,16 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fractalrs.base import Base
-from fractalrs.errors import InputError
 from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.expected import (
-    Chances,
-    Expected,
-    expected,
-    expected_of_some,
-    expected_sketch,
-    with_cold,
-)
+from fractalrs.expansion.declared import one_of
+from fractalrs.expansion.expected import Chances, Expected, expected, expected_of_some, expected_sketch
 from fractalrs.expansion.expected_groups import Array
 
 BY_BLOCK = "user = i * base_users + row, item = j * base_items + column, for block (i, j)"
@@ -28,46 +21,28 @@ BY_SAMPLE = "user = row * user_multiplier + r, item = column * item_multiplier +
 
 @dataclass(frozen=True)
 class Operator:
-    """What makes the blocks of an expansion.
-
-    Attributes
-    ----------
-    name
-        What it is called in options, plans and manifests.
-    does
-        What it does, for the help.
-    method
-        How a data set is made with it, for the data card.
-    expect
-        Computes what will come out, of a base, keep rates, cells, options and the generator.
-    has_keep_rates
-        Whether a block keeps a share of the interactions only.
-    has_row_blocks
-        Whether the p users of an expanded row block are those of the base.
-    keeps_entries
-        Whether every interaction is one of the base's.
-    multiplies
-        Whether interactions are rated by the signed reduced matrix.
-    is_function
-        Whether a function of the user's makes the blocks.
-    id_layout
-        What ids mean.
-    """
+    """What makes the blocks of an expansion."""
 
     name: str
+    """What it is called in options, plans and manifests."""
     does: str
+    """What it does, for the help."""
     method: str
+    """How a data set is made with it, for the data card."""
     expect: Callable[[Base, Array, Cells, Chances, Any], Expected]
+    """Computes what will come out, of a base, keep rates, cells, options and the generator."""
     has_keep_rates: bool = False
+    """Whether a block keeps a share of the interactions only."""
     has_row_blocks: bool = True
+    """Whether the p users of an expanded row block are those of the base."""
     keeps_entries: bool = False
+    """Whether every interaction is one of the base's."""
     multiplies: bool = False
+    """Whether interactions are rated by the signed reduced matrix."""
     is_function: bool = False
+    """Whether a function of the user's makes the blocks."""
     id_layout: str = BY_BLOCK
-
-
-def _expect_kept(base: Base, keep_rates: Array, cells: Cells, options: Chances, _: Any) -> Expected:
-    return with_cold(expected(base, keep_rates, cells, options), base, keep_rates, options)
+    """What ids mean."""
 
 
 _ALL = (
@@ -75,7 +50,7 @@ _ALL = (
         "dropout",
         "each block keeps a share of the interactions",
         "by stochastic Kronecker expansion, Algorithm 2",
-        _expect_kept,
+        lambda base, keep_rates, cells, options, _: expected(base, keep_rates, cells, options),
         has_keep_rates=True,
         keeps_entries=True,
     ),
@@ -83,7 +58,7 @@ _ALL = (
         "kronecker",
         "each block keeps all, rated by the reduced matrix",
         "by the Kronecker product with a reduced matrix, Algorithm 1: `rating` is the product",
-        _expect_kept,
+        lambda base, keep_rates, cells, options, _: expected(base, keep_rates, cells, options),
         keeps_entries=True,
         multiplies=True,
     ),
@@ -109,18 +84,14 @@ FUNCTION = Operator(
 
 
 def operator_named(name: str) -> Operator:
-    """Return the operator of a name; that of a function begins with ``"function "``.
-
-    Raises
-    ------
-    InputError
-        If there is none.
+    """Return the operator of a name, which for a function begins with ``"function "``; refuse what is none.
 
     Examples
     --------
     >>> operator_named("sketch").has_row_blocks
     False
     """
-    if not isinstance(name, str) or not (name in OPERATORS or name.startswith(f"{FUNCTION.name} ")):
-        raise InputError(f"operator is {name!r}", hint=f"choose one of {', '.join(OPERATORS)}")
-    return OPERATORS.get(name, FUNCTION)
+    if isinstance(name, str) and name.startswith(f"{FUNCTION.name} "):
+        return FUNCTION
+    one_of("operator", name, OPERATORS)
+    return OPERATORS[name]

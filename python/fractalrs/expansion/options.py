@@ -8,6 +8,7 @@ it of a base and its cells.
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from math import inf
 from typing import Any, Self
 
@@ -20,21 +21,58 @@ from fractalrs.expansion.cells import CELL_SIZE, Cells
 from fractalrs.expansion.declared import Option, declared_by, document, option, refuse_unknown
 from fractalrs.expansion.functions import BlockFunction, name_of
 from fractalrs.expansion.operators import OPERATORS, operator_named
-from fractalrs.expansion.profiles import profile_named
 from fractalrs.expansion.shuffles import SHUFFLES, shuffle_named
-from fractalrs.words import SIDES, Order, Ratings, Side, TestItems
+from fractalrs.words import SIDES, Order, Ratings, Side, TestItems, Ties, Variant
 
-GROUPS = SIZE, SPLIT, MATRIX, KEEP, CARRIED, FILES, READING, RUNNING = (
-    "Size and shuffle",
-    "Train and test",
-    "Reduced matrix",
-    "What is kept",
-    "What interactions carry",
-    "Output files",
-    "Reading the source",
-    "Running",
-)
-"""Headings of options, in the order of the command line's help."""
+
+class Group(StrEnum):
+    """Headings of options, in the order of the command line's help."""
+
+    SIZE = "Size and shuffle"
+    SPLIT = "Train and test"
+    MATRIX = "Reduced matrix"
+    KEEP = "What is kept"
+    CARRIED = "What interactions carry"
+    FILES = "Output files"
+    READING = "Reading the source"
+    RUNNING = "Running"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Named defaults; an explicit option wins, except for the variant of Algorithm 3, which has none."""
+
+    shuffle: str
+    ties: Ties
+    min_timestamps: int | None = None
+    test_items: TestItems = "all"
+    drop_incomplete: bool = False
+    order: Order = "block"
+    variant: Variant = "paper"
+
+
+PROFILES = {
+    "realistic": Profile("cells", "last"),
+    "paper": Profile("block", "all"),
+    "traceable": Profile("aligned", "last"),
+    # The choices of the program that was published with the paper: docs/reference.md.
+    "reference": Profile("block", "all", 3, "one", True, "item", "reference"),
+}
+DEFAULT_PROFILE = "realistic"
+
+
+def profile_named(name: str) -> Profile:
+    """Return the profile of a name; refuse what is none.
+
+    Examples
+    --------
+    >>> profile_named("paper").shuffle
+    'block'
+    """
+    if not isinstance(name, str) or name not in PROFILES:
+        raise InputError(f"unknown profile {name!r}", hint=f"choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
 
 RESERVED = ("user_id", "item_id", "rating", "timestamp")
 """Columns that are never carried under these names."""
@@ -69,7 +107,7 @@ class Options:
     shuffle: str = option(
         "none",
         " ".join(f"{shuffle.name}: {shuffle.does}." for shuffle in SHUFFLES.values()),
-        SIZE,
+        Group.SIZE,
         value="NAME",
         choices=SHUFFLES,
         unset="by profile; none for other operators than dropout",
@@ -78,44 +116,42 @@ class Options:
     seed: int = option(
         0,
         "The same seed gives the same data set, bit for bit.",
-        SIZE,
-        value="INT",
+        Group.SIZE,
         within=lambda seed: 0 <= seed < 1 << 64,
         words="a whole number from 0 to 2**64 - 1",
     )
     min_keep: float = option(
         0.01,
         "Least keep rate of a block.",
-        KEEP,
+        Group.KEEP,
         more="The keep rate K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)) is the probability that a "
         "block keeps an interaction (Algorithm 2, with bounds).",
         **_RATE,
     )
-    max_keep: float = option(0.95, "Largest keep rate of a block.", KEEP, **_RATE)
+    max_keep: float = option(0.95, "Largest keep rate of a block.", Group.KEEP, **_RATE)
     keep_scale: float = option(
         1.0,
         "Factor on all keep rates: more or fewer interactions.",
-        KEEP,
+        Group.KEEP,
         **_RATE | {"value": "FACTOR", "within": lambda factor: 0 < factor < inf, "words": "above 0"},
     )
     block_keep: float = option(
         1.0,
         "Probability that a block exists at all.",
-        KEEP,
+        Group.KEEP,
         **_RATE | {"within": lambda rate: 0 < rate <= 1, "words": "above 0 and at most 1"},
     )
     test_items: TestItems = option(
         "all",
         "Test interactions of an expanded user: all, or one of them at random.",
-        SPLIT,
-        value="all|one",
+        Group.SPLIT,
         unset="all; one by profile reference",
         operators=("dropout",),
     )
     drop_incomplete: bool = option(
         False,
         "Leave out expanded users without train or test interactions, or keep them.",
-        SPLIT,
+        Group.SPLIT,
         more="The ids of those left out stay unused.",
         spelling=("--drop-incomplete/--keep-incomplete",),
         unset="keep; drop by profile reference",
@@ -124,16 +160,15 @@ class Options:
     order: Order = option(
         "block",
         "A user's interactions by column block (quick), by item id, or by time.",
-        FILES,
+        Group.FILES,
         more="Inside a block they are in the base's order, with times in theirs.",
-        value="block|item|time",
         unset="time with --timestamps, item by profile reference, else block",
         place=-1,
     )
     timestamps: bool = option(
         False,
         "Every interaction has a time on its source user's time line (user cells of size 1: profile traceable).",
-        CARRIED,
+        Group.CARRIED,
         more="Each column block has a pace of its own (docs/generator.md). The base's payload must have timestamp. "
         "With times, a seed keeps other interactions than without.",
         operators=_BLOCKS,
@@ -141,31 +176,30 @@ class Options:
     ratings: Ratings | None = option(
         None,
         "carry: every interaction has its source's rating. kronecker: that times the entry of the reduced matrix.",
-        CARRIED,
+        Group.CARRIED,
         more="The base's payload must have rating.",
-        value="carry|kronecker",
         unset="none",
         operators=_BLOCKS,
     )
     carry: tuple[str, ...] = option(
         (),
         "A further column of SOURCE to carry; can be given again.",
-        CARRIED,
+        Group.CARRIED,
         more="In Python, the names of all such columns of the base's payload.",
         value="COLUMN",
         unset="none",
         operators=_BLOCKS,
     )
     cold_users: float = option(
-        0.0, "Share of expanded users whose interactions are all test (cold start).", SPLIT, **_COLD
+        0.0, "Share of expanded users whose interactions are all test (cold start).", Group.SPLIT, **_COLD
     )
     cold_items: float = option(
-        0.0, "Share of expanded items whose interactions are all test (cold start).", SPLIT, **_COLD
+        0.0, "Share of expanded items whose interactions are all test (cold start).", Group.SPLIT, **_COLD
     )
     operator: str = option(
         "dropout",
         " ".join(f"{operator.name}: {operator.does}." for operator in OPERATORS.values()),
-        KEEP,
+        Group.KEEP,
         more="dropout is Algorithm 2; kronecker is equation 1 and Algorithm 1: the column rating is R̂ᵢⱼ·r, R̂ signed "
         "and r the rating if ratings is kronecker, else 1; sketch is equation 3. Or a function (equation 2, "
         "BlockFunction), for experiments: Python's speed, and a row block in memory. All but dropout keep the order of "
@@ -230,12 +264,7 @@ class Options:
     def keep_rates(self, reduced: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return keep rates K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)), read-only.
 
-        An operator without keep rates keeps everything.
-
-        Raises
-        ------
-        InputError
-            If one is too small to be met.
+        An operator without keep rates keeps everything. A rate that is too small to be met is refused.
         """
         if not operator_named(self.operator).has_keep_rates:
             return np.ones(reduced.shape)
@@ -264,7 +293,7 @@ class Options:
                 "several source users",
                 hint="use the profile traceable, or a user cell size of 1",
             )
-        for side in SIDES:
+        for side, size in zip(SIDES, members, strict=True):
             if side.plural not in wanted:
                 continue
             if not operator_named(self.operator).has_row_blocks:
@@ -272,7 +301,6 @@ class Options:
                     f"attributes of {side}: the operator {self.operator!r} numbers ids another way and mixes sources",
                     hint="choose another operator",
                 )
-            size = members[side.axis]
             if size > 1:
                 one, whom = side.singular, f"all {side}" if size == inf else f"a cell of {size} {side}"
                 raise InputError(

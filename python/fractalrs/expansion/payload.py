@@ -19,37 +19,22 @@ _LAST_DAY = 1 << 30
 
 @dataclass(frozen=True)
 class Payload:
-    """The columns of an expansion after users and items.
-
-    Attributes
-    ----------
-    fields
-        Their names and types, in the files' order: rating, timestamp, then those that are carried.
-    table
-        The base's values of the carried ones, rating included: one per entry.
-    times
-        The base's timestamps, int64 ticks, where interactions get times.
-    hour
-        How many ticks of the base's timestamps an hour has, if that is known.
-    ratings
-        The base's ratings, float64, where they are multiplied with the reduced matrix.
-    """
+    """The columns of an expansion after users and items."""
 
     fields: tuple[pa.Field, ...]
+    """Their names and types, in the files' order: rating, timestamp, then those that are carried."""
     table: pa.Table
+    """The base's values of the carried ones, rating included: one per entry."""
     times: npt.NDArray[np.int64] | None
+    """The base's timestamps, ticks, where interactions get times."""
     hour: int | None
+    """How many ticks of the base's timestamps an hour has, if that is known."""
     ratings: npt.NDArray[np.float64] | None
+    """The base's ratings, where they are multiplied with the reduced matrix."""
 
     @classmethod
     def of(cls, base: Base, options: Options) -> "Payload":
-        """Return the columns of an expansion of a base; ratings that are multiplied the core makes.
-
-        Raises
-        ------
-        InputError
-            If the base lacks one of them.
-        """
+        """Return the columns of an expansion of a base, if it has them all; multiplied ratings the core makes."""
         wanted, multiplied = list(options.payload), options.multiplies
         payload = base.payload if base.payload is not None else pa.table({})
         there = payload.column_names
@@ -90,10 +75,7 @@ class Payload:
         return columns
 
     def gather(
-        self,
-        sources: npt.NDArray[np.uint32],
-        times: npt.NDArray[np.int64],
-        ratings: npt.NDArray[np.float64],
+        self, sources: npt.NDArray[np.uint32], times: npt.NDArray[np.int64], ratings: npt.NDArray[np.float64]
     ) -> list[pa.Array]:
         """Return the columns of interactions: of the entries they come from, and as the core made them."""
         rows = pa.array(sources)

@@ -1,6 +1,5 @@
 """The reduced matrix R̂: a small dense matrix with the leading spectrum of the base's train part."""
 
-import operator
 import os
 from dataclasses import dataclass
 from typing import Any, Self, get_args
@@ -10,7 +9,7 @@ import numpy.typing as npt
 
 from fractalrs.base import Base, leading_svd
 from fractalrs.errors import InputError
-from fractalrs.expansion.declared import one_of
+from fractalrs.expansion.declared import one_of, whole
 from fractalrs.words import Rescale, Variant
 
 MAX_CONDITION = 1e8
@@ -188,14 +187,8 @@ def reduce(
     if variant == "reference":
         u, v = u[:, ::-1], v[:, ::-1]
     signed = (_shrink(u, m, "user", variant) * svd.s) @ _shrink(v, n, "item", variant).T
-    description = {
-        "method": "algorithm 3",
-        "shape": [m, n],
-        "rescale": rescale,
-        "order_by_degree": bool(order_by_degree),
-        "variant": variant,
-        "seed": int(seed),
-    }
+    description: dict[str, Any] = {"method": "algorithm 3", "shape": [m, n], "rescale": rescale}
+    description |= {"order_by_degree": bool(order_by_degree), "variant": variant, "seed": int(seed)}
     return ReducedMatrix(*_rescaled(signed, rescale), svd.s, description)
 
 
@@ -216,14 +209,11 @@ def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tu
     """Refuse multipliers that Algorithm 3 cannot reduce a base to; give them as whole numbers."""
     sizes = []
     for multiplier, count, kind in zip(shape, base_shape, ("user", "item"), strict=True):
-        try:
-            size = operator.index(multiplier)
-        except TypeError:
-            raise InputError(f"{kind} multiplier {multiplier!r} is not a whole number") from None
-        if not 1 <= size <= count:
+        name = f"{kind} multiplier"
+        if not 1 <= (size := whole(name, multiplier)) <= count:
             raise InputError(
-                f"{kind} multiplier {size} does not fit a base of {count} {kind}s",
-                hint=f"choose a {kind} multiplier from 1 to {count}",
+                f"{name} {size} does not fit a base of {count} {kind}s",
+                hint=f"choose a {name} from 1 to {count}",
             )
         sizes.append(size)
     m, n = sizes

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import inf
 
 from fractalrs.base import Base
-from fractalrs.errors import InputError
 from fractalrs.expansion.cells import Cells, group_cells
+from fractalrs.expansion.declared import one_of
 
 
 @dataclass(frozen=True)
@@ -15,36 +15,26 @@ class Shuffle:
 
     Every block exchanges users, and items, inside their cells on its own. One more made of cells is one more entry of
     `SHUFFLES`.
-
-    Attributes
-    ----------
-    name
-        What it is called in options, plans and manifests.
-    does
-        What it does, for the help.
-    group
-        Makes its cells of a base.
-    good_for, not_good_for
-        What a data set made with it is good for, and is not, for the data card.
-    permutes
-        Whether anything moves at all.
-    one_source
-        Whether every expanded user, and item, shows one source in all its blocks.
-    independent_blocks
-        Whether every block has a shuffle of its own, as in the paper.
-    takes_cells
-        Whether cells of other sizes may be given.
     """
 
     name: str
+    """What it is called in options, plans and manifests."""
     does: str
+    """What it does, for the help."""
     group: Callable[[Base], Cells]
+    """Makes its cells of a base."""
     good_for: str
+    """What a data set made with it is good for, for the data card."""
     not_good_for: str
+    """And what it is not good for."""
     permutes: bool = True
+    """Whether anything moves at all."""
     one_source: bool = False
+    """Whether every expanded user, and item, shows one source in all its blocks."""
     independent_blocks: bool = False
+    """Whether every block has a shuffle of its own, as in the paper."""
     takes_cells: bool = False
+    """Whether cells of other sizes may be given."""
 
     def most_members(self, cell_size: int) -> float:
         """Return the most members of a cell, where cells that are given have at most `cell_size`."""
@@ -93,18 +83,12 @@ SHUFFLES = {shuffle.name: shuffle for shuffle in _ALL}
 
 
 def shuffle_named(name: str) -> Shuffle:
-    """Return the shuffle of a name.
-
-    Raises
-    ------
-    InputError
-        If there is none.
+    """Return the shuffle of a name; refuse what is none.
 
     Examples
     --------
     >>> shuffle_named("aligned").one_source
     True
     """
-    if not isinstance(name, str) or name not in SHUFFLES:
-        raise InputError(f"shuffle is {name!r}", hint=f"choose one of {', '.join(SHUFFLES)}")
+    one_of("shuffle", name, SHUFFLES)
     return SHUFFLES[name]

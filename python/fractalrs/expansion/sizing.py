@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -39,12 +39,7 @@ _DIGITS = 6
 
 
 def whole_number(name: str, value: Any) -> int:
-    """Return a count that was written as people write it: ``1000000``, ``1_000_000``, ``1e6``.
-
-    Raises
-    ------
-    InputError
-        If it is not a whole number from 1 to 2**63 − 1.
+    """Return a count, from 1 to 2**63 − 1, that was written as people write it: ``1000000``, ``1_000_000``, ``1e6``.
 
     Examples
     --------
@@ -76,32 +71,12 @@ def choose_shape(
     max_keep: float = Options.max_keep,
     density: float = 1.0,
 ) -> tuple[int, int]:
-    """Choose multipliers that give about so many interactions with a keep scale near 1.
+    """Choose multipliers (m, n), which `reduce` takes, for about so many interactions with a keep scale near 1.
 
-    Parameters
-    ----------
-    base_shape, count
-        Users p, items q and interactions of the base.
-    interactions
-        Target: train and test interactions, a whole number.
-    users, items
-        Target: ids of users and items, whole numbers met to the nearest multiple of p and of q; None leaves them free.
-    user_multiplier, item_multiplier
-        Fixed multipliers, instead.
-    block_keep, max_keep
-        As for `Expansion`.
-    density
-        The mean keep rate of B blocks at keep scale 1, divided by B^(-1/4).
-
-    Returns
-    -------
-    tuple of int
-        User multiplier m and item multiplier n, which `reduce` takes for this base.
-
-    Raises
-    ------
-    InputError
-        If no multipliers meet the targets; the nearest that can be met is named.
+    The base has p users, q items and `count` interactions. Wanted are train and test `interactions`, and ids of `users`
+    and `items`, which are met to the nearest multiple of p and of q; instead of these, multipliers may be fixed. The
+    mean keep rate of B blocks at keep scale 1 is taken to be `density` B^(-1/4). If no multipliers meet the targets,
+    the refusal names the nearest that can be met.
     """
     p, q = base_shape
     interactions = whole_number("target_interactions", interactions)
@@ -125,7 +100,7 @@ def choose_shape(
     assert n is not None
     check_multipliers((m, n), base_shape)
     if interactions > largest * m * n * (1 + TOLERANCE):
-        raise _unmet(interactions, "most", math.floor(largest * m * n), (m, n))
+        raise _unmet(interactions, "most", largest * m * n, (m, n))
     return m, n
 
 
@@ -136,20 +111,10 @@ def reduce_to_target(
     reduce: Callable[[Base, tuple[int, int]], ReducedMatrix],
     **wanted: Any,
 ) -> ReducedMatrix:
-    """Choose a shape for a target, and reduce a base to it.
+    """Choose a shape for a target, see `choose_shape`, and reduce a base to it.
 
-    What a reduced matrix keeps in the mean is known when it is there: a bad guess is made again with it.
-
-    Parameters
-    ----------
-    base, interactions
-        As for `choose_shape`.
-    options
-        Of the expansion, with any keep scale.
-    reduce
-        Reduces the base to a shape.
-    **wanted
-        ``users``, ``items``, ``user_multiplier`` and ``item_multiplier`` of `choose_shape`.
+    What a reduced matrix keeps in the mean is known when it is there: a bad guess is made again with it. `options` may
+    have any keep scale; `wanted` are ``users``, ``items``, ``user_multiplier`` and ``item_multiplier``.
     """
     reduced, density = None, 1.0
     for _ in range(REDUCTIONS):
@@ -178,29 +143,12 @@ def reduce_to_target(
 def solve_keep_scale(
     base: Base, reduced: ReducedMatrix, interactions: float, options: Options, cells: Cells | None = None
 ) -> float:
-    """Find the keep scale at which an expansion is expected to hold so many interactions.
+    """Find the keep scale at which an expansion is expected to hold so many train and test interactions.
 
-    The expected number of train and test interactions (`Expansion.expected`) grows with the keep scale, from
-    where the least keep rate is 1e-6 to where all are `max_keep` (or 0).
-
-    Parameters
-    ----------
-    base, reduced, cells
-        As for `Expansion`.
-    interactions
-        Target: train and test interactions, a whole number.
-    options
-        With any keep scale, as from `Options.resolve`.
-
-    Returns
-    -------
-    float
-        Of six significant digits, so that it can be given as an option, unless it is the least or the largest.
-
-    Raises
-    ------
-    InputError
-        If the target cannot be met to 0.1 %; the nearest that can be met is named.
+    Their expected number (`Expansion.expected`) grows with the keep scale, from where the least keep rate is 1e-6 to
+    where all are `max_keep` (or 0). `options` may have any keep scale. The one returned has six significant digits, so
+    that it can be given as an option, unless it is the least or the largest. If the target cannot be met to 0.1 %, the
+    refusal names the nearest that can be met.
     """
     interactions = whole_number("target_interactions", interactions)
     groups = options.fit(base, cells)
@@ -232,21 +180,20 @@ def solve_keep_scale(
     least = clipped[clipped > 0].min()
     # A trifle above: quotient and product are rounded.
     low, high = (float(rate * (1 + 1e-12) / least) for rate in (SMALLEST_KEEP_RATE, options.max_keep))
-    for scale, which in ((low, "least"), (high, "most")):
-        if which == "least" and kept(low) < interactions:
-            # No more is written than kept.
-            continue
-        nearest = written(scale)
-        beyond = nearest - interactions if which == "least" else interactions - nearest
-        if beyond > TOLERANCE * interactions:
-            whole = math.ceil(nearest) if which == "least" else math.floor(nearest)
-            raise _unmet(interactions, which, whole, reduced.shape)
-        if beyond >= 0:
-            return scale
+    # No more is written than kept.
+    too_few = kept(low) < interactions
+    if not too_few and (fewest := written(low)) >= interactions:
+        if fewest > (1 + TOLERANCE) * interactions:
+            raise _unmet(interactions, "least", fewest, reduced.shape)
+        return low
+    if (most := written(high)) <= interactions:
+        if most < (1 - TOLERANCE) * interactions:
+            raise _unmet(interactions, "most", most, reduced.shape)
+        return high
     below, above = low, high
     if not all_written:
         # Nearly all that is kept is written, as a rule: the search begins where enough is kept.
-        if kept(low) < interactions:
+        if too_few:
             below = max(low, meets(kept, low, high) * (1 - 1e-5))
         step = 1.01
         while (above := min(below * step, high)) < high and written(above) < interactions:
@@ -266,12 +213,12 @@ def _nearest(kind: str, target: float, count: int) -> int:
     return (2 * target + count) // (2 * count)
 
 
-def _unmet(interactions: int, which: str, nearest: int, shape: tuple[int, int]) -> InputError:
-    needs = {
-        "least": "fewer need fewer users or items, or a smaller source",
-        "most": "more need more users or items, a larger max_keep, or a larger source",
-    }
+def _unmet(interactions: int, which: Literal["least", "most"], count: float, shape: tuple[int, int]) -> InputError:
+    if which == "least":
+        nearest, needs = math.ceil(count), "fewer need fewer users or items, or a smaller source"
+    else:
+        nearest, needs = math.floor(count), "more need more users or items, a larger max_keep, or a larger source"
     return InputError(
         f"target_interactions is {interactions:,}, but × ({shape[0]}, {shape[1]}) gives {nearest:,} at the {which}",
-        hint=f"the nearest that can be met is {nearest:,}; {needs[which]}",
+        hint=f"the nearest that can be met is {nearest:,}; {needs}",
     )

@@ -1,15 +1,6 @@
 """All of it in one call: a recipe, and `expand`."""
 
 from fractalrs.workflow.recipe import RECIPE, Recipe
-from fractalrs.workflow.run import SAMPLE, Prepared, expand, prepare, read_planned_base, write_prepared
+from fractalrs.workflow.run import SAMPLE, expand, prepare, read_planned_base
 
-__all__ = [
-    "RECIPE",
-    "SAMPLE",
-    "Prepared",
-    "Recipe",
-    "expand",
-    "prepare",
-    "read_planned_base",
-    "write_prepared",
-]
+__all__ = ["RECIPE", "SAMPLE", "Recipe", "expand", "prepare", "read_planned_base"]

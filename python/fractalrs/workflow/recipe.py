@@ -16,15 +16,10 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import (
     CELL_SIZE,
     DEFAULT_PROFILE,
-    FILES,
-    GROUPS,
-    MATRIX,
     OPTIONS,
     PROFILES,
-    READING,
-    SIZE,
-    SPLIT,
     BlockFunction,
+    Group,
     Options,
     Profile,
     ReducedMatrix,
@@ -46,7 +41,7 @@ def _column(name: str, column: Any) -> str | int:
     return column
 
 
-_POSITIVE = {"value": "INT", "within": lambda count: count >= 1, "words": "a whole number of at least 1"}
+_POSITIVE = {"within": lambda count: count >= 1, "words": "a whole number of at least 1"}
 _MULTIPLIER = _POSITIVE | {"unset": "by target or matrix"}
 _TARGET = {"value": "COUNT", "take": whole_number, "accepts": float | str, "command": str}
 _CELL_SIZE = _POSITIVE | {"unset": str(CELL_SIZE), "place": 1}
@@ -65,13 +60,6 @@ class Recipe:
     ----------
     {options}
 
-    Attributes
-    ----------
-    options : Options
-        Those of the expansion.
-    operator
-        What makes its blocks: a name, or the function itself.
-
     Raises
     ------
     InputError
@@ -84,59 +72,61 @@ class Recipe:
     """
 
     options: Options
+    """Those of the expansion."""
     operator: str | BlockFunction
+    """What makes its blocks: a name, or the function itself."""
 
     user_multiplier: int | None = option(
-        None, "Row blocks m: m times the source's users.", SIZE, **_MULTIPLIER | {"value": "M"}
+        None, "Row blocks m: m times the source's users.", Group.SIZE, **_MULTIPLIER | {"value": "M"}
     )
     item_multiplier: int | None = option(
-        None, "Column blocks n: n times the source's items.", SIZE, **_MULTIPLIER | {"value": "N"}
+        None, "Column blocks n: n times the source's items.", Group.SIZE, **_MULTIPLIER | {"value": "N"}
     )
     target_interactions: int | None = option(
         None,
         "Instead of multipliers: choose those that are not given, and the keep scale, so that about so many "
         "interactions come out, train and test together, such as 1e9.",
-        SIZE,
+        Group.SIZE,
         unset="none",
         **_TARGET,
     )
     target_users: int | None = option(
         None,
         "With it: so many user ids, to the nearest multiple of the source's.",
-        SIZE,
+        Group.SIZE,
         unset="grow alike",
         **_TARGET,
     )
-    target_items: int | None = option(None, "With it: so many item ids, likewise.", SIZE, unset="grow alike", **_TARGET)
+    target_items: int | None = option(
+        None, "With it: so many item ids, likewise.", Group.SIZE, unset="grow alike", **_TARGET
+    )
     profile: str = option(
         DEFAULT_PROFILE,
         "realistic (shuffle cells), paper (shuffle block, ties all), traceable (shuffle aligned), or reference: as "
         "the program published with the paper (docs/reference.md).",
-        SIZE,
+        Group.SIZE,
         value="NAME",
         choices=PROFILES,
         take=lambda _, name: profile_named(name) and name,
     )
-    user_cell_size: int | None = option(None, "Most users in a cell (shuffle cells).", SIZE, **_CELL_SIZE)
-    item_cell_size: int | None = option(None, "Most items in a cell (shuffle cells).", SIZE, **_CELL_SIZE)
+    user_cell_size: int | None = option(None, "Most users in a cell (shuffle cells).", Group.SIZE, **_CELL_SIZE)
+    item_cell_size: int | None = option(None, "Most items in a cell (shuffle cells).", Group.SIZE, **_CELL_SIZE)
     split: HoldOut = option(
         "auto",
         "Of each user, the last interaction is test, a random one, or none is. auto: as the source allows.",
-        SPLIT,
+        Group.SPLIT,
         value="NAME",
     )
     ties: Ties | None = option(
         None,
         "Of several latest interactions at one time, the last is test, or all are.",
-        SPLIT,
-        value="last|all",
+        Group.SPLIT,
         unset="by profile",
     )
     min_timestamps: int | None = option(
         None,
         "Drop users with fewer distinct timestamps.",
-        SPLIT,
-        value="INT",
+        Group.SPLIT,
         within=lambda count: count >= 0,
         words="a whole number of at least 0",
         unset="2 where split is last, 3 by profile reference",
@@ -145,39 +135,36 @@ class Recipe:
         "absolute",
         "How its entries get into 0 to 1: absolute values over the largest (absolute), or from minimum to maximum "
         "(minmax).",
-        MATRIX,
+        Group.MATRIX,
         value="NAME",
     )
-    order_by_degree: bool = option(False, "Average over users and items in order of their activity.", MATRIX)
+    order_by_degree: bool = option(False, "Average over users and items in order of their activity.", Group.MATRIX)
     reduced_matrix: str | os.PathLike[str] | None = option(
         None,
         "Take this one, of any shape m × n: numbers from 0 to 1, saved by NumPy.",
-        MATRIX,
+        Group.MATRIX,
         value="FILE.npy",
         command=Path,
     )
     parts: int | None = option(
         None,
         "Parts, of one train and one test file each.",
-        FILES,
+        Group.FILES,
         **_POSITIVE | {"unset": "16 M interactions each"},
     )
     encoding: Literal["default", "fast"] = option(
-        "default", "default: every reader. fast: quicker, but not for Spark before 4.3.", FILES, value="NAME"
+        "default", "default: every reader. fast: quicker, but not for Spark before 4.3.", Group.FILES, value="NAME"
     )
-    compression: str = option("lz4", "none, lz4, snappy, zstd, or zstd(1) to zstd(22).", FILES, value="NAME")
-    row_group_size: int = option(1 << 20, "Interactions in a row group.", FILES, value="INT")
+    compression: str = option("lz4", "none, lz4, snappy, zstd, or zstd(1) to zstd(22).", Group.FILES, value="NAME")
+    row_group_size: int = option(1 << 20, "Interactions in a row group.", Group.FILES)
     source_licence: str | None = option(
-        None,
-        "The source's licence, which the data card names: 'CC BY 4.0'.",
-        FILES,
-        value="TEXT",
+        None, "The source's licence, which the data card names: 'CC BY 4.0'.", Group.FILES, value="TEXT"
     )
     item_attributes: Any = option(
         None,
         "Attributes of the source's items, a file: CSV/TSV with a header, or Parquet. Written for every expanded item "
         "to items.parquet; needs the profile traceable, or item cells of size 1.",
-        FILES,
+        Group.FILES,
         more="In Python, a table in memory too.",
         value="FILE",
         command=Path,
@@ -186,27 +173,29 @@ class Recipe:
         None,
         "Attributes of the source's users, likewise, to users.parquet; needs the profile traceable, or user cells of "
         "size 1.",
-        FILES,
+        Group.FILES,
         value="FILE",
         command=Path,
     )
     input_format: Literal["auto", "csv", "inter", "parquet", "npz", "lines"] = option(
-        "auto", "auto, csv, inter, parquet, npz or lines.", READING, value="NAME"
+        "auto", "auto, csv, inter, parquet, npz or lines.", Group.READING, value="NAME"
     )
-    delimiter: str | None = option(None, "Between the cells of a line, such as '::' or '\\t'.", READING, value="TEXT")
-    no_header: bool = option(False, "The first line is data.", READING)
-    user_column: str | None = option(None, "Column of user ids: its name, or its position from 1.", READING, **_COLUMN)
-    item_column: str | None = option(None, "Column of item ids.", READING, **_COLUMN)
-    rating_column: str | None = option(None, "Column of ratings.", READING, **_COLUMN)
-    timestamp_column: str | None = option(None, "Column of timestamps.", READING, **_COLUMN)
+    delimiter: str | None = option(
+        None, "Between the cells of a line, such as '::' or '\\t'.", Group.READING, value="TEXT"
+    )
+    no_header: bool = option(False, "The first line is data.", Group.READING)
+    user_column: str | None = option(
+        None, "Column of user ids: its name, or its position from 1.", Group.READING, **_COLUMN
+    )
+    item_column: str | None = option(None, "Column of item ids.", Group.READING, **_COLUMN)
+    rating_column: str | None = option(None, "Column of ratings.", Group.READING, **_COLUMN)
+    timestamp_column: str | None = option(None, "Column of timestamps.", Group.READING, **_COLUMN)
 
     def __init__(self, **given: Any) -> None:
         refuse_unknown(given, RECIPE)
-        for name, declared in _OWN.items():
-            object.__setattr__(self, name, declared.check(given.get(name, declared.default)))
+        vars(self).update({name: one.check(given.get(name, one.default)) for name, one in _OWN.items()})
         options = Options.resolve(self.profile, **{name: given[name] for name in OPTIONS if name in given})
-        object.__setattr__(self, "options", options)
-        object.__setattr__(self, "operator", given.get("operator", Options.operator))
+        vars(self).update(options=options, operator=given.get("operator", Options.operator))
         self._check_targets()
         # Making them checks them.
         _ = self.parquet
@@ -214,7 +203,7 @@ class Recipe:
             if getattr(self, name) is not None and not shuffle_named(options.shuffle).takes_cells:
                 raise InputError(f"{name} is given, but the shuffle {options.shuffle!r} has cells of its own")
         if self.source_licence is not None:
-            object.__setattr__(self, "source_licence", checked_licence(self.source_licence))
+            vars(self).update(source_licence=checked_licence(self.source_licence))
         if self.reduced_matrix is not None and (self.order_by_degree or self.rescale != "absolute"):
             raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
         written = [side for side in SIDES if getattr(self, f"{side.singular}_attributes") is not None]
@@ -277,18 +266,11 @@ class Recipe:
         return {"rescale": self.rescale, "order_by_degree": self.order_by_degree, "variant": self.defaults.variant}
 
     def describe(self, given: ReducedMatrix | None) -> dict[str, Any]:
-        """Return what base, reduced matrix and cells are made with: for the plan, and to validate against the source.
-
-        Parameters
-        ----------
-        given
-            The reduced matrix that `reduced_matrix` names.
-        """
-        options, shape = self.options, (None, None) if given is None else given.shape
-        takes_cells = shuffle_named(options.shuffle).takes_cells
-        digest = None
-        if self.reduced_matrix is not None:
-            digest = hashlib.sha256(Path(self.reduced_matrix).read_bytes()).hexdigest()
+        """Return what base, reduced matrix (maybe a given one) and cells are made with: for plans and validation."""
+        options, (m, n) = self.options, (None, None) if given is None else given.shape
+        cell_sizes = self.cell_sizes if shuffle_named(options.shuffle).takes_cells else (None, None)
+        file = self.reduced_matrix
+        digest = None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
         return {
             "fractalrs": VERSION,
             "reading": self.reading,
@@ -300,26 +282,25 @@ class Recipe:
             "carry": list(options.carry),
             "seed": options.seed,
             "shuffle": options.shuffle,
-            "user_multiplier": self.user_multiplier or shape[0],
-            "item_multiplier": self.item_multiplier or shape[1],
+            "user_multiplier": self.user_multiplier or m,
+            "item_multiplier": self.item_multiplier or n,
             "operator": options.operator,
             "target_interactions": self.target_interactions,
             "target_users": self.target_users,
             "target_items": self.target_items,
             **self.reducing,
             "reduced_matrix_sha256": digest,
-            "user_cell_size": self.cell_sizes[0] if takes_cells else None,
-            "item_cell_size": self.cell_sizes[1] if takes_cells else None,
+            "user_cell_size": cell_sizes[0],
+            "item_cell_size": cell_sizes[1],
         }
 
     @classmethod
     def of_plan(cls, plan: Plan) -> Self:
         """Return a recipe that reads and splits the source as the one did that a plan was made with."""
         described = plan.recipe or {}
-        names = ["split", "ties", "seed", "timestamps", "ratings", "carry"]
         # Whether there may be times depends on the shuffle.
-        names += ["shuffle", "user_cell_size", "item_cell_size"]
-        given = {name: described[name] for name in names}
+        names = "split ties seed timestamps ratings carry shuffle user_cell_size item_cell_size"
+        given = {name: described[name] for name in names.split()}
         given |= {name: getattr(plan, name) for name in ("user_multiplier", "item_multiplier", "profile")}
         reading = dict(described["reading"])
         given |= {"no_header": reading.pop("header", None) is False, "input_format": reading.pop("format", "auto")}
@@ -333,7 +314,7 @@ _OWN = declared_by(Recipe)
 RECIPE = {
     declared.name: declared
     for declared in sorted(
-        (*_OWN.values(), *OPTIONS.values()), key=lambda declared: (GROUPS.index(declared.group), declared.place)
+        (*_OWN.values(), *OPTIONS.values()), key=lambda declared: ([*Group].index(declared.group), declared.place)
     )
 }
 """All options of a recipe, in the order of the command line's help."""

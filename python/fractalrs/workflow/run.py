@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,53 +90,15 @@ def expand(
     """
     with notes_on_stderr(progress is True):
         recipe, threads = Recipe(**options), resolve_threads(threads)
-        prepared = prepare(source, recipe, output, overwrite=overwrite)
-        return write_prepared(prepared, output, threads=threads, overwrite=overwrite, progress=progress)
+        made = prepare(source, recipe, output, overwrite=overwrite)
+        return write_plan(made, output, threads=threads, overwrite=overwrite, progress=progress)
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """What a recipe made of a source, before anything is written.
+def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, overwrite: bool = False) -> Plan:
+    """Take a recipe through all steps before writing: return the plan for `output`.
 
-    Attributes
-    ----------
-    recipe
-        The recipe.
-    expansion
-        What is to be written.
-    plan
-        How it is written.
-    """
-
-    recipe: Recipe
-    expansion: Expansion
-    plan: Plan
-
-
-def write_prepared(
-    prepared: Prepared,
-    output: str | os.PathLike[str],
-    *,
-    threads: int | None = None,
-    overwrite: bool = False,
-    progress: bool | Progress = False,
-) -> Dataset:
-    """Write what `prepare` made for the same output."""
-    return write_plan(prepared.plan, output, threads=threads, overwrite=overwrite, progress=progress)
-
-
-def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, overwrite: bool = False) -> Prepared:
-    """Take a recipe through all steps before writing.
-
-    A data set that was begun in `output` keeps its reduced matrix, its cells and the keep scale chosen for its target:
-    they come from floating-point decompositions, which another machine may round otherwise.
-
-    Parameters
-    ----------
-    source, output, overwrite
-        As for `expand`.
-    recipe
-        What is asked for.
+    A data set that was begun there keeps its reduced matrix, its cells and the keep scale chosen for its target: they
+    come from floating-point decompositions, which another machine may round otherwise.
     """
     folder = Folder.ours(output)
     for given in (source, recipe.reduced_matrix):
@@ -149,14 +110,14 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
     description = recipe.describe(given_matrix)
     begun = _begun(folder, description, overwrite)
     base = read_base(source, recipe)
-    attributes: dict[str, Any] = {f"{table.side.singular}_attributes": match(table, base) for table in tables}
-    for read, matched in zip(tables, attributes.values(), strict=True):
-        logger.info(read.note)
+    attributes: dict[str, Any] = {}
+    for table in tables:
+        attributes[f"{table.side.singular}_attributes"] = matched = match(table, base)
+        logger.info(table.note)
         logger.info(matched.note)
     if begun is not None and begun.plan.base.fingerprint != base.fingerprint:
         raise other_plan(folder.store, OTHER_SOURCE)
-    takes_cells = shuffle_named(recipe.options.shuffle).takes_cells
-    cells = None
+    takes_cells, cells, scale = shuffle_named(recipe.options.shuffle).takes_cells, None, None
     if begun is not None:
         logger.info("the reduced matrix and the cells are those of the data set that was begun")
         reduced, scale = begun.reduced, begun.plan.options.keep_scale
@@ -167,9 +128,8 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
         if takes_cells:
             logger.info("grouping users and items into cells")
             cells = group_cells(base, *recipe.cell_sizes)
-        scale = None
     expansion = _expansion(base, reduced, cells, recipe, scale)
-    made = plan(
+    return plan(
         expansion,
         parts=recipe.parts,
         parquet=recipe.parquet,
@@ -177,7 +137,6 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
         recipe=description,
         **attributes,
     )
-    return Prepared(recipe, expansion, made)
 
 
 def read_base(source: Any, recipe: Recipe) -> Base:
@@ -227,9 +186,9 @@ def _check_apart(given: Path, output: Path) -> None:
 
 
 def _reduced(base: Base, recipe: Recipe, given: ReducedMatrix | None) -> ReducedMatrix:
-    shape = m, n = recipe.user_multiplier, recipe.item_multiplier
+    m, n = recipe.user_multiplier, recipe.item_multiplier
     if given is not None:
-        m, n = (asked or size for asked, size in zip(shape, given.shape, strict=True))
+        m, n = m or given.shape[0], n or given.shape[1]
         if given.shape != (m, n):
             raise InputError(
                 f"{recipe.reduced_matrix} has shape {given.shape[0]} × {given.shape[1]}, but the user and item "
@@ -245,16 +204,9 @@ def _reduced(base: Base, recipe: Recipe, given: ReducedMatrix | None) -> Reduced
         assert m is not None
         assert n is not None
         return by(base, (m, n))
-    return reduce_to_target(
-        base,
-        recipe.target_interactions,
-        recipe.options,
-        by,
-        users=recipe.target_users,
-        items=recipe.target_items,
-        user_multiplier=m,
-        item_multiplier=n,
-    )
+    ids = {"users": recipe.target_users, "items": recipe.target_items}
+    wanted = ids | {"user_multiplier": m, "item_multiplier": n}
+    return reduce_to_target(base, recipe.target_interactions, recipe.options, by, **wanted)
 
 
 def _expansion(
