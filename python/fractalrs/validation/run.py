@@ -19,7 +19,7 @@ from fractalrs.validation.measure.measured import Measured
 from fractalrs.validation.measure.spectrum import DEFAULT_COUNT, check_count
 from fractalrs.validation.metrics.spec import NEEDS_SOURCE
 from fractalrs.validation.planned import Planned, read_planned
-from fractalrs.validation.report import Report
+from fractalrs.validation.report.report import Report
 from fractalrs.validation.thresholds import checked, defaults
 
 Only = Literal["integrity", "fidelity"]
