@@ -41,28 +41,21 @@ def check_sources(
 ) -> tuple[int | None, list[Check]]:
     """Generate a sample of users again and compare what their interactions carry; check times against the source.
 
-    Parameters
-    ----------
-    users
-        Ids that rise.
-    compare
-        Whether to compare: where ids themselves differ, that is known already.
-
-    Returns
-    -------
-    user
-        The first one who carries something else, None where there is none.
-    checks
-        That times keep the source's order, and no item comes before its source: only where there are times.
+    Returns the first user who carries something else, if any; and, where there are times, the checks that they keep the
+    source's order and that no item comes before its source. Not compared is where ids differ, which is known already.
     """
     names = [field.name for field in expansion.payload.fields]
     state = _Sources(expansion, names)
     chosen = np.zeros(dataset.shape[0], dtype=np.bool_)
     chosen[users] = True
 
+    def batches(part: PartEntry, split: Split) -> Iterator[InteractionBatch]:
+        if split in part.files:
+            yield from file_batches(dataset.path / part.files[split].path, names, chosen)
+
     def work(part: PartEntry) -> Iterator[int]:
-        late = [*_part(dataset, part, "test", names, chosen)]
-        for train in _part(dataset, part, "train", names, chosen):
+        late = [*batches(part, "test")]
+        for train in batches(part, "train"):
             now = [np.isin(rows.users, train.users) for rows in late]
             state.add({"train": [train], "test": list(map(InteractionBatch.at, late, now))}, compare)
             late = [rows.at(~taken) for rows, taken in zip(late, now, strict=True)]
@@ -70,25 +63,13 @@ def check_sources(
         # Users without train interactions.
         state.add({"test": late}, compare)
 
-    interactions = dataset.totals["train"] * share_of(chosen)
-    each_on_threads(
-        [work(part) for part in dataset.parts], threads, "comparing with the source", interactions, progress
-    )
+    interactions, parts = dataset.totals["train"] * share_of(chosen), [work(part) for part in dataset.parts]
+    each_on_threads(parts, threads, "comparing with the source", interactions, progress)
     if not expansion.options.timestamps:
         return state.differing.first, []
     order = "interactions are earlier than one of their user and block that is earlier in the source"
     early = "interactions are earlier than the first of their source item"
-    return state.differing.first, [
-        state.swapped.check(SOURCE_ORDER, order),
-        state.early.check(APPEARANCES, early),
-    ]
-
-
-def _part(
-    dataset: Dataset, part: PartEntry, split: Split, names: list[str], chosen: Mask
-) -> Iterator[InteractionBatch]:
-    if split in part.files:
-        yield from file_batches(dataset.path / part.files[split].path, names, chosen)
+    return state.differing.first, [state.swapped.check(SOURCE_ORDER, order), state.early.check(APPEARANCES, early)]
 
 
 class _Sources:
@@ -96,8 +77,7 @@ class _Sources:
 
     def __init__(self, expansion: Expansion, names: list[str]) -> None:
         self.expansion, self.names = expansion, names
-        self.differing = Offences()
-        self.swapped, self.early = Offences(), Offences()
+        self.differing, self.swapped, self.early = Offences(), Offences(), Offences()
         self._lock = Lock()
         if expansion.options.timestamps:
             base = expansion.base
@@ -149,16 +129,10 @@ def _differing(rows: InteractionBatch, made: InteractionBatch) -> Integers:
 
 def differing_values(a: pa.Array, b: pa.Array) -> Mask:
     """Return where two columns of one type differ, bit for bit."""
-    valid, also = (np.asarray(array.is_valid()) for array in (a, b))
-    differ: Mask = valid != also
+    valid = np.asarray(a.is_valid())
+    differ: Mask = valid != np.asarray(b.is_valid())
     if pa.types.is_string(a.type) or pa.types.is_boolean(a.type):
-        values, others = (array.fill_null("" if pa.types.is_string(array.type) else False) for array in (a, b))
-        differ |= np.asarray(pc.not_equal(values, others))
-        return differ
+        return np.asarray(differ | np.asarray(pc.fill_null(pc.not_equal(a, b), False)))
     width = np.int32 if a.type.bit_width == 32 else np.int64
-    words = []
-    for array in (a, b):
-        buffer = array.buffers()[1]
-        words.append(np.frombuffer(buffer, width)[array.offset : array.offset + len(array)])
-    differ |= (words[0] != words[1]) & valid
-    return differ
+    words = (np.frombuffer(each.buffers()[1], width)[each.offset : each.offset + len(each)] for each in (a, b))
+    return np.asarray(differ | np.not_equal(*words) & valid)

@@ -59,7 +59,8 @@ def _off_prediction(most: int | None, measured: Measured) -> Values | None:
         return None
     real, found = measured.real, measured.values.synthetic
     # Beyond as many as are known of R, pairs of unknown ones would be missing.
-    known = len(found) if len(real.singular_values) == real.rank else _shared(measured)
+    all_known = len(real.singular_values) == min(len(real.user_degrees), len(real.item_degrees))
+    known = len(found) if all_known else _shared(measured)
     keep = measured.plan.keep_rates
     theory = predicted(keep, real.singular_values, real.user_noise, real.item_noise, known)
     # Where R has no more singular values the prediction is 0, and what is found is rounding.
