@@ -11,7 +11,7 @@ from fractalrs.expansion import Expansion
 from fractalrs.statistics import Curve, Floats
 from fractalrs.tools import Progress, as_progress, blas_threads, resolve_threads
 from fractalrs.validation import metrics
-from fractalrs.validation.checks import blocks, carried, files, regeneration, rows, times
+from fractalrs.validation.checks import blocks, files, regeneration, rows, times
 from fractalrs.validation.checks.attributes import check_attributes
 from fractalrs.validation.checks.files import Footers
 from fractalrs.validation.findings import Check, Findings, Metric
@@ -167,7 +167,7 @@ class _Run:
             if measured.planned is None:
                 self._leave_out(NEEDS_PRIVATE, times.TEST_IS_LAST)
         if measured.expansion is None or not readable:
-            against_source = carried.AGAINST_SOURCE if "timestamp" in carries else ()
+            against_source = regeneration.AGAINST_SOURCE if "timestamp" in carries else ()
             self._leave_out(self._no_expansion, regeneration.REGENERATION, *against_source)
             return
         with measured.stages("generating users again"):
@@ -176,7 +176,7 @@ class _Run:
             checks: list[Check] = []
             if carries and footers.columns.holds:
                 compare, chosen = bool(same.holds), users.astype("int64")
-                differing, checks = carried.check_sources(dataset, measured.expansion, chosen, compare, *how)
+                differing, checks = regeneration.check_sources(dataset, measured.expansion, chosen, compare, *how)
                 same = same if differing is None else regeneration.differs(differing, "carried values")
             self.checks += [same, *checks]
 

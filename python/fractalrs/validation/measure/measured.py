@@ -194,22 +194,18 @@ class Measured:
             return found, neighbours(matrix, self.base.item_degrees("train"))
 
     @cached_property
-    def neighbours(self) -> Neighbours | None:
-        """Nearest items."""
-        popularity = self.degrees.item_train
-        with self.stages("neighbours"):
-            return neighbours(self.matrix, popularity)
-
-    @cached_property
     def nearest(self) -> Four:
         """Nearest items of real, synthetic and null data; there are none of the reduced matrix."""
-        null = null_neighbours(*self.matrix.shape, self.density)
-        return Four(None if self.source is None else self.source[1], None, self.neighbours, null)
+        source, null = self.source, null_neighbours(*self.matrix.shape, self.density)
+        popularity = self.degrees.item_train
+        with self.stages("neighbours"):
+            found = neighbours(self.matrix, popularity)
+        return Four(None if source is None else source[1], None, found, null)
 
     @cached_property
     def item_copies(self) -> tuple[float, float] | None:
         """Share of copies among nearest items, and among any."""
-        found = self.neighbours
+        found = self.nearest.synthetic
         if found is None or self.expansion is None or self.keep is None:
             return None
         with self.stages("neighbours"):
@@ -223,8 +219,8 @@ class Measured:
             return repetition(self.matrix, degrees)
 
     @cached_property
-    def shape(self) -> UserSampler:
-        """What sampling needs to know."""
+    def sampler(self) -> UserSampler:
+        """Draws users."""
         (users, items), (p, q) = self.matrix.shape, self.matrix.block_shape
         return UserSampler(p, users // p, items // q, float(self.interactions))
 
@@ -238,8 +234,8 @@ class Measured:
         real = Activity.from_arrays(self.plan.statistics)
         if real is None:
             return None
-        growing = real.count * self.shape.item_multiplier
-        tally = ActivityTally(real.clock, self.matrix.shape[1], self.shape.sample(growing))
+        growing = real.count * self.sampler.item_multiplier
+        tally = ActivityTally(real.clock, self.matrix.shape[1], self.sampler.sample(growing))
 
         def add(rows: InteractionBatch) -> None:
             tally.add(rows.users, rows.items, rows.times)
@@ -304,4 +300,4 @@ class Measured:
         """Add up train interactions: so many, of the same share of the users of every row block."""
         how: dict[str, Any] = {"threads": self.threads, "what": what, "progress": self.progress}
         with self.stages(stage):
-            visit(self.subject, "train", [column], add, chosen=self.shape.sample(interactions), origin=origin, **how)
+            visit(self.subject, "train", [column], add, chosen=self.sampler.sample(interactions), origin=origin, **how)

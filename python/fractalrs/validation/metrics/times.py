@@ -11,6 +11,7 @@ from fractalrs.validation.metrics.spec import NEEDS_SOURCE, Family, FigureSpec, 
 from fractalrs.validation.wording import at
 
 NEEDS_HOURS = "how long an hour is, is not known"
+Draw = Callable[[Measured], dict[str, Curve] | None]
 
 
 def _both(measured: Measured) -> tuple[Activity, Activity]:
@@ -112,16 +113,12 @@ def _draw_periodic(name: str, first: float, measured: Measured) -> dict[str, Cur
 
 
 def _draw_growth(measured: Measured) -> dict[str, Curve] | None:
-    over, both = np.linspace(0, 1, POINTS), dict(zip(("real", "synthetic"), _both(measured), strict=True))
-    return {
-        label: Curve(over, each.catalogue_growth) for label, each in both.items() if len(each.catalogue_growth)
-    } or None
+    both = zip(("real", "synthetic"), (each.catalogue_growth for each in _both(measured)), strict=True)
+    return {label: Curve(np.linspace(0, 1, POINTS), growth) for label, growth in both if len(growth)} or None
 
 
-def _figure(
-    name: str, title: str, caption: str, data: Callable[[Measured], dict[str, Curve] | None], *where: object
-) -> FigureSpec:
-    return FigureSpec(name=name, title=title, caption=caption, data=data, draw=name, describe=at(*where))  # type: ignore[arg-type]
+def _figure(name: str, title: str, caption: str, data: Draw, where: str, x: float) -> FigureSpec:
+    return FigureSpec(name=name, title=title, caption=caption, data=data, draw=name, describe=at(where, x))
 
 
 FAMILY = Family(

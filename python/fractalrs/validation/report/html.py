@@ -71,22 +71,12 @@ def page(report: Outcomes) -> str:
 
 @dataclass(frozen=True)
 class _Drawing:
-    """A figure of the page: its title, inline SVG, how to read it, and the labels of its legend."""
+    """A figure of the page, inline SVG, or a gallery of small ones; how to read it, and the labels of its legend."""
 
     title: str
-    svg: Markup
+    shown: Markup | list["_Drawing"]
     caption: str = ""
     labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Gallery:
-    """Small figures that share a caption and a legend, whose labels these are."""
-
-    title: str
-    caption: str
-    labels: tuple[str, ...]
-    drawings: list[_Drawing]
 
 
 def _figures(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
@@ -98,7 +88,7 @@ def _figures(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
         yield _Drawing(spec.title, svg, spec.caption, tuple(curves))
 
 
-def _galleries(spec: FigureSpec, findings: Findings) -> Iterator[_Gallery]:
+def _galleries(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
     """Draw a row of small figures, those that have data."""
     drawings: list[_Drawing] = []
     labels: set[str] = set()
@@ -112,7 +102,7 @@ def _galleries(spec: FigureSpec, findings: Findings) -> Iterator[_Gallery]:
             svg = _inline(axes, name, f"{spec.title}: vector {which}", spec.describe(_named(curves)))
             drawings.append(_Drawing(f"Vector {which}", svg))
     if drawings:
-        yield _Gallery(spec.title, spec.caption, tuple(label for label in plot.LOOKS if label in labels), drawings)
+        yield _Drawing(spec.title, drawings, spec.caption, tuple(label for label in plot.LOOKS if label in labels))
 
 
 def _named(curves: dict[str, Curve]) -> dict[str, Curve]:
