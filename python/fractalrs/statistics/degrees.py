@@ -39,8 +39,7 @@ def gini(degrees: Numbers) -> float | None:
     >>> gini(np.array([1, 1, 1])), gini(np.array([0, 1, 3]))
     (0.0, 0.25)
     """
-    x = ascending(degrees)
-    if x.size == 0:
+    if (x := ascending(degrees)).size == 0:
         return None
     return float((np.arange(1 - x.size, x.size, 2) * x).sum() / (x.size * x.sum()))
 

@@ -4,6 +4,7 @@ Exact binomial p-values, two-sided, with Bonferroni's correction. Which blocks e
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,7 @@ def check_blocks(degrees: Degrees, planned: Planned, false_alarms: float = FALSE
     rates, options = planned.rates, planned.options
     of_train, of_test = (planned.statistics[f"{split}_user_degrees"].astype(np.float64) for split in ("train", "test"))
 
-    def verdict(name: str, values: Floats, counts: npt.NDArray[Any], split: str) -> Check:
-        return _verdict(name, values, counts, rates, split, false_alarms)
-
+    verdict = partial(_verdict, rates=rates, false_alarms=false_alarms)
     if planned.is_cold:
         # What cold users and items have is test, whatever it was: together they are as without.
         both = degrees.block_train + degrees.block_test
@@ -189,7 +188,7 @@ def _shares(weights: Floats) -> Floats:
 
 
 def _verdict(
-    name: str, values: Floats, counts: npt.NDArray[Any], rates: Floats, split: str, false_alarms: float
+    name: str, values: Floats, counts: npt.NDArray[Any], split: str, rates: Floats, false_alarms: float
 ) -> Check:
     """Return whether the p-values of all blocks can be chance."""
     least = float(values.min())

@@ -92,13 +92,10 @@ def digest_of(path: Path) -> str:
 
 def check_counts(dataset: Dataset, degrees: Degrees) -> Check:
     """Check the interactions that the pass over all rows found against the manifest."""
-    found = {"train": int(degrees.user_train.sum()), "test": int(degrees.user_test.sum())}
-    wrong = [
-        f"{count:,} {split} interactions instead of {dataset.totals[split]:,}"
-        for split, count in found.items()
-        if count != dataset.totals[split]
-    ]
-    right = f"{found['train']:,} train and {found['test']:,} test interactions"
+    train, test = int(degrees.user_train.sum()), int(degrees.user_test.sum())
+    counts = ((split, found, dataset.totals[split]) for split, found in (("train", train), ("test", test)))
+    wrong = [f"{found:,} {split} interactions instead of {total:,}" for split, found, total in counts if found != total]
+    right = f"{train:,} train and {test:,} test interactions"
     return Check(COUNTS, "integrity", not wrong, first_few(wrong) or right)
 
 

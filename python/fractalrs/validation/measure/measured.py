@@ -219,8 +219,8 @@ class Measured:
             return repetition(self.matrix, degrees)
 
     @cached_property
-    def sampler(self) -> UserSampler:
-        """Draws users."""
+    def shape(self) -> UserSampler:
+        """What draws users."""
         (users, items), (p, q) = self.matrix.shape, self.matrix.block_shape
         return UserSampler(p, users // p, items // q, float(self.interactions))
 
@@ -231,11 +231,10 @@ class Measured:
         The catalogue growth is always that of a sample: of as many interactions as real ones times the item multiplier,
         so that an expanded item has as many as its source.
         """
-        real = Activity.from_arrays(self.plan.statistics)
-        if real is None:
+        if (real := Activity.from_arrays(self.plan.statistics)) is None:
             return None
-        growing = real.count * self.sampler.item_multiplier
-        tally = ActivityTally(real.clock, self.matrix.shape[1], self.sampler.sample(growing))
+        growing = real.count * self.shape.item_multiplier
+        tally = ActivityTally(real.clock, self.matrix.shape[1], self.shape.sample(growing))
 
         def add(rows: InteractionBatch) -> None:
             tally.add(rows.users, rows.items, rows.times)
@@ -277,8 +276,7 @@ class Measured:
     @cached_property
     def ratings(self) -> tuple[Ratings, Ratings] | None:
         """Real and synthetic ratings, by the values of the real ones; None where they have none."""
-        real = Ratings.from_arrays(self.plan.statistics)
-        if real is None:
+        if (real := Ratings.from_arrays(self.plan.statistics)) is None:
             return None
         tally = RatingsTally(real.values, real.exact)
 
@@ -300,4 +298,4 @@ class Measured:
         """Add up train interactions: so many, of the same share of the users of every row block."""
         how: dict[str, Any] = {"threads": self.threads, "what": what, "progress": self.progress}
         with self.stages(stage):
-            visit(self.subject, "train", [column], add, chosen=self.sampler.sample(interactions), origin=origin, **how)
+            visit(self.subject, "train", [column], add, chosen=self.shape.sample(interactions), origin=origin, **how)
