@@ -1,7 +1,7 @@
 """Figures of interactions and matrices, as matplotlib Axes: ranked degrees, singular and network values, times, maps.
 
-Every function draws into the Axes it is given, or makes a Figure of its own, which pyplot knows nothing of; what cannot
-be drawn is refused with an `InputError`. It needs ``fractalrs[report]``::
+Every function draws into the Axes it is given as `ax`, or makes a Figure of its own, which pyplot knows nothing of;
+what cannot be drawn is refused with an `InputError`. It needs ``fractalrs[report]``::
 
     axes = fractalrs.plot.ranked_degrees({"real": degrees, "synthetic": dataset_degrees})
     axes.figure.savefig("degrees.svg")
@@ -76,13 +76,8 @@ _LARGEST_EXACT_MAP = 1024
 def ranked_degrees(series: Series, *, ax: Axes | None = None) -> Axes:
     """Draw degrees in descending order, as d/mean(d) over rank/n, on logarithmic axes.
 
-    Parameters
-    ----------
-    series
-        Label → degrees of users or of items, shape (n,), or the finished `Curve`. Zeros count in the mean and in n, but
-        cannot be shown.
-    ax
-        Where to draw; by default a new figure.
+    `series` are labels → degrees of users or of items, shape (n,), or finished curves. Zeros count in the mean and in
+    n, but cannot be shown.
 
     Examples
     --------
@@ -95,12 +90,7 @@ def ranked_degrees(series: Series, *, ax: Axes | None = None) -> Axes:
 def singular_values(series: Series, *, ax: Axes | None = None) -> Axes:
     """Draw the ratios of singular values to the first over their number from 1, on logarithmic axes.
 
-    Parameters
-    ----------
-    series
-        Label → singular values in any order, shape (k,), or the finished `Curve`. Zeros cannot be shown.
-    ax
-        Where to draw; by default a new figure.
+    `series` are labels → singular values in any order, shape (k,), or finished curves. Zeros cannot be shown.
 
     Examples
     --------
@@ -113,12 +103,7 @@ def singular_values(series: Series, *, ax: Axes | None = None) -> Axes:
 def network_values(series: Series, *, ax: Axes | None = None) -> Axes:
     """Draw the components of a singular vector by magnitude, |c|·√n over rank/n, on logarithmic axes.
 
-    Parameters
-    ----------
-    series
-        Label → a vector of length 1, shape (n,), or the finished `Curve`. Zeros cannot be shown.
-    ax
-        Where to draw; by default a new figure.
+    `series` are labels → vectors of length 1, shape (n,), or finished curves. Zeros cannot be shown.
 
     Examples
     --------
@@ -131,12 +116,7 @@ def network_values(series: Series, *, ax: Axes | None = None) -> Axes:
 def inter_event_times(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
     """Draw the share of inter-event times up to a multiple of the mean, over it on a logarithmic axis.
 
-    Parameters
-    ----------
-    series
-        Label → the finished `Curve`.
-    ax
-        Where to draw; by default a new figure.
+    `series` are labels → finished curves.
 
     Examples
     --------
@@ -149,12 +129,7 @@ def inter_event_times(series: Mapping[str, Curve], *, ax: Axes | None = None) ->
 def hours(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
     """Draw the share of interactions in each hour of the day, from 0 to 24.
 
-    Parameters
-    ----------
-    series
-        Label → the finished `Curve`.
-    ax
-        Where to draw; by default a new figure.
+    `series` are labels → finished curves.
 
     Examples
     --------
@@ -168,32 +143,21 @@ def hours(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
 def weekdays(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
     """Draw the share of interactions on each day of the week, 1 to 7 from Monday.
 
-    Parameters
-    ----------
-    series
-        Label → the finished `Curve`.
-    ax
-        Where to draw; by default a new figure.
+    `series` are labels → finished curves.
 
     Examples
     --------
     >>> weekdays({"real": Curve(np.arange(1.0, 8.0), np.full(7, 1 / 7))}).get_xlabel()
     'day of the week'
     """
-    days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
-    ticks: dict[str, Any] = {"xticks": range(1, 8), "xticklabels": days}
+    ticks: dict[str, Any] = {"xticks": range(1, 8), "xticklabels": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]}
     return _draw(series, ax, _finished, "day of the week", "share of interactions", "", ylim=(0, None), **ticks)
 
 
 def catalogue_growth(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
     """Draw the share of all items that have been seen over the share of interactions that are over, in time.
 
-    Parameters
-    ----------
-    series
-        Label → the finished `Curve`.
-    ax
-        Where to draw; by default a new figure.
+    `series` are labels → finished curves.
 
     Examples
     --------
@@ -204,14 +168,7 @@ def catalogue_growth(series: Mapping[str, Curve], *, ax: Axes | None = None) -> 
 
 
 def keep_rates(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
-    """Draw keep rates, or R̂, as a heat map.
-
-    Parameters
-    ----------
-    matrix
-        Shape (m, n): one row for each row block, one column for each column block.
-    ax
-        Where to draw; by default a new figure.
+    """Draw keep rates, or R̂, shape (m, n), as a heat map: a row for each row block, a column for each column block.
 
     Examples
     --------
@@ -219,8 +176,7 @@ def keep_rates(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     'column block (items)'
     """
     rates = _matrix(matrix)
-    ax = _axes(ax)
-    image = ax.imshow(rates, cmap="viridis", aspect="auto", interpolation=_interpolation(rates))
+    ax, image = _map(rates, ax, cmap="viridis")
     _number_blocks(ax)
     _add_colour_bar(ax, image, "keep rate")
     return ax
@@ -229,14 +185,8 @@ def keep_rates(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
 def block_deviation(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Draw how far the count of each block is from what its keep rate lets expect.
 
-    Blocks beyond `BEYOND` bear a plus or a minus; the colours end between 4 and 8 standard deviations.
-
-    Parameters
-    ----------
-    matrix
-        Shape (m, n), in standard deviations; NaN where a block has no expectation.
-    ax
-        Where to draw; by default a new figure.
+    `matrix`, shape (m, n), is in standard deviations, NaN where a block has no expectation. Blocks beyond `BEYOND` bear
+    a plus or a minus; the colours end between 4 and 8 standard deviations.
 
     Examples
     --------
@@ -246,10 +196,7 @@ def block_deviation(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     deviation = _matrix(matrix)
     largest = np.abs(deviation[~np.isnan(deviation)]).max(initial=0)
     limit = float(np.clip(largest, 4, 8))
-    ax = _axes(ax)
-    image = ax.imshow(
-        deviation, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation=_interpolation(deviation)
-    )
+    ax, image = _map(deviation, ax, cmap="RdBu_r", vmin=-limit, vmax=limit)
     for marker, far in (("+", deviation > BEYOND), ("_", deviation < -BEYOND)):
         rows, columns = np.nonzero(far)
         if rows.size:
@@ -262,12 +209,7 @@ def block_deviation(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
 def density(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Draw the expanded matrix from afar: interactions in bins of contiguous users × items, colours logarithmic.
 
-    Parameters
-    ----------
-    matrix
-        Shape (bins of users, bins of items): numbers of interactions. Empty bins stay blank.
-    ax
-        Where to draw; by default a new figure.
+    `matrix`, shape (bins of users, bins of items), holds numbers of interactions. Empty bins stay blank.
 
     Examples
     --------
@@ -277,15 +219,8 @@ def density(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     counts = _matrix(matrix)
     shown = np.ma.masked_where(~(np.isfinite(counts) & (counts > 0)), counts)
     low, high = (float(shown.min()), float(shown.max())) if shown.count() else (1.0, 1.0)
-    ax = _axes(ax)
-    image = ax.imshow(
-        shown,
-        cmap="viridis",
-        # The colours of a scale without extent are undefined.
-        norm=LogNorm(low, high if high > low else 2 * low),
-        aspect="auto",
-        interpolation=_interpolation(counts),
-    )
+    # The colours of a scale without extent are undefined.
+    ax, image = _map(shown, ax, cmap="viridis", norm=LogNorm(low, high if high > low else 2 * low))
     ax.set(xlabel="items by id, left to right", ylabel="users by id, top to bottom", xticks=[], yticks=[])
     _add_colour_bar(ax, image, "interactions in a bin")
     return ax
@@ -378,29 +313,26 @@ def _matrix(values: npt.ArrayLike) -> Floats:
     return matrix
 
 
-def _ranked(label: str, values: Floats) -> Floats:
+def _ranked(label: str, values: Floats) -> tuple[Floats, Floats]:
+    """Return ranks from 1, and values in descending order."""
     if values.min() < 0:
         raise InputError(f"the series {label!r} has negative values")
-    return np.sort(values)[::-1]
-
-
-def _ranks(ranked: Floats) -> Floats:
-    return np.arange(1, ranked.size + 1, dtype=np.float64)
+    return np.arange(1, values.size + 1, dtype=np.float64), np.sort(values)[::-1]
 
 
 def _ranked_degrees(label: str, values: Floats) -> Curve:
-    ranked = _ranked(label, values)
-    return Curve(_ranks(ranked) / ranked.size, ranked / (ranked.mean() or 1))
+    ranks, ranked = _ranked(label, values)
+    return Curve(ranks / ranked.size, ranked / (ranked.mean() or 1))
 
 
 def _ratios(label: str, values: Floats) -> Curve:
-    ranked = _ranked(label, values)
-    return Curve(_ranks(ranked), ranked / (ranked[0] or 1))
+    ranks, ranked = _ranked(label, values)
+    return Curve(ranks, ranked / (ranked[0] or 1))
 
 
 def _network_values(label: str, values: Floats) -> Curve:
-    ranked = _ranked(label, np.abs(values))
-    return Curve(_ranks(ranked) / ranked.size, ranked * math.sqrt(ranked.size))
+    ranks, ranked = _ranked(label, np.abs(values))
+    return Curve(ranks / ranked.size, ranked * math.sqrt(ranked.size))
 
 
 def _finished(label: str, _: Floats) -> Curve:
@@ -431,8 +363,9 @@ def _power(value: float, _: object = None) -> str:
     return power if mantissa == "1" else f"{mantissa}·{power}"
 
 
-def _interpolation(matrix: Floats) -> str:
-    return "none" if max(matrix.shape) <= _LARGEST_EXACT_MAP else "antialiased"
+def _map(matrix: Floats, ax: Axes | None, **colours: Any) -> tuple[Axes, AxesImage]:
+    ax, interpolation = _axes(ax), "none" if max(matrix.shape) <= _LARGEST_EXACT_MAP else "antialiased"
+    return ax, ax.imshow(matrix, aspect="auto", interpolation=interpolation, **colours)
 
 
 def _number_blocks(ax: Axes) -> None:

@@ -29,7 +29,7 @@ from fractalrs.passes import batches
 from fractalrs.statistics import ratings as rating_statistics
 from fractalrs.statistics import times as time_statistics
 from fractalrs.validation import Check, Metric, metrics, thresholds
-from fractalrs.validation.checks import carried, files, regeneration
+from fractalrs.validation.checks import files, regeneration
 from fractalrs.validation.checks import times as time_checks
 from fractalrs.validation.measure.measured import Measured
 from fractalrs.validation.metrics.ratings import LARGEST_EXCESS
@@ -40,7 +40,7 @@ from helpers.commands import Terminal
 PAYLOAD = ("rating", "timestamp")
 HOUR = 3_600
 EXACT = (files.COLUMNS, time_checks.TIMES_RISE, time_checks.TEST_IS_LAST)
-SOURCED = (regeneration.REGENERATION, carried.SOURCE_ORDER, carried.APPEARANCES)
+SOURCED = (regeneration.REGENERATION, regeneration.SOURCE_ORDER, regeneration.APPEARANCES)
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -375,8 +375,8 @@ def test_two_events_of_a_block_exchanged(copied: Path, base: Base) -> None:
     assert failures(copied) == set()
     report = fr.validate(copied, base, only="integrity")
     # Only with the source; and here no item comes too early by it.
-    assert {regeneration.REGENERATION, carried.SOURCE_ORDER} <= set(report.failures) <= set(SOURCED)
-    (detail,) = (check.detail for check in report.checks if check.name == carried.SOURCE_ORDER)
+    assert {regeneration.REGENERATION, regeneration.SOURCE_ORDER} <= set(report.failures) <= set(SOURCED)
+    (detail,) = (check.detail for check in report.checks if check.name == regeneration.SOURCE_ORDER)
     assert detail.startswith("1 interactions are earlier than one of their user and block")
     assert detail.endswith(f"the first is user {swaps[0][0]}")
 
@@ -397,7 +397,7 @@ def test_an_item_before_its_source(copied: Path, base: Base, expansion: fr.Expan
 
     rewrite(copied, "train", earlier)
     assert failures(copied) == set()
-    assert failures(copied, base) == {regeneration.REGENERATION, carried.APPEARANCES}
+    assert failures(copied, base) == {regeneration.REGENERATION, regeneration.APPEARANCES}
 
 
 def test_items_that_all_appear_at_once(copied: Path, expansion: fr.Expansion) -> None:
@@ -500,7 +500,7 @@ def test_columns_that_are_not_those_of_the_manifest(copied: Path, base: Base) ->
         assert set(report.failures) >= {files.COLUMNS}, what
         assert "part-00003-of-00005.parquet has user_id int32" in str(report), what
         assert outcomes(report.checks).get(time_checks.TIMES_RISE) is None, what
-        assert outcomes(report.checks).get(carried.SOURCE_ORDER) is None, what
+        assert outcomes(report.checks).get(regeneration.SOURCE_ORDER) is None, what
 
 
 def test_a_damaged_column_is_named(copied: Path) -> None:
@@ -821,7 +821,7 @@ def test_passes_show_progress(
 
 def test_columns_differ_bit_for_bit() -> None:
     def apart(one: pa.Array, other: pa.Array) -> list[bool]:
-        return [bool(value) for value in carried.differing_values(one, other)]
+        return [bool(value) for value in regeneration.differing_values(one, other)]
 
     zeros = pa.array([0.0, math.nan, 1.0, None])
     assert apart(zeros, pa.array([-0.0, math.nan, 1.0, None])) == [True, False, False, False]

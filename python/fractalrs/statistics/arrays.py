@@ -1,4 +1,4 @@
-"""What the statistics share: degrees and singular values checked and sorted, distribution functions, slopes.
+"""What the statistics share: degrees and singular values checked and sorted, distribution functions, curves.
 
 *Degrees* are the numbers of interactions of all users, or of all items: one-dimensional, in any order, integer or float
 (the reduced matrix has them as well), at least zero. Unless said otherwise, an id without interactions is left out, and
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.integer[Any]] | npt.NDArray[np.floating[Any]]
 
 _SAME = 1e-12
@@ -66,32 +67,37 @@ def slope(x: Floats, y: Floats) -> float:
     return float(np.dot(x, y - y.mean()) / np.dot(x, x))
 
 
-@dataclass(frozen=True, eq=False)
-class Distribution:
-    """An empirical distribution function: different values, ascending, and the share of all up to each."""
-
-    values: Floats
-    shares: Floats
-
-    @classmethod
-    def of(cls, sample: Floats) -> "Distribution | None":
-        """Return the distribution of a sample; None of an empty one."""
-        if sample.size == 0:
-            return None
-        # Degrees have few different values.
-        values, counts = np.unique(sample, return_counts=True)
-        return cls(values, np.concatenate([[0.0], np.cumsum(counts) / sample.size]))
-
-    def at(self, points: Floats) -> Floats:
-        """Return the shares of the sample up to each point."""
-        return self.shares[np.searchsorted(self.values, points, side="right")]
+def shares_up_to(points: Floats, sample: Floats) -> Floats:
+    """Return the shares of a sample up to each point."""
+    return np.searchsorted(np.sort(sample), points, side="right") / sample.size
 
 
 def largest_gap(a: Floats, b: Floats) -> float | None:
     """Return the largest gap between two distribution functions; None if a sample is empty."""
-    first, second = Distribution.of(a), Distribution.of(b)
-    if first is None or second is None:
+    if not a.size or not b.size:
         return None
-    points = np.concatenate([first.values, second.values])
+    points = np.concatenate([np.unique(a), np.unique(b)])
     points = points + _SAME * np.maximum(points, 1)
-    return float(np.abs(first.at(points) - second.at(points)).max())
+    return float(np.abs(shares_up_to(points, a) - shares_up_to(points, b)).max())
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points of a line in a figure, few enough to draw: x and y (float64, same length).
+
+    Examples
+    --------
+    >>> Curve(np.array([0.5, 1.0]), np.array([2.0, 1.0])).y.tolist()
+    [2.0, 1.0]
+    """
+
+    x: Floats
+    y: Floats
+
+
+def rank_curve(descending: Floats, size: int, points: int) -> Curve:
+    """Return x = rank / size and y = value at so many log-spaced ranks at most (from 2), always the first and last."""
+    if descending.size == 0:
+        return Curve(np.empty(0), np.empty(0))
+    ranks = np.unique(np.rint(np.geomspace(1, descending.size, points)).astype(np.int64))
+    return Curve(ranks / size, descending[ranks - 1])

@@ -5,17 +5,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fractalrs.statistics.arrays import Distribution, Numbers, ascending, checked, largest_gap, lorenz, relative, slope
+from fractalrs.statistics.arrays import (
+    Curve,
+    Numbers,
+    ascending,
+    checked,
+    largest_gap,
+    lorenz,
+    rank_curve,
+    relative,
+    shares_up_to,
+    slope,
+)
 
-TAIL_SHARE = 0.05
-"""Hill's estimator reads this share of the largest degrees …"""
-TAIL_LEAST = 10
-"""… and at least so many of them, …"""
-TAIL_DISTINCT = 5
+_TAIL_SHARE, _TAIL_LEAST = 0.05, 10
+"""Hill's estimator reads this share of the largest degrees, and at least so many of them, …"""
+_TAIL_DISTINCT = 5
 """… with at least so many different values: fewer say more about the steps between them than about the tail."""
-SLOPE_FROM, SLOPE_TO = 0.01, 0.5
+_SLOPE_POSITIONS = np.geomspace(0.01, 0.5, 200)
 """Part of the ranking that `rank_slope` reads."""
-_SLOPE_POINTS = 200
 _FLAT = 1e-9
 """A ranking whose logarithm falls by less is flat but for rounding."""
 
@@ -24,46 +32,24 @@ def gini(degrees: Numbers) -> float | None:
     """Compute the Gini coefficient: 0 where all have the same, nearly 1 where one has all.
 
     G = Σᵣ (2r − N − 1) x₍ᵣ₎ / (N Σ x) with x₍₁₎ ≤ … ≤ x₍N₎ the degrees that are not zero (Gini 1912, in the form over
-    order statistics).
-
-    Parameters
-    ----------
-    degrees
-        Ties have no influence; one element gives 0.
-
-    Returns
-    -------
-    float or None
-        From 0 to 1 − 1/N; None if there is no interaction.
+    order statistics). Ties have no influence. From 0 (also of one element) to 1 − 1/N; None without interactions.
 
     Examples
     --------
     >>> gini(np.array([1, 1, 1])), gini(np.array([0, 1, 3]))
     (0.0, 0.25)
     """
-    x = ascending(degrees)
-    if x.size == 0:
+    if (x := ascending(degrees)).size == 0:
         return None
-    weights = np.arange(1 - x.size, x.size, 2, dtype=np.float64)
-    weights *= x
-    return float(weights.sum() / (x.size * x.sum()))
+    return float((np.arange(1 - x.size, x.size, 2) * x).sum() / (x.size * x.sum()))
 
 
 def top_share(degrees: Numbers, share: float) -> float | None:
     """Compute which share of all interactions the most active ids have: one point of the Lorenz curve (Lorenz 1905).
 
-    Parameters
-    ----------
-    degrees
-        Ties have no influence.
-    share
-        Of the ids that have an interaction: 0.01 for the top 1 %. Where it is not a whole number of ids, the Lorenz
-        curve is interpolated linearly: 2.5 of 250 ids are the largest two and half of the third.
-
-    Returns
-    -------
-    float or None
-        From `share` (all equal) to 1; None if there is no interaction.
+    `share` is one of the ids that have an interaction: 0.01 for the top 1 %. Where it is not a whole number of ids, the
+    Lorenz curve is interpolated linearly: 2.5 of 250 ids are the largest two and half of the third. The result is from
+    `share` (all equal) to 1; None without interactions.
 
     Raises
     ------
@@ -100,17 +86,7 @@ def kolmogorov_smirnov(a: Numbers, b: Numbers) -> float | None:
 
     sup |F_a − F_b| (Kolmogorov 1933, Smirnov 1939), exact for any two sizes. Values within 1e-12 of each other count
     as tied: divided by different means, values that are equal may differ in the last bit, and half of all users may
-    have the same sum.
-
-    Parameters
-    ----------
-    a, b
-        Degrees. Their sizes may differ.
-
-    Returns
-    -------
-    float or None
-        From 0 (the same shape) to 1; None if one of them has no interaction.
+    have the same sum. From 0 (the same shape) to 1; None if one of them has no interaction.
 
     Examples
     --------
@@ -124,28 +100,19 @@ def wasserstein(a: Numbers, b: Numbers) -> float | None:
     """Compute the area between the distribution functions of a / mean(a) and b / mean(b).
 
     ∫ |F_a − F_b| dx, the Wasserstein distance of order 1 (Vaserstein 1969), exact for any two sizes: 0.1 means that
-    degrees have to move by a tenth of the mean, on average, to turn one distribution into the other.
-
-    Parameters
-    ----------
-    a, b
-        Degrees. Their sizes may differ, ties have no influence.
-
-    Returns
-    -------
-    float or None
-        At least 0; None if one of them has no interaction.
+    degrees have to move by a tenth of the mean, on average, to turn one distribution into the other. Ties have no
+    influence. None if one of them has no interaction.
 
     Examples
     --------
     >>> round(wasserstein(np.array([1, 3]), np.array([2, 2])), 3)
     0.5
     """
-    first, second = Distribution.of(relative(a)), Distribution.of(relative(b))
-    if first is None or second is None:
+    x, y = relative(a), relative(b)
+    if not x.size or not y.size:
         return None
-    points = np.sort(np.concatenate([first.values, second.values]))
-    gaps = np.abs(first.at(points[:-1]) - second.at(points[:-1]))
+    points = np.sort(np.concatenate([np.unique(x), np.unique(y)]))
+    gaps = np.abs(shares_up_to(points[:-1], x) - shares_up_to(points[:-1], y))
     return float(np.dot(gaps, np.diff(points)))
 
 
@@ -153,14 +120,8 @@ def wasserstein(a: Numbers, b: Numbers) -> float | None:
 class Tail:
     """The exponent of a fat tail: P(X > x) ∝ x^−exponent for large x; the density falls with exponent + 1.
 
-    Attributes
-    ----------
-    exponent
-        The smaller, the fatter.
-    low, high
-        Interval of 95 %, by asymptotic normality: exponent · (1 ∓ 1.96 / √count).
-    count
-        Number of values used.
+    The smaller, the fatter. `low` to `high` is the interval of 95 %, by asymptotic normality: exponent ·
+    (1 ∓ 1.96 / √count), `count` the number of values used.
     """
 
     exponent: float
@@ -173,19 +134,11 @@ def hill(degrees: Numbers) -> Tail | None:
     """Estimate the tail exponent from the largest 5 % of the degrees, at least 10.
 
     With x₍₁₎ ≥ x₍₂₎ ≥ … the degrees and k of them used, exponent = k / Σᵢ₌₁ᵏ log(x₍ᵢ₎ / x₍ₖ₊₁₎) (Hill 1975); its
-    standard error is exponent / √k (Hall 1982).
-
-    Parameters
-    ----------
-    degrees
-        Of integers, several may tie with x₍ₖ₊₁₎: those inside the k count with log 1 = 0, so that no choice among
-        equals is made. That degrees are integers biases the exponent by up to about 1 / x₍ₖ₊₁₎ of itself (measured
-        on Pareto samples of exponent 1.5: 1 % rounded and 10 % rounded down at 10), which the interval ignores.
-
-    Returns
-    -------
-    Tail or None
-        None with fewer than 11 degrees that are not zero, or fewer than 5 different values among the k.
+    standard error is exponent / √k (Hall 1982). Of integers, several may tie with x₍ₖ₊₁₎: those inside the k count with
+    log 1 = 0, so that no choice among equals is made. That degrees are integers biases the exponent by up to about
+    1 / x₍ₖ₊₁₎ of itself (measured on Pareto samples of exponent 1.5: 1 % rounded and 10 % rounded down at 10), which
+    the interval ignores. None with fewer than 11 degrees that are not zero, or fewer than 5 different values among the
+    k.
 
     Examples
     --------
@@ -193,11 +146,11 @@ def hill(degrees: Numbers) -> Tail | None:
     18.95
     """
     x = ascending(degrees)
-    count = max(TAIL_LEAST, int(TAIL_SHARE * x.size))
+    count = max(_TAIL_LEAST, int(_TAIL_SHARE * x.size))
     if x.size <= count:
         return None
     tail, threshold = x[-count:], x[-count - 1]
-    if np.count_nonzero(np.diff(tail)) + 1 < TAIL_DISTINCT:
+    if np.count_nonzero(np.diff(tail)) + 1 < _TAIL_DISTINCT:
         return None
     exponent = count / float(np.log(tail / threshold).sum())
     margin = 1.96 * exponent / math.sqrt(count)
@@ -212,18 +165,9 @@ def rank_slope(degrees: Numbers) -> float | None:
     −s; s is 1 / the exponent of `hill`, were the law to hold everywhere.
 
     The first percent is a handful of ids in a small data set (6 of 600), and would weigh as much as all the others on
-    a log axis. Beyond the middle the paper sees the decay accelerate, which `end_decay` measures.
-
-    Parameters
-    ----------
-    degrees
-        Ties are steps of the ranking, and stay. Positions are shares of the ranking, so that every sum taken twice
-        gives the same slope.
-
-    Returns
-    -------
-    float or None
-        At most 0; None with fewer than two degrees that are not zero.
+    a log axis. Beyond the middle the paper sees the decay accelerate, which `end_decay` measures. Ties are steps of the
+    ranking, and stay. Positions are shares of the ranking, so that every sum taken twice gives the same slope. At most
+    0; None with fewer than two degrees that are not zero.
 
     Examples
     --------
@@ -233,9 +177,8 @@ def rank_slope(degrees: Numbers) -> float | None:
     x = ascending(degrees)
     if x.size < 2:
         return None
-    positions = np.geomspace(SLOPE_FROM, SLOPE_TO, _SLOPE_POINTS)
-    ranked_degrees = x[x.size - 1 - (positions * x.size).astype(np.int64)]
-    return slope(np.log(positions), np.log(ranked_degrees))
+    ranked_degrees = x[x.size - 1 - (_SLOPE_POSITIONS * x.size).astype(np.int64)]
+    return slope(np.log(_SLOPE_POSITIONS), np.log(ranked_degrees))
 
 
 def end_decay(degrees: Numbers) -> float | None:
@@ -244,19 +187,10 @@ def end_decay(degrees: Numbers) -> float | None:
     The method paper stresses that the ranked degrees of real data decay faster at their end than their power law says
     (section IV.1; Figures 1, 3 and 4). With y₀, y₁, … the mean degrees over the bands ((√½)ᵏ⁺¹, (√½)ᵏ] of the ranking,
     k = 0 the last 29 % of the ids, the slope at the end is log(y₁ / y₀) a band, that of the middle (from 9 % to 50 %)
-    log(y₆ / y₂) / 4; the statistic is their quotient.
-
-    Parameters
-    ----------
-    degrees
-        Means over bands are robust to ties, where a slope through single ranks is 0 or ∞. A rank that two bands share
-        counts in part with each, so that every sum taken twice gives the same value.
-
-    Returns
-    -------
-    float or None
-        1 for a power law, above it where the decay accelerates, 0 where half of the ids have the same smallest sum;
-        None if all of the middle is equal, or there is no interaction.
+    log(y₆ / y₂) / 4; the statistic is their quotient. Means over bands are robust to ties, where a slope through single
+    ranks is 0 or ∞. A rank that two bands share counts in part with each, so that every sum taken twice gives the same
+    value. It is 1 for a power law, above it where the decay accelerates, 0 where half of the ids have the same smallest
+    sum; None if all of the middle is equal, or there is no interaction.
 
     Examples
     --------
@@ -272,3 +206,17 @@ def end_decay(degrees: Numbers) -> float | None:
     if middle > -_FLAT:
         return None
     return math.log(means[0] / means[1]) / (middle / 4)
+
+
+def ranked(values: Numbers, points: int = 400) -> Curve:
+    """Return the curve of ranked degrees: x = rank / n, y = degree / mean, zeros left out.
+
+    At most so many points (at least 2), at log-spaced ranks, always the first and the last; none without interactions.
+
+    Examples
+    --------
+    >>> ranked(np.array([1, 3])).y.tolist()
+    [1.5, 0.5]
+    """
+    x = relative(values)[::-1]
+    return rank_curve(x, x.size, points)

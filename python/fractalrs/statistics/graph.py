@@ -24,15 +24,8 @@ def density(count: int, rows: int, columns: int) -> float | None:
 def degree_product(item_degrees: Numbers, item_user_degree: Numbers) -> int:
     """Compute the exact sum of the user's degree times the item's over all interactions.
 
-    Σᵢ dᵢ · sᵢ, without a look at any interaction.
-
-    Parameters
-    ----------
-    item_degrees
-        dᵢ: number of interactions of each item; whole numbers.
-    item_user_degree
-        sᵢ: per item, the sum of the degrees of its users; whole numbers, exact as float64 below 2⁵³ ≈ 9e15 (1e6
-        users of 1e6 interactions are 1e12).
+    Σᵢ dᵢ · sᵢ, without a look at any interaction: dᵢ the degree of an item, sᵢ the sum of its users' degrees; whole
+    numbers, exact as float64 below 2⁵³ ≈ 9e15 (1e6 users of 1e6 interactions are 1e12).
 
     Examples
     --------
@@ -48,20 +41,9 @@ def assortativity(user_degrees: Numbers, item_degrees: Numbers, product: int) ->
 
     Pearson correlation over the M interactions between the degree of their user and of their item (Newman 2002, for
     two kinds of nodes): with Σ over interactions, r = (M Σ dᵤdᵢ − Σdᵤ Σdᵢ) / √((M Σdᵤ² − (Σdᵤ)²)(M Σdᵢ² − (Σdᵢ)²)),
-    where Σdᵤ over interactions is Σdᵤ² over users, and so on.
-
-    Parameters
-    ----------
-    user_degrees, item_degrees
-        Degrees, whole numbers.
-    product
-        Σ dᵤ · dᵢ over all interactions: from `degree_product`.
-
-    Returns
-    -------
-    float or None
-        From −1 to 1; accurate to 1e-15, since everything before the root is computed in integers of any size. None
-        where all users, or all items, with interactions have the same degree.
+    where Σdᵤ over interactions is Σdᵤ² over users, and so on; `product` is Σ dᵤdᵢ, from `degree_product`. Accurate to
+    1e-15, since everything before the root is computed in integers of any size. None where all users, or all items,
+    with interactions have the same degree.
 
     Raises
     ------

@@ -5,35 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy  # Its parts are loaded where they are used: `scipy.stats` takes a third of a second.
 
-from fractalrs.statistics.arrays import Floats
+from fractalrs.statistics.arrays import Floats, Integers
 
 _NULL_POINTS = 1 << 14
 _NULL_TAIL = 1e-12
 _NULL_DEGREES, _NULL_SHARED = 64, 256
 
 
-def null_degrees(count: int, trials: int, density: float) -> npt.NDArray[np.int64]:
+def null_degrees(count: int, trials: int, density: float) -> Integers:
     """Compute the degrees to expect of `count` ids if each pair interacts with probability `density`, independently.
 
-    The quantiles of Binomial(trials, density) at the mid-ranks (r − ½) / count. Only the few thousand values that
-    occur are computed.
+    The quantiles of Binomial(trials, density) at the mid-ranks (r − ½) / count: of users, `trials` is the number of
+    items. Only the few thousand values that occur are computed.
 
-    Parameters
-    ----------
-    count
-        Users, say; then `trials` is the number of items.
-    trials, density
-        Of the binomial distribution.
-
-    Returns
-    -------
-    int64, shape (count,)
-        In ascending order. Single degrees are quantiles rather than means of order statistics, which for the first and
-        the last makes a fraction of a standard deviation. Their total is count · trials · density but for a few
-        interactions.
+    Ascending, int64, shape (count,). Single degrees are quantiles rather than means of order statistics, which for the
+    first and the last makes a fraction of a standard deviation. Their total is count · trials · density but for a few
+    interactions.
 
     Examples
     --------
@@ -57,20 +46,10 @@ def null_singular_values(rows: int, columns: int, density: float, k: int) -> Flo
     Nadakuditi 2012). The others follow the law of Marchenko and Pastur (1967), with its edge at s (√rows + √columns):
     they are its quantiles at mid-ranks.
 
-    Parameters
-    ----------
-    rows, columns, density
-        Shape and density of the random matrix.
-    k
-        Number of values, from 0 to min(rows, columns).
-
-    Returns
-    -------
-    float64, shape (k,)
-        In descending order. Where rows and columns have 20 interactions or more on average, the first is within 1 %
-        and the larger half of the others within 3 % (tested on 600 × 400 of density 0.05; measured on five shapes).
-        With 7 to 10 on average it was 3 % and 7 %: the fewer, the more the busiest rows and columns stand out, and
-        the values after the first are too low.
+    Descending, float64, shape (k,), k from 0 to min(rows, columns). Where rows and columns have 20 interactions or more
+    on average, the first is within 1 % and the larger half of the others within 3 % (tested on 600 × 400 of density
+    0.05; measured on five shapes). With 7 to 10 on average it was 3 % and 7 %: the fewer, the more the busiest rows and
+    columns stand out, and the values after the first are too low.
 
     Raises
     ------
@@ -109,22 +88,12 @@ def null_singular_values(rows: int, columns: int, density: float, k: int) -> Flo
 
 @dataclass(frozen=True, eq=False)
 class NullPairs:
-    """Pairs of rows (or of columns) of uniform random data: how many ones each has, and how many both have.
+    """Pairs of rows (or of columns) of uniform random data: how many ones each has, and how many both have."""
 
-    Attributes
-    ----------
-    degrees, weights
-        (k): numbers of ones from 1, and the probability of each.
-    shared
-        (s): numbers of ones that two have in the same place.
-    chances
-        (k, k, s): the probability of each of those, given both degrees.
-    """
-
-    degrees: npt.NDArray[np.int64]
-    weights: Floats
-    shared: npt.NDArray[np.int64]
-    chances: Floats
+    degrees: Integers  # (k): numbers of ones from 1 …
+    weights: Floats  # … and the probability of each.
+    shared: Integers  # (s): numbers of ones that two have in the same place.
+    chances: Floats  # (k, k, s): the probability of each of those, given both degrees.
 
 
 def null_pairs(trials: int, density: float) -> NullPairs:
@@ -133,18 +102,8 @@ def null_pairs(trials: int, density: float) -> NullPairs:
     The sum of a row is Binomial(trials, density). Given the degrees a and b, the places of one row are a uniform choice
     independent of the other's: what both have is hypergeometric, C(a, s) C(trials − a, b − s) / C(trials, b).
 
-    Parameters
-    ----------
-    trials
-        Columns, for rows.
-    density
-        Above 0.
-
-    Returns
-    -------
-    NullPairs
-        Exact but for tails of 1e-12, and where more than 64 degrees or 256 numbers of shared ones occur: of those every
-        second, third, … stands for its neighbours.
+    Exact but for tails of 1e-12, and where more than 64 degrees or 256 numbers of shared ones occur: of those every
+    second, third, … stands for its neighbours. The density is above 0; for rows, `trials` is the number of columns.
 
     Examples
     --------
@@ -165,7 +124,7 @@ def null_pairs(trials: int, density: float) -> NullPairs:
     return NullPairs(degrees, weights, shared, chances / chances.sum(axis=2, keepdims=True))
 
 
-def _steps(low: float, high: float, most: int) -> npt.NDArray[np.int64]:
+def _steps(low: float, high: float, most: int) -> Integers:
     """Whole numbers from `low` (from 0) to `high`: all, or each second, third, … so that they are not too many."""
     low, high = max(0, int(low)), int(high)
     return np.arange(low, high + 1, -(-(high - low + 1) // most))

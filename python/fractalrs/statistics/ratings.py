@@ -9,35 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from fractalrs.statistics.arrays import Floats, Integers
 
-VALUES = 256
-"""Up to so many distinct values are compared one by one, …"""
-QUANTILES = 100
-"""… more of them by quantiles of the real ones."""
+VALUES, QUANTILES = 256, 100
+"""Up to so many distinct values are compared one by one, more of them by quantiles of the real ones."""
 
 
 @dataclass(frozen=True)
 class Ratings:
     """The distribution of train ratings.
 
-    Attributes
-    ----------
-    values
-        float64, in ascending order: the distinct real ratings, or where each of their quantiles begins.
-    exact
-        Whether they are the distinct ratings.
-    counts
-        int64: how many ratings there are of each value (quantile), and at the end how many of none.
-    mean, of_users
-        The mean; and the share of the variance of ratings that is between users, Σ nᵤ (x̄ᵤ − x̄)² / Σ (x − x̄)² (the
-        correlation ratio η², Pearson 1905). NaN where that has no meaning.
+    `of_users` is the share of the variance of ratings that is between users, Σ nᵤ (x̄ᵤ − x̄)² / Σ (x − x̄)² (the
+    correlation ratio η², Pearson 1905). It and the mean are NaN where they have no meaning.
     """
 
-    values: Floats
-    exact: bool
-    counts: Integers
+    values: Floats  # Ascending: the distinct real ratings, or where each of their quantiles begins.
+    exact: bool  # Whether they are the distinct ratings.
+    counts: Integers  # How many ratings there are of each value (quantile), and at the end how many of none.
     mean: float
     of_users: float
 
@@ -50,10 +38,8 @@ class Ratings:
         """Return the ratings that `arrays` kept; None where they are not there."""
         if "rating_values" not in arrays:
             return None
-        found = {name: arrays[f"rating_{name}"] for name in cls.__dataclass_fields__}
-        return cls(
-            found["values"], bool(found["exact"]), found["counts"], float(found["mean"]), float(found["of_users"])
-        )
+        values, exact, counts, mean, of_users = (arrays[f"rating_{name}"] for name in cls.__dataclass_fields__)
+        return cls(values, bool(exact), counts, float(mean), float(of_users))
 
 
 class RatingsTally:
@@ -110,14 +96,8 @@ def thinning_excess(real: Ratings, keep: Floats, users: int) -> float:
 
     An expanded user of row block i keeps about S = Σⱼ Kᵢⱼ copies of each of its source's d events. The mean of their
     ratings has the variance σ² Σⱼ Kᵢⱼ (1 − Kᵢⱼ) / (d S²) about the source's, σ² that of the source's ratings; over all
-    users Σ dS · that = Σ σ² Σⱼ Kᵢⱼ (1 − Kᵢⱼ) / S, of Σ S times the real sum of squares.
-
-    Parameters
-    ----------
-    keep
-        Keep rates, (m, n).
-    users
-        Base users.
+    users Σ dS · that = Σ σ² Σⱼ Kᵢⱼ (1 − Kᵢⱼ) / S, of Σ S times the real sum of squares. `keep` are the keep rates,
+    (m, n); `users` is how many the base has.
     """
     copies = keep.sum(axis=1)
     noise = (keep * (1 - keep)).sum(axis=1)[copies > 0] / copies[copies > 0]

@@ -4,23 +4,24 @@ import math
 
 import numpy as np
 
-from fractalrs.statistics.arrays import ZERO_RATIO, Floats, Numbers, descending, largest_gap, positive_values, slope
+from fractalrs.statistics.arrays import (
+    ZERO_RATIO,
+    Curve,
+    Floats,
+    Numbers,
+    descending,
+    largest_gap,
+    positive_values,
+    rank_curve,
+    slope,
+)
 
 
 def log_slope(singular_values: Numbers) -> float | None:
-    """Fit the slope of log σₖ over log k by least squares, all k with the same weight.
+    """Fit the slope of log σₖ over log k by least squares, all k with the same weight; None with fewer than two values.
 
-    The "power-law" of the singular values of the method paper (section IV.1, Figure 1).
-
-    Parameters
-    ----------
-    singular_values
-        In any order; those below 1e-12 of the largest are left out.
-
-    Returns
-    -------
-    float or None
-        None with fewer than two values.
+    The "power-law" of the singular values of the method paper (section IV.1, Figure 1). They come in any order; those
+    below 1e-12 of the largest are left out.
 
     Examples
     --------
@@ -37,17 +38,9 @@ def effective_rank(singular_values: Numbers) -> float | None:
     """Compute over how many directions the interactions spread: exp(−Σ p log p) with p = σ² / Σσ².
 
     The effective rank of Roy and Vetterli (2007), who take p = σ / Σσ; with squares p is a share of the interactions
-    (Σσ² is their number), and the many small singular values that were not computed matter less.
-
-    Parameters
-    ----------
-    singular_values
-        In any order. Only those given count: compare equally many.
-
-    Returns
-    -------
-    float or None
-        From 1 to the number of values; None if there is none above zero.
+    (Σσ² is their number), and the many small singular values that were not computed matter less. Only those given
+    count, in any order: compare equally many.
+    From 1 to the number of values; None if there is none above zero.
 
     Examples
     --------
@@ -63,20 +56,11 @@ def effective_rank(singular_values: Numbers) -> float | None:
 
 
 def ratio_error(real: Numbers, other: Numbers, count: int = 16) -> tuple[float, float] | None:
-    """Compare the shapes of two spectra: |(σₖ / σ₁) of `other` / (σₖ / σ₁) of `real` − 1| for k from 2.
+    """Compare the shapes of two spectra: |(σₖ / σ₁) of `other` / (σₖ / σ₁) of `real` − 1| for k from 2 to `count`.
 
-    Parameters
-    ----------
-    real, other
-        Singular values in any order; of different scale, as data sets of different size have.
-    count
-        The last k; or the number of values where one of them has fewer (R̂ has min(m, n)). A k for which σₖ of `real`
-        is zero is left out.
-
-    Returns
-    -------
-    (float, float) or None
-        Median and largest error. None if nothing is left to compare.
+    Singular values come in any order, and may be of different scale, as data sets of different size have. Where one of
+    them has fewer than `count` (R̂ has min(m, n)), k ends there; a k for which σₖ of `real` is zero is left out. Returns
+    the median and the largest error; None if nothing is left to compare.
 
     Examples
     --------
@@ -100,11 +84,7 @@ def network_values(vector: Floats) -> Floats:
 
     The "network values" of Leskovec et al. (2010), which the method paper wants to keep (section IV.3). Times √size,
     the mean square of a unit vector's components is 1 whatever its size; the sign of a singular vector has no meaning.
-
-    Parameters
-    ----------
-    vector
-        Of unit length. Components of ids without interactions are zero, and stay.
+    Components of ids without interactions are zero, and stay.
 
     Examples
     --------
@@ -115,14 +95,10 @@ def network_values(vector: Floats) -> Floats:
 
 
 def network_distance(a: Floats, b: Floats) -> float | None:
-    """Compute the largest gap between the distribution functions of two `network_values`, zeros included.
+    """Compute the largest gap, from 0 to 1, between the distribution functions of two `network_values`, with zeros.
 
-    Not divided by the mean: a unit vector has its scale. Values within 1e-12 of each other count as tied.
-
-    Returns
-    -------
-    float or None
-        From 0 to 1; None if one of them is empty.
+    Not divided by the mean: a unit vector has its scale. Values within 1e-12 of each other count as tied. None if one
+    of them is empty.
 
     Examples
     --------
@@ -130,6 +106,29 @@ def network_distance(a: Floats, b: Floats) -> float | None:
     0.5
     """
     return largest_gap(a, b)
+
+
+def network_curve(values: Floats, points: int = 400) -> Curve:
+    """Return the curve of `network_values`: x = rank / size, y = value; zeros count in the size but are not shown.
+
+    Examples
+    --------
+    >>> network_curve(np.array([2.0, 1.0, 0.0])).y.tolist()
+    [2.0, 1.0]
+    """
+    return rank_curve(values[values > 0], values.size, points)
+
+
+def ratios(values: Numbers) -> Curve:
+    """Return the curve of singular values in any order: x = number from 1, y = ratio to the first, from 1e-12.
+
+    Examples
+    --------
+    >>> ratios(np.array([4.0, 2.0])).y.tolist()
+    [1.0, 0.5]
+    """
+    sigma = positive_values(values)
+    return Curve(np.arange(1, sigma.size + 1, dtype=np.float64), sigma / sigma[:1])
 
 
 def kronecker(keep_rates: Floats, real: Floats, count: int) -> Floats:
@@ -149,16 +148,9 @@ def predicted(keep_rates: Floats, real: Floats, user_noise: Floats, item_noise: 
 
     σ² = θ² + (u_Kᵀ diag(W·1) u_K)(u_Rᵀ diag(r) u_R) + (v_Kᵀ diag(Wᵀ·1) v_K)(v_Rᵀ diag(c) v_R), with θ = σ_a(K) σ_b(R)
     for every pair (a, b), W = K∘(1 − K) the variance of a kept entry, r and c the degrees of R's users and items: the
-    product's own value and what dropout adds along its singular vectors, as far as it is first order.
-
-    Parameters
-    ----------
-    keep_rates
-        K, (m, n).
-    real, user_noise, item_noise
-        σ_b, u_Rᵀ diag(r) u_R and v_Rᵀ diag(c) v_R of the leading singular triples of R.
-    count
-        How many are wanted; fewer come back where there are fewer pairs.
+    product's own value and what dropout adds along its singular vectors, as far as it is first order. K are the keep
+    rates, (m, n); `real`, `user_noise` and `item_noise` σ_b, u_Rᵀ diag(r) u_R and v_Rᵀ diag(c) v_R of the leading
+    singular triples of R. Fewer than `count` come back where there are fewer pairs.
 
     Examples
     --------

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from fractalrs.statistics.arrays import Floats, Integers
 
 _BITS = 12
 """Inter-event times are counted exactly up to 2¹², and with so many significant bits beyond."""
@@ -25,12 +23,13 @@ _BINS = 4096
 _FEWEST_BINS, _MOST_BINS = 256, 1 << 20
 _THINNINGS = 8
 """An exponent is the mean of that of so many random choices of interactions."""
-_BOX = 8
-_BOXES = 16
+_BOX, _BOXES = 8, 16
 POINTS = 201
 ITEMS = 1 << 27
 """With more expanded items, when each is first seen does not fit into memory: 1 GiB."""
 _LATER = np.iinfo(np.int64).max
+_AS_THEY_ARE = ("hours", "weekdays", "active", "catalogue_growth")
+"""Fields of `Activity` that are kept as they are."""
 
 
 @dataclass(frozen=True)
@@ -75,30 +74,17 @@ class Clock:
 class Activity:
     """Counts of train interactions in time.
 
-    Attributes
-    ----------
-    clock
-        The bins of `active`.
-    inter_event_times
-        Times between consecutive interactions of a user: how many there are of each code (`decoded`).
-    inter_event_sum
-        They added up, in ticks.
-    hours, weekdays
-        Interactions by hour of the day and by day of the week from Monday, both of the clock that the timestamps
-        follow (UTC, if they count from 1970); empty where the length of an hour is not known.
-    active
-        Interactions by bin.
-    catalogue_growth
-        Share of all items seen so far, when 0, 1/200, … of the interactions are over; empty where that is not known.
+    Hours of the day, and days of the week from Monday, are those of the clock that the timestamps follow (UTC, if they
+    count from 1970); empty where the length of an hour is not known.
     """
 
-    clock: Clock
-    inter_event_times: Integers
-    inter_event_sum: float
+    clock: Clock  # The bins of `active`.
+    inter_event_times: Integers  # Between consecutive interactions of a user: how many of each code (`decoded`).
+    inter_event_sum: float  # They added up, in ticks.
     hours: Integers
     weekdays: Integers
-    active: Integers
-    catalogue_growth: Floats
+    active: Integers  # Interactions by bin.
+    catalogue_growth: Floats  # Share of all items seen when 0, 1/200, … of the interactions are over; or empty.
 
     @property
     def count(self) -> int:
@@ -119,10 +105,7 @@ class Activity:
             "time_inter_event_codes": codes,
             "time_inter_event_counts": self.inter_event_times[codes],
             "time_inter_event_sum": np.array(self.inter_event_sum),
-            "time_hours": self.hours,
-            "time_weekdays": self.weekdays,
-            "time_active": self.active,
-            "time_catalogue_growth": self.catalogue_growth,
+            **{f"time_{name}": getattr(self, name) for name in _AS_THEY_ARE},
         }
 
     @classmethod
@@ -133,24 +116,15 @@ class Activity:
         start, width, bins, hour = arrays["time_clock"].tolist()
         counts = np.zeros(CODES, dtype=np.int64)
         counts[arrays["time_inter_event_codes"]] = arrays["time_inter_event_counts"]
-        return cls(
-            Clock(start, width, bins, hour or None),
-            counts,
-            float(arrays["time_inter_event_sum"]),
-            arrays["time_hours"],
-            arrays["time_weekdays"],
-            arrays["time_active"],
-            arrays["time_catalogue_growth"],
-        )
+        as_they_are = (arrays[f"time_{name}"] for name in _AS_THEY_ARE)
+        clock = Clock(start, width, bins, hour or None)
+        return cls(clock, counts, float(arrays["time_inter_event_sum"]), *as_they_are)
 
 
 class ActivityTally:
-    """Adds up interactions of whole users, from several threads.
+    """Adds up interactions of whole users, from several threads; `growing` are those whose catalogue grows."""
 
-    `growing` are the users of whose interactions the catalogue growth is that; None for all.
-    """
-
-    def __init__(self, clock: Clock, items: int, growing: Mask | None = None) -> None:
+    def __init__(self, clock: Clock, items: int, growing: npt.NDArray[np.bool_] | None = None) -> None:
         self.clock, self.growing = clock, growing
         self.inter_event_times = np.zeros(CODES, dtype=np.int64)
         self.inter_event_sums = [0.0]
@@ -180,18 +154,11 @@ class ActivityTally:
 
     def total(self) -> Activity:
         """Return the counts."""
-        by_day = self.of_week.reshape(-1, 24)
-        known = self.clock.hour is not None
-        return Activity(
-            self.clock,
-            self.inter_event_times,
-            # Whatever the order in which threads added them.
-            math.fsum(self.inter_event_sums),
-            by_day.sum(axis=0) if known else self.of_week,
-            by_day.sum(axis=1) if known else self.of_week,
-            self.active,
-            self._catalogue_growth(),
-        )
+        by_day, known = self.of_week.reshape(-1, 24), self.clock.hour is not None
+        hours, weekdays = (by_day.sum(axis=axis) if known else self.of_week for axis in (0, 1))
+        # Whatever the order in which threads added them.
+        total, growth = math.fsum(self.inter_event_sums), self._catalogue_growth()
+        return Activity(self.clock, self.inter_event_times, total, hours, weekdays, self.active, growth)
 
     def _catalogue_growth(self) -> Floats:
         seen = self.first[self.first < _LATER]
@@ -234,17 +201,8 @@ def on_clock(counts: Integers, coarser: float) -> tuple[Floats, Floats]:
     """Return the distribution of inter-event times on a clock of ticks `coarser` ≥ 1 times as long, at a random phase.
 
     A time g is ⌊g / c⌋ ticks of that clock, or one more with probability g / c − ⌊g / c⌋: ⌊(t + g) / c⌋ − ⌊t / c⌋ for a
-    uniform t. The mean is that of g / c.
-
-    Parameters
-    ----------
-    counts
-        How many there are of each code.
-
-    Returns
-    -------
-    ticks, shares
-        Distinct ticks in ascending order, and the share of inter-event times of each.
+    uniform t. The mean is that of g / c. From how many there are of each code, distinct ticks in ascending order, and
+    the share of each.
     """
     codes = np.flatnonzero(counts)
     length = decoded(codes) / coarser
@@ -260,7 +218,8 @@ def on_clock(counts: Integers, coarser: float) -> tuple[Floats, Floats]:
 class InterEventTimes:
     """Real and synthetic inter-event times on one clock: cumulated shares up to `ticks`, `mean` ticks on average.
 
-    `coarser` is how many times longer the real clock's tick was made; below 1, the synthetic clock's by 1 / `coarser`.
+    `null` are exponential times: interactions drawn uniformly. `coarser` is how many times longer the real clock's tick
+    was made; below 1, the synthetic clock's by 1 / `coarser`.
     """
 
     ticks: Floats
@@ -277,7 +236,7 @@ class InterEventTimes:
 
     @property
     def null_distance(self) -> float:
-        """That of exponential times: interactions drawn uniformly."""
+        """That of null."""
         return float(np.abs(self.null - self.real).max())
 
 
@@ -290,12 +249,7 @@ def compare_inter_event_times(real: Activity, synthetic: Activity) -> InterEvent
     of seconds could meet their distribution when they are six times as dense.) So the real interactions are put on a
     clock whose tick is c times as long, c the ratio of the means, at a random phase (`on_clock`), and compared tick
     by tick: both means are then equal, and the distance is that of d / mean(d). Where the synthetic times are longer,
-    it is the other way round.
-
-    Returns
-    -------
-    InterEventTimes or None
-        None where there are none, or all are 0.
+    it is the other way round. None where there are none, or all are 0.
     """
     if not real.inter_event_sum or not synthetic.inter_event_sum:
         return None
@@ -303,11 +257,11 @@ def compare_inter_event_times(real: Activity, synthetic: Activity) -> InterEvent
     of_real = on_clock(real.inter_event_times, max(1.0, coarser))
     of_synthetic = on_clock(synthetic.inter_event_times, max(1.0, 1 / coarser))
     points = np.union1d(of_real[0], of_synthetic[0])
-    cumulated = [_cumulated(points, *each) for each in (of_real, of_synthetic)]
+    found = [_cumulated(points, *each) for each in (of_real, of_synthetic)]
     mean = min(real.mean_inter_event_time, synthetic.mean_inter_event_time)
     # Of ticks k at a random phase: a time of k to k + 1 on average counts as k + ½.
     null = 1 - np.exp(-(points + 0.5) / mean)
-    return InterEventTimes(points, cumulated[0], cumulated[1], null, mean, coarser)
+    return InterEventTimes(points, found[0], found[1], null, mean, coarser)
 
 
 def _cumulated(points: Floats, found: Floats, shares: Floats) -> Floats:
@@ -334,12 +288,7 @@ def fluctuation_exponent(series: npt.ArrayLike) -> float | None:
     y(k) = Σ_{i ≤ k} (x_i − x̄) is cut into boxes of n values, and its least-squares line taken from it in each box;
     F(n) is the root mean square of what is left, over all whole boxes. The exponent is the slope of log F over log n,
     for 16 box sizes from 8 to a quarter of the series, evenly spaced in the logarithm (Peng et al. 1994, Mosaic
-    organization of DNA nucleotides, Phys. Rev. E 49).
-
-    Returns
-    -------
-    float or None
-        None for fewer than 64 values, or constant ones.
+    organization of DNA nucleotides, Phys. Rev. E 49). None for fewer than 64 values, or constant ones.
     """
     values = np.asarray(series, dtype=np.float64)
     if len(values) < 8 * _BOX or np.ptp(values) == 0:

@@ -1,7 +1,7 @@
 """Validation: is a data set exactly what was planned, and does it keep the statistics of the real interactions?"""
 
 from fractalrs.validation.findings import Check, Findings, Metric
-from fractalrs.validation.report import Report
+from fractalrs.validation.report.report import Report
 from fractalrs.validation.run import validate
 from fractalrs.validation.thresholds import read as read_thresholds
 

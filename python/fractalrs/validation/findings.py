@@ -1,9 +1,10 @@
-"""What a validation finds: checks, metrics, curves and maps; the report is made of nothing else."""
+"""What a validation finds: checks, metrics, curves and maps, and what comes of them; the report is made of it."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fractalrs.statistics import Curve, Floats
+from fractalrs.validation.wording import plain, readable, words
 
 Group = Literal["integrity", "fidelity"]
 Label = Literal["real", "reduced", "kronecker", "synthetic", "null"]
@@ -112,3 +113,65 @@ class Findings:
     curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
     maps: dict[str, Floats] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What came of a validation: which checks hold, and what to call it.
+
+    All that is shown is in `findings`, in the order in which it is shown.
+    """
+
+    findings: Findings
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks, in order."""
+        return self.findings.checks
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics, in order."""
+        return self.findings.metrics
+
+    @property
+    def holds(self) -> bool:
+        """Whether no check, and no metric that has a threshold, fails; what could not be checked does not fail."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Names of the checks and metrics that fail, in order."""
+        return tuple(name for name, holds in self.outcomes.items() if holds is False)
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """Names of the checks and metrics that could not be checked, in order."""
+        return tuple(name for name, holds in self.outcomes.items() if holds is None)
+
+    @property
+    def verdict(self) -> str:
+        """How many checks hold or fail, in a few words; a metric with a threshold is a check."""
+        failed = len(self.failures)
+        checked = len(self.outcomes) - len(self.unchecked)
+        if failed:
+            return f"{failed} of {checked} checks fail{'s' if failed == 1 else ''}"
+        if not checked:
+            return "Nothing was checked"
+        return f"All {checked} checks hold" if checked > 1 else "The one check holds"
+
+    @property
+    def subject(self) -> list[tuple[str, str]]:
+        """What was looked at, name and value written for people."""
+        return [(words(name), readable(name, value)) for name, value in plain(self.findings.subject).items()]
+
+    @property
+    def outcomes(self) -> dict[str, bool | None]:
+        """What came of every check and every metric with a threshold; those of one name are one."""
+        outcomes: dict[str, bool | None] = {}
+        named = [(check.name, None if check.holds is None else bool(check.holds)) for check in self.checks]
+        named += [(metric.name, metric.holds) for metric in self.metrics if metric.threshold is not None]
+        for name, holds in named:
+            earlier = outcomes.get(name)
+            outcomes[name] = holds if earlier is None or holds is False else earlier
+        return outcomes

@@ -19,24 +19,12 @@ from fractalrs.statistics import Floats
 
 @dataclass(frozen=True)
 class Planned:
-    """What the plan says of the blocks.
+    """What the plan says of the blocks."""
 
-    Attributes
-    ----------
-    keep_rates
-        K, (m, n).
-    options
-        Options of the expansion, as in ``private/plan.json``.
-    statistics
-        Arrays of ``private/base_statistics.npz``.
-    split
-        How the base's test interactions were chosen.
-    """
-
-    keep_rates: Floats
-    options: dict[str, Any]
-    statistics: Mapping[str, npt.NDArray[Any]]
-    split: str = "given"
+    keep_rates: Floats  # K, (m, n).
+    options: dict[str, Any]  # Of the expansion, as in ``private/plan.json``.
+    statistics: Mapping[str, npt.NDArray[Any]]  # Of ``private/base_statistics.npz``.
+    split: str = "given"  # How the base's test interactions were chosen.
 
     @classmethod
     def of(cls, expansion: Expansion) -> "Planned":
@@ -106,30 +94,15 @@ class Real:
     @classmethod
     def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "Real":
         """Return what the arrays of `fractalrs.base.summary.base_statistics` say."""
-        assortativity = float(arrays["assortativity"])
-        return cls(
-            arrays["train_user_degrees"],
-            arrays["train_item_degrees"],
-            arrays["singular_values"],
-            arrays["user_noise"],
-            arrays["item_noise"],
-            None if np.isnan(assortativity) else assortativity,
-        )
+        of_users, of_items = arrays["train_user_degrees"], arrays["train_item_degrees"]
+        values, user_noise, item_noise = (arrays[name] for name in ("singular_values", "user_noise", "item_noise"))
+        assortativity = None if np.isnan(arrays["assortativity"]) else float(arrays["assortativity"])
+        return cls(of_users, of_items, values, user_noise, item_noise, assortativity)
 
     @property
     def interactions(self) -> int:
         """Train interactions."""
         return int(self.user_degrees.sum())
-
-    @property
-    def per_user(self) -> float:
-        """Train interactions of a user on average."""
-        return self.interactions / len(self.user_degrees)
-
-    @property
-    def rank(self) -> int:
-        """Most singular values that there can be."""
-        return min(len(self.user_degrees), len(self.item_degrees))
 
 
 def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, Expansion | None]:

@@ -11,7 +11,7 @@ from fractalrs.expansion import Expansion
 from fractalrs.statistics import Curve, Floats
 from fractalrs.tools import Progress, as_progress, blas_threads, resolve_threads
 from fractalrs.validation import metrics
-from fractalrs.validation.checks import blocks, carried, files, regeneration, rows, times
+from fractalrs.validation.checks import blocks, files, regeneration, rows, times
 from fractalrs.validation.checks.attributes import check_attributes
 from fractalrs.validation.checks.files import Footers
 from fractalrs.validation.findings import Check, Findings, Metric
@@ -19,8 +19,9 @@ from fractalrs.validation.measure.measured import Measured
 from fractalrs.validation.measure.spectrum import DEFAULT_COUNT, check_count
 from fractalrs.validation.metrics.spec import NEEDS_SOURCE
 from fractalrs.validation.planned import Planned, read_planned
-from fractalrs.validation.report import Report
+from fractalrs.validation.report.report import Report
 from fractalrs.validation.thresholds import checked, defaults
+from fractalrs.words import SPLITS
 
 Only = Literal["integrity", "fidelity"]
 NEEDS_PRIVATE = "needs private/ beside the data"
@@ -93,15 +94,15 @@ def validate(
         singular_values = min(DEFAULT_COUNT, *subject.shape)
     if only != "integrity":
         check_count(subject.shape, singular_values)
-    threads = resolve_threads(threads)
+    threads, shown = resolve_threads(threads), as_progress(progress)
     # On several threads of linear algebra the last bits of singular values would depend on how many.
     with blas_threads(1):
-        measured = _known(subject, base, singular_values, only != "integrity", threads, as_progress(progress))
-        if only == "fidelity" and measured.planned is None:
+        planned, base, expansion = _known(subject, base)
+        if only == "fidelity" and planned is None:
             raise InputError(
                 "fidelity needs private/ beside the data: it holds the real statistics", hint="use --only integrity"
             )
-        run = _Run(measured)
+        run = _Run(Measured(subject, planned, base, expansion, singular_values, only != "integrity", threads, shown))
         if only != "fidelity":
             run.check(sha256, false_alarms)
         if only != "integrity":
@@ -109,26 +110,16 @@ def validate(
     return Report(run.findings())
 
 
-def _known(
-    subject: Dataset | Expansion,
-    base: Base | None,
-    singular_values: int,
-    each_item: bool,
-    threads: int,
-    progress: Progress,
-) -> Measured:
+def _known(subject: Dataset | Expansion, base: Base | None) -> tuple[Planned | None, Base | None, Expansion | None]:
     """Find out what is known beside the interactions themselves."""
     if base is not None and not isinstance(base, Base):
         raise InputError(f"base is {type(base).__name__}, not a Base", hint="make one: leave_last_out(source)")
-    planned: Planned | None
-    expansion: Expansion | None
-    if isinstance(subject, Expansion):
-        if base is not None and base.fingerprint != subject.base.fingerprint:
-            raise InputError("this base is not the expansion's", hint="leave it out: an expansion has its own")
-        base, planned, expansion = subject.base, Planned.of(subject), subject
-    else:
+    if isinstance(subject, Dataset):
         planned, expansion = read_planned(subject, base)
-    return Measured(subject, planned, base, expansion, singular_values, each_item, threads, progress)
+        return planned, base, expansion
+    if base is not None and base.fingerprint != subject.base.fingerprint:
+        raise InputError("this base is not the expansion's", hint="leave it out: an expansion has its own")
+    return Planned.of(subject), subject.base, subject
 
 
 class _Run:
@@ -136,67 +127,59 @@ class _Run:
 
     def __init__(self, measured: Measured) -> None:
         self.measured = measured
-        self.dataset = measured.subject if isinstance(measured.subject, Dataset) else None
-        self.footers = None if self.dataset is None else Footers(self.dataset)
+        self.footers = Footers(measured.subject) if isinstance(measured.subject, Dataset) else None
         self.checks: list[Check] = []
         self.metrics: tuple[Metric, ...] = ()
         self.figures: tuple[dict[str, dict[str, Curve]], dict[str, Floats]] = ({}, {})
 
     def check(self, sha256: bool, false_alarms: float) -> None:
         """Check everything exact."""
-        measured = self.measured
-        if self.footers is not None:
+        measured, footers = self.measured, self.footers
+        if footers is not None:
             with measured.stages("looking for the files"):
-                self.checks += files.check_files(self.footers, sha256)
-                self.checks += check_attributes(self.footers.dataset, measured.expansion, sha256)
-            if self.footers.lack_some:
+                self.checks += files.check_files(footers, sha256)
+                self.checks += check_attributes(footers.dataset, measured.expansion, sha256)
+            if footers.lack_some:
                 names = (rows.IN_RANGE, rows.ORDER, rows.DUPLICATES, rows.DISJOINT, blocks.BLOCKS, blocks.TEST_BLOCKS)
                 self._leave_out("needs all files", *names, regeneration.REGENERATION)
                 return
             if not any(check.name == files.COUNTS for check in self.checks):
-                self.checks.append(files.check_counts(self.footers.dataset, measured.degrees))
+                self.checks.append(files.check_counts(footers.dataset, measured.degrees))
         self.checks += rows.check_rows(measured.degrees, measured.matrix.order)
         if measured.planned is not None and measured.planned.has_blocks:
             self.checks += blocks.check_blocks(measured.degrees, measured.planned, false_alarms)
             self.figures = metrics.draw(measured, [metrics.BLOCK_DEVIATION])
         else:
             self._leave_out(NO_BLOCKS if measured.planned else NEEDS_PRIVATE, blocks.BLOCKS, blocks.TEST_BLOCKS)
-        if self.footers is not None:
-            self._check_carried(self.footers)
+        if footers is not None:
+            self._check_carried(footers)
 
     def _check_carried(self, footers: Footers) -> None:
         """Check what interactions carry, and generate a sample of users again."""
-        measured, carries = self.measured, self.measured.columns
-        readable = not measured.is_out_of_range
+        measured, carries, dataset = self.measured, self.measured.columns, footers.dataset
+        readable, how = not measured.is_out_of_range, (measured.threads, measured.progress)
         if carries:
             self.checks.append(footers.columns)
         if "timestamp" in carries:
             late = measured.planned is not None and measured.planned.test_is_last
             if footers.columns.holds and readable:
                 with measured.stages("following times"):
-                    self.checks += times.check_times(footers.dataset, late, measured.threads, measured.progress)
+                    self.checks += times.check_times(dataset, late, *how)
             if measured.planned is None:
                 self._leave_out(NEEDS_PRIVATE, times.TEST_IS_LAST)
         if measured.expansion is None or not readable:
-            against_source = carried.AGAINST_SOURCE if "timestamp" in carries else ()
+            against_source = regeneration.AGAINST_SOURCE if "timestamp" in carries else ()
             self._leave_out(self._no_expansion, regeneration.REGENERATION, *against_source)
             return
         with measured.stages("generating users again"):
             users = regeneration.sample_users(measured.matrix, measured.expansion)
             same = regeneration.check_regenerated(measured.matrix, measured.expansion, users)
-            if not carries or not footers.columns.holds:
-                self.checks.append(same)
-                return
-            differing, checks = carried.check_sources(
-                footers.dataset,
-                measured.expansion,
-                users.astype("int64"),
-                bool(same.holds),
-                measured.threads,
-                measured.progress,
-            )
-            self.checks.append(same if differing is None else regeneration.differs(differing, "carried values"))
-            self.checks += checks
+            checks: list[Check] = []
+            if carries and footers.columns.holds:
+                compare, chosen = bool(same.holds), users.astype("int64")
+                differing, checks = regeneration.check_sources(dataset, measured.expansion, chosen, compare, *how)
+                same = same if differing is None else regeneration.differs(differing, "carried values")
+            self.checks += [same, *checks]
 
     @property
     def _no_expansion(self) -> str:
@@ -229,24 +212,23 @@ class _Run:
         if footers is not None and measured.columns and not footers.columns.holds:
             families = tuple(family for family in families if not family.of_columns)
             self.checks += [footers.columns] if alone else []
-        thresholds = defaults(measured.real.per_user, measured.planned.one_source) | own
+        per_user = measured.real.interactions / len(measured.real.user_degrees)
+        thresholds = defaults(per_user, measured.planned.one_source) | own
         self.metrics = tuple(metrics.measure(measured, thresholds, families))
         drawn = (spec for family in families if family.applies(measured) for spec in family.figures)
         self.figures = metrics.draw(measured, drawn)
 
     def findings(self) -> Findings:
         """Return what was found."""
-        subject: dict[str, Any] = {}
-        if (dataset := self.dataset) is not None:
-            subject = {"data set": dataset.path.name}
-            subject |= {name: getattr(dataset, name) for name in ("profile", "shuffle", "operator")}
-            subject |= {split: dataset.totals[split] for split in ("train", "test")}
-            subject |= {"multipliers": "{} × {}".format(*dataset.multipliers)}
-            subject |= {name: getattr(dataset.manifest, name) for name in ("fractalrs", "generator")}
-        elif self.measured.expansion is not None:
-            options = self.measured.expansion.options
-            subject = {"expansion": "generated, not written", "shuffle": options.shuffle, "operator": options.operator}
-        users, items = self.measured.matrix.shape
-        subject |= {"users": users, "items": items}
-        curves, maps = self.figures
-        return Findings(subject, tuple(self.checks), self.metrics, curves, maps, self.measured.stages.seconds)
+        of = self.measured.subject
+        if isinstance(of, Dataset):
+            subject: dict[str, Any] = {"data set": of.path.name}
+            subject |= {name: getattr(of, name) for name in ("profile", "shuffle", "operator")}
+            subject |= {split: of.totals[split] for split in SPLITS}
+            subject |= {"multipliers": "{} × {}".format(*of.multipliers)}
+            subject |= {name: getattr(of.manifest, name) for name in ("fractalrs", "generator")}
+        else:
+            subject = {"expansion": "generated, not written"}
+            subject |= {name: getattr(of.options, name) for name in ("shuffle", "operator")}
+        subject |= dict(zip(("users", "items"), self.measured.matrix.shape, strict=True))
+        return Findings(subject, tuple(self.checks), self.metrics, *self.figures, self.measured.stages.seconds)

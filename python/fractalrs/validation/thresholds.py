@@ -19,9 +19,8 @@ def defaults(interactions_per_user: float, one_source: bool = True) -> dict[str,
     """Return thresholds for real data of that activity, and expanded users of one source user each or of several."""
     thresholds: dict[str, float] = {}
     for spec in metrics.METRICS:
-        threshold = spec.threshold
-        if interactions_per_user < SPARSE and spec.sparse_threshold is not None:
-            threshold = spec.sparse_threshold
+        is_sparse = interactions_per_user < SPARSE and spec.sparse_threshold is not None
+        threshold = spec.sparse_threshold if is_sparse else spec.threshold
         if threshold is not None and (one_source or not spec.of_one_source):
             thresholds |= dict.fromkeys(spec.names, threshold)
     return thresholds

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -51,6 +51,33 @@ def aligned(rows: Sequence[tuple[str, ...]], alignments: str) -> list[str]:
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, alignments, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def plain(value: Any) -> Any:
+    """Return values that JSON knows; None for what is not a finite number."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def readable(name: str, value: Any) -> str:
+    """Write a JSON-safe value of the subject in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{words(inner)} {readable(inner, content)}" for inner, content in value.items())
+    if isinstance(value, list):
+        return (" × " if "shape" in name else ", ").join(readable(name, content) for content in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        # Seeds and the like are names, not amounts.
+        return str(value) if "seed" in name else f"{value:,}"
+    return number(value) if value is None or isinstance(value, float) else one_line(value)
 
 
 def first_few(points: Sequence[str], count: int = 4) -> str:

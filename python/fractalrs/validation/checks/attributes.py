@@ -24,8 +24,7 @@ def check_attributes(dataset: Dataset, expansion: Expansion | None, digests: boo
     """
     checks = []
     for side in reversed(SIDES):
-        file = dataset.attributes.get(side.plural)
-        if file is not None:
+        if (file := dataset.attributes.get(side.plural)) is not None:
             wrong = _wrong(dataset, side, file, expansion, digests)
             right = f"all {file.rows:,}, {'and' if expansion is not None else 'but not'} their sources"
             checks.append(Check(f"{file.path} has the expanded {side}", "integrity", wrong is None, wrong or right))

@@ -4,6 +4,7 @@ Exact binomial p-values, two-sided, with Bonferroni's correction. Which blocks e
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,7 @@ def check_blocks(degrees: Degrees, planned: Planned, false_alarms: float = FALSE
     rates, options = planned.rates, planned.options
     of_train, of_test = (planned.statistics[f"{split}_user_degrees"].astype(np.float64) for split in ("train", "test"))
 
-    def verdict(name: str, values: Floats, counts: npt.NDArray[Any], split: str) -> Check:
-        return _verdict(name, values, counts, rates, split, false_alarms)
-
+    verdict = partial(_verdict, rates=rates, false_alarms=false_alarms)
     if planned.is_cold:
         # What cold users and items have is test, whatever it was: together they are as without.
         both = degrees.block_train + degrees.block_test
@@ -51,9 +50,9 @@ def check_blocks(degrees: Degrees, planned: Planned, false_alarms: float = FALSE
         return [verdict(BLOCKS, kept, both, "train and test"), Check(TEST_BLOCKS, "integrity", None, why)]
     drops, one = options["drop_incomplete"], options["test_items"] == "one"
     complete = ((degrees.user_train > 0) & (degrees.user_test > 0)).reshape(len(rates), -1).mean(axis=1)
+    how = 1 - complete, planned.shuffle.one_source
     if drops:
-        selection = _Selection(rates, of_train, of_test, 1 - complete, planned.shuffle.one_source)
-        train = _among_complete(degrees.block_train, [rates], of_train, selection)
+        train = _among_complete(degrees.block_train, [rates], of_train, _Selection(rates, of_train, of_test, *how))
     else:
         train = _binomial(degrees.block_train, of_train.sum(), [rates])
     checks = [verdict(BLOCKS, train, degrees.block_train, "train")]
@@ -63,8 +62,7 @@ def check_blocks(degrees: Degrees, planned: Planned, false_alarms: float = FALSE
     chances = chosen_chances(planned, of_test) if one else [rates]
     drawn = np.ones_like(of_test) if one else of_test
     if drops:
-        selection = _Selection(rates, of_test, of_train, 1 - complete, planned.shuffle.one_source)
-        test = _among_complete(degrees.block_test, chances, drawn, selection)
+        test = _among_complete(degrees.block_test, chances, drawn, _Selection(rates, of_test, of_train, *how))
     else:
         test = _binomial(degrees.block_test, drawn.sum(), chances)
         if one:
@@ -79,30 +77,21 @@ def check_blocks(degrees: Degrees, planned: Planned, false_alarms: float = FALSE
 
 def _check_users(degrees: Degrees, one: bool, complete: bool) -> list[Check]:
     """Check what options promise of every user."""
-    if not one and not complete:
-        return []
-    several = np.flatnonzero(degrees.user_test > 1) if one else np.empty(0, dtype=np.int64)
-    lacking = (
-        np.flatnonzero((degrees.user_train > 0) != (degrees.user_test > 0)) if complete else np.empty(0, dtype=np.int64)
-    )
-    wrong = []
-    if len(several):
-        wrong.append(f"{len(several):,} users have more than one test interaction, the first is user {several[0]}")
-    if len(lacking):
-        wrong.append(f"{len(lacking):,} users lack train or test interactions, the first is user {lacking[0]}")
-    return [Check(USERS, "integrity", not wrong, first_few(wrong) or "all users")]
+    offenders = {}
+    if one:
+        offenders["have more than one test interaction"] = degrees.user_test > 1
+    if complete:
+        offenders["lack train or test interactions"] = (degrees.user_train > 0) != (degrees.user_test > 0)
+    found = {what: np.flatnonzero(those) for what, those in offenders.items()}
+    wrong = [f"{len(ids):,} users {what}, the first is user {ids[0]}" for what, ids in found.items() if len(ids)]
+    return [Check(USERS, "integrity", not wrong, first_few(wrong) or "all users")] if offenders else []
 
 
 def chosen_chances(planned: Planned, test_degrees: npt.NDArray[Any]) -> list[Floats]:
     """Compute the probability that the one test item of an expanded user comes from block (i, j), per expanded user.
 
     E[X_j / Σ X] = ∫₀¹ G_j′(z) Π_{k≠j} G_k(z) dz with G the probability generating function of the X. A user's blocks
-    may all show one source user, or be independent; cells lie in between.
-
-    Returns
-    -------
-    list of (m, n)
-        The probability, or two between which it lies.
+    may all show one source user, or be independent; cells lie in between: two probabilities, (m, n), enclose theirs.
     """
     rates = planned.rates
     degrees, counts = np.unique(test_degrees, return_counts=True)
@@ -126,8 +115,8 @@ def chosen_chances(planned: Planned, test_degrees: npt.NDArray[Any]) -> list[Flo
 def _binomial(counts: npt.NDArray[Any], trials: Floats | float, chances: list[Floats]) -> Floats:
     """Return two-sided p-values where the chance lies between the given ones."""
     # Sums of probabilities may be above 1 by rounding.
-    low, high = np.min(chances, axis=0), np.minimum(np.max(chances, axis=0), 1)
-    low = np.minimum(low, high)
+    high = np.minimum(np.max(chances, axis=0), 1)
+    low = np.minimum(np.min(chances, axis=0), high)
     below = scipy.stats.binom.cdf(counts, trials, low)
     above = scipy.stats.binom.sf(counts.astype(np.float64) - 1, trials, high)
     return np.asarray(np.minimum(1.0, 2 * np.minimum(below, above)))
@@ -137,24 +126,14 @@ def _binomial(counts: npt.NDArray[Any], trials: Floats | float, chances: list[Fl
 class _Selection:
     """Which source users every block loses where incomplete expanded users are dropped.
 
-    Attributes
-    ----------
-    rates
-        Keep rates of the blocks that exist, (m, n).
-    own, other
-        Degrees of source users: of the split that is looked at, and of the one that a complete user must have too; each
-        in descending order, so which belong to the same user is not known.
-    lost
-        Share of expanded users that are not complete, (m).
-    alike
-        Whether all blocks of a row block lose the same source users, or each its own.
+    Degrees of source users are in descending order, so which belong to the same user is not known.
     """
 
-    rates: Floats
-    own: Floats
-    other: Floats
-    lost: Floats
-    alike: bool
+    rates: Floats  # Keep rates of the blocks that exist, (m, n).
+    own: Floats  # Degrees in the split that is looked at …
+    other: Floats  # … and in the one that a complete user must have too.
+    lost: Floats  # Share of expanded users that are not complete, (m).
+    alike: bool  # Whether all blocks of a row block lose the same source users, or each its own.
 
     def biases(self) -> tuple[Floats, Floats]:
         """Compute the least and most that a block (i, j) may lose beyond the average, as a share of its interactions.
@@ -209,7 +188,7 @@ def _shares(weights: Floats) -> Floats:
 
 
 def _verdict(
-    name: str, values: Floats, counts: npt.NDArray[Any], rates: Floats, split: str, false_alarms: float
+    name: str, values: Floats, counts: npt.NDArray[Any], split: str, rates: Floats, false_alarms: float
 ) -> Check:
     """Return whether the p-values of all blocks can be chance."""
     least = float(values.min())
@@ -217,8 +196,8 @@ def _verdict(
     i, j = np.unravel_index(int(values.argmin()), values.shape)
     where = f"block ({i}, {j}) with {int(counts[i, j]):,} {split} interactions"
     where += "" if rates[i, j] else ", planned to be empty"
+    detail = f"least of {values.size:,} p-values {least:.1e}, allowed {bound:.1e}"
     if least < bound:
         wrong = int((values < bound).sum())
         detail = f"{wrong:,} of {values.size:,} blocks cannot be chance, most of all {where}: p = {least:.1e}"
-        return Check(name, "integrity", False, detail)
-    return Check(name, "integrity", True, f"least of {values.size:,} p-values {least:.1e}, allowed {bound:.1e}")
+    return Check(name, "integrity", not least < bound, detail)

@@ -36,8 +36,13 @@ class Footers:
 
     @cached_property
     def columns(self) -> Check:
-        """Whether all have the columns of the manifest."""
-        return check_columns(self)
+        """Whether names, types and whether values may be missing of every file are those of the manifest."""
+        planned, wrong = self.dataset.schema, []
+        for path, footer in self.by_path.items():
+            found = None if footer is None else footer.schema.to_arrow_schema()
+            if found is not None and not found.equals(planned):
+                wrong.append(f"{path} has {_described(found)} instead of {_described(planned)}")
+        return Check(COLUMNS, "integrity", not wrong, first_few(wrong, 1) or _described(planned))
 
     @property
     def lack_some(self) -> bool:
@@ -73,13 +78,11 @@ def check_files(footers: Footers, digests: bool) -> list[Check]:
         wrong += [f"{name} is none of them" for name in there if name not in footers.by_path and not is_litter(name)]
     count = dataset.totals["files"]
     found = (f"changed: {first_few(changed)}" if changed else f"all {count} files") if digests else "needs --sha256"
-    checks = [
+    return [
         Check(FILES, "integrity", not wrong, first_few(wrong) or f"all {count} files have their size"),
         Check(DIGESTS, "integrity", not changed if digests else None, found),
+        *([Check(COUNTS, "integrity", False, first_few(counted))] if counted else []),
     ]
-    if counted:
-        checks.append(Check(COUNTS, "integrity", False, first_few(counted)))
-    return checks
 
 
 def digest_of(path: Path) -> str:
@@ -90,24 +93,11 @@ def digest_of(path: Path) -> str:
 
 def check_counts(dataset: Dataset, degrees: Degrees) -> Check:
     """Check the interactions that the pass over all rows found against the manifest."""
-    found = {"train": int(degrees.user_train.sum()), "test": int(degrees.user_test.sum())}
-    wrong = [
-        f"{count:,} {split} interactions instead of {dataset.totals[split]:,}"
-        for split, count in found.items()
-        if count != dataset.totals[split]
-    ]
-    right = f"{found['train']:,} train and {found['test']:,} test interactions"
+    train, test = int(degrees.user_train.sum()), int(degrees.user_test.sum())
+    counts = ((split, found, dataset.totals[split]) for split, found in (("train", train), ("test", test)))
+    wrong = [f"{found:,} {split} interactions instead of {total:,}" for split, found, total in counts if found != total]
+    right = f"{train:,} train and {test:,} test interactions"
     return Check(COUNTS, "integrity", not wrong, first_few(wrong) or right)
-
-
-def check_columns(footers: Footers) -> Check:
-    """Compare names, types and whether values may be missing of every file with the manifest."""
-    planned, wrong = footers.dataset.schema, []
-    for path, footer in footers.by_path.items():
-        found = None if footer is None else footer.schema.to_arrow_schema()
-        if found is not None and not found.equals(planned):
-            wrong.append(f"{path} has {_described(found)} instead of {_described(planned)}")
-    return Check(COLUMNS, "integrity", not wrong, first_few(wrong, 1) or _described(planned))
 
 
 def _described(schema: pa.Schema) -> str:

@@ -18,18 +18,13 @@ TEST_IS_LAST = "no test interaction comes before a train interaction of its user
 def check_times(dataset: Dataset, test_is_late: bool, threads: int, progress: Progress = SILENT) -> list[Check]:
     """Check of all interactions that a user's times never fall, and that test ones come after train ones.
 
-    Parameters
-    ----------
-    test_is_late
-        Whether the split held out each user's latest interactions, so that the second is promised.
+    The second is promised where the split held out each user's latest interactions, so that `test_is_late`.
     """
-    state = Times(dataset.shape[0] if test_is_late else 0)
+    state, checks = Times(dataset.shape[0] if test_is_late else 0), []
     in_order = dataset.order == "time"
-    for split in SPLITS:
-        if in_order or test_is_late:
-            add = partial(state.add, split)
-            visit(dataset, split, ["timestamp"], add, threads=threads, what="following times", progress=progress)
-    checks = []
+    for split in SPLITS if in_order or test_is_late else ():
+        add = partial(state.add, split)
+        visit(dataset, split, ["timestamp"], add, threads=threads, what="following times", progress=progress)
     if in_order:
         what = "interactions are earlier than the one of their user before them"
         checks.append(state.falls.check(TIMES_RISE, what))

@@ -30,7 +30,7 @@ from fractalrs.statistics import (
     null_singular_values,
 )
 from fractalrs.tools import SILENT, Progress
-from fractalrs.validation.measure.neighbours import Neighbours, copies, neighbours, null_neighbours, sample
+from fractalrs.validation.measure.neighbours import Neighbours, copies, neighbours, null_neighbours
 from fractalrs.validation.measure.repetition import Repetition, repetition
 from fractalrs.validation.measure.spectrum import DEFAULT_COUNT, TOLERANCE, VECTORS, Spectrum, spectrum
 from fractalrs.validation.planned import Planned, Real
@@ -56,15 +56,10 @@ class Four:
 
 @dataclass(frozen=True)
 class EventCopies:
-    """Consecutive train interactions of a user that are copies of one source event.
+    """How many of all `pairs` of consecutive train interactions of a user are copies of one source event, `in_a_row`.
 
-    Attributes
-    ----------
-    in_a_row, pairs
-        How many pairs of consecutive interactions are, and how many there are.
-    by_chance
-        How many would be in a random order: Σ c (c − 1) / C over users and source events, for c copies of the event
-        among a user's C interactions.
+    In a random order there would be `by_chance`: Σ c (c − 1) / C over users and source events, for c copies of the
+    event among a user's C interactions.
     """
 
     in_a_row: int
@@ -89,30 +84,14 @@ class Stages:
 
 @dataclass
 class Measured:
-    """What is measured of a data set, or of an expansion that is generated instead of read.
-
-    Attributes
-    ----------
-    subject
-        What is looked at.
-    planned
-        What its plan says; nothing but degrees can be measured without.
-    base, expansion
-        What it was expanded from, and what can be generated again, as far as they are known.
-    singular_values
-        How many are compared.
-    each_item
-        Whether degrees of items are needed.
-    threads, progress, stages
-        How it is done, and how long it takes.
-    """
+    """What is measured of a data set, or of an expansion that is generated instead of read."""
 
     subject: Dataset | Expansion
-    planned: Planned | None = None
-    base: Base | None = None
-    expansion: Expansion | None = None
-    singular_values: int = DEFAULT_COUNT
-    each_item: bool = True
+    planned: Planned | None = None  # Nothing but degrees can be measured without.
+    base: Base | None = None  # What it was expanded from …
+    expansion: Expansion | None = None  # … and what can be generated again, as far as they are known.
+    singular_values: int = DEFAULT_COUNT  # How many are compared.
+    each_item: bool = True  # Whether degrees of items are needed.
     threads: int = 1
     progress: Progress = SILENT
     stages: Stages = field(default_factory=Stages)
@@ -170,12 +149,12 @@ class Measured:
     @cached_property
     def degrees_by_side(self) -> dict[Side, Four]:
         """Degrees of users and of items."""
-        keep, degrees, (users, items) = self.keep, self.degrees, self.matrix.shape
-        of_users, of_items = (None if keep is None else keep.sum(axis=axis) for axis in (1, 0))
+        real, found, (users, items) = self.real, self.degrees, self.matrix.shape
+        of_users, of_items = (None if self.keep is None else self.keep.sum(axis=axis) for axis in (1, 0))
         null = null_degrees(users, items, self.density), null_degrees(items, users, self.density)
         return {
-            USERS: Four(self.real.user_degrees, of_users, degrees.user_train, null[0]),
-            ITEMS: Four(self.real.item_degrees, of_items, degrees.item_train, null[1]),
+            USERS: Four(real.user_degrees, of_users, found.user_train, null[0]),
+            ITEMS: Four(real.item_degrees, of_items, found.item_train, null[1]),
         }
 
     @cached_property
@@ -197,12 +176,11 @@ class Measured:
     @cached_property
     def vectors(self) -> dict[Side, Four]:
         """Singular vectors in columns: left ones of users, right ones of items; real ones need the source."""
-        keep, found, source = self.keep, self.spectrum, self.source
+        keep, found, real = self.keep, self.spectrum, None if self.source is None else self.source[0]
         u, _, vt = (None, None, None) if keep is None else np.linalg.svd(keep, full_matrices=False)
-        of_source = (None, None) if source is None else (source[0].left, source[0].right)
         return {
-            USERS: Four(of_source[0], u, found.left, None),
-            ITEMS: Four(of_source[1], None if vt is None else vt.T, found.right, None),
+            USERS: Four(None if real is None else real.left, u, found.left, None),
+            ITEMS: Four(None if real is None else real.right, None if vt is None else vt.T, found.right, None),
         }
 
     @cached_property
@@ -212,30 +190,22 @@ class Measured:
             return None
         with self.stages("the real interactions"):
             matrix = StreamedMatrix(self.base, threads=self.threads, progress=self.progress)
-            degrees = self.base.item_degrees("train")
-            return (
-                spectrum(matrix, min(VECTORS, *self.base.shape), tolerance=1e-6),
-                neighbours(matrix, degrees, sample(degrees)),
-            )
-
-    @cached_property
-    def neighbours(self) -> Neighbours | None:
-        """Nearest items."""
-        popularity = self.degrees.item_train
-        with self.stages("neighbours"):
-            return neighbours(self.matrix, popularity, sample(popularity))
+            found = spectrum(matrix, min(VECTORS, *self.base.shape), tolerance=1e-6)
+            return found, neighbours(matrix, self.base.item_degrees("train"))
 
     @cached_property
     def nearest(self) -> Four:
         """Nearest items of real, synthetic and null data; there are none of the reduced matrix."""
-        source = self.source
-        null = null_neighbours(*self.matrix.shape, self.density)
-        return Four(None if source is None else source[1], None, self.neighbours, null)
+        source, null = self.source, null_neighbours(*self.matrix.shape, self.density)
+        popularity = self.degrees.item_train
+        with self.stages("neighbours"):
+            found = neighbours(self.matrix, popularity)
+        return Four(None if source is None else source[1], None, found, null)
 
     @cached_property
     def item_copies(self) -> tuple[float, float] | None:
         """Share of copies among nearest items, and among any."""
-        found = self.neighbours
+        found = self.nearest.synthetic
         if found is None or self.expansion is None or self.keep is None:
             return None
         with self.stages("neighbours"):
@@ -250,7 +220,7 @@ class Measured:
 
     @cached_property
     def shape(self) -> UserSampler:
-        """What sampling needs to know."""
+        """What draws users."""
         (users, items), (p, q) = self.matrix.shape, self.matrix.block_shape
         return UserSampler(p, users // p, items // q, float(self.interactions))
 
@@ -261,8 +231,7 @@ class Measured:
         The catalogue growth is always that of a sample: of as many interactions as real ones times the item multiplier,
         so that an expanded item has as many as its source.
         """
-        real = Activity.from_arrays(self.plan.statistics)
-        if real is None:
+        if (real := Activity.from_arrays(self.plan.statistics)) is None:
             return None
         growing = real.count * self.shape.item_multiplier
         tally = ActivityTally(real.clock, self.matrix.shape[1], self.shape.sample(growing))
@@ -270,8 +239,7 @@ class Measured:
         def add(rows: InteractionBatch) -> None:
             tally.add(rows.users, rows.items, rows.times)
 
-        with self.stages("times"):
-            self._visit("timestamp", add, max(growing, LOOKED_AT), "counting times")
+        self._visit("timestamp", add, max(growing, LOOKED_AT), "times", "counting times")
         return real, tally.total()
 
     @cached_property
@@ -282,10 +250,10 @@ class Measured:
     @cached_property
     def event_copies(self) -> EventCopies | None:
         """Copies among consecutive interactions of a sample of users; None where they cannot be generated again."""
-        origin, found = self.expansion, list[EventCopies]()
-        if origin is None:
+        found: list[EventCopies] = []
+        if self.expansion is None:
             return None
-        count = origin.base.count
+        count = self.expansion.base.count
 
         def add(rows: InteractionBatch) -> None:
             if not len(rows):
@@ -295,13 +263,12 @@ class Measured:
             same = users[1:] == users[:-1]
             in_a_row = np.count_nonzero(same & (sources[1:] == sources[:-1]) & (sources[1:] >= 0))
             keys, each = np.unique((users - users.min()) * (count + 1) + sources + 1, return_counts=True)
-            owners = keys // (count + 1)
-            copied = np.bincount(owners, np.where(keys % (count + 1) > 0, each * (each - 1), 0))
+            owners, known = keys // (count + 1), keys % (count + 1) > 0
+            copied = np.bincount(owners, np.where(known, each * (each - 1), 0))
             by_chance = copied / np.maximum(np.bincount(owners, each), 1)
             found.append(EventCopies(int(in_a_row), by_chance, int(np.count_nonzero(same))))
 
-        with self.stages("times"):
-            self._visit("timestamp", add, COPIES_LOOKED_AT, "looking for copies in time", origin)
+        self._visit("timestamp", add, COPIES_LOOKED_AT, "times", "looking for copies in time", self.expansion)
         # The exact sum of all users: the same, however they were read.
         by_chance = math.fsum(chain.from_iterable(each.by_chance for each in found))
         return EventCopies(sum(each.in_a_row for each in found), by_chance, sum(each.pairs for each in found))
@@ -309,16 +276,14 @@ class Measured:
     @cached_property
     def ratings(self) -> tuple[Ratings, Ratings] | None:
         """Real and synthetic ratings, by the values of the real ones; None where they have none."""
-        real = Ratings.from_arrays(self.plan.statistics)
-        if real is None:
+        if (real := Ratings.from_arrays(self.plan.statistics)) is None:
             return None
         tally = RatingsTally(real.values, real.exact)
 
         def add(rows: InteractionBatch) -> None:
             tally.add(rows.users, numbers(rows.table["rating"]))
 
-        with self.stages("ratings"):
-            self._visit("rating", add, LOOKED_AT, "counting ratings")
+        self._visit("rating", add, LOOKED_AT, "ratings", "counting ratings")
         return real, tally.total()
 
     def _visit(
@@ -326,18 +291,11 @@ class Measured:
         column: str,
         add: Callable[[InteractionBatch], None],
         interactions: float,
+        stage: str,
         what: str,
         origin: Expansion | None = None,
     ) -> None:
         """Add up train interactions: so many, of the same share of the users of every row block."""
-        visit(
-            self.subject,
-            "train",
-            [column],
-            add,
-            chosen=self.shape.sample(interactions),
-            origin=origin,
-            threads=self.threads,
-            what=what,
-            progress=self.progress,
-        )
+        how: dict[str, Any] = {"threads": self.threads, "what": what, "progress": self.progress}
+        with self.stages(stage):
+            visit(self.subject, "train", [column], add, chosen=self.shape.sample(interactions), origin=origin, **how)

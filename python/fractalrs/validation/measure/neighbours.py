@@ -32,24 +32,12 @@ Codes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest items of sampled items, by cosine of their train columns.
+    """The nearest items of sampled items, by cosine of their train columns."""
 
-    Attributes
-    ----------
-    items
-        int64, (s): the sampled items.
-    nearest
-        int64, (s, 20): their nearest items, the nearest first.
-    cosines
-        float64, (s, 20): |A ∩ B| / √(|A| |B|) for the users A and B of two items.
-    lifts
-        float64, (s, 20): how much oftener than by chance a user has both, U |A ∩ B| / (|A| |B|) of U users.
-    """
-
-    items: Codes
-    nearest: Codes
-    cosines: Floats
-    lifts: Floats
+    items: Codes  # (s): the sampled items.
+    nearest: Codes  # (s, 20): their nearest items, the nearest first.
+    cosines: Floats  # (s, 20): |A ∩ B| / √(|A| |B|) for the users A and B of two items.
+    lifts: Floats  # (s, 20): how much oftener than by chance a user has both, U |A ∩ B| / (|A| |B|) of U users.
 
     def cosine(self, rank: int) -> float:
         """Return the mean cosine with the neighbour of a rank from 1."""
@@ -67,24 +55,18 @@ def sample(item_degrees: npt.NDArray[np.integer], count: int = SAMPLED, seed: in
     rng = np.random.default_rng(seed)
     strata = np.array_split(order, _STRATA)
     quotas = [len(part) for part in np.array_split(np.arange(count), _STRATA)]
-    chosen = [
-        rng.choice(stratum, min(len(stratum), quota), replace=False)
-        for stratum, quota in zip(strata, quotas, strict=True)
-    ]
+    both = zip(strata, quotas, strict=True)
+    chosen = [rng.choice(stratum, min(len(stratum), quota), replace=False) for stratum, quota in both]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def neighbours(matrix: StreamedMatrix, item_degrees: npt.NDArray[np.integer], chosen: Codes) -> Neighbours | None:
-    """Compute the nearest items of the chosen ones that have five interactions.
-
-    Returns
-    -------
-    Neighbours or None
-        None where there are not enough items to compare.
-    """
+def neighbours(
+    matrix: StreamedMatrix, item_degrees: npt.NDArray[np.integer], chosen: Codes | None = None
+) -> Neighbours | None:
+    """Compute the nearest items of the chosen ones, or a sample, that have five interactions; None if too few have."""
     degrees = item_degrees.astype(np.float64)
     known = np.flatnonzero(item_degrees >= MIN_DEGREE)
-    chosen = np.intersect1d(chosen, known)
+    chosen = sample(item_degrees) if chosen is None else np.intersect1d(chosen, known)
     if len(known) <= NEAREST or len(chosen) == 0:
         return None
     nearest, cosines, lifts = [], [], []
@@ -104,9 +86,8 @@ def shared_users(matrix: StreamedMatrix, chosen: Codes) -> Iterator[tuple[int, n
     """Yield each chosen item and the users it shares with every item, in as many passes as memory asks for."""
     width = max(1, min(len(chosen), COUNT_BYTES // (4 * matrix.shape[1])))
     for first in range(0, len(chosen), width):
-        batch = chosen[first : first + width]
-        counts = matrix.cooccurrence(batch)
-        for number, item in enumerate(batch):
+        counts = matrix.cooccurrence(chosen[first : first + width])
+        for number, item in enumerate(chosen[first : first + width]):
             # A copy: a view would keep all counts of this pass in memory during the next one.
             yield int(item), counts[:, number].copy()
         del counts
@@ -118,13 +99,8 @@ def null_neighbours(users: int, items: int, density: float) -> Neighbours | None
     The other N − 1 items are then independent of an item and of each other (`null_pairs`), each with its cosine and
     lift; those of fewer than five interactions are left out. The r-th nearest is the one whose cosine is exceeded with
     probability (r − ½) / (N − 1): its cosine is within 5 % of the mean over data, and so is the median lift (tested on
-    four shapes from 9 to 210 interactions an item).
-
-    Returns
-    -------
-    Neighbours or None
-        Of 32 items whose degrees are quantiles of all at mid-ranks; who the nearest are has no meaning, and is −1. None
-        where there are not enough items to compare.
+    four shapes from 9 to 210 interactions an item). They are those of 32 items whose degrees are quantiles of all at
+    mid-ranks; who the nearest are has no meaning, and is −1. None where there are not enough items to compare.
     """
     if density == 0:
         return None
@@ -156,12 +132,7 @@ def copies(found: Neighbours, expansion: Expansion, seed: int = 0) -> tuple[floa
 
     In uniform random data items can be exchanged for each other: any other item is among the nearest as likely as the
     next, so that the share of copies among them is that among all. It is counted on 200 others of each item, drawn at
-    random; for `aligned` and `none` it is (n − 1) / (nq − 1).
-
-    Returns
-    -------
-    (float, float) or None
-        None where there are too many blocks to look up.
+    random; for `aligned` and `none` it is (n − 1) / (nq − 1). None where there are too many blocks to look up.
     """
     (m, _), q = expansion.reduced.shape, expansion.base.shape[1]
     count = expansion.shape[1]
@@ -171,8 +142,7 @@ def copies(found: Neighbours, expansion: Expansion, seed: int = 0) -> tuple[floa
     if m * len(blocks) * q > _SOURCES:
         return None
     degrees = expansion.base.item_degrees("train")
-    same = np.zeros(near.shape)
-    weights = np.zeros(len(found.items))
+    same, weights = np.zeros(near.shape), np.zeros(len(found.items))
     for i in range(m):
         sources = np.empty((len(blocks), q), dtype=np.int64)
         for number, j in enumerate(blocks):

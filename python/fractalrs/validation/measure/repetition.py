@@ -40,15 +40,10 @@ Codes = npt.NDArray[np.int64]
 class Share:
     """λ_max / trace of the block Gram matrix, and what independent blocks of the same counts would give.
 
-    Attributes
-    ----------
-    share
-        As measured.
-    floor
-        Of entries placed uniformly: E G = n nᵀ / P away from the diagonal, for the counts n of blocks on P positions.
-    degree_floor
-        Of entries placed by the degrees of users and items: E G(ij, i′j′) = n_ij n_i′j′ (u_i · u_i′) (v_j · v_j′), with
-        u_i and v_j the shares that users of a row block, and items of a column block, have in its entries.
+    The floor is of entries placed uniformly: E G = n nᵀ / P away from the diagonal, for the counts n of blocks on P
+    positions; the other one of entries placed by the degrees of users and items: E G(ij, i′j′) = n_ij n_i′j′
+    (u_i · u_i′) (v_j · v_j′), with u_i and v_j the shares that users of a row block, and items of a column block, have
+    in its entries.
     """
 
     share: float
@@ -58,29 +53,17 @@ class Share:
 
 @dataclass(frozen=True)
 class Repetition:
-    """Shares as stored, sorted by degree, and relinked (None with one block, or too many); and mutual neighbours.
-
-    Attributes
-    ----------
-    mutual
-        Share of a row block's users whose nearest user in another row block has them as nearest in turn; None with
-        one row block.
-    """
+    """Shares as stored, sorted by degree, and relinked (None with one block, or too many); and mutual neighbours."""
 
     stored: Share
     by_degree: Share
     relinked: Share | None
     mutual: float | None
+    """Share of a row block's users whose nearest in another has them as nearest in turn; None with one row block."""
 
 
 def repetition(matrix: StreamedMatrix, degrees: Degrees, seed: int = 0) -> Repetition | None:
-    """Compute how much blocks repeat each other.
-
-    Returns
-    -------
-    Repetition or None
-        None where there is but one block, or no train interaction.
-    """
+    """Compute how much blocks repeat each other; None where there is but one block, or no train interaction."""
     p, q = matrix.block_shape
     m, n = matrix.shape[0] // p, matrix.shape[1] // q
     if m * n == 1 or degrees.block_train.sum() == 0:
@@ -102,10 +85,7 @@ def repetition(matrix: StreamedMatrix, degrees: Degrees, seed: int = 0) -> Repet
 
 
 def _positions(matrix: StreamedMatrix, users: Codes, place_of_item: Codes, width: int) -> Matrix:
-    """Blocks × positions: where the rows of `users`, (m, count), have entries.
-
-    A user of −1 has none, items without a place are left out.
-    """
+    """Blocks × positions: where the rows of `users`, (m, count), −1 for none, have entries at items with a place."""
     m, count = users.shape
     n = matrix.shape[1] // matrix.block_shape[1]
     flat = users.ravel()
@@ -170,10 +150,7 @@ def _relinked(matrix: StreamedMatrix, degrees: Degrees, rng: np.random.Generator
     p, q = matrix.block_shape
     m, n = degrees.block_train.shape
     count = int(max(1, min(RELINKED, SAMPLED_INTERACTIONS * p / degrees.block_train.sum())))
-    reference_row, reference_column = (
-        int(degrees.block_train.sum(axis=1).argmax()),
-        int(degrees.block_train.sum(axis=0).argmax()),
-    )
+    reference_row, reference_column = (int(degrees.block_train.sum(axis=axis).argmax()) for axis in (1, 0))
     users = _reference(degrees.user_train, reference_row, p, count, rng)
     items = _reference(degrees.item_train, reference_column, q, RELINKED, rng)
     if len(users) == 0 or len(items) == 0:
@@ -229,14 +206,9 @@ def null_mutual(group: int, items: int, density: float) -> float | None:
     the group is the nearest. Another user of v's group is nearer to u with probability f, as near or nearer with e
     (summed over `null_pairs`, given a), so that v at a random place in its group is the nearest with probability
     w = ((1 − f)ᵖ − (1 − e)ᵖ) / (p (e − f)). Given u and v, other users of both groups are independent, so that u is
-    nearest to v independently, and u has a mutual neighbour with probability p E[w(s | a) w(s | b)] over v and s > 0.
-    Users of fewer than five items are not asked.
-
-    Returns
-    -------
-    float or None
-        p / (2p − 1) where cosines hardly tie and all users have as many items; less where some are near to many. None
-        where nobody has five items.
+    nearest to v independently, and u has a mutual neighbour with probability p E[w(s | a) w(s | b)] over v and s > 0:
+    p / (2p − 1) where cosines hardly tie and all users have as many items; less where some are near to many. Users of
+    fewer than five items are not asked; None where nobody has so many.
     """
     if density == 0:
         return None

@@ -22,22 +22,12 @@ _EXACT = 1e-7
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Leading singular values of a train part A.
+    """Leading singular values of a train part A, and its leading singular vectors: 8, or k where that is smaller."""
 
-    Attributes
-    ----------
-    values
-        float64, (k), descending.
-    bounds
-        float64, (k): a singular value of A lies within this of each value: its square is within ‖AᵀA v − σ² v‖ of σ².
-    right, left
-        float64, (items, 8) and (users, 8): the leading singular vectors; fewer where k is smaller.
-    """
-
-    values: Floats
-    bounds: Floats
-    right: Floats
-    left: Floats
+    values: Floats  # (k), descending.
+    bounds: Floats  # (k): a singular value of A lies so near to each value: its square within ‖AᵀA v − σ² v‖ of σ².
+    right: Floats  # (items, 8)
+    left: Floats  # (users, 8)
 
 
 def spectrum(
@@ -52,20 +42,8 @@ def spectrum(
 
     One pass over the rows a step, nothing else of A is needed (Golub & Van Loan, Matrix Computations, 10.3; for why
     few steps suffice without gaps between the values: Musco & Musco 2015). A value that occurs oftener than a step has
-    vectors (16) may be found too few times.
-
-    Parameters
-    ----------
-    matrix
-        The matrix A: its train part.
-    count
-        How many singular values, k.
-    tolerance
-        Stop when a step moves no value by more than this share of itself.
-    seed
-        Of the random start.
-    memory
-        What the Krylov basis may take.
+    vectors (16) may be found too few times. A is the train part of `matrix`; it stops when a step moves no value by
+    more than the tolerance, a share of itself. `seed` is that of the random start, `memory` what the basis may take.
 
     Raises
     ------

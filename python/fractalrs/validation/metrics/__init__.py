@@ -24,19 +24,9 @@ from fractalrs.validation.metrics import (
 )
 from fractalrs.validation.metrics.spec import Family, FigureSpec, MetricSpec
 
-FAMILIES: tuple[Family, ...] = (
-    degrees.FAMILY,
-    spectrum.FAMILY,
-    vectors.FAMILY,
-    graph.FAMILY,
-    neighbours.FAMILY,
-    repetition.FAMILY,
-    times.FAMILY,
-    ratings.FAMILY,
-    blocks.FAMILY,
-)
-"""In the order of the report."""
-
+# In the order of the report.
+_ROOMS = (degrees, spectrum, vectors, graph, neighbours, repetition, times, ratings, blocks)
+FAMILIES: tuple[Family, ...] = tuple(room.FAMILY for room in _ROOMS)
 METRICS: tuple[MetricSpec, ...] = tuple(spec for family in FAMILIES for spec in family.metrics)
 FIGURES: tuple[FigureSpec, ...] = tuple(spec for family in FAMILIES for spec in family.figures)
 BLOCK_DEVIATION = blocks.DEVIATION

@@ -12,9 +12,9 @@ BEYOND = 5.0
 
 
 def _deviation(measured: Measured) -> Floats | None:
-    if measured.planned is None or not measured.planned.has_blocks:
-        return None
     planned, counts = measured.planned, measured.degrees.block_train
+    if planned is None or not planned.has_blocks:
+        return None
     expected = float(planned.statistics["counts"][0]) * planned.rates
     if planned.options["drop_incomplete"]:
         # Dropped users are missing from all blocks of a row block alike, or nearly so.

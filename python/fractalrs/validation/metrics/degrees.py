@@ -45,9 +45,7 @@ def _exponent(degrees: Any) -> float | None:
 def _tails(measured: Measured, side: Side) -> Values:
     four = measured.degrees_by_side[side]
     tails = {"real": hill(four.real), "synthetic": hill(four.synthetic)}
-    intervals = ", ".join(
-        f"{label} {tail.low:.2f} to {tail.high:.2f}" for label, tail in tails.items() if tail is not None
-    )
+    intervals = ", ".join(f"{label} {tail.low:.2f} to {tail.high:.2f}" for label, tail in tails.items() if tail)
     note = f"Hill, top 5 %; 95 %: {intervals}" if intervals else "too few distinct values in the top 5 %"
     return difference(four, _exponent, note)
 

@@ -9,8 +9,7 @@ def _density(measured: Measured) -> Values:
     real = measured.real
     of_real = density(real.interactions, len(real.user_degrees), len(real.item_degrees))
     synthetic = density(measured.interactions, *measured.matrix.shape)
-    note = "" if measured.keep is None else "real × mean keep rate"
-    return Values(of_real, None, synthetic, synthetic, note=note)
+    return Values(of_real, None, synthetic, synthetic, note="" if measured.keep is None else "real × mean keep rate")
 
 
 def _assortativity(measured: Measured) -> Values:

@@ -17,14 +17,12 @@ def _cosine(rank: int, measured: Measured) -> Values:
 
 
 def _lift(measured: Measured) -> Values:
-    found = difference(measured.nearest, Neighbours.lift)
-    return replace(found, distance=None, note=_missing(measured))
+    return replace(difference(measured.nearest, Neighbours.lift, _missing(measured)), distance=None)
 
 
 def _copies(measured: Measured) -> Values:
     if measured.item_copies is None:
-        known = "too few items, too many blocks, or items of no one source"
-        return Values(note=_missing(measured) or known)
+        return Values(note=_missing(measured) or "too few items, too many blocks, or items of no one source")
     synthetic, null = measured.item_copies
     return Values(None, None, synthetic, null, synthetic)
 

@@ -51,10 +51,9 @@ def _of_users(measured: Measured) -> Values | None:
     null = len(keep) * users / count if count else None
     off = abs(synthetic.of_users - real.of_users - excess)
     note = f"distance from real and the {excess:.2g} that thinning adds"
-    of_real, found, off_known = (
-        None if math.isnan(value) else value for value in (real.of_users, synthetic.of_users, off)
-    )
-    return Values(of_real, None, found, null, off_known, note, judged=excess <= LARGEST_EXCESS)
+    shares = (real.of_users, synthetic.of_users, off)
+    of_real, found, apart = (None if math.isnan(value) else value for value in shares)
+    return Values(of_real, None, found, null, apart, note, judged=excess <= LARGEST_EXCESS)
 
 
 FAMILY = Family(

@@ -39,19 +39,16 @@ def _shared(measured: Measured) -> int:
 
 def _whole(statistic: Callable[[Any], float | None], measured: Measured) -> Values:
     """Compare a statistic of whole spectra, of equally many values; R̂ has but min(m, n)."""
-    shared, values = _shared(measured), vars(measured.values)
-    four = Four(**{name: None if each is None else each[:shared] for name, each in values.items()})
+    shared, values = _shared(measured), vars(measured.values).values()
+    four = Four(*(None if each is None else each[:shared] for each in values))
     note = f"of the first {shared}" + ("" if four.reduced is None else f", reduced of {len(four.reduced)}")
     return difference(four, statistic, note)
 
 
 def _first(measured: Measured) -> Values:
     values, total = measured.values, measured.interactions
-    return Values(
-        real=float(values.real[0]) / measured.real.interactions**0.5,
-        synthetic=float(values.synthetic[0]) / total**0.5 if total else None,
-        null=float(values.null[0]) / total**0.5 if total else None,
-    )
+    synthetic, null = (float(each[0]) / total**0.5 if total else None for each in (values.synthetic, values.null))
+    return Values(float(values.real[0]) / measured.real.interactions**0.5, None, synthetic, null)
 
 
 def _off_prediction(most: int | None, measured: Measured) -> Values | None:
@@ -59,7 +56,8 @@ def _off_prediction(most: int | None, measured: Measured) -> Values | None:
         return None
     real, found = measured.real, measured.values.synthetic
     # Beyond as many as are known of R, pairs of unknown ones would be missing.
-    known = len(found) if len(real.singular_values) == real.rank else _shared(measured)
+    all_known = len(real.singular_values) == min(len(real.user_degrees), len(real.item_degrees))
+    known = len(found) if all_known else _shared(measured)
     keep = measured.plan.keep_rates
     theory = predicted(keep, real.singular_values, real.user_noise, real.item_noise, known)
     # Where R has no more singular values the prediction is 0, and what is found is rounding.

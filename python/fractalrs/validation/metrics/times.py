@@ -11,6 +11,7 @@ from fractalrs.validation.metrics.spec import NEEDS_SOURCE, Family, FigureSpec, 
 from fractalrs.validation.wording import at
 
 NEEDS_HOURS = "how long an hour is, is not known"
+Draw = Callable[[Measured], dict[str, Curve] | None]
 
 
 def _both(measured: Measured) -> tuple[Activity, Activity]:
@@ -25,16 +26,14 @@ def _count(measured: Measured) -> Values:
 
 def _compared(measured: Measured) -> tuple[InterEventTimes, str] | None:
     """Return inter-event times on one clock, and whose clock was made coarser by how much, in words."""
-    found = measured.inter_event_times
-    if found is None:
+    if (found := measured.inter_event_times) is None:
         return None
     which, factor = ("real", found.coarser) if found.coarser >= 1 else ("synthetic", 1 / found.coarser)
     return found, f"the {which} ones on a clock {factor:.3g} times as coarse"
 
 
 def _inter_event_times(measured: Measured) -> Values:
-    compared = _compared(measured)
-    if compared is None:
+    if (compared := _compared(measured)) is None:
         return Values(note="there are none")
     found, clock = compared
     note = f"KS distance of d / mean(d); {clock}"
@@ -49,8 +48,7 @@ def _ties(measured: Measured) -> Values | None:
 
 
 def _ties_on_one_clock(measured: Measured) -> Values | None:
-    compared = _compared(measured)
-    if compared is None:
+    if (compared := _compared(measured)) is None:
         return None
     found, clock = compared
     real, synthetic = (float(shares[0]) if found.ticks[0] == 0 else 0.0 for shares in (found.real, found.synthetic))
@@ -84,8 +82,7 @@ def _memory(measured: Measured) -> Values:
 
 
 def _copies(measured: Measured) -> Values:
-    found = measured.event_copies
-    if found is None:
+    if (found := measured.event_copies) is None:
         return Values(note=NEEDS_SOURCE)
     ratio = found.in_a_row / found.by_chance if found.by_chance else None
     note = f"over those of a random order; {found.in_a_row / max(1, found.pairs):.2%} of {found.pairs:,} pairs"
@@ -93,8 +90,7 @@ def _copies(measured: Measured) -> Values:
 
 
 def _draw_inter_event_times(measured: Measured) -> dict[str, Curve] | None:
-    found = measured.inter_event_times
-    if found is None:
+    if (found := measured.inter_event_times) is None:
         return None
     # What is a tie on the clock has the left end.
     x = np.maximum(found.ticks, 0.5) / found.mean
@@ -112,16 +108,12 @@ def _draw_periodic(name: str, first: float, measured: Measured) -> dict[str, Cur
 
 
 def _draw_growth(measured: Measured) -> dict[str, Curve] | None:
-    over, both = np.linspace(0, 1, POINTS), dict(zip(("real", "synthetic"), _both(measured), strict=True))
-    return {
-        label: Curve(over, each.catalogue_growth) for label, each in both.items() if len(each.catalogue_growth)
-    } or None
+    both = zip(("real", "synthetic"), (each.catalogue_growth for each in _both(measured)), strict=True)
+    return {label: Curve(np.linspace(0, 1, POINTS), growth) for label, growth in both if len(growth)} or None
 
 
-def _figure(
-    name: str, title: str, caption: str, data: Callable[[Measured], dict[str, Curve] | None], *where: object
-) -> FigureSpec:
-    return FigureSpec(name=name, title=title, caption=caption, data=data, draw=name, describe=at(*where))  # type: ignore[arg-type]
+def _figure(name: str, title: str, caption: str, data: Draw, where: str, x: float) -> FigureSpec:
+    return FigureSpec(name=name, title=title, caption=caption, data=data, draw=name, describe=at(where, x))
 
 
 FAMILY = Family(

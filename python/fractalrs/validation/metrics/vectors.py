@@ -1,5 +1,6 @@
 """Singular vectors: how widely each taste is shared, the paper's network values."""
 
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -18,23 +19,15 @@ def _measure(measured: Measured, side: Side) -> Values:
     four = measured.vectors[side]
     if four.real is None:
         return Values(note=NEEDS_SOURCE)
-    reduced = None if four.reduced is None else _distance(four.real, four.reduced)
-    synthetic = _distance(four.real, four.synthetic)
-    null = np.mean(
-        [
-            network_distance(network_values(four.real[:, k]), _null_component(k)) or 0.0
-            for k in range(four.real.shape[1])
-        ]
-    )
-    return Values(None, reduced, synthetic, float(null), synthetic)
+    reduced = None if four.reduced is None else _distance(four.real, map(network_values, four.reduced.T))
+    synthetic = _distance(four.real, map(network_values, four.synthetic.T))
+    null = _distance(four.real, map(_null_component, range(four.real.shape[1])))
+    return Values(None, reduced, synthetic, null, synthetic)
 
 
-def _distance(real: Floats, other: Floats) -> float:
-    """Return the mean distance of the network values of vectors in columns."""
-    each = [
-        network_distance(network_values(real[:, k]), network_values(other[:, k]))
-        for k in range(min(real.shape[1], other.shape[1]))
-    ]
+def _distance(real: Floats, others: Iterable[Floats]) -> float:
+    """Return the mean distance of the network values of vectors in columns from others, as far as there are both."""
+    each = [network_distance(network_values(one), other) for one, other in zip(real.T, others, strict=False)]
     return float(np.mean([value for value in each if value is not None]))
 
 
@@ -44,14 +37,10 @@ def _null_component(k: int) -> Floats:
     return np.ones(_NULL_POINTS) if k == 0 else np.asarray(scipy.stats.halfnorm.ppf(points))
 
 
-def _curve(vector: Floats) -> Curve:
-    return network_curve(network_values(vector))
-
-
 def _gallery(side: Side, measured: Measured) -> list[dict[str, Curve]]:
     there = {label: matrix for label, matrix in vars(measured.vectors[side]).items() if matrix is not None}
-    count = min(matrix.shape[1] for matrix in there.values())
-    return [curves(_curve, {label: matrix[:, k] for label, matrix in there.items()}) for k in range(count)]
+    each = zip(*(map(network_values, matrix.T) for matrix in there.values()), strict=False)
+    return [curves(network_curve, dict(zip(there, values, strict=True))) for values in each]
 
 
 def _figure(side: Side, name: str) -> FigureSpec:

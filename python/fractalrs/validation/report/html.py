@@ -18,9 +18,8 @@ from matplotlib.figure import Figure
 
 from fractalrs import plot
 from fractalrs.statistics import Curve
-from fractalrs.validation.findings import Findings
+from fractalrs.validation.findings import Findings, Metric, Outcomes
 from fractalrs.validation.metrics import FAMILIES, FIGURES, FigureSpec
-from fractalrs.validation.report.outcomes import Outcomes
 from fractalrs.validation.wording import number, words
 
 _VALUES = ("real", "reduced", "synthetic", "null", "distance", "threshold")
@@ -50,81 +49,60 @@ def page(report: Outcomes) -> str:
     """Return the page."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = number
-    template = environment.from_string(
-        files("fractalrs.validation.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    )
+    template = files("fractalrs.validation.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     known = {family.section: (family.title, family.explanation) for family in FAMILIES}
-    sections = dict.fromkeys(metric.section for metric in report.metrics)
-    return template.render(
+    sections: dict[str, list[Metric]] = {}
+    for metric in report.metrics:
+        sections.setdefault(metric.section, []).append(metric)
+    with _figure_style():
+        figures = [drawing for spec in FIGURES if not spec.is_gallery for drawing in _figures(spec, report.findings)]
+        galleries = [gallery for spec in FIGURES if spec.is_gallery for gallery in _galleries(spec, report.findings)]
+    return environment.from_string(template).render(
         report=report,
         seconds=[(words(name), number(value)) for name, value in report.findings.seconds.items()],
         tone="bad" if report.failures else "good" if True in report.outcomes.values() else "neutral",
-        sections=[
-            (
-                *known.get(section, (words(section).capitalize(), "")),
-                [metric for metric in report.metrics if metric.section == section],
-            )
-            for section in sections
-        ],
+        sections=[(*known.get(name, (words(name).capitalize(), "")), metrics) for name, metrics in sections.items()],
         values=_VALUES,
         looks=plot.LOOKS,
-        figures=[drawing for spec in FIGURES if not spec.is_gallery for drawing in _figures(spec, report.findings)],
-        galleries=[gallery for spec in FIGURES if spec.is_gallery for gallery in _galleries(spec, report.findings)],
+        figures=figures,
+        galleries=galleries,
     )
 
 
 @dataclass(frozen=True)
 class _Drawing:
-    """A figure of the page: its title, inline SVG, how to read it, and the labels of its legend."""
+    """A figure of the page, inline SVG, or a gallery of small ones; how to read it, and the labels of its legend."""
 
     title: str
-    svg: Markup
+    shown: Markup | list["_Drawing"]
     caption: str = ""
     labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Gallery:
-    """Small figures that share a caption and a legend, whose labels these are."""
-
-    title: str
-    caption: str
-    labels: tuple[str, ...]
-    drawings: list[_Drawing]
 
 
 def _figures(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
     """Draw a large figure, if it has data."""
     curves, matrix = _drawable(findings, spec.name), findings.maps.get(spec.name)
-    if not spec.draw or not (curves or (matrix is not None and np.isfinite(matrix).any())):
-        return
-    draw = getattr(plot, spec.draw)
-    with _figure_style():
-        axes = draw(curves) if curves else draw(matrix)
-        svg = _inline(axes, spec.name, spec.title, spec.describe(_named(curves) if curves else matrix))
-    yield _Drawing(spec.title, svg, spec.caption, tuple(curves))
+    if spec.draw and (curves or (matrix is not None and np.isfinite(matrix).any())):
+        axes = getattr(plot, spec.draw)(curves or matrix)
+        svg = _inline(axes, spec.name, spec.title, spec.describe(_named(curves) or matrix))
+        yield _Drawing(spec.title, svg, spec.caption, tuple(curves))
 
 
-def _galleries(spec: FigureSpec, findings: Findings) -> Iterator[_Gallery]:
+def _galleries(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
     """Draw a row of small figures, those that have data."""
     drawings: list[_Drawing] = []
     labels: set[str] = set()
     matches = (re.fullmatch(rf"{spec.name}_(\d+)", name) for name in findings.curves)
     for which in sorted(int(match[1]) for match in matches if match):
-        name = f"{spec.name}_{which}"
-        curves = _drawable(findings, name)
-        if not curves:
-            continue
-        labels |= curves.keys()
-        with _figure_style():
+        if curves := _drawable(findings, name := f"{spec.name}_{which}"):
+            labels |= curves.keys()
             axes = getattr(plot, spec.draw)(curves)
             axes.set(xlabel="", ylabel="")
             cast(Figure, axes.figure).set_size_inches(_SMALL_FIGURE)
             svg = _inline(axes, name, f"{spec.title}: vector {which}", spec.describe(_named(curves)))
-        drawings.append(_Drawing(f"Vector {which}", svg))
+            drawings.append(_Drawing(f"Vector {which}", svg))
     if drawings:
-        shown = tuple(label for label in plot.LOOKS if label in labels)
-        yield _Gallery(spec.title, spec.caption, shown, drawings)
+        yield _Drawing(spec.title, drawings, spec.caption, tuple(label for label in plot.LOOKS if label in labels))
 
 
 def _named(curves: dict[str, Curve]) -> dict[str, Curve]:
@@ -144,11 +122,8 @@ def _figure_style() -> Iterator[None]:
 def _drawable(findings: Findings, name: str) -> dict[str, Curve]:
     """Those curves of a figure that have a point on logarithmic axes, in the order of legends."""
     curves = findings.curves.get(name, {})
-    return {
-        label: curves[label]
-        for label in plot.LOOKS
-        if label in curves and ((curves[label].y > 0) & (curves[label].x > 0)).any()
-    }
+    known = ((label, curves[label]) for label in plot.LOOKS if label in curves)
+    return {label: curve for label, curve in known if ((curve.y > 0) & (curve.x > 0)).any()}
 
 
 def _inline(axes: Axes, name: str, title: str, description: str) -> Markup:
@@ -192,8 +167,8 @@ def _inline(axes: Axes, name: str, title: str, description: str) -> Markup:
     for attribute in ("width", "height", "version"):
         del root.attrib[attribute]
     root.attrib |= {"role": "img", "aria-labelledby": f"{prefix}title {prefix}description"}
-    for position, (tag, text) in enumerate((("title", title), ("desc", description))):
-        child = ElementTree.Element(tag, id=f"{prefix}{'title' if tag == 'title' else 'description'}")
+    for position, (tag, name, text) in enumerate((("title", "title", title), ("desc", "description", description))):
+        child = ElementTree.Element(tag, id=f"{prefix}{name}")
         child.text = text
         root.insert(position, child)
     return Markup(ElementTree.tostring(root, encoding="unicode"))

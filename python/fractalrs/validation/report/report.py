@@ -6,8 +6,8 @@ from typing import Any
 
 from fractalrs.errors import OutputError
 from fractalrs.tools import drawing, whole_file
-from fractalrs.validation.report.outcomes import Outcomes, plain
-from fractalrs.validation.wording import aligned, number, one_line
+from fractalrs.validation.findings import Outcomes
+from fractalrs.validation.wording import aligned, number, one_line, plain
 
 _OUTCOMES = {True: "ok", False: "FAILS", None: "not checked"}
 
@@ -39,19 +39,14 @@ class Report(Outcomes):
             ``holds``, ``failures``, ``subject``, ``checks``, ``metrics`` (each with ``holds``), ``curves``
             (figure → label → ``x`` and ``y``), ``maps`` (figure → rows) and ``seconds``.
         """
-        found = self.findings
+        found, drawn = self.findings, self.findings.curves.items()
         return {
             "holds": self.holds,
             "failures": list(self.failures),
             "subject": plain(found.subject),
             "checks": [plain(vars(check)) for check in self.checks],
             "metrics": [plain(vars(metric) | {"holds": metric.holds}) for metric in self.metrics],
-            "curves": plain(
-                {
-                    figure: {label: vars(curve) for label, curve in curves.items()}
-                    for figure, curves in found.curves.items()
-                }
-            ),
+            "curves": plain({name: {label: vars(each) for label, each in curves.items()} for name, curves in drawn}),
             "maps": plain(found.maps),
             "seconds": plain(found.seconds),
         }
@@ -96,13 +91,9 @@ class Report(Outcomes):
             lines += aligned([(_OUTCOMES[check.holds], check.name, one_line(check.detail)) for check in ordered], "<<<")
         if self.metrics:
             columns = ("real", "synthetic", "null", "distance", "threshold")
-            rows = [
-                (
-                    metric.name,
-                    *(number(getattr(metric, column)) for column in columns),
-                    "–" if metric.threshold is None else _OUTCOMES[metric.holds],
-                )
-                for metric in self.metrics
-            ]
-            lines += ["", *aligned([("metric", *columns, "holds"), *rows], "<>>>>><")]
+            rows: list[tuple[str, ...]] = [("metric", *columns, "holds")]
+            for metric in self.metrics:
+                outcome = "–" if metric.threshold is None else _OUTCOMES[metric.holds]
+                rows.append((metric.name, *(number(getattr(metric, column)) for column in columns), outcome))
+            lines += ["", *aligned(rows, "<>>>>><")]
         return "\n".join(lines)
