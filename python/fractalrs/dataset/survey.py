@@ -12,7 +12,7 @@ from fractalrs.dataset.layout import attribute_file
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.sizes import memory_needed
 from fractalrs.errors import OutputError
-from fractalrs.tools import FileReport, Store, busy, read_labelled, require_room, resolve_threads
+from fractalrs.tools import FileReport, Store, busy, read_labelled, require_disk, resolve_threads
 
 State = Literal["new", "begun", "complete", "other"]
 
@@ -189,4 +189,4 @@ def _check_disk(folder: Folder, plan: Plan, finished: Mapping[str, FileReport]) 
     more = sum(size for name, size in sizes.items() if name not in finished)
     freed = sum(folder.files.values()) - sum(file["bytes"] for file in finished.values())
     hint = "free some, choose another disk, or lower the target, keep_scale or the multipliers"
-    require_room(folder.store.path, plan.expected_bytes * missing + more, folder.store.free() + freed, hint)
+    require_disk(folder.store.path, plan.expected_bytes * missing + more, hint, folder.store.free() + freed)

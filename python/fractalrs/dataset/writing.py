@@ -16,7 +16,7 @@ from fractalrs.dataset.private import Private
 from fractalrs.dataset.survey import compare, find_finished, survey
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion, operator_named
-from fractalrs.tools import SILENT, FileReport, Progress, Store, as_progress, require_room, resolve_threads, visible
+from fractalrs.tools import SILENT, FileReport, Progress, Store, as_progress, require_disk, resolve_threads, visible
 from fractalrs.words import SPLITS, Split
 
 logger = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
     finished = find_finished(folder, plan, names, 1)
     if len(finished) < len(names):
         size = plan.expected_bytes / plan.part_count
-        require_room(store.path, size, store.free(), "free some; what is finished stays")
+        require_disk(store.path, size, "free some; what is finished stays", store.free())
     private = _missing_private(folder, plan)
     with _failures(store), store.locked(shared=True):
         store.clear()
