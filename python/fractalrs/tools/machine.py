@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from fractalrs.errors import InputError, OutputError
@@ -18,6 +19,8 @@ def blas_threads(threads: int) -> Iterator[None]:
     """Let linear algebra use so many threads until the context ends."""
     from threadpoolctl import threadpool_limits
 
+    # Libraries that are loaded later would know no limit.
+    import_module("scipy.linalg")
     with threadpool_limits(threads):
         yield
 
