@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fractalrs.dataset.card import data_card
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.folder import Folder, Place, missing_files, store_of
-from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, attribute_file
+from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
 from fractalrs.dataset.private import Private
@@ -223,14 +224,13 @@ def _failures(store: Store) -> Iterator[None]:
     try:
         yield
     except (OSError, WriteError) as error:
-        # The core says it in its own words.
-        message = error.message if isinstance(error, WriteError) else _told(error, store)
+        if isinstance(error, WriteError):
+            # The core says it in its own words.
+            message = error.message
+        else:
+            message = f"cannot write {error.filename or store.path}: {error.strerror or error}"
         hint = "what is finished stays; when the cause is gone, the same command goes on"
         raise WriteError(visible(message), hint) from error
-
-
-def _told(error: OSError, store: Store) -> str:
-    return f"cannot write {error.filename or store.path}: {error.strerror or error}"
 
 
 def _missing_private(folder: Folder, plan: Plan, anew: bool = False) -> Private | None:
@@ -281,16 +281,9 @@ def _make_parts(
                 report(interactions, parts)
 
             try:
-                result = expansion.generator.run(
-                    jobs,
-                    encoding=plan.parquet.encoding,
-                    compression=plan.parquet.compression,
-                    row_group_size=plan.parquet.row_group_size,
-                    stage="flush",
-                    # A thread without a part would only take memory.
-                    threads=min(threads, max(1, len(jobs))),
-                    progress=passed,
-                )
+                # A thread without a part would only take memory.
+                threads, encoding = min(threads, max(1, len(jobs))), asdict(plan.parquet)
+                result = expansion.generator.run(jobs, stage="flush", threads=threads, progress=passed, **encoding)
             finally:
                 publish()
     files = [(plan.parts[made["index"]].file(split), made[split]) for made in result["parts"] for split in SPLITS]
@@ -301,15 +294,14 @@ def _complete(store: Store, plan: Plan, files: Mapping[str, FileReport], progres
     """Write what comes after the parts: attributes, the card, and the manifest."""
     attributes = {}
     for table in plan.attributes:
-        name = attribute_file(table.side)
-        report = files.get(name)
+        report = files.get(table.name)
         if report is None:
-            logger.info("writing %s", name)
+            logger.info("writing %s", table.name)
             with store.staging() as staging:
-                labels = dict(plan.files[name])
-                report = table.write(staging.path(name), plan.expansion, plan.parquet, labels, progress)
-                staging.publish(name)
-        attributes[table.side.plural] = AttributesEntry(name, **report, **table.counts)
+                path, labels = staging.path(table.name), dict(plan.files[table.name])
+                report = table.write(path, plan.expansion, plan.parquet, labels, progress)
+                staging.publish(table.name)
+        attributes[table.side.plural] = AttributesEntry(table.name, **report, **table.counts)
     manifest = _manifest(plan, files, attributes)
     store.put(CARD, data_card(plan, manifest).encode())
     store.put(MANIFEST, manifest.to_json().encode())
