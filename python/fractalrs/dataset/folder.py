@@ -41,14 +41,10 @@ class Folder:
 
     Attributes
     ----------
-    store
-        The folder.
-    files
-        Names and sizes of what is there.
-    plan
-        That of the data set that is there, if there is one.
-    manifest
-        There only when the data set is, or was, complete.
+    store, files
+        The folder; names and sizes of what is there.
+    plan, manifest
+        Those of the data set that is there; it has a manifest only when it is, or was, complete.
     """
 
     store: Store
@@ -61,12 +57,8 @@ class Folder:
         """Look once, and read plan and manifest once; refuse one that is damaged, or not ours, by `InputError`."""
         store = store_of(path)
         files = store.list()
-        plan = manifest = None
-        if PLAN in files:
-            plan = Plan.from_json(_content(store, PLAN), store.path / PLAN)
-        if MANIFEST in files:
-            manifest = read_manifest(store)
-        return cls(store, files, plan, manifest)
+        plan = Plan.from_json(_content(store, PLAN), store.path / PLAN) if PLAN in files else None
+        return cls(store, files, plan, read_manifest(store) if MANIFEST in files else None)
 
     @classmethod
     def ours(cls, path: Place) -> "Folder":

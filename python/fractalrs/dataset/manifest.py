@@ -111,13 +111,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: bytes, file: Path, hint: str | None = None) -> Self:
-        """Read the text of a manifest.
-
-        Raises
-        ------
-        InputError
-            With the file and what is wrong in it, if it is not a manifest, or contradicts itself.
-        """
+        """Read the text of a manifest; refuse one that is damaged or contradicts itself, with what is wrong in it."""
         try:
             content = json.loads(text)
         except ValueError as error:
@@ -143,17 +137,13 @@ class Manifest:
             for part in content["parts"]
             for first, last in [part["users"]]
         )
-        attributes = content.get("attributes", {}).items()
-        return cls(
-            **head,
-            schema=pa.schema(
-                pa.field(column["name"], type_of(column["type"]), nullable=column.get("nullable", False))
-                for column in content["schema"]
-            ),
-            fingerprints={name: str(content["fingerprints"][name]) for name in ("expansion", "plan")},
-            parts=parts,
-            attributes={name: _entry(AttributesEntry, file) for name, file in attributes},
+        attributes = {name: _entry(AttributesEntry, file) for name, file in content.get("attributes", {}).items()}
+        schema = pa.schema(
+            pa.field(column["name"], type_of(column["type"]), nullable=column.get("nullable", False))
+            for column in content["schema"]
         )
+        prints = {name: str(content["fingerprints"][name]) for name in ("expansion", "plan")}
+        return cls(**head, schema=schema, fingerprints=prints, parts=parts, attributes=attributes)
 
     def _contradiction(self, totals: dict[str, int]) -> str | None:
         """Return what contradicts itself, if anything does."""

@@ -52,18 +52,14 @@ class Plan:
     ----------
     fractalrs, generator
         Version of the program, number of the algorithm.
-    base
-        What was expanded.
-    splits
-        Train and test, or train alone where nothing is held out.
+    base, splits
+        What was expanded; train and test, or train alone where nothing is held out.
     user_multiplier, item_multiplier, profile, options, user_cell_size, item_cell_size, reduced
         How it is expanded; `reduced` describes the reduced matrix.
     recipe
         How base, reduced matrix and cells were made, where that is known.
-    part_count, parquet
-        How many parts, and how they are encoded.
-    source_licence
-        The source's licence as the data card names it, where it is known.
+    part_count, parquet, source_licence
+        How many parts, how they are encoded, and the source's licence as the data card names it, where it is known.
     attribute_fingerprints
         Those of the attributes of ``"items"`` and ``"users"`` that are written too.
     expansion_fingerprint, fingerprint
@@ -93,13 +89,7 @@ class Plan:
 
     @property
     def expansion(self) -> Expansion:
-        """What is written.
-
-        Raises
-        ------
-        InputError
-            If the plan was read from a file.
-        """
+        """What is written; a plan that was read from a file does not know it."""
         if self.made_of is None:
             raise InputError("this plan was read from a file", hint="make it of the expansion: fractalrs.plan")
         return self.made_of
@@ -172,13 +162,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: bytes, file: Path) -> Self:
-        """Read the text of a plan.
-
-        Raises
-        ------
-        InputError
-            With the file and what is wrong in it.
-        """
+        """Read the text of a plan; refuse one that is damaged, with the file and what is wrong in it."""
         hint = "move the folder away, or choose another"
         try:
             content = json.loads(text)
@@ -247,17 +231,12 @@ def plan(
 
     Parameters
     ----------
-    expansion
-        What to write.
+    expansion, parquet, source_licence
+        As for `write`.
     parts, part_interactions
         Number of parts; by default one for each `part_interactions` expected interactions.
-    parquet
-        How Parquet files are encoded.
-    source_licence
-        What the data card says of the source's licence.
     item_attributes, user_attributes
-        Attributes of the source's items and users, which are written for every expanded id too: a path, a table in
-        memory, or what `match` made of one. They need cells of one member.
+        As for `write`, or what `match` made of a table.
     recipe
         How base, reduced matrix and cells were made, where that is known: plain JSON values.
 
@@ -277,7 +256,8 @@ def plan(
     8
     """
     cells, base, users = expansion.cells, expansion.base, expansion.shape[0]
-    tables = _tables(base, (ITEMS, item_attributes), (USERS, user_attributes))
+    given = ((ITEMS, item_attributes), (USERS, user_attributes))
+    tables = tuple(_matched(base, side, source) for side, source in given if source is not None)
     expansion.options.check_sources(cells.user_cell_size, cells.item_cell_size, [table.side for table in tables])
     _check_schema(expansion)
     if parts is None:
@@ -373,15 +353,10 @@ def whole_index(name: str, value: Any) -> int:
     raise InputError(f"{name} is {value!r}; it must be a whole number")
 
 
-def _tables(base: Base, *given: tuple[Side, Any]) -> tuple[Attributes, ...]:
-    tables = []
-    for side, source in given:
-        if isinstance(source, Attributes):
-            tables.append(source)
-        elif source is not None:
-            table = source if isinstance(source, AttributeTable) else AttributeTable.read(source, side)
-            tables.append(match(table, base))
-    return tuple(tables)
+def _matched(base: Base, side: Side, source: Any) -> Attributes:
+    if isinstance(source, Attributes):
+        return source
+    return match(source if isinstance(source, AttributeTable) else AttributeTable.read(source, side), base)
 
 
 def _check_schema(expansion: Expansion) -> None:

@@ -35,14 +35,10 @@ class Private:
 
     Attributes
     ----------
-    plan
-        What is generated.
-    reduced
-        The reduced matrix, with its signed entries where the operator needs those.
-    cells
-        In which users and items change places.
+    plan, reduced, cells
+        What is generated; the reduced matrix has its signed entries where the operator needs those.
     statistics
-        Of the base; see `fractalrs.base.summary.base_statistics`.
+        Of the base; see `fractalrs.base.base_statistics`.
     """
 
     plan: Plan
@@ -78,13 +74,7 @@ class Private:
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self | None:
-        """Read it beside a data set; None where it has been taken away.
-
-        Raises
-        ------
-        InputError
-            If a file is missing or damaged.
-        """
+        """Read it beside a data set, None where it has been taken away; refuse files that are missing or damaged."""
         folder = Path(path)
         if not (folder / PLAN).exists():
             return None

@@ -43,10 +43,8 @@ class Forecast:
 
     Attributes
     ----------
-    parts
-        Number of parts.
-    bytes
-        About how many bytes the files of all parts will have.
+    parts, bytes
+        Number of parts, and about how many bytes the files of all will have.
     attributes
         For each file of attributes, by ``"items"`` and ``"users"``: its bytes, and what was matched.
     memory_bytes, free_disk_bytes

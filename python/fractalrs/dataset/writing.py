@@ -90,12 +90,7 @@ def write(
 
 
 def write_plan(
-    plan: Plan,
-    path: Place,
-    *,
-    threads: int | None = None,
-    overwrite: bool = False,
-    progress: bool | Progress = False,
+    plan: Plan, path: Place, *, threads: int | None = None, overwrite: bool = False, progress: bool | Progress = False
 ) -> Dataset:
     """Write all parts of a plan that are missing, and finish it; see `write`."""
     threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)

@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 from fractalrs.errors import InputError, OutputError
@@ -17,10 +16,11 @@ _FREE_DISK_MARGIN = 1.05
 @contextmanager
 def blas_threads(threads: int) -> Iterator[None]:
     """Let linear algebra use so many threads until the context ends."""
+    # Only libraries that are loaded can be limited: NumPy and SciPy bring one each.
+    import numpy.linalg  # noqa: F401
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 
-    # Libraries that are loaded later would know no limit.
-    import_module("scipy.linalg")
     with threadpool_limits(threads):
         yield
 

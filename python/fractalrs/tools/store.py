@@ -13,7 +13,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -103,8 +103,7 @@ class LocalStore:
     """A local folder, or one on a network file system.
 
     Writers are known to be alive by locks on regular files opened for writing, which network file systems have too.
-    Where a file system has no locks at all writers go on without: all they put is whole, and the same for the same
-    name.
+    Without any locks writers go on: all they put is whole, and the same for the same name.
     """
 
     path: Path
@@ -281,11 +280,9 @@ def _lock_file(path: Path, shared: bool = False) -> int | None:
     except FileNotFoundError:
         return None
     if _lock(descriptor, shared) is not False:
-        try:
+        with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
-        except FileNotFoundError:
-            pass
     os.close(descriptor)
     return None
 
@@ -308,16 +305,12 @@ def _lock(descriptor: int, shared: bool = False) -> bool | None:
 def _sizes(path: Path) -> dict[str, int]:
     """Return the size of every file below a folder; what is deleted meanwhile does not count."""
     found: dict[str, int] = {}
-    for top, folders, files in os.walk(path, onerror=_unless_gone):
-        here = Path(top)
-        for name in (*files, *(name for name in folders if (here / name).is_symlink())):
-            try:
-                found[(here / name).relative_to(path).as_posix()] = (here / name).lstat().st_size
-            except FileNotFoundError:
-                continue
+    with suppress(FileNotFoundError), os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                below = _sizes(path / entry.name)
+                found |= {f"{entry.name}/{name}": size for name, size in below.items()}
+            else:
+                with suppress(FileNotFoundError):
+                    found[entry.name] = entry.stat(follow_symlinks=False).st_size
     return found
-
-
-def _unless_gone(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
