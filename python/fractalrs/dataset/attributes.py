@@ -42,10 +42,8 @@ class Attributes:
     table
         A row per code of the base: ``source_item_id`` (``source_user_id``), then the attributes, null where the base's
         id was not in the table.
-    missing
-        Ids of the base that were not in the table.
-    ignored
-        Rows of the table whose id is not in the base.
+    missing, ignored
+        Ids of the base that were not in the table; rows of the table whose id is not in the base.
     group_rows
         At most so many rows are gathered at a time, but always a block: a row group.
     """
@@ -83,8 +81,8 @@ class Attributes:
 
     def schema(self, expansion: Expansion) -> pa.Schema:
         """Columns of the file: the expanded id, the source's, the block, the attributes."""
-        one = self.side.singular
-        expanded, block = expansion.schema.field(f"{one}_id"), pa.field(f"{one}_block", pa.int32(), nullable=False)
+        expanded = expansion.schema.field(self.side.id_column)
+        block = pa.field(f"{self.side.singular}_block", pa.int32(), nullable=False)
         source, *others = self.table.schema
         return pa.schema([expanded, source.with_nullable(False), block, *others])
 

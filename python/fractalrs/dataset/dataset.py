@@ -41,10 +41,13 @@ class Dataset:
     profile, shuffle, operator, order : str
         The profile that it was made with, the names of its shuffle and operator, and how a user's interactions follow
         each other.
+    multipliers, block_shape, shape : tuple of int
+        User multiplier m and item multiplier n; users p and items q of a block, those of the base; expanded user ids
+        m·p and item ids n·q.
     schema : pyarrow.Schema
         The columns of train and test files.
-    parts : tuple of PartEntry
-        The parts in order of users, each with its files.
+    parts, splits : tuple
+        The parts in order of users, each with its files; train and test, or train alone where nothing is held out.
     attributes : mapping of str to AttributesEntry
         Files of attributes by ``"items"`` and ``"users"``, as far as there are any.
     totals : dict
@@ -66,29 +69,12 @@ class Dataset:
         self.manifest = known = manifest or _manifest(self.path)
         self.profile, self.shuffle = known.profile, known.shuffle
         self.operator, self.order = known.operator, known.order
+        self.multipliers = m, n = known.user_multiplier, known.item_multiplier
+        self.block_shape = p, q = known.base_users, known.base_items
+        self.shape = m * p, n * q
         self.schema, self.parts = known.schema, known.parts
+        self.splits: tuple[Split, ...] = tuple(split for split in SPLITS if split in self.parts[0].files)
         self.attributes, self.totals = known.attributes, known.totals
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Expanded user ids m·p and item ids n·q."""
-        (m, n), (p, q) = self.multipliers, self.block_shape
-        return m * p, n * q
-
-    @property
-    def block_shape(self) -> tuple[int, int]:
-        """Users p and items q of a block: those of the base."""
-        return self.manifest.base_users, self.manifest.base_items
-
-    @property
-    def multipliers(self) -> tuple[int, int]:
-        """User multiplier m and item multiplier n."""
-        return self.manifest.user_multiplier, self.manifest.item_multiplier
-
-    @property
-    def splits(self) -> tuple[Split, ...]:
-        """Train and test, or train alone where nothing is held out."""
-        return tuple(split for split in SPLITS if split in self.parts[0].files)
 
     def files(self, split: Split) -> list[FileEntry]:
         """Return the files of a split, in order of users."""

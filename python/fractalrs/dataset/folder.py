@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part
-from fractalrs.dataset.manifest import Manifest
+from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import PRIVATE_FILES, files_beside
 from fractalrs.errors import InputError, OutputError
@@ -19,7 +19,6 @@ from fractalrs.words import SPLITS
 
 OLD_MANIFEST = ".manifest.json.old"
 """The manifest of a data set that is being deleted and has no plan: it alone names the files that are still there."""
-_ELSEWHERE = "move the folder away, or choose another"
 _PART = re.compile(r"(?:train|test)/part-(\d{5,})-of-(\d{5,})\.parquet")
 _SHOWN = 3
 """So many files that are not ours are named…"""
@@ -69,7 +68,7 @@ class Folder:
             folder = cls.read(store)
             foreign = sorted(folder.files.keys() - folder.names)
         except InputError as error:
-            raise OutputError(error.message, error.hint or _ELSEWHERE) from None
+            raise OutputError(error.message, error.hint or ELSEWHERE) from None
         if foreign:
             shown = ", ".join(foreign[:_SHOWN]) + (f" and {len(foreign) - _SHOWN} more" if foreign[_SHOWN:] else "")
             hint = "choose a new folder, or move these away"
@@ -154,7 +153,7 @@ def _content(store: Store, name: str) -> bytes:
         with store.open(name) as file:
             return file.read()
     except OSError as error:
-        raise InputError(f"{store.path / name} cannot be read: {error.strerror or error}", _ELSEWHERE) from None
+        raise InputError(f"{store.path / name} cannot be read: {error.strerror or error}", ELSEWHERE) from None
 
 
 def _is_part(name: str, count: int) -> bool:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from fractalrs.errors import InputError
 from fractalrs.words import SPLITS, Split
 
+ELSEWHERE = "move the folder away, or choose another"
 _OURS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
 
 
@@ -112,12 +113,7 @@ class Manifest:
     @classmethod
     def from_json(cls, text: bytes, file: Path, hint: str | None = None) -> Self:
         """Read the text of a manifest; refuse one that is damaged or contradicts itself, with what is wrong in it."""
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"{file} cannot be read: {error}", hint=hint) from None
-        if not isinstance(content, dict) or not content.keys() >= _OURS:
-            raise InputError(f"{file} is not one of ours", hint="move the folder away, or choose another")
+        content = json_object(text, file, _OURS, hint)
         try:
             manifest = cls._of({"id_layout": ""} | content)
             wrong = manifest._contradiction(content["totals"])
@@ -173,6 +169,17 @@ _HEAD: dict[str, Any] = {field.name: field.type for field in fields(Manifest) if
 
 class WrongError(ValueError):
     """What is wrong with a value, in the user's words."""
+
+
+def json_object(text: bytes, file: Path, names: set[str], hint: str | None) -> dict[str, Any]:
+    """Read a JSON object; refuse what is none by a hint of the caller's, and one that lacks names as not ours."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{file} cannot be read: {error}", hint) from None
+    if not isinstance(content, dict) or not content.keys() >= names:
+        raise InputError(f"{file} is not one of ours", ELSEWHERE)
+    return content
 
 
 def plain(content: Mapping[str, Any], name: str, kind: Any, least: int = 1) -> Any:

@@ -6,6 +6,7 @@ import json
 import math
 import operator
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part
-from fractalrs.dataset.manifest import plain, type_of
+from fractalrs.dataset.manifest import ELSEWHERE, json_object, plain, type_of
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import AttributeTable
@@ -163,18 +164,12 @@ class Plan:
     @classmethod
     def from_json(cls, text: bytes, file: Path) -> Self:
         """Read the text of a plan; refuse one that is damaged, with the file and what is wrong in it."""
-        hint = "move the folder away, or choose another"
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"{file} cannot be read: {error}", hint) from None
-        if not isinstance(content, dict) or not content.keys() >= {"base", "options", "writing", "fingerprints"}:
-            raise InputError(f"{file} is not one of ours", hint)
+        content = json_object(text, file, {"base", "options", "writing", "fingerprints"}, ELSEWHERE)
         try:
             return cls._of(content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             wrong = f"it has no {error.args[0]}" if isinstance(error, KeyError) else error.args[0]
-            raise InputError(f"{file} is damaged, or of another version: {wrong}", hint) from None
+            raise InputError(f"{file} is damaged, or of another version: {wrong}", ELSEWHERE) from None
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
@@ -345,11 +340,9 @@ def checked_licence(text: str) -> str:
 
 def whole_index(name: str, value: Any) -> int:
     """Return a whole number; refuse anything else by its name."""
-    try:
+    with suppress(TypeError):
         if not isinstance(value, bool):
             return operator.index(value)
-    except TypeError:
-        pass
     raise InputError(f"{name} is {value!r}; it must be a whole number")
 
 
@@ -362,12 +355,10 @@ def _matched(base: Base, side: Side, source: Any) -> Attributes:
 def _check_schema(expansion: Expansion) -> None:
     """Refuse columns whose types a manifest cannot name."""
     for column in expansion.schema:
-        try:
-            known = type_of(str(column.type)) == column.type
-        except ValueError:
-            known = False
-        if not known:
-            raise InputError(f"the column {column.name!r} of type {column.type} cannot be written", "leave it out")
+        with suppress(ValueError):
+            if type_of(str(column.type)) == column.type:
+                continue
+        raise InputError(f"the column {column.name!r} of type {column.type} cannot be written", "leave it out")
 
 
 def _json_values(name: str, value: Mapping[str, Any] | None) -> Any:

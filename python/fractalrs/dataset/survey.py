@@ -14,6 +14,8 @@ from fractalrs.errors import OutputError
 from fractalrs.expansion import Expansion, operator_named
 from fractalrs.tools import FileReport, Store, busy, read_labelled, require_disk, resolve_threads
 
+Finished = Mapping[str, FileReport]
+"""Files that are whole and of a plan, by name."""
 State = Literal["new", "begun", "complete", "other"]
 """Nothing; files of the same plan, all of them or not; or a data set of another plan, to be overwritten."""
 
@@ -29,12 +31,12 @@ _PROCESS_BYTES = 200 << 20
 
 @dataclass(frozen=True)
 class Survey:
-    """What is there, compared with a plan: the plan that goes on, and its files that are whole, by name."""
+    """What is there, compared with a plan: the plan that goes on, and what is finished of it."""
 
     folder: Folder
     state: State
     plan: Plan
-    finished: Mapping[str, FileReport]
+    finished: Finished
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> S
     """Find out what is there and what is finished of it; refuse what cannot be written to or has too little room."""
     folder = Folder.ours(store)
     state = compare(folder, plan, overwrite)
-    finished: dict[str, FileReport] = {}
+    finished: Finished = {}
     if state == "begun":
         try:
             finished = find_finished(folder, plan, plan.files, threads)
@@ -137,7 +139,7 @@ def other_plan(store: Store, why: str) -> OutputError:
     return OutputError(f"{store.path} holds a data set of another plan: {why}", hint)
 
 
-def find_finished(folder: Folder, plan: Plan, names: Iterable[str], threads: int) -> dict[str, FileReport]:
+def find_finished(folder: Folder, plan: Plan, names: Iterable[str], threads: int) -> Finished:
     """Read every one of these files that is there, once; refuse one that is not whole, or not of this plan."""
     there = [name for name in names if name in folder.files]
     with ThreadPoolExecutor(threads) as pool:
@@ -158,11 +160,11 @@ def _inspect(store: Store, name: str, plan: Plan) -> FileReport:
     return report
 
 
-def _check_disk(folder: Folder, plan: Plan, finished: Mapping[str, FileReport]) -> None:
+def _check_disk(folder: Folder, plan: Plan, finished: Finished) -> None:
     """Refuse too little room for what is missing; unfinished files, and those of another plan, make room."""
     sizes = plan.expected_attribute_bytes
-    parts = [name for name in plan.files if name not in sizes]
-    missing = 1 - sum(name in finished for name in parts) / len(parts)
+    parts = plan.files.keys() - sizes.keys()
+    missing = 1 - len(parts & finished.keys()) / len(parts)
     more = sum(size for name, size in sizes.items() if name not in finished)
     freed = sum(folder.files.values()) - sum(file["bytes"] for file in finished.values())
     hint = "free some, choose another disk, or lower the target, keep_scale or the multipliers"

@@ -54,14 +54,7 @@ SILENT = Progress()
 
 
 class Bars(Progress):
-    """Shows bars with the rate and the time left on stderr, when that is a terminal.
-
-    Examples
-    --------
-    >>> from fractalrs.tools.progress import Bars
-    >>> with Bars().task("expanding", interactions=1e6, parts=4) as report:
-    ...     report(250_000, 1)
-    """
+    """Shows bars with the rate and the time left on stderr, when that is a terminal."""
 
     @contextmanager
     def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:
