@@ -108,9 +108,6 @@ class LocalStore:
 
     path: Path
 
-    def __str__(self) -> str:
-        return str(self.path)
-
     def check(self) -> None:
         """Refuse a folder that cannot be created or written to."""
         if not self.path.exists():
@@ -228,14 +225,14 @@ class LocalStore:
 
     def _dead(self) -> Iterator[Path]:
         """Find the folders of writers that are dead, and hold each so that nobody else takes it for a living one's."""
-        for folder in sorted(self.path.glob(".fractalrs-*")):
+        for folder in sorted(found for found in self.path.glob(".fractalrs-*") if _STAGING.fullmatch(found.name)):
             try:
                 # A writer that begins at this moment finds it locked, and begins elsewhere.
                 alive = os.open(folder / _ALIVE, os.O_RDWR | os.O_CREAT, 0o666)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             locked, age = _lock(alive), time.time() - os.fstat(alive).st_mtime
-            if _STAGING.fullmatch(folder.name) and (locked or (locked is None and age > _ABANDONED)):
+            if locked or (locked is None and age > _ABANDONED):
                 yield folder
             os.close(alive)
 
