@@ -87,7 +87,8 @@ class Folder:
             count, attributes = len(manifest.parts), {*manifest.attributes}
         else:
             return []
-        parts = [name for name in self.files if _is_part(name, count)]
+        matches = filter(None, map(_PART.fullmatch, self.files))
+        parts = [match[0] for match in matches if int(match[2]) == count and int(match[1]) < count]
         others = [MANIFEST, *parts, *(ATTRIBUTE_FILES[kind] for kind in attributes), CARD]
         # What names the others is last.
         return [name for name in (*others, *reversed(PRIVATE_FILES), OLD_MANIFEST) if name in self.files]
@@ -154,8 +155,3 @@ def _content(store: Store, name: str) -> bytes:
             return file.read()
     except OSError as error:
         raise InputError(f"{store.path / name} cannot be read: {error.strerror or error}", ELSEWHERE) from None
-
-
-def _is_part(name: str, count: int) -> bool:
-    match = _PART.fullmatch(name)
-    return match is not None and int(match[2]) == count and int(match[1]) < count
