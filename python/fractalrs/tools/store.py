@@ -172,8 +172,12 @@ class LocalStore:
             for parent in staging.touched:
                 flush(parent)
         finally:
-            os.close(alive)
-            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                os.close(alive)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                # Ctrl-C may have come in between.
+                shutil.rmtree(folder, ignore_errors=True)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files, if they are there, and folders that are empty then."""
