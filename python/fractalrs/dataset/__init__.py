@@ -3,48 +3,17 @@
 Layout of the files is `layout`; what is there `folder`; `writing` puts them there.
 """
 
-from fractalrs.dataset.attributes import Attributes, match, source_codes
-from fractalrs.dataset.dataset import Dataset, open_dataset
+from fractalrs.dataset.attributes import match, source_codes
+from fractalrs.dataset.dataset import Dataset, open_dataset, opened, whole_users
 from fractalrs.dataset.folder import Folder
-from fractalrs.dataset.layout import ParquetOptions, Part, user_ranges
+from fractalrs.dataset.layout import ParquetOptions
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
-from fractalrs.dataset.part_files import opened, whole_users
-from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, differences, plan
-from fractalrs.dataset.private import Private, expansion_statistics
-from fractalrs.dataset.sizes import expected_bytes, memory_needed
-from fractalrs.dataset.survey import Forecast, forecast, other_plan
+from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, differences, expected_bytes, plan
+from fractalrs.dataset.private import Private
+from fractalrs.dataset.survey import forecast, other_plan
 from fractalrs.dataset.writing import finish, write, write_part, write_plan
 
-__all__ = [
-    "OTHER_SOURCE",
-    "Attributes",
-    "AttributesEntry",
-    "Dataset",
-    "FileEntry",
-    "Folder",
-    "Forecast",
-    "Manifest",
-    "ParquetOptions",
-    "Part",
-    "PartEntry",
-    "Plan",
-    "Private",
-    "checked_licence",
-    "differences",
-    "expansion_statistics",
-    "expected_bytes",
-    "finish",
-    "forecast",
-    "match",
-    "memory_needed",
-    "open_dataset",
-    "opened",
-    "other_plan",
-    "plan",
-    "source_codes",
-    "user_ranges",
-    "whole_users",
-    "write",
-    "write_part",
-    "write_plan",
-]
+__all__ = ["AttributesEntry", "FileEntry", "Folder", "Manifest", "ParquetOptions", "PartEntry", "Private"]
+__all__ += ["OTHER_SOURCE", "Plan", "checked_licence", "differences", "expected_bytes", "other_plan", "plan"]
+__all__ += ["finish", "forecast", "match", "source_codes", "write", "write_part", "write_plan"]
+__all__ += ["Dataset", "open_dataset", "opened", "whole_users"]

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fractalrs.base import Base
-from fractalrs.dataset.layout import ParquetOptions, attribute_file
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, shuffle_named
 from fractalrs.reading import AttributeTable
@@ -42,10 +42,8 @@ class Attributes:
     table
         A row per code of the base: ``source_item_id`` (``source_user_id``), then the attributes, null where the base's
         id was not in the table.
-    missing
-        Ids of the base that were not in the table.
-    ignored
-        Rows of the table whose id is not in the base.
+    missing, ignored
+        Ids of the base that were not in the table; rows of the table whose id is not in the base.
     group_rows
         At most so many rows are gathered at a time, but always a block: a row group.
     """
@@ -57,6 +55,11 @@ class Attributes:
     group_rows: int = GROUP_ROWS
 
     @property
+    def name(self) -> str:
+        """The name of their file."""
+        return ATTRIBUTE_FILES[self.side.plural]
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many ids of the base were in the table, how many were not, and how many rows were of no use."""
         return {"matched": len(self.table) - self.missing, "missing": self.missing, "ignored": self.ignored}
@@ -66,7 +69,7 @@ class Attributes:
         """One sentence about what was found."""
         more = f", {self.missing:,} without attributes" if self.missing else ""
         ignored = f"; {self.ignored:,} rows of other ids are left out" if self.ignored else ""
-        return f"Attributes of {len(self.table) - self.missing:,} of {len(self.table):,} {self.side}{more}{ignored}."
+        return f"Attributes of {self.counts['matched']:,} of {len(self.table):,} {self.side}{more}{ignored}."
 
     @cached_property
     def fingerprint(self) -> str:
@@ -78,8 +81,8 @@ class Attributes:
 
     def schema(self, expansion: Expansion) -> pa.Schema:
         """Columns of the file: the expanded id, the source's, the block, the attributes."""
-        one = self.side.singular
-        expanded, block = expansion.schema.field(f"{one}_id"), pa.field(f"{one}_block", pa.int32(), nullable=False)
+        expanded = expansion.schema.field(self.side.id_column)
+        block = pa.field(f"{self.side.singular}_block", pa.int32(), nullable=False)
         source, *others = self.table.schema
         return pa.schema([expanded, source.with_nullable(False), block, *others])
 
@@ -108,28 +111,16 @@ class Attributes:
         progress: Progress = SILENT,
     ) -> FileReport:
         """Write the file, with labels in its footer and a seal."""
-        rows, pieces = expansion.shape[self.side.axis], len(self._blocks(expansion))
-        with (
-            file.open("wb") as opened,
-            progress.task(attribute_file(self.side), rows, pieces) as report,
-        ):
-            return write_labelled(
-                opened,
-                self.groups(expansion),
-                self.schema(expansion),
-                parquet.compression,
-                self.group_rows,
-                labels,
-                report,
-                **self._encodings(expansion),
-            )
+        what, rows, pieces = self.name, expansion.shape[self.side.axis], len(self._blocks(expansion))
+        with file.open("wb") as opened, progress.task(what, rows, pieces) as report:
+            tables, schema, encodings = self.groups(expansion), self.schema(expansion), self._encodings(expansion)
+            size = self.group_rows
+            return write_labelled(opened, tables, schema, parquet.compression, size, labels, report, **encodings)
 
     def expected_bytes(self, expansion: Expansion, parquet: ParquetOptions) -> int:
         """Return how many bytes the file will have, from encoding the first rows of it."""
-        sink = pa.BufferOutputStream()
-        schema = self.schema(expansion)
-        with parquet_writer(sink, schema, parquet.compression, **self._encodings(expansion)) as writer:
-            group = next(self.groups(expansion))
+        sink, group = pa.BufferOutputStream(), next(self.groups(expansion))
+        with parquet_writer(sink, group.schema, parquet.compression, **self._encodings(expansion)) as writer:
             writer.write_table(group, row_group_size=self.group_rows)
         return int(sink.tell() * expansion.shape[self.side.axis] / len(group))
 
@@ -164,8 +155,10 @@ def match(table: AttributeTable, base: Base) -> Attributes:
     columns = {f"source_{side.id_column}": ids}
     for name in table.columns.column_names:
         columns[name] = table.columns.column(name).take(places).combine_chunks()
-    # A block then gathers numbers of texts, not texts.
-    columns = {name: _encoded(column) for name, column in columns.items()}
+    for name, column in columns.items():
+        if pa.types.is_string(column.type):
+            # A block then gathers numbers of texts, not texts.
+            columns[name] = column.dictionary_encode()
     ignored = len(table.ids) - len(ids) + places.null_count
     return Attributes(side, pa.table(columns), places.null_count, ignored)
 
@@ -180,10 +173,6 @@ def source_codes(expansion: Expansion, side: Side, block: int) -> npt.NDArray[np
     codes = np.empty_like(columns)
     codes[columns] = np.arange(len(columns), dtype=columns.dtype)
     return codes
-
-
-def _encoded(column: pa.Array) -> pa.Array:
-    return column.dictionary_encode() if pa.types.is_string(column.type) else column
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

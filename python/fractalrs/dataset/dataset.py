@@ -1,20 +1,25 @@
 """A data set on disk: two Parquet data sets, train and test, and their manifest."""
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
+import pyarrow.parquet as pq
 
 from fractalrs.dataset.folder import Folder, missing_files, read_manifest
 from fractalrs.dataset.layout import MANIFEST, PLAN
-from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
+from fractalrs.dataset.manifest import FileEntry, Manifest
 from fractalrs.errors import InputError
 from fractalrs.tools import LocalStore
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
+
+_HINT = "delete the file and run the command that made the data set again"
 
 
 class Dataset:
@@ -33,6 +38,20 @@ class Dataset:
         Its folder.
     manifest : Manifest
         What ``manifest.json`` says.
+    profile, shuffle, operator, order : str
+        The profile that it was made with, the names of its shuffle and operator, and how a user's interactions follow
+        each other.
+    multipliers, block_shape, shape : tuple of int
+        User multiplier m and item multiplier n; users p and items q of a block, those of the base; expanded user ids
+        m·p and item ids n·q.
+    schema : pyarrow.Schema
+        The columns of train and test files.
+    parts, splits : tuple
+        The parts in order of users, each with its files; train and test, or train alone where nothing is held out.
+    attributes : mapping of str to AttributesEntry
+        Files of attributes by ``"items"`` and ``"users"``, as far as there are any.
+    totals : dict
+        Counts of ``train``, ``test`` and all ``interactions``, of ``bytes`` and of ``files``.
 
     Examples
     --------
@@ -47,72 +66,19 @@ class Dataset:
 
     def __init__(self, path: str | PathLike[str], manifest: Manifest | None = None) -> None:
         self.path = Path(path)
-        self.manifest: Manifest = manifest or _manifest(self.path)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Expanded user ids m·p and item ids n·q."""
-        (m, n), (p, q) = self.multipliers, self.block_shape
-        return m * p, n * q
-
-    @property
-    def block_shape(self) -> tuple[int, int]:
-        """Users p and items q of a block: those of the base."""
-        return self.manifest.base_users, self.manifest.base_items
-
-    @property
-    def multipliers(self) -> tuple[int, int]:
-        """User multiplier m and item multiplier n."""
-        return self.manifest.user_multiplier, self.manifest.item_multiplier
-
-    @property
-    def profile(self) -> str:
-        """The profile that it was made with."""
-        return self.manifest.profile
-
-    @property
-    def shuffle(self) -> str:
-        """The name of its shuffle."""
-        return self.manifest.shuffle
-
-    @property
-    def operator(self) -> str:
-        """The name of its operator."""
-        return self.manifest.operator
-
-    @property
-    def order(self) -> str:
-        """How a user's interactions follow each other."""
-        return self.manifest.order
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of train and test files, as the manifest has them."""
-        return self.manifest.schema
-
-    @property
-    def parts(self) -> tuple[PartEntry, ...]:
-        """The parts in order of users, each with its files."""
-        return self.manifest.parts
-
-    @property
-    def splits(self) -> tuple[Split, ...]:
-        """Train and test, or train alone where nothing is held out."""
-        return tuple(split for split in SPLITS if split in self.parts[0].files)
+        self.manifest = known = manifest or _manifest(self.path)
+        self.profile, self.shuffle = known.profile, known.shuffle
+        self.operator, self.order = known.operator, known.order
+        self.multipliers = m, n = known.user_multiplier, known.item_multiplier
+        self.block_shape = p, q = known.base_users, known.base_items
+        self.shape = m * p, n * q
+        self.schema, self.parts = known.schema, known.parts
+        self.splits: tuple[Split, ...] = tuple(split for split in SPLITS if split in self.parts[0].files)
+        self.attributes, self.totals = known.attributes, known.totals
 
     def files(self, split: Split) -> list[FileEntry]:
         """Return the files of a split, in order of users."""
         return [part.files[split] for part in self.parts if split in part.files]
-
-    @property
-    def attributes(self) -> Mapping[str, AttributesEntry]:
-        """Files of attributes by ``"items"`` and ``"users"``, as far as there are any."""
-        return self.manifest.attributes
-
-    @property
-    def totals(self) -> dict[str, int]:
-        """Counts of ``train``, ``test`` and all ``interactions``, of ``bytes`` and of ``files``."""
-        return self.manifest.totals
 
     @cached_property
     def train(self) -> pa.dataset.Dataset:
@@ -144,11 +110,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         users, items = self.shape
-        totals = self.totals
-        return (
-            f"Dataset({str(self.path)!r}: {users:,} users × {items:,} items, "
-            f"{totals['train']:,} train and {totals['test']:,} test interactions)"
-        )
+        size = f"{self.totals['train']:,} train and {self.totals['test']:,} test interactions"
+        return f"Dataset({str(self.path)!r}: {users:,} users × {items:,} items, {size})"
 
 
 def _manifest(path: Path) -> Manifest:
@@ -156,14 +119,13 @@ def _manifest(path: Path) -> Manifest:
     if not path.is_dir():
         raise FileNotFoundError(errno.ENOENT, "does not exist or is not a folder", str(path))
     if (path / MANIFEST).is_file():
-        again = "delete it, and give the command that made the data set again"
-        return read_manifest(LocalStore(path), again if (path / PLAN).is_file() else None)
+        hint = "delete it, and give the command that made the data set again" if (path / PLAN).is_file() else None
+        return read_manifest(LocalStore(path), hint=hint)
     folder = Folder.read(path)
     if folder.plan is None:
         raise InputError(f"{path} is not a data set of fractalrs: it has no {MANIFEST}")
     lacks = missing_files(folder.plan, folder.files) or MANIFEST
-    hint = "run the command that began it again"
-    raise InputError(f"the data set in {path} is not complete: it lacks {lacks}", hint)
+    raise InputError(f"the data set in {path} is not complete: it lacks {lacks}", "run the command that began it again")
 
 
 def open_dataset(path: str | PathLike[str]) -> Dataset:
@@ -187,3 +149,40 @@ def open_dataset(path: str | PathLike[str]) -> Dataset:
     True
     """
     return Dataset(path)
+
+
+@contextmanager
+def opened(path: Path, interactions: int | None = None) -> Iterator[pq.ParquetFile]:
+    """Open a file, which must have so many interactions; name it where it cannot be read, now or later.
+
+    Raises
+    ------
+    InputError
+        If it is not there, damaged, or has another number of interactions.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            rows = file.metadata.num_rows
+            if interactions not in (None, rows):
+                raise InputError(f"{path} has {rows:,} interactions, the manifest says {interactions:,}", _HINT)
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"cannot read {path}: {error}", _HINT) from None
+
+
+def whole_users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Cut batches anew, so that none ends within a user."""
+    begun: list[pa.RecordBatch] = []
+    for batch in filter(len, batches):
+        users = batch["user_id"].to_numpy()
+        if begun and begun[-1]["user_id"][-1].as_py() != users[0]:
+            yield pa.Table.from_batches(begun)
+            begun = []
+        # Whoever is last may go on in the next batch.
+        last = int(np.argmax(users == users[-1]))
+        if last:
+            yield pa.Table.from_batches([*begun, batch.slice(0, last)])
+            begun = []
+        begun.append(batch.slice(last))
+    if begun:
+        yield pa.Table.from_batches(begun)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part
-from fractalrs.dataset.manifest import Manifest
+from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import PRIVATE_FILES, files_beside
 from fractalrs.errors import InputError, OutputError
@@ -21,9 +21,9 @@ OLD_MANIFEST = ".manifest.json.old"
 """The manifest of a data set that is being deleted and has no plan: it alone names the files that are still there."""
 _PART = re.compile(r"(?:train|test)/part-(\d{5,})-of-(\d{5,})\.parquet")
 _SHOWN = 3
-SHOWN_RUNS = 4
-"""Of an incomplete data set so many runs of missing parts are named."""
-
+"""So many files that are not ours are named…"""
+_SHOWN_RUNS = 4
+"""… and so many runs of missing parts."""
 
 Place = str | PathLike[str] | Store
 """A folder's path, or a store."""
@@ -40,14 +40,10 @@ class Folder:
 
     Attributes
     ----------
-    store
-        The folder.
-    files
-        Names and sizes of what is there.
-    plan
-        That of the data set that is there, if there is one.
-    manifest
-        There only when the data set is, or was, complete.
+    store, files
+        The folder; names and sizes of what is there.
+    plan, manifest
+        Those of the data set that is there; it has a manifest only when it is, or was, complete.
     """
 
     store: Store
@@ -57,68 +53,45 @@ class Folder:
 
     @classmethod
     def read(cls, path: Place) -> "Folder":
-        """Look once, and read plan and manifest once.
-
-        Raises
-        ------
-        InputError
-            If one of them is damaged, or not ours.
-        """
+        """Look once, and read plan and manifest once; refuse one that is damaged, or not ours, by `InputError`."""
         store = store_of(path)
         files = store.list()
-        plan = manifest = None
-        if PLAN in files:
-            plan = Plan.from_json(_content(store, PLAN), store.path / PLAN)
-        if MANIFEST in files:
-            manifest = read_manifest(store)
-        return cls(store, files, plan, manifest)
+        plan = Plan.from_json(_content(store, PLAN), store.path / PLAN) if PLAN in files else None
+        return cls(store, files, plan, read_manifest(store) if MANIFEST in files else None)
 
     @classmethod
     def ours(cls, path: Place) -> "Folder":
-        """Look into a folder that will be written to.
-
-        Raises
-        ------
-        OutputError
-            If it cannot be written to, or holds anything that a plan or manifest of ours does not name.
-        """
+        """Look into a folder that will be written to; refuse what a plan or manifest of ours does not name."""
         store = store_of(path)
         store.check()
         try:
             folder = cls.read(store)
+            foreign = sorted(folder.files.keys() - folder.names)
         except InputError as error:
-            raise OutputError(error.message, error.hint or "move the folder away, or choose another") from None
-        foreign = sorted(folder.files.keys() - folder.names)
+            raise OutputError(error.message, error.hint or ELSEWHERE) from None
         if foreign:
             shown = ", ".join(foreign[:_SHOWN]) + (f" and {len(foreign) - _SHOWN} more" if foreign[_SHOWN:] else "")
-            raise OutputError(
-                f"{store.path} holds what is not ours: {shown}", hint="choose a new folder, or move these away"
-            )
+            hint = "choose a new folder, or move these away"
+            raise OutputError(f"{store.path} holds what is not ours: {shown}", hint)
         return folder
 
     @cached_property
     def names(self) -> list[str]:
         """Names of the files that are there and ours, in the order in which they may be deleted."""
-        manifest = self.manifest or self._old_manifest
+        manifest = self.manifest
+        if manifest is None and self.is_half_deleted:
+            manifest = read_manifest(self.store, OLD_MANIFEST)
         if self.plan is not None:
             count, attributes = self.plan.part_count, {*self.plan.attribute_fingerprints}
         elif manifest is not None:
             count, attributes = len(manifest.parts), {*manifest.attributes}
         else:
             return []
-        parts = [name for name in self.files if _is_part(name, count)]
+        matches = filter(None, map(_PART.fullmatch, self.files))
+        parts = [match[0] for match in matches if int(match[2]) == count and int(match[1]) < count]
         others = [MANIFEST, *parts, *(ATTRIBUTE_FILES[kind] for kind in attributes), CARD]
         # What names the others is last.
         return [name for name in (*others, *reversed(PRIVATE_FILES), OLD_MANIFEST) if name in self.files]
-
-    @property
-    def _old_manifest(self) -> Manifest | None:
-        if OLD_MANIFEST not in self.files:
-            return None
-        try:
-            return Manifest.from_json(_content(self.store, OLD_MANIFEST), self.store.path / OLD_MANIFEST)
-        except InputError as error:
-            raise OutputError(error.message, "move the folder away, or choose another") from None
 
     @property
     def is_half_deleted(self) -> bool:
@@ -152,9 +125,9 @@ class Folder:
         self.store.delete([*reversed(PRIVATE_FILES), OLD_MANIFEST])
 
 
-def read_manifest(store: Store, hint: str | None = None) -> Manifest:
-    """Read the manifest; `hint` says what to do about damage."""
-    return Manifest.from_json(_content(store, MANIFEST), store.path / MANIFEST, hint)
+def read_manifest(store: Store, name: str = MANIFEST, hint: str | None = None) -> Manifest:
+    """Read a manifest; `hint` says what to do about damage."""
+    return Manifest.from_json(_content(store, name), store.path / name, hint)
 
 
 def missing_files(plan: Plan, there: Container[str], attributes: bool = True) -> str:
@@ -171,8 +144,8 @@ def missing_files(plan: Plan, there: Container[str], attributes: bool = True) ->
 def _runs(numbers: Sequence[int]) -> str:
     """Return numbers that rise as runs, the first few of them: 3, 5-9 and 12 more."""
     runs = np.split(np.asarray(numbers), np.flatnonzero(np.diff(numbers) > 1) + 1)
-    shown = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:SHOWN_RUNS])
-    more = sum(map(len, runs[SHOWN_RUNS:]))
+    shown = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:_SHOWN_RUNS])
+    more = sum(map(len, runs[_SHOWN_RUNS:]))
     return f"{shown} and {more} more" if more else shown
 
 
@@ -181,11 +154,4 @@ def _content(store: Store, name: str) -> bytes:
         with store.open(name) as file:
             return file.read()
     except OSError as error:
-        raise InputError(
-            f"{store.path / name} cannot be read: {error.strerror or error}", "move the folder away, or choose another"
-        ) from None
-
-
-def _is_part(name: str, count: int) -> bool:
-    match = _PART.fullmatch(name)
-    return match is not None and int(match[2]) == count and int(match[1]) < count
+        raise InputError(f"{store.path / name} cannot be read: {error.strerror or error}", ELSEWHERE) from None

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from fractalrs._core import check_parquet_options
 from fractalrs.errors import InputError
-from fractalrs.words import SIDES, Side, Split
+from fractalrs.words import SIDES, Split
 
 PLAN = "private/plan.json"
 MANIFEST = "manifest.json"
 CARD = "README.md"
+ATTRIBUTE_FILES = {side.plural: f"{side.plural}.parquet" for side in SIDES}
+"""Names of the files of attributes, by ``"items"`` and ``"users"``."""
 
 MAX_ROW_GROUP = 1 << 24
 """A row group is held in memory, and written between two looks at Ctrl-C."""
@@ -67,21 +69,3 @@ class Part:
     def file(self, split: Split) -> str:
         """Return the name of the part's file of one split, relative to the data set's folder."""
         return f"{split}/part-{self.index:05d}-of-{self.of:05d}.parquet"
-
-
-def parts_of(users: int, count: int) -> tuple[Part, ...]:
-    """Return all parts of so many users."""
-    return tuple(Part(k, count, *bounds) for k, bounds in enumerate(user_ranges(users, count)))
-
-
-def user_ranges(users: int, count: int) -> list[tuple[int, int]]:
-    """Cut `users` into `count` contiguous ranges: the k-th from ⌊k·users/count⌋ to ⌊(k+1)·users/count⌋."""
-    return [(k * users // count, (k + 1) * users // count) for k in range(count)]
-
-
-def attribute_file(side: Side) -> str:
-    """Return the name of the file of attributes of one side."""
-    return f"{side.plural}.parquet"
-
-
-ATTRIBUTE_FILES = {side.plural: attribute_file(side) for side in SIDES}

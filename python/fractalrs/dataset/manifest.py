@@ -11,9 +11,8 @@ import pyarrow as pa
 from fractalrs.errors import InputError
 from fractalrs.words import SPLITS, Split
 
+ELSEWHERE = "move the folder away, or choose another"
 _OURS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
-_NUMBERS = ("user_multiplier", "item_multiplier", "base_users", "base_items")
-_WORDS = ("fractalrs", "generator", "profile", "shuffle", "order", "operator")
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``."""
-        content = {name: getattr(self, name) for name in ("fractalrs", "generator")}
-        content |= {name: getattr(self, name) for name in ("base_users", "base_items")}
-        content |= {name: getattr(self, name) for name in ("user_multiplier", "item_multiplier")}
-        content |= {name: getattr(self, name) for name in ("profile", "shuffle", "order", "operator", "id_layout")}
+        content = {name: getattr(self, name) for name in _HEAD}
         content["schema"] = [
             {"name": field.name, "type": str(field.type)} | ({"nullable": True} if field.nullable else {})
             for field in self.schema
@@ -116,51 +112,34 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: bytes, file: Path, hint: str | None = None) -> Self:
-        """Read the text of a manifest.
-
-        Raises
-        ------
-        InputError
-            With the file and what is wrong in it, if it is not a manifest, or contradicts itself.
-        """
+        """Read the text of a manifest; refuse one that is damaged or contradicts itself, with what is wrong in it."""
+        content = json_object(text, file, _OURS, hint)
         try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"{file} cannot be read: {error}", hint=hint) from None
-        if not isinstance(content, dict) or not content.keys() >= _OURS:
-            raise InputError(f"{file} is not one of ours", hint="move the folder away, or choose another")
-        wrong = _wrong_values(content)
-        if wrong is None:
-            try:
-                manifest = cls._of(content)
-                wrong = manifest._contradiction(content["totals"])
-            except _WrongError as error:
-                wrong = str(error)
-            except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
-                wrong = "its parts are not described as they should be"
+            manifest = cls._of({"id_layout": ""} | content)
+            wrong = manifest._contradiction(content["totals"])
+        except WrongError as error:
+            wrong = str(error)
+        except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
+            wrong = "its parts are not described as they should be"
         if wrong is not None:
             raise InputError(f"{file} is damaged: {wrong}", hint=hint)
         return manifest
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
+        head = {name: plain(content, name, kind) for name, kind in _HEAD.items()}
         parts = tuple(
             PartEntry(first, last, {split: _entry(FileEntry, part[split]) for split in SPLITS if split in part})
             for part in content["parts"]
             for first, last in [part["users"]]
         )
-        attributes = content.get("attributes", {}).items()
-        return cls(
-            **{name: content[name] for name in (*_NUMBERS, *_WORDS)},
-            id_layout=content.get("id_layout", ""),
-            schema=pa.schema(
-                pa.field(column["name"], type_of(column["type"]), nullable=column.get("nullable", False))
-                for column in content["schema"]
-            ),
-            fingerprints={name: str(content["fingerprints"][name]) for name in ("expansion", "plan")},
-            parts=parts,
-            attributes={name: _entry(AttributesEntry, file) for name, file in attributes},
+        attributes = {name: _entry(AttributesEntry, file) for name, file in content.get("attributes", {}).items()}
+        schema = pa.schema(
+            pa.field(column["name"], type_of(column["type"]), nullable=column.get("nullable", False))
+            for column in content["schema"]
         )
+        prints = {name: str(content["fingerprints"][name]) for name in ("expansion", "plan")}
+        return cls(**head, schema=schema, fingerprints=prints, parts=parts, attributes=attributes)
 
     def _contradiction(self, totals: dict[str, int]) -> str | None:
         """Return what contradicts itself, if anything does."""
@@ -184,27 +163,39 @@ class Manifest:
         return None if adds_up else "its totals do not add up"
 
 
-def _wrong_values(content: dict[str, Any]) -> str | None:
-    for name in _NUMBERS:
-        if type(content.get(name)) is not int or content[name] < 1:
-            return f"{name} is {content.get(name)!r}"
-    for name in _WORDS:
-        if name not in content:
-            return f"it has no {name}"
-        if type(content[name]) is not (int if name == "generator" else str):
-            return f"{name} is {content[name]!r}"
-    return None
+_HEAD: dict[str, Any] = {field.name: field.type for field in fields(Manifest) if field.type in (int, str)}
+"""The plain values, in the order of the file."""
 
 
-class _WrongError(ValueError):
-    """What is wrong with a file's entry."""
+class WrongError(ValueError):
+    """What is wrong with a value, in the user's words."""
+
+
+def json_object(text: bytes, file: Path, names: set[str], hint: str | None) -> dict[str, Any]:
+    """Read a JSON object; refuse what is none by a hint of the caller's, and one that lacks names as not ours."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{file} cannot be read: {error}", hint) from None
+    if not isinstance(content, dict) or not content.keys() >= names:
+        raise InputError(f"{file} is not one of ours", ELSEWHERE)
+    return content
+
+
+def plain(content: Mapping[str, Any], name: str, kind: Any, least: int = 1) -> Any:
+    """Return a value of a JSON object; refuse one of another type, or too small a number."""
+    if name not in content:
+        raise WrongError(f"it has no {name}")
+    if type(content[name]) is not kind or (kind is int and content[name] < least):
+        raise WrongError(f"{name} is {content[name]!r}")
+    return content[name]
 
 
 def _entry(kind: type[Any], content: dict[str, Any]) -> Any:
     for field in fields(kind):
         if field.name not in content:
-            raise _WrongError(f"a file has no {field.name}")
-        if type(content[field.name]) is not (str if field.name in ("path", "sha256") else int):
+            raise WrongError(f"a file has no {field.name}")
+        if type(content[field.name]) is not field.type:
             raise ValueError(field.name)
     return kind(**content)
 

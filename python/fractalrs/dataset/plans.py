@@ -6,6 +6,7 @@ import json
 import math
 import operator
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +15,8 @@ from typing import Any, Self
 from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part, attribute_file, parts_of
-from fractalrs.dataset.manifest import type_of
-from fractalrs.dataset.sizes import expected_bytes
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part
+from fractalrs.dataset.manifest import ELSEWHERE, json_object, plain, type_of
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import AttributeTable
@@ -24,6 +24,8 @@ from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 PART_INTERACTIONS = 16_000_000
 """About how many expected interactions a part has by default."""
+_SAMPLE_INTERACTIONS = 500_000
+"""So many are encoded to tell how many bytes all take."""
 
 OTHER_SOURCE = "the source's interactions are not the same"
 
@@ -51,18 +53,14 @@ class Plan:
     ----------
     fractalrs, generator
         Version of the program, number of the algorithm.
-    base
-        What was expanded.
-    splits
-        Train and test, or train alone where nothing is held out.
+    base, splits
+        What was expanded; train and test, or train alone where nothing is held out.
     user_multiplier, item_multiplier, profile, options, user_cell_size, item_cell_size, reduced
         How it is expanded; `reduced` describes the reduced matrix.
     recipe
         How base, reduced matrix and cells were made, where that is known.
-    part_count, parquet
-        How many parts, and how they are encoded.
-    source_licence
-        The source's licence as the data card names it, where it is known.
+    part_count, parquet, source_licence
+        How many parts, how they are encoded, and the source's licence as the data card names it, where it is known.
     attribute_fingerprints
         Those of the attributes of ``"items"`` and ``"users"`` that are written too.
     expansion_fingerprint, fingerprint
@@ -92,13 +90,7 @@ class Plan:
 
     @property
     def expansion(self) -> Expansion:
-        """What is written.
-
-        Raises
-        ------
-        InputError
-            If the plan was read from a file.
-        """
+        """What is written; a plan that was read from a file does not know it."""
         if self.made_of is None:
             raise InputError("this plan was read from a file", hint="make it of the expansion: fractalrs.plan")
         return self.made_of
@@ -106,7 +98,8 @@ class Plan:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts: the k-th has the users from ⌊k·mp/P⌋ to ⌊(k+1)·mp/P⌋."""
-        return parts_of(self.user_multiplier * self.base.users, self.part_count)
+        users, count = self.user_multiplier * self.base.users, self.part_count
+        return tuple(Part(k, count, k * users // count, (k + 1) * users // count) for k in range(count))
 
     @cached_property
     def files(self) -> dict[str, list[tuple[str, str]]]:
@@ -134,9 +127,7 @@ class Plan:
     @cached_property
     def expected_attribute_bytes(self) -> dict[str, int]:
         """About how many bytes each file of attributes will have."""
-        return {
-            attribute_file(table.side): table.expected_bytes(self.expansion, self.parquet) for table in self.attributes
-        }
+        return {table.name: table.expected_bytes(self.expansion, self.parquet) for table in self.attributes}
 
     def differences(self, other: Self) -> str:
         """Return how this plan, of what is there already, differs from what is asked for now: at most a few points."""
@@ -155,24 +146,16 @@ class Plan:
         return "; ".join(found) or ("the reduced matrix or the cells are not the same" if same_base else OTHER_SOURCE)
 
     def _content(self) -> dict[str, Any]:
-        names = ("user_multiplier", "item_multiplier", "profile")
-        sizes = ("user_cell_size", "item_cell_size", "reduced", "recipe")
-        content = {
-            "fractalrs": self.fractalrs,
-            "generator": self.generator,
-            "base": dataclasses.asdict(self.base),
-            "splits": self.splits,
-            **{name: getattr(self, name) for name in names},
-            "options": dataclasses.asdict(self.options),
-            **{name: getattr(self, name) for name in sizes},
+        names = [known.name for known in fields(self)]
+        content = {name: getattr(self, name) for name in names[: names.index("part_count")]} | {
             "writing": {"parts": self.part_count, **dataclasses.asdict(self.parquet)},
             "source_licence": self.source_licence,
             "fingerprints": {"expansion": self.expansion_fingerprint, "plan": self.fingerprint},
             **({"attributes": self.attribute_fingerprints} if self.attribute_fingerprints else {}),
         }
         # As it is read back: JSON has no tuples.
-        plain: dict[str, Any] = json.loads(json.dumps(content))
-        return plain
+        plain_values: dict[str, Any] = json.loads(json.dumps(content, default=dataclasses.asdict))
+        return plain_values
 
     def to_json(self) -> str:
         """Return the text of ``plan.json``, the same for the same plan."""
@@ -180,30 +163,13 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: bytes, file: Path) -> Self:
-        """Read the text of a plan.
-
-        Raises
-        ------
-        InputError
-            With the file and what is wrong in it.
-        """
-        hint = "move the folder away, or choose another"
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"{file} cannot be read: {error}", hint) from None
-        if not isinstance(content, dict) or not content.keys() >= {"base", "options", "writing", "fingerprints"}:
-            raise InputError(f"{file} is not one of ours", hint)
-        wrong = None
+        """Read the text of a plan; refuse one that is damaged, with the file and what is wrong in it."""
+        content = json_object(text, file, {"base", "options", "writing", "fingerprints"}, ELSEWHERE)
         try:
             return cls._of(content)
-        except KeyError as error:
-            wrong = f"it has no {error.args[0]}"
-        except InputError as error:
-            wrong = error.message
-        except (TypeError, ValueError, AttributeError) as error:
-            wrong = str(error)
-        raise InputError(f"{file} is damaged, or of another version: {wrong}", hint)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            wrong = f"it has no {error.args[0]}" if isinstance(error, KeyError) else error.args[0]
+            raise InputError(f"{file} is damaged, or of another version: {wrong}", ELSEWHERE) from None
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
@@ -211,26 +177,27 @@ class Plan:
         for name, kind in (("options", Options), ("writing", ParquetOptions)):
             for known in fields(kind):
                 _ = content[name][known.name]
-        splits = tuple(split for split in SPLITS if split in _plain(content, "splits", list))
+        splits = tuple(split for split in SPLITS if split in plain(content, "splits", list))
         if "train" not in splits:
             raise ValueError(f"splits is {content['splits']!r}")
+        base, attributes = PlannedBase(**content["base"]), content.get("attributes", {})
+        for known in fields(base):
+            plain(vars(base), known.name, known.type, least=0)
         return cls(
-            **{name: _plain(content, name, str) for name in ("fractalrs", "profile")},
-            **{name: _plain(content, name, int) for name in ("generator", "user_multiplier", "item_multiplier")},
-            base=_planned_base(content["base"]),
+            **{name: plain(content, name, str) for name in ("fractalrs", "profile")},
+            **{name: plain(content, name, int) for name in ("generator", "user_multiplier", "item_multiplier")},
+            base=base,
             splits=splits,
             options=Options(**content["options"]),
-            **{name: _plain(content, name, int) for name in ("user_cell_size", "item_cell_size")},
-            reduced=_plain(content, "reduced", dict),
-            recipe=None if content["recipe"] is None else _plain(content, "recipe", dict),
-            part_count=_plain({"parts": writing.pop("parts")}, "parts", int),
+            **{name: plain(content, name, int) for name in ("user_cell_size", "item_cell_size")},
+            reduced=plain(content, "reduced", dict),
+            recipe=None if content["recipe"] is None else plain(content, "recipe", dict),
+            part_count=plain({"parts": writing.pop("parts")}, "parts", int),
             parquet=ParquetOptions(**writing),
-            source_licence=None if content["source_licence"] is None else _plain(content, "source_licence", str),
-            attribute_fingerprints={
-                kind: print for kind, print in content.get("attributes", {}).items() if kind in ATTRIBUTE_FILES
-            },
-            expansion_fingerprint=_plain(prints, "expansion", str),
-            fingerprint=_plain(prints, "plan", str),
+            source_licence=None if content["source_licence"] is None else plain(content, "source_licence", str),
+            attribute_fingerprints={kind: print for kind, print in attributes.items() if kind in ATTRIBUTE_FILES},
+            expansion_fingerprint=plain(prints, "expansion", str),
+            fingerprint=plain(prints, "plan", str),
         )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -259,17 +226,12 @@ def plan(
 
     Parameters
     ----------
-    expansion
-        What to write.
+    expansion, parquet, source_licence
+        As for `write`.
     parts, part_interactions
         Number of parts; by default one for each `part_interactions` expected interactions.
-    parquet
-        How Parquet files are encoded.
-    source_licence
-        What the data card says of the source's licence.
     item_attributes, user_attributes
-        Attributes of the source's items and users, which are written for every expanded id too: a path, a table in
-        memory, or what `match` made of one. They need cells of one member.
+        As for `write`, or what `match` made of a table.
     recipe
         How base, reduced matrix and cells were made, where that is known: plain JSON values.
 
@@ -289,7 +251,8 @@ def plan(
     8
     """
     cells, base, users = expansion.cells, expansion.base, expansion.shape[0]
-    tables = _tables(base, (ITEMS, item_attributes), (USERS, user_attributes))
+    given = ((ITEMS, item_attributes), (USERS, user_attributes))
+    tables = tuple(_matched(base, side, source) for side, source in given if source is not None)
     expansion.options.check_sources(cells.user_cell_size, cells.item_cell_size, [table.side for table in tables])
     _check_schema(expansion)
     if parts is None:
@@ -344,6 +307,29 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
+def expected_bytes(expansion: Expansion, parquet: ParquetOptions) -> int:
+    """Return how many bytes all files of interactions will have, from encoding a sample of them.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> from fractalrs.dataset import expected_bytes
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> expansion = fr.Expansion(base, [[0.5]], shuffle="aligned")
+    >>> 0 < expected_bytes(expansion, fr.ParquetOptions()) < 100_000
+    True
+    """
+    users, interactions = expansion.shape[0], expansion.expected_interactions
+    wanted = min(users, max(1, int(users * _SAMPLE_INTERACTIONS / max(1.0, interactions))))
+    first = (users - wanted) // 2
+    target: tuple[str, list[tuple[str, str]]] = ("sample", [])
+    jobs, encoding = [(0, first, first + wanted, target, target)], dataclasses.asdict(parquet)
+    report = expansion.generator.run(jobs, stage="encode", threads=1, **encoding)
+    files = [file for part in report["parts"] for file in (part["train"], part["test"]) if file is not None]
+    rows = sum(file["rows"] for file in files)
+    return round(interactions * sum(file["bytes"] for file in files) / rows) if rows else 0
+
+
 def checked_licence(text: str) -> str:
     """Return the name of a licence as one line; refuse what a card cannot show."""
     line = " ".join(text.split()) if isinstance(text, str) else ""
@@ -354,34 +340,25 @@ def checked_licence(text: str) -> str:
 
 def whole_index(name: str, value: Any) -> int:
     """Return a whole number; refuse anything else by its name."""
-    try:
+    with suppress(TypeError):
         if not isinstance(value, bool):
             return operator.index(value)
-    except TypeError:
-        pass
     raise InputError(f"{name} is {value!r}; it must be a whole number")
 
 
-def _tables(base: Base, *given: tuple[Side, Any]) -> tuple[Attributes, ...]:
-    tables = []
-    for side, source in given:
-        if isinstance(source, Attributes):
-            tables.append(source)
-        elif source is not None:
-            table = source if isinstance(source, AttributeTable) else AttributeTable.read(source, side)
-            tables.append(match(table, base))
-    return tuple(tables)
+def _matched(base: Base, side: Side, source: Any) -> Attributes:
+    if isinstance(source, Attributes):
+        return source
+    return match(source if isinstance(source, AttributeTable) else AttributeTable.read(source, side), base)
 
 
 def _check_schema(expansion: Expansion) -> None:
     """Refuse columns whose types a manifest cannot name."""
     for column in expansion.schema:
-        try:
-            known = type_of(str(column.type)) == column.type
-        except ValueError:
-            known = False
-        if not known:
-            raise InputError(f"the column {column.name!r} of type {column.type} cannot be written", "leave it out")
+        with suppress(ValueError):
+            if type_of(str(column.type)) == column.type:
+                continue
+        raise InputError(f"the column {column.name!r} of type {column.type} cannot be written", "leave it out")
 
 
 def _json_values(name: str, value: Mapping[str, Any] | None) -> Any:
@@ -389,16 +366,3 @@ def _json_values(name: str, value: Mapping[str, Any] | None) -> Any:
         return json.loads(json.dumps(value))
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} holds what is no plain JSON value: {error}") from None
-
-
-def _plain(content: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
-    if type(content[name]) is not kind or (kind is int and content[name] < 1):
-        raise ValueError(f"{name} is {content[name]!r}")
-    return content[name]
-
-
-def _planned_base(content: dict[str, Any]) -> PlannedBase:
-    for name, value in content.items():
-        if type(value) is not (str if name in ("split", "fingerprint") else int):
-            raise ValueError(f"{name} is {value!r}")
-    return PlannedBase(**content)

@@ -14,7 +14,7 @@ from fractalrs.base import base_statistics
 from fractalrs.dataset.layout import PLAN
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError
-from fractalrs.expansion import Cells, Expansion, ReducedMatrix, operator_named
+from fractalrs.expansion import Cells, ReducedMatrix, operator_named
 from fractalrs.tools import Store, blas_threads
 
 REDUCED = "private/reduced_matrix.npy"
@@ -29,26 +29,16 @@ def files_beside(plan: Plan) -> tuple[str, ...]:
     return (REDUCED, *((SIGNED,) if operator_named(plan.options.operator).multiplies else ()), CELLS, STATISTICS)
 
 
-def expansion_statistics(expansion: Expansion) -> dict[str, npt.NDArray[Any]]:
-    """Compute `base_statistics` of what an expansion carries."""
-    options = expansion.options
-    return base_statistics(expansion.base, timestamps=options.timestamps, rated=options.ratings is not None)
-
-
 @dataclass(frozen=True)
 class Private:
     """The content of ``private/``.
 
     Attributes
     ----------
-    plan
-        What is generated.
-    reduced
-        The reduced matrix, with its signed entries where the operator needs those.
-    cells
-        In which users and items change places.
+    plan, reduced, cells
+        What is generated; the reduced matrix has its signed entries where the operator needs those.
     statistics
-        Of the base; see `fractalrs.base.summary.base_statistics`.
+        Of the base; see `fractalrs.base.base_statistics`.
     """
 
     plan: Plan
@@ -59,25 +49,16 @@ class Private:
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """Compute the private files of a plan."""
-        expansion = plan.expansion
+        expansion, options = plan.expansion, plan.options
         # On several threads the last bits depend on how many; and it is slower.
         with blas_threads(1):
-            return cls(plan, expansion.reduced, expansion.cells, expansion_statistics(expansion))
+            found = base_statistics(expansion.base, timestamps=options.timestamps, rated=options.ratings is not None)
+            return cls(plan, expansion.reduced, expansion.cells, found)
 
     def write(self, store: Store, begun: bool) -> None:
         """Write the files that are not there; the plan is first, and of two plans at once one wins.
 
-        Parameters
-        ----------
-        store
-            Where.
-        begun
-            Whether the plan is known to be there.
-
-        Raises
-        ------
-        FileExistsError
-            If there is a plan, and that was not known.
+        It raises `FileExistsError` if there is a plan already, and `begun` does not say so.
         """
         with store.staging() as staging:
             np.save(staging.path(REDUCED), self.reduced.values)
@@ -93,13 +74,7 @@ class Private:
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self | None:
-        """Read it beside a data set; None where it has been taken away.
-
-        Raises
-        ------
-        InputError
-            If a file is missing or damaged.
-        """
+        """Read it beside a data set, None where it has been taken away; refuse files that are missing or damaged."""
         folder = Path(path)
         if not (folder / PLAN).exists():
             return None
@@ -109,21 +84,15 @@ class Private:
                 raise InputError(f"{folder / name} is missing", hint="give the command that made the data set again")
         reduced = ReducedMatrix.load(folder / REDUCED)
         if SIGNED in files_beside(plan):
-            reduced = replace(reduced, signed=_load_signed(folder / SIGNED))
-        return cls(plan, reduced, Cells.load(folder / CELLS), _load_arrays(folder / STATISTICS))
+            reduced = replace(reduced, signed=_load(folder / SIGNED))
+        return cls(plan, reduced, Cells.load(folder / CELLS), _load(folder / STATISTICS))
 
 
-def _load_signed(file: Path) -> npt.NDArray[np.float64]:
+def _load(file: Path) -> Any:
+    """Load an array, or the named arrays of an archive."""
     try:
-        signed: npt.NDArray[np.float64] = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from None
-    return signed
-
-
-def _load_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        with file.open("rb") as opened:
+            found = np.load(opened, allow_pickle=False)
+            return found if isinstance(found, np.ndarray) else dict(found)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InputError(f"{file} cannot be read: {error}") from None

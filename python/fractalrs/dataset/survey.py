@@ -8,35 +8,35 @@ from typing import Literal
 import pyarrow as pa
 
 from fractalrs.dataset.folder import Folder, Place, store_of
-from fractalrs.dataset.layout import attribute_file
+from fractalrs.dataset.layout import ParquetOptions
 from fractalrs.dataset.plans import Plan
-from fractalrs.dataset.sizes import memory_needed
 from fractalrs.errors import OutputError
-from fractalrs.tools import FileReport, Store, busy, read_labelled, require_room, resolve_threads
+from fractalrs.expansion import Expansion, operator_named
+from fractalrs.tools import FileReport, Store, busy, read_labelled, require_disk, resolve_threads
 
+Finished = Mapping[str, FileReport]
+"""Files that are whole and of a plan, by name."""
 State = Literal["new", "begun", "complete", "other"]
+"""Nothing; files of the same plan, all of them or not; or a data set of another plan, to be overwritten."""
+
+_THREAD_BYTES = 100 << 20
+"""Column tables and a tile of one thread; a row group, and the copies the encoder makes of it, come on top."""
+_SOURCE_BYTES = 4
+"""Of an entry: where it stands in the base, if anything is carried."""
+_TIMELINE_BYTES = 12
+"""Of an entry: its time, and where it may go."""
+_PROCESS_BYTES = 200 << 20
+"""The interpreter and its libraries."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What is there, compared with a plan.
-
-    Attributes
-    ----------
-    folder
-        What is there.
-    state
-        Nothing; files of the same plan, all of them or not; or a data set of another plan, to be overwritten.
-    plan
-        The plan that goes on: another profile may have begun the same.
-    finished
-        Files that are whole and of this plan, by name.
-    """
+    """What is there, compared with a plan: the plan that goes on, and what is finished of it."""
 
     folder: Folder
     state: State
     plan: Plan
-    finished: Mapping[str, FileReport]
+    finished: Finished
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,8 @@ class Forecast:
 
     Attributes
     ----------
-    parts
-        Number of parts.
-    bytes
-        About how many bytes the files of all parts will have.
+    parts, bytes
+        Number of parts, and about how many bytes the files of all will have.
     attributes
         For each file of attributes, by ``"items"`` and ``"users"``: its bytes, and what was matched.
     memory_bytes, free_disk_bytes
@@ -91,22 +89,17 @@ def forecast(plan: Plan, path: Place, *, threads: int | None = None, overwrite: 
     return Forecast(
         plan.part_count,
         plan.expected_bytes,
-        {t.side.plural: {"bytes": sizes[attribute_file(t.side)], **t.counts} for t in plan.attributes},
-        memory_needed(plan.expansion, plan.parquet, threads),
+        {table.side.plural: {"bytes": sizes[table.name], **table.counts} for table in plan.attributes},
+        _memory_needed(plan.expansion, plan.parquet, threads),
         store.free(),
     )
 
 
 def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> Survey:
-    """Find out what is there and what is finished of it; refuse what cannot be written to or has too little room.
-
-    Raises
-    ------
-    OutputError
-    """
+    """Find out what is there and what is finished of it; refuse what cannot be written to or has too little room."""
     folder = Folder.ours(store)
     state = compare(folder, plan, overwrite)
-    finished: dict[str, FileReport] = {}
+    finished: Finished = {}
     if state == "begun":
         try:
             finished = find_finished(folder, plan, plan.files, threads)
@@ -115,6 +108,7 @@ def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> S
                 raise
             state = "other"
     if state == "begun" and folder.plan is not None:
+        # Another profile may have begun the same.
         plan = replace(folder.plan, made_of=plan.made_of, attributes=plan.attributes)
     if state != "complete":
         _check_disk(folder, plan, finished)
@@ -122,12 +116,7 @@ def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> S
 
 
 def compare(folder: Folder, plan: Plan, overwrite: bool = False) -> State:
-    """Compare what is in a folder with a plan; refuse what may not be overwritten.
-
-    Raises
-    ------
-    OutputError
-    """
+    """Compare what is in a folder with a plan; refuse what may not be overwritten."""
     there, manifest = folder.plan, folder.manifest
     if there is not None:
         same, why = there.fingerprint == plan.fingerprint, there.differences(plan)
@@ -146,20 +135,12 @@ def compare(folder: Folder, plan: Plan, overwrite: bool = False) -> State:
 
 def other_plan(store: Store, why: str) -> OutputError:
     """Return the refusal of a folder that holds a data set that is not the one asked for."""
-    return OutputError(
-        f"{store.path} holds a data set of another plan: {why}",
-        hint="choose another folder, give the options of the first run, or overwrite it",
-    )
+    hint = "choose another folder, give the options of the first run, or overwrite it"
+    return OutputError(f"{store.path} holds a data set of another plan: {why}", hint)
 
 
-def find_finished(folder: Folder, plan: Plan, names: Iterable[str], threads: int) -> dict[str, FileReport]:
-    """Read every one of these files that is there, once, and check that it is whole and of this plan.
-
-    Raises
-    ------
-    OutputError
-        If one is not.
-    """
+def find_finished(folder: Folder, plan: Plan, names: Iterable[str], threads: int) -> Finished:
+    """Read every one of these files that is there, once; refuse one that is not whole, or not of this plan."""
     there = [name for name in names if name in folder.files]
     with ThreadPoolExecutor(threads) as pool:
         reports = pool.map(lambda name: _inspect(folder.store, name, plan), there)
@@ -167,26 +148,43 @@ def find_finished(folder: Folder, plan: Plan, names: Iterable[str], threads: int
 
 
 def _inspect(store: Store, name: str, plan: Plan) -> FileReport:
+    hint = "delete it and run the same command again"
     try:
         with store.open(name) as file:
             labels, report = read_labelled(file)
     except (pa.ArrowException, OSError, KeyError, ValueError):
-        hint = "delete it and run the same command again"
-        raise OutputError(f"{store.path / name} is damaged", hint=hint) from None
+        raise OutputError(f"{store.path / name} is damaged", hint) from None
     if any(labels.get(label) != value for label, value in plan.files[name]):
-        raise OutputError(
-            f"{store.path / name} is a part of another plan",
-            hint="delete it and run the same command again, or overwrite the whole data set",
-        )
+        hint += ", or overwrite the whole data set"
+        raise OutputError(f"{store.path / name} is a part of another plan", hint)
     return report
 
 
-def _check_disk(folder: Folder, plan: Plan, finished: Mapping[str, FileReport]) -> None:
+def _check_disk(folder: Folder, plan: Plan, finished: Finished) -> None:
     """Refuse too little room for what is missing; unfinished files, and those of another plan, make room."""
     sizes = plan.expected_attribute_bytes
-    parts = [name for name in plan.files if name not in plan.expected_attribute_bytes]
-    missing = 1 - sum(name in finished for name in parts) / len(parts)
+    parts = plan.files.keys() - sizes.keys()
+    missing = 1 - len(parts & finished.keys()) / len(parts)
     more = sum(size for name, size in sizes.items() if name not in finished)
     freed = sum(folder.files.values()) - sum(file["bytes"] for file in finished.values())
     hint = "free some, choose another disk, or lower the target, keep_scale or the multipliers"
-    require_room(folder.store.path, plan.expected_bytes * missing + more, folder.store.free() + freed, hint)
+    require_disk(folder.store.path, plan.expected_bytes * missing + more, hint, folder.store.free() + freed)
+
+
+def _memory_needed(expansion: Expansion, parquet: ParquetOptions, threads: int) -> int:
+    """Return about how much memory generating and writing takes at most, in bytes.
+
+    The base's arrays, the core's copy of them in the order of cells, and what each thread holds.
+    """
+    base = expansion.base
+    arrays = base.indptr.nbytes + base.entries.nbytes + (0 if base.payload is None else base.payload.nbytes)
+    if operator_named(expansion.options.operator).keeps_entries:
+        code_bytes = 2 if base.shape[1] <= 2**15 else 4
+        arrays += base.indptr.nbytes + code_bytes * base.count
+    if expansion.payload.fields:
+        arrays += _SOURCE_BYTES * base.count
+    if expansion.options.timestamps:
+        arrays += _TIMELINE_BYTES * base.count
+    # What is carried is held beside the ids, with its source.
+    carried = 12 * len(expansion.payload.fields)
+    return arrays + threads * (_THREAD_BYTES + (16 + carried) * parquet.row_group_size) + _PROCESS_BYTES

@@ -3,20 +3,21 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fractalrs.dataset.card import data_card
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.folder import Folder, Place, missing_files, store_of
-from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, attribute_file
+from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
 from fractalrs.dataset.private import Private
-from fractalrs.dataset.survey import compare, find_finished, survey
+from fractalrs.dataset.survey import Finished, compare, find_finished, survey
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion, operator_named
-from fractalrs.tools import SILENT, FileReport, Progress, Store, as_progress, require_room, resolve_threads, visible
+from fractalrs.tools import SILENT, Progress, Store, as_progress, require_disk, resolve_threads, visible
 from fractalrs.words import SPLITS, Split
 
 logger = logging.getLogger(__name__)
@@ -77,24 +78,13 @@ def write(
     ...     fr.write(fr.Expansion(base, [[0.5, 0.9]]), folder, parts=2).shape
     (60, 80)
     """
-    made = plan(
-        expansion,
-        parts=parts,
-        parquet=parquet,
-        source_licence=source_licence,
-        item_attributes=item_attributes,
-        user_attributes=user_attributes,
-    )
+    attributes = {"item_attributes": item_attributes, "user_attributes": user_attributes}
+    made = plan(expansion, parts=parts, parquet=parquet, source_licence=source_licence, **attributes)
     return write_plan(made, path, threads=threads, overwrite=overwrite, progress=progress)
 
 
 def write_plan(
-    plan: Plan,
-    path: Place,
-    *,
-    threads: int | None = None,
-    overwrite: bool = False,
-    progress: bool | Progress = False,
+    plan: Plan, path: Place, *, threads: int | None = None, overwrite: bool = False, progress: bool | Progress = False
 ) -> Dataset:
     """Write all parts of a plan that are missing, and finish it; see `write`."""
     threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
@@ -115,8 +105,7 @@ def write_plan(
                 found.folder.clear()
             store.clear()
             if found.finished:
-                count = f"{len(found.finished)} of {len(found.plan.files)}"
-                logger.info("%s files are finished already", count)
+                logger.info("%s of %s files are finished already", len(found.finished), len(found.plan.files))
             _begin(store, private, found.state == "begun" and found.folder.plan is not None)
             store.delete([MANIFEST])
             made = _make_parts(store, found.plan, found.plan.parts, found.finished, threads, progress)
@@ -170,7 +159,7 @@ def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
     finished = find_finished(folder, plan, names, 1)
     if len(finished) < len(names):
         size = plan.expected_bytes / plan.part_count
-        require_room(store.path, size, store.free(), "free some; what is finished stays")
+        require_disk(store.path, size, "free some; what is finished stays", store.free())
     private = _missing_private(folder, plan)
     with _failures(store), store.locked(shared=True):
         store.clear()
@@ -206,10 +195,8 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
         return Dataset(store.path, found.folder.manifest)
     missing = missing_files(plan, found.finished, attributes=False)
     if missing:
-        raise OutputError(
-            f"the data set in {store.path} cannot be finished: it lacks {missing}",
-            hint="write them: fractalrs.write_part(plan, part, path)",
-        )
+        hint = "write them: fractalrs.write_part(plan, part, path)"
+        raise OutputError(f"the data set in {store.path} cannot be finished: it lacks {missing}", hint)
     private = _missing_private(found.folder, found.plan)
     with _failures(store), store.locked(shared=True):
         store.clear()
@@ -223,14 +210,13 @@ def _failures(store: Store) -> Iterator[None]:
     try:
         yield
     except (OSError, WriteError) as error:
-        # The core says it in its own words.
-        message = error.message if isinstance(error, WriteError) else _told(error, store)
+        if isinstance(error, OSError):
+            message = f"cannot write {error.filename or store.path}: {error.strerror or error}"
+        else:
+            # The core says it in its own words.
+            message = error.message
         hint = "what is finished stays; when the cause is gone, the same command goes on"
         raise WriteError(visible(message), hint) from error
-
-
-def _told(error: OSError, store: Store) -> str:
-    return f"cannot write {error.filename or store.path}: {error.strerror or error}"
 
 
 def _missing_private(folder: Folder, plan: Plan, anew: bool = False) -> Private | None:
@@ -249,22 +235,16 @@ def _begin(store: Store, private: Private | None, begun: bool) -> None:
 
 
 def _make_parts(
-    store: Store,
-    plan: Plan,
-    parts: Sequence[Part],
-    finished: Mapping[str, FileReport],
-    threads: int,
-    progress: Progress,
-) -> dict[str, FileReport]:
+    store: Store, plan: Plan, parts: Sequence[Part], finished: Finished, threads: int, progress: Progress
+) -> Finished:
     """Write the files of parts that are not finished, and return what is known of them."""
     expansion = plan.expansion
     with store.staging() as staging:
 
         def target(part: Part, split: Split) -> tuple[Path, list[tuple[str, str]]] | None:
             name = part.file(split)
-            if name in finished or split not in plan.splits:
-                return None
-            return staging.path(name), plan.files[name]
+            wanted = split in plan.splits and name not in finished
+            return (staging.path(name), plan.files[name]) if wanted else None
 
         def publish() -> None:
             # The core flushes files before it takes them out of hiding.
@@ -281,42 +261,34 @@ def _make_parts(
                 report(interactions, parts)
 
             try:
-                result = expansion.generator.run(
-                    jobs,
-                    encoding=plan.parquet.encoding,
-                    compression=plan.parquet.compression,
-                    row_group_size=plan.parquet.row_group_size,
-                    stage="flush",
-                    # A thread without a part would only take memory.
-                    threads=min(threads, max(1, len(jobs))),
-                    progress=passed,
-                )
+                # A thread without a part would only take memory.
+                threads, encoding = min(threads, max(1, len(jobs))), asdict(plan.parquet)
+                result = expansion.generator.run(jobs, stage="flush", threads=threads, progress=passed, **encoding)
             finally:
                 publish()
     files = [(plan.parts[made["index"]].file(split), made[split]) for made in result["parts"] for split in SPLITS]
     return {name: file for name, file in files if file is not None}
 
 
-def _complete(store: Store, plan: Plan, files: Mapping[str, FileReport], progress: Progress) -> Dataset:
+def _complete(store: Store, plan: Plan, files: Finished, progress: Progress) -> Dataset:
     """Write what comes after the parts: attributes, the card, and the manifest."""
     attributes = {}
     for table in plan.attributes:
-        name = attribute_file(table.side)
-        report = files.get(name)
+        report = files.get(table.name)
         if report is None:
-            logger.info("writing %s", name)
+            logger.info("writing %s", table.name)
             with store.staging() as staging:
-                labels = dict(plan.files[name])
-                report = table.write(staging.path(name), plan.expansion, plan.parquet, labels, progress)
-                staging.publish(name)
-        attributes[table.side.plural] = AttributesEntry(name, **report, **table.counts)
+                path, labels = staging.path(table.name), dict(plan.files[table.name])
+                report = table.write(path, plan.expansion, plan.parquet, labels, progress)
+                staging.publish(table.name)
+        attributes[table.side.plural] = AttributesEntry(table.name, **report, **table.counts)
     manifest = _manifest(plan, files, attributes)
     store.put(CARD, data_card(plan, manifest).encode())
     store.put(MANIFEST, manifest.to_json().encode())
     return Dataset(store.path, manifest)
 
 
-def _manifest(plan: Plan, files: Mapping[str, FileReport], attributes: Mapping[str, AttributesEntry]) -> Manifest:
+def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEntry]) -> Manifest:
     """Return what is public of a data set: enough to read and check it, nothing that undoes the shuffle."""
     return Manifest(
         fractalrs=plan.fractalrs,
@@ -337,6 +309,6 @@ def _manifest(plan: Plan, files: Mapping[str, FileReport], attributes: Mapping[s
     )
 
 
-def _part_entry(part: Part, splits: Sequence[Split], files: Mapping[str, FileReport]) -> PartEntry:
+def _part_entry(part: Part, splits: Sequence[Split], files: Finished) -> PartEntry:
     names = {split: part.file(split) for split in splits}
     return PartEntry(part.first, part.last, {split: FileEntry(name, **files[name]) for split, name in names.items()})

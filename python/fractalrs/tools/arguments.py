@@ -36,3 +36,14 @@ def as_path(name: str, value: object) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise InputError(f"{name} is {value!r}", hint="give a path")
     return Path(value)
+
+
+def resolve_threads(threads: int | None) -> int:
+    """Return how many threads to use, by default as many as this process may; refuse what is no number of them."""
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise InputError(f"threads is {threads!r}; it must be a whole number of at least 1")
+    if threads < 1:
+        raise InputError(f"threads is {threads}; it must be at least 1")
+    return threads

@@ -12,15 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def temporary_path(final: Path) -> Path:
-    """Return a hidden path beside `final` that no other writer uses."""
-    return final.with_name(f".{final.name}.{secrets.token_hex(8)}.tmp")
-
-
 @contextmanager
 def whole_file(final: Path) -> Iterator[Path]:
     """Yield a temporary path to write a file to; at the end it replaces `final`, on failure it is deleted."""
-    temporary = temporary_path(final)
+    temporary = _temporary_path(final)
     try:
         yield temporary
         flush(temporary)
@@ -38,7 +33,7 @@ def whole_folder(final: Path) -> Iterator[Path]:
     Parents of `final` are made when it appears. It may not exist yet.
     """
     there = next(parent for parent in final.absolute().parents if parent.exists())
-    hidden = temporary_path(there / final.name)
+    hidden = _temporary_path(there / final.name)
     folder = hidden / final.name
     try:
         folder.mkdir(parents=True)
@@ -53,12 +48,6 @@ def whole_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def write_text(final: Path, text: str) -> None:
-    """Write a small file whole."""
-    with whole_file(final) as temporary:
-        temporary.write_bytes(text.encode())
-
-
 def flush(path: Path) -> None:
     """Make sure that a file, or the names in a folder, outlive a power failure."""
     if path.is_dir() and os.name == "nt":
@@ -69,3 +58,7 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _temporary_path(final: Path) -> Path:
+    return final.with_name(f".{final.name}.{secrets.token_hex(8)}.tmp")

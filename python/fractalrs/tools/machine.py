@@ -1,4 +1,4 @@
-"""The machine: threads, memory and disk, and sizes written for people."""
+"""The machine: memory, disk, what is installed, and sizes written for people."""
 
 import os
 import re
@@ -13,23 +13,6 @@ from fractalrs.errors import InputError, OutputError
 _FREE_DISK_MARGIN = 1.05
 
 
-def resolve_threads(threads: int | None) -> int:
-    """Return how many threads to use: by default as many as this process may.
-
-    Raises
-    ------
-    InputError
-        If it is no whole number, or below 1.
-    """
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if isinstance(threads, bool) or not isinstance(threads, int):
-        raise InputError(f"threads is {threads!r}; it must be a whole number of at least 1")
-    if threads < 1:
-        raise InputError(f"threads is {threads}; it must be at least 1")
-    return threads
-
-
 @contextmanager
 def blas_threads(threads: int) -> Iterator[None]:
     """Let linear algebra use so many threads until the context ends."""
@@ -40,6 +23,15 @@ def blas_threads(threads: int) -> Iterator[None]:
 
     with threadpool_limits(threads):
         yield
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Load what draws within this context, which says what to install where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError("drawing needs matplotlib and jinja2: pip install 'fractalrs[report]'") from error
 
 
 def readable(size: float) -> str:
@@ -57,36 +49,18 @@ def free_disk(path: Path) -> int:
 
 
 def require_place(path: Path) -> None:
-    """Refuse a path that does not exist yet, and cannot be made.
-
-    Raises
-    ------
-    OutputError
-        With the folder that stands in the way.
-    """
+    """Refuse a path that does not exist yet, and cannot be made."""
     there = next(parent for parent in path.absolute().parents if parent.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise OutputError(f"cannot create {path}: {there} is not a folder that may be written to")
 
 
-def require_disk(path: Path, size: float, hint: str) -> None:
-    """Refuse a place whose disk has too little room for so many bytes; see `require_room`."""
-    require_room(path, size, free_disk(path), hint)
-
-
-def require_room(path: Path, size: float, free: int, hint: str) -> None:
-    """Refuse a place that has too little room for so many bytes.
-
-    Raises
-    ------
-    OutputError
-        With what is needed and what is free.
-    """
-    need = int(size * _FREE_DISK_MARGIN)
+def require_disk(path: Path, size: float, hint: str, free: int | None = None) -> None:
+    """Refuse a place with too little room for so many bytes: by default with what its disk has free."""
+    need, free = int(size * _FREE_DISK_MARGIN), free_disk(path) if free is None else free
     if need > free:
-        raise OutputError(
-            f"too little free disk for {path}: it needs about {readable(need)}, {readable(free)} are free", hint=hint
-        )
+        what = f"it needs about {readable(need)}, {readable(free)} are free"
+        raise OutputError(f"too little free disk for {path}: {what}", hint)
 
 
 def peak_memory() -> int:

@@ -1,5 +1,9 @@
-"""Progress of what takes long: one object with a default that shows nothing."""
+"""What people see of a run: its progress, by default nothing, and notes of what is chosen and done.
 
+Modules log their notes, a sentence each; whoever wants sees them on stderr.
+"""
+
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,10 +39,8 @@ class Progress:
         ----------
         what
             What is being done: ``"expanding"``.
-        interactions
-            How many interactions, or rows, are expected.
-        parts
-            In how many pieces.
+        interactions, parts
+            How many interactions, or rows, are expected, and in how many pieces.
 
         Yields
         ------
@@ -52,14 +54,7 @@ SILENT = Progress()
 
 
 class Bars(Progress):
-    """Shows bars with the rate and the time left on stderr, when that is a terminal.
-
-    Examples
-    --------
-    >>> from fractalrs.tools.progress import Bars
-    >>> with Bars().task("expanding", interactions=1e6, parts=4) as report:
-    ...     report(250_000, 1)
-    """
+    """Shows bars with the rate and the time left on stderr, when that is a terminal."""
 
     @contextmanager
     def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:
@@ -69,31 +64,17 @@ class Bars(Progress):
                 yield report
             return
         # Takes longer to load than most tasks take.
+        from rich import progress as bars
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            ProgressColumn,
-            Task,
-            TaskProgressColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import Progress as RichProgress
         from rich.text import Text
 
-        class Rate(ProgressColumn):
-            def render(self, task: Task) -> Text:
+        class Rate(bars.ProgressColumn):
+            def render(self, task: bars.Task) -> Text:
                 return Text(f"{(task.finished_speed or task.speed or 0) / 1e6:.1f} M/s", style="progress.data.speed")
 
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            Rate(),
-            TextColumn("{task.fields[parts]} parts"),
-            TimeRemainingColumn(),
-        )
-        with RichProgress(*columns, console=Console(stderr=True)) as bar:
+        name, parts_done = bars.TextColumn("{task.description}"), bars.TextColumn("{task.fields[parts]} parts")
+        columns = (name, bars.BarColumn(), bars.TaskProgressColumn(), Rate(), parts_done, bars.TimeRemainingColumn())
+        with bars.Progress(*columns, console=Console(stderr=True)) as bar:
             total = max(1.0, interactions)
             task = bar.add_task(what, total=total, parts=f"0/{parts}")
 
@@ -110,3 +91,20 @@ def as_progress(progress: bool | Progress) -> Progress:
     if isinstance(progress, Progress):
         return progress
     return Bars() if progress else SILENT
+
+
+@contextmanager
+def notes_on_stderr(shown: bool = True) -> Iterator[None]:
+    """Print what the package logs on stderr, as plain lines, until the context ends; or leave it to other handlers."""
+    logger = logging.getLogger("fractalrs")
+    if not shown:
+        yield
+        return
+    handler, level = logging.StreamHandler(sys.stderr), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(min(level or logging.INFO, logging.INFO))
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

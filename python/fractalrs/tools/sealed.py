@@ -75,9 +75,8 @@ class Digest(io.RawIOBase):
 def parquet_writer(sink: Any, schema: pa.Schema, compression: str, **options: Any) -> pq.ParquetWriter:
     """Open a writer with a compression as `ParquetOptions` names it; the schema is Parquet's alone."""
     name, _, level = compression.removesuffix(")").partition("(")
-    return pq.ParquetWriter(
-        sink, schema, compression=name, compression_level=int(level) if level else None, store_schema=False, **options
-    )
+    options |= {"compression": name, "compression_level": int(level) if level else None, "store_schema": False}
+    return pq.ParquetWriter(sink, schema, **options)
 
 
 def write_labelled(
@@ -87,21 +86,19 @@ def write_labelled(
     compression: str,
     row_group_size: int,
     labels: Mapping[str, str],
-    report: Report | None = None,
+    report: Report = lambda *_: None,
     **options: Any,
 ) -> FileReport:
     """Write tables one after another, or into nothing; the footer has the labels and the seal.
 
     `report` is told of the rows and the tables written so far.
     """
-    rows = 0
-    digest = Digest(file)
+    rows, digest = 0, Digest(file)
     with parquet_writer(digest, schema, compression, **options) as writer:
         for count, table in enumerate(tables, 1):
             writer.write_table(table, row_group_size=row_group_size)
             rows += len(table)
-            if report is not None:
-                report(rows, count)
+            report(rows, count)
         writer.add_key_value_metadata({**labels, SEAL: _BLANK.decode()})
         digest.hold()
     digest.seal()

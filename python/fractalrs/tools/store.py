@@ -13,7 +13,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -30,9 +30,8 @@ from fractalrs.tools.atomic import flush
 
 logger = logging.getLogger(__name__)
 
-LITTER = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", "_SUCCESS", "*.crc")
+_LITTER = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", "_SUCCESS", "*.crc")
 """What file managers and engines leave in any folder: neither ours nor in the way."""
-
 _LOCK = ".fractalrs.lock"
 _ALIVE = "alive"
 _STAGING = re.compile(r"\.fractalrs-[0-9a-f]{16}")
@@ -45,7 +44,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 def is_litter(name: str) -> bool:
     """Return whether file managers or engines leave files of this name anywhere."""
-    return any(fnmatch(name.rpartition("/")[2], pattern) for pattern in LITTER)
+    return any(fnmatch(name.rpartition("/")[2], pattern) for pattern in _LITTER)
 
 
 def visible(path: str) -> str:
@@ -56,19 +55,6 @@ def visible(path: str) -> str:
 def busy(store: "Store") -> OutputError:
     """Return the refusal of a place that somebody else has locked."""
     return OutputError(f"another run is writing to {store.path}", hint="wait for it to end, or choose another folder")
-
-
-class Staging(Protocol):
-    """A place of one writer's own, where files are made before they are put into a store."""
-
-    def path(self, name: str) -> Path:
-        """Return a local path at which to make the file that will have this name."""
-
-    def publish(self, name: str, *, flushed: bool = False) -> None:
-        """Put what was made for this name into the store, in place of what is there; flush it first if nobody did."""
-
-    def finished(self) -> list[str]:
-        """Return the names for which a file is at its path."""
 
 
 class Store(Protocol):
@@ -96,8 +82,8 @@ class Store(Protocol):
     def claim(self, name: str, content: bytes) -> bool:
         """Put a file where nothing of that name is; return whether it was put. Of two at once one wins."""
 
-    def staging(self) -> AbstractContextManager[Staging]:
-        """Begin a place to make files in; what is not published goes when the context ends."""
+    def staging(self) -> "AbstractContextManager[LocalStaging]":
+        """Begin a folder to make files in; what is not published goes when the context ends."""
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files, if they are there; whoever crashes later finds them gone."""
@@ -117,22 +103,13 @@ class LocalStore:
     """A local folder, or one on a network file system.
 
     Writers are known to be alive by locks on regular files opened for writing, which network file systems have too.
-    Where a file system has no locks at all writers go on without: all they put is whole, and the same for the same
-    name.
+    Without any locks writers go on: all they put is whole, and the same for the same name.
     """
 
     path: Path
 
-    def __str__(self) -> str:
-        return str(self.path)
-
     def check(self) -> None:
-        """Refuse a folder that cannot be created or written to.
-
-        Raises
-        ------
-        OutputError
-        """
+        """Refuse a folder that cannot be created or written to."""
         if not self.path.exists():
             machine.require_place(self.path)
         elif not self.path.is_dir():
@@ -184,23 +161,23 @@ class LocalStore:
     @contextmanager
     def staging(self) -> Iterator["LocalStaging"]:
         """Begin a hidden folder to make files in; it is deleted when the context ends."""
-        folder, alive = self._begin_staging()
+        alive = None
+        while alive is None:
+            folder = self.path / f".fractalrs-{secrets.token_hex(8)}"
+            folder.mkdir(parents=True)
+            alive = _lock_file(folder / _ALIVE)
         staging = LocalStaging(self.path, folder, set())
         try:
             yield staging
             for parent in staging.touched:
                 flush(parent)
         finally:
-            os.close(alive)
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _begin_staging(self) -> tuple[Path, int]:
-        while True:
-            folder = self.path / f".fractalrs-{secrets.token_hex(8)}"
-            folder.mkdir(parents=True)
-            alive = _lock_file(folder / _ALIVE)
-            if alive is not None:
-                return folder, alive
+            try:
+                os.close(alive)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                # Ctrl-C may have come in between.
+                shutil.rmtree(folder, ignore_errors=True)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files, if they are there, and folders that are empty then."""
@@ -219,13 +196,7 @@ class LocalStore:
 
     @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
-        """Keep others out, or only those who do not share.
-
-        Raises
-        ------
-        OutputError
-            If somebody else is here.
-        """
+        """Keep others out, or only those who do not share; refuse a place where somebody else is."""
         self.path.mkdir(parents=True, exist_ok=True)
         lock, give_up = self.path / _LOCK, time.monotonic() + _PATIENCE
         while (descriptor := _lock_file(lock, shared)) is None:
@@ -258,34 +229,37 @@ class LocalStore:
 
     def _dead(self) -> Iterator[Path]:
         """Find the folders of writers that are dead, and hold each so that nobody else takes it for a living one's."""
-        for folder in sorted(self.path.glob(".fractalrs-*")):
+        for folder in sorted(found for found in self.path.glob(".fractalrs-*") if _STAGING.fullmatch(found.name)):
             try:
                 # A writer that begins at this moment finds it locked, and begins elsewhere.
                 alive = os.open(folder / _ALIVE, os.O_RDWR | os.O_CREAT, 0o666)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             locked, age = _lock(alive), time.time() - os.fstat(alive).st_mtime
-            if _STAGING.fullmatch(folder.name) and (locked or (locked is None and age > _ABANDONED)):
+            if locked or (locked is None and age > _ABANDONED):
                 yield folder
             os.close(alive)
 
 
 @dataclass(frozen=True)
 class LocalStaging:
-    """A hidden folder beside the files of a `LocalStore`, locked as long as its writer lives."""
+    """A hidden folder of one writer's own in a `LocalStore`, locked as long as its writer lives.
+
+    Files are made here before they are put into the store; an object store's has a `publish` of its own.
+    """
 
     store: Path
     folder: Path
     touched: set[Path]
 
     def path(self, name: str) -> Path:
-        """Return a path at which to make the file that will have this name."""
+        """Return a local path at which to make the file that will have this name."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def publish(self, name: str, *, flushed: bool = False) -> None:
-        """Give the file that was made for this name that name."""
+        """Put what was made for this name into the store, in place of what is there; flush it first if nobody did."""
         made, final = self.folder / name, self.store / name
         if not flushed:
             flush(made)
@@ -307,11 +281,9 @@ def _lock_file(path: Path, shared: bool = False) -> int | None:
     except FileNotFoundError:
         return None
     if _lock(descriptor, shared) is not False:
-        try:
+        with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
-        except FileNotFoundError:
-            pass
     os.close(descriptor)
     return None
 
@@ -334,16 +306,12 @@ def _lock(descriptor: int, shared: bool = False) -> bool | None:
 def _sizes(path: Path) -> dict[str, int]:
     """Return the size of every file below a folder; what is deleted meanwhile does not count."""
     found: dict[str, int] = {}
-    for top, folders, files in os.walk(path, onerror=_unless_gone):
-        here = Path(top)
-        for name in (*files, *(name for name in folders if (here / name).is_symlink())):
-            try:
-                found[(here / name).relative_to(path).as_posix()] = (here / name).lstat().st_size
-            except FileNotFoundError:
-                continue
+    with suppress(FileNotFoundError), os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                below = _sizes(path / entry.name)
+                found |= {f"{entry.name}/{name}": size for name, size in below.items()}
+            else:
+                with suppress(FileNotFoundError):
+                    found[entry.name] = entry.stat(follow_symlinks=False).st_size
     return found
-
-
-def _unless_gone(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
