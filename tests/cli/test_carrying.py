@@ -114,26 +114,6 @@ def test_kronecker_ratings_are_the_products(ml_latest_small: Path, tmp_path: Pat
     assert np.array_equal(product["rating"], factor * carried["rating"])
 
 
-def test_source_timestamps_keep_their_type(tmp_path: Path) -> None:
-    table = fr.sample_interactions(60, 80, 1_500).table
-    seconds = table["timestamp"].to_numpy()
-    for kind, ticks in (
-        (pa.timestamp("us", "UTC"), seconds * 1_000_000),
-        (pa.timestamp("ms"), seconds * 1_000),
-        (pa.date32(), seconds // 86_400),
-        (pa.int64(), seconds * 1_000),
-    ):
-        column = pa.array(ticks.astype(np.int32) if kind == pa.date32() else ticks).cast(kind)
-        plain = {name: table[name].combine_chunks().cast(pa.int64()) for name in ("user_id", "item_id")}
-        source = pa.table(plain | {"timestamp": column})
-        out = tmp_path / str(kind).replace("[", "").replace("]", "").replace(",", "")
-        dataset = fr.expand(source, out, user_multiplier=2, item_multiplier=3, profile="traceable", timestamps=True)
-        assert dataset.train.schema.field("timestamp").type == kind
-        written = dataset.train.to_table()["timestamp"].combine_chunks()
-        wide = written.cast(pa.int32()) if kind == pa.date32() else written.cast(pa.int64())
-        assert ticks.min() <= np.min(wide.to_numpy()) <= np.max(wide.to_numpy()) <= ticks.max()
-
-
 def test_cold_users_and_items_have_test_interactions_only(ml_latest_small: Path, tmp_path: Path) -> None:
     cold = ["--cold-users", "0.1", "--cold-items", "0.2"]
     done = run("expand", ml_latest_small, tmp_path / "out", *SMALL, *cold, "--json")
@@ -197,44 +177,6 @@ def test_the_reference_profile_can_be_overruled_and_needs_no_times(tmp_path: Pat
     assert run("validate", tmp_path / "out", "--source", pairs, "--only", "integrity").code == 0
 
 
-def test_test_times_tell_train_nothing_but_that_they_are_later(ml_latest_small: Path) -> None:
-    base = fr.leave_last_out(fr.read_interactions(ml_latest_small), payload=["timestamp"])
-    assert base.payload is not None
-    times = base.payload["timestamp"].to_numpy() + 30 * 86_400 * base.test_mask
-    later = fr.Base.from_arrays(
-        base.indptr,
-        base.indices,
-        base.test_mask,
-        split="last",
-        payload={"timestamp": times},
-    )
-    made = [
-        fr.Expansion(one, fr.reduce(one, (2, 4)), profile="traceable", timestamps=True).table(0, 2 * base.shape[0])
-        for one in (base, later)
-    ]
-    moved = made[0]["timestamp"].to_numpy() != made[1]["timestamp"].to_numpy()
-    # Only where a user's test interaction comes sooner after train than events usually follow each other.
-    assert 0 < moved.mean() < 0.02
-
-
-def test_the_reference_pairs_and_picks_as_it_was_published() -> None:
-    base = fr.leave_last_out(fr.sample_interactions(90, 120, 2_000))
-    u, s, vt = np.linalg.svd(base.train.toarray(), full_matrices=False)
-    reduced = fr.reduce(base, (5, 4), variant="reference")
-
-    def picked(vectors: Any, length: int) -> Any:
-        # Linear interpolation at the centres of `length` equal parts.
-        at = (np.arange(length) + 0.5) * len(vectors) / length - 0.5
-        below = np.floor(at).astype(int)
-        part = (at - below)[:, None]
-        left, _, right = np.linalg.svd((1 - part) * vectors[below] + part * vectors[below + 1], full_matrices=False)
-        return left @ right
-
-    # The largest value with the vectors of the fourth, and so on.
-    expected = np.abs(picked(u[:, 3::-1], 5) * s[:4] @ picked(vt[3::-1].T, 4).T)
-    assert np.allclose(reduced.values, expected / expected.max(), atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -278,17 +220,6 @@ def test_times_of_mixed_units_are_refused(tmp_path: Path) -> None:
     done = run("expand", mixed, tmp_path / "out", "--user-multiplier", "2", "--item-multiplier", "2")
     assert done.code == 2
     assert "1500000000000" in done.err.replace(",", "")
-
-
-def test_an_expansion_that_carries_saves_and_loads(tmp_path: Path) -> None:
-    base = fr.leave_last_out(fr.sample_interactions(60, 80, 1_500), payload=["rating", "timestamp"])
-    made = fr.Expansion(
-        base, fr.reduce(base, (2, 3)), profile="traceable", timestamps=True, ratings="kronecker", cold_items=0.1
-    )
-    made.save(tmp_path / "saved")
-    loaded = fr.Expansion.load(tmp_path / "saved")
-    assert loaded.fingerprint == made.fingerprint
-    assert loaded.table(0, 120).equals(made.table(0, 120))
 
 
 def test_a_carrying_data_set_resumes_to_the_same_bytes(events: Path, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The command line: what it prints where, its exit codes, and what it refuses."""
 
 import json
-import logging
 import os
 import re
 import subprocess
@@ -460,22 +459,6 @@ def test_the_module_runs_as_a_program(source: Path, written: tuple[Path, Done]) 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert "seed is 7 there and 0 here" in done.stderr
-
-
-def test_notes_are_logged_and_python_shows_them_with_its_progress(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    options: dict[str, Any] = {"user_multiplier": 3, "item_multiplier": 5, "profile": "traceable"}
-    fr.expand(source, tmp_path / "silent", **options)
-    assert capsys.readouterr() == ("", "")
-    caplog.set_level(logging.INFO, "fractalrs")
-    fr.expand(source, tmp_path / "out", progress=True, **options)
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "reading" in shown.err.splitlines()
-    assert [record.getMessage() for record in caplog.records if record.name.startswith("fractalrs.")]
-    fr.expand(source, tmp_path / "out", **options)
-    assert capsys.readouterr() == ("", "")
 
 
 # --- help, version, info, sample -------------------------------------------------------------------------------------

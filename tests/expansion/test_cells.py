@@ -1,8 +1,11 @@
 import dataclasses
+import errno
 import itertools
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fractalrs.base import Base
-from fractalrs.errors import InputError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Cells, group_cells
 from fractalrs.expansion.cells import features, partition
 
@@ -314,3 +317,27 @@ def test_cells_cannot_be_changed(base: Base) -> None:
         found.user_order = found.item_order  # type: ignore[misc]
     with pytest.raises(ValueError, match="read-only"):
         found.user_order[0] = 1
+
+
+def test_cells_that_cannot_be_written_leave_those_that_are_there(
+    base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cells.npz"
+    group_cells(base).save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(OutputError, match=r"cannot write .*cells\.npz: No space left on device"):
+        Cells.single(3, 2).save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_of_another_kind_is_refused_by_its_name() -> None:
+    calls: list[tuple[str, Any]] = [
+        ("base is 5", lambda: group_cells(5)),  # type: ignore[arg-type]
+        ("path is 5", lambda: Cells.load(5)),  # type: ignore[arg-type]
+        ("number of users", lambda: Cells.whole(2.5, 2)),  # type: ignore[arg-type]
+    ]
+    for message, call in calls:
+        with pytest.raises(InputError, match=message):
+            call()

@@ -1,6 +1,7 @@
 """The expansion as a value: what it gives, saves, loads, sends to other processes, and refuses."""
 
 import dataclasses
+import errno
 import hashlib
 import itertools
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +19,7 @@ import pytest
 
 import fractalrs as fr
 from fractalrs.dataset import expected_bytes
-from fractalrs.errors import InputError, OutputError
+from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Cells, Expansion
 from helpers.folders import RATES, small_base, small_expansion
 
@@ -293,3 +295,62 @@ def test_loading_what_is_not_an_expansion_is_refused(tmp_path: Path) -> None:
 def test_options_are_frozen(expansion: Expansion) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         expansion.options.seed = 1  # type: ignore[misc]
+
+
+def test_an_expansion_that_carries_saves_and_loads(tmp_path: Path) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(60, 80, 1_500), payload=["rating", "timestamp"])
+    made = fr.Expansion(
+        base, fr.reduce(base, (2, 3)), profile="traceable", timestamps=True, ratings="kronecker", cold_items=0.1
+    )
+    made.save(tmp_path / "saved")
+    loaded = fr.Expansion.load(tmp_path / "saved")
+    assert loaded.fingerprint == made.fingerprint
+    assert loaded.table(0, 120).equals(made.table(0, 120))
+
+
+def test_test_times_tell_train_nothing_but_that_they_are_later(ml_latest_small: Path) -> None:
+    base = fr.leave_last_out(fr.read_interactions(ml_latest_small), payload=["timestamp"])
+    assert base.payload is not None
+    times = base.payload["timestamp"].to_numpy() + 30 * 86_400 * base.test_mask
+    later = fr.Base.from_arrays(
+        base.indptr,
+        base.indices,
+        base.test_mask,
+        split="last",
+        payload={"timestamp": times},
+    )
+    made = [
+        fr.Expansion(one, fr.reduce(one, (2, 4)), profile="traceable", timestamps=True).table(0, 2 * base.shape[0])
+        for one in (base, later)
+    ]
+    moved = made[0]["timestamp"].to_numpy() != made[1]["timestamp"].to_numpy()
+    # Only where a user's test interaction comes sooner after train than events usually follow each other.
+    assert 0 < moved.mean() < 0.02
+
+
+def test_a_full_disk_names_the_folder_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(WriteError, match=f"^cannot write {tmp_path / 'saved'}: No space left on device$"):
+        small_expansion().save(tmp_path / "saved")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("base", lambda _: Expansion(None, RATES)),  # type: ignore[arg-type]
+        ("cells", lambda made: Expansion(made.base, RATES, cells=5)),  # type: ignore[arg-type]
+        ("reduced matrix", lambda made: Expansion(made.base, [[0.5], [0.5, 0.2]])),
+        ("timestamps", lambda made: Expansion(made.base, RATES, timestamps=np.zeros(2))),
+        ("first", lambda made: made.table("a", "b")),
+        ("last", lambda made: made.table(0, 1.0)),
+        ("users", lambda made: made.batches(users=5)),
+        ("users", lambda made: made.batches(users=(1, 2, 3))),
+        ("interactions", lambda made: made.batches(interactions="many")),
+        ("path", lambda made: made.save(5)),
+        ("path", lambda _: Expansion.load(5)),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_of_another_kind_is_refused_by_its_name(expansion: Expansion, name: str, call: Any) -> None:
+    with pytest.raises(InputError, match=name):
+        call(expansion)

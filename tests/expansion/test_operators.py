@@ -1,5 +1,6 @@
 """The other operators: Kronecker product, sketch, functions of blocks."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 import scipy.sparse as sp
 
 import fractalrs as fr
-from fractalrs.expansion import Matrix
+from fractalrs.expansion import Matrix, Options
+from fractalrs.expansion.operators import OPERATORS
 from fractalrs.words import Split
 from helpers.oracle import permutation, root, under
 
@@ -203,6 +205,7 @@ def test_a_function_makes_blocks(tmp_path: Path, base: fr.Base, reduced: fr.Redu
         (lambda block, *_: block.shape, "the operator gave tuple, not a matrix"),
         (lambda block, *_: np.full(block.shape, "a"), "entries of type <U1, not numbers"),
         (lambda block, *_: block * np.nan, "not finite numbers"),
+        (len, r"block \(0, 0\): the operator gave an error: len\(\) takes"),
     ],
 )
 def test_a_function_that_returns_something_else_is_refused_and_leaves_nothing_half_written(
@@ -275,3 +278,10 @@ def test_a_function_writes_nothing_before_the_stage_of_writing(
         report = generator.run([(0, 0, 120, target, target)], stage=stage, **settings)
         assert (report["parts"][0]["train"] is None) == (stage == "generate")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_operator_says_by_its_properties_which_options_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPERATORS, "mine", dataclasses.replace(OPERATORS["kronecker"], name="mine"))
+    assert Options(operator="mine", cold_users=0.1).cold_users == 0.1
+    with pytest.raises(fr.InputError, match="shuffle does not go with the operator 'mine'"):
+        Options(operator="mine", shuffle="block")

@@ -13,7 +13,7 @@ import fractalrs as fr
 from fractalrs.errors import InputError
 from fractalrs.expansion import SHUFFLES, Expansion, Options, Shuffle
 from fractalrs.words import ITEMS
-from fractalrs.workflow import RECIPE, Recipe, prepare
+from fractalrs.workflow import RECIPE, Recipe
 from helpers.folders import RATES, small_base
 
 
@@ -110,11 +110,6 @@ def test_what_is_no_value_is_refused_before_reading(given: dict[str, Any], messa
         Expansion(small_base(), RATES, **given)
 
 
-def test_a_target_takes_options_as_they_were_checked() -> None:
-    recipe = Recipe(target_interactions=20_000, max_keep="0.9", keep_scale="1")
-    assert prepare("sample", recipe, "nowhere").expansion.options.max_keep == 0.9
-
-
 # --- one declaration -------------------------------------------------------------------------------------------------
 
 
@@ -135,14 +130,6 @@ def test_signatures_list_every_option_with_its_type_and_default() -> None:
             assert re.search(rf"^    {name}( : .*, by default .*)?\n        \w", documentation, re.MULTILINE), name
 
 
-def test_signatures_are_what_is_accepted() -> None:
-    """The defaults of a signature, given one by one, are what is taken when nothing is given."""
-    plain = Recipe(user_multiplier=2, item_multiplier=3)
-    for name, parameter in inspect.signature(fr.expand).parameters.items():
-        if name in RECIPE and name not in ("user_multiplier", "item_multiplier"):
-            assert Recipe(user_multiplier=2, item_multiplier=3, **{name: parameter.default}) == plain
-
-
 @pytest.mark.parametrize(
     ("name", "near"),
     [("seeds", "seed"), ("minkeep", "min_keep"), ("colditems", "cold_items"), ("time_stamps", "timestamps")],
@@ -159,55 +146,6 @@ def test_what_is_no_option_is_refused_with_the_nearest(name: str, near: str, tmp
     made = Expansion
     with pytest.raises(InputError, match=refusal):
         made(small_base(), RATES, **given)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"user_multiplier": 2.5},
-        {"parts": "many"},
-        {"user_cell_size": [3]},
-        {"min_timestamps": 1.5},
-        {"target_users": [1]},
-        {"row_group_size": 1.5},
-        {"row_group_size": None},
-        {"encoding": 3},
-        {"compression": 3},
-        {"source_licence": 7},
-        {"reduced_matrix": 5},
-        {"profile": ["paper"]},
-        {"split": []},
-        {"input_format": {}},
-        {"no_header": "no"},
-        {"delimiter": 1},
-        {"user_column": [1]},
-        {"order_by_degree": "yes"},
-        {"timestamps": "no"},
-        {"drop_incomplete": 2},
-        {"carry": (3,)},
-        {"shuffle": ["cells"]},
-        {"operator": []},
-        {"seed": 0.5},
-    ],
-)
-def test_what_is_no_value_is_refused_by_the_options_name(given: dict[str, Any], tmp_path: Path) -> None:
-    (name,) = given
-    with pytest.raises(InputError, match=rf"^(unknown )?{name}"):
-        fr.expand("sample", tmp_path / "out", **{"user_multiplier": 2, "item_multiplier": 2} | given)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_to_make_a_recipe_reads_no_file(tmp_path: Path) -> None:
-    files = {name: tmp_path / name for name in ("reduced_matrix", "item_attributes", "user_attributes")}
-    recipe = Recipe(profile="traceable", **files)
-    for missing in files.values():
-        with pytest.raises(FileNotFoundError, match=missing.name):
-            prepare(tmp_path / "no source", recipe, tmp_path / "out")
-        if missing.name == "reduced_matrix":
-            with missing.open("wb") as file:
-                np.save(file, RATES)
-        else:
-            missing.write_text("id,name\n1,one\n")
 
 
 def test_a_shuffle_made_of_cells_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:

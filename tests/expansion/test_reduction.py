@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 
-from fractalrs.base import Base
+from fractalrs.base import Base, leave_last_out
 from fractalrs.errors import InputError
 from fractalrs.expansion import ReducedMatrix, reduce
+from fractalrs.reading import sample_interactions
 
 Floats = npt.NDArray[np.float64]
 
@@ -273,3 +274,36 @@ def test_arrays_stay_the_callers() -> None:
     for array in (reduced.values, reduced.signed, reduced.singular_values):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+
+
+def test_the_reference_pairs_and_picks_as_it_was_published() -> None:
+    base = leave_last_out(sample_interactions(90, 120, 2_000))
+    u, s, vt = np.linalg.svd(base.train.toarray(), full_matrices=False)
+    reduced = reduce(base, (5, 4), variant="reference")
+
+    def picked(vectors: Any, length: int) -> Any:
+        # Linear interpolation at the centres of `length` equal parts.
+        at = (np.arange(length) + 0.5) * len(vectors) / length - 0.5
+        below = np.floor(at).astype(int)
+        part = (at - below)[:, None]
+        left, _, right = np.linalg.svd((1 - part) * vectors[below] + part * vectors[below + 1], full_matrices=False)
+        return left @ right
+
+    # The largest value with the vectors of the fourth, and so on.
+    expected = np.abs(picked(u[:, 3::-1], 5) * s[:4] @ picked(vt[3::-1].T, 4).T)
+    assert np.allclose(reduced.values, expected / expected.max(), atol=1e-6)
+
+
+def test_what_is_no_base_shape_or_matrix_is_refused(base: Base) -> None:
+    wrong: list[tuple[str, Any]] = [
+        ("base is .* must be a Base", lambda: reduce(cast("Any", sample_interactions(60, 40, 600)), (2, 2))),
+        ("shape is 5; it must be two", lambda: reduce(base, cast("Any", 5))),
+        (r"shape is \(2, 1, 1\); it must be two", lambda: reduce(base, cast("Any", (2, 1, 1)))),
+        ("seed 'x' is not", lambda: reduce(base, (2, 2), seed=cast("Any", "x"))),
+        ("order_by_degree is", lambda: reduce(base, (2, 2), order_by_degree=cast("Any", np.zeros(2)))),
+        ("reduced matrix must be", lambda: ReducedMatrix.from_array(cast("Any", [[0.5], [0.5, 0.2]]))),
+        ("path is 5", lambda: ReducedMatrix.load(cast("Any", 5))),
+    ]
+    for message, call in wrong:
+        with pytest.raises(InputError, match=message):
+            call()

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Self
 from zipfile import BadZipFile
 
@@ -10,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base import Base, leading_svd
-from fractalrs.errors import InputError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.declared import whole
+from fractalrs.tools import as_path, check_count, check_kind, whole_file
 
 COORDINATES = 16
 """Leading singular coordinates by which users, and items, are grouped; docs/cells.md has the measurement."""
@@ -97,9 +97,19 @@ class Cells:
         return int(np.diff(self.item_starts).max())
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the four arrays to an ``.npz`` file; equal cells give equal bytes."""
-        with Path(path).open("wb") as file:
-            np.savez(file, allow_pickle=False, **vars(self))
+        """Write the four arrays to an ``.npz`` file; equal cells give equal bytes.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written; one that was there stays as it was.
+        """
+        target = as_path("path", path)
+        try:
+            with whole_file(target) as temporary, temporary.open("wb") as file:
+                np.savez(file, allow_pickle=False, **vars(self))
+        except OSError as error:
+            raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -112,14 +122,14 @@ class Cells:
         FileNotFoundError, PermissionError
             If it cannot be read.
         """
-        hint = "make the cells again from the base, and save them"
+        file_path, hint = as_path("path", path), "make the cells again from the base, and save them"
         try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with file_path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls(*(arrays[field.name] for field in fields(cls)))
         except InputError as error:
-            raise InputError(f"{os.fspath(path)}: {error.message}", hint=hint) from error
+            raise InputError(f"{file_path}: {error.message}", hint=hint) from error
         except (ValueError, TypeError, AttributeError, EOFError, KeyError, BadZipFile) as error:
-            raise InputError(f"{os.fspath(path)} does not hold saved cells", hint=hint) from error
+            raise InputError(f"{file_path} does not hold saved cells", hint=hint) from error
 
 
 def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE) -> Cells:
@@ -142,7 +152,7 @@ def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int
     Raises
     ------
     InputError
-        If a size is not a whole number of at least 1, or the train part is empty.
+        If `base` is none, a size is not a whole number of at least 1, or the train part is empty.
 
     Examples
     --------
@@ -150,6 +160,7 @@ def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int
     >>> group_cells(leave_last_out(sample_interactions(60, 40, 600)), 4, 2).user_cell_size
     4
     """
+    check_kind("base", base, Base, "a Base: leave_last_out makes one")
     p, q = base.shape
     user_size, item_size = _check_size(user_cell_size, "user"), _check_size(item_cell_size, "item")
     users = None if 1 < user_size < p else _trivial(p, user_size)
@@ -184,6 +195,7 @@ def _check_size(size: int, kind: str) -> int:
 
 def _trivial(count: int, size: int) -> tuple[_Codes, _Codes]:
     """Return order and starts of cells of size 1, or of one cell of all."""
+    check_count("the number of users, and of items,", count, 1)
     codes = np.arange(count + 1, dtype=np.uint32)
     return codes[:-1], codes if size == 1 else codes[[0, -1]]
 
@@ -234,7 +246,7 @@ def _centre(points: npt.NDArray[np.float64], real: npt.NDArray[np.bool_]) -> npt
 def _peel(
     points: npt.NDArray[np.float64], real: npt.NDArray[np.bool_], groups: _Integers, starts: _Integers
 ) -> _Integers:
-    """Give each point its cell: again and again, the outermost one left takes those left that are nearest to it.
+    """Return the cell of each point: again and again, the outermost one left takes those left that are nearest to it.
 
     The few that lie far out carry most of the spectrum. Bisection leaves them with whoever is on their side; here
     they choose first.

@@ -7,7 +7,6 @@ class, `Option.check` takes a value for one, `accepts` gives a function the sign
 import dataclasses
 import difflib
 import inspect
-import os
 import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable
@@ -52,8 +51,8 @@ class Option:
     """Its type on the command line, where it is another one."""
     spelling: tuple[str, ...] = ()
     """Its names on the command line, where they are others."""
-    operators: tuple[str, ...] | None = None
-    """The operators that know it; for all others it is its default. None: all know it."""
+    needs: str = ""
+    """The property of an operator that knows it; for all others it is its default. Empty: all know it."""
     place: int = 0
     """Where in its group it is listed; those of one place are listed as they are declared."""
     name: str = ""
@@ -154,6 +153,15 @@ def whole(name: str, value: Any) -> int:
         raise InputError(f"{name} {value!r} is not a whole number") from None
 
 
+def pair(name: str, value: Any) -> tuple[Any, Any]:
+    """Return two values of any kind; refuse what are not two."""
+    try:
+        first, second = value
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}; it must be two whole numbers") from None
+    return first, second
+
+
 def refuse_unknown(given: Collection[str], known: Collection[str]) -> None:
     """Refuse names that are no options, with the nearest one that is.
 
@@ -171,7 +179,7 @@ def refuse_unknown(given: Collection[str], known: Collection[str]) -> None:
 
 
 def accepts(options: Iterable[Option]) -> Callable[[_Callable], _Callable]:
-    """Give a function the signature of all options for its ``**options``, and their documentation.
+    """Put the signature of all options, for its ``**options``, and their documentation on a function.
 
     The documentation takes the place of the line ``{options}`` in the docstring.
     """
@@ -217,6 +225,5 @@ _TAKERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
     float: (float, "a number"),
     str: (_of(str), "text"),
     tuple[str, ...]: (_names, "names of columns"),
-    str | os.PathLike[str]: (os.fspath, "a path"),
 }
 """How the values of a type are taken, and what they are in words."""

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from fractalrs._core import GENERATOR, Generator
 from fractalrs.base import Base
-from fractalrs.errors import InputError, OutputError
+from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.declared import accepts, document, one_of
+from fractalrs.expansion.declared import accepts, document, one_of, pair, whole
 from fractalrs.expansion.expected import Expected
 from fractalrs.expansion.functions import FunctionGenerator
 from fractalrs.expansion.operators import Operator, operator_named
@@ -26,7 +26,7 @@ from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
 from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.tools import whole_folder
+from fractalrs.tools import as_path, check_count, whole_folder
 from fractalrs.words import SPLITS, Split
 
 BATCH_INTERACTIONS = 1_000_000
@@ -199,7 +199,7 @@ class Expansion:
         pyarrow.Table
             Columns ``user_id``, ``item_id`` and what is carried, with exactly the files' schema and order.
         """
-        self._check_range(first, last, split)
+        first, last = self._checked(first, last, split)
         users, items, sources, times, ratings = self.generator.interactions(first, last, split == "test")
         columns = [pa.array(users), pa.array(items), *self.payload.gather(sources, times, ratings)]
         return pa.Table.from_arrays(columns, schema=self.schema)
@@ -216,8 +216,8 @@ class Expansion:
         interactions
             About how many a batch has at the most.
         """
-        first, last = users if users is not None else (0, self.shape[0])
-        self._check_range(first, last, split)
+        first, last = self._checked(*pair("users", (0, self.shape[0]) if users is None else users), split)
+        check_count("interactions", interactions)
         kept_per_user = self.base.count / self.base.shape[0] * self.keep_rates.sum(axis=1).max()
         step = max(1, int(interactions / max(1.0, kept_per_user * self.options.block_keep)))
 
@@ -227,22 +227,28 @@ class Expansion:
 
         return pa.RecordBatchReader.from_batches(self.schema, generate())
 
-    def _check_range(self, first: int, last: int, split: Split) -> None:
+    def _checked(self, first: int, last: int, split: Split) -> tuple[int, int]:
         one_of("split", split, SPLITS)
+        first, last = whole("first", first), whole("last", last)
         if not 0 <= first <= last <= self.shape[0]:
             raise InputError(f"users {first} to {last} are not within 0 to {self.shape[0]}")
+        return first, last
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save to a folder that `load` maps into memory; nothing may be there yet.
 
         Raises
         ------
+        InputError
+            If a function makes its blocks.
         OutputError
             If something is there, or it cannot be written to.
+        WriteError
+            If writing fails midway; nothing is left under `path`.
         """
         if self.operator.is_function:
             raise InputError("an expansion made by a function cannot be saved: Python does not save functions")
-        target = Path(path).absolute()
+        target, folder = as_path("path", path).absolute(), None
         if target.exists():
             raise OutputError(f"{target} exists already", hint="choose a new folder")
         settings, arrays = {"profile": self.profile, **dataclasses.asdict(self.options)}, dict(vars(self.reduced))
@@ -254,8 +260,10 @@ class Expansion:
                 np.savez(folder / "reduced.npz", allow_pickle=False, **arrays)
                 self.cells.save(folder / "cells.npz")
                 (folder / "expansion.json").write_text(json.dumps(content, indent=2) + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot write {target}: {error.strerror}") from error
+        except (OSError, OutputError, WriteError) as error:
+            # The base and the cells name the temporary folder.
+            why, kind = error.__cause__ or error, OutputError if folder is None else WriteError
+            raise kind(f"cannot write {target}: {getattr(why, 'strerror', None) or why}") from error
         if self.base.path is None:
             # Nothing is written again; but from now on the base has a path by which it can be pickled too.
             self.base.save(target / "base")
@@ -270,7 +278,7 @@ class Expansion:
         InputError
             If no saved expansion is there.
         """
-        folder = Path(path).absolute()
+        folder = as_path("path", path).absolute()
         try:
             content = json.loads((folder / "expansion.json").read_text())
             settings = content["settings"]

@@ -96,8 +96,12 @@ class FunctionGenerator:
 
     def _block(self, i: int, j: int) -> Matrix:
         rng = np.random.default_rng([self._seed, i, j])
-        made = self._function(self._matrix.copy(), float(self._reduced[i, j]), rng)
         shape, gave = self._matrix.shape, f"block ({i}, {j}): the operator gave"
+        try:
+            made = self._function(self._matrix.copy(), float(self._reduced[i, j]), rng)
+        except TypeError as error:
+            hint = "it must take R, the entry of the reduced matrix and a random generator"
+            raise InputError(f"{gave} an error: {error}", hint) from error
         is_matrix = sp.issparse(made) or isinstance(made, np.ndarray)
         if not is_matrix or made.ndim != 2:
             raise InputError(f"{gave} {type(made).__name__}, not a matrix")

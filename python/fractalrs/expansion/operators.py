@@ -32,7 +32,7 @@ class Operator:
     expect: Callable[[Base, Array, Cells, Chances, Any], Expected]
     """Computes what will come out, of a base, keep rates, cells, options and the generator."""
     has_keep_rates: bool = False
-    """Whether a block keeps a share of the interactions only."""
+    """Whether a block keeps a share of the interactions only, of users and items that may change places."""
     has_row_blocks: bool = True
     """Whether the p users of an expanded row block are those of the base."""
     keeps_entries: bool = False

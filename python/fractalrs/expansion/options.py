@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from math import inf
+from types import NoneType
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from fractalrs.expansion.declared import Option, declared_by, document, option, 
 from fractalrs.expansion.functions import BlockFunction, name_of
 from fractalrs.expansion.operators import OPERATORS, operator_named
 from fractalrs.expansion.shuffles import SHUFFLES, shuffle_named
+from fractalrs.tools import check_kind
 from fractalrs.words import SIDES, Order, Ratings, Side, TestItems, Ties, Variant
 
 
@@ -80,9 +82,8 @@ RESERVED = ("user_id", "item_id", "rating", "timestamp")
 SMALLEST_KEEP_RATE = 1e-6
 """Below this, and above 0, `docs/generator.md` says nothing of how exactly a keep rate is met."""
 
-_RATE = {"value": "RATE", "within": lambda rate: 0 <= rate <= 1, "words": "from 0 to 1", "operators": ("dropout",)}
-_BLOCKS = ("dropout", "kronecker")
-_COLD = {"value": "SHARE", "within": lambda share: 0 <= share < 1, "words": "from 0 to below 1", "operators": _BLOCKS}
+_RATE = {"value": "RATE", "within": lambda rate: 0 <= rate <= 1, "words": "from 0 to 1", "needs": "has_keep_rates"}
+_COLD = {"value": "SHARE", "within": lambda part: 0 <= part < 1, "words": "from 0 to below 1", "needs": "keeps_entries"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Options:
         value="NAME",
         choices=SHUFFLES,
         unset="by profile; none for other operators than dropout",
-        operators=("dropout",),
+        needs="has_keep_rates",
     )
     seed: int = option(
         0,
@@ -146,7 +147,7 @@ class Options:
         "Test interactions of an expanded user: all, or one of them at random.",
         Group.SPLIT,
         unset="all; one by profile reference",
-        operators=("dropout",),
+        needs="has_keep_rates",
     )
     drop_incomplete: bool = option(
         False,
@@ -155,7 +156,7 @@ class Options:
         more="The ids of those left out stay unused.",
         spelling=("--drop-incomplete/--keep-incomplete",),
         unset="keep; drop by profile reference",
-        operators=("dropout",),
+        needs="has_keep_rates",
     )
     order: Order = option(
         "block",
@@ -171,7 +172,7 @@ class Options:
         Group.CARRIED,
         more="Each column block has a pace of its own (docs/generator.md). The base's payload must have timestamp. "
         "With times, a seed keeps other interactions than without.",
-        operators=_BLOCKS,
+        needs="keeps_entries",
     )
     ratings: Ratings | None = option(
         None,
@@ -179,7 +180,7 @@ class Options:
         Group.CARRIED,
         more="The base's payload must have rating.",
         unset="none",
-        operators=_BLOCKS,
+        needs="keeps_entries",
     )
     carry: tuple[str, ...] = option(
         (),
@@ -188,7 +189,7 @@ class Options:
         more="In Python, the names of all such columns of the base's payload.",
         value="COLUMN",
         unset="none",
-        operators=_BLOCKS,
+        needs="keeps_entries",
     )
     cold_users: float = option(
         0.0, "Share of expanded users whose interactions are all test (cold start).", Group.SPLIT, **_COLD
@@ -215,15 +216,15 @@ class Options:
         """Take what is given; else what goes with times, or with the operator; else what the profile says."""
         refuse_unknown(given, OPTIONS)
         operator = given.get("operator", cls.operator)
-        operator = name_of(operator) if callable(operator) else operator
-        OPTIONS["operator"].check(operator)
+        given["operator"] = operator = name_of(operator) if callable(operator) else operator
+        given = {name: value for name, value in given.items() if value is not None or not OPTIONS[name].unset}
+        given = {name: OPTIONS[name].check(value) for name, value in given.items()}
         plain, defaults = asdict(cls()), profile_named(profile)
         values = {option: getattr(defaults, option, value) for option, value in plain.items()}
         values |= {declared.name: declared.default for declared in _unknown_to(operator)}
         if given.get("timestamps"):
             values["order"] = "time"
-        values |= {option: value for option, value in given.items() if value is not None or not OPTIONS[option].unset}
-        return cls(**values | {"operator": operator})
+        return cls(**values | given)
 
     def __post_init__(self) -> None:
         """Check all that can be checked without the base."""
@@ -315,6 +316,8 @@ class Options:
 
         They are those given, where the shuffle takes cells; by default it makes them of the base.
         """
+        check_kind("base", base, Base, "a Base: leave_last_out makes one")
+        check_kind("cells", cells, (Cells, NoneType), "Cells: group_cells makes them")
         shuffle = shuffle_named(self.shuffle)
         if self.drop_incomplete and not base.test_count:
             raise InputError("drop_incomplete would leave nothing: no interaction is held out for test")
@@ -334,7 +337,8 @@ OPTIONS = declared_by(Options)
 
 
 def _unknown_to(operator: str) -> list[Option]:
-    return [declared for declared in OPTIONS.values() if declared.operators and operator not in declared.operators]
+    made_by = operator_named(operator)
+    return [declared for declared in OPTIONS.values() if declared.needs and not getattr(made_by, declared.needs)]
 
 
 document(Options, OPTIONS.values())

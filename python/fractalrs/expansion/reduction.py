@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from fractalrs.base import Base, leading_svd
 from fractalrs.errors import InputError
-from fractalrs.expansion.declared import one_of, whole
+from fractalrs.expansion.declared import one_of, pair, whole
+from fractalrs.tools import as_path, check_kind
 from fractalrs.words import Rescale, Variant
 
 MAX_CONDITION = 1e8
@@ -76,7 +77,11 @@ class ReducedMatrix:
         InputError
             If it is not that.
         """
-        return cls._given(np.asarray(values), "the reduced matrix")
+        try:
+            array = np.asarray(values)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the reduced matrix must be a two-dimensional array of numbers: {error}") from error
+        return cls._given(array, "the reduced matrix")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -89,10 +94,11 @@ class ReducedMatrix:
         FileNotFoundError, PermissionError
             If it cannot be read.
         """
-        name = f"reduced matrix {os.fspath(path)}"
+        file = as_path("path", path)
+        name = f"reduced matrix {file}"
         hint = "write it with numpy.save from a two-dimensional array of numbers"
         try:
-            values = np.load(path, allow_pickle=False)
+            values = np.load(file, allow_pickle=False)
         except (ValueError, EOFError, IsADirectoryError) as error:
             raise InputError(f"{name} is not a .npy file of numbers", hint=hint) from error
         if not isinstance(values, np.ndarray):
@@ -158,7 +164,7 @@ def reduce(
     Raises
     ------
     InputError
-        If the multipliers do not fit the base, `rescale` is unknown, or the train part is too degenerate.
+        If an argument is of another kind, the multipliers do not fit the base, or the train part is too degenerate.
 
     Examples
     --------
@@ -167,10 +173,12 @@ def reduce(
     >>> reduced.shape, float(reduced.values.max())
     ((2, 3), 1.0)
     """
+    check_kind("base", base, Base, "a Base: leave_last_out makes one")
     m, n = check_multipliers(shape, base.shape)
     one_of("rescale", rescale, get_args(Rescale))
     one_of("variant", variant, get_args(Variant))
-    if seed < 0:
+    check_kind("order_by_degree", order_by_degree, (bool, np.bool_), "True or False")
+    if whole("seed", seed) < 0:
         raise InputError(f"seed {seed} is negative", hint="choose a whole number from 0 up")
     k = min(m, n)
     svd = leading_svd(base, k, seed)
@@ -208,7 +216,7 @@ def _rescaled(signed: _Floats, rescale: Rescale) -> tuple[_Floats, _Floats]:
 def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tuple[int, int]:
     """Refuse multipliers that Algorithm 3 cannot reduce a base to; give them as whole numbers."""
     sizes = []
-    for multiplier, count, kind in zip(shape, base_shape, ("user", "item"), strict=True):
+    for multiplier, count, kind in zip(pair("shape", shape), base_shape, ("user", "item"), strict=True):
         name = f"{kind} multiplier"
         if not 1 <= (size := whole(name, multiplier)) <= count:
             raise InputError(

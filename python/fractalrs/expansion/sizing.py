@@ -93,9 +93,9 @@ def choose_shape(
         side = max(1, min(limit, round(math.sqrt(blocks))))
         m, n = (side, None) if p <= q else (None, side)
     if m is None and n is not None:
-        m = max(1, min(math.ceil(blocks / n), p if n <= limit else limit))
+        m = max(1, min(math.ceil(blocks / min(n, q)), p if n <= limit else limit))
     elif n is None and m is not None:
-        n = max(1, min(math.ceil(blocks / m), q if m <= limit else limit))
+        n = max(1, min(math.ceil(blocks / min(m, p)), q if m <= limit else limit))
     assert m is not None
     assert n is not None
     check_multipliers((m, n), base_shape)
