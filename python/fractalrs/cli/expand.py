@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fractalrs.cli import INTERRUPTED
-from fractalrs.cli.output import Json, NoProgress, Quiet, attributes_of, flag, option, print_content, print_summary, say
+from fractalrs.cli.output import (
+    Json,
+    NoProgress,
+    Quiet,
+    attributes_of,
+    flag,
+    option,
+    print_content,
+    print_note,
+    print_summary,
+)
 from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
 from fractalrs.expansion import Expansion, Group, Option
 from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
@@ -61,7 +71,7 @@ def expand(
         except KeyboardInterrupt:
             begun = not dry_run and Folder.read(output).plan is not None
             stays = "what is finished stays, the same command goes on from there"
-            say(f"interrupted: {stays if begun else 'nothing was written'}")
+            print_note(f"interrupted: {stays if begun else 'nothing was written'}")
             raise typer.Exit(INTERRUPTED) from None
     print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
 

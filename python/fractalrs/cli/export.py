@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from fractalrs.cli import INTERRUPTED
-from fractalrs.cli.output import Complete, Json, NoProgress, Quiet, option, print_summary, say
+from fractalrs.cli.output import Complete, Json, NoProgress, Quiet, option, print_note, print_summary
 from fractalrs.dataset import Dataset
 from fractalrs.expansion import Group
 from fractalrs.formats import FORMATS
@@ -32,7 +32,7 @@ def export(
     try:
         write(dataset, destination, format=format, progress=not (quiet or no_progress))
     except KeyboardInterrupt:
-        say(f"interrupted: nothing is left of {destination}")
+        print_note(f"interrupted: nothing is left of {destination}")
         raise typer.Exit(INTERRUPTED) from None
     files = [file for file in destination.rglob("*") if file.is_file()]
     summary = {

@@ -29,7 +29,7 @@ Quiet = Annotated[bool, flag(Group.RUNNING, "--quiet", "Say nothing but errors."
 NoProgress = Annotated[bool, flag(Group.RUNNING, "--no-progress", "Show no progress bar.")]
 
 
-def say(message: str) -> None:
+def print_note(message: str) -> None:
     """Print a message on stderr."""
     print(message, file=sys.stderr)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fractalrs.cli.output import say
+from fractalrs.cli.output import print_note
 from fractalrs.reading import sample_interactions, write_interactions
 
 
@@ -19,4 +19,4 @@ def sample(
     """Run the command."""
     made = sample_interactions(users, items, interactions, seed)
     write_interactions(made, output)
-    say(f"{len(made):,} interactions written to {output}")
+    print_note(f"{len(made):,} interactions written to {output}")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from fractalrs.cli import INTERRUPTED, UNTRUE
-from fractalrs.cli.output import Complete, Json, NoProgress, flag, option, say
+from fractalrs.cli.output import Complete, Json, NoProgress, flag, option, print_note
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Group
@@ -86,7 +86,7 @@ def validate(
                 found.to_html(report)
                 logger.info(f"report written to {report}")
         except KeyboardInterrupt:
-            say("interrupted")
+            print_note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print(json.dumps(found.to_dict(), ensure_ascii=False))

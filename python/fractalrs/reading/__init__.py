@@ -4,10 +4,12 @@ from fractalrs.reading.attributes import AttributeTable, read_attributes
 from fractalrs.reading.interactions import Interactions, write_interactions
 from fractalrs.reading.readers import read_interactions
 from fractalrs.reading.sample import sample_interactions
+from fractalrs.reading.source import format_names
 
 __all__ = [
     "AttributeTable",
     "Interactions",
+    "format_names",
     "read_attributes",
     "read_interactions",
     "sample_interactions",

@@ -12,7 +12,7 @@ from typing import Any
 from fractalrs.columns import ROLES, Wanted, choose_columns
 from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
-from fractalrs.reading.source import Asked, Source
+from fractalrs.reading.source import Asked, Source, format_names
 from fractalrs.reading.sources import SOURCE_FORMATS
 from fractalrs.tools import check_word, checked_columns, resolve_threads
 
@@ -139,7 +139,7 @@ def _open_path(path: Path, asked: Asked) -> Source:
 
 
 def _check(asked: Asked) -> None:
-    check_word("format", asked.format, ("auto", *(name for format in SOURCE_FORMATS for name in format.names)))
+    check_word("format", asked.format, format_names())
     if asked.delimiter is not None and not isinstance(asked.delimiter, str):
         raise InputError(f"delimiter is {asked.delimiter!r}", hint="give one character or more, such as , or ::")
     if asked.header is not None and not isinstance(asked.header, bool):

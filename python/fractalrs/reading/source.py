@@ -107,6 +107,11 @@ def register(format: SourceFormat) -> None:
     SOURCE_FORMATS.sort(key=lambda one: one.is_text)
 
 
+def format_names() -> tuple[str, ...]:
+    """Return what `read_interactions` takes as ``format``."""
+    return "auto", *(name for format in SOURCE_FORMATS for name in format.names)
+
+
 def labels(names: Sequence[str], rows: pa.Table | pa.RecordBatch) -> dict[str, Any]:
     """Return `Source.names` or `Source.sample` of a table; 0, 1, … is what pandas and NumPy call unnamed columns."""
     if list(names) != [str(column) for column in range(len(names))]:

@@ -32,6 +32,8 @@ from fractalrs.expansion import (
     shuffle_named,
     whole_number,
 )
+from fractalrs.reading import format_names
+from fractalrs.tools import as_path
 from fractalrs.words import SIDES, HoldOut, Rescale, Ties
 
 
@@ -145,6 +147,7 @@ class Recipe:
         Group.MATRIX,
         value="FILE.npy",
         command=Path,
+        take=as_path,
     )
     parts: int | None = option(
         None,
@@ -177,8 +180,8 @@ class Recipe:
         value="FILE",
         command=Path,
     )
-    input_format: Literal["auto", "csv", "inter", "parquet", "npz", "lines"] = option(
-        "auto", "auto, csv, inter, parquet, npz or lines.", Group.READING, value="NAME"
+    input_format: str = option(
+        "auto", f"{', '.join(format_names())}.", Group.READING, value="NAME", choices=format_names()
     )
     delimiter: str | None = option(
         None, "Between the cells of a line, such as '::' or '\\t'.", Group.READING, value="TEXT"
