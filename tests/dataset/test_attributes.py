@@ -29,7 +29,7 @@ from fractalrs.dataset import Folder, match
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion
 from fractalrs.reading import AttributeTable
-from fractalrs.tools import LocalStaging, LocalStore, Report
+from fractalrs.tools import LocalStaging, LocalStore, ProgressCallback
 from fractalrs.words import ITEMS, USERS, Side
 from helpers import oracle
 from helpers.commands import run
@@ -509,7 +509,7 @@ class FailingProgress(fr.Progress):
         self.error = error
 
     @contextmanager
-    def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:  # noqa: ARG002
+    def task(self, what: str, interactions: float, parts: int) -> Iterator[ProgressCallback]:  # noqa: ARG002
         def report(*_: float) -> None:
             if what.endswith(".parquet"):
                 raise self.error
@@ -792,7 +792,7 @@ class Recording(fr.Progress):
         self.told: list[tuple[str, float, int]] = []
 
     @contextmanager
-    def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:  # noqa: ARG002
+    def task(self, what: str, interactions: float, parts: int) -> Iterator[ProgressCallback]:  # noqa: ARG002
         yield lambda done, parts_done: self.told.append((what, done, parts_done))
 
 

@@ -1,7 +1,9 @@
 """Parts: written one by one, by any processes, in any order, twice, and killed, they make the same data set."""
 
 import errno
+import fcntl
 import json
+import os
 import pickle
 import random
 import shutil
@@ -9,7 +11,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,16 @@ from fractalrs.expansion import Expansion
 from fractalrs.tools import LocalStore
 from helpers.folders import RATES, digests, files_of, small_base, small_expansion, stamps
 
-LITTER = (".DS_Store", "._part", "Thumbs.db", "desktop.ini", "_SUCCESS", ".part.parquet.crc", "part.parquet.crc")
+LITTER = (
+    ".DS_Store",
+    "._part",
+    "Thumbs.db",
+    "desktop.ini",
+    "_SUCCESS",
+    ".part.parquet.crc",
+    "part.parquet.crc",
+    ".nfs0001",
+)
 PARTS = 7
 
 
@@ -94,6 +107,41 @@ def test_a_pickle_whose_expansion_was_replaced_is_refused(tmp_path: Path) -> Non
     small_expansion(seed=8).save(tmp_path / "saved")
     with pytest.raises(InputError, match=r"is no longer|was replaced|another|not the"):
         pickle.loads(pickled)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("expansion", lambda _: fr.plan(small_base())),  # type: ignore[arg-type]
+        ("parquet", lambda _: fr.write(small_expansion(), "out", parquet="zstd")),  # type: ignore[arg-type]
+        ("recipe", lambda _: fr.plan(small_expansion(), recipe=[1])),  # type: ignore[arg-type]
+        *(
+            ("part_interactions", lambda _, least=least: fr.plan(small_expansion(), part_interactions=least))
+            for least in (0, -1, "x")
+        ),
+        *(
+            ("path", lambda plan, path=path, call=call: call(plan, path))
+            for path in (5, None, b"out", "a\0b", "a" * 300)
+            for call in (
+                lambda plan, path: fr.write(plan.expansion, path),
+                lambda plan, path: fr.write_part(plan, 0, path),
+                lambda plan, path: fr.finish(plan, path),
+                lambda plan, path: forecast(plan, path),
+                lambda _, path: fr.open_dataset(path),
+            )
+        ),
+        ("plan", lambda _: fr.write_part(None, 0, "out")),  # type: ignore[arg-type]
+        ("plan", lambda _: fr.finish(small_expansion(), "out")),  # type: ignore[arg-type]
+        ("plan", lambda _: forecast(None, "out")),  # type: ignore[arg-type]
+    ],
+)
+def test_arguments_of_a_wrong_kind_are_named(
+    plan: Plan, name: str, call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=rf"^{name} (is|must be) "):
+        call(plan)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("parts", ["3", 2.0, True, [1]])
@@ -249,6 +297,67 @@ def test_who_is_overtaken_by_another_plan_is_refused(plan: Plan, written: Path, 
     assert digests(tmp_path / "same") == digests(written)
 
 
+@dataclass(frozen=True)
+class Late(LocalStore):
+    """A folder in which something happens after it was surveyed, and before it is locked."""
+
+    happen: Callable[[], object] = lambda: None
+
+    @contextmanager
+    def locked(self, *, shared: bool = False) -> Iterator[None]:
+        self.happen()
+        with super().locked(shared=shared):
+            yield
+
+
+@pytest.mark.parametrize("write", [lambda plan, store: fr.write_part(plan, 1, store), fr.finish])
+def test_who_is_overtaken_before_the_lock_changes_nothing(plan: Plan, out: Path, write: Any) -> None:
+    (out / "manifest.json").unlink()
+    other = small_expansion(seed=8)
+    store = Late(out, lambda: fr.write(other, out, parts=PARTS, overwrite=True))
+    with pytest.raises(OutputError, match="another plan: seed is 8 there and 7 here"):
+        write(plan, store)
+    assert fr.validate(out, other.base, sha256=True, only="integrity").holds
+
+
+@pytest.mark.parametrize("begin", [lambda plan, store: fr.write(plan.expansion, store, parts=PARTS), fr.finish])
+def test_what_a_twin_finished_is_not_written_again(plan: Plan, out: Path, tmp_path: Path, begin: Any) -> None:
+    path = tmp_path / "twin"
+    if begin is fr.finish:
+        shutil.copytree(out, path)
+        (path / "manifest.json").unlink()
+    before: dict[str, tuple[int, int]] = {}
+
+    def twin() -> None:
+        fr.write(plan.expansion, path, parts=PARTS)
+        before.update(stamps(path))
+
+    assert begin(plan, Late(path, twin)).totals == fr.open_dataset(out).totals
+    assert stamps(path) == before
+
+
+@pytest.mark.parametrize("parts", [PARTS, 3])
+def test_without_locks_the_plan_that_was_overwritten_stops(
+    plan: Plan, tmp_path: Path, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    other, begun = small_expansion(seed=8), []
+
+    class Overwriting(fr.Progress):
+        @contextmanager
+        def task(self, *_: Any) -> Iterator[Any]:
+            begun.append(fr.write(other, tmp_path, parts=parts, overwrite=True))
+            yield lambda *_: None
+
+    with pytest.raises(OutputError, match="another plan: seed is 8 there and 7 here"):
+        fr.write(plan.expansion, tmp_path, parts=PARTS, threads=1, progress=Overwriting())
+    assert len(begun) == 1
+    assert fr.validate(tmp_path, other.base, sha256=True, only="integrity").holds
+
+
 def test_a_run_and_parts_do_not_share_a_folder(plan: Plan, tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     with store.locked(), pytest.raises(OutputError, match="another run is writing"):
@@ -390,7 +499,7 @@ def test_a_damaged_plan_is_refused_by_name(plan: Plan, out: Path, key: str, valu
     changed(out / "private/plan.json", key, value)
     (out / "train/part-00003-of-00007.parquet").unlink()
     before = stamps(out)
-    if (key, type(value)) in {("profile", str), ("reduced", dict), ("recipe", dict), ("source_licence", str)}:
+    if (key, type(value)) in {("profile", str), ("reduced", dict), ("recipe", dict)}:
         # It is a word, or an object, as good as another.
         fr.write(plan.expansion, out, parts=PARTS)
         return
@@ -398,6 +507,63 @@ def test_a_damaged_plan_is_refused_by_name(plan: Plan, out: Path, key: str, valu
         fr.write(plan.expansion, out, parts=PARTS)
     assert caught.value.hint
     assert stamps(out) == before
+
+
+@pytest.mark.parametrize("key", ["options.seed", "user_cell_size", "base.users", "writing.row_group_size"])
+def test_a_plan_that_was_edited_is_noticed(plan: Plan, out: Path, key: str) -> None:
+    changed(out / "private/plan.json", key, 9)
+    with pytest.raises(InputError, match=r"private.* is damaged"):
+        Private.read(out)
+    (out / "train/part-00003-of-00007.parquet").unlink()
+    before = stamps(out)
+    with pytest.raises(OutputError, match=r"plan\.json is damaged.* of other values"):
+        fr.write(plan.expansion, out, parts=PARTS)
+    assert stamps(out) == before
+
+
+def test_a_data_set_whose_private_files_are_another_users_is_opened(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stat(path: Any, **options: Any) -> os.stat_result:
+        if "private" in Path(path).parts:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, **options)
+
+    real = os.stat
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(os, "access", lambda path, _: "private" not in Path(path).parts)
+    assert fr.open_dataset(out).totals["files"] == 2 * PARTS
+    assert Private.read(out) is None
+
+
+def test_plans_are_hashed_as_they_compare(plan: Plan, out: Path) -> None:
+    read = Folder.read(out).plan
+    assert {plan, read} == {plan}
+    assert fr.plan(small_expansion(seed=8)) not in {plan}
+
+
+@pytest.mark.parametrize("name", ["reduced_matrix.npy", "cells.npz", "base_statistics.npz"])
+def test_damaged_private_files_are_named(out: Path, name: str) -> None:
+    content = (out / "private" / name).read_bytes()
+    for at in range(0, min(len(content), 400), 7):
+        (out / "private" / name).write_bytes(content[:at] + bytes([content[at] ^ 0x41]) + content[at + 1 :])
+        # Some bytes say nothing, such as times in an archive.
+        with suppress(InputError):
+            assert Private.read(out) is not None
+    for kept in (0, 10, len(content) // 2, len(content) - 1):
+        (out / "private" / name).write_bytes(content[:kept])
+        with pytest.raises(InputError, match=name):
+            Private.read(out)
+
+
+@pytest.mark.parametrize("value", [None, np.zeros(0), np.array(["x"]), np.zeros((3, 3))])
+def test_statistics_are_what_they_promise(out: Path, value: Any) -> None:
+    file = out / "private/base_statistics.npz"
+    with np.load(file) as arrays:
+        given = dict(arrays)
+    for name in given:
+        changed = {**given, name: value} if value is not None else {key: given[key] for key in given if key != name}
+        np.savez(file, allow_pickle=False, **changed)
+        with pytest.raises(InputError, match=r"base_statistics\.npz is damaged"):
+            Private.read(out)
 
 
 @pytest.mark.parametrize("value", [None, 7.5, "x", [], {}, [{"users": 3}], [{"users": [0, 600], "train": 5}]])
@@ -481,11 +647,13 @@ def test_each_file_is_read_once_a_write(plan: Plan, out: Path, tmp_path: Path) -
     (out / "train/part-00003-of-00007.parquet").unlink()
     store = Opened(out, ([],))
     fr.write(plan.expansion, store, parts=PARTS)
+    # Whether the plan is still there is looked at before what is made is put there.
+    store.names[0][:] = [*dict.fromkeys(store.names[0])]
     rest = sorted(name for name in plan.files if name != "train/part-00003-of-00007.parquet")
     assert sorted(store.names[0]) == sorted(["manifest.json", "private/plan.json", *rest])
     store = Opened(tmp_path / "new", ([],))
     fr.write(plan.expansion, store, parts=PARTS)
-    assert store.names[0] == []
+    assert {*store.names[0]} == {"private/plan.json"}
 
 
 def test_private_is_read_whole_or_not_at_all(out: Path, plan: Plan) -> None:

@@ -17,7 +17,16 @@ from fractalrs.errors import OutputError
 from fractalrs.tools import LocalStore, is_litter
 from helpers.folders import digests
 
-LITTER = (".DS_Store", "._part", "Thumbs.db", "desktop.ini", "_SUCCESS", ".part.parquet.crc", "part.parquet.crc")
+LITTER = (
+    ".DS_Store",
+    "._part",
+    "Thumbs.db",
+    "desktop.ini",
+    "_SUCCESS",
+    ".part.parquet.crc",
+    "part.parquet.crc",
+    ".nfs0001",
+)
 
 
 def hidden(path: Path) -> list[str]:
@@ -115,6 +124,30 @@ def test_unfinished_files_of_the_dead_are_cleared_and_of_the_living_kept(tmp_pat
         assert not dead.exists()
         assert staging.finished() == ["train/part"]
         assert free > 0
+
+
+def refused(*_: Any, **__: Any) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", "/theirs")
+
+
+def test_what_another_user_keeps_from_us_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The superuser may read anything, so that the system's answer is put in its mouth."""
+    store = LocalStore(tmp_path)
+    dead = tmp_path / ".fractalrs-0123456789abcdef"
+    dead.mkdir()
+    monkeypatch.setattr(os, "open", refused)
+    store.clear()
+    assert dead.exists()
+    assert store.free() > 0
+    for call in (store.is_locked, lambda: store.locked().__enter__()):
+        with pytest.raises(OutputError, match="/theirs cannot be used: Permission denied"):
+            call()
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(OutputError, match="/theirs cannot be used: Permission denied"):
+        store.list()
+    monkeypatch.setattr(Path, "exists", refused)
+    with pytest.raises(OutputError, match="/theirs cannot be used: Permission denied"):
+        store.check()
 
 
 HOLDER = """

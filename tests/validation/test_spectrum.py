@@ -18,7 +18,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.passes import StreamedMatrix
 from fractalrs.statistics import kronecker, predicted
-from fractalrs.tools import Progress, Report
+from fractalrs.tools import Progress, ProgressCallback
 from fractalrs.validation.measure.spectrum import VECTORS, Spectrum, spectrum
 from helpers.folders import RATES
 
@@ -292,7 +292,7 @@ def test_threads_of_a_validation_change_no_bit() -> None:
 
     class Watched(Progress):
         @contextmanager
-        def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:
+        def task(self, what: str, interactions: float, parts: int) -> Iterator[ProgressCallback]:
             seen.update(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
             with super().task(what, interactions, parts) as report:
                 yield report

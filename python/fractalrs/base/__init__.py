@@ -2,10 +2,11 @@
 
 from fractalrs.base.base import TEST_BIT, Base
 from fractalrs.base.hold_out import leave_last_out
-from fractalrs.base.summary import base_statistics, real_activity, real_ratings
+from fractalrs.base.summary import SINGULAR_VALUES, base_statistics, real_activity, real_ratings
 from fractalrs.base.svd import SVD, TOLERANCE, leading_svd, truncated_svd
 
 __all__ = [
+    "SINGULAR_VALUES",
     "SVD",
     "TEST_BIT",
     "TOLERANCE",

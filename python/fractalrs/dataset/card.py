@@ -82,7 +82,7 @@ This data set (shuffle `{shuffle.name}`) is for {shuffle.good_for}
 
 ## What stays at home
 
-`private/` holds the seed and what is needed to undo every shuffle, and the real sums of the source. Leave the folder
+`private/` holds the seed and what is needed to undo every shuffle, and the real degrees of the source. Leave the folder
 out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it. Make such
 a data set with a random 64-bit seed: a small one, such as the default 0, can be guessed, and the shuffles undone.
 {_attributes_text(manifest.attributes)}"""

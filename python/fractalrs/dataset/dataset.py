@@ -1,6 +1,7 @@
 """A data set on disk: two Parquet data sets, train and test, and their manifest."""
 
 import errno
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,7 +17,7 @@ from fractalrs.dataset.folder import Folder, missing_files, read_manifest
 from fractalrs.dataset.layout import MANIFEST, PLAN
 from fractalrs.dataset.manifest import FileEntry, Manifest
 from fractalrs.errors import InputError
-from fractalrs.tools import LocalStore
+from fractalrs.tools import LocalStore, as_path
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 _HINT = "delete the file and run the command that made the data set again"
@@ -65,7 +66,7 @@ class Dataset:
     """
 
     def __init__(self, path: str | PathLike[str], manifest: Manifest | None = None) -> None:
-        self.path = Path(path)
+        self.path = as_path("path", path)
         self.manifest = known = manifest or _manifest(self.path)
         self.profile, self.shuffle = known.profile, known.shuffle
         self.operator, self.order = known.operator, known.order
@@ -119,7 +120,9 @@ def _manifest(path: Path) -> Manifest:
     if not path.is_dir():
         raise FileNotFoundError(errno.ENOENT, "does not exist or is not a folder", str(path))
     if (path / MANIFEST).is_file():
-        hint = "delete it, and give the command that made the data set again" if (path / PLAN).is_file() else None
+        hint = (
+            "delete it, and give the command that made the data set again" if os.access(path / PLAN, os.F_OK) else None
+        )
         return read_manifest(LocalStore(path), hint=hint)
     folder = Folder.read(path)
     if folder.plan is None:

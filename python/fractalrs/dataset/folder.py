@@ -5,7 +5,6 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import PRIVATE_FILES, files_beside
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools import LocalStore, Store
+from fractalrs.tools import LocalStore, Store, as_path
 from fractalrs.words import SPLITS
 
 OLD_MANIFEST = ".manifest.json.old"
@@ -31,7 +30,7 @@ Place = str | PathLike[str] | Store
 
 def store_of(path: Place) -> Store:
     """Return the store at a path."""
-    return LocalStore(Path(path)) if isinstance(path, str | PathLike) else path
+    return path if isinstance(path, Store) else LocalStore(as_path("path", path))
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,12 @@ class Folder:
     def read(cls, path: Place) -> "Folder":
         """Look once, and read plan and manifest once; refuse one that is damaged, or not ours, by `InputError`."""
         store = store_of(path)
-        files = store.list()
-        plan = Plan.from_json(_content(store, PLAN), store.path / PLAN) if PLAN in files else None
-        return cls(store, files, plan, read_manifest(store) if MANIFEST in files else None)
+        try:
+            files = store.list()
+        except OutputError as error:
+            raise InputError(error.message, error.hint) from error
+        plan, manifest = PLAN in files and read_plan(store), MANIFEST in files and read_manifest(store)
+        return cls(store, files, plan or None, manifest or None)
 
     @classmethod
     def ours(cls, path: Place) -> "Folder":
@@ -123,6 +125,11 @@ class Folder:
         public = [name for name in self.names if name not in (*PRIVATE_FILES, OLD_MANIFEST)]
         self.store.delete([*public, *folders])
         self.store.delete([*reversed(PRIVATE_FILES), OLD_MANIFEST])
+
+
+def read_plan(store: Store) -> Plan:
+    """Read the plan; refuse one that is damaged, or not there."""
+    return Plan.from_json(_content(store, PLAN), store.path / PLAN)
 
 
 def read_manifest(store: Store, name: str = MANIFEST, hint: str | None = None) -> Manifest:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import Any, Self
 
 from fractalrs._core import GENERATOR, VERSION
@@ -20,6 +21,7 @@ from fractalrs.dataset.manifest import ELSEWHERE, json_object, plain, type_of
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import AttributeTable
+from fractalrs.tools import check_count, check_kind
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 PART_INTERACTIONS = 16_000_000
@@ -129,6 +131,21 @@ class Plan:
         """About how many bytes each file of attributes will have."""
         return {table.name: table.expected_bytes(self.expansion, self.parquet) for table in self.attributes}
 
+    @property
+    def settled(self) -> tuple[Any, ...]:
+        """What plans of one fingerprint have in common, whatever their profile and recipe."""
+        of_base = dataclasses.replace(self.base, split="")
+        multipliers, cells = (self.user_multiplier, self.item_multiplier), (self.user_cell_size, self.item_cell_size)
+        return of_base, self.splits, multipliers, self.options, cells, self.expansion_fingerprint
+
+    def recomputed(self) -> str:
+        """Return the fingerprint that follows from what is planned, that of the expansion included."""
+        writing = {"parts": self.part_count, **dataclasses.asdict(self.parquet)}
+        whole: dict[str, Any] = {"expansion": self.expansion_fingerprint, "writing": writing}
+        whole |= {"source_licence": self.source_licence, "writer": self.fractalrs}
+        whole |= {"attributes": dict(self.attribute_fingerprints)} if self.attribute_fingerprints else {}
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
     def differences(self, other: Self) -> str:
         """Return how this plan, of what is there already, differs from what is asked for now: at most a few points."""
         there, asked = self._content(), other._content()
@@ -183,7 +200,7 @@ class Plan:
         base, attributes = PlannedBase(**content["base"]), content.get("attributes", {})
         for known in fields(base):
             plain(vars(base), known.name, known.type, least=0)
-        return cls(
+        made = cls(
             **{name: plain(content, name, str) for name in ("fractalrs", "profile")},
             **{name: plain(content, name, int) for name in ("generator", "user_multiplier", "item_multiplier")},
             base=base,
@@ -199,6 +216,12 @@ class Plan:
             expansion_fingerprint=plain(prints, "expansion", str),
             fingerprint=plain(prints, "plan", str),
         )
+        if made.fingerprint != made.recomputed():
+            raise ValueError("its fingerprint is of other values")
+        return made
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Refuse a pickle whose expansion is no longer what is saved at its path."""
@@ -250,6 +273,10 @@ def plan(
     >>> len(plan.files)
     8
     """
+    check_kind("expansion", expansion, Expansion, "an Expansion")
+    check_kind("parquet", parquet, ParquetOptions, "ParquetOptions")
+    check_kind("recipe", recipe, (Mapping, NoneType), "a mapping")
+    check_count("part_interactions", part_interactions, 1)
     cells, base, users = expansion.cells, expansion.base, expansion.shape[0]
     given = ((ITEMS, item_attributes), (USERS, user_attributes))
     tables = tuple(_matched(base, side, source) for side, source in given if source is not None)
@@ -261,10 +288,7 @@ def plan(
         raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
     attributes = {table.side.plural: table.fingerprint for table in tables}
     licence = None if source_licence is None else checked_licence(source_licence)
-    writing = {"parts": parts, **dataclasses.asdict(parquet)}
-    whole: dict[str, Any] = {"expansion": expansion.fingerprint, "writing": writing, "source_licence": licence}
-    whole |= {"writer": VERSION} | ({"attributes": attributes} if attributes else {})
-    return Plan(
+    made = Plan(
         fractalrs=VERSION,
         generator=GENERATOR,
         base=PlannedBase(*base.shape, base.train_count, base.test_count, base.split, base.fingerprint),
@@ -282,10 +306,11 @@ def plan(
         source_licence=licence,
         attribute_fingerprints=attributes,
         expansion_fingerprint=expansion.fingerprint,
-        fingerprint=hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest(),
+        fingerprint="",
         made_of=expansion,
         attributes=tables,
     )
+    return dataclasses.replace(made, fingerprint=made.recomputed())
 
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

@@ -1,26 +1,29 @@
 """What must stay at home: ``private/``, with the seed and what validation needs instead of the source."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base import base_statistics
+from fractalrs.base import SINGULAR_VALUES, base_statistics
 from fractalrs.dataset.layout import PLAN
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError
-from fractalrs.expansion import Cells, ReducedMatrix, operator_named
+from fractalrs.expansion import Cells, ReducedMatrix, fingerprint_of, operator_named
+from fractalrs.statistics import Activity, Ratings
 from fractalrs.tools import Store, blas_threads
 
 REDUCED = "private/reduced_matrix.npy"
 SIGNED = "private/signed_matrix.npy"
 CELLS = "private/cells.npz"
 STATISTICS = "private/base_statistics.npz"
+_AGAIN = "take private/ away, or delete the file and give the command that made the data set again"
 PRIVATE_FILES = (PLAN, REDUCED, SIGNED, CELLS, STATISTICS)
 
 
@@ -74,25 +77,76 @@ class Private:
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self | None:
-        """Read it beside a data set, None where it has been taken away; refuse files that are missing or damaged."""
+        """Read it beside a data set; refuse files that are missing or damaged.
+
+        It is None where it has been taken away, or may not be read.
+        """
         folder = Path(path)
-        if not (folder / PLAN).exists():
+        if not os.access(folder / PLAN, os.R_OK):
             return None
         plan = Plan.from_json((folder / PLAN).read_bytes(), folder / PLAN)
         for name in files_beside(plan):
             if not (folder / name).is_file():
                 raise InputError(f"{folder / name} is missing", hint="give the command that made the data set again")
-        reduced = ReducedMatrix.load(folder / REDUCED)
+        with _named(folder / REDUCED):
+            reduced = ReducedMatrix.load(folder / REDUCED)
         if SIGNED in files_beside(plan):
-            reduced = replace(reduced, signed=_load(folder / SIGNED))
-        return cls(plan, reduced, Cells.load(folder / CELLS), _load(folder / STATISTICS))
+            with _named(folder / SIGNED), (folder / SIGNED).open("rb") as opened:
+                reduced = replace(reduced, signed=np.load(opened, allow_pickle=False))
+        with _named(folder / CELLS):
+            cells = Cells.load(folder / CELLS)
+        if not _are_planned(plan, reduced, cells):
+            raise InputError(f"private/ of {folder} is damaged: its plan, matrix and cells are of different data sets")
+        file = folder / STATISTICS
+        with _named(file), file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            return cls(plan, reduced, cells, _checked(plan, dict(arrays)))
 
 
-def _load(file: Path) -> Any:
-    """Load an array, or the named arrays of an archive."""
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Name the file that a loader cannot read; damaged bytes make it raise whatever it likes."""
     try:
-        with file.open("rb") as opened:
-            found = np.load(opened, allow_pickle=False)
-            return found if isinstance(found, np.ndarray) else dict(found)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise InputError(f"{file} cannot be read: {error}") from None
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        wrong = f"it has no {error.args[0]}" if isinstance(error, KeyError) else error
+        raise InputError(f"{file} is damaged, or of an older version: {wrong}", _AGAIN) from None
+
+
+def _are_planned(plan: Plan, reduced: ReducedMatrix, cells: Cells) -> bool:
+    """Return whether they make what the plan's fingerprint names."""
+    there = (*reduced.shape, *reduced.signed.shape, *cells.shape, cells.user_cell_size, cells.item_cell_size)
+    multipliers, base = (plan.user_multiplier, plan.item_multiplier), plan.base
+    if there != (*multipliers, *multipliers, base.users, base.items, plan.user_cell_size, plan.item_cell_size):
+        return False
+    late = plan.options.timestamps and plan.base.split == "last"
+    made = fingerprint_of(plan.generator, plan.base.fingerprint, plan.options, late, reduced, cells)
+    return made == plan.expansion_fingerprint
+
+
+def _checked(plan: Plan, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Refuse statistics that are not those of the plan's base, by a `ValueError` or `KeyError`."""
+    base = plan.base
+    for kind, count in (("user", base.users), ("item", base.items)):
+        for split, total in (("train", base.train), ("test", base.test)):
+            degrees = arrays[f"{split}_{kind}_degrees"]
+            if degrees.dtype.kind != "i" or degrees.shape != (count,) or degrees.sum() != total:
+                raise ValueError(f"{split}_{kind}_degrees are not those of {count:,} {kind}s")
+    leading = (min(SINGULAR_VALUES, base.users, base.items),)
+    for name, shape in (
+        *((name, leading) for name in ("singular_values", "user_noise", "item_noise")),
+        ("assortativity", ()),
+    ):
+        if arrays[name].dtype != np.float64 or arrays[name].shape != shape:
+            raise ValueError(f"{name} is no array of {shape} numbers")
+    for name, value in (("shape", [base.users, base.items]), ("counts", [base.train, base.test])):
+        if arrays[name].tolist() != value:
+            raise ValueError(f"{name} is not {value}")
+    if str(arrays["fingerprint"]) != base.fingerprint:
+        raise ValueError("it is of another base")
+    if plan.options.timestamps:
+        _ = arrays["time_clock"]
+    Activity.from_arrays(arrays)
+    Ratings.from_arrays(arrays)
+    return arrays

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
 
-from fractalrs.dataset.folder import Folder, Place, store_of
-from fractalrs.dataset.layout import ParquetOptions
+from fractalrs.dataset.folder import Folder, Place, read_plan, store_of
+from fractalrs.dataset.layout import PLAN, ParquetOptions
+from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
-from fractalrs.errors import OutputError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Expansion, operator_named
-from fractalrs.tools import FileReport, Store, busy, read_labelled, require_disk, resolve_threads
+from fractalrs.tools import FileReport, Store, busy, check_kind, read_labelled, require_disk, resolve_threads
 
 Finished = Mapping[str, FileReport]
 """Files that are whole and of a plan, by name."""
@@ -81,6 +83,7 @@ def forecast(plan: Plan, path: Place, *, threads: int | None = None, overwrite: 
     >>> forecast(fr.plan(fr.Expansion(base, [[0.5]]), parts=3), "not-there-yet").parts
     3
     """
+    check_kind("plan", plan, Plan, "a Plan")
     threads, store = resolve_threads(threads), store_of(path)
     if store.is_locked():
         raise busy(store)
@@ -120,6 +123,9 @@ def compare(folder: Folder, plan: Plan, overwrite: bool = False) -> State:
     there, manifest = folder.plan, folder.manifest
     if there is not None:
         same, why = there.fingerprint == plan.fingerprint, there.differences(plan)
+        if same and there.settled != plan.settled:
+            damaged = f"{folder.store.path / PLAN} is damaged, its fingerprint is of other values"
+            raise OutputError(f"{damaged}: {why}", ELSEWHERE)
     elif manifest is not None:
         same, why = manifest.fingerprints["plan"] == plan.fingerprint, "its plan has been taken away"
     elif folder.is_half_deleted:
@@ -131,6 +137,15 @@ def compare(folder: Folder, plan: Plan, overwrite: bool = False) -> State:
     if not overwrite:
         raise other_plan(folder.store, why)
     return "other"
+
+
+def require_ours(store: Store, plan: Plan) -> None:
+    """Refuse to go on where another plan has taken a folder over; only where there are no locks can it."""
+    with suppress(InputError):
+        if (there := read_plan(store)).fingerprint == plan.fingerprint:
+            return
+        raise other_plan(store, there.differences(plan))
+    raise other_plan(store, "another run has deleted what there was")
 
 
 def other_plan(store: Store, why: str) -> OutputError:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOpt
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
 from fractalrs.dataset.private import Private
-from fractalrs.dataset.survey import Finished, compare, find_finished, survey
+from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion, operator_named
-from fractalrs.tools import SILENT, Progress, Store, as_progress, require_disk, resolve_threads, visible
+from fractalrs.tools import SILENT, Progress, Store, as_progress, check_kind, require_disk, resolve_threads, visible
 from fractalrs.words import SPLITS, Split
 
 logger = logging.getLogger(__name__)
@@ -87,26 +87,25 @@ def write_plan(
     plan: Plan, path: Place, *, threads: int | None = None, overwrite: bool = False, progress: bool | Progress = False
 ) -> Dataset:
     """Write all parts of a plan that are missing, and finish it; see `write`."""
+    check_kind("plan", plan, Plan, "a Plan")
     threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
     store.check()
-    with ExitStack() as stack:
-        existed = bool(store.list())
-        if existed:
-            stack.enter_context(store.locked())
+    if not store.list():
+        # What can be refused is refused before there is a folder.
+        survey(store, plan, threads, overwrite)
+    with store.locked():
         found = survey(store, plan, threads, overwrite)
         if found.state == "complete":
             logger.info("%s is complete already: nothing to do", store.path)
             return Dataset(store.path, found.folder.manifest)
         private = _missing_private(found.folder, found.plan, found.state == "other")
         with _failures(store):
-            if not existed:
-                stack.enter_context(store.locked())
             if found.state == "other":
                 found.folder.clear()
             store.clear()
             if found.finished:
                 logger.info("%s of %s files are finished already", len(found.finished), len(found.plan.files))
-            _begin(store, private, found.state == "begun" and found.folder.plan is not None)
+            _begin(store, found.plan, private, found.state == "begun" and found.folder.plan is not None)
             store.delete([MANIFEST])
             made = _make_parts(store, found.plan, found.plan.parts, found.finished, threads, progress)
             return _complete(store, found.plan, {**found.finished, **made}, progress)
@@ -149,21 +148,27 @@ def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
     >>> entry.first, entry.last
     (30, 60)
     """
+    check_kind("plan", plan, Plan, "a Plan")
     store, number = store_of(path), whole_index("part", part)
     if not 0 <= number < plan.part_count:
         raise InputError(f"part is {part}; the plan has the parts 0 to {plan.part_count - 1}")
-    folder, wanted = Folder.ours(store), plan.parts[number]
+    wanted = plan.parts[number]
+    names = [wanted.file(split) for split in plan.splits]
+    folder = Folder.ours(store)
     if compare(folder, plan) == "complete" and folder.manifest is not None:
         return folder.manifest.parts[number]
-    names = [wanted.file(split) for split in plan.splits]
     finished = find_finished(folder, plan, names, 1)
     if len(finished) < len(names):
         size = plan.expected_bytes / plan.part_count
         require_disk(store.path, size, "free some; what is finished stays", store.free())
     private = _missing_private(folder, plan)
     with _failures(store), store.locked(shared=True):
+        if (now := Folder.ours(store)) != folder:
+            compare(now, plan)
+            folder, finished = now, find_finished(now, plan, names, 1)
+            private = _missing_private(folder, plan)
         store.clear()
-        _begin(store, private, folder.plan is not None)
+        _begin(store, plan, private, folder.plan is not None)
         made = _make_parts(store, plan, [wanted], finished, 1, SILENT)
     return _part_entry(wanted, plan.splits, {**finished, **made})
 
@@ -189,19 +194,29 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
     --------
     See `write_part`.
     """
-    threads, store = resolve_threads(threads), store_of(path)
-    found = survey(store, plan, threads)
+    check_kind("plan", plan, Plan, "a Plan")
+    threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
+    found = _survey_whole(store, plan, threads)
     if found.state == "complete":
         return Dataset(store.path, found.folder.manifest)
-    missing = missing_files(plan, found.finished, attributes=False)
-    if missing:
+    with _failures(store), store.locked(shared=True):
+        if Folder.ours(store) != found.folder:
+            found = _survey_whole(store, plan, threads)
+            if found.state == "complete":
+                return Dataset(store.path, found.folder.manifest)
+        private = _missing_private(found.folder, found.plan)
+        store.clear()
+        _begin(store, found.plan, private, found.folder.plan is not None)
+        return _complete(store, found.plan, found.finished, progress)
+
+
+def _survey_whole(store: Store, plan: Plan, threads: int) -> Survey:
+    """Look at all files of a plan; refuse a folder that lacks parts."""
+    found = survey(store, plan, threads)
+    if missing := missing_files(plan, found.finished, attributes=False) if found.state != "complete" else "":
         hint = "write them: fractalrs.write_part(plan, part, path)"
         raise OutputError(f"the data set in {store.path} cannot be finished: it lacks {missing}", hint)
-    private = _missing_private(found.folder, found.plan)
-    with _failures(store), store.locked(shared=True):
-        store.clear()
-        _begin(store, private, found.folder.plan is not None)
-        return _complete(store, found.plan, found.finished, as_progress(progress))
+    return found
 
 
 @contextmanager
@@ -223,14 +238,16 @@ def _missing_private(folder: Folder, plan: Plan, anew: bool = False) -> Private 
     return None if folder.has_private and not anew else Private.of(plan)
 
 
-def _begin(store: Store, private: Private | None, begun: bool) -> None:
+def _begin(store: Store, plan: Plan, private: Private | None, begun: bool) -> None:
     """Write the private files, before any part; another process may do the same at this moment."""
+    if begun:
+        require_ours(store, plan)
     if private is None:
         return
     try:
         private.write(store, begun)
     except FileExistsError:
-        compare(Folder.ours(store), private.plan)
+        require_ours(store, plan)
         private.write(store, begun=True)
 
 
@@ -248,7 +265,9 @@ def _make_parts(
 
         def publish() -> None:
             # The core flushes files before it takes them out of hiding.
-            for name in staging.finished():
+            if names := staging.finished():
+                require_ours(store, plan)
+            for name in names:
                 staging.publish(name, flushed=True)
 
         jobs = [(part.index, part.first, part.last, target(part, "train"), target(part, "test")) for part in parts]
@@ -280,10 +299,13 @@ def _complete(store: Store, plan: Plan, files: Finished, progress: Progress) -> 
             with store.staging() as staging:
                 path, labels = staging.path(table.name), dict(plan.files[table.name])
                 report = table.write(path, plan.expansion, plan.parquet, labels, progress)
+                require_ours(store, plan)
                 staging.publish(table.name)
         attributes[table.side.plural] = AttributesEntry(table.name, **report, **table.counts)
     manifest = _manifest(plan, files, attributes)
+    require_ours(store, plan)
     store.put(CARD, data_card(plan, manifest).encode())
+    require_ours(store, plan)
     store.put(MANIFEST, manifest.to_json().encode())
     return Dataset(store.path, manifest)
 

@@ -13,7 +13,7 @@ Each room imports only rooms above it::
 
 from fractalrs.expansion.cells import CELL_SIZE, Cells, group_cells
 from fractalrs.expansion.declared import Option, accepts, declared_by, document, option, refuse_unknown
-from fractalrs.expansion.expansion import Expansion
+from fractalrs.expansion.expansion import Expansion, fingerprint_of
 from fractalrs.expansion.functions import BlockFunction, Matrix
 from fractalrs.expansion.operators import Operator, operator_named
 from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, PROFILES, Group, Options, Profile, profile_named
@@ -25,4 +25,4 @@ __all__ = ["CELL_SIZE", "DEFAULT_PROFILE", "OPTIONS", "PROFILES", "SHUFFLES"]
 __all__ += ["BlockFunction", "Cells", "Expansion", "Group", "Matrix", "Operator", "Option", "Options", "Profile"]
 __all__ += ["ReducedMatrix", "Shuffle", "accepts", "declared_by", "document", "group_cells", "operator_named", "option"]
 __all__ += ["profile_named", "reduce", "reduce_to_target", "refuse_unknown", "shuffle_named", "solve_keep_scale"]
-__all__ += ["whole_number"]
+__all__ += ["fingerprint_of", "whole_number"]

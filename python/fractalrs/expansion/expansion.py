@@ -115,15 +115,10 @@ class Expansion:
             # Of a split by time nothing may come after what was held out as the latest.
             test_is_late=base.split == "last",
             hour=self.payload.hour,
-            factors=self._factors if options.multiplies else None,
+            factors=_factors(self.reduced, options) if options.multiplies else None,
             ratings=self.payload.ratings,
             columns=self.payload.columns(),
         )
-
-    @property
-    def _factors(self) -> npt.NDArray[np.float64]:
-        """What the output depends on of the reduced matrix."""
-        return self.reduced.signed if self.operator.multiplies else self.reduced.values
 
     @property
     def operator(self) -> Operator:
@@ -175,16 +170,9 @@ class Expansion:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256, in hex, of everything that the interactions depend on."""
-        content: dict[str, Any] = {
-            "generator": GENERATOR,
-            "base": self.base.fingerprint,
-            "options": dataclasses.asdict(self.options),
-            "reduced": _digest(self._factors),
-            # Times depend on how test interactions were chosen.
-            "late": self.options.timestamps and self.base.split == "last",
-            "cells": [*map(_digest, vars(self.cells).values())],
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        # Times depend on how test interactions were chosen.
+        late = self.options.timestamps and self.base.split == "last"
+        return fingerprint_of(GENERATOR, self.base.fingerprint, self.options, late, self.reduced, self.cells)
 
     def table(self, first: int, last: int, split: Split = "train") -> pa.Table:
         """Generate the expanded users ``first`` to ``last`` (not included) alone.
@@ -299,6 +287,26 @@ class Expansion:
     def __repr__(self) -> str:
         (m, n), (p, q) = self.reduced.shape, self.base.shape
         return f"Expansion({p:,} users × {q:,} items, × ({m}, {n}), shuffle={self.shuffle!r}, seed={self.seed})"
+
+
+def fingerprint_of(
+    generator: int, base: str, options: Options, late: bool, reduced: ReducedMatrix, cells: Cells
+) -> str:
+    """Return `Expansion.fingerprint` of what it depends on: of the base its fingerprint is enough."""
+    content: dict[str, Any] = {
+        "generator": generator,
+        "base": base,
+        "options": dataclasses.asdict(options),
+        "reduced": _digest(_factors(reduced, options)),
+        "late": late,
+        "cells": [*map(_digest, vars(cells).values())],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _factors(reduced: ReducedMatrix, options: Options) -> npt.NDArray[np.float64]:
+    """What the output depends on of the reduced matrix."""
+    return reduced.signed if operator_named(options.operator).multiplies else reduced.values
 
 
 def _load_same(kind: type[Expansion], path: Path, fingerprint: str) -> Expansion:

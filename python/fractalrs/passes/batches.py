@@ -14,7 +14,7 @@ import pyarrow as pa
 from fractalrs.columns import ticks
 from fractalrs.dataset import Dataset, opened, whole_users
 from fractalrs.expansion import Expansion
-from fractalrs.tools import Progress, Report, as_progress
+from fractalrs.tools import Progress, ProgressCallback, as_progress
 from fractalrs.words import Split
 
 BATCH = 1 << 20
@@ -154,7 +154,7 @@ def each_on_threads(
     """
     stop, lock, done = Event(), Lock(), np.zeros(2, dtype=np.int64)
 
-    def work(steps: Iterable[int], report: Report) -> None:
+    def work(steps: Iterable[int], report: ProgressCallback) -> None:
         for step in chain(zip(steps, repeat(0), strict=False), [(0, 1)]):
             with lock:
                 done[:] += step

@@ -19,7 +19,7 @@ from fractalrs.base import Base
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, operator_named, shuffle_named
-from fractalrs.tools import Progress, Report, as_progress, resolve_threads
+from fractalrs.tools import Progress, ProgressCallback, as_progress, resolve_threads
 from fractalrs.words import SPLITS
 
 Vectors = npt.NDArray[Any]
@@ -263,7 +263,7 @@ class StreamedMatrix:
             self.shape, matvec=plain, rmatvec=transposed, matmat=plain, rmatmat=transposed, dtype=np.float64
         )
 
-    def _task(self, what: str) -> AbstractContextManager[Report]:
+    def _task(self, what: str) -> AbstractContextManager[ProgressCallback]:
         return self.progress.task(what, self.interactions, len(self.pieces))
 
 

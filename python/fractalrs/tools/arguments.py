@@ -1,5 +1,6 @@
 """Arguments of public functions: refused in the user's words before anything is done."""
 
+import errno
 import os
 import reprlib
 from collections.abc import Iterable, Sequence
@@ -39,9 +40,14 @@ def checked_columns(name: str, value: Any) -> tuple[Any, ...]:
 
 
 def as_path(name: str, value: object) -> Path:
-    """Return a path given as text or as one."""
+    """Return a path given as text or as one; refuse one that no file can have."""
     if not isinstance(value, str | os.PathLike):
         raise InputError(f"{name} is {value!r}", hint="give a path")
+    try:
+        os.lstat(value)
+    except (ValueError, OSError) as error:
+        if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{name} is {reprlib.repr(value)}, which no file can be named: {error}") from None
     return Path(value)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Report = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Takes the interactions, or rows, and the parts that are done so far."""
 
 
@@ -32,7 +32,7 @@ class Progress:
     """
 
     @contextmanager
-    def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:  # noqa: ARG002
+    def task(self, what: str, interactions: float, parts: int) -> Iterator[ProgressCallback]:  # noqa: ARG002
         """Begin something that takes long; it is over when the context ends.
 
         Parameters
@@ -44,7 +44,7 @@ class Progress:
 
         Yields
         ------
-        Report
+        ProgressCallback
             To be called with what is done so far, from any thread.
         """
         yield lambda *_: None
@@ -57,7 +57,7 @@ class Bars(Progress):
     """Shows bars with the rate and the time left on stderr, when that is a terminal."""
 
     @contextmanager
-    def task(self, what: str, interactions: float, parts: int) -> Iterator[Report]:
+    def task(self, what: str, interactions: float, parts: int) -> Iterator[ProgressCallback]:
         """Show a bar until the context ends."""
         if not sys.stderr.isatty():
             with super().task(what, interactions, parts) as report:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypedDict
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs.tools.progress import Report
+from fractalrs.tools.progress import ProgressCallback
 
 SEAL = "fractalrs.sha256"
 _BLANK = b"0" * 64
@@ -86,7 +86,7 @@ def write_labelled(
     compression: str,
     row_group_size: int,
     labels: Mapping[str, str],
-    report: Report = lambda *_: None,
+    report: ProgressCallback = lambda *_: None,
     **options: Any,
 ) -> FileReport:
     """Write tables one after another, or into nothing; the footer has the labels and the seal.

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 try:
     import fcntl
@@ -30,8 +30,8 @@ from fractalrs.tools.atomic import flush
 
 logger = logging.getLogger(__name__)
 
-_LITTER = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", "_SUCCESS", "*.crc")
-"""What file managers and engines leave in any folder: neither ours nor in the way."""
+_LITTER = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", "_SUCCESS", "*.crc", ".nfs*")
+"""What file managers, engines and network file systems leave in any folder: neither ours nor in the way."""
 _LOCK = ".fractalrs.lock"
 _ALIVE = "alive"
 _STAGING = re.compile(r"\.fractalrs-[0-9a-f]{16}")
@@ -57,6 +57,17 @@ def busy(store: "Store") -> OutputError:
     return OutputError(f"another run is writing to {store.path}", hint="wait for it to end, or choose another folder")
 
 
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Say what the system refuses of a place before anything is written there."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{error.filename or path} cannot be used: {error.strerror or error}"
+        raise OutputError(message, "change its permissions, or choose another folder") from error
+
+
+@runtime_checkable
 class Store(Protocol):
     """Where the files of a data set are."""
 
@@ -103,19 +114,21 @@ class LocalStore:
     """A local folder, or one on a network file system.
 
     Writers are known to be alive by locks on regular files opened for writing, which network file systems have too.
-    Without any locks writers go on: all they put is whole, and the same for the same name.
+    Without any locks writers go on: all they put is whole. Runs of one plan put the same for the same name; those of
+    two plans are not kept apart here: who writes looks before each put whether what is there is still its own.
     """
 
     path: Path
 
     def check(self) -> None:
         """Refuse a folder that cannot be created or written to."""
-        if not self.path.exists():
-            machine.require_place(self.path)
-        elif not self.path.is_dir():
-            raise OutputError(f"{self.path} is a file", hint="name a folder that does not exist yet")
-        elif not os.access(self.path, os.W_OK | os.X_OK):
-            raise OutputError(f"{self.path} may not be written to")
+        with _refusing(self.path):
+            if not self.path.exists():
+                machine.require_place(self.path)
+            elif not self.path.is_dir():
+                raise OutputError(f"{self.path} is a file", hint="name a folder that does not exist yet")
+            elif not os.access(self.path, os.W_OK | os.X_OK):
+                raise OutputError(f"{self.path} may not be written to")
 
     def free(self) -> int:
         """Return the free bytes of the disk, and those of unfinished files of the dead."""
@@ -123,7 +136,8 @@ class LocalStore:
 
     def list(self) -> dict[str, int]:
         """Return names and sizes of all files; a link to a folder is a file."""
-        found = _sizes(self.path)
+        with _refusing(self.path):
+            found = _sizes(self.path)
         own = (name for name in found if not (name == _LOCK or _STAGING.fullmatch(name.partition("/")[0])))
         return {name: found[name] for name in own if not is_litter(name)}
 
@@ -197,12 +211,13 @@ class LocalStore:
     @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
         """Keep others out, or only those who do not share; refuse a place where somebody else is."""
-        self.path.mkdir(parents=True, exist_ok=True)
         lock, give_up = self.path / _LOCK, time.monotonic() + _PATIENCE
-        while (descriptor := _lock_file(lock, shared)) is None:
-            if time.monotonic() > give_up:
-                raise busy(self)
-            time.sleep(0.02)
+        with _refusing(lock):
+            self.path.mkdir(parents=True, exist_ok=True)
+            while (descriptor := _lock_file(lock, shared)) is None:
+                if time.monotonic() > give_up:
+                    raise busy(self)
+                time.sleep(0.02)
         try:
             yield
         finally:
@@ -213,10 +228,12 @@ class LocalStore:
 
     def is_locked(self) -> bool:
         """Return whether anybody holds the lock; this writes nothing."""
-        try:
-            descriptor = os.open(self.path / _LOCK, os.O_RDWR)
-        except OSError:
-            return False
+        lock = self.path / _LOCK
+        with _refusing(lock):
+            try:
+                descriptor = os.open(lock, os.O_RDWR)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
         try:
             return _lock(descriptor) is False
         finally:
@@ -233,7 +250,8 @@ class LocalStore:
             try:
                 # A writer that begins at this moment finds it locked, and begins elsewhere.
                 alive = os.open(folder / _ALIVE, os.O_RDWR | os.O_CREAT, 0o666)
-            except (FileNotFoundError, NotADirectoryError):
+            except OSError:
+                # Gone meanwhile, or of another user: not ours to clear.
                 continue
             locked, age = _lock(alive), time.time() - os.fstat(alive).st_mtime
             if locked or (locked is None and age > _ABANDONED):
