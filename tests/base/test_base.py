@@ -135,10 +135,48 @@ def test_types_are_what_the_core_takes() -> None:
     assert base.to_scipy().dtype == np.int8
 
 
-def test_arrays_of_the_caller_stay_writable() -> None:
-    indptr = np.array([0, 1], dtype=np.int64)
-    Base.from_arrays(indptr, [0])
-    indptr[1] = 5
+def test_arrays_of_the_caller_stay_writable_and_are_copied() -> None:
+    def arrays() -> dict[str, Any]:
+        payload = {"rating": np.array([1.5, 2.5]), "timestamp": np.array([10**9, 10**9])}
+        return {"indptr": np.array([0, 2]), "user_ids": np.array([7]), "item_ids": np.array([4, 5])} | payload
+
+    def made(of: dict[str, Any]) -> Base:
+        payload = pa.table({name: of[name] for name in ("rating", "timestamp")})
+        return Base.from_arrays(of["indptr"], [0, 1], None, of["user_ids"], of["item_ids"], payload=payload)
+
+    given = arrays()
+    base, expected = made(given), made(arrays())
+    for array in given.values():
+        array[:] = 1
+    assert base.fingerprint == expected.fingerprint
+    assert (base.user_ids, base.item_ids) == (expected.user_ids, expected.item_ids)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"notes": 5}, "notes is 5\nhint: give a list of texts"),
+        ({"notes": ("a", 5)}, "notes is .*\nhint: give a list of texts"),
+        ({"notes": "made"}, "notes is the text 'made'"),
+        ({"notes": np.array(5)}, "notes is array"),
+        ({"indices": [2**40]}, "at most 2,147,483,648 users and as many items, not 1,099,511,627,777"),
+        ({"test_mask": [[True], [True, False]]}, "test_mask must be booleans"),
+        ({"user_ids": "a"}, "user_ids is the text 'a'"),
+        ({"user_ids": [2**70]}, "user_ids must be integers or strings"),
+        ({"item_ids": np.array([2**63], dtype=np.uint64)}, "item_ids must be integers below 2.63 or strings"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Base.from_arrays(**({"indptr": [0, 1], "indices": [0]} | arguments))
+
+
+def test_unknown_words_of_methods_are_refused(tmp_path: Path) -> None:
+    for degrees in (small().user_degrees, small().item_degrees):
+        with pytest.raises(InputError, match="unknown split 'tran'"):
+            degrees("tran")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="verify is 'yes'; it must be True or False"):
+        Base.load(tmp_path, verify="yes")  # type: ignore[arg-type]
 
 
 def test_test_bit_marks_test_entries() -> None:
@@ -422,10 +460,12 @@ def test_saving_over_something_else_is_refused(tmp_path: Path, what: str) -> Non
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_saving_below_a_file_is_refused(tmp_path: Path) -> None:
+def test_saving_below_a_file_or_to_a_name_too_long_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match="cannot write to"):
         small().save(tmp_path / "file" / "base")
+    with pytest.raises((OutputError, InputError)):
+        small().save(tmp_path / ("long" * 100))
 
 
 def test_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

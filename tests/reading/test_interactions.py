@@ -4,6 +4,7 @@ import bz2
 import errno
 import gzip
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fractalrs.columns import Wanted
-from fractalrs.errors import InputError
+from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.reading import AttributeTable, Interactions, read_interactions, write_interactions
 from fractalrs.reading.readers import interactions_of
 from fractalrs.reading.source import SOURCE_FORMATS, Asked, Source, SourceFormat, register
@@ -926,6 +927,61 @@ def test_what_is_written_must_be_interactions_under_a_path(tmp_path: Path) -> No
     with pytest.raises(InputError, match="table is a int"):
         Interactions(3)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_writing_to_a_full_disk_is_refused_or_fails_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    read = read_interactions(as_table())
+    # Names there are made by nobody, root included.
+    with pytest.raises(OutputError, match="cannot write /proc/a"):
+        write_interactions(read, f"/proc/a{suffix}")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match="No space left on device"):
+        write_interactions(read, tmp_path / f"a{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_values_do_not_change_with_the_arrays_they_were_read_from() -> None:
+    array = np.asfortranarray([[1, 1, 3, 10**9], [1, 2, 4, 10**9 + 1], [2, 1, 5, 10**9 + 2]])
+    frame = pd.DataFrame({"user": [1, 2], "age": [20.0, 30.0]})
+    read, attributes = read_interactions(array), AttributeTable.read(frame, USERS)
+    array[:] = 7
+    ages = frame["age"].to_numpy()
+    ages.flags.writeable = True
+    ages[:] = 0
+    assert read.table["rating"].to_pylist() == [3, 4, 5]
+    assert read.timestamps is not None
+    assert read.timestamps.tolist() == [10**9, 10**9 + 1, 10**9 + 2]
+    assert attributes.columns["age"].to_pylist() == [20.0, 30.0]
+
+
+def test_columns_of_what_has_none_to_choose_from_are_refused(write: Write) -> None:
+    with pytest.raises(InputError, match="user_column is 'nope', and the interactions have their columns already"):
+        read_interactions(read_interactions(as_table()), user_column="nope")
+    for source in (scipy.sparse.csr_array(np.eye(3)), write("1 2 3\n2 3\n")):
+        with pytest.raises(InputError, match=r"item_column is 2, and .* has no columns to choose from"):
+            read_interactions(source, item_column=2)
+
+
+def test_sources_and_columns_of_another_kind_are_refused() -> None:
+    with pytest.raises(InputError, match="source is an empty text"):
+        read_interactions("")
+    with pytest.raises(InputError, match="attributes of users is an empty text"):
+        AttributeTable.read("", USERS)
+    with pytest.raises(InputError, match=r"rating_column is 1\.5; it must be the name or the position"):
+        read_interactions(as_table(), rating_column=1.5)  # type: ignore[arg-type]
+    for carry in (5, [None], np.array(5), np.zeros((2, 2))):
+        with pytest.raises(InputError, match=r"carry is .*\nhint: give a list of columns"):
+            read_interactions(as_table(), carry=carry)  # type: ignore[arg-type]
+    for notes in (5, "a", [5]):
+        with pytest.raises(InputError, match="notes is "):
+            Interactions(pa.table({"user_id": [1], "item_id": [2]}), notes)  # type: ignore[arg-type]
 
 
 def test_interactions_need_users_and_items_once() -> None:

@@ -183,6 +183,7 @@ def test_activity_keeps_total_and_bounds() -> None:
         ((10, 10, 51), r"10 users and 10 items cannot have 51 interactions\nhint: ask for 20 .* to 50 "),
         ((10, 10, 19), "10 users and 10 items cannot have 19 interactions"),
         ((10, 30, 29), "10 users and 30 items cannot have 29 interactions"),
+        ((2**31, 10, 2**33), "a sample has fewer than 2,147,483,648 users and items"),
         ((2, 2, 4), "ask for more users or items"),
         ((-5, 10, 10), "users must be a whole number, 0 or more, not -5"),
         ((5, 2.5, 10), r"items must be a whole number, 0 or more, not 2\.5"),

@@ -16,8 +16,8 @@ from fractalrs.base.payload import checked_payload, digested, in_one_chunk
 from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, write_base
 from fractalrs.columns import ticks_per_hour
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools import as_path, check_word
-from fractalrs.words import Split
+from fractalrs.tools import as_path, check_kind, check_word, checked_texts
+from fractalrs.words import SPLITS, Split
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -97,7 +97,7 @@ class Base:
         notes: tuple[str, ...] = (),
         payload: Mapping[str, Any] | pa.Table | None = None,
     ) -> Self:
-        """Return the base of CSR arrays, after checking them.
+        """Return the base of CSR arrays, after checking and copying them.
 
         Parameters
         ----------
@@ -123,28 +123,32 @@ class Base:
         """
         if split is not None:
             check_word("split", split, get_args(HowSplit))
+        decided = checked_texts("notes", notes)
         starts, items = _integers(indptr, "indptr"), _integers(indices, "indices")
         _check_rows(starts, items)
-        mask = np.zeros(len(items), dtype=bool) if test_mask is None else np.asarray(test_mask)
+        try:
+            mask = np.zeros(len(items), dtype=bool) if test_mask is None else np.asarray(test_mask)
+        except ValueError as error:
+            raise InputError(f"test_mask must be booleans, one per interaction: {error}") from None
         if mask.dtype != np.bool_ or mask.shape != items.shape:
             raise InputError(
                 f"test_mask must be {len(items)} booleans, one per interaction, not {mask.dtype} of shape {mask.shape}"
             )
         p, q = len(starts) - 1, int(items.max(initial=-1)) + 1
+        _check_codes(max(p, q))
         users = _ids(np.arange(p) if user_ids is None else user_ids, "user_ids")
         catalogue = _ids(np.arange(q) if item_ids is None else item_ids, "item_ids")
         if len(users) != p:
             raise InputError(f"there are {len(users)} user_ids for {p} users")
         if q > len(catalogue):
             raise InputError(f"item code {q - 1} has no id: there are {len(catalogue)} item_ids")
-        if max(p, len(catalogue)) > MAX_CODES:
-            raise InputError(f"a base holds at most {MAX_CODES:,} users and as many items")
+        _check_codes(len(catalogue))
         entries = items.astype(np.uint32)
         entries[mask] |= TEST_BIT
         if split is None:
             split = "given" if mask.any() else "none"
         columns = checked_payload({} if payload is None else payload, len(items))
-        return cls(starts, entries, users, catalogue, split, tuple(notes), columns)
+        return cls(starts.copy(), entries, users, catalogue, split, decided, columns)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -208,6 +212,7 @@ class Base:
 
     def user_degrees(self, split: Split | Literal["all"] = "all") -> _Integers:
         """Return the number of interactions of each user: int64, shape (p,)."""
+        check_word("split", split, ("all", *SPLITS))
         degrees = np.diff(self.indptr)
         if split == "all":
             return degrees
@@ -217,6 +222,7 @@ class Base:
 
     def item_degrees(self, split: Split | Literal["all"] = "all") -> _Integers:
         """Return the number of interactions of each item: int64, shape (q,)."""
+        check_word("split", split, ("all", *SPLITS))
         codes = self.indices
         if split != "all":
             codes = codes[self.test_mask == (split == "test")]
@@ -271,7 +277,7 @@ class Base:
             If writing fails midway; nothing is left under `path`.
         """
         target = as_path("path", path).absolute()
-        if target.exists():
+        if os.path.lexists(target):
             if not self._is_saved_at(target):
                 raise OutputError(
                     f"{target} exists and is not this base", hint="choose another path, or delete it first"
@@ -286,11 +292,11 @@ class Base:
         return Stored(self.indptr, self.entries, *ids, self.split, self.notes, self.payload, self.fingerprint)
 
     def _is_saved_at(self, target: Path) -> bool:
-        def said(base: Base) -> tuple[Any, ...]:
+        def saved(base: Base) -> tuple[Any, ...]:
             return base.fingerprint, base.user_ids, base.item_ids, base.split, base.notes
 
         try:
-            return said(Base.load(target)) == said(self)
+            return saved(Base.load(target)) == saved(self)
         except InputError:
             return False
 
@@ -308,6 +314,7 @@ class Base:
         InputError
             If the folder is missing, is not a base, or is damaged.
         """
+        check_kind("verify", verify, bool, "True or False")
         return cls._load(as_path("path", path).absolute(), verify=verify)
 
     @classmethod
@@ -374,6 +381,11 @@ def _integers(values: npt.ArrayLike, name: str) -> _Integers:
     return array.astype(np.int64, copy=False)
 
 
+def _check_codes(count: int) -> None:
+    if count > MAX_CODES:
+        raise InputError(f"a base holds at most {MAX_CODES:,} users and as many items, not {count:,}")
+
+
 def _check_rows(starts: _Integers, items: _Integers) -> None:
     """Refuse what is no CSR matrix with sorted rows."""
     if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(items) or np.any(starts[1:] < starts[:-1]):
@@ -396,9 +408,11 @@ def _check_rows(starts: _Integers, items: _Integers) -> None:
 
 
 def _ids(values: Any, name: str) -> pa.Array:
+    if isinstance(values, str):
+        raise InputError(f"{name} is the text {values!r}", hint="give a list of ids")
     try:
         array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, OverflowError) as error:
         raise InputError(f"{name} must be integers or strings: {error}") from None
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
@@ -409,4 +423,7 @@ def _ids(values: Any, name: str) -> pa.Array:
         raise InputError(f"{name} holds {array.null_count} nulls")
     if len(array.unique()) != len(array):
         raise InputError(f"{name} holds the same id more than once")
-    return array.cast(pa.int64() if whole else pa.string())
+    try:
+        return pa.concat_arrays([array.cast(pa.int64() if whole else pa.string())])
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{name} must be integers below 2^63 or strings: {error}") from None

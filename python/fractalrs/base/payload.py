@@ -14,7 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fractalrs.columns import as_carried, as_timestamps, check_names, is_time, one_chunk, settled_field, ticks_per_hour
+from fractalrs.columns import (
+    as_carried,
+    as_timestamps,
+    check_names,
+    is_time,
+    one_chunk,
+    owned,
+    settled_field,
+    ticks_per_hour,
+)
 from fractalrs.errors import InputError
 
 MAX_ROWS = 2**32 - 1
@@ -38,7 +47,7 @@ def checked_payload(payload: Mapping[str, Any] | pa.Table, count: int) -> pa.Tab
             f"the payload has {table.num_rows:,} rows for {count:,} interactions", hint="give one for each"
         )
     check_payload_size(count)
-    return in_one_chunk(_with_columns(table.schema, map(_checked, table.columns, table.column_names)))
+    return in_one_chunk(_with_columns(table.schema, map(_checked, map(owned, table.columns), table.column_names)))
 
 
 def check_payload_size(count: int, most: int = MAX_ROWS) -> None:

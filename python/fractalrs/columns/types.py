@@ -218,6 +218,22 @@ def one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
 
 
+def owned(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column that does not change when the NumPy array does from which the caller made it: a copy of numbers.
+
+    Examples
+    --------
+    >>> years = np.array([1999, 2001])
+    >>> column = owned(pa.chunked_array([years]))
+    >>> years[0] = 0
+    >>> column.to_pylist()
+    [1999, 2001]
+    """
+    if not pa.types.is_primitive(column.type):
+        return column
+    return pa.chunked_array([pa.concat_arrays([chunk]) for chunk in column.chunks], column.type)
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Return whether a type is one of Arrow's types for text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.columns import ALIASES, is_text, simplify
+from fractalrs.columns import ALIASES, is_text, owned, simplify
 from fractalrs.errors import InputError
 from fractalrs.reading.readers import open_source
 from fractalrs.reading.source import A_TABLE, Asked
@@ -75,7 +75,7 @@ class AttributeTable:
             opened.explain({side.id_column: at})
             raise
         columns = {
-            name: _usual(table.column(number), f"{opened.name}, {labels[number]}")
+            name: owned(_usual(table.column(number), f"{opened.name}, {labels[number]}"))
             for number, name in enumerate(names)
             if number != at
         }

@@ -15,13 +15,14 @@ from fractalrs.columns import (
     as_ratings,
     as_timestamps,
     check_names,
+    owned,
     settled_field,
     ticks,
     ticks_per_hour,
 )
-from fractalrs.errors import InputError, OutputError
+from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.reading.ids import encode_ids
-from fractalrs.tools import as_path, whole_file
+from fractalrs.tools import as_path, checked_texts, whole_file
 
 _STREAM_ROWS = 1 << 20
 
@@ -70,7 +71,7 @@ class Interactions:
         check_names([*(role for role in ROLES if role not in names), *names])
         if table.num_rows == 0:
             raise InputError("the source holds no interactions", hint="give at least one user and one item")
-        chosen = list(notes)
+        chosen = list(checked_texts("notes", notes))
         columns, fields = [], []
         for name in (*(role for role in ROLES if role in names), *(name for name in names if name not in ROLES)):
             values, note = _checked(table.column(name), name)
@@ -144,7 +145,7 @@ class Interactions:
         return int(self._table.num_rows)
 
     def __repr__(self) -> str:
-        """Say how much of what there is."""
+        """How much of what there is, in one line."""
         users, items = (len(self.codes(column)[1]) for column in ("user_id", "item_id"))
         columns = ", ".join(self.columns)
         return f"Interactions({len(self):,} interactions of {users:,} users and {items:,} items; {columns})"
@@ -159,14 +160,13 @@ class Interactions:
 
 def _checked(column: pa.ChunkedArray, name: str) -> tuple[pa.Array, str | None]:
     """Return a column as it is kept, and a sentence on it if there is something to say."""
-    match name:
-        case "user_id" | "item_id":
-            return encode_ids(column, name)
-        case "rating":
-            return as_ratings(column), None
-        case "timestamp":
-            return as_timestamps(column)
-    return as_carried(column, name), None
+    if name in ("user_id", "item_id"):
+        return encode_ids(column, name)
+    # Several chunks are copied into one in any case.
+    column = owned(column) if column.num_chunks == 1 else column
+    if name == "timestamp":
+        return as_timestamps(column)
+    return as_ratings(column) if name == "rating" else as_carried(column, name), None
 
 
 def write_interactions(interactions: Interactions, path: str | os.PathLike[str]) -> None:
@@ -177,7 +177,9 @@ def write_interactions(interactions: Interactions, path: str | os.PathLike[str])
     InputError
         If `path` ends neither in ``.csv`` nor in ``.parquet``.
     OutputError
-        If something is there, or its folder is not.
+        If something is there, or its folder is not or cannot be written to.
+    WriteError
+        If writing fails midway; nothing is left under `path`.
 
     Examples
     --------
@@ -193,12 +195,20 @@ def write_interactions(interactions: Interactions, path: str | os.PathLike[str])
     target = as_path("path", path)
     if target.suffix not in (".csv", ".parquet"):
         raise InputError(f"{target} ends neither in .csv nor in .parquet", hint="choose a name that does")
-    if target.exists():
+    if os.path.lexists(target):
         raise OutputError(f"{target} exists already", hint="choose another name")
     if not target.absolute().parent.is_dir():
         raise OutputError(f"the folder of {target} does not exist", hint="create it first")
     reader = pa.RecordBatchReader.from_stream(interactions)
     kind = pa.csv.CSVWriter if target.suffix == ".csv" else pq.ParquetWriter
-    with whole_file(target) as temporary, kind(temporary, reader.schema) as writer:
-        for batch in reader:
-            writer.write_batch(batch)
+    writer = None
+    try:
+        with whole_file(target) as temporary, kind(temporary, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+    except OSError as error:
+        # pyarrow's own words name the temporary file.
+        why = os.strerror(error.errno) if error.errno else error
+        if writer is None:
+            raise OutputError(f"cannot write {target}: {why}") from error
+        raise WriteError(f"writing {target} failed: {why}") from error

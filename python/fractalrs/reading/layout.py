@@ -96,7 +96,7 @@ def sniff(path: Path, format: str, delimiter: str | None, header: bool | None, w
     if format == "inter" and not is_inter:
         raise InputError(
             f"{path} is not a RecBole .inter file: its first line is {_shorten(lines[0])!r}",
-            hint="such a file starts with names and types, as in user_id:token; try format='csv' (--format csv)",
+            hint="such a file starts with names and types, as in user_id:token; try format='csv' (--input-format csv)",
         )
     if format == "lines" or (format == "auto" and not header and _is_one_user_per_line(lines, delimiter)):
         if header:
@@ -226,7 +226,7 @@ def explain(layout: Layout, positions: Mapping[str, int], good_lines: int) -> No
         if len(cells) != layout.width:
             raise InputError(
                 f"{where}: {len(cells)} cell{'s' if len(cells) != 1 else ''} instead of {layout.width}",
-                hint="correct or remove the line; for one user per line say format='lines' (--format lines)",
+                hint="correct or remove the line; for one user per line say format='lines' (--input-format lines)",
             )
         for role, column in positions.items():
             problem = _problem(role, cells[column], dates)

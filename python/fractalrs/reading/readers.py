@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fractalrs.columns import ROLES, Wanted, choose_columns
 from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
 from fractalrs.reading.source import Asked, Source, format_names
 from fractalrs.reading.sources import SOURCE_FORMATS
-from fractalrs.tools import check_word, checked_columns, resolve_threads
+from fractalrs.tools import as_path, check_kind, check_word, checked_columns, resolve_threads
 
 
 def read_interactions(
@@ -76,9 +78,13 @@ def read_interactions(
     roles = dict(zip(ROLES, (user_column, item_column, rating_column, timestamp_column), strict=True))
     asked = Asked(Wanted(roles, checked_columns("carry", carry)), format, delimiter, header, threads)
     _check(asked)
+    for role, column in roles.items():
+        if column is not None:
+            check_kind(_argument(role), column, (str, int, np.integer), "the name or the position of a column")
     if not isinstance(source, Interactions):
         return interactions_of(open_source(source, asked), asked.wanted)
     _refuse_file_options(source, asked)
+    _refuse_roles(asked.wanted, "the interactions", "have their columns already")
     if missing := [column for column in asked.wanted.carry if column not in source.columns]:
         raise InputError(
             f"the interactions have no column {missing[0]!r} to carry; saw {', '.join(source.columns)}",
@@ -93,6 +99,7 @@ def interactions_of(source: Source, wanted: Wanted) -> Interactions:
         positions, note = choose_columns(source.names, source.sample, wanted, source.name)
         notes = (*source.notes, note)
     else:
+        _refuse_roles(wanted, f"{source.name}, {source.fixed},", "has no columns to choose from")
         if wanted.carry:
             raise InputError(
                 f"{source.name}, {source.fixed}, has no further columns to carry: asked for {wanted.carry[0]!r}",
@@ -110,7 +117,10 @@ def interactions_of(source: Source, wanted: Wanted) -> Interactions:
 def open_source(source: Any, asked: Asked) -> Source:
     """Return a path or a value in memory, opened by the format that claims it."""
     if isinstance(source, str | os.PathLike):
-        return _open_path(Path(source), asked)
+        name = "source" if asked.what == "interactions" else asked.what
+        if source == "":
+            raise InputError(f"{name} is an empty text", hint="give a path; . is the current folder")
+        return _open_path(as_path(name, source), asked)
     _refuse_file_options(source, asked)
     for format in SOURCE_FORMATS:
         if not format.names and format.claims(source):
@@ -152,6 +162,16 @@ def _refuse_file_options(value: Any, asked: Asked) -> None:
     if asked.format != "auto":
         raise InputError(f"format {asked.format!r} is for files, and the source is a {type(value).__name__}")
     _refuse_text_options(f"a {type(value).__name__}", asked)
+
+
+def _refuse_roles(wanted: Wanted, source: str, why: str) -> None:
+    for role, column in wanted.roles.items():
+        if column is not None:
+            raise InputError(f"{_argument(role)} is {column!r}, and {source} {why}", hint="leave it out")
+
+
+def _argument(role: str) -> str:
+    return f"{role.removesuffix('_id')}_column"
 
 
 def _refuse_text_options(source: str, asked: Asked) -> None:

@@ -235,7 +235,7 @@ def _ranges(starts: _Integers, lengths: _Integers) -> _Integers:
 
 
 def cover(rng: np.random.Generator, keys: _Integers, q: int) -> _Integers:
-    """Give each item that nobody has to a random user, in exchange for an item that others have too."""
+    """Hand each item that nobody has to a random user, in exchange for an item that others have too."""
     items = keys % q
     keeper = np.full(q, -1)
     keeper[items] = np.arange(len(items))
@@ -293,6 +293,8 @@ def _check(users: int, items: int, interactions: int, seed: int) -> None:
         check_count(name, value)
     if users < 2 or items < 2:
         raise InputError(f"a sample needs at least 2 users and 2 items, not {users} and {items}")
+    if max(users, items) >= 1 << 31:
+        raise InputError(f"a sample has fewer than {1 << 31:,} users and items, not {users:,} and {items:,}")
     least, most = max(2 * users, items), users * items // 2
     if not least <= interactions <= most:
         raise InputError(

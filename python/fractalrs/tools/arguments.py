@@ -3,7 +3,7 @@
 import errno
 import os
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,24 @@ def checked_columns(name: str, value: Any) -> tuple[Any, ...]:
     """Return a list of columns as a tuple; a text, or a number, is none."""
     if isinstance(value, str):
         raise InputError(f"{name} is the text {value!r}", hint=f"give a list of columns: [{value!r}]")
-    if not isinstance(value, Iterable):
-        raise InputError(f"{name} is {value!r}", hint="give a list of columns")
-    return tuple(value)
+    return _listed(name, value, (str, int, np.integer), "a list of columns")
+
+
+def checked_texts(name: str, value: Any) -> tuple[str, ...]:
+    """Return a list of texts as a tuple; a single text is none."""
+    if isinstance(value, str):
+        raise InputError(f"{name} is the text {value!r}", hint=f"give a list of texts: [{value!r}]")
+    return _listed(name, value, (str,), "a list of texts")
+
+
+def _listed(name: str, value: Any, kinds: tuple[type, ...], words: str) -> tuple[Any, ...]:
+    try:
+        listed = tuple(value)
+    except TypeError:
+        listed = (None,)
+    if not all(isinstance(one, kinds) for one in listed):
+        raise InputError(f"{name} is {reprlib.repr(value)}", hint=f"give {words}")
+    return listed
 
 
 def as_path(name: str, value: object) -> Path:
