@@ -1,13 +1,13 @@
 """What knows nothing of recommenders: stores, files and folders that appear whole, the machine, progress."""
 
-from fractalrs.tools.arguments import as_path, check_count, check_word, checked_columns, resolve_threads
+from fractalrs.tools.arguments import as_path, check_count, check_kind, check_word, checked_columns, resolve_threads
 from fractalrs.tools.atomic import whole_file, whole_folder
 from fractalrs.tools.machine import blas_threads, drawing, peak_memory, readable, require_disk, require_place
 from fractalrs.tools.progress import SILENT, Progress, Report, as_progress, notes_on_stderr
 from fractalrs.tools.sealed import Digest, FileReport, parquet_writer, read_labelled, write_labelled
 from fractalrs.tools.store import LocalStaging, LocalStore, Store, busy, is_litter, visible
 
-__all__ = ["as_path", "check_count", "check_word", "checked_columns", "resolve_threads"]
+__all__ = ["as_path", "check_count", "check_kind", "check_word", "checked_columns", "resolve_threads"]
 __all__ += ["blas_threads", "drawing", "peak_memory", "readable", "require_disk", "require_place"]
 __all__ += ["SILENT", "Progress", "Report", "as_progress", "notes_on_stderr", "whole_file", "whole_folder"]
 __all__ += ["Digest", "FileReport", "parquet_writer", "read_labelled", "write_labelled"]

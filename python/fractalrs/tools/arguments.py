@@ -1,6 +1,7 @@
 """Arguments of public functions: refused in the user's words before anything is done."""
 
 import os
+import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ def check_word(name: str, value: object, words: Sequence[str]) -> None:
     """Refuse what is none of some words."""
     if not isinstance(value, str) or value not in words:
         raise InputError(f"unknown {name} {value!r}", hint=f"use one of {', '.join(words)}")
+
+
+def check_kind(name: str, value: object, kind: type | tuple[type, ...], words: str) -> None:
+    """Refuse what is of another kind than wanted; `words` say which: ``"an Expansion"``."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {reprlib.repr(value)}; it must be {words}")
 
 
 def checked_columns(name: str, value: Any) -> tuple[Any, ...]:
