@@ -64,7 +64,8 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)
+# A star brings nothing that has to be installed first.
+__all__ = sorted(_HOME_OF.keys() - {"plot"})
 
 
 def __getattr__(name: str) -> Any:
@@ -78,7 +79,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "plot", "__version__"]
 
 
 if DEBUG_BUILD:

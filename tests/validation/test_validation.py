@@ -1018,7 +1018,7 @@ def test_arguments_of_a_wrong_kind(written: Path, name: str, value: Any) -> None
 
 
 def test_a_base_is_no_data_set(source: Path) -> None:
-    with pytest.raises(InputError, match="dataset is .*; it must be a Dataset, its folder, or an Expansion"):
+    with pytest.raises(InputError, match=r"dataset is .*; it must be a Dataset, its folder, or an Expansion"):
         fr.validate(fr.leave_last_out(source))  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fractalrs.cli.output import attributes_of, flag, print_content
-from fractalrs.dataset import Dataset, Folder
+from fractalrs.dataset import Dataset
 
 
 def info(
@@ -31,6 +31,6 @@ def info(
         "schema": {column.name: str(column.type) for column in dataset.schema},
         **attributes_of(dataset),
         "made_by": {"fractalrs": dataset.manifest.fractalrs, "generator": dataset.manifest.generator},
-        "private": "there: keep it at home" if Folder.read(output).plan is not None else "not there",
+        "private": "there: keep it at home" if (output / "private").is_dir() else "not there",
     }
     print_content(content, as_json)

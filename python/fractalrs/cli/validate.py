@@ -1,5 +1,6 @@
 """`fractalrs validate`."""
 
+import importlib
 import json
 import logging
 from pathlib import Path
@@ -12,7 +13,7 @@ from fractalrs.cli.output import Complete, Json, NoProgress, flag, option, print
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Group
-from fractalrs.tools import notes_on_stderr, resolve_threads
+from fractalrs.tools import drawing, notes_on_stderr, resolve_threads
 from fractalrs.validation import read_thresholds
 from fractalrs.validation import validate as run
 from fractalrs.workflow import read_planned_base
@@ -65,6 +66,10 @@ def validate(
         raise InputError(f"the report {report} is a folder", hint="name a file, such as report.html")
     if report is not None and not report.absolute().parent.is_dir():
         raise InputError(f"the folder of the report {report} does not exist")
+    if report is not None:
+        # Hours of work would be lost for want of what draws.
+        with drawing():
+            importlib.import_module("fractalrs.plot")
     own = None if thresholds is None else read_thresholds(thresholds)
     threads = resolve_threads(threads)
     with notes_on_stderr(not quiet):

@@ -119,11 +119,6 @@ def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, E
             raise InputError(f"{dataset.path} has no private/plan.json: there is nothing to compare the source with")
         return None, None
     plan, statistics = private.plan, private.statistics
-    if not {"assortativity", "train_user_degrees"} <= statistics.keys():
-        raise InputError(
-            f"{dataset.path}: its private/base_statistics.npz is of an older version",
-            hint="expand again, or use the version that made it",
-        )
     options, fingerprints = plan.options, dataset.manifest.fingerprints
     agree = all(getattr(dataset, name) == getattr(options, name) for name in ("shuffle", "order", "operator"))
     agree &= private.reduced.shape == dataset.multipliers

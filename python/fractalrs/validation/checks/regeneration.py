@@ -171,6 +171,6 @@ def differing_values(a: pa.Array, b: pa.Array) -> Mask:
     differ: Mask = valid != np.asarray(b.is_valid())
     if pa.types.is_string(a.type) or pa.types.is_boolean(a.type):
         return np.asarray(differ | np.asarray(pc.fill_null(pc.not_equal(a, b), False)))
-    width = np.int32 if a.type.bit_width == 32 else np.int64
-    words = (np.frombuffer(each.buffers()[1], width)[each.offset : each.offset + len(each)] for each in (a, b))
+    word = f"u{a.type.bit_width // 8}"
+    words = (np.frombuffer(each.buffers()[1], word)[each.offset : each.offset + len(each)] for each in (a, b))
     return np.asarray(differ | np.not_equal(*words) & valid)
