@@ -76,8 +76,13 @@ _LARGEST_EXACT_MAP = 1024
 def ranked_degrees(series: Series, *, ax: Axes | None = None) -> Axes:
     """Draw degrees in descending order, as d/mean(d) over rank/n, on logarithmic axes.
 
-    `series` are labels → degrees of users or of items, shape (n,), or finished curves. Zeros count in the mean and in
-    n, but cannot be shown.
+    Parameters
+    ----------
+    series
+        Labels → degrees of users or of items, shape (n,), or finished curves. Zeros count in the mean and in n, but
+        cannot be shown.
+    ax
+        Where to draw; by default a new figure.
 
     Examples
     --------
@@ -90,7 +95,12 @@ def ranked_degrees(series: Series, *, ax: Axes | None = None) -> Axes:
 def singular_values(series: Series, *, ax: Axes | None = None) -> Axes:
     """Draw the ratios of singular values to the first over their number from 1, on logarithmic axes.
 
-    `series` are labels → singular values in any order, shape (k,), or finished curves. Zeros cannot be shown.
+    Parameters
+    ----------
+    series
+        Labels → singular values in any order, shape (k,), or finished curves. Zeros cannot be shown.
+    ax
+        Where to draw; by default a new figure.
 
     Examples
     --------
@@ -103,7 +113,12 @@ def singular_values(series: Series, *, ax: Axes | None = None) -> Axes:
 def network_values(series: Series, *, ax: Axes | None = None) -> Axes:
     """Draw the components of a singular vector by magnitude, |c|·√n over rank/n, on logarithmic axes.
 
-    `series` are labels → vectors of length 1, shape (n,), or finished curves. Zeros cannot be shown.
+    Parameters
+    ----------
+    series
+        Labels → vectors of length 1, shape (n,), or finished curves. Zeros cannot be shown.
+    ax
+        Where to draw; by default a new figure.
 
     Examples
     --------
@@ -116,7 +131,12 @@ def network_values(series: Series, *, ax: Axes | None = None) -> Axes:
 def inter_event_times(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
     """Draw the share of inter-event times up to a multiple of the mean, over it on a logarithmic axis.
 
-    `series` are labels → finished curves.
+    Parameters
+    ----------
+    series
+        Labels → finished curves.
+    ax
+        Where to draw; by default a new figure.
 
     Examples
     --------
@@ -129,7 +149,12 @@ def inter_event_times(series: Mapping[str, Curve], *, ax: Axes | None = None) ->
 def hours(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
     """Draw the share of interactions in each hour of the day, from 0 to 24.
 
-    `series` are labels → finished curves.
+    Parameters
+    ----------
+    series
+        Labels → finished curves.
+    ax
+        Where to draw; by default a new figure.
 
     Examples
     --------
@@ -143,7 +168,12 @@ def hours(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
 def weekdays(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
     """Draw the share of interactions on each day of the week, 1 to 7 from Monday.
 
-    `series` are labels → finished curves.
+    Parameters
+    ----------
+    series
+        Labels → finished curves.
+    ax
+        Where to draw; by default a new figure.
 
     Examples
     --------
@@ -157,7 +187,12 @@ def weekdays(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
 def catalogue_growth(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
     """Draw the share of all items that have been seen over the share of interactions that are over, in time.
 
-    `series` are labels → finished curves.
+    Parameters
+    ----------
+    series
+        Labels → finished curves.
+    ax
+        Where to draw; by default a new figure.
 
     Examples
     --------
@@ -168,7 +203,14 @@ def catalogue_growth(series: Mapping[str, Curve], *, ax: Axes | None = None) -> 
 
 
 def keep_rates(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
-    """Draw keep rates, or R̂, shape (m, n), as a heat map: a row for each row block, a column for each column block.
+    """Draw keep rates, or R̂, as a heat map.
+
+    Parameters
+    ----------
+    matrix
+        Shape (m, n): a row for each row block, a column for each column block.
+    ax
+        Where to draw; by default a new figure.
 
     Examples
     --------
@@ -185,8 +227,14 @@ def keep_rates(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
 def block_deviation(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Draw how far the count of each block is from what its keep rate lets expect.
 
-    `matrix`, shape (m, n), is in standard deviations, NaN where a block has no expectation. Blocks beyond `BEYOND` bear
-    a plus or a minus; the colours end between 4 and 8 standard deviations.
+    Blocks beyond `BEYOND` bear a plus or a minus; the colours end between 4 and 8 standard deviations.
+
+    Parameters
+    ----------
+    matrix
+        Shape (m, n), in standard deviations; NaN where a block has no expectation.
+    ax
+        Where to draw; by default a new figure.
 
     Examples
     --------
@@ -209,7 +257,12 @@ def block_deviation(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
 def density(matrix: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Draw the expanded matrix from afar: interactions in bins of contiguous users × items, colours logarithmic.
 
-    `matrix`, shape (bins of users, bins of items), holds numbers of interactions. Empty bins stay blank.
+    Parameters
+    ----------
+    matrix
+        Shape (bins of users, bins of items): numbers of interactions. Empty bins stay blank.
+    ax
+        Where to draw; by default a new figure.
 
     Examples
     --------
