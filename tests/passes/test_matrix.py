@@ -300,8 +300,9 @@ def test_vectors_of_another_length_or_kind_are_refused(measured: Any) -> None:
         for length in (0, needed - 1, needed + 1):
             with pytest.raises(ValueError, match=rf"{length} entries.* {needed}"):
                 multiply(np.zeros((length, 2)))
-        for x in (np.zeros(needed), np.zeros((needed, 1, 1)), np.zeros((needed, 1), dtype=np.int64)):
-            with pytest.raises((TypeError, ValueError)):
+        others: list[Any] = [np.zeros(needed), np.zeros((needed, 1, 1)), np.zeros((needed, 1), dtype=np.int64), "x"]
+        for x in others:
+            with pytest.raises(InputError, match=rf"must be float32 or float64 of shape \({needed}, width\)"):
                 multiply(x)
 
 
@@ -359,7 +360,7 @@ def test_collect_keeps_the_order_of_every_row(measured: Any, split: str, threads
     source, truth = measured
     users, items = pairs_of(truth, split)
     every = np.arange(truth.shape[0])
-    for chosen in (every, every[1::7], every[[0, -1]], every[:0], np.append(every[5:9], [10_000])):
+    for chosen in (every, every[1::7], every[[0, -1]], every[:0], every[5:9].tolist()):
         found = StreamedMatrix(source, threads=threads).collect(chosen, test=split == "test")
         assert found.shape == (len(chosen), truth.shape[1])
         assert (found.data == 1).all()
@@ -375,6 +376,48 @@ def test_collect_finds_absent_users_empty(tmp_path: Path) -> None:
     for source in (expansion, fr.write(expansion, tmp_path / "out", parts=3)):
         for test in (False, True):
             assert StreamedMatrix(source).collect(absent, test=test).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        ([5, 3], "must rise"),
+        ([3, 3], "must rise"),
+        ([0, USERS], f"must be from 0 to {USERS - 1}, not 0 to {USERS}"),
+        ([-1], "must be from 0"),
+        ([1.5], "whole numbers"),
+        ([True], "whole numbers"),
+        ([10**30], "whole numbers"),
+        ([[3], [4, 5]], "whole numbers"),
+        ([[3]], "whole numbers"),
+        ("3", "whole numbers"),
+        (None, "whole numbers"),
+    ],
+)
+def test_users_that_are_none_or_do_not_rise_are_refused(expansion: Expansion, ids: Any, words: str) -> None:
+    rows = StreamedMatrix(expansion)
+    near = rows.collect([1])
+    takers: list[Callable[[Any], Any]] = [rows.collect, lambda users: rows.nearest(users, near, 200)]
+    if ids is not None:
+        takers.append(lambda users: StreamedMatrix(expansion, users=users).degrees())
+    for take in takers:
+        with pytest.raises(InputError, match=f"users .*{words}"):
+            take(ids)
+    if "rise" not in words:
+        with pytest.raises(InputError, match="chosen items must be"):
+            rows.cooccurrence([ITEMS] if ids == [0, USERS] else ids)
+
+
+def test_sources_and_sizes_that_are_none_are_refused(expansion: Expansion) -> None:
+    for source in (None, 5, "out"):
+        with pytest.raises(InputError, match="it must be a Base, an Expansion or a Dataset"):
+            StreamedMatrix(source)  # type: ignore[arg-type]
+    sizes: list[dict[str, Any]] = [{"piece_interactions": 0}, {"piece_interactions": "x"}, {"memory": -1}]
+    for size in sizes:
+        with pytest.raises(InputError, match=f"{next(iter(size))} must be a whole number"):
+            StreamedMatrix(expansion, **size)
+    with pytest.raises(InputError, match="rows is None; it must be a matrix"):
+        StreamedMatrix(expansion).nearest([1], None, 200)  # type: ignore[arg-type]
 
 
 def nearest_of(matrix: Matrix, chosen: Ids, group: int) -> tuple[Ids, npt.NDArray[np.float64]]:

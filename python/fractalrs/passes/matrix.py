@@ -19,7 +19,7 @@ from fractalrs.base import Base
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, operator_named, shuffle_named
-from fractalrs.tools import Progress, Report, as_progress, resolve_threads
+from fractalrs.tools import Progress, Report, as_progress, check_count, check_kind, resolve_threads
 from fractalrs.words import SPLITS
 
 Vectors = npt.NDArray[Any]
@@ -112,8 +112,8 @@ class StreamedMatrix:
     Raises
     ------
     InputError
-        In every pass: if a file is damaged (names file and row group) or, but for `degrees`, which counts them, holds
-        an id out of range.
+        If an argument cannot be used. In every pass: if a file is damaged (names file and row group) or, but for
+        `degrees`, which counts them, holds an id out of range.
 
     Examples
     --------
@@ -133,11 +133,15 @@ class StreamedMatrix:
         *,
         threads: int | None = None,
         progress: bool | Progress = False,
-        users: npt.NDArray[np.uint64] | None = None,
+        users: npt.ArrayLike | None = None,
         piece_interactions: int = PIECE_INTERACTIONS,
         memory: int = MEMORY,
     ) -> None:
+        check_kind("source", source, (Base, Expansion, Dataset), "a Base, an Expansion or a Dataset")
+        check_count("piece_interactions", piece_interactions, 1)
+        check_count("memory", memory)
         self.shape = source.shape
+        chosen = None if users is None else _ids("users", users, self.shape[0])
         self.threads = resolve_threads(threads)
         self.progress = as_progress(progress)
         if isinstance(source, Dataset):
@@ -160,12 +164,12 @@ class StreamedMatrix:
             self.block_shape = source.base.shape
             self.order = _order(options.order, options.shuffle, options.timestamps)
             self.interactions = source.expected_interactions
-            if users is None:
+            if chosen is None:
                 has_row_blocks = operator_named(options.operator).has_row_blocks
                 kept = source.keep_rates if has_row_blocks else np.ones(source.reduced.shape)
                 self.pieces = self._ranges(np.append(0, np.cumsum(kept.sum(axis=1))), piece_interactions)
             else:
-                self.pieces = [(int(user), int(user) + 1) for user in users]
+                self.pieces = [(user, user + 1) for user in chosen.tolist()]
             self._core = Core.of_expansion(source.generator, self.pieces, **self._means(memory))
 
     def _means(self, memory: int) -> dict[str, int]:
@@ -215,17 +219,24 @@ class StreamedMatrix:
         return self._multiplied("transposed", x)
 
     def _multiplied(self, how: _Product, x: Vectors, what: str = "multiplying") -> Vectors:
+        x, needed = np.asarray(x), self.shape[0 if how == "transposed" else 1]
+        if x.ndim != 2 or x.dtype not in (np.float32, np.float64):
+            raise InputError(f"x is {x.dtype} of {x.shape}; it must be float32 or float64 of shape ({needed}, width)")
+        length, width = x.shape
+        if length != needed or not width:
+            raise InputError(f"x has {width} vectors of {length} entries; it must have at least one vector of {needed}")
         with self._task(what) as report:
             return self._core.multiply(how, np.ascontiguousarray(x), progress=report)
 
     def cooccurrence(self, chosen: npt.ArrayLike) -> npt.NDArray[np.uint32]:
         """Count for every item and each of the chosen items the train users of both: shape (items, chosen)."""
+        items = _ids("chosen items", chosen, self.shape[1], rise=False).astype(np.uint32)
         with self._task("comparing items") as report:
-            return self._core.cooccurrence(np.ascontiguousarray(chosen, dtype=np.uint32), progress=report)
+            return self._core.cooccurrence(items, progress=report)
 
     def collect(self, users: npt.ArrayLike, *, test: bool = False) -> Matrix:
         """Return the train (or test) rows of users whose ids rise as a matrix of ones, each row in its own order."""
-        chosen = np.ascontiguousarray(users, dtype=np.uint64)
+        chosen = _ids("users", users, self.shape[0])
         with self._task("collecting rows") as report:
             starts, items = self._core.collect(chosen, test=test, progress=report)
         return sp.csr_array((np.ones(len(items)), items, starts.astype(np.int64)), shape=(len(chosen), self.shape[1]))
@@ -245,7 +256,9 @@ class StreamedMatrix:
         tuple of arrays, shape (rows, groups)
             The users, −1 where none shares an item; and the cosines.
         """
-        chosen = np.ascontiguousarray(users, dtype=np.uint64)
+        chosen = _ids("users", users, self.shape[0])
+        check_kind("rows", rows, (sp.csr_array, sp.csr_matrix), "a matrix as from collect")
+        check_count("group", group, 1)
         starts, items = rows.indptr.astype(np.uint64), rows.indices.astype(np.int64)
         with self._task("comparing users") as report:
             found, squares = self._core.nearest(chosen, starts, items, group=group, progress=report)
@@ -265,6 +278,21 @@ class StreamedMatrix:
 
     def _task(self, what: str) -> AbstractContextManager[Report]:
         return self.progress.task(what, self.interactions, len(self.pieces))
+
+
+def _ids(name: str, values: npt.ArrayLike, count: int, rise: bool = True) -> npt.NDArray[np.uint64]:
+    """Return ids below a count; refuse what is none, or does not rise."""
+    try:
+        ids = np.asarray(values)
+    except ValueError:  # Of lists of different length.
+        ids = np.empty((0, 0))
+    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+        raise InputError(f"{name} must be a row of whole numbers")
+    if ids.size and not 0 <= ids.min() <= ids.max() < count:
+        raise InputError(f"{name} must be from 0 to {count - 1}, not {ids.min()} to {ids.max()}")
+    if rise and not (ids[1:] > ids[:-1]).all():
+        raise InputError(f"{name} must rise", hint="sort them, each once: numpy.unique")
+    return np.ascontiguousarray(ids, dtype=np.uint64)
 
 
 def _files(dataset: Dataset) -> list[tuple[Path | None, Path | None]]:
