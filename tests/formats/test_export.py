@@ -1,5 +1,6 @@
 """Exports: every format, read again by those it is for; whole or not there; in flat memory; and what is refused."""
 
+import errno
 import itertools
 import json
 import os
@@ -283,10 +284,29 @@ def test_csr_knows_whether_items_rise(plain: fr.Dataset, tmp_path: Path) -> None
 
 def test_csr_that_is_not_there(trainless: fr.Dataset, tmp_path: Path) -> None:
     path = export(trainless, tmp_path / "csr", format="csr")
-    with pytest.raises(FileNotFoundError, match=r"holds no test matrix: there is no test\.json"):
+    with pytest.raises(FileNotFoundError, match=r"holds no test matrix: there is no test\.json") as caught:
         fr.load_csr(path, "test")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(path))
+    with pytest.raises(fr.InputError, match="unknown split 'tset'"):
+        fr.load_csr(path, "tset")  # type: ignore[arg-type]
+    with pytest.raises(fr.InputError, match="path is 5"):
+        fr.load_csr(5)  # type: ignore[arg-type]
     (path / "train.data.npy").write_bytes((path / "train.indptr.npy").read_bytes())
     with pytest.raises(fr.InputError, match=r"the files of the train matrix in .* do not fit together"):
+        fr.load_csr(path)
+
+
+@pytest.mark.parametrize("name", ["train.json", "train.indptr.npy", "train.data.npy"])
+def test_csr_that_is_damaged_names_the_file(plain: fr.Dataset, tmp_path: Path, name: str) -> None:
+    path = export(plain, tmp_path / "csr", format="csr")
+    whole = (path / name).read_bytes()
+    wrong = [b"{}", b"[]", b'{"shape": [1], "sorted_indices": true}', b'{"shape": ["x", 1], "sorted_indices": true}']
+    for content in (whole[: len(whole) // 2], whole[:30], b"", b"\xff", *(wrong if name == "train.json" else [])):
+        (path / name).write_bytes(content)
+        with pytest.raises(fr.InputError, match=f"{re.escape(str(path / name))} is damaged"):
+            fr.load_csr(path)
+    (path / name).unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape(str(path))):
         fr.load_csr(path)
 
 
@@ -540,6 +560,35 @@ def test_data_sets_and_formats_that_are_refused(plain: fr.Dataset, tmp_path: Pat
     (path / "train/part-00001-of-00003.parquet").unlink()
     refused("is not complete: it lacks train part 1 of 3 hint", path, tmp_path / "csv", "--format", "csv")
     assert {entry.name for entry in tmp_path.iterdir()} == {"out"}
+
+
+def test_arguments_of_a_wrong_kind_are_refused(plain: fr.Dataset, tmp_path: Path) -> None:
+    right: dict[str, Any] = {"dataset": plain, "path": tmp_path / "out", "format": "csv"}
+    for name, value, words in (
+        ("dataset", str(plain.path), "dataset is .* must be a Dataset"),
+        ("path", 5, "path is 5"),
+        ("format", [], r"format is \[\]; it must be one of csr"),
+        ("batch_size", 0, "batch_size must be a whole number, 1 or more, not 0"),
+        ("batch_size", "x", "batch_size must be a whole number"),
+    ):
+        with pytest.raises(fr.InputError, match=words):
+            export(**(right | {name: value}))
+    for name in ("a\0b", "a" * 300):
+        with pytest.raises(fr.OutputError, match="cannot create"):
+            export(plain, tmp_path / name, format="csv")
+    assert not names(tmp_path)
+
+
+def test_a_parent_that_may_not_be_read_is_refused(
+    plain: fr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stat(path: Path, **_: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", stat)
+        with pytest.raises(fr.OutputError, match=r"cannot create .*: Permission denied"):
+            export(plain, tmp_path / "csv", format="csv")
 
 
 def test_a_format_is_one_value(plain: fr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,14 @@
 ones of int8) and ``train.json``; ``test.…`` likewise. Both index arrays are int64: SciPy copies what has two types.
 """
 
+import errno
 import json
+import operator
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -17,7 +21,8 @@ import pyarrow as pa
 from fractalrs.errors import InputError
 from fractalrs.formats.format import Format, SplitReader, register
 from fractalrs.formats.pieces import write_header
-from fractalrs.words import Split
+from fractalrs.tools import as_path, check_word
+from fractalrs.words import SPLITS, Split
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -40,7 +45,7 @@ def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_ar
     FileNotFoundError
         If there is no such matrix.
     InputError
-        If the files do not fit together.
+        If a file is damaged, or the files do not fit together.
 
     Examples
     --------
@@ -56,21 +61,36 @@ def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_ar
     # Takes longer to load than everything else that the exports need.
     import scipy.sparse as sp
 
-    folder = Path(path)
+    check_word("split", split, SPLITS)
+    folder = as_path("path", path)
     about = folder / f"{split}.json"
     if not about.exists():
-        raise FileNotFoundError(f"{folder} holds no {split} matrix: there is no {about.name}")
-    content = json.loads(about.read_text(encoding="utf-8"))
-    data, indices, indptr = (
-        np.load(folder / f"{split}.{part}.npy", mmap_mode="r") for part in ("data", "indices", "indptr")
-    )
+        raise FileNotFoundError(errno.ENOENT, f"holds no {split} matrix: there is no {about.name}", str(folder))
+    with _readable(about):
+        content = json.loads(about.read_text(encoding="utf-8"))
+        users, items = map(operator.index, content["shape"])
+        rise = bool(content["sorted_indices"])
+    data, indices, indptr = (_mapped(folder / f"{split}.{part}.npy") for part in ("data", "indices", "indptr"))
     try:
-        matrix = sp.csr_array((data, indices, indptr), shape=tuple(content["shape"]), copy=False)
-    except ValueError as error:
+        matrix = sp.csr_array((data, indices, indptr), shape=(users, items), copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"the files of the {split} matrix in {folder} do not fit together: {error}") from None
     # SciPy would read all indices to find out.
-    matrix.has_sorted_indices = matrix.has_canonical_format = content["sorted_indices"]
+    matrix.has_sorted_indices = matrix.has_canonical_format = rise
     return matrix
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, EOFError, OverflowError, SyntaxError, TokenError) as error:
+        raise InputError(f"{file} is damaged: {error}", hint="export the data set again") from None
+
+
+def _mapped(file: Path) -> npt.NDArray[Any]:
+    with _readable(file):
+        return np.lib.format.open_memmap(file, mode="r")
 
 
 def _write(reader: SplitReader, folder: Path) -> None:

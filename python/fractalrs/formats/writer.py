@@ -7,7 +7,16 @@ from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import operator_named
 from fractalrs.formats.format import BATCH, FORMATS, SplitReader
-from fractalrs.tools import Progress, as_progress, require_disk, require_place, whole_folder
+from fractalrs.tools import (
+    Progress,
+    as_path,
+    as_progress,
+    check_count,
+    check_kind,
+    require_disk,
+    require_place,
+    whole_folder,
+)
 
 
 def export(
@@ -46,7 +55,7 @@ def export(
     Raises
     ------
     InputError
-        If there is no such format, it cannot hold a column, or a file of the data set is damaged.
+        If an argument cannot be used, the format cannot hold a column, or a file of the data set is damaged.
     OutputError
         If the folder exists, cannot be created, or its disk has too little room.
     WriteError
@@ -62,14 +71,16 @@ def export(
     ...     sorted(file.name for file in fr.export(dataset, f"{folder}/csv", format="csv").iterdir())
     ['test.csv', 'train.csv']
     """
-    if format not in FORMATS:
+    check_kind("dataset", dataset, Dataset, "a Dataset, as from open_dataset")
+    check_count("batch_size", batch_size, 1)
+    if not isinstance(format, str) or format not in FORMATS:
         raise InputError(f"format is {format!r}; it must be one of {', '.join(FORMATS)}")
     chosen = FORMATS[format]
     if chosen.needs_row_blocks and not operator_named(dataset.operator).has_row_blocks:
         raise InputError(
             f"a data set of the operator {dataset.operator!r} has no row blocks", hint="choose another format"
         )
-    target = Path(path)
+    target = as_path("path", path)
     _check_place(dataset, target)
     files = sum(len(dataset.files(split)) for split in dataset.splits)
     done = [0, 0]
@@ -91,12 +102,16 @@ def export(
 
 
 def _check_place(dataset: Dataset, target: Path) -> None:
-    source, final = dataset.path.resolve(), target.resolve()
+    try:
+        source, final = dataset.path.resolve(), target.resolve()
+        exists = target.exists() or target.is_symlink()
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot create {target}: {getattr(error, 'strerror', None) or error}") from None
     if final == source or final in source.parents or source in final.parents:
         raise OutputError(
             f"{target} and the data set {dataset.path} lie one inside the other",
             hint="name a folder beside the data set",
         )
-    if target.exists() or target.is_symlink():
+    if exists:
         raise OutputError(f"{target} exists already", hint="name a folder that does not exist yet")
     require_place(final)
