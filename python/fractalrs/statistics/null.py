@@ -116,10 +116,10 @@ def null_pairs(trials: int, density: float) -> NullPairs:
     degrees, weights = degrees[degrees > 0], (weights / weights.sum())[degrees > 0]
     few, many = (scipy.stats.binom(int(extreme), extreme / trials) for extreme in (degrees[0], degrees[-1]))
     shared = _steps(few.ppf(_NULL_TAIL), many.isf(_NULL_TAIL), _NULL_SHARED)
-    one, other = degrees[:, None, None], degrees[:, None]
-    possible = (shared <= np.minimum(one, other)) & (one + other - shared <= trials)
+    a, b = degrees[:, None, None], degrees[:, None]
+    possible = (shared <= np.minimum(a, b)) & (a + b - shared <= trials)
     there = np.where(possible, shared, 0)
-    logarithm = _log_choose(one, there) + _log_choose(trials - one, other - there) - _log_choose(trials, other)
+    logarithm = _log_choose(a, there) + _log_choose(trials - a, b - there) - _log_choose(trials, b)
     chances = np.where(possible, np.exp(logarithm), 0.0)
     return NullPairs(degrees, weights, shared, chances / chances.sum(axis=2, keepdims=True))
 

@@ -55,8 +55,8 @@ def effective_rank(singular_values: Numbers) -> float | None:
     return float(np.exp(-np.dot(shares, np.log(shares))))
 
 
-def ratio_error(real: Numbers, other: Numbers, count: int = 16) -> tuple[float, float] | None:
-    """Compare the shapes of two spectra: |(σₖ / σ₁) of `other` / (σₖ / σ₁) of `real` − 1| for k from 2 to `count`.
+def ratio_error(real: Numbers, synthetic: Numbers, count: int = 16) -> tuple[float, float] | None:
+    """Compare the shapes of two spectra: |(σₖ / σ₁) of `synthetic` / that of `real` − 1| for k from 2 to `count`.
 
     Singular values come in any order, and may be of different scale, as data sets of different size have. Where one of
     them has fewer than `count` (R̂ has min(m, n)), k ends there; a k for which σₖ of `real` is zero is left out. Returns
@@ -67,15 +67,15 @@ def ratio_error(real: Numbers, other: Numbers, count: int = 16) -> tuple[float, 
     >>> ratio_error(np.array([4.0, 2.0]), np.array([8.0, 5.0]))
     (0.25, 0.25)
     """
-    expected, found = descending(real)[:count], descending(other)[:count]
-    length = min(expected.size, found.size)
-    if length < 2 or expected[0] == 0 or found[0] == 0:
+    expected, actual = descending(real)[:count], descending(synthetic)[:count]
+    length = min(expected.size, actual.size)
+    if length < 2 or expected[0] == 0 or actual[0] == 0:
         return None
-    expected, found = expected[1:length] / expected[0], found[1:length] / found[0]
+    expected, actual = expected[1:length] / expected[0], actual[1:length] / actual[0]
     known = expected > ZERO_RATIO
     if not known.any():
         return None
-    errors = np.abs(found[known] / expected[known] - 1)
+    errors = np.abs(actual[known] / expected[known] - 1)
     return float(np.median(errors)), float(errors.max())
 
 

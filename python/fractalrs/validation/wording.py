@@ -86,13 +86,13 @@ def first_few(points: Sequence[str], count: int = 4) -> str:
 
 
 def tops(curves: Curves) -> str:
-    """Say where lines begin that fall."""
+    """Write where lines begin that fall."""
     values = {name: np.nanmax(curve.y) for name, curve in curves.items()}
     return f"Lines that fall from left to right; at the top {_listed(values)}."
 
 
 def at(where: str, x: float) -> Callable[[Curves], str]:
-    """Return what says the values of lines at a place."""
+    """Return what writes the values of lines at a place."""
 
     def describe(curves: Curves) -> str:
         values = {name: curve.y[np.abs(curve.x - x).argmin()] for name, curve in curves.items()}
@@ -102,7 +102,7 @@ def at(where: str, x: float) -> Callable[[Curves], str]:
 
 
 def last_ratios(curves: Curves) -> str:
-    """Say where spectra end that all lines have."""
+    """Write where spectra end that all lines have."""
     last = min(float(curve.x.max()) for curve in curves.values())
     values = {name: curve.y[np.abs(curve.x - last).argmin()] for name, curve in curves.items()}
     return f"Lines that fall from 1 at the first value; at value {number(last)} {_listed(values)}."

@@ -21,12 +21,12 @@ _PREDICTED = (
 
 
 def _ratio_error(place: int, measured: Measured) -> Values:
-    found = measured.spectrum
-    bound = found.bounds[:16] / np.maximum(found.values[:16], _TINY)
+    spectrum = measured.spectrum
+    bound = spectrum.bounds[:16] / np.maximum(spectrum.values[:16], _TINY)
     note = f"distance from real; residuals bound the error of the values by {bound.max():.1%}"
 
-    def error(real: Floats, other: Floats) -> float | None:
-        errors = ratio_error(real, other)
+    def error(real: Floats, compared: Floats) -> float | None:
+        errors = ratio_error(real, compared)
         return None if errors is None else errors[place]
 
     return distance(measured.values, error, note)
@@ -54,15 +54,15 @@ def _first(measured: Measured) -> Values:
 def _off_prediction(most: int | None, measured: Measured) -> Values | None:
     if not measured.plan.is_predictable:
         return None
-    real, found = measured.real, measured.values.synthetic
+    real, synthetic = measured.real, measured.values.synthetic
     # Beyond as many as are known of R, pairs of unknown ones would be missing.
     all_known = len(real.singular_values) == min(len(real.user_degrees), len(real.item_degrees))
-    known = len(found) if all_known else _shared(measured)
+    known = len(synthetic) if all_known else _shared(measured)
     keep = measured.plan.keep_rates
     theory = predicted(keep, real.singular_values, real.user_noise, real.item_noise, known)
-    # Where R has no more singular values the prediction is 0, and what is found is rounding.
+    # Where R has no more singular values the prediction is 0, and what was measured is rounding.
     least = max(_LEAST * theory.max(initial=0.0), _TINY)
-    off = (np.abs(found[: len(theory)] - theory) / np.maximum(theory, least))[:most]
+    off = (np.abs(synthetic[: len(theory)] - theory) / np.maximum(theory, least))[:most]
     return Values(distance=float(off.max(initial=0.0)), note=f"largest relative error of {len(off)}")
 
 
@@ -74,9 +74,9 @@ def _values(measured: Measured) -> dict[str, Curve]:
 
 
 def _bounds(measured: Measured) -> dict[str, Curve]:
-    found = measured.spectrum
-    numbers = np.arange(1.0, len(found.values) + 1)
-    return {"synthetic": Curve(numbers, found.bounds / np.maximum(found.values, _TINY))}
+    spectrum = measured.spectrum
+    numbers = np.arange(1.0, len(spectrum.values) + 1)
+    return {"synthetic": Curve(numbers, spectrum.bounds / np.maximum(spectrum.values, _TINY))}
 
 
 FAMILY = Family(

@@ -74,11 +74,11 @@ def _growth(measured: Measured) -> Values:
 def _memory(measured: Measured) -> Values:
     real, synthetic = _both(measured)
     count = min(real.count, synthetic.count)
-    of_real, found = (memory(each, count) for each in (real, synthetic))
+    of_real, of_synthetic = (memory(each, count) for each in (real, synthetic))
     note = f"detrended fluctuation exponent of {count:,} interactions, {real.clock}; distance: difference"
-    if of_real is None or found is None:
+    if of_real is None or of_synthetic is None:
         note = f"too little time, or too few interactions, to tell ({real.clock})"
-    return Values(of_real, None, found, 0.5, apart(of_real, found), note)
+    return Values(of_real, None, of_synthetic, 0.5, apart(of_real, of_synthetic), note)
 
 
 def _copies(measured: Measured) -> Values:
