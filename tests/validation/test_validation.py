@@ -1,6 +1,7 @@
 """Validation: what is right passes, what is wrong is named, and what cannot be validated is refused."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import re
@@ -50,7 +51,6 @@ INTEGRITY = (
     blocks.TEST_BLOCKS,
     regeneration.REGENERATION,
 )
-ANSWERED_IN = 3.0
 
 Items = npt.NDArray[np.int64]
 Change = Callable[[dict[str, Items]], dict[str, Items]]
@@ -982,13 +982,50 @@ def test_thresholds_that_are_none(written: Path, tmp_path: Path, content: str, m
 
 
 def test_files_that_are_not_there(written: Path, tmp_path: Path) -> None:
-    refused(run("validate", written, "--thresholds", tmp_path / "own.toml"), "own.toml do not exist or are not a file")
+    refused(
+        run("validate", written, "--thresholds", tmp_path / "own.toml"),
+        "thresholds do not exist or are not a file: .*own.toml",
+    )
     refused(run("validate", written, "--report", tmp_path / "no/report.html"), "the folder of the report .* does not")
     assert not (tmp_path / "no").exists()
     done = run("validate", written, "--report", tmp_path, "--only", "integrity", "--quiet")
     refused(done, "the report .* is a folder\nhint: name a file")
     assert run("validate", written, "--only", "both").code == 2
     refused(run("validate", written, "--threads", 0), "threads is 0; it must be at least 1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dataset", 5),
+        ("dataset", None),
+        ("singular_values", "x"),
+        ("singular_values", 3.0),
+        ("singular_values", True),
+        ("thresholds", "x.toml"),
+        ("thresholds", [1]),
+        ("false_alarms", 2),
+        ("false_alarms", 0),
+        ("false_alarms", 1),
+        ("false_alarms", float("nan")),
+        ("false_alarms", "x"),
+    ],
+)
+def test_arguments_of_a_wrong_kind(written: Path, name: str, value: Any) -> None:
+    right: dict[str, Any] = {"dataset": written, "only": "integrity"}
+    with pytest.raises(InputError, match=f"{name} is .*; it must be"):
+        fr.validate(**(right | {name: value}))
+
+
+def test_a_base_is_no_data_set(source: Path) -> None:
+    with pytest.raises(InputError, match=r"dataset is .*; it must be a Dataset, its folder, or an Expansion"):
+        fr.validate(fr.leave_last_out(source))  # type: ignore[arg-type]
+
+
+def test_thresholds_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        thresholds.read(tmp_path / "own.toml")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(tmp_path / "own.toml"))
 
 
 # --- Ctrl-C ----------------------------------------------------------------------------------------------------------
@@ -1013,12 +1050,9 @@ def test_ctrl_c_ends_a_pass_at_once(larger: Path, stage: str) -> None:
     # Inside the pass, not before it.
     time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    sent = time.monotonic()
     out, err = process.communicate(timeout=60)
-    assert time.monotonic() - sent < ANSWERED_IN
-    assert (process.returncode, out) == (130, "")
-    assert "interrupted" in err
-    assert "Traceback" not in err
+    # No stage begins any more.
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
 
 
 def test_every_metric_can_be_given_a_threshold(written: Path) -> None:
@@ -1047,10 +1081,13 @@ def test_footers_are_read_once(copied: Path, source: Path, monkeypatch: pytest.M
 
 def test_a_file_that_the_manifest_does_not_name(copied: Path) -> None:
     part = next((copied / "train").iterdir())
-    shutil.copy(part, copied / "train/part-extra.parquet")
+    (copied / "train/more").mkdir()
+    for name in ("part-extra.parquet", "more/part.parquet", "_part.parquet", ".part.parquet"):
+        shutil.copy(part, copied / "train" / name)
     report = fr.validate(copied, only="integrity")
     assert report.failures == (files.FILES,)
-    assert "train/part-extra.parquet is none of them" in report.checks[0].detail
+    foreign = "train/more/part.parquet is none of them; train/part-extra.parquet is none of them"
+    assert report.checks[0].detail == foreign
 
 
 @pytest.mark.parametrize("option", ["test_items", "drop_incomplete"])

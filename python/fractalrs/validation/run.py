@@ -4,12 +4,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from fractalrs.base import Base
 from fractalrs.dataset import Dataset, open_dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.statistics import Curve, Floats
-from fractalrs.tools import Progress, as_progress, blas_threads, resolve_threads
+from fractalrs.tools import Progress, as_progress, blas_threads, check_kind, resolve_threads
 from fractalrs.validation import metrics
 from fractalrs.validation.checks import blocks, files, regeneration, rows, times
 from fractalrs.validation.checks.attributes import check_attributes
@@ -76,8 +78,8 @@ def validate(
     FileNotFoundError
         If there is no such folder.
     InputError
-        If the folder holds no complete data set of ours, a file is damaged (names file and row group), the base is not
-        that of the data set, or the singular values asked for do not exist or fit into memory.
+        If an argument cannot be used, the folder holds no complete data set of ours, a file is damaged (names file and
+        row group), the base is not that of the data set, or the singular values do not exist or fit into memory.
 
     Examples
     --------
@@ -86,10 +88,10 @@ def validate(
     >>> print(fr.validate(fr.Expansion(base, fr.reduce(base, (2, 3))), only="integrity").verdict)
     All 6 checks hold
     """
-    if only is not None and only not in get_args(Only):
-        raise InputError(f"only is {only!r}; it must be 'integrity' or 'fidelity'")
+    _check(only, singular_values, false_alarms)
     subject = open_dataset(dataset) if isinstance(dataset, str | os.PathLike) else dataset
-    own = checked(thresholds or {})
+    check_kind("dataset", subject, (Dataset, Expansion), "a Dataset, its folder, or an Expansion")
+    own = checked({} if thresholds is None else thresholds)
     if singular_values == DEFAULT_COUNT:
         singular_values = min(DEFAULT_COUNT, *subject.shape)
     if only != "integrity":
@@ -108,6 +110,15 @@ def validate(
         if only != "integrity":
             run.measure(own)
     return Report(run.findings())
+
+
+def _check(only: object, singular_values: object, false_alarms: object) -> None:
+    if only is not None and only not in get_args(Only):
+        raise InputError(f"only is {only!r}; it must be 'integrity' or 'fidelity'")
+    if isinstance(singular_values, bool) or not isinstance(singular_values, int | np.integer):
+        raise InputError(f"singular_values is {singular_values!r}; it must be a whole number")
+    if not (isinstance(false_alarms, int | float | np.floating) and 0 < false_alarms < 1):
+        raise InputError(f"false_alarms is {false_alarms!r}; it must be a number between 0 and 1")
 
 
 def _known(subject: Dataset | Expansion, base: Base | None) -> tuple[Planned | None, Base | None, Expansion | None]:

@@ -1,11 +1,12 @@
 """How far a metric may be from real data, and how a user changes that; the metrics themselves say it."""
 
+import errno
 import os
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 
 from fractalrs.errors import InputError
+from fractalrs.tools import as_path, check_kind
 from fractalrs.validation import metrics
 
 SPARSE = 20.0
@@ -44,9 +45,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, float]:
     ...     read(file.name)
     {'gini of users': 0.02}
     """
-    file = Path(path)
+    file = as_path("path", path)
     if not file.is_file():
-        raise FileNotFoundError(f"thresholds {path} do not exist or are not a file")
+        raise FileNotFoundError(errno.ENOENT, "thresholds do not exist or are not a file", str(path))
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -56,6 +57,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, float]:
 
 def checked(thresholds: Mapping[str, object], where: str = "thresholds") -> dict[str, float]:
     """Return thresholds whose names and values are right; refuse others."""
+    check_kind(where, thresholds, Mapping, "a mapping of metrics to numbers")
     for name, value in thresholds.items():
         if name not in METRICS:
             raise InputError(f"{where}: no metric is named {name!r}", hint="there are: " + ", ".join(sorted(METRICS)))

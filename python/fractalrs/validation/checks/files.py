@@ -1,6 +1,7 @@
 """Are the files those of the manifest: there, of their size, with their rows and columns, unchanged?"""
 
 import hashlib
+import re
 from functools import cached_property
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 
 from fractalrs.dataset import Dataset, FileEntry
 from fractalrs.passes import Degrees
-from fractalrs.tools import is_litter
+from fractalrs.tools import LocalStore
 from fractalrs.validation.findings import Check
 from fractalrs.validation.wording import first_few
 from fractalrs.words import SPLITS, Split
@@ -73,9 +74,11 @@ def check_files(footers: Footers, digests: bool) -> list[Check]:
             counted.append(f"{file.path} has {footer.num_rows:,} {split} interactions instead of {file.rows:,}")
         if digests and digest_of(path) != file.sha256:
             changed.append(file.path)
+    # Readers pass over what begins with a dot or an underscore.
+    there = [name for name in sorted(LocalStore(dataset.path).list()) if not re.search("/[._]", name)]
     for split in SPLITS:
-        there = (f"{split}/{found.name}" for found in sorted((dataset.path / split).glob("[!._]*")))
-        wrong += [f"{name} is none of them" for name in there if name not in footers.by_path and not is_litter(name)]
+        foreign = (name for name in there if name.startswith(f"{split}/") and name not in footers.by_path)
+        wrong += [f"{name} is none of them" for name in foreign]
     count = dataset.totals["files"]
     found = (f"changed: {first_few(changed)}" if changed else f"all {count} files") if digests else "needs --sha256"
     return [

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fractalrs.errors import OutputError
-from fractalrs.tools import drawing, whole_file
+from fractalrs.tools import as_path, drawing, whole_file
 from fractalrs.validation.findings import Outcomes
 from fractalrs.validation.wording import aligned, number, one_line, plain
 
@@ -66,11 +66,11 @@ class Report(Outcomes):
         OutputError
             If the file cannot be written.
         InputError
-            If what draws is not installed.
+            If the path is none, or what draws is not installed.
         """
         with drawing():
             from fractalrs.validation.report.html import page
-        path, content = Path(path), page(self).encode()
+        path, content = as_path("path", path), page(self).encode()
         try:
             with whole_file(path) as temporary:
                 temporary.write_bytes(content)
