@@ -81,10 +81,7 @@ def export(
             f"a data set of the operator {dataset.operator!r} has no row blocks", hint="choose another format"
         )
     target = as_path("path", path)
-    try:
-        _check_place(dataset, target)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot create {target}: {getattr(error, 'strerror', None) or error}") from None
+    _check_place(dataset, target)
     files = sum(len(dataset.files(split)) for split in dataset.splits)
     done = [0, 0]
     with as_progress(progress).task("exporting", dataset.totals["interactions"], files) as report:
@@ -105,12 +102,16 @@ def export(
 
 
 def _check_place(dataset: Dataset, target: Path) -> None:
-    source, final = dataset.path.resolve(), target.resolve()
+    try:
+        source, final = dataset.path.resolve(), target.resolve()
+        exists = target.exists() or target.is_symlink()
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot create {target}: {getattr(error, 'strerror', None) or error}") from None
     if final == source or final in source.parents or source in final.parents:
         raise OutputError(
             f"{target} and the data set {dataset.path} lie one inside the other",
             hint="name a folder beside the data set",
         )
-    if target.exists() or target.is_symlink():
+    if exists:
         raise OutputError(f"{target} exists already", hint="name a folder that does not exist yet")
     require_place(final)
