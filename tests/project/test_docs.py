@@ -33,7 +33,7 @@ def test_python_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.Mon
             scope: dict[str, object] = {"__name__": page.stem}
             exec(compile(block, page.name, "exec"), scope)
     if page == README:
-        assert fr.open_dataset("out2").totals == fr.open_dataset("out").totals
+        assert fr.open_dataset("out3").totals == fr.open_dataset("out").totals
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
