@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fractalrs.tools.arguments import check_kind
+
 ProgressCallback = Callable[[int, int], None]
 """Takes the interactions, or rows, and the parts that are done so far."""
 
@@ -88,6 +90,7 @@ class Bars(Progress):
 
 def as_progress(progress: bool | Progress) -> Progress:
     """Return what shows progress: ``True`` stands for `Bars`, ``False`` for nothing."""
+    check_kind("progress", progress, (bool, Progress), "True, False or a Progress")
     if isinstance(progress, Progress):
         return progress
     return Bars() if progress else SILENT
