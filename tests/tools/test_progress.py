@@ -10,7 +10,7 @@ from fractalrs.tools import SILENT, Progress, as_progress
 
 @pytest.mark.parametrize("progress", ["yes", 1, None, [True, False]])
 def test_progress_of_another_kind_is_refused(progress: Any) -> None:
-    with pytest.raises(InputError, match="progress is .*; it must be True, False or a Progress"):
+    with pytest.raises(InputError, match=r"progress is .*; it must be True, False or a Progress"):
         as_progress(progress)
 
 
