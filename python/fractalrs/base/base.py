@@ -335,7 +335,11 @@ class Base:
         """Pickle as path and fingerprint alone, so that other processes map the same file and no other."""
         if self._path is None:
             raise InputError("a base that is not saved cannot be sent to another process", hint="call base.save(path)")
-        return _unpickled, (type(self), str(self._path), self.fingerprint)
+        return self._unpickled, (str(self._path), self.fingerprint)
+
+    @classmethod
+    def _unpickled(cls, path: str, fingerprint: str) -> Self:
+        return cls._load(Path(path), pickled=fingerprint)
 
     def __repr__(self) -> str:
         """Sizes, split and place in one line."""
@@ -344,10 +348,6 @@ class Base:
             f"{self.shape[0]:,} users × {self.shape[1]:,} items, {self.train_count:,} train, {self.test_count:,} test"
         )
         return f"Base({sizes}, split={self.split!r}{place})"
-
-
-def _unpickled(kind: type[Base], path: str, fingerprint: str) -> Base:
-    return kind._load(Path(path), pickled=fingerprint)
 
 
 def _read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

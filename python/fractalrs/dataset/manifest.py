@@ -116,7 +116,7 @@ class Manifest:
         content = json_object(text, file, _OURS, hint)
         try:
             manifest = cls._of({"id_layout": ""} | content)
-            wrong = manifest._contradiction(content["totals"])
+            wrong = manifest.contradiction(content["totals"])
         except WrongError as error:
             wrong = str(error)
         except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
@@ -141,7 +141,7 @@ class Manifest:
         prints = {name: str(content["fingerprints"][name]) for name in ("expansion", "plan")}
         return cls(**head, schema=schema, fingerprints=prints, parts=parts, attributes=attributes)
 
-    def _contradiction(self, totals: dict[str, int]) -> str | None:
+    def contradiction(self, totals: dict[str, int]) -> str | None:
         """Return what contradicts itself, if anything does."""
         if not {"user_id", "item_id"} <= set(self.schema.names):
             return "its schema has no user_id or item_id"
