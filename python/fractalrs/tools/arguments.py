@@ -32,19 +32,17 @@ def check_kind(name: str, value: object, kind: type | tuple[type, ...], words: s
 
 def checked_columns(name: str, value: Any) -> tuple[Any, ...]:
     """Return a list of columns as a tuple; a text, or a number, is none."""
-    if isinstance(value, str):
-        raise InputError(f"{name} is the text {value!r}", hint=f"give a list of columns: [{value!r}]")
     return _listed(name, value, (str, int, np.integer), "a list of columns")
 
 
 def checked_texts(name: str, value: Any) -> tuple[str, ...]:
     """Return a list of texts as a tuple; a single text is none."""
-    if isinstance(value, str):
-        raise InputError(f"{name} is the text {value!r}", hint=f"give a list of texts: [{value!r}]")
     return _listed(name, value, (str,), "a list of texts")
 
 
 def _listed(name: str, value: Any, kinds: tuple[type, ...], words: str) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        raise InputError(f"{name} is the text {value!r}", hint=f"give {words}: [{value!r}]")
     try:
         listed = tuple(value)
     except TypeError:
