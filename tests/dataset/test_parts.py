@@ -27,18 +27,8 @@ from fractalrs.dataset import Folder, Manifest, Plan, Private, forecast
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Expansion
 from fractalrs.tools import LocalStore
-from helpers.folders import RATES, digests, files_of, small_base, small_expansion, stamps
+from helpers.folders import LITTER, RATES, digests, files_of, small_base, small_expansion, stamps
 
-LITTER = (
-    ".DS_Store",
-    "._part",
-    "Thumbs.db",
-    "desktop.ini",
-    "_SUCCESS",
-    ".part.parquet.crc",
-    "part.parquet.crc",
-    ".nfs0001",
-)
 PARTS = 7
 
 

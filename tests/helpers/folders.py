@@ -22,6 +22,18 @@ from fractalrs.reading import sample_interactions
 
 RATES = np.linspace(0.05, 1.0, 15).reshape(3, 5)
 
+LITTER = (
+    ".DS_Store",
+    "._part",
+    "Thumbs.db",
+    "desktop.ini",
+    "_SUCCESS",
+    ".part.parquet.crc",
+    "part.parquet.crc",
+    ".nfs0001",
+)
+"""What file managers, engines and network file systems leave in any folder."""
+
 
 def small_base(seed: int = 0) -> Base:
     """Make a base of 200 users × 150 items with 4,000 interactions, one of each user's held out."""

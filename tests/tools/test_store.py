@@ -15,18 +15,7 @@ import pytest
 
 from fractalrs.errors import OutputError
 from fractalrs.tools import LocalStore, is_litter
-from helpers.folders import digests
-
-LITTER = (
-    ".DS_Store",
-    "._part",
-    "Thumbs.db",
-    "desktop.ini",
-    "_SUCCESS",
-    ".part.parquet.crc",
-    "part.parquet.crc",
-    ".nfs0001",
-)
+from helpers.folders import LITTER, digests
 
 
 def hidden(path: Path) -> list[str]:
