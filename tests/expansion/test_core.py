@@ -1,12 +1,49 @@
-"""The core: what a call costs."""
+"""The core: how options arrive there, and what a call costs."""
 
+import dataclasses
+import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fractalrs.base import Base
+from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
+from helpers.core import make_base, make_expansion
+
+EXPANSION = make_expansion(make_base([3, 0, 2], 4), [[0.5]], "block")
+OPTIONS = {**dataclasses.asdict(EXPANSION.options), "shuffled": True}
+
+
+def make_generator(options: dict[str, Any]) -> object:
+    base, rates, cells = EXPANSION.base, EXPANSION.keep_rates, vars(EXPANSION.cells).values()
+    core = type(EXPANSION.generator)
+    return core(base.indptr, base.entries, base.shape[1], rates, *cells, options=options)
+
+
+@given(st.floats(max_value=-0.0, exclude_max=True) | st.floats(min_value=1, exclude_min=True))
+def test_numbers_arrive_to_the_last_bit(rate: float) -> None:
+    with pytest.raises(InputError) as refused:
+        make_generator({**OPTIONS, "block_keep": rate})
+    said = re.match(r"block_keep is (\S+);", str(refused.value))
+    assert said is not None
+    assert float(said[1]) == rate
+
+
+@pytest.mark.parametrize("name", ["seed", "shuffled", "cold_items", "operator"])
+def test_an_option_that_does_not_arrive_is_named(name: str) -> None:
+    with pytest.raises(InputError, match=f"missing field `{name}`"):
+        make_generator({other: value for other, value in OPTIONS.items() if other != name})
+
+
+def test_a_word_that_is_none_is_refused_with_all_that_are() -> None:
+    with pytest.raises(InputError, match="unknown variant `size`, expected one of `block`, `item`, `time`"):
+        make_generator({**OPTIONS, "order": "size"})
 
 
 def expansion_of(users: int, items: int) -> Expansion:

@@ -102,15 +102,7 @@ class Expansion:
             self.keep_rates,
             # Orders and starts: of users, then of items.
             *vars(self.cells).values(),
-            seed=self.seed,
-            shuffled=shuffle_named(self.shuffle).permutes,
-            block_keep=options.block_keep,
-            one_test_item=options.test_items == "one",
-            drop_incomplete=options.drop_incomplete,
-            cold_users=options.cold_users,
-            cold_items=options.cold_items,
-            order=options.order,
-            sketch=not self.operator.has_row_blocks,
+            options={**dataclasses.asdict(options), "shuffled": shuffle_named(self.shuffle).permutes},
             times=self.payload.times,
             # Of a split by time nothing may come after what was held out as the latest.
             test_is_late=base.split == "last",

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use fractalrs_core::base::{Base, Cells, Times};
 use fractalrs_core::error::Error;
-use fractalrs_core::expansion::{Columns, Expansion, Id, Interactions, Options, Order, Payload};
+use fractalrs_core::expansion::{Columns, Expansion, Id, Interactions, Options, Payload};
 use fractalrs_core::for_id_types;
 use fractalrs_core::parts::{
     EncodingChoice, FileSummary, Format, JobSummary, Part, Stage, Target, parse_compression, run,
@@ -17,6 +17,7 @@ use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyA
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+use pythonize::depythonize;
 
 use crate::columns::{BorrowedColumn, PyColumn};
 use crate::errors::raised;
@@ -34,10 +35,9 @@ impl Generator {
     #[new]
     #[pyo3(signature = (
         indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, *,
-        seed, shuffled, block_keep, one_test_item, drop_incomplete, cold_users=0.0, cold_items=0.0, order="block", sketch=false,
-        times=None, test_is_late=false, hour=None, factors=None, ratings=None, columns=Vec::new(),
+        options, times=None, test_is_late=false, hour=None, factors=None, ratings=None, columns=Vec::new(),
     ))]
-    #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
+    #[allow(clippy::too_many_arguments)]
     fn new<'py>(
         py: Python<'py>,
         indptr: PyReadonlyArray1<'py, i64>,
@@ -48,15 +48,7 @@ impl Generator {
         user_starts: PyReadonlyArray1<'py, u32>,
         item_order: PyReadonlyArray1<'py, u32>,
         item_starts: PyReadonlyArray1<'py, u32>,
-        seed: u64,
-        shuffled: bool,
-        block_keep: f64,
-        one_test_item: bool,
-        drop_incomplete: bool,
-        cold_users: f64,
-        cold_items: f64,
-        order: &str,
-        sketch: bool,
+        options: Bound<'py, PyAny>,
         times: Option<PyReadonlyArray1<'py, i64>>,
         test_is_late: bool,
         hour: Option<u64>,
@@ -64,23 +56,7 @@ impl Generator {
         ratings: Option<PyReadonlyArray1<'py, f64>>,
         columns: Vec<PyColumn>,
     ) -> PyResult<Self> {
-        let order = match order {
-            "block" => Order::Block,
-            "item" => Order::Item,
-            "time" => Order::Time,
-            _ => return Err(PyValueError::new_err(format!("unknown order {order:?}"))),
-        };
-        let options = Options {
-            seed,
-            shuffled,
-            block_keep,
-            one_test_item,
-            drop_incomplete,
-            cold_users,
-            cold_items,
-            order,
-            sketch,
-        };
+        let options: Options = depythonize(&options).map_err(|error| raised(Error::Invalid(error.to_string())))?;
         let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items).map_err(raised)?;
         for column in &columns {
             BorrowedColumn::new(column, py).column(base.len())?;

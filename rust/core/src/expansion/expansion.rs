@@ -2,7 +2,7 @@
 
 use super::dropout::SMALLEST_KEEP_RATE;
 use super::existence::{Existence, words_below};
-use super::options::{Options, Order};
+use super::options::{Operator, Options, Order};
 use crate::base::{Base, Cells, Layout, Times};
 use crate::chance::{Keys, Permutation};
 use crate::error::Error;
@@ -58,7 +58,7 @@ impl Expansion {
         check(base, &keep_rates, column_blocks, &user_cells, &options, &payload)?;
         // A sketch has no cells: its rows stand as in the base.
         let in_order: Vec<u32>;
-        let users = if options.sketch {
+        let users = if options.operator == Operator::Sketch {
             in_order = (0..base.users()).collect();
             &in_order
         } else {
@@ -185,12 +185,13 @@ fn check(
     }) {
         return invalid("the factors or the ratings do not fit the keep rates and the base".into());
     }
-    if options.sketch
+    if options.operator == Operator::Sketch
         && (keep_rates.len() / column_blocks as usize > base.users() as usize || column_blocks > base.items())
     {
         return invalid("a sketch samples at most as many rows and columns as the base has".into());
     }
-    if options.sketch && (payload.sources || payload.times.is_some() || payload.factors.is_some()) {
+    if options.operator == Operator::Sketch && (payload.sources || payload.times.is_some() || payload.factors.is_some())
+    {
         return invalid("a sketch carries nothing beside users and items".into());
     }
     if !options.shuffled && user_cells.order().iter().zip(0..).any(|(&user, slot)| user != slot) {

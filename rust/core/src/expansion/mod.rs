@@ -12,7 +12,7 @@ pub use dropout::{Draws, GapTable, RowDraws, SMALLEST_KEEP_RATE};
 pub use existence::Existence;
 pub use expansion::{Expansion, GENERATOR, Payload};
 pub use interactions::{Id, Interactions};
-pub use options::{Options, Order};
+pub use options::*;
 pub use shuffle::Columns;
 pub(crate) use shuffle::Exchange;
 pub(crate) use sketch::expand_sketch;

@@ -3,7 +3,7 @@
 use super::kept::{CHUNK, Kept, KeptSlice};
 use crate::base::Code;
 use crate::chance::bounded;
-use crate::expansion::{Expansion, Id, Interactions, Order};
+use crate::expansion::{Expansion, Id, Interactions, Order, TestItems};
 use crate::memory::Scratch;
 use crate::time::Schedule;
 
@@ -187,7 +187,7 @@ fn choose<C: Code>(
             kept.mark(slice, |item| cold || expansion.is_cold_item(offset + u64::from(item)));
         }
     }
-    if options.one_test_item || options.drop_incomplete {
+    if options.test_items == TestItems::One || options.drop_incomplete {
         let codes = slices.iter().flat_map(|&slice| kept.codes(slice));
         let (count, of_test) =
             codes.fold((0, 0), |(count, of_test), code| (count + 1, of_test + usize::from(code.is_test())));
@@ -195,7 +195,7 @@ fn choose<C: Code>(
             for slice in slices {
                 kept.retain(slice, |_| false);
             }
-        } else if options.one_test_item && of_test > 1 {
+        } else if options.test_items == TestItems::One && of_test > 1 {
             let (chosen, mut seen) = (chosen_test(expansion, row_block.i, user, of_test), 0);
             for slice in slices {
                 kept.retain(slice, |is_test| {

@@ -11,7 +11,7 @@ use super::stitch::{RowBlock, Stitcher, User};
 use crate::base::{Code, Codes, Place};
 use crate::chance::Permutation;
 use crate::error::Error;
-use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Id, Interactions, expand_sketch};
+use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Id, Interactions, Operator, expand_sketch};
 use crate::memory::prefetch_all;
 use crate::time::shares;
 
@@ -116,7 +116,7 @@ impl<'e, C: Code> Tiles<'e, C> {
         test: &mut Interactions<I>,
         mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        if self.expansion.options.sketch {
+        if self.expansion.options.operator == Operator::Sketch {
             return expand_sketch(self.expansion, self.codes, users, train, test, each_tile);
         }
         let base_users = u64::from(self.expansion.base_users);
