@@ -18,7 +18,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::columns::{BorrowedColumn, PyColumn};
+use crate::columns::PyColumn;
 use crate::errors::raised;
 use crate::watch::watch;
 
@@ -26,7 +26,7 @@ use crate::watch::watch;
 #[pyclass(frozen, module = "fractalrs._core")]
 pub struct Generator {
     pub expansion: Expansion,
-    columns: Vec<PyColumn>,
+    columns: Vec<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -62,7 +62,7 @@ impl Generator {
         hour: Option<u64>,
         factors: Option<PyReadonlyArray2<'py, f64>>,
         ratings: Option<PyReadonlyArray1<'py, f64>>,
-        columns: Vec<PyColumn>,
+        columns: Vec<Py<PyAny>>,
     ) -> PyResult<Self> {
         let order = match order {
             "block" => Order::Block,
@@ -83,7 +83,7 @@ impl Generator {
         };
         let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items).map_err(raised)?;
         for column in &columns {
-            BorrowedColumn::new(column, py).column(base.len())?;
+            column.extract::<PyColumn>(py)?.column(base.len())?;
         }
         let column_blocks = keep_rates.as_array().ncols() as u32;
         let keep_rates = keep_rates.as_slice()?.to_vec();
@@ -146,7 +146,7 @@ impl Generator {
         progress: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let expansion = &self.expansion;
-        let borrowed: Vec<_> = self.columns.iter().map(|column| BorrowedColumn::new(column, py)).collect();
+        let borrowed = self.columns.iter().map(|column| column.extract(py)).collect::<PyResult<Vec<PyColumn>>>()?;
         let columns = borrowed.iter().map(|column| column.column(expansion.base_interactions()));
         let columns = columns.collect::<PyResult<Vec<_>>>()?;
         let (encoding, compression) =
