@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import fractalrs as fr
 from fractalrs.base import Base
-from fractalrs.columns import ticks, timestamp_field, timestamps_from_ticks
+from fractalrs.columns import PARQUET_TYPES, ticks, timestamp_field, timestamps_from_ticks
 from fractalrs.errors import InputError
 from fractalrs.expansion import Cells, Expansion
 from fractalrs.words import SPLITS
@@ -409,6 +409,7 @@ def columns_of_every_type(rng: np.random.Generator, count: int) -> Iterator[tupl
     """Each without and with nulls, one of nulls alone."""
     numbers = rng.integers(0, 2**31, count)
     texts = np.array(["", "é", "a longer text 🎬", "x", "\0"])[numbers % 5]
+    small = pa.array(numbers >> 24)
     values = {
         "bool": pa.array(numbers % 2 == 0),
         "int32": pa.array((numbers - 2**30).astype(np.int32)),
@@ -419,6 +420,7 @@ def columns_of_every_type(rng: np.random.Generator, count: int) -> Iterator[tupl
         "date32": pa.array((numbers // 2**16).astype(np.int32)).view(pa.date32()),
         **{f"timestamp_{unit}": pa.array(numbers).view(pa.timestamp(unit)) for unit in ("ms", "us", "ns")},
         "timestamp_utc": pa.array(numbers).view(pa.timestamp("us", "UTC")),
+        **{f"small {kind}": small.cast(stored).cast(kind) for kind, (stored, _) in PARQUET_TYPES.items()},
     }
     there = pa.array(rng.random(count) < 0.7)
     for name, array in values.items():

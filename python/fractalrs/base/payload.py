@@ -75,7 +75,7 @@ def digested(payload: pa.Table) -> Iterator[bytes | memoryview]:
         yield values.null_count.to_bytes(8, "little")
         if values.null_count:
             yield _bytes(values.is_valid())
-        if pa.types.is_string(values.type):
+        if not pa.types.is_primitive(values.type):
             values = values.fill_null("") if values.null_count else values
             yield _bytes(pc.binary_length(values))
             yield _text(values)
@@ -118,12 +118,12 @@ def _bytes(values: pa.Array) -> memoryview:
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.uint8())
     elif pa.types.is_temporal(values.type):
-        values = values.view(pa.int32() if pa.types.is_date(values.type) else pa.int64())
+        values = values.view(pa.int32() if values.type.bit_width == 32 else pa.int64())
     array: npt.NDArray[Any] = (values.fill_null(0) if values.null_count else values).to_numpy()
     return array.astype(array.dtype.newbyteorder("<"), copy=False).data
 
 
-def _text(values: pa.StringArray) -> memoryview:
+def _text(values: pa.Array) -> memoryview:
     """Return the bytes of all texts, one after another."""
     _, ends, data = values.buffers()
     if data is None:

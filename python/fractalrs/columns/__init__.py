@@ -14,6 +14,7 @@ from fractalrs.columns.names import (
 )
 from fractalrs.columns.types import (
     CORRECT_ROW,
+    PARQUET_TYPES,
     as_carried,
     as_ratings,
     as_timestamps,
@@ -33,6 +34,7 @@ from fractalrs.columns.types import (
 __all__ = [
     "ALIASES",
     "CORRECT_ROW",
+    "PARQUET_TYPES",
     "ROLES",
     "Wanted",
     "as_carried",

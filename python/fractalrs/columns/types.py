@@ -24,6 +24,18 @@ _UNITS = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _BOUNDS = (10**8, 10**11, 10**14, 10**17, 2**63)
 _PLAIN_UNITS = (("seconds", 3600), *((_UNITS[unit], ticks) for unit, ticks in _TICKS_PER_HOUR.items()))
 
+PARQUET_TYPES = {
+    **{kind: (kind, "NONE") for kind in (pa.bool_(), pa.int32(), pa.int64(), pa.float32(), pa.float64())},
+    pa.string(): (pa.large_string(), "STRING"),
+    pa.date32(): (pa.int32(), "DATE"),
+    **{
+        pa.timestamp(unit, zone): (pa.int64(), f"TIMESTAMP({word},{zone is not None})")
+        for unit, word in (("ms", "MILLIS"), ("us", "MICROS"), ("ns", "NANOS"))
+        for zone in (None, "UTC")
+    },
+}
+"""The types that are written: what Parquet stores, booleans, 32 or 64 bits or bytes, and what its schemas call that."""
+
 _HOUR = b"fractalrs.ticks_per_hour"
 _UNKNOWN = b"unknown"
 
@@ -84,10 +96,10 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
 
 
 def as_carried(column: pa.ChunkedArray, name: str) -> pa.Array:
-    """Return a further column in its own type, as far as every reader of Parquet knows it, its nulls kept.
+    """Return a further column in its own type if that is one of `PARQUET_TYPES`, else in the next one, its nulls kept.
 
-    That is bool, int32 (from narrower integers), int64 (from uint32 and uint64), float32 (from float16), float64,
-    string (from all of Arrow's texts, dictionary-encoded or not), date32 or timestamp in ms, us or ns.
+    Narrower integers become int32, others int64, float16 float32, all of Arrow's texts, dictionary-encoded or not,
+    string, date64 date32, timestamps in seconds those in ms; time zones stay.
 
     Raises
     ------
@@ -269,15 +281,15 @@ def _decoded(column: pa.DictionaryArray) -> pa.Array:
 
 
 def _carried_type(kind: pa.DataType) -> pa.DataType | None:
+    if kind in PARQUET_TYPES:
+        return kind
     if is_time(kind):
         return written_type(kind)
     if pa.types.is_integer(kind):
-        return pa.int32() if kind.bit_width < 32 or kind == pa.int32() else pa.int64()
+        return pa.int32() if kind.bit_width < 32 else pa.int64()
     if pa.types.is_float16(kind):
         return pa.float32()
-    if is_text(kind):
-        return pa.string()
-    return kind if pa.types.is_boolean(kind) or pa.types.is_floating(kind) else None
+    return pa.string() if is_text(kind) else None
 
 
 def _unit(ticks: np.int64) -> int:

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fractalrs.base import Base
-from fractalrs.columns import numbers, ticks, ticks_per_hour, timestamps_from_ticks
+from fractalrs.columns import PARQUET_TYPES, numbers, ticks, ticks_per_hour, timestamps_from_ticks
 from fractalrs.errors import InputError
 from fractalrs.expansion.options import Options
 
@@ -68,10 +67,11 @@ class Payload:
         """Return the columns as the core takes them: name, meaning, values, where texts start, which are there."""
         columns = []
         for field in self.fields:
+            stored, meaning = PARQUET_TYPES[field.type]
             values = starts = valid = None
             if field.name in self.table.column_names:
-                values, starts, valid = _arrays(self.table[field.name].chunk(0))
-            columns.append((field.name, _meaning(field.type), values, starts, valid))
+                values, starts, valid = _arrays(self.table[field.name].chunk(0), stored)
+            columns.append((field.name, meaning, values, starts, valid))
         return columns
 
     def gather(
@@ -96,23 +96,14 @@ def _written(kind: pa.DataType) -> pa.DataType:
     return pa.timestamp(kind.unit, "UTC") if pa.types.is_timestamp(kind) and kind.tz is not None else kind
 
 
-def _meaning(kind: pa.DataType) -> str:
-    if pa.types.is_timestamp(kind):
-        return str(kind.unit) + (" utc" if kind.tz else "")
-    return "date" if pa.types.is_date32(kind) else "text" if pa.types.is_string(kind) else "number"
-
-
-def _arrays(array: pa.Array) -> tuple[Any, Any, Any]:
+def _arrays(array: pa.Array, stored: pa.DataType) -> tuple[Any, Any, Any]:
     valid = None if array.null_count == 0 else array.is_valid().to_numpy(zero_copy_only=False)
-    if pa.types.is_string(array.type):
-        text = pc.fill_null(array, "").cast(pa.large_string())
-        _, starts, letters = text.buffers()
-        letters = np.empty(0, np.uint8) if letters is None else np.frombuffer(letters, np.uint8)
-        return letters, np.frombuffer(starts, np.int64)[text.offset : text.offset + len(text) + 1], valid
-    if pa.types.is_timestamp(array.type):
-        array = array.cast(pa.int64())
-    elif pa.types.is_date32(array.type):
-        array = array.cast(pa.int32())
+    # What is unsigned keeps its bits.
+    array = array.cast(stored, safe=False)
     if array.null_count:
-        array = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
-    return np.ascontiguousarray(array.to_numpy(zero_copy_only=False)), None, valid
+        array = array.fill_null(False if pa.types.is_boolean(stored) else 0 if pa.types.is_primitive(stored) else "")
+    if pa.types.is_primitive(stored):
+        return np.ascontiguousarray(array.to_numpy(zero_copy_only=False)), None, valid
+    _, starts, letters = array.buffers()
+    letters = np.empty(0, np.uint8) if letters is None else np.frombuffer(letters, np.uint8)
+    return letters, np.frombuffer(starts, np.int64)[array.offset : array.offset + len(array) + 1], valid

@@ -19,7 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use pythonize::depythonize;
 
-use crate::columns::{BorrowedColumn, PyColumn};
+use crate::columns::PyColumn;
 use crate::errors::raised;
 use crate::watch::watch;
 
@@ -27,7 +27,7 @@ use crate::watch::watch;
 #[pyclass(frozen, module = "fractalrs._core")]
 pub struct Generator {
     pub expansion: Expansion,
-    columns: Vec<PyColumn>,
+    columns: Vec<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -54,12 +54,12 @@ impl Generator {
         hour: Option<u64>,
         factors: Option<PyReadonlyArray2<'py, f64>>,
         ratings: Option<PyReadonlyArray1<'py, f64>>,
-        columns: Vec<PyColumn>,
+        columns: Vec<Py<PyAny>>,
     ) -> PyResult<Self> {
         let options: Options = depythonize(&options).map_err(|error| raised(Error::Invalid(error.to_string())))?;
         let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items).map_err(raised)?;
         for column in &columns {
-            BorrowedColumn::new(column, py).column(base.len())?;
+            column.extract::<PyColumn>(py)?.column(base.len())?;
         }
         let column_blocks = keep_rates.as_array().ncols() as u32;
         let keep_rates = keep_rates.as_slice()?.to_vec();
@@ -122,7 +122,7 @@ impl Generator {
         progress: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let expansion = &self.expansion;
-        let borrowed: Vec<_> = self.columns.iter().map(|column| BorrowedColumn::new(column, py)).collect();
+        let borrowed = self.columns.iter().map(|column| column.extract(py)).collect::<PyResult<Vec<PyColumn>>>()?;
         let columns = borrowed.iter().map(|column| column.column(expansion.base_interactions()));
         let columns = columns.collect::<PyResult<Vec<_>>>()?;
         let (encoding, compression) =

@@ -169,7 +169,7 @@ def differing_values(a: pa.Array, b: pa.Array) -> Mask:
     """Return where two columns of one type differ, bit for bit."""
     valid = np.asarray(a.is_valid())
     differ: Mask = valid != np.asarray(b.is_valid())
-    if pa.types.is_string(a.type) or pa.types.is_boolean(a.type):
+    if pa.types.is_boolean(a.type) or not pa.types.is_primitive(a.type):
         return np.asarray(differ | np.asarray(pc.fill_null(pc.not_equal(a, b), False)))
     word = f"u{a.type.bit_width // 8}"
     words = (np.frombuffer(each.buffers()[1], word)[each.offset : each.offset + len(each)] for each in (a, b))

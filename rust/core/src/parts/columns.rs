@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use parquet::basic::TimeUnit;
-use parquet::basic::{LogicalType, Repetition, Type as PhysicalType};
+use parquet::basic::{Repetition, Type as PhysicalType};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
 use parquet::errors::Result;
 use parquet::file::writer::SerializedColumnWriter;
+use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{Type, TypePtr};
 
 use crate::expansion::Interactions;
@@ -15,16 +15,7 @@ use crate::expansion::Interactions;
 /// How many values are gathered at a time.
 const CHUNK: usize = 16 * 1024;
 
-/// What the values of a column mean, beyond their physical type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    Number,
-    Text,
-    Date,
-    Timestamp { unit: TimeUnit, utc: bool },
-}
-
-/// The values of a carried column, one per entry of the base.
+/// The values of a carried column as Parquet stores them, one per entry of the base.
 #[derive(Clone, Copy)]
 pub enum Values<'a> {
     Boolean(&'a [bool]),
@@ -32,7 +23,7 @@ pub enum Values<'a> {
     Int64(&'a [i64]),
     Float(&'a [f32]),
     Double(&'a [f64]),
-    /// UTF-8, each text from its start to the next one's.
+    /// Each text from its start to the next one's.
     Text {
         starts: &'a [i64],
         bytes: &'a [u8],
@@ -51,15 +42,15 @@ pub enum Source<'a> {
 
 /// A column of the files.
 pub struct Column<'a> {
-    pub name: String,
-    pub meaning: Meaning,
-    pub source: Source<'a>,
+    pub(super) schema: TypePtr,
+    pub(super) source: Source<'a>,
 }
 
-impl Column<'_> {
-    pub fn schema(&self) -> Result<TypePtr> {
-        let physical = match self.source {
-            Source::Times if self.meaning == Meaning::Date => PhysicalType::INT32,
+impl<'a> Column<'a> {
+    /// A column whose values mean what Parquet's schemas call so: `DATE`, `TIMESTAMP(MILLIS,true)`, or `NONE`.
+    pub fn new(name: &str, meaning: &str, source: Source<'a>) -> Result<Self> {
+        let physical = match source {
+            Source::Times if meaning == "DATE" => PhysicalType::INT32,
             Source::Times => PhysicalType::INT64,
             Source::Ratings => PhysicalType::DOUBLE,
             Source::Carried { values, .. } => match values {
@@ -71,16 +62,14 @@ impl Column<'_> {
                 Values::Text { .. } => PhysicalType::BYTE_ARRAY,
             },
         };
-        let logical = match self.meaning {
-            Meaning::Number => None,
-            Meaning::Text => Some(LogicalType::String),
-            Meaning::Date => Some(LogicalType::Date),
-            Meaning::Timestamp { unit, utc } => Some(LogicalType::timestamp(utc, unit)),
-        };
-        let optional = matches!(self.source, Source::Carried { valid: Some(_), .. });
+        // The name comes after parsing: a parser would not take every name.
+        let parsed = parse_message_type(&format!("message of {{ required {physical} values ({meaning}); }}"))?;
+        let logical = parsed.get_fields()[0].get_basic_info().logical_type_ref().cloned();
+        let optional = matches!(source, Source::Carried { valid: Some(_), .. });
         let repetition = if optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
-        let column = Type::primitive_type_builder(&self.name, physical);
-        Ok(Arc::new(column.with_repetition(repetition).with_logical_type(logical).build()?))
+        let column = Type::primitive_type_builder(name, physical);
+        let schema = column.with_repetition(repetition).with_logical_type(logical).build()?;
+        Ok(Self { schema: Arc::new(schema), source })
     }
 
     /// Writes the column of some interactions.
@@ -91,7 +80,7 @@ impl Column<'_> {
         rows: Range<usize>,
     ) -> Result<()> {
         let (values, valid) = match self.source {
-            Source::Times if self.meaning == Meaning::Date => {
+            Source::Times if self.schema.get_physical_type() == PhysicalType::INT32 => {
                 return write::<Int32Type, _>(column, &interactions.times[rows], None, |time| time as i32);
             }
             Source::Times => return write::<Int64Type, _>(column, &interactions.times[rows], None, |time| time),

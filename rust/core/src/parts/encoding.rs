@@ -99,7 +99,7 @@ impl<'a> Format<'a> {
             .set_write_batch_size(BATCH_ROWS)
             .set_max_row_group_row_count(None);
         for column in columns {
-            let path = ColumnPath::from(column.name.as_str());
+            let path = ColumnPath::from(column.schema.name());
             properties = match column.source {
                 Source::Times => properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
                 // Carried values repeat: mostly there are far fewer distinct ones than rows.

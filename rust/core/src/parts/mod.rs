@@ -7,7 +7,7 @@ mod run;
 mod seal;
 mod sink;
 
-pub use columns::{Column, Meaning, Source, TimeUnit, Values};
+pub use columns::{Column, Source, Values};
 pub use encoding::{EncodingChoice, Format, parse_compression};
 pub use part_file::FileSummary;
 pub use run::{JobSummary, Part, PartSummary, Stage, Target, run};

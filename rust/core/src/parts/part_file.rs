@@ -148,8 +148,6 @@ fn schema<U: Stored, I: Stored>(payload: &[Column]) -> Result<TypePtr> {
             .map(Arc::new)
     };
     let mut columns = vec![column("user_id", U::PHYSICAL)?, column("item_id", I::PHYSICAL)?];
-    for column in payload {
-        columns.push(column.schema()?);
-    }
+    columns.extend(payload.iter().map(|column| column.schema.clone()));
     Ok(Arc::new(Type::group_type_builder("interactions").with_fields(columns).build()?))
 }
