@@ -55,7 +55,7 @@ _HOMES = {
     "fractalrs.tools": ("Progress",),
     "fractalrs.reading": ("Interactions", "read_interactions", "sample_interactions", "write_interactions"),
     "fractalrs.base": ("Base", "leave_last_out"),
-    "fractalrs.expansion": ("Cells", "Expansion", "ReducedMatrix", "group_cells", "reduce"),
+    "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "fit", "group_cells", "reduce"),
     "fractalrs.dataset": ("Dataset", "ParquetOptions", "Plan", "finish", "open_dataset", "plan", "write", "write_part"),
     "fractalrs.passes": ("StreamedMatrix",),
     "fractalrs.formats": ("export", "load_csr"),

@@ -17,6 +17,8 @@ HoldOut = Literal["auto", "last", "random", "none"]
 """Which interaction of each user becomes test; ``"auto"``: as the source allows."""
 Ties = Literal["last", "all"]
 """Of several interactions at a user's last timestamp, the last in file order is test, or all are."""
+OrderBy = Literal["content", "cells", "degree", "id"]
+"""In what order users, and items, are averaged when the base is reduced."""
 Rescale = Literal["absolute", "minmax"]
 """How the entries of the reduced matrix get into 0 to 1."""
 Variant = Literal["paper", "reference"]

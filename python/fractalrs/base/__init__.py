@@ -1,6 +1,7 @@
 """The base: the signed matrix of users and items, and all that is known of it before anything is generated."""
 
 from fractalrs.base.base import TEST_BIT, Base
+from fractalrs.base.canonical import Canonical, canonical
 from fractalrs.base.hold_out import leave_last_out
 from fractalrs.base.summary import SINGULAR_VALUES, base_statistics, real_activity, real_ratings
 from fractalrs.base.svd import SVD, TOLERANCE, leading_svd, truncated_svd
@@ -11,7 +12,9 @@ __all__ = [
     "TEST_BIT",
     "TOLERANCE",
     "Base",
+    "Canonical",
     "base_statistics",
+    "canonical",
     "leading_svd",
     "leave_last_out",
     "real_activity",

@@ -4,16 +4,18 @@ Each room imports only rooms above it::
 
     declared · cells             how an option is declared; groups of alike users and items
     reduction · shuffles         the reduced matrix; who changes places
+    spectrum · tails             what singular values and degrees will be
     expected_groups · expected   what will come out
     functions · operators        blocks made by a function; what makes a block
     options                      what can be chosen, and named defaults
-    payload · sizing             what interactions carry; a shape for a target
+    payload · sizing · fitting      what interactions carry; a shape for a target; real tails and spectrum
     expansion                    all of it as one value
 """
 
 from fractalrs.expansion.cells import CELL_SIZE, Cells, group_cells
 from fractalrs.expansion.declared import Option, accepts, declared_by, document, option, refuse_unknown
 from fractalrs.expansion.expansion import Expansion, fingerprint_of
+from fractalrs.expansion.fitting import Fit, fit
 from fractalrs.expansion.functions import BlockFunction, Matrix
 from fractalrs.expansion.operators import Operator, operator_named
 from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, PROFILES, Group, Options, Profile, profile_named
@@ -22,7 +24,17 @@ from fractalrs.expansion.shuffles import SHUFFLES, Shuffle, shuffle_named
 from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale, whole_number
 
 __all__ = ["CELL_SIZE", "DEFAULT_PROFILE", "OPTIONS", "PROFILES", "SHUFFLES"]
-__all__ += ["BlockFunction", "Cells", "Expansion", "Group", "Matrix", "Operator", "Option", "Options", "Profile"]
-__all__ += ["ReducedMatrix", "Shuffle", "accepts", "declared_by", "document", "group_cells", "operator_named", "option"]
+__all__ += ["BlockFunction", "Cells", "Expansion", "Fit", "Group", "Matrix", "Operator", "Option", "Options", "Profile"]
+__all__ += [
+    "ReducedMatrix",
+    "Shuffle",
+    "accepts",
+    "declared_by",
+    "document",
+    "fit",
+    "group_cells",
+    "operator_named",
+    "option",
+]
 __all__ += ["profile_named", "reduce", "reduce_to_target", "refuse_unknown", "shuffle_named", "solve_keep_scale"]
 __all__ += ["fingerprint_of", "whole_number"]

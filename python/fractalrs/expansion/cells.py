@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base import Base, leading_svd
+from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.declared import whole
 from fractalrs.tools import as_path, check_count, check_kind, whole_file
@@ -132,14 +132,17 @@ class Cells:
             raise InputError(f"{file_path} does not hold saved cells", hint=hint) from error
 
 
-def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE) -> Cells:
+def group_cells(
+    base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE, coordinates: int = COORDINATES
+) -> Cells:
     """Group users and items that are alike in the train part of a base.
 
     Users are points: their 16 leading singular coordinates, uᵢ√σᵢ, and the logarithm of their number of interactions,
     which weighs as much as all the others together. Groups are split in two across their principal axis, in
     proportion to the cells each side is to become, until none holds more than 64 cells. In each of them the outermost
     user and those nearest to it make a cell, then the outermost of the rest, and so on. Cells differ by at most one
-    member, and there are as few as the cell size allows. Items likewise, by vᵢ√σᵢ.
+    member, and there are as few as the cell size allows. Items likewise, by vᵢ√σᵢ. Ids do not matter: ties are broken
+    by what users and items interacted with.
 
     Parameters
     ----------
@@ -148,6 +151,8 @@ def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int
     user_cell_size, item_cell_size
         Most members of a cell, at least 1. With 1 nobody changes place; with p (q) or more there is one cell of
         everyone.
+    coordinates
+        How many leading singular coordinates.
 
     Raises
     ------
@@ -161,19 +166,28 @@ def group_cells(base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int
     4
     """
     check_kind("base", base, Base, "a Base: leave_last_out makes one")
-    p, q = base.shape
+    known = canonical(base)
+    cells = group_canonical(known, user_cell_size, item_cell_size, coordinates)
+    return Cells(known.users[cells.user_order], cells.user_starts, known.items[cells.item_order], cells.item_starts)
+
+
+def group_canonical(
+    base: Canonical, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE, coordinates: int = COORDINATES
+) -> Cells:
+    """Group users and items of a base in canonical order, see `group_cells`: the cells hold places in that order."""
+    p, q = base.matrix.shape
     user_size, item_size = _check_size(user_cell_size, "user"), _check_size(item_cell_size, "item")
     users = None if 1 < user_size < p else _trivial(p, user_size)
     items = None if 1 < item_size < q else _trivial(q, item_size)
     if users is None or items is None:
-        train = base.train
-        svd = leading_svd(base, min(COORDINATES, p, q))
+        train = base.matrix
+        svd = base.svd(min(coordinates, p, q))
         # A direction of length zero holds rounding errors only.
         real = svd.s > _MIN_SINGULAR_RATIO * svd.s[0]
         root = np.sqrt(svd.s[real])
         # R v / √σ is u √σ, but equal for equal users to the last bit: ties stay ties.
-        users = users or partition(features((train @ svd.vt[real].T) / root, base.user_degrees("train")), user_size)
-        items = items or partition(features((train.T @ svd.u[:, real]) / root, base.item_degrees("train")), item_size)
+        users = users or partition(features((train @ svd.vt[real].T) / root, base.user_degrees), user_size)
+        items = items or partition(features((train.T @ svd.u[:, real]) / root, base.item_degrees), item_size)
     return Cells(*users, *items)
 
 

@@ -20,6 +20,7 @@ from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.declared import accepts, document, one_of, pair, whole
 from fractalrs.expansion.expected import Expected
+from fractalrs.expansion.fitting import Fit
 from fractalrs.expansion.functions import FunctionGenerator
 from fractalrs.expansion.operators import Operator, operator_named
 from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
@@ -44,12 +45,13 @@ class Expansion:
     base
         p users × q items, signed: from `leave_last_out`.
     reduced
-        R̂ of shape (m, n) from `reduce`, or any matrix of that kind with entries in [0, 1].
+        What `fit` made of a base, with its cells; or R̂ of shape (m, n) from `reduce`; or any matrix of that kind with
+        entries in [0, 1].
     profile
         Defaults: ``"realistic"`` (shuffle cells), ``"paper"`` (block), ``"traceable"`` (aligned), or ``"reference"``
         (block, one test item, incomplete users dropped, ordered by item).
     cells
-        Cells for the shuffle ``"cells"``; ``fractalrs.group_cells(base)`` by default.
+        Cells for the shuffle ``"cells"``; those of the fit, or ``fractalrs.group_cells(base)``, by default.
     {options}
 
     Raises
@@ -72,13 +74,15 @@ class Expansion:
     def __init__(
         self,
         base: Base,
-        reduced: ReducedMatrix | npt.ArrayLike,
+        reduced: ReducedMatrix | Fit | npt.ArrayLike,
         *,
         profile: str = DEFAULT_PROFILE,
         cells: Cells | None = None,
         **options: Any,
     ) -> None:
         self.base = base
+        if isinstance(reduced, Fit):
+            reduced, cells = reduced.reduced, cells or reduced.cells
         self.reduced = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
         self.profile = profile
         self.options = Options.resolve(profile, **options)

@@ -24,7 +24,7 @@ from fractalrs.expansion.functions import BlockFunction, name_of
 from fractalrs.expansion.operators import OPERATORS, operator_named
 from fractalrs.expansion.shuffles import SHUFFLES, shuffle_named
 from fractalrs.tools import check_kind
-from fractalrs.words import SIDES, Order, Ratings, Side, TestItems, Ties, Variant
+from fractalrs.words import SIDES, Order, OrderBy, Ratings, Side, TestItems, Ties, Variant
 
 
 class Group(StrEnum):
@@ -51,10 +51,14 @@ class Profile:
     drop_incomplete: bool = False
     order: Order = "block"
     variant: Variant = "paper"
+    # At more a block is nearly a copy of the real matrix: who has a user's real history finds it there.
+    max_keep: float = 0.95
+    fits: bool = False
+    order_by: OrderBy = "id"
 
 
 PROFILES = {
-    "realistic": Profile("cells", "last"),
+    "realistic": Profile("cells", "last", max_keep=0.5, fits=True, order_by="content"),
     "paper": Profile("block", "all"),
     "traceable": Profile("aligned", "last"),
     # The choices of the program that was published with the paper: docs/reference.md.
@@ -129,7 +133,9 @@ class Options:
         "block keeps an interaction (Algorithm 2, with bounds).",
         **_RATE,
     )
-    max_keep: float = option(0.95, "Largest keep rate of a block.", Group.KEEP, **_RATE)
+    max_keep: float = option(
+        0.95, "Largest keep rate of a block.", Group.KEEP, unset="0.5 by profile realistic, else 0.95", **_RATE
+    )
     keep_scale: float = option(
         1.0,
         "Factor on all keep rates: more or fewer interactions.",

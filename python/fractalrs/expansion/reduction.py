@@ -7,11 +7,12 @@ from typing import Any, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base import Base, leading_svd
+from fractalrs.base import SVD, Base, canonical, leading_svd
 from fractalrs.errors import InputError
+from fractalrs.expansion.cells import group_canonical
 from fractalrs.expansion.declared import one_of, pair, whole
 from fractalrs.tools import as_path, check_kind
-from fractalrs.words import Rescale, Variant
+from fractalrs.words import OrderBy, Rescale, Variant
 
 MAX_CONDITION = 1e8
 """Averaged singular vectors whose condition number is larger have no stable nearest orthogonal factor."""
@@ -20,6 +21,7 @@ _MIN_SINGULAR_RATIO = 1e-10
 """A singular value smaller than this times the largest is zero but for rounding."""
 
 _Floats = npt.NDArray[np.float64]
+_Order = npt.NDArray[np.integer[Any]] | slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,7 @@ def reduce(
     shape: tuple[int, int],
     *,
     rescale: Rescale = "absolute",
-    order_by_degree: bool = False,
+    order_by: OrderBy = "id",
     variant: Variant = "paper",
     seed: int = 0,
 ) -> ReducedMatrix:
@@ -146,9 +148,12 @@ def reduce(
     rescale
         How R̂temp becomes `values` in [0, 1]: ``"absolute"``, |R̂temp| / max |R̂temp|, or ``"minmax"``,
         (R̂temp − min) / (max − min).
-    order_by_degree
-        Average over users and items in descending order of their number of train interactions (ties by code) instead
-        of in order of their codes. Neighbours are averaged, so the order matters.
+    order_by
+        Neighbours are averaged, so the order of users and items matters. ``"id"``: of their codes, as the paper has it;
+        the same interactions under other ids then have another R̂. What follows from the interactions alone does not:
+        ``"content"``, by a digest of what they interacted with (`fractalrs.base.canonical`), side by side are any two;
+        ``"cells"``, the order of `group_cells`, in which alike ones are side by side; ``"degree"``, the most active
+        first.
     variant
         ``"paper"``, or ``"reference"``: as the program published with the paper did it. It paired the largest singular
         value with the vectors of the smallest, and so on, and picked entries of vectors by linear interpolation instead
@@ -177,27 +182,38 @@ def reduce(
     m, n = check_multipliers(shape, base.shape)
     one_of("rescale", rescale, get_args(Rescale))
     one_of("variant", variant, get_args(Variant))
-    check_kind("order_by_degree", order_by_degree, (bool, np.bool_), "True or False")
+    one_of("order_by", order_by, get_args(OrderBy))
     if whole("seed", seed) < 0:
         raise InputError(f"seed {seed} is negative", hint="choose a whole number from 0 up")
     k = min(m, n)
-    svd = leading_svd(base, k, seed)
+    svd, users, items = _in_order(base, k, order_by, seed)
     if (rank := int(np.count_nonzero(svd.s > _MIN_SINGULAR_RATIO * svd.s[0]))) < k:
         raise InputError(
             f"the train interactions have only {rank} independent directions of taste, "
             f"too few for user multiplier {m} and item multiplier {n}",
             hint=f"make one of the multipliers {rank} or less",
         )
-    u, v = svd.u, svd.vt.T
-    if order_by_degree:
-        u = u[np.argsort(-base.user_degrees("train"), kind="stable")]
-        v = v[np.argsort(-base.item_degrees("train"), kind="stable")]
+    u, v = svd.u[users], svd.vt.T[items]
     if variant == "reference":
         u, v = u[:, ::-1], v[:, ::-1]
     signed = (_shrink(u, m, "user", variant) * svd.s) @ _shrink(v, n, "item", variant).T
     description: dict[str, Any] = {"method": "algorithm 3", "shape": [m, n], "rescale": rescale}
-    description |= {"order_by_degree": bool(order_by_degree), "variant": variant, "seed": int(seed)}
+    description |= {"order_by": order_by, "variant": variant, "seed": int(seed)}
     return ReducedMatrix(*_rescaled(signed, rescale), svd.s, description)
+
+
+def _in_order(base: Base, k: int, order_by: OrderBy, seed: int) -> tuple[SVD, _Order, _Order]:
+    """Return the leading singular triples, and the order in which users and items are averaged."""
+    if order_by == "id":
+        return leading_svd(base, k, seed), slice(None), slice(None)
+    known = canonical(base)
+    if order_by == "content":
+        return known.svd(k), slice(None), slice(None)
+    if order_by == "degree":
+        degrees = known.user_degrees, known.item_degrees
+        return known.svd(k), *(np.argsort(-each, kind="stable") for each in degrees)
+    cells = group_canonical(known)
+    return known.svd(k), cells.user_order, cells.item_order
 
 
 def _rescaled(signed: _Floats, rescale: Rescale) -> tuple[_Floats, _Floats]:

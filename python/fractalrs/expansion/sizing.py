@@ -151,8 +151,8 @@ def solve_keep_scale(
     refusal names the nearest that can be met.
     """
     interactions = whole_number("target_interactions", interactions)
-    groups = options.fit(base, cells)
     all_written = options.test_items == "all" and not options.drop_incomplete
+    groups = None if all_written else options.fit(base, cells)
     clipped = np.clip(reduced.values, options.min_keep, options.max_keep)
     if not clipped.any():
         raise _unmet(interactions, "most", 0, reduced.shape)
@@ -168,6 +168,7 @@ def solve_keep_scale(
     def written(scale: float) -> float:
         if all_written:
             return kept(scale)
+        assert groups is not None
         counts = expected(base, rates(scale), groups, options)
         return counts.train.mean + counts.test.mean
 

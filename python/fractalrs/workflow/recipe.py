@@ -7,8 +7,9 @@ Its options are those of the command ``expand``, each declared once: those of th
 import hashlib
 import os
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from fractalrs._core import VERSION
 from fractalrs.dataset import ParquetOptions, Plan, checked_licence
@@ -34,7 +35,7 @@ from fractalrs.expansion import (
 )
 from fractalrs.reading import format_names
 from fractalrs.tools import as_path
-from fractalrs.words import SIDES, HoldOut, Rescale, Ties
+from fractalrs.words import SIDES, HoldOut, OrderBy, Rescale, Ties
 
 
 def _column(name: str, column: Any) -> str | int:
@@ -46,7 +47,13 @@ def _column(name: str, column: Any) -> str | int:
 _POSITIVE = {"within": lambda count: count >= 1, "words": "a whole number of at least 1"}
 _MULTIPLIER = _POSITIVE | {"unset": "by target or matrix"}
 _TARGET = {"value": "COUNT", "take": whole_number, "accepts": float | str, "command": str}
-_CELL_SIZE = _POSITIVE | {"unset": str(CELL_SIZE), "place": 1}
+_CELL_SIZE = _POSITIVE | {"unset": f"by fit, else {CELL_SIZE}", "place": 1}
+_BALANCE = {
+    "value": "SHARE",
+    "within": lambda share: 0 <= share <= 1,
+    "words": "a number from 0 to 1",
+    "unset": "by fit",
+}
 _COLUMN = {"value": "COLUMN", "accepts": int, "take": _column}
 
 
@@ -140,7 +147,38 @@ class Recipe:
         Group.MATRIX,
         value="NAME",
     )
-    order_by_degree: bool = option(False, "Average over users and items in order of their activity.", Group.MATRIX)
+    order_by: OrderBy | None = option(
+        None,
+        "Average over users and items in order of their ids (id), of a digest of their interactions, which does not "
+        "depend on ids (content), of cells (cells), or of activity (degree).",
+        Group.MATRIX,
+        value="NAME",
+        choices=get_args(OrderBy),
+        unset="content by profile realistic, else id",
+    )
+    fit: bool | None = option(
+        None,
+        "Fit keep rates and cells to the source, so that tails and spectrum are the real ones, or do not.",
+        Group.MATRIX,
+        spelling=("--fit/--no-fit",),
+        unset="fit by profile realistic with shuffle cells and a matrix made here",
+    )
+    user_balance: float | None = option(
+        None,
+        "Of the fit: 0 keeps the spread that the reduced matrix gives the degrees of users, 1 takes it away.",
+        Group.MATRIX,
+        **_BALANCE,
+    )
+    item_balance: float | None = option(None, "Of the fit: likewise for items.", Group.MATRIX, **_BALANCE)
+    strength: float | None = option(
+        None,
+        "Of the fit: how much of the reduced matrix beside its margins stays, 0 nothing, 1 all.",
+        Group.MATRIX,
+        value="FACTOR",
+        within=lambda factor: 0 <= factor < inf,
+        words="a number from 0 up",
+        unset="by fit",
+    )
     reduced_matrix: str | os.PathLike[str] | None = option(
         None,
         "Take this one, of any shape m × n: numbers from 0 to 1, saved by NumPy.",
@@ -207,10 +245,20 @@ class Recipe:
                 raise InputError(f"{name} is given, but the shuffle {options.shuffle!r} has cells of its own")
         if self.source_licence is not None:
             vars(self).update(source_licence=checked_licence(self.source_licence))
-        if self.reduced_matrix is not None and (self.order_by_degree or self.rescale != "absolute"):
-            raise InputError("rescale and order_by_degree are for a matrix made here, but reduced_matrix is given")
+        if self.reduced_matrix is not None and (self.order_by or self.rescale != "absolute"):
+            raise InputError("rescale and order_by are for a matrix made here, but reduced_matrix is given")
+        self._check_fit()
         written = [side for side in SIDES if getattr(self, f"{side.singular}_attributes") is not None]
         options.check_sources(*self.cell_sizes, written)
+
+    def _check_fit(self) -> None:
+        if self.fit and not shuffle_named(self.options.shuffle).takes_cells:
+            raise InputError(
+                f"fit needs the shuffle 'cells', not {self.options.shuffle!r}", hint="leave one of them out"
+            )
+        for name in ("user_balance", "item_balance", "strength"):
+            if getattr(self, name) is not None and not self.is_fitted:
+                raise InputError(f"{name} is given, but nothing is fitted", hint="say fit (--fit)")
 
     def _check_targets(self) -> None:
         if self.target_interactions is None:
@@ -266,12 +314,26 @@ class Recipe:
     @property
     def reducing(self) -> dict[str, Any]:
         """How the reduced matrix is made: arguments of `reduce`."""
-        return {"rescale": self.rescale, "order_by_degree": self.order_by_degree, "variant": self.defaults.variant}
+        order_by = self.order_by or self.defaults.order_by
+        return {"rescale": self.rescale, "order_by": order_by, "variant": self.defaults.variant}
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether keep rates and cells are fitted."""
+        takes_cells = shuffle_named(self.options.shuffle).takes_cells
+        return self.defaults.fits and takes_cells and self.reduced_matrix is None if self.fit is None else self.fit
+
+    @property
+    def fitting(self) -> dict[str, Any]:
+        """How they are fitted: arguments of `fit`."""
+        names = ("user_balance", "item_balance", "strength", "user_cell_size", "item_cell_size")
+        return {name: getattr(self, name) for name in names}
 
     def describe(self, given: ReducedMatrix | None) -> dict[str, Any]:
         """Return what base, reduced matrix (maybe a given one) and cells are made with: for plans and validation."""
         options, (m, n) = self.options, (None, None) if given is None else given.shape
-        cell_sizes = self.cell_sizes if shuffle_named(options.shuffle).takes_cells else (None, None)
+        takes_cells = shuffle_named(options.shuffle).takes_cells
+        cell_sizes = self.cell_sizes if takes_cells and not self.is_fitted else (None, None)
         file = self.reduced_matrix
         digest = None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
         return {
@@ -295,6 +357,7 @@ class Recipe:
             "reduced_matrix_sha256": digest,
             "user_cell_size": cell_sizes[0],
             "item_cell_size": cell_sizes[1],
+            "fit": self.fitting if self.is_fitted else None,
         }
 
     @classmethod

@@ -23,8 +23,10 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import (
     Cells,
     Expansion,
+    Options,
     ReducedMatrix,
     accepts,
+    fit,
     group_cells,
     reduce,
     reduce_to_target,
@@ -117,18 +119,30 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
         logger.info(matched.note)
     if begun is not None and begun.plan.base.fingerprint != base.fingerprint:
         raise other_plan(folder.store, OTHER_SOURCE)
-    takes_cells, cells, scale = shuffle_named(recipe.options.shuffle).takes_cells, None, None
+    takes_cells, cells = shuffle_named(recipe.options.shuffle).takes_cells, None
+    options = recipe.options
     if begun is not None:
         logger.info("the reduced matrix and the cells are those of the data set that was begun")
-        reduced, scale = begun.reduced, begun.plan.options.keep_scale
+        reduced = begun.reduced
+        if recipe.target_interactions is not None:
+            options = dataclasses.replace(options, keep_scale=begun.plan.options.keep_scale)
         cells = begun.cells if takes_cells else None
     else:
         logger.info("reducing")
         reduced = _reduced(base, recipe, given_matrix)
-        if takes_cells:
+        if takes_cells and not recipe.is_fitted:
             logger.info("grouping users and items into cells")
             cells = group_cells(base, *recipe.cell_sizes)
-    expansion = _expansion(base, reduced, cells, recipe, scale)
+        if recipe.target_interactions is not None:
+            scale = solve_keep_scale(base, reduced, recipe.target_interactions, options, cells)
+            options = dataclasses.replace(options, keep_scale=scale)
+        if recipe.is_fitted:
+            logger.info("fitting keep rates and cells")
+            rates = {name: getattr(options, name) for name in ("min_keep", "max_keep", "keep_scale")}
+            fitted = fit(base, reduced, **recipe.fitting, **rates)
+            logger.info(fitted.words)
+            reduced, cells = fitted.reduced, fitted.cells
+    expansion = _expansion(base, reduced, cells, recipe, options)
     return plan(
         expansion,
         parts=recipe.parts,
@@ -209,20 +223,13 @@ def _reduced(base: Base, recipe: Recipe, given: ReducedMatrix | None) -> Reduced
     return reduce_to_target(base, recipe.target_interactions, recipe.options, by, **wanted)
 
 
-def _expansion(
-    base: Base, reduced: ReducedMatrix, cells: Cells | None, recipe: Recipe, scale: float | None
-) -> Expansion:
-    """Make the expansion; for a target, with the keep scale that was chosen when the data set was begun, if it was."""
-    options, target = recipe.options, recipe.target_interactions
-    if target is not None:
-        scale = solve_keep_scale(base, reduced, target, options, cells) if scale is None else scale
-        options = dataclasses.replace(options, keep_scale=scale)
+def _expansion(base: Base, reduced: ReducedMatrix, cells: Cells | None, recipe: Recipe, options: Options) -> Expansion:
     settings = dataclasses.asdict(options) | {"operator": recipe.operator}
     expansion = Expansion(base, reduced, profile=recipe.profile, cells=cells, **settings)
-    if target is not None:
+    if recipe.target_interactions is not None:
         m, n = reduced.shape
         logger.info(
-            f"target of {target:,} interactions: × ({m}, {n}), keep_scale {options.keep_scale}; "
+            f"target of {recipe.target_interactions:,} interactions: × ({m}, {n}), keep_scale {options.keep_scale}; "
             f"{expansion.expected_interactions:,.0f} expected"
         )
     return expansion

@@ -1,0 +1,343 @@
+"""The fit: bend the reduced matrix, and choose cells, so that the expansion meets the real tails and spectrum.
+
+Proposition 1 of the paper multiplies the spread of degrees by that of R̂'s margins, and Theorem 1 gives the expansion all
+products of both spectra: what comes out is as R̂ happens to be. Both can be steered. Keep rates are
+
+    K = margins ∘ (1 + strength · rest),    rest = R̂ / (its own margins) − 1
+
+where balance moves the margins from R̂'s own (0) to flat ones (1), of users and of items, and strength scales what is
+beside them. The expected Gini coefficients say which balance, the predicted singular values which strength and cells
+(`docs/theory.md`). The mean keep rate stays R̂'s.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fractalrs.base import Base, Canonical, canonical
+from fractalrs.errors import InputError
+from fractalrs.expansion.cells import Cells, group_canonical
+from fractalrs.expansion.options import DEFAULT_PROFILE, PROFILES
+from fractalrs.expansion.reduction import ReducedMatrix, reduce
+from fractalrs.expansion.spectrum import Spectrum
+from fractalrs.expansion.tails import expected_gini
+from fractalrs.statistics import gini, ratio_error
+from fractalrs.tools import blas_threads, check_kind
+from fractalrs.words import ITEMS, SIDES, USERS, Side
+
+REPEATS = 0.02
+"""An expanded id shows one source in half of its blocks or more with at most this chance, which decides cell sizes …"""
+
+LARGEST_CELL = 32
+"""… up to this size: larger cells mix those that are not alike, and the tails are lost."""
+
+TARGETS = (0.05, 0.12, 0.08)
+"""Errors of singular ratios that are good enough: median and largest of the first 16, median of 64."""
+
+STRENGTHS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0, 4.0, 6.0)
+COORDINATES = (6, 16)
+"""By how many singular coordinates cells may be made: a few keep the first ratios, more keep the later ones."""
+
+_STEPS = 12
+_ROUNDS = 60
+_LEAST = 1e-3
+
+_Floats = npt.NDArray[np.float64]
+_Errors = tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A reduced matrix and cells that were fitted to a base, and what is expected of their expansion.
+
+    `Expansion` takes it in place of a reduced matrix.
+
+    Attributes
+    ----------
+    reduced
+        Keep rates over the keep scale, (m, n), with how they were fitted in its description.
+    cells
+        Cells of the base's users and items.
+    user_balance, item_balance, strength
+        What was solved for, or given.
+    coordinates
+        Leading singular coordinates that the cells were made by.
+    gini
+        By side: the Gini coefficient of the real degrees, and the expected one, ids without interactions included.
+    real, expected : float64, shape (k,), k up to 64
+        Singular values of the train part, and those expected of the expansion.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> fr.fit(base, (2, 3)).reduced.shape
+    (2, 3)
+    """
+
+    reduced: ReducedMatrix
+    cells: Cells
+    user_balance: float
+    item_balance: float
+    strength: float
+    coordinates: int
+    gini: dict[Side, tuple[float, float]]
+    real: _Floats
+    expected: _Floats
+
+    @property
+    def errors(self) -> _Errors:
+        """Expected errors of singular ratios: median and largest of the first 16, median of all."""
+        return _errors(self.real, self.expected)
+
+    @property
+    def words(self) -> str:
+        """What is expected, in a sentence."""
+        tails = ", ".join(f"{side} {made:.3f} (real {real:.3f})" for side, (real, made) in self.gini.items())
+        median, largest, all_median = self.errors
+        return (
+            f"expected: Gini of {tails}; first 16 singular ratios within {median:.0%} in the median and {largest:.0%} "
+            f"at most, {len(self.expected)} within {all_median:.0%}"
+        )
+
+
+def fit(
+    base: Base,
+    shape: tuple[int, int] | ReducedMatrix,
+    *,
+    user_balance: float | None = None,
+    item_balance: float | None = None,
+    strength: float | None = None,
+    user_cell_size: int | None = None,
+    item_cell_size: int | None = None,
+    min_keep: float = 0.01,
+    max_keep: float = PROFILES[DEFAULT_PROFILE].max_keep,
+    keep_scale: float = 1.0,
+) -> Fit:
+    """Fit keep rates and cells to a base, so that its expansion has the real tails and the real spectrum.
+
+    Solved for are the balance of users and of items, so that the expected Gini coefficients of degrees are the real
+    ones, and strength and cells, so that the first 64 singular values, over the first, are. What thinning does cannot
+    be undone: equal users become unequal by chance, and few blocks at low keep rates have a noisy spectrum. Of
+    strengths that meet all targets (`TARGETS`) the one with the lowest largest keep rate is taken. Nothing depends on
+    the names of ids, the threads or the machine beyond rounding.
+
+    Parameters
+    ----------
+    base
+        p users × q items. Test interactions have no influence.
+    shape
+        (m, n), which is reduced in the order of content (`reduce`); or a reduced matrix.
+    user_balance, item_balance
+        0: the margins of R̂; 1: flat ones. Solved for by default.
+    strength
+        How much of R̂ beside its margins stays: 0 nothing, 1 all. Solved for by default.
+    user_cell_size, item_cell_size
+        By default so large that repetition is rare: an expanded item shows one source item in half of its m blocks or
+        more with a chance of at most 2 %, as far as cells of 32 can; users likewise.
+    min_keep, max_keep, keep_scale
+        Those of the expansion, `Options`. The mean keep rate is what they make of R̂.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its range, or the base cannot be reduced to that shape.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> fr.Expansion(base, fr.fit(base, (2, 3))).shape
+    (120, 120)
+    """
+    check_kind("base", base, Base, "a Base: leave_last_out makes one")
+    for name, value, most in (
+        ("user_balance", user_balance, 1.0),
+        ("item_balance", item_balance, 1.0),
+        ("strength", strength, math.inf),
+    ):
+        if value is not None and not (isinstance(value, int | float | np.floating) and 0 <= value <= most):
+            raise InputError(
+                f"{name} is {value!r}; it must be a number from 0{f' to {most:g}' if most == 1 else ' up'}"
+            )
+    with blas_threads(1):
+        reduced = shape if isinstance(shape, ReducedMatrix) else reduce(base, shape, order_by="content")
+        known = canonical(base)
+        sizes = (user_cell_size or cell_size(reduced.shape[1]), item_cell_size or cell_size(reduced.shape[0]))
+        bounds = keep_scale * min_keep, min(max_keep, keep_scale * max_keep)
+        start = np.minimum(max_keep, keep_scale * np.clip(reduced.values, min_keep, max_keep))
+        return _Search(known, start, bounds, sizes, (user_balance, item_balance), strength).result(reduced, keep_scale)
+
+
+def cell_size(blocks: int) -> int:
+    """Return the least size of cells with which an id of so many blocks hardly repeats one source: see `fit`.
+
+    Examples
+    --------
+    >>> [cell_size(blocks) for blocks in (4, 16, 64)]
+    [17, 5, 3]
+    """
+    import scipy.stats
+
+    half = -(-blocks // 2)
+    chances = ((size, scipy.stats.binom.sf(half - 1, blocks, 1 / size)) for size in range(2, LARGEST_CELL))
+    return next((size for size, chance in chances if chance <= REPEATS), LARGEST_CELL)
+
+
+def bend(start: _Floats, balance: tuple[float, float], strength: float, bounds: tuple[float, float]) -> _Floats:
+    """Return keep rates with margins between those of `start` and flat ones, what is beside them scaled, and its mean.
+
+    Margins are met by alternate scaling (Sinkhorn 1967), then rates outside `bounds` are clipped and the rest scaled
+    until the mean is that of `start`.
+
+    Examples
+    --------
+    >>> bend(np.array([[0.1, 0.2], [0.2, 0.4]]), (1.0, 1.0), 1.0, (0.01, 0.5)).round(3).tolist()
+    [[0.225, 0.225], [0.225, 0.225]]
+    """
+    mean, rows, columns = start.mean(), start.mean(axis=1), start.mean(axis=0)
+    if mean == 0:
+        return start
+    rest = start * mean / np.maximum(np.outer(rows, columns), 1e-300) - 1
+    rates = np.maximum(1 + strength * rest, _LEAST)
+    wanted_rows, wanted_columns = rows ** (1 - balance[0]), columns ** (1 - balance[1])
+    wanted_rows, wanted_columns = wanted_rows / wanted_rows.mean(), wanted_columns / wanted_columns.mean()
+    rates *= np.outer(wanted_rows, wanted_columns)
+    for _ in range(_ROUNDS):
+        rates *= (wanted_rows / rates.mean(axis=1))[:, None]
+        rates *= wanted_columns / rates.mean(axis=0)
+    rates *= mean
+    for _ in range(_ROUNDS):
+        rates = np.clip(rates, *bounds)
+        missing = (mean - rates.mean()) * rates.size
+        free = rates < bounds[1] if missing > 0 else rates > bounds[0]
+        if abs(missing) < 1e-9 * mean * rates.size or not free.any():
+            break
+        rates[free] *= 1 + missing / rates[free].sum()
+    return np.asarray(np.clip(rates, *bounds))
+
+
+class _Search:
+    """The search for balance, strength and cells."""
+
+    def __init__(
+        self,
+        base: Canonical,
+        start: _Floats,
+        bounds: tuple[float, float],
+        sizes: tuple[int, int],
+        balance: tuple[float | None, float | None],
+        strength: float | None,
+    ) -> None:
+        self.base, self.start, self.bounds, self.sizes = base, start, bounds, sizes
+        self.balance, self.strength = balance, strength
+        self.real = base.svd(min(64, *base.matrix.shape)).s
+        self.degrees = {USERS: base.user_degrees, ITEMS: base.item_degrees}
+        self.ginis = {side: gini_of_all(self.degrees[side]) for side in SIDES}
+
+    def result(self, reduced: ReducedMatrix, keep_scale: float) -> Fit:
+        """Search, and return what was found."""
+        found = [self._with_cells(coordinates) for coordinates in self._coordinates]
+        coordinates, cells, balance, strength, expected = min(found, key=lambda one: _cost(_errors(self.real, one[4])))
+        rates = bend(self.start, balance, strength, self.bounds)
+        ginis = {side: (self.ginis[side], self._gini(side, rates, cells)) for side in SIDES}
+        of_codes = Cells(
+            self.base.users[cells.user_order], cells.user_starts, self.base.items[cells.item_order], cells.item_starts
+        )
+        fitted = Fit(reduced, of_codes, *balance, strength, coordinates, ginis, self.real, expected)
+        description = reduced.description | {"fit": _described(fitted)}
+        values = ReducedMatrix(rates / keep_scale, rates / keep_scale, reduced.singular_values, description)
+        return Fit(values, of_codes, *balance, strength, coordinates, ginis, self.real, expected)
+
+    @property
+    def _coordinates(self) -> tuple[int, ...]:
+        # Where nobody exchanges, and where everybody does, cells are what they are.
+        return (
+            COORDINATES
+            if any(1 < size < count for size, count in zip(self.sizes, self.base.matrix.shape, strict=True))
+            else COORDINATES[:1]
+        )
+
+    def _with_cells(self, coordinates: int) -> tuple[int, Cells, tuple[float, float], float, _Floats]:
+        cells = group_canonical(self.base, *self.sizes, coordinates)
+        spectrum = Spectrum.of(self.base, cells)
+        # The strength has next to no influence on margins.
+        balance = self._balance(cells)
+        strengths = STRENGTHS if self.strength is None else (self.strength,)
+        tried = []
+        for strength in strengths:
+            rates = bend(self.start, balance, strength, self.bounds)
+            expected = spectrum.predict(rates, len(self.real))
+            errors = _errors(self.real, expected)
+            good = all(error <= target for error, target in zip(errors, TARGETS, strict=True))
+            tried.append((not good, rates.max() if good else _cost(errors), strength, expected))
+        *_, strength, expected = min(tried, key=lambda one: one[:3])
+        return coordinates, cells, balance, strength, expected
+
+    def _balance(self, cells: Cells) -> tuple[float, float]:
+        users, items = self.balance
+        users = self._solved(USERS, cells, 1.0 if items is None else items) if users is None else users
+        items = self._solved(ITEMS, cells, users) if items is None else items
+        return users, items
+
+    def _solved(self, side: Side, cells: Cells, other: float) -> float:
+        """Find the balance of one side with which its expected Gini coefficient is the real one, or nearest to it."""
+
+        def excess(balance: float) -> float:
+            pair = (balance, other) if side is USERS else (other, balance)
+            return self._gini(side, bend(self.start, pair, 1.0, self.bounds), cells) - self.ginis[side]
+
+        # The flatter the margins, the lower.
+        if excess(0.0) <= 0:
+            return 0.0
+        if excess(1.0) >= 0:
+            return 1.0
+        low, high = 0.0, 1.0
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            if excess(middle) > 0:
+                low = middle
+            else:
+                high = middle
+        return (low + high) / 2
+
+    def _gini(self, side: Side, rates: _Floats, cells: Cells) -> float:
+        if side is USERS:
+            return expected_gini(rates, self.degrees[side], cells.user_order, cells.user_starts)
+        return expected_gini(rates.T, self.degrees[side], cells.item_order, cells.item_starts)
+
+
+def gini_of_all(degrees: npt.NDArray[Any]) -> float:
+    """Return the Gini coefficient of degrees, those of 0 included; `gini` leaves them out."""
+    some = degrees[degrees > 0]
+    inside = gini(some)
+    # Those of 0 are below all others.
+    share = len(some) / len(degrees)
+    return 1 - share + share * (0.0 if inside is None else inside)
+
+
+def _errors(real: _Floats, expected: _Floats) -> _Errors:
+    first, everything = ratio_error(real, expected), ratio_error(real, expected, len(real))
+    return (*(first or (0.0, 0.0)), (everything or (0.0, 0.0))[0])
+
+
+def _cost(errors: _Errors) -> float:
+    return sum(error / target for error, target in zip(errors, TARGETS, strict=True))
+
+
+def _described(fitted: Fit) -> dict[str, Any]:
+    """Return the fit in plain JSON values, for plans and cards."""
+    median, largest, all_median = fitted.errors
+    return {
+        "user_balance": fitted.user_balance,
+        "item_balance": fitted.item_balance,
+        "strength": fitted.strength,
+        "user_cell_size": fitted.cells.user_cell_size,
+        "item_cell_size": fitted.cells.item_cell_size,
+        "coordinates": fitted.coordinates,
+        **{f"gini_of_{side}": {"real": real, "expected": made} for side, (real, made) in fitted.gini.items()},
+        "singular_ratios": {"median of 16": median, "largest of 16": largest, "median of 64": all_median},
+    }

@@ -1,0 +1,273 @@
+"""The singular values that an expansion with cells will have, before anything is generated: `docs/theory.md`.
+
+Block (i, j) of the expanded matrix is A R∘D B: entries of R kept with the probability K[i, j], users exchanged inside
+their cells by A, items by B. With P and Q the projections of users and items onto the means of their cells:
+
+- its mean is K[i, j] P R Q, so that the means of all blocks are K ⊗ P R Q, with all products of their singular values;
+- what exchanges and dropout add has mean zero, and is independent from block to block. From the left it has the
+  covariance S_i = Σ_j K² (P R (1 − Q) Rᵀ P + exchanges of users) + Σ_j K (1 − K) diag(degrees), likewise T_j from the
+  right.
+
+A singular value σ of the sum solves the leading-order Dyson equation: it is a singular value of
+
+    [ K ⊗ P R Q    √S(σ) ]
+    [ √T(σ)ᵀ         0   ]
+
+where S(σ) and T(σ) are these covariances, made larger by the noise that noise itself sees: the resolvent of the noise
+alone, found for users and items in classes of alike degree. Where that has no solution the noise has singular values of
+its own: its edge is the least value predicted.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fractalrs.base import Canonical
+from fractalrs.expansion.cells import Cells
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+CLASSES = 24
+"""Classes of degree, equally wide on a logarithmic scale."""
+
+LEVELS = 4
+"""At so many values of σ the noise is computed; between them it is interpolated."""
+
+_EDGE = 0.005
+"""The edge of the noise is found to this share of its square."""
+
+_ITERATIONS = 300
+
+_Floats = npt.NDArray[np.float64]
+_Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """The resolvent of the noise: of users (row blocks × classes) and items, along means of cells and across them."""
+
+    user_means: _Floats
+    user_rest: _Floats
+    item_means: _Floats
+    item_rest: _Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """What the singular values of an expansion depend on, of its base and its cells.
+
+    The leading singular vectors of R, averaged over cells, span the space in which they are found.
+    """
+
+    core: _Floats  # P R Q in that space.
+    exchanged_items: _Floats  # By class of items, P R (1 − Q) Rᵀ P of each.
+    exchanged_users: _Floats
+    user_degrees: _Floats  # By class of users, the diagonal of degrees.
+    item_degrees: _Floats
+    energy: _Floats  # Interactions by class of users and of items …
+    of_means: _Floats  # … how much of them is left of means over cells of users and what is beside those of items …
+    of_rest: _Floats  # … of means over cells of items …
+    beside: _Floats  # … and of neither.
+    users: tuple[_Floats, _Floats]  # Cells, and other directions, of each class.
+    items: tuple[_Floats, _Floats]
+
+    @classmethod
+    def of(cls, base: Canonical, cells: Cells, rank: int = 64) -> Self:
+        """Measure a base in canonical order, and its cells of places in it."""
+        matrix, svd = base.matrix, base.svd(min(rank, *base.matrix.shape))
+        by_user, user_sizes = _averaging(cells.user_order, cells.user_starts)
+        by_item, item_sizes = _averaging(cells.item_order, cells.item_starts)
+        left, right = np.linalg.qr(by_user @ svd.u)[0], np.linalg.qr(by_item @ svd.vt.T)[0]
+        user_degrees = by_user.power(2) @ base.user_degrees.astype(np.float64)
+        item_degrees = by_item.power(2) @ base.item_degrees.astype(np.float64)
+        user_class, item_class = _classes(user_degrees), _classes(item_degrees)
+        shape = int(user_class.max()) + 1, int(item_class.max()) + 1
+        seen_by_items = matrix.T @ (by_user.T @ left)
+        seen_by_users = matrix @ (by_item.T @ right)
+        item_cell, user_cell = _cell_of(cells.item_order, item_sizes), _cell_of(cells.user_order, user_sizes)
+        item_means, user_means = by_item @ seen_by_items, by_user @ seen_by_users
+
+        def energy(rows: _Codes, columns: _Codes, of: "sp.coo_array[np.float64, tuple[int, int]]") -> _Floats:
+            place = rows[of.row] * shape[1] + columns[of.col]
+            sums = np.bincount(place, np.square(of.data), minlength=shape[0] * shape[1])
+            return np.asarray(sums.reshape(shape))
+
+        of_users = by_user @ matrix
+        means = energy(user_class, item_class, (of_users @ by_item.T).tocoo())
+        along_users = energy(user_class, item_class[item_cell], of_users.tocoo())
+        del of_users
+        along_items = energy(user_class[user_cell], item_class, (matrix @ by_item.T).tocoo())
+        total = energy(user_class[user_cell], item_class[item_cell], matrix.tocoo())
+        return cls(
+            left.T @ user_means,
+            _by_class(seen_by_items, item_class[item_cell], shape[1]) - _by_class(item_means, item_class, shape[1]),
+            _by_class(seen_by_users, user_class[user_cell], shape[0]) - _by_class(user_means, user_class, shape[0]),
+            _by_class(left * np.sqrt(user_degrees)[:, None], user_class, shape[0]),
+            _by_class(right * np.sqrt(item_degrees)[:, None], item_class, shape[1]),
+            total,
+            np.maximum(along_users - means, 0),
+            np.maximum(along_items - means, 0),
+            np.maximum(total - along_users - along_items + means, 0),
+            _directions(user_class, user_sizes, shape[0]),
+            _directions(item_class, item_sizes, shape[1]),
+        )
+
+    def predict(self, keep_rates: _Floats, count: int = 64) -> _Floats:
+        """Predict the leading singular values of an expansion with keep rates K, (m, n), in descending order.
+
+        There may be fewer than `count`.
+        """
+        plain = self._values(keep_rates, self._noise(keep_rates, np.inf), count)
+        count = len(plain)
+        edge = self._edge(keep_rates, plain[min(1, count - 1)] ** 2)
+        squares = np.geomspace(edge * 1.02, max(plain[min(3, count - 1)] ** 2, edge * 1.5), LEVELS)
+        levels = np.sqrt(squares)
+        found = np.array([self._values(keep_rates, self._noise(keep_rates, square), count) for square in squares])
+        predicted = np.empty(count)
+        for place in range(count):
+            # The more noise, the nearer to its edge: where the value is the level it was computed for.
+            above = found[:, place] - levels
+            if above[-1] > 0:
+                predicted[place] = found[-1, place]
+            elif above[0] <= 0:
+                predicted[place] = np.sqrt(edge)
+            else:
+                k = np.flatnonzero(above > 0)[-1]
+                share = above[k] / (above[k] - above[k + 1])
+                predicted[place] = levels[k] + share * (levels[k + 1] - levels[k])
+        return -np.sort(-predicted)
+
+    def _values(self, keep_rates: _Floats, noise: _Noise | None, count: int) -> _Floats:
+        assert noise is not None
+        users, items = self._seen(noise)
+        variance, squares = keep_rates * (1 - keep_rates), np.square(keep_rates)
+        of_users = variance @ (items @ _shares(self.energy).T)
+        of_items = variance.T @ (users @ _shares(self.energy.T).T)
+        u, s, vt = np.linalg.svd(keep_rates)
+        modes = max(keep_rates.shape)
+
+        def factors(
+            vectors: _Floats, exchanged: _Floats, dropped: _Floats, parts: _Floats, degrees: _Floats
+        ) -> _Floats:
+            # Of the k-th singular vector of K: what is beyond its own row blocks averages out.
+            weights = np.zeros((modes, len(vectors)))
+            weights[: len(vectors)] = np.square(vectors)
+            covariance = np.tensordot(weights @ exchanged, parts, 1) + np.tensordot(weights @ dropped, degrees, 1)
+            values, axes = np.linalg.eigh(covariance)
+            return np.asarray(axes * np.sqrt(np.maximum(values, 0))[:, None, :])
+
+        from_left = factors(u.T, squares @ noise.item_rest, of_users, self.exchanged_items, self.user_degrees)
+        from_right = factors(vt, squares.T @ noise.user_rest, of_items, self.exchanged_users, self.item_degrees)
+        strengths = np.zeros(modes)
+        strengths[: len(s)] = s
+        b, c = self.core.shape
+        whole = np.zeros((modes, b + c, b + c))
+        whole[:, :b, :c] = strengths[:, None, None] * self.core
+        whole[:, :b, c:] = from_left
+        whole[:, b:, :c] = from_right.transpose(0, 2, 1)
+        values = np.linalg.svd(whole, compute_uv=False).ravel()
+        return np.asarray(-np.sort(-values)[:count])
+
+    def _seen(self, noise: _Noise) -> tuple[_Floats, _Floats]:
+        """Return the resolvent of a user, and of an item, as one interaction meets it."""
+        of_users, of_items = (
+            (means * size[0] + rest * size[1]) / size.sum(axis=0)
+            for means, rest, size in (
+                (noise.user_means, noise.user_rest, np.array(self.users)),
+                (noise.item_means, noise.item_rest, np.array(self.items)),
+            )
+        )
+        return of_users, of_items
+
+    def _noise(self, keep_rates: _Floats, square: float) -> _Noise | None:
+        """Solve for the resolvent of the noise at σ² = `square`; None where it has singular values that large."""
+        (m, n), variance, squares = keep_rates.shape, keep_rates * (1 - keep_rates), np.square(keep_rates)
+        (means_u, rest_u), (means_v, rest_v) = self.users, self.items
+        one_u, one_v = np.ones((m, len(means_u))), np.ones((n, len(means_v)))
+        noise = _Noise(one_u, one_u, one_v, one_v)
+        if square == np.inf:
+            return noise
+        share_u, share_v = self.energy / (means_u + rest_u)[:, None], self.energy / (means_v + rest_v)
+        across_u, across_v = 1 / np.maximum(rest_u, 1) * (rest_u > 0), 1 / np.maximum(rest_v, 1) * (rest_v > 0)
+        for _ in range(_ITERATIONS):
+            before = noise
+            dropped = variance @ (self._seen(noise)[1] @ share_u.T)
+            along = squares @ (noise.item_rest @ (self.of_means / means_u[:, None]).T) + dropped
+            rest = noise.item_means @ self.of_rest.T + noise.item_rest @ self.beside.T
+            beside = squares @ rest * across_u + dropped
+            if max(along.max(), beside.max()) >= square * (1 - 1e-3):
+                return None
+            noise = _Noise(1 / (1 - along / square), 1 / (1 - beside / square), noise.item_means, noise.item_rest)
+            dropped = variance.T @ (self._seen(noise)[0] @ share_v)
+            along = squares.T @ (noise.user_rest @ (self.of_rest / means_v)) + dropped
+            rest = noise.user_means @ self.of_means + noise.user_rest @ self.beside
+            beside = squares.T @ rest * across_v + dropped
+            if max(along.max(), beside.max()) >= square * (1 - 1e-3):
+                return None
+            noise = _Noise(noise.user_means, noise.user_rest, 1 / (1 - along / square), 1 / (1 - beside / square))
+            if (
+                max(
+                    np.abs(noise.item_means - before.item_means).max(), np.abs(noise.item_rest - before.item_rest).max()
+                )
+                < 1e-4
+            ):
+                break
+        return noise
+
+    def _edge(self, keep_rates: _Floats, highest: float) -> float:
+        """Find the square of the largest singular value that the noise has by itself."""
+        while self._noise(keep_rates, highest) is None:
+            highest *= 2
+        lowest = 0.0
+        while highest - lowest > _EDGE * highest:
+            middle = (lowest + highest) / 2
+            if self._noise(keep_rates, middle) is None:
+                lowest = middle
+            else:
+                highest = middle
+            if highest < 1e-12:
+                break
+        return highest
+
+
+def _averaging(order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32]) -> tuple["sp.csr_array", _Codes]:
+    """Return the matrix, with orthonormal rows, that takes the means of cells, and their sizes."""
+    import scipy.sparse as sp
+
+    sizes = np.diff(starts.astype(np.int64))
+    values = np.repeat(1 / np.sqrt(sizes), sizes)
+    shape = len(sizes), len(order)
+    return sp.csr_array((values, order.astype(np.int64), starts.astype(np.int64)), shape=shape), sizes
+
+
+def _cell_of(order: npt.NDArray[np.uint32], sizes: _Codes) -> _Codes:
+    cell = np.empty(len(order), np.int64)
+    cell[order] = np.repeat(np.arange(len(sizes)), sizes)
+    return cell
+
+
+def _classes(degrees: _Floats) -> _Codes:
+    scale = np.log(np.maximum(degrees, 0.2))
+    low, high = scale.min(), scale.max()
+    if high - low < 1e-9:
+        return np.zeros(len(degrees), np.int64)
+    place = np.minimum((scale - low) / (high - low) * CLASSES, CLASSES - 1).astype(np.int64)
+    return np.unique(place, return_inverse=True)[1].astype(np.int64)
+
+
+def _by_class(rows: _Floats, classes: _Codes, count: int) -> _Floats:
+    """Return XᵀX of the rows of each class."""
+    return np.array([rows[classes == k].T @ rows[classes == k] for k in range(count)])
+
+
+def _directions(classes: _Codes, sizes: _Codes, count: int) -> tuple[_Floats, _Floats]:
+    cells = np.bincount(classes, minlength=count).astype(np.float64)
+    return cells, np.bincount(classes, sizes - 1, minlength=count)
+
+
+def _shares(energy: _Floats) -> _Floats:
+    """Return how the interactions of a class are shared among those of the other side."""
+    return energy / np.maximum(energy.sum(axis=1, keepdims=True), 1e-12)

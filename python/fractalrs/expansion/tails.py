@@ -1,0 +1,103 @@
+"""The tails that an expansion with cells will have, before anything is generated: `docs/theory.md`.
+
+An expanded user of row block i whose cell g has members of d interactions in the mean, with the variance v, has in
+column block j a member drawn at random, of whose interactions K[i, j] are kept. So its degree has
+
+    mean  d Σ_j K        variance  d Σ_j K (1 − K) + v Σ_j K²
+
+and the distribution of these two moments that counts have: binomial, Poisson or negative binomial. Items are the same
+with the matrix transposed.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.special
+
+from fractalrs.expansion.cells import Cells
+
+GROUPS = 400
+"""Users of alike expected degree are taken together, in so many groups of equal size."""
+
+_EXACT = 256
+_POINTS = 256
+
+_Floats = npt.NDArray[np.float64]
+
+
+def expected_gini(
+    keep_rates: _Floats, degrees: npt.NDArray[Any], order: npt.NDArray[Any], starts: npt.NDArray[Any]
+) -> float:
+    """Return the expected Gini coefficient of the degrees of all expanded users, those without interactions too.
+
+    K of shape (m, n), `degrees` of shape (p,), and the cells of users, see `Cells`; of items give the transposed K.
+    """
+    sizes = np.diff(starts.astype(np.int64))
+    sorted_degrees = degrees[order.astype(np.int64)].astype(np.float64)
+    means = np.add.reduceat(sorted_degrees, starts[:-1].astype(np.int64)) / sizes
+    spread = np.add.reduceat(np.square(sorted_degrees), starts[:-1].astype(np.int64)) / sizes - np.square(means)
+    kept, lost, square = (
+        keep_rates.sum(axis=1),
+        (keep_rates * (1 - keep_rates)).sum(axis=1),
+        np.square(keep_rates).sum(axis=1),
+    )
+    mean = np.outer(kept, means).ravel()
+    variance = (np.outer(lost, means) + np.outer(square, np.maximum(spread, 0))).ravel()
+    weight = np.broadcast_to(sizes / sizes.sum() / len(kept), (len(kept), len(sizes))).ravel()
+    return _gini(*_grouped(mean, variance, weight))
+
+
+def _grouped(mean: _Floats, variance: _Floats, weight: _Floats) -> tuple[_Floats, _Floats, _Floats]:
+    """Take neighbours in mean together; the variance of a group is that of its members, and between them."""
+    order = np.argsort(mean, kind="stable")
+    mean, variance, weight = mean[order], variance[order], weight[order]
+    group = np.minimum((np.cumsum(weight) * GROUPS).astype(np.int64), GROUPS - 1)
+    total = np.bincount(group, weight, minlength=GROUPS)
+    some = total > 0
+    centre, square, inside = (
+        np.bincount(group, weight * values, minlength=GROUPS)[some] / total[some]
+        for values in (mean, mean**2, variance)
+    )
+    return centre, inside + np.maximum(square - centre**2, 0), total[some]
+
+
+def _gini(mean: _Floats, variance: _Floats, weight: _Floats) -> float:
+    """Return Σ F (1 − F) over all counts, over the mean: the Gini coefficient of a mixture of counts."""
+    overall = float(mean @ weight)
+    if overall == 0:
+        return 0.0
+    top = float((mean + 12 * np.sqrt(variance) + 12).max())
+    points = np.unique(
+        np.concatenate((np.arange(min(top, _EXACT)), np.geomspace(_EXACT, max(top, _EXACT + 1), _POINTS))).astype(
+            np.int64
+        )
+    )
+    distribution = weight @ _at_most(points.astype(np.float64), mean, variance)
+    heights = distribution * (1 - distribution)
+    steps = np.diff(points)
+    # Each count is a step of its own; between counts that are not looked at the heights are level enough.
+    return float((heights[:-1] * (steps + 1) / 2 + heights[1:] * (steps - 1) / 2).sum() / overall)
+
+
+def _at_most(counts: _Floats, mean: _Floats, variance: _Floats) -> _Floats:
+    """Return P(X ≤ count) of counts X of these moments, shape (groups, counts)."""
+    mean, variance = np.maximum(mean, 1e-12)[:, None], np.maximum(variance, 1e-12)[:, None]
+    # Nearly of variance 0, or of that of Poisson counts, the parameters grow beyond all bounds.
+    ratio = np.clip(variance / mean, 1e-6, None)
+    ratio = np.where(np.abs(ratio - 1) < 1e-4, 1 - 1e-4, ratio)
+    binomial = ratio < 1
+    trials = mean / np.where(binomial, 1 - ratio, 1.0)
+    below = scipy.special.betainc(np.maximum(trials - counts, 1e-9), counts + 1, np.where(binomial, ratio, 0.5))
+    below = np.where(counts >= trials, 1.0, below)
+    shape = mean / np.where(binomial, 1.0, ratio - 1)
+    above = scipy.special.betainc(np.maximum(shape, 1e-9), counts + 1, 1 / np.where(binomial, 2.0, ratio))
+    return np.where(binomial, below, above)
+
+
+def expected_ginis(
+    keep_rates: _Floats, cells: Cells, user_degrees: npt.NDArray[Any], item_degrees: npt.NDArray[Any]
+) -> tuple[float, float]:
+    """Return the expected Gini coefficients of users and of items."""
+    users = expected_gini(keep_rates, user_degrees, cells.user_order, cells.user_starts)
+    return users, expected_gini(keep_rates.T, item_degrees, cells.item_order, cells.item_starts)
