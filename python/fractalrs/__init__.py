@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from fractalrs.errors import WriteError as WriteError
     from fractalrs.expansion import Cells as Cells
     from fractalrs.expansion import Expansion as Expansion
+    from fractalrs.expansion import Fit as Fit
     from fractalrs.expansion import ReducedMatrix as ReducedMatrix
+    from fractalrs.expansion import fit as fit
     from fractalrs.expansion import group_cells as group_cells
     from fractalrs.expansion import reduce as reduce
     from fractalrs.formats import export as export

@@ -111,7 +111,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 def _sums(values: _Hashes, starts: npt.NDArray[Any], ends: npt.NDArray[Any]) -> _Hashes:
     total = np.concatenate((np.zeros(1, np.uint64), np.cumsum(values, dtype=np.uint64)))
-    return total[ends] - total[starts]
+    return np.asarray(total[ends] - total[starts])
 
 
 def _mixed(values: _Hashes) -> _Hashes:

@@ -81,6 +81,12 @@ class Cells:
         """Put all p users in one cell and all q items in one: anything is exchanged (shuffle ``block``)."""
         return cls(*_trivial(p, p), *_trivial(q, q))
 
+    @classmethod
+    def of_places(cls, places: Self, base: Canonical) -> Self:
+        """Return the cells of codes that are cells of places in the canonical order of a base."""
+        users, items = base.users.astype(np.uint32), base.items.astype(np.uint32)
+        return cls(users[places.user_order], places.user_starts, items[places.item_order], places.item_starts)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Number of users p and of items q."""
@@ -168,7 +174,7 @@ def group_cells(
     check_kind("base", base, Base, "a Base: leave_last_out makes one")
     known = canonical(base)
     cells = group_canonical(known, user_cell_size, item_cell_size, coordinates)
-    return Cells(known.users[cells.user_order], cells.user_starts, known.items[cells.item_order], cells.item_starts)
+    return Cells.of_places(cells, known)
 
 
 def group_canonical(

@@ -82,8 +82,11 @@ class Expansion:
     ) -> None:
         self.base = base
         if isinstance(reduced, Fit):
-            reduced, cells = reduced.reduced, cells or reduced.cells
-        self.reduced = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
+            cells = reduced.cells if cells is None else cells
+            matrix: ReducedMatrix | npt.ArrayLike = reduced.reduced
+        else:
+            matrix = reduced
+        self.reduced = matrix if isinstance(matrix, ReducedMatrix) else ReducedMatrix.from_array(matrix)
         self.profile = profile
         self.options = Options.resolve(profile, **options)
         self.keep_rates = self.options.keep_rates(self.reduced.values)

@@ -1,7 +1,7 @@
 """The fit: bend the reduced matrix, and choose cells, so that the expansion meets the real tails and spectrum.
 
-Proposition 1 of the paper multiplies the spread of degrees by that of R̂'s margins, and Theorem 1 gives the expansion all
-products of both spectra: what comes out is as R̂ happens to be. Both can be steered. Keep rates are
+Proposition 1 of the paper multiplies the spread of degrees by that of R̂'s margins, and Theorem 1 gives the expansion
+all products of both spectra: what comes out is as R̂ happens to be. Both can be steered. Keep rates are
 
     K = margins ∘ (1 + strength · rest),    rest = R̂ / (its own margins) − 1
 
@@ -11,7 +11,8 @@ beside them. The expected Gini coefficients say which balance, the predicted sin
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,12 @@ LARGEST_CELL = 32
 TARGETS = (0.05, 0.12, 0.08)
 """Errors of singular ratios that are good enough: median and largest of the first 16, median of 64."""
 
-STRENGTHS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0, 4.0, 6.0)
+STRENGTHS = (0.0, 0.4, 0.7, 1.0, 1.4, 2.0, 3.0, 4.5, 6.5)
+"""Tried in this order while they get better, …"""
+
+REFINEMENTS = 2
+"""… then so many times between the best and its neighbours."""
+
 COORDINATES = (6, 16)
 """By how many singular coordinates cells may be made: a few keep the first ratios, more keep the later ones."""
 
@@ -220,6 +226,40 @@ def bend(start: _Floats, balance: tuple[float, float], strength: float, bounds: 
     return np.asarray(np.clip(rates, *bounds))
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """A strength that was tried, and what it gives."""
+
+    strength: float
+    rates: _Floats
+    expected: _Floats
+    real: _Floats
+
+    @cached_property
+    def errors(self) -> _Errors:
+        return _errors(self.real, self.expected)
+
+    @property
+    def cost(self) -> float:
+        """Errors in units of what is good enough."""
+        return sum(error / target for error, target in zip(self.errors, TARGETS, strict=True))
+
+    def rank(self) -> tuple[bool, float]:
+        """What is good enough comes first, in order of its largest keep rate."""
+        good = all(error <= target for error, target in zip(self.errors, TARGETS, strict=True))
+        return not good, float(self.rates.max()) if good else self.cost
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The best strength for cells."""
+
+    coordinates: int
+    cells: Cells
+    balance: tuple[float, float]
+    trial: _Trial
+
+
 class _Search:
     """The search for balance, strength and cells."""
 
@@ -240,17 +280,20 @@ class _Search:
 
     def result(self, reduced: ReducedMatrix, keep_scale: float) -> Fit:
         """Search, and return what was found."""
-        found = [self._with_cells(coordinates) for coordinates in self._coordinates]
-        coordinates, cells, balance, strength, expected = min(found, key=lambda one: _cost(_errors(self.real, one[4])))
-        rates = bend(self.start, balance, strength, self.bounds)
-        ginis = {side: (self.ginis[side], self._gini(side, rates, cells)) for side in SIDES}
-        of_codes = Cells(
-            self.base.users[cells.user_order], cells.user_starts, self.base.items[cells.item_order], cells.item_starts
+        found = min(map(self._with_cells, self._coordinates), key=lambda one: one.trial.rank())
+        cells, rates = found.cells, found.trial.rates
+        fitted = Fit(
+            reduced,
+            Cells.of_places(cells, self.base),
+            *found.balance,
+            found.trial.strength,
+            found.coordinates,
+            {side: (self.ginis[side], self._gini(side, rates, cells)) for side in SIDES},
+            self.real,
+            found.trial.expected,
         )
-        fitted = Fit(reduced, of_codes, *balance, strength, coordinates, ginis, self.real, expected)
-        description = reduced.description | {"fit": _described(fitted)}
-        values = ReducedMatrix(rates / keep_scale, rates / keep_scale, reduced.singular_values, description)
-        return Fit(values, of_codes, *balance, strength, coordinates, ginis, self.real, expected)
+        values, description = rates / keep_scale, reduced.description | {"fit": _described(fitted)}
+        return replace(fitted, reduced=ReducedMatrix(values, values, reduced.singular_values, description))
 
     @property
     def _coordinates(self) -> tuple[int, ...]:
@@ -261,21 +304,31 @@ class _Search:
             else COORDINATES[:1]
         )
 
-    def _with_cells(self, coordinates: int) -> tuple[int, Cells, tuple[float, float], float, _Floats]:
+    def _with_cells(self, coordinates: int) -> "_Found":
         cells = group_canonical(self.base, *self.sizes, coordinates)
         spectrum = Spectrum.of(self.base, cells)
         # The strength has next to no influence on margins.
         balance = self._balance(cells)
-        strengths = STRENGTHS if self.strength is None else (self.strength,)
-        tried = []
-        for strength in strengths:
+        tried: dict[float, _Trial] = {}
+
+        def attempt(strength: float) -> _Trial:
             rates = bend(self.start, balance, strength, self.bounds)
-            expected = spectrum.predict(rates, len(self.real))
-            errors = _errors(self.real, expected)
-            good = all(error <= target for error, target in zip(errors, TARGETS, strict=True))
-            tried.append((not good, rates.max() if good else _cost(errors), strength, expected))
-        *_, strength, expected = min(tried, key=lambda one: one[:3])
-        return coordinates, cells, balance, strength, expected
+            tried[strength] = _Trial(strength, rates, spectrum.predict(rates, len(self.real)), self.real)
+            return tried[strength]
+
+        if self.strength is not None:
+            attempt(self.strength)
+        else:
+            for strength in STRENGTHS:
+                if attempt(strength).cost > 1.5 * min(trial.cost for trial in tried.values()):
+                    break
+            for _ in range(REFINEMENTS):
+                best, known = min(tried.values(), key=_Trial.rank).strength, sorted(tried)
+                place = known.index(best)
+                for other in {*known[max(place - 1, 0) : place], *known[place + 1 : place + 2]}:
+                    attempt((best + other) / 2)
+        best_trial = min(tried.values(), key=_Trial.rank)
+        return _Found(coordinates, cells, balance, best_trial)
 
     def _balance(self, cells: Cells) -> tuple[float, float]:
         users, items = self.balance
@@ -322,10 +375,6 @@ def gini_of_all(degrees: npt.NDArray[Any]) -> float:
 def _errors(real: _Floats, expected: _Floats) -> _Errors:
     first, everything = ratio_error(real, expected), ratio_error(real, expected, len(real))
     return (*(first or (0.0, 0.0)), (everything or (0.0, 0.0))[0])
-
-
-def _cost(errors: _Errors) -> float:
-    return sum(error / target for error, target in zip(errors, TARGETS, strict=True))
 
 
 def _described(fitted: Fit) -> dict[str, Any]:

@@ -210,8 +210,8 @@ def _in_order(base: Base, k: int, order_by: OrderBy, seed: int) -> tuple[SVD, _O
     if order_by == "content":
         return known.svd(k), slice(None), slice(None)
     if order_by == "degree":
-        degrees = known.user_degrees, known.item_degrees
-        return known.svd(k), *(np.argsort(-each, kind="stable") for each in degrees)
+        users, items = (np.argsort(-degrees, kind="stable") for degrees in (known.user_degrees, known.item_degrees))
+        return known.svd(k), users, items
     cells = group_canonical(known)
     return known.svd(k), cells.user_order, cells.item_order
 

@@ -36,10 +36,10 @@ CLASSES = 24
 LEVELS = 4
 """At so many values of σ the noise is computed; between them it is interpolated."""
 
-_EDGE = 0.005
+_EDGE = 0.01
 """The edge of the noise is found to this share of its square."""
 
-_ITERATIONS = 300
+_ITERATIONS = 100
 
 _Floats = npt.NDArray[np.float64]
 _Codes = npt.NDArray[np.int64]
@@ -147,14 +147,15 @@ class Spectrum:
         of_users = variance @ (items @ _shares(self.energy).T)
         of_items = variance.T @ (users @ _shares(self.energy.T).T)
         u, s, vt = np.linalg.svd(keep_rates)
-        modes = max(keep_rates.shape)
+        # Each value is that of a mode of K; of as many values as modes none is of a later one.
+        modes = min(max(keep_rates.shape), count)
 
         def factors(
             vectors: _Floats, exchanged: _Floats, dropped: _Floats, parts: _Floats, degrees: _Floats
         ) -> _Floats:
             # Of the k-th singular vector of K: what is beyond its own row blocks averages out.
             weights = np.zeros((modes, len(vectors)))
-            weights[: len(vectors)] = np.square(vectors)
+            weights[: min(modes, len(vectors))] = np.square(vectors[:modes])
             covariance = np.tensordot(weights @ exchanged, parts, 1) + np.tensordot(weights @ dropped, degrees, 1)
             values, axes = np.linalg.eigh(covariance)
             return np.asarray(axes * np.sqrt(np.maximum(values, 0))[:, None, :])
@@ -162,7 +163,7 @@ class Spectrum:
         from_left = factors(u.T, squares @ noise.item_rest, of_users, self.exchanged_items, self.user_degrees)
         from_right = factors(vt, squares.T @ noise.user_rest, of_items, self.exchanged_users, self.item_degrees)
         strengths = np.zeros(modes)
-        strengths[: len(s)] = s
+        strengths[: min(modes, len(s))] = s[:modes]
         b, c = self.core.shape
         whole = np.zeros((modes, b + c, b + c))
         whole[:, :b, :c] = strengths[:, None, None] * self.core
@@ -237,7 +238,7 @@ def _averaging(order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32]) ->
     """Return the matrix, with orthonormal rows, that takes the means of cells, and their sizes."""
     import scipy.sparse as sp
 
-    sizes = np.diff(starts.astype(np.int64))
+    sizes: _Codes = np.asarray(np.diff(starts.astype(np.int64)), np.int64)
     values = np.repeat(1 / np.sqrt(sizes), sizes)
     shape = len(sizes), len(order)
     return sp.csr_array((values, order.astype(np.int64), starts.astype(np.int64)), shape=shape), sizes
@@ -265,9 +266,9 @@ def _by_class(rows: _Floats, classes: _Codes, count: int) -> _Floats:
 
 def _directions(classes: _Codes, sizes: _Codes, count: int) -> tuple[_Floats, _Floats]:
     cells = np.bincount(classes, minlength=count).astype(np.float64)
-    return cells, np.bincount(classes, sizes - 1, minlength=count)
+    return cells, np.bincount(classes, sizes - 1, minlength=count).astype(np.float64)
 
 
 def _shares(energy: _Floats) -> _Floats:
     """Return how the interactions of a class are shared among those of the other side."""
-    return energy / np.maximum(energy.sum(axis=1, keepdims=True), 1e-12)
+    return np.asarray(energy / np.maximum(energy.sum(axis=1, keepdims=True), 1e-12))

@@ -53,7 +53,7 @@ def _grouped(mean: _Floats, variance: _Floats, weight: _Floats) -> tuple[_Floats
     order = np.argsort(mean, kind="stable")
     mean, variance, weight = mean[order], variance[order], weight[order]
     group = np.minimum((np.cumsum(weight) * GROUPS).astype(np.int64), GROUPS - 1)
-    total = np.bincount(group, weight, minlength=GROUPS)
+    total: _Floats = np.bincount(group, weight, minlength=GROUPS).astype(np.float64)
     some = total > 0
     centre, square, inside = (
         np.bincount(group, weight * values, minlength=GROUPS)[some] / total[some]
