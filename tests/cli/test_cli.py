@@ -189,12 +189,12 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
     assert "license: cc-by-4.0" in (tmp_path / "out/README.md").read_text()
     assert (plan["user_cell_size"], plan["item_cell_size"]) == (2, 8)
     recipe = plan["recipe"]
-    assert {name: recipe[name] for name in ("split", "ties", "min_timestamps", "rescale", "order_by_degree")} == {
+    assert {name: recipe[name] for name in ("split", "ties", "min_timestamps", "rescale", "order_by")} == {
         "split": "random",
         "ties": "last",
         "min_timestamps": 3,
         "rescale": "minmax",
-        "order_by_degree": True,
+        "order_by": True,
     }
     assert recipe["reading"] == {
         "format": "csv",
