@@ -7,15 +7,15 @@ Each room imports only rooms above it::
     rankings                     HR, NDCG, recall and MRR of what was held out
     traits                       what is measured, and how far it is from the truth
     report                       the report of a backcast
-    backcast                     sub-sample, expand, compare
+    run                          sub-sample, expand, compare
 """
 
-from fractalrs.evaluation.backcast import backcast
 from fractalrs.evaluation.baselines import BASELINES, block, configuration, duplication, uniform
 from fractalrs.evaluation.halves import Halves
 from fractalrs.evaluation.models import EASE, MODELS, ItemKNN, Popularity, Recommender, Scores, TruncatedSVD
 from fractalrs.evaluation.rankings import Rankings, rank
 from fractalrs.evaluation.report import BackcastReport, Row, Score
+from fractalrs.evaluation.run import backcast
 
 __all__ = ["BASELINES", "EASE", "MODELS", "BackcastReport", "Halves", "ItemKNN", "Popularity", "Rankings"]
 __all__ += ["Recommender", "Row", "Score", "Scores", "TruncatedSVD", "backcast", "block", "configuration"]

@@ -40,8 +40,8 @@ def duplication(base: Base, multipliers: tuple[int, int], count: int, seed: int)
         for i, j in np.ndindex(m, n):
             kept = rng.random(part.nnz) < keep
             places.append((i * p + users[kept], j * q + items[kept]))
-        # Of each block, users and items.
-        return matrix_of(*map(np.concatenate, zip(*places, strict=True)), (m * p, n * q))
+        expanded_users, expanded_items = map(np.concatenate, zip(*places, strict=True))
+        return matrix_of(expanded_users, expanded_items, (m * p, n * q))
 
     return Halves(repeated(base.train, keep), repeated(base.test, 1.0))
 
@@ -85,7 +85,8 @@ def configuration(base: Base, multipliers: tuple[int, int], count: int, seed: in
     count = min(len(users), len(items))
     # Both sides have the same number of ends; those that are too many go at random.
     users, items = (rng.permutation(ends)[:count] for ends in (users, items))
-    train = matrix_of(*_without_doubles(users, items, shape[1], rng), shape)
+    users, items = _without_doubles(users, items, shape[1], rng)
+    train = matrix_of(users, items, shape)
     return Halves(train, _held_out(train, lambda size: train.indices[rng.integers(train.nnz, size=size)]))
 
 
@@ -99,11 +100,12 @@ def uniform(base: Base, multipliers: tuple[int, int], count: int, seed: int) -> 
     >>> uniform(base, (2, 3), 1_000, 0).train.nnz
     1000
     """
-    rng, shape = np.random.default_rng([seed, 3]), tuple(np.multiply(base.shape, multipliers).tolist())
+    rng, shape = np.random.default_rng([seed, 3]), (base.shape[0] * multipliers[0], base.shape[1] * multipliers[1])
     pairs: Integers = np.empty(0, dtype=np.int64)
     while len(pairs) < count:
         pairs = np.union1d(pairs, rng.integers(shape[0] * shape[1], size=count + count // 8))
-    train = matrix_of(*divmod(rng.choice(pairs, count, replace=False), shape[1]), shape)
+    users, items = np.divmod(rng.choice(pairs, count, replace=False), shape[1])
+    train = matrix_of(users, items, shape)
     return Halves(train, _held_out(train, lambda size: rng.integers(shape[1], size=size)))
 
 

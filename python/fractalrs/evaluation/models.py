@@ -94,7 +94,7 @@ class ItemKNN:
             least = np.partition(cosines, items - place, axis=1)[:, items - place, None] if place else np.inf
             pieces.append(sp.csr_array(np.where(cosines >= least, cosines, 0)))
         near = sp.vstack(pieces, format="csr")
-        return lambda rows: (rows @ near).toarray()
+        return lambda rows: np.asarray((rows @ near).toarray())
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class TruncatedSVD:
     def fit(self, train: Matrix) -> Scores:
         """Decompose."""
         right = truncated_svd(train, min(self.rank, *train.shape), self.seed).vt
-        return lambda rows: (rows @ right.T) @ right
+        return lambda rows: np.asarray((rows @ right.T) @ right)
 
 
 @dataclass(frozen=True)
@@ -177,14 +177,14 @@ class EASE:
         weights = self._inverse((train.T @ train).toarray())
         weights /= -weights.diagonal()
         np.fill_diagonal(weights, 0)
-        return lambda rows: rows @ weights
+        return lambda rows: np.asarray(rows @ weights)
 
     def _by_users(self, train: Matrix) -> Scores:
         inverse, columns = self._inverse((train @ train.T).toarray()), train.T.tocsr()
         step, parts = max(1, _CHUNK // train.shape[0]), []
         for first in range(0, train.shape[1], step):
             some = columns[first : first + step]
-            parts.append(np.asarray(some.multiply(some @ inverse).sum(axis=1)).ravel())
+            parts.append(np.einsum("iu,iu->i", some.toarray(), np.asarray(some @ inverse)))
         diagonal = 1 - np.concatenate(parts)
 
         def scores(rows: Matrix) -> Floats:

@@ -101,8 +101,8 @@ def rank(
     if users.size > most_users:
         users = np.sort(np.random.default_rng(seed).choice(users, most_users, replace=False))
     found = places(scores, halves, users, rows_at_once or chunk_rows(halves.shape[1]))
-    measured = [_at(found, k) for k in ks]
-    hr, recall, ndcg = ({k: float(one[which].mean()) for k, one in zip(ks, measured, strict=True)} for which in range(3))
+    at = {k: _at(found, k) for k in ks}
+    hr, recall, ndcg = ({k: float(each[which].mean()) for k, each in at.items()} for which in range(3))
     inverse = _sums(lambda rank: 1 / rank, int((found.better + found.tied).max()))
     expected = (inverse[found.better + found.tied] - inverse[found.better]) / found.tied
     return Rankings(hr, recall, ndcg, float(_means(found.users, expected).mean()), len(users))

@@ -13,7 +13,7 @@ from fractalrs.statistics import assortativity, coverage, degree_product, gini, 
 
 SINGULAR_VALUES = 256
 """How many are computed, where there are so many."""
-_DENSE_SIDE = 2048
+DENSE_SIDE = 2048
 """Up to so many users or items, all singular values come from the dense Gram matrix: quicker than an iteration."""
 _CHUNK = 1 << 22
 TOP = 10
@@ -78,8 +78,10 @@ def traits_of(halves: Halves, models: Mapping[str, Recommender], *, most_users: 
     return Traits(users, items, values, assortativity(users, items, product), clustering(train), hits)
 
 
-def singular_values(matrix: Matrix, count: int, seed: int = 0) -> Floats:
+def singular_values(matrix: Matrix, count: int, seed: int = 0, *, dense_side: int = DENSE_SIDE) -> Floats:
     """Compute the leading singular values, as many as there are, in descending order.
+
+    Up to `dense_side` users or items they come from the dense Gram matrix.
 
     Examples
     --------
@@ -88,7 +90,7 @@ def singular_values(matrix: Matrix, count: int, seed: int = 0) -> Floats:
     [3.0, 2.0]
     """
     count = min(count, *matrix.shape)
-    if min(matrix.shape) > _DENSE_SIDE:
+    if min(matrix.shape) > dense_side:
         return truncated_svd(matrix, count, seed).s
     gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     squares = np.linalg.eigvalsh(gram.toarray())[::-1][:count]

@@ -66,15 +66,21 @@ def page(report: Outcomes) -> str:
     with _figure_style():
         figures = [drawing for spec in FIGURES if not spec.is_gallery for drawing in _figures(spec, report.findings)]
         galleries = [gallery for spec in FIGURES if spec.is_gallery for gallery in _galleries(spec, report.findings)]
-    return environment().get_template(TEMPLATE).render(
-        report=report,
-        seconds=[(words(name), number(value)) for name, value in report.findings.seconds.items()],
-        tone="bad" if report.failures else "good" if True in report.outcomes.values() else "neutral",
-        sections=[(*known.get(name, (words(name).capitalize(), "")), metrics) for name, metrics in sections.items()],
-        values=_VALUES,
-        looks=plot.LOOKS,
-        figures=figures,
-        galleries=galleries,
+    return (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            report=report,
+            seconds=[(words(name), number(value)) for name, value in report.findings.seconds.items()],
+            tone="bad" if report.failures else "good" if True in report.outcomes.values() else "neutral",
+            sections=[
+                (*known.get(name, (words(name).capitalize(), "")), metrics) for name, metrics in sections.items()
+            ],
+            values=_VALUES,
+            looks=plot.LOOKS,
+            figures=figures,
+            galleries=galleries,
+        )
     )
 
 

@@ -99,13 +99,17 @@ def backcast(
     if not isinstance(interactions, Interactions):
         interactions = read_interactions(interactions)
     sizes = _sizes(interactions, (user_share, item_share))
+    # Ids that were drawn and have no interaction there count: the density is that of all pairs that were drawn.
+    there = (len(interactions.codes(side.id_column)[1]) for side in SIDES)
+    coverage = math.prod(size * times / ids for size, times, ids in zip(sizes, multipliers, there, strict=True))
     whole = leave_last_out(interactions)
     trials = []
     with blas_threads(threads):
         for repeat in range(repeats):
             base = _sub_base(interactions, sizes, repeat, seed)
             logger.info(f"sub-sample {repeat + 1} of {repeats}: {base}")
-            trials.append(_Trial(repeat, _expand(base, multipliers, profile, _number(seed, repeat, 1))))
+            expansion = _expand(base, multipliers, profile, _number(seed, repeat, 1))
+            trials.append(_Trial(repeat, expansion, coverage))
         prepared = time.monotonic()
         measures = measures_of(models)
         found: list[dict[str, Traits]] = []
@@ -142,10 +146,11 @@ def _expand(base: Base, multipliers: tuple[int, int], profile: str, seed: int) -
 
 @dataclass(frozen=True)
 class _Trial:
-    """A sub-sample that was expanded."""
+    """A sub-sample that was expanded; which share of all real pairs of users and items that stands for."""
 
     repeat: int
     expansion: Expansion
+    coverage: float
 
     @property
     def base(self) -> Base:
@@ -160,10 +165,10 @@ class _Trial:
             return np.random.default_rng([seed, self.repeat, purpose])
 
         expanded = Halves.of_expansion(self.expansion, threads)
-        if expanded.density > whole.density:
+        keep = expanded.train.nnz / (self.coverage * whole.train.nnz)
+        if keep > 1:
             # Nobody can make the truth denser than it is.
-            expanded = expanded.thinned(whole.density / expanded.density, chance(2))
-        keep = min(1.0, expanded.density / whole.density)
+            expanded, keep = expanded.thinned(1 / keep, chance(2)), 1.0
         yield TRUTH, whole.thinned(keep, chance(3)).one_test_item(chance(4))
         yield CEILING, whole.thinned(keep, chance(5)).one_test_item(chance(6))
         yield EXPANSION, expanded.one_test_item(chance(7))
@@ -181,7 +186,7 @@ def _multiplier(name: str, share: Any) -> int:
     good = isinstance(share, int | float | np.number) and not isinstance(share, bool) and 0 < share <= 1
     if not good:
         raise InputError(f"{name} is {share!r}; it must be above 0 and at most 1", hint="a quarter is 0.25")
-    return max(1, round(1 / share))
+    return max(1, round(1 / float(share)))
 
 
 def _sizes(interactions: Interactions, shares: tuple[float, float]) -> tuple[int, int]:
