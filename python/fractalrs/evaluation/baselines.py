@@ -30,7 +30,7 @@ def duplication(base: Base, multipliers: tuple[int, int], count: int, seed: int)
     >>> import fractalrs as fr
     >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
     >>> duplication(base, (2, 3), 6 * base.train_count, 0).train[[3, 63], :40].sum(axis=1).tolist()
-    [8.0, 8.0]
+    [20.0, 20.0]
     """
     rng, (p, q), (m, n) = np.random.default_rng([seed, 1]), base.shape, multipliers
     keep = min(1.0, count / (m * n * base.train_count))

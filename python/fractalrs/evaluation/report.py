@@ -176,6 +176,7 @@ class BackcastReport:
             report=self,
             sections=sections,
             shown=self._shown,
+            short=_short,
             expansion=EXPANSION,
             seconds=[(words(name), number(value)) for name, value in self.seconds.items()],
         )
@@ -192,10 +193,10 @@ class BackcastReport:
         values = [("value", "truth", *names)]
         for row in self.rows:
             own = row.scores[EXPANSION]
-            between = number(_short(own.least)), number(_short(own.most))
-            distances.append((row.metric, *between, *(number(_short(row.scores[name].distance)) for name in names)))
+            between = _short(own.least), _short(own.most)
+            distances.append((row.metric, *between, *(_short(row.scores[name].distance) for name in names)))
             if row.real is not None:
-                values.append((row.metric, *(number(_short(one)) for one in (row.real, *self._values(row)))))
+                values.append((row.metric, *(_short(one) for one in (row.real, *self._values(row)))))
         nearer = ", ".join(f"{name} {count}" for name, count in self.nearer.items())
         lines = [self.verdict, f"nearer than the expansion, on so many: {nearer}"]
         lines += [f"{name}: {value}" for name, value in self._shown]
@@ -207,6 +208,6 @@ class BackcastReport:
         return [row.scores[name].value for name in self.candidates]
 
 
-def _short(value: float | None) -> float | None:
-    """Return a value with the three digits that a table of many columns has room for."""
-    return None if value is None else float(f"{value:.3g}")
+def _short(value: float | None) -> str:
+    """Write a value with the three digits that a table of many columns has room for."""
+    return number(None if value is None else float(f"{value:.3g}"))

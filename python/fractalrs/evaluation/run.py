@@ -23,6 +23,8 @@ from fractalrs.tools import Progress, as_progress, blas_threads, check_count, re
 from fractalrs.words import SIDES
 
 TRUTH = "truth"
+_CANDIDATES = 3 + len(BASELINES)
+"""How many are measured for each sub-sample: the truth, the ceiling, the expansion and its rivals."""
 MOST_USERS = 5_000
 """How many users' held-out items are ranked at the most."""
 
@@ -98,44 +100,32 @@ def backcast(
     started = time.monotonic()
     if not isinstance(interactions, Interactions):
         interactions = read_interactions(interactions)
-    sizes = _sizes(interactions, (user_share, item_share))
-    # Ids that were drawn and have no interaction there count: the density is that of all pairs that were drawn.
-    there = (len(interactions.codes(side.id_column)[1]) for side in SIDES)
-    coverage = math.prod(size * times / ids for size, times, ids in zip(sizes, multipliers, there, strict=True))
-    whole = leave_last_out(interactions)
-    trials = []
     with blas_threads(threads):
-        for repeat in range(repeats):
-            base = _sub_base(interactions, sizes, repeat, seed)
-            logger.info(f"sub-sample {repeat + 1} of {repeats}: {base}")
-            expansion = _expand(base, multipliers, profile, _number(seed, repeat, 1))
-            trials.append(_Trial(repeat, expansion, coverage))
-        prepared = time.monotonic()
-        measures = measures_of(models)
-        found: list[dict[str, Traits]] = []
-        each = len(BASELINES) + 3
-        total = each * sum(trial.expansion.expected.train.mean for trial in trials)
-        with shown.task("comparing", total, each * repeats) as report:
-            done = [0, 0]
+        trials = _trials(interactions, (user_share, item_share), multipliers, repeats, seed, profile)
+        whole, prepared = leave_last_out(interactions), time.monotonic()
+        found = []
+        expected = sum(trial.expansion.expected.train.mean for trial in trials)
+        with shown.task("comparing", _CANDIDATES * expected, _CANDIDATES * repeats) as report:
+            interactions_done = 0
             for trial in trials:
                 measured: dict[str, Traits] = {}
-                for name, halves in trial.candidates(Halves.of_base(whole), multipliers, seed, threads):
+                for name, halves in trial.candidates(Halves.of_base(whole), seed, threads):
                     measured[name] = traits_of(halves, models, most_users=most_users, seed=seed)
-                    done = [done[0] + halves.train.nnz, done[1] + 1]
-                    report(*done)
+                    interactions_done += halves.train.nnz
+                    report(interactions_done, len(found) * _CANDIDATES + len(measured))
                 found.append(measured)
     subject = {
         "real": {"shape": list(whole.shape), "train": whole.train_count, "test": whole.test_count},
-        "sub_samples": [f"{p:,} × {q:,}" for p, q in (trial.base.shape for trial in trials)],
+        "sub_samples": [_size(trial.base.shape) for trial in trials],
         "multipliers": list(multipliers),
-        "expanded": [f"{users:,} × {items:,}" for users, items in (one.expansion.shape for one in trials)],
+        "expanded": [_size(trial.expansion.shape) for trial in trials],
         "train_interactions_of_each": [int(one[EXPANSION].user_degrees.sum()) for one in found],
         "profile": profile,
         "repeats": repeats,
         "seed": seed,
     }
     seconds = {"preparing": prepared - started, "comparing": time.monotonic() - prepared}
-    return BackcastReport(subject, tuple(_row(measure, found) for measure in measures), seconds)
+    return BackcastReport(subject, tuple(_row(measure, found) for measure in measures_of(models)), seconds)
 
 
 def _expand(base: Base, multipliers: tuple[int, int], profile: str, seed: int) -> Expansion:
@@ -156,9 +146,7 @@ class _Trial:
     def base(self) -> Base:
         return self.expansion.base
 
-    def candidates(
-        self, whole: Halves, multipliers: tuple[int, int], seed: int, threads: int
-    ) -> Iterator[tuple[str, Halves]]:
+    def candidates(self, whole: Halves, seed: int, threads: int) -> Iterator[tuple[str, Halves]]:
         """Yield the truth, the ceiling, the expansion and its rivals, one after the other, all of one density."""
 
         def chance(purpose: int) -> np.random.Generator:
@@ -173,8 +161,35 @@ class _Trial:
         yield CEILING, whole.thinned(keep, chance(5)).one_test_item(chance(6))
         yield EXPANSION, expanded.one_test_item(chance(7))
         for number, (name, make) in enumerate(BASELINES.items()):
-            made = make(self.base, multipliers, expanded.train.nnz, _number(seed, self.repeat, 8 + number))
+            made = make(
+                self.base, self.expansion.reduced.shape, expanded.train.nnz, _number(seed, self.repeat, 8 + number)
+            )
             yield name, made.one_test_item(chance(9 + len(BASELINES) + number))
+
+
+def _trials(
+    interactions: Interactions,
+    shares: tuple[float, float],
+    multipliers: tuple[int, int],
+    repeats: int,
+    seed: int,
+    profile: str,
+) -> list[_Trial]:
+    """Draw all sub-samples and expand them: what is wrong with any is known before the long part begins."""
+    sizes = _sizes(interactions, shares)
+    # Ids that were drawn and have no interaction there count: the density is that of all pairs that were drawn.
+    there = (len(interactions.codes(side.id_column)[1]) for side in SIDES)
+    coverage = math.prod(size * times / ids for size, times, ids in zip(sizes, multipliers, there, strict=True))
+    bases = [_sub_base(interactions, sizes, repeat, seed) for repeat in range(repeats)]
+    trials = []
+    for repeat, base in enumerate(bases):
+        logger.info(f"sub-sample {repeat + 1} of {repeats}: {base}")
+        trials.append(_Trial(repeat, _expand(base, multipliers, profile, _number(seed, repeat, 1)), coverage))
+    return trials
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return f"{shape[0]:,} × {shape[1]:,}"
 
 
 def _number(seed: int, repeat: int, purpose: int) -> int:
