@@ -48,7 +48,8 @@ def backcast(
 
     It says whether expansion predicts what more data would look like, on your data. Users and items are drawn
     uniformly; the interactions between them are split, reduced and expanded as always, by multipliers of one over the
-    shares. The truth is the real data, thinned to the density of the expansion. Beside the expansion stand the truth
+    shares. The truth is the real data, thinned to the density of the expansion; ids that were drawn count for that though
+    they have no interaction in the sub-sample. Beside the expansion stand the truth
     thinned once more (the ceiling) and its rivals, of the same shape and density: `duplication`, `block` (profile
     ``paper``), `configuration` (degrees alone) and `uniform`.
 
@@ -100,30 +101,12 @@ def backcast(
     started = time.monotonic()
     if not isinstance(interactions, Interactions):
         interactions = read_interactions(interactions)
+    whole = leave_last_out(interactions)
     with blas_threads(threads):
         trials = _trials(interactions, (user_share, item_share), multipliers, repeats, seed, profile)
-        whole, prepared = leave_last_out(interactions), time.monotonic()
-        found = []
-        expected = sum(trial.expansion.expected.train.mean for trial in trials)
-        with shown.task("comparing", _CANDIDATES * expected, _CANDIDATES * repeats) as report:
-            interactions_done = 0
-            for trial in trials:
-                measured: dict[str, Traits] = {}
-                for name, halves in trial.candidates(Halves.of_base(whole), seed, threads):
-                    measured[name] = traits_of(halves, models, most_users=most_users, seed=seed)
-                    interactions_done += halves.train.nnz
-                    report(interactions_done, len(found) * _CANDIDATES + len(measured))
-                found.append(measured)
-    subject = {
-        "real": {"shape": list(whole.shape), "train": whole.train_count, "test": whole.test_count},
-        "sub_samples": [_size(trial.base.shape) for trial in trials],
-        "multipliers": list(multipliers),
-        "expanded": [_size(trial.expansion.shape) for trial in trials],
-        "train_interactions_of_each": [int(one[EXPANSION].user_degrees.sum()) for one in found],
-        "profile": profile,
-        "repeats": repeats,
-        "seed": seed,
-    }
+        prepared = time.monotonic()
+        found = _measured(trials, whole, models, most_users, seed, threads, shown)
+    subject = _subject(whole, trials, found) | {"profile": profile, "repeats": repeats, "seed": seed}
     seconds = {"preparing": prepared - started, "comparing": time.monotonic() - prepared}
     return BackcastReport(subject, tuple(_row(measure, found) for measure in measures_of(models)), seconds)
 
@@ -186,6 +169,39 @@ def _trials(
         logger.info(f"sub-sample {repeat + 1} of {repeats}: {base}")
         trials.append(_Trial(repeat, _expand(base, multipliers, profile, _number(seed, repeat, 1)), coverage))
     return trials
+
+
+def _measured(
+    trials: list[_Trial],
+    whole: Base,
+    models: Mapping[str, Recommender],
+    most_users: int,
+    seed: int,
+    threads: int,
+    progress: Progress,
+) -> list[dict[str, Traits]]:
+    """Measure the truth and all candidates of each sub-sample, by name."""
+    found: list[dict[str, Traits]] = []
+    expected, compared = sum(trial.expansion.expected.train.mean for trial in trials), 0
+    with progress.task("comparing", _CANDIDATES * expected, _CANDIDATES * len(trials)) as report:
+        for trial in trials:
+            measured: dict[str, Traits] = {}
+            for name, halves in trial.candidates(Halves.of_base(whole), seed, threads):
+                measured[name] = traits_of(halves, models, most_users=most_users, seed=seed)
+                compared += halves.train.nnz
+                report(compared, len(found) * _CANDIDATES + len(measured))
+            found.append(measured)
+    return found
+
+
+def _subject(whole: Base, trials: list[_Trial], found: list[dict[str, Traits]]) -> dict[str, Any]:
+    return {
+        "real": {"shape": list(whole.shape), "train": whole.train_count, "test": whole.test_count},
+        "sub_samples": [_size(trial.base.shape) for trial in trials],
+        "multipliers": list(trials[0].expansion.reduced.shape),
+        "expanded": [_size(trial.expansion.shape) for trial in trials],
+        "train_interactions_of_each": [int(one[EXPANSION].user_degrees.sum()) for one in found],
+    }
 
 
 def _size(shape: tuple[int, int]) -> str:
