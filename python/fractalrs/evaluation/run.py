@@ -48,10 +48,10 @@ def backcast(
 
     It says whether expansion predicts what more data would look like, on your data. Users and items are drawn
     uniformly; the interactions between them are split, reduced and expanded as always, by multipliers of one over the
-    shares. The truth is the real data, thinned to the density of the expansion; ids that were drawn count for that though
-    they have no interaction in the sub-sample. Beside the expansion stand the truth
-    thinned once more (the ceiling) and its rivals, of the same shape and density: `duplication`, `block` (profile
-    ``paper``), `configuration` (degrees alone) and `uniform`.
+    shares. The truth is the real data, thinned to the density of the expansion, for which ids that were drawn count
+    though they have no interaction in the sub-sample. Beside the expansion stand the truth thinned once more (the
+    ceiling) and its rivals, of its shape and density: `duplication`, `block` (profile ``paper``), `configuration`
+    (degrees alone) and `uniform`.
 
     Parameters
     ----------
