@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fractalrs.errors import InputError as InputError
     from fractalrs.errors import OutputError as OutputError
     from fractalrs.errors import WriteError as WriteError
+    from fractalrs.evaluation import BackcastReport as BackcastReport
+    from fractalrs.evaluation import backcast as backcast
     from fractalrs.expansion import Cells as Cells
     from fractalrs.expansion import Expansion as Expansion
     from fractalrs.expansion import Fit as Fit
@@ -62,6 +64,7 @@ _HOMES = {
     "fractalrs.passes": ("StreamedMatrix",),
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),
+    "fractalrs.evaluation": ("BackcastReport", "backcast"),
     "fractalrs.workflow": ("expand",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

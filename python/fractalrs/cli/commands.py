@@ -12,6 +12,8 @@ COMMANDS = {
     "expand": "Expand SOURCE into a Parquet data set in OUTPUT, by multipliers of users and items or to a target.",
     "validate": "Check OUTPUT, all of it, against its plan and the real statistics; exit with 3 when something does "
     "not hold.",
+    "backcast": "Expand sub-samples of SOURCE back to its size, and compare with SOURCE itself and with simple rivals: "
+    "does expansion predict what more data would look like?",
     "export": "Write OUTPUT in another program's format into DEST, which appears when all of it is written.",
     "info": "Show what is in OUTPUT.",
     "sample": "Write the built-in sample: interactions of users with known tastes.",

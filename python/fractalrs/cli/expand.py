@@ -3,7 +3,7 @@
 import inspect
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -12,29 +12,24 @@ from fractalrs.cli.output import (
     Json,
     NoProgress,
     Quiet,
+    Source,
     attributes_of,
     flag,
     option,
+    parameter,
     print_content,
     print_note,
     print_summary,
 )
 from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
-from fractalrs.expansion import Expansion, Group, Option
+from fractalrs.expansion import Expansion, Group
 from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
-from fractalrs.workflow import RECIPE, SAMPLE, Recipe, prepare
+from fractalrs.workflow import RECIPE, Recipe, prepare
 
 
 def expand(
     *,
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="Interactions: CSV/TSV, RecBole .inter, Parquet file or folder, SciPy .npz, one user per line; gzip, "
-            f"zstd and bz2 of text. Or {SAMPLE!r}: the built-in sample.",
-        ),
-    ],
+    source: Source,
     output: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
     ],
@@ -76,25 +71,10 @@ def expand(
     print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
 
 
-def _parameter(declared: Option) -> inspect.Parameter:
-    """Return an option of a recipe as a parameter of the command."""
-    kind = declared.command or (Literal[tuple(declared.choices)] if declared.choices else declared.kind)
-    kind = list[str] if kind == tuple[str, ...] else kind
-    name = f"--{declared.name.replace('_', '-')}"
-    if kind is bool and not declared.spelling:
-        info = flag(declared.group, name, declared.help)
-    else:
-        names = declared.spelling or (name,)
-        info = option(declared.group, declared.help, *names, value=declared.value, default=declared.unset)
-    default = declared.argument.default
-    annotation = Annotated[kind | None if default is None else kind, info]  # type: ignore[valid-type]
-    return inspect.Parameter(declared.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
 def _signature() -> inspect.Signature:
     source, output, *others = inspect.signature(expand).parameters.values()
     own = [one for one in others if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    return inspect.Signature([source, output, *map(_parameter, RECIPE.values()), *own])
+    return inspect.Signature([source, output, *map(parameter, RECIPE.values()), *own])
 
 
 expand.__signature__ = _signature()  # type: ignore[attr-defined]

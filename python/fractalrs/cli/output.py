@@ -1,15 +1,19 @@
 """What commands print, and the options by which that is chosen."""
 
+import importlib
+import inspect
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from fractalrs.dataset import Dataset
-from fractalrs.expansion import Group
-from fractalrs.tools import readable
+from fractalrs.errors import InputError
+from fractalrs.expansion import Group, Option
+from fractalrs.tools import drawing, readable
+from fractalrs.workflow import SAMPLE
 
 
 def option(group: str, help: str, *names: str, value: str | None = None, default: str | None = None) -> Any:
@@ -23,10 +27,45 @@ def flag(group: str | None, name: str, help: str) -> Any:
     return typer.Option(name, help=help, rich_help_panel=group, metavar=" ", show_default=False)
 
 
+def parameter(declared: Option) -> inspect.Parameter:
+    """Return an option of a recipe as a parameter of the command."""
+    kind = declared.command or (Literal[tuple(declared.choices)] if declared.choices else declared.kind)
+    kind = list[str] if kind == tuple[str, ...] else kind
+    name = f"--{declared.name.replace('_', '-')}"
+    if kind is bool and not declared.spelling:
+        info = flag(declared.group, name, declared.help)
+    else:
+        names = declared.spelling or (name,)
+        info = option(declared.group, declared.help, *names, value=declared.value, default=declared.unset)
+    default = declared.argument.default
+    annotation = Annotated[kind | None if default is None else kind, info]  # type: ignore[valid-type]
+    return inspect.Parameter(declared.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Interactions: CSV/TSV, RecBole .inter, Parquet file or folder, SciPy .npz, one user per line; gzip, "
+        f"zstd and bz2 of text. Or {SAMPLE!r}: the built-in sample.",
+    ),
+]
 Complete = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")]
 Json = Annotated[bool, flag(Group.RUNNING, "--json", "Print one JSON object on stdout.")]
 Quiet = Annotated[bool, flag(Group.RUNNING, "--quiet", "Say nothing but errors.")]
 NoProgress = Annotated[bool, flag(Group.RUNNING, "--no-progress", "Show no progress bar.")]
+
+
+def check_report(report: Path | None) -> None:
+    """Refuse a report that could not be drawn or written: work of minutes or hours would be lost."""
+    if report is None:
+        return
+    if report.is_dir():
+        raise InputError(f"the report {report} is a folder", hint="name a file, such as report.html")
+    if not report.absolute().parent.is_dir():
+        raise InputError(f"the folder of the report {report} does not exist")
+    with drawing():
+        importlib.import_module("fractalrs.plot")
 
 
 def print_note(message: str) -> None:

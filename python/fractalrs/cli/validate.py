@@ -1,6 +1,5 @@
 """`fractalrs validate`."""
 
-import importlib
 import json
 import logging
 from pathlib import Path
@@ -9,11 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from fractalrs.cli import INTERRUPTED, UNTRUE
-from fractalrs.cli.output import Complete, Json, NoProgress, flag, option, print_note
+from fractalrs.cli.output import Complete, Json, NoProgress, check_report, flag, option, print_note
 from fractalrs.dataset import Dataset
-from fractalrs.errors import InputError
 from fractalrs.expansion import Group
-from fractalrs.tools import drawing, notes_on_stderr, resolve_threads
+from fractalrs.tools import notes_on_stderr, resolve_threads
 from fractalrs.validation import read_thresholds
 from fractalrs.validation import validate as run
 from fractalrs.workflow import read_planned_base
@@ -62,14 +60,7 @@ def validate(
     no_progress: NoProgress = False,
 ) -> None:
     """Run the command."""
-    if report is not None and report.is_dir():
-        raise InputError(f"the report {report} is a folder", hint="name a file, such as report.html")
-    if report is not None and not report.absolute().parent.is_dir():
-        raise InputError(f"the folder of the report {report} does not exist")
-    if report is not None:
-        # Hours of work would be lost for want of what draws.
-        with drawing():
-            importlib.import_module("fractalrs.plot")
+    check_report(report)
     own = None if thresholds is None else read_thresholds(thresholds)
     threads = resolve_threads(threads)
     with notes_on_stderr(not quiet):

@@ -33,7 +33,7 @@ from fractalrs.expansion import (
     shuffle_named,
     solve_keep_scale,
 )
-from fractalrs.reading import read_attributes, read_interactions, sample_interactions
+from fractalrs.reading import Interactions, read_attributes, read_interactions, sample_interactions
 from fractalrs.tools import Progress, notes_on_stderr, resolve_threads
 from fractalrs.workflow.recipe import RECIPE, Recipe
 
@@ -153,8 +153,8 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
     )
 
 
-def read_base(source: Any, recipe: Recipe) -> Base:
-    """Read and split the source as a recipe says."""
+def read_source(source: Any, recipe: Recipe) -> Interactions:
+    """Read the source as a recipe says."""
     logger.info("reading")
     if isinstance(source, str) and source == SAMPLE:
         if recipe.reading:
@@ -164,6 +164,12 @@ def read_base(source: Any, recipe: Recipe) -> Base:
         interactions = read_interactions(source, carry=recipe.options.carry, **recipe.reading)
     for note in interactions.notes:
         logger.info(note)
+    return interactions
+
+
+def read_base(source: Any, recipe: Recipe) -> Base:
+    """Read and split the source as a recipe says."""
+    interactions = read_source(source, recipe)
     base = leave_last_out(
         interactions,
         split=recipe.split,

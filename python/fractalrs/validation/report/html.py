@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, cast
 from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -45,11 +44,21 @@ _FIGURE_STYLE: dict[Any, Any] = {
 _SMALL_FIGURE = (2.6, 2.0)
 
 
+TEMPLATE = "report.html.jinja"
+
+
+def environment() -> Environment:
+    """Return what fills in the template of the report, and templates that extend it."""
+    loader = PackageLoader("fractalrs.validation", "report")
+    filled = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    filled.filters["number"] = number
+    return filled
+
+
 def page(report: Outcomes) -> str:
     """Return the page."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = number
-    template = files("fractalrs.validation.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     known = {family.section: (family.title, family.explanation) for family in FAMILIES}
     sections: dict[str, list[Metric]] = {}
     for metric in report.metrics:
@@ -57,15 +66,21 @@ def page(report: Outcomes) -> str:
     with _figure_style():
         figures = [drawing for spec in FIGURES if not spec.is_gallery for drawing in _figures(spec, report.findings)]
         galleries = [gallery for spec in FIGURES if spec.is_gallery for gallery in _galleries(spec, report.findings)]
-    return environment.from_string(template).render(
-        report=report,
-        seconds=[(words(name), number(value)) for name, value in report.findings.seconds.items()],
-        tone="bad" if report.failures else "good" if True in report.outcomes.values() else "neutral",
-        sections=[(*known.get(name, (words(name).capitalize(), "")), metrics) for name, metrics in sections.items()],
-        values=_VALUES,
-        looks=plot.LOOKS,
-        figures=figures,
-        galleries=galleries,
+    return (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            report=report,
+            seconds=[(words(name), number(value)) for name, value in report.findings.seconds.items()],
+            tone="bad" if report.failures else "good" if True in report.outcomes.values() else "neutral",
+            sections=[
+                (*known.get(name, (words(name).capitalize(), "")), metrics) for name, metrics in sections.items()
+            ],
+            values=_VALUES,
+            looks=plot.LOOKS,
+            figures=figures,
+            galleries=galleries,
+        )
     )
 
 

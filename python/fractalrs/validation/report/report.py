@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fractalrs.errors import OutputError
-from fractalrs.tools import as_path, drawing, whole_file
+from fractalrs.tools import as_path, drawing
 from fractalrs.validation.findings import Outcomes
+from fractalrs.validation.report.pages import write_page
 from fractalrs.validation.wording import aligned, number, one_line, plain
 
 _OUTCOMES = {True: "ok", False: "FAILS", None: "not checked"}
@@ -70,15 +70,7 @@ class Report(Outcomes):
         """
         with drawing():
             from fractalrs.validation.report.html import page
-        path, content = as_path("path", path), page(self).encode()
-        try:
-            with whole_file(path) as temporary:
-                temporary.write_bytes(content)
-        except OSError as error:
-            raise OutputError(
-                f"the report cannot be written to {path}: {(error.strerror or str(error)).lower()}",
-                hint="name a file in a folder that exists and may be written to",
-            ) from error
+        write_page(as_path("path", path), page(self))
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {', '.join(self.failures)}" if self.failures else self.verdict]

@@ -1,0 +1,58 @@
+"""Pages as files, and pages of others that look like the report."""
+
+from pathlib import Path
+from typing import Any
+
+from fractalrs.errors import OutputError
+from fractalrs.tools import as_path, drawing, whole_file
+
+
+def page_like(template: str, **values: Any) -> str:
+    """Return a page with the look of the report: a Jinja template that extends ``report.html.jinja``.
+
+    It fills the blocks ``title`` and ``content``; the filter ``number`` writes numbers for people.
+
+    Raises
+    ------
+    InputError
+        If what draws is not installed.
+
+    Examples
+    --------
+    >>> template = '{% extends "report.html.jinja" %}{% block content %}<h1>{{ 0.5 | number }}</h1>{% endblock %}'
+    >>> "<h1>0.5</h1>" in page_like(template + "{% block title %}A page{% endblock %}")
+    True
+    """
+    with drawing():
+        from fractalrs import plot
+        from fractalrs.validation.report.html import environment
+    return environment().from_string(template).render(looks=plot.LOOKS, **values)
+
+
+def write_page(path: str | Path, page: str) -> None:
+    """Write a page to a file, which is replaced if it exists; its folder must exist.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    InputError
+        If the path is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_page(f"{folder}/page.html", "<h1>Hello</h1>")
+    ...     Path(f"{folder}/page.html").read_text()
+    '<h1>Hello</h1>'
+    """
+    target = as_path("path", path)
+    try:
+        with whole_file(target) as temporary:
+            temporary.write_bytes(page.encode())
+    except OSError as error:
+        raise OutputError(
+            f"the report cannot be written to {target}: {(error.strerror or str(error)).lower()}",
+            hint="name a file in a folder that exists and may be written to",
+        ) from error
