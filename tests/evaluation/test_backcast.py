@@ -62,7 +62,7 @@ def test_uniform_loses_and_the_ceiling_is_near(report: fr.BackcastReport) -> Non
 def test_all_candidates_are_of_one_size_and_density(report: fr.BackcastReport) -> None:
     real, expanded = report.subject["real"], report.subject["expanded"]
     assert real == {"shape": [400, 300], "train": 15_600, "test": 400}
-    assert report.subject["multipliers"] == [4, 4]
+    assert report.subject["multipliers"] == ["4 × 4"] * len(expanded)
     for base, shape in zip(report.subject["sub_samples"], expanded, strict=True):
         users, items = map(int, base.split(" × "))
         assert shape == f"{4 * users:,} × {4 * items:,}"
@@ -87,7 +87,7 @@ def test_a_sparse_truth_is_compared_at_its_own_density() -> None:
     found = fr.backcast(sample(), 1.0, 1 / 2, repeats=1, models={}, threads=1)
     (each,) = found.subject["train_interactions_of_each"]
     assert each <= 15_600
-    assert found.subject["multipliers"] == [1, 2]
+    assert found.subject["multipliers"] == ["1 × 2"]
 
 
 def test_progress_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

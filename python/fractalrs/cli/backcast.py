@@ -30,11 +30,9 @@ def backcast(
     *,
     source: Source,
     user_share: Annotated[
-        float, option(COMPARED, "Share of users in a sub-sample; the user multiplier is one over it.", value="SHARE")
+        float, option(COMPARED, "Share of users in a sub-sample, which is expanded to all.", value="SHARE")
     ] = 0.25,
-    item_share: Annotated[
-        float, option(COMPARED, "Share of items in a sub-sample; the item multiplier is one over it.", value="SHARE")
-    ] = 0.25,
+    item_share: Annotated[float, option(COMPARED, "Share of items in a sub-sample, likewise.", value="SHARE")] = 0.25,
     repeats: Annotated[int, option(COMPARED, "How many sub-samples.", value="INT")] = 3,
     seed: Annotated[int, option(COMPARED, "The same seed gives the same report.", value="INT")] = 0,
     report: Annotated[

@@ -17,7 +17,7 @@ from fractalrs.evaluation.halves import Halves
 from fractalrs.evaluation.models import MODELS, Recommender
 from fractalrs.evaluation.report import CEILING, EXPANSION, BackcastReport, Row, Score
 from fractalrs.evaluation.traits import Measure, Traits, measures_of, traits_of
-from fractalrs.expansion import DEFAULT_PROFILE, Expansion, profile_named, reduce
+from fractalrs.expansion import DEFAULT_PROFILE, Expansion, fit, profile_named, reduce
 from fractalrs.reading import Interactions, read_interactions
 from fractalrs.tools import Progress, as_progress, blas_threads, check_count, resolve_threads
 from fractalrs.words import SIDES
@@ -47,18 +47,18 @@ def backcast(
     """Expand sub-samples of real data back to its size, and compare what comes out with the data itself.
 
     It says whether expansion predicts what more data would look like, on your data. Users and items are drawn
-    uniformly; the interactions between them are split, reduced and expanded as always, by multipliers of one over the
-    shares. The truth is the real data, thinned to the density of the expansion, for which ids that were drawn count
-    though they have no interaction in the sub-sample. Beside the expansion stand the truth thinned once more (the
-    ceiling) and its rivals, of its shape and density: `duplication`, `block` (profile ``paper``), `configuration`
-    (degrees alone) and `uniform`.
+    uniformly; the interactions between them are split, reduced and expanded as always, to the size of the real data.
+    The truth is the real data, thinned to the density of the expansion. Beside the expansion stand the truth thinned
+    once more (the ceiling) and its rivals, of its shape and density: `duplication`, `block` (profile ``paper``),
+    `configuration` (degrees alone) and `uniform`.
 
     Parameters
     ----------
     interactions
         `Interactions`, or anything that `read_interactions` takes.
     user_share, item_share
-        Shares of users and of items in a sub-sample, above 0 and at most 1; multipliers are 1 / share, rounded.
+        Shares of users and of items in a sub-sample, above 0 and at most 1; multipliers are such that the expansion has
+        as many of both as there are really.
     repeats
         How many sub-samples.
     seed
@@ -88,11 +88,12 @@ def backcast(
     >>> import fractalrs as fr
     >>> report = fr.backcast(fr.sample_interactions(80, 60, 1_200), 1 / 2, 1 / 2, repeats=1)
     >>> report.subject["multipliers"]
-    [2, 2]
+    ['2 × 2']
     >>> report.nearer["uniform"] < 5
     True
     """
-    multipliers = _multiplier("user_share", user_share), _multiplier("item_share", item_share)
+    for name, share in (("user_share", user_share), ("item_share", item_share)):
+        _check_share(name, share)
     check_count("repeats", repeats, 1)
     check_count("seed", seed)
     check_count("most_users", most_users, 1)
@@ -103,7 +104,7 @@ def backcast(
         interactions = read_interactions(interactions)
     whole = leave_last_out(interactions)
     with blas_threads(threads):
-        trials = _trials(interactions, (user_share, item_share), multipliers, repeats, seed, profile)
+        trials = _trials(interactions, whole.shape, (user_share, item_share), repeats, seed, profile)
         prepared = time.monotonic()
         found = _measured(trials, whole, models, most_users, seed, threads, shown)
     subject = _subject(whole, trials, found) | {"profile": profile, "repeats": repeats, "seed": seed}
@@ -113,13 +114,14 @@ def backcast(
 
 def _expand(base: Base, multipliers: tuple[int, int], profile: str, seed: int) -> Expansion:
     """Expand as anybody would who has no more than the sub-sample: the prediction that is judged."""
-    reduced = reduce(base, multipliers, variant=profile_named(profile).variant)
-    return Expansion(base, reduced, profile=profile, seed=seed)
+    wanted = profile_named(profile)
+    made = fit(base, multipliers) if wanted.fits else reduce(base, multipliers, variant=wanted.variant)
+    return Expansion(base, made, profile=profile, seed=seed)
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """A sub-sample that was expanded; which share of all real pairs of users and items that stands for."""
+    """A sub-sample that was expanded; how many pairs of users and items it has, over those of the truth."""
 
     repeat: int
     expansion: Expansion
@@ -152,22 +154,22 @@ class _Trial:
 
 def _trials(
     interactions: Interactions,
+    whole: tuple[int, int],
     shares: tuple[float, float],
-    multipliers: tuple[int, int],
     repeats: int,
     seed: int,
     profile: str,
 ) -> list[_Trial]:
     """Draw all sub-samples and expand them: what is wrong with any is known before the long part begins."""
     sizes = _sizes(interactions, shares)
-    # Ids that were drawn and have no interaction there count: the density is that of all pairs that were drawn.
-    there = (len(interactions.codes(side.id_column)[1]) for side in SIDES)
-    coverage = math.prod(size * times / ids for size, times, ids in zip(sizes, multipliers, there, strict=True))
     bases = [_sub_base(interactions, sizes, repeat, seed) for repeat in range(repeats)]
     trials = []
     for repeat, base in enumerate(bases):
         logger.info(f"sub-sample {repeat + 1} of {repeats}: {base}")
-        trials.append(_Trial(repeat, _expand(base, multipliers, profile, _number(seed, repeat, 1)), coverage))
+        # Ids that were drawn and have no interaction there are not in the base: its size counts, not the share.
+        m, n = (max(1, round(real / size)) for real, size in zip(whole, base.shape, strict=True))
+        expansion = _expand(base, (m, n), profile, _number(seed, repeat, 1))
+        trials.append(_Trial(repeat, expansion, math.prod(expansion.shape) / math.prod(whole)))
     return trials
 
 
@@ -198,7 +200,7 @@ def _subject(whole: Base, trials: list[_Trial], found: list[dict[str, Traits]]) 
     return {
         "real": {"shape": list(whole.shape), "train": whole.train_count, "test": whole.test_count},
         "sub_samples": [_size(trial.base.shape) for trial in trials],
-        "multipliers": list(trials[0].expansion.reduced.shape),
+        "multipliers": ["{} × {}".format(*trial.expansion.reduced.shape) for trial in trials],
         "expanded": [_size(trial.expansion.shape) for trial in trials],
         "train_interactions_of_each": [int(one[EXPANSION].user_degrees.sum()) for one in found],
     }
@@ -213,11 +215,10 @@ def _number(seed: int, repeat: int, purpose: int) -> int:
     return int(np.random.default_rng([seed, repeat, purpose]).integers(1 << 63))
 
 
-def _multiplier(name: str, share: Any) -> int:
+def _check_share(name: str, share: Any) -> None:
     good = isinstance(share, int | float | np.number) and not isinstance(share, bool) and 0 < share <= 1
     if not good:
         raise InputError(f"{name} is {share!r}; it must be above 0 and at most 1", hint="a quarter is 0.25")
-    return max(1, round(1 / float(share)))
 
 
 def _sizes(interactions: Interactions, shares: tuple[float, float]) -> tuple[int, int]:
