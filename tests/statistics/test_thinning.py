@@ -70,7 +70,7 @@ def test_degrees_are_quantiles_of_the_mixture() -> None:
     found = statistics.thinned_degrees(degrees, repeats, copies, rate)
     levels = (np.arange(42) + 0.5) / 42
     points = np.arange(4 * 500 + 1)
-    mixture = np.mean([stats.binom.cdf(points, copies * degree, rate) for degree in degrees], axis=0)
+    mixture: Floats = np.mean([stats.binom.cdf(points, copies * degree, rate) for degree in degrees], axis=0)
     assert np.array_equal(found, [int(np.argmax(mixture >= level - 1e-12)) for level in levels])
 
 
@@ -93,8 +93,8 @@ def test_degrees_of_many_different_ids() -> None:
     found = statistics.thinned_degrees(degrees, 3, 4, 0.5)
     assert found.sum() == pytest.approx(3 * 4 * 0.5 * degrees.sum(), rel=1e-4)
     assert np.all(np.diff(found) >= 0)
-    levels = stats.binom.cdf(np.array([400_000])[:, None], 4 * degrees, 0.5).mean()
-    assert np.mean(found <= 400_000) == pytest.approx(levels, abs=1 / 1_200)
+    level = np.mean(stats.binom.cdf(400_000, 4 * degrees, 0.5))
+    assert np.mean(found <= 400_000) == pytest.approx(level, abs=1 / 1_200)
 
 
 def correlation(matrix: Floats) -> float:
@@ -152,7 +152,8 @@ def test_clustering_falls_as_the_density_does() -> None:
 
     def total(matrix: Floats) -> Floats:
         shared = matrix.T @ matrix
-        return np.sum([statistics.closed_paths(shared[item], item) for item in range(len(shared))], axis=0)
+        counted = np.array([statistics.closed_paths(row, item) for item, row in enumerate(shared)])
+        return np.asarray(counted.sum(axis=0))
 
     matrix, rate = real(), 0.3
     closed, paths = total(matrix)

@@ -93,9 +93,8 @@ FAMILY = Family(
             "median of |(σₖ / σ₁) / (σₖ / σ₁ of real) − 1|, k from 2 to 16 (method paper, figures 1 and 4)",
             threshold=0.05,
             sparse_threshold=0.10,
-            reason="on the sample the unshuffled product misses by 13 %, independent blocks by 90 %. In sparse data the "
-            "real values are in part noise, which thinning alone moves by 6 to 7 % (MovieTweetings): its room is twice "
-            "as wide",
+            reason="on the sample the unshuffled product misses by 13 %, independent blocks by 90 %. In sparse data "
+            "real values are noise in part, which thinning alone moves by 6 to 7 % (MovieTweetings): twice the room",
         ),
         MetricSpec(
             "singular ratios 2 to 16, largest error",
