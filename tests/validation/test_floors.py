@@ -9,8 +9,10 @@ import pytest
 import fractalrs as fr
 from fractalrs import statistics
 from fractalrs.base import Base
+from fractalrs.passes import StreamedMatrix
 from fractalrs.validation import Metric, Report
 from fractalrs.validation.measure.measured import RANKS, Measured
+from fractalrs.validation.measure.neighbours import neighbours
 from fractalrs.validation.measure.thinned import thin
 from fractalrs.validation.planned import Planned
 from fractalrs.words import USERS
@@ -128,6 +130,23 @@ def test_clustering_is_that_of_every_item() -> None:
     # Uniform random data would fail.
     assert found.floor is not None
     assert abs(1 / (found.real or 1) - 1) - found.floor > (found.threshold or 1)
+
+
+def test_sampled_items_stand_for_their_tenth() -> None:
+    """Of a sample, paths of an item weigh as much as there are items of its tenth for each that was drawn."""
+    degrees = base().item_degrees("train")
+    known = np.flatnonzero(degrees >= 5)
+    order = known[np.argsort(-degrees[known], kind="stable")]
+    chosen = np.union1d(order[:60:2], order[60::7])
+    found = neighbours(StreamedMatrix(base()), degrees, chosen)
+    matrix, total = base().train.toarray(), np.zeros(2)
+    for tenth in np.array_split(order, 10):
+        drawn = np.intersect1d(tenth, chosen).tolist()
+        for item in drawn:
+            paths = statistics.closed_paths(matrix[:, item] @ matrix, item)
+            total += np.array(paths) * len(tenth) / len(drawn)
+    assert found is not None
+    assert found.closed == pytest.approx(total[0] / total[1], rel=1e-12)
 
 
 def test_hardness_is_that_of_the_matrices() -> None:

@@ -47,7 +47,7 @@ COPIES_LOOKED_AT = 1 << 22
 """Those whose sources are generated again to count copies."""
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 """Ranks of the factorisations whose recall is measured …"""
-TEST_USERS, SCORES = 2_000, 1 << 30
+TEST_USERS, SCORES = 2_000, 1 << 29
 """… on so many test users at most, and fewer where there would be more scores."""
 
 logger = logging.getLogger(__name__)
