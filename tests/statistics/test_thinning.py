@@ -113,6 +113,25 @@ def test_assortativity_is_that_of_random_thinnings(m: int, n: int, rate: float) 
     assert abs(expected - before) > 0.005
 
 
+def test_the_kept_interaction_itself_is_no_noise() -> None:
+    """Of users of one to four interactions, which one of is known to be kept."""
+    rng = np.random.default_rng(1)
+    active = rng.integers(1, 5, 20_000)
+    users = np.repeat(np.arange(20_000), active)
+    # The more active, the more popular their items.
+    items = (rng.random(len(users)) ** (0.5 + active[users] / 2) * 200).astype(np.int64)
+
+    def assortativity(users: Integers, items: Integers) -> tuple[float, Integers, Integers]:
+        of_users, of_items = np.bincount(users, minlength=20_000), np.bincount(items, minlength=200)
+        return float(np.corrcoef(of_users[users], of_items[items])[0, 1]), of_users, of_items
+
+    before, of_users, of_items = assortativity(users, items)
+    kept = [rng.random(len(users)) < 0.3 for _ in range(THINNINGS)]
+    drawn = [assortativity(users[each], items[each])[0] for each in kept]
+    expected = statistics.thinned_assortativity(before, of_users, of_items, (1, 1), 0.3)
+    assert expected == pytest.approx(np.mean(drawn), abs=3 * np.std(drawn) / np.sqrt(THINNINGS))
+
+
 def test_assortativity_where_all_are_alike() -> None:
     assert statistics.thinned_assortativity(0.0, np.full(4, 2), np.array([4, 4]), (2, 2), 0.5) == 0.0
 

@@ -169,6 +169,14 @@ def test_hardness_is_that_of_the_matrices() -> None:
     assert (captured.threshold, captured.holds) == (0.1, True)
 
 
+def test_harder_than_the_floor_is_no_distance() -> None:
+    """Blocks shuffled each on its own have lost all structure: nothing is easier to factorise."""
+    block = fr.Expansion(base(), np.full(SHAPE, RATE), shuffle="block")
+    captured = metrics(fr.validate(block, only="fidelity", singular_values=16))[names.CAPTURED]
+    assert (captured.synthetic or 1) < (captured.thinned or 0)
+    assert (captured.distance, captured.holds) == (0, True)
+
+
 def test_more_singular_values_compare_more_with_the_source() -> None:
     found = metrics(fr.validate(flat(), only="fidelity", singular_values=140))
     more = found["norm captured at rank 128"]
