@@ -7,8 +7,8 @@ what cannot be drawn is refused with an `InputError`. It needs ``fractalrs[repor
     axes.figure.savefig("degrees.svg")
 
 *Series* map a label to raw values or to a ready `Curve`. The labels ``"real"``, ``"reduced"``, ``"kronecker"``,
-``"synthetic"`` and ``"null"`` always look the same, here and in the report: colours that colour-blind people tell
-apart, and line styles and markers that do in greyscale. Any other label takes the next of some spare looks.
+``"synthetic"``, ``"thinned"`` and ``"null"`` always look the same, here and in the report: in colours that colour-blind
+people tell apart, line styles and markers that do in greyscale. Any other label takes the next of some spare looks.
 """
 
 import io
@@ -34,6 +34,7 @@ with drawing():
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 Series = Mapping[str, npt.ArrayLike | Curve]
+_Convert = Callable[[str, Floats], Curve]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ LOOKS = {
     "synthetic": Look("synthetic R̃", "#0072b2", marker="o"),
     "reduced": Look("reduced R̂", "#c4500a", dashes=(5, 2), marker="s"),
     "kronecker": Look("Kronecker product (analytic)", "#a03c8c", dashes=(6, 2, 1, 2)),
+    "thinned": Look("real, thinned", "#00806a", dashes=(3, 1.5)),
     "null": Look("uniform random", "#6e7781", dashes=(1, 1.5)),
 }
 """The labels of validation, in the order of legends."""
@@ -126,6 +128,24 @@ def network_values(series: Series, *, ax: Axes | None = None) -> Axes:
     'rank / size'
     """
     return _draw(series, ax, _network_values, "rank / size", "|component| · √size")
+
+
+def shares_by_rank(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
+    """Draw shares, of a norm or of test interactions, over the rank of a factorisation on a logarithmic axis.
+
+    Parameters
+    ----------
+    series
+        Labels → finished curves.
+    ax
+        Where to draw; by default a new figure.
+
+    Examples
+    --------
+    >>> shares_by_rank({"real": Curve(np.array([1.0, 2.0]), np.array([0.2, 0.3]))}).get_xlabel()
+    'rank'
+    """
+    return _draw(series, ax, _finished, "rank", "share", "x", ylim=(0, None))
 
 
 def inter_event_times(series: Mapping[str, Curve], *, ax: Axes | None = None) -> Axes:
@@ -293,13 +313,7 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _draw(
-    series: Series,
-    ax: Axes | None,
-    convert: Callable[[str, Floats], Curve],
-    x_label: str,
-    y_label: str,
-    logarithmic: str = "xy",
-    **settings: Any,
+    series: Series, ax: Axes | None, convert: _Convert, x_label: str, y_label: str, logs: str = "xy", **settings: Any
 ) -> Axes:
     """Draw series as lines; `settings` are those of the Axes."""
     curves = {
@@ -313,8 +327,8 @@ def _draw(
     lines = []
     for number, label in enumerate(order):
         x, y = np.asarray(curves[label].x), np.asarray(curves[label].y)
-        shown = np.isfinite(x) & np.isfinite(y) & ((x > 0) | ("x" not in logarithmic))
-        shown &= (y > 0) | ("y" not in logarithmic)
+        shown = np.isfinite(x) & np.isfinite(y) & ((x > 0) | ("x" not in logs))
+        shown &= (y > 0) | ("y" not in logs)
         look = looks[label]
         (line,) = ax.plot(
             x[shown],
@@ -329,7 +343,7 @@ def _draw(
             markevery=(0.03 * number, 0.13),
         )
         lines.append(line)
-    for name in logarithmic:
+    for name in logs:
         ax.set(**{f"{name}scale": "log"})
         _mark_powers(getattr(ax, f"{name}axis"), *getattr(ax, f"get_{name}lim")())
     ax.grid(True, which="major", linewidth=0.6)

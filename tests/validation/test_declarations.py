@@ -92,7 +92,7 @@ def test_a_metric_is_one_declaration() -> None:
 
 def test_thresholds_are_those_declared() -> None:
     every = thresholds.defaults(100.0)
-    assert every["gini of users"] == every["gini of items"] == 0.05
+    assert every["gini of users"] == every["gini of items"] == 0.02
     assert set(every) <= thresholds.METRICS
     several = thresholds.defaults(100.0, one_source=False)
     assert every.keys() - several.keys() == {"share of the variance of ratings that is between users"}

@@ -23,7 +23,7 @@ from fractalrs.validation import Check, Findings, Metric, Report
 from fractalrs.validation.wording import number
 
 NASTY = "<script>alert('&')</script>"
-SHARES = {"real": 1.0, "reduced": 0.9, "kronecker": 1.05, "synthetic": 0.97, "null": 0.03}
+SHARES = {"real": 1.0, "reduced": 0.9, "kronecker": 1.05, "synthetic": 0.97, "thinned": 0.93, "null": 0.03}
 
 
 def ranking(exponent: float, points: int = 200) -> Curve:
@@ -86,6 +86,19 @@ def some_findings() -> Findings:
         metrics=(
             Metric("gini of users", "degrees", 0.532, 0.5127, 0.5461, 0.0714, 0.0141, 0.05),
             Metric("gini of items", "degrees", 0.63412, 0.6021, 0.69123, 0.10218, 0.05711, 0.05),
+            Metric(
+                "coverage of items",
+                "degrees",
+                0.99,
+                None,
+                0.78,
+                1.0,
+                0.21,
+                0.05,
+                thinned=0.80,
+                floor=0.19,
+                from_floor=True,
+            ),
             Metric("share of the top 1 % of users", "degrees", 0.0832, 0.0791, 0.0867, 0.0123),
             Metric("Kolmogorov–Smirnov distance of users", "degrees", None, None, 0.0213, 0.8123, 0.0213, 0.1),
             Metric("tail exponent of items", "degrees", 1.8213, 1.7312, 1.9014, np.inf, 0.0801, 0.3, "Hill, 2.1–1.6"),
@@ -154,7 +167,7 @@ def test_what_fails_is_named_in_order() -> None:
         "gini of items",
     )
     assert report.unchecked == ("users generated again are the same", "cosine of the nearest item")
-    assert report.verdict == "3 of 19 checks fail"
+    assert report.verdict == "3 of 20 checks fail"
 
 
 @pytest.mark.parametrize(
@@ -204,15 +217,18 @@ def test_the_dictionary_is_json() -> None:
 
 def test_the_text_begins_with_what_fails() -> None:
     lines = str(Report(some_findings())).splitlines()
-    assert lines[0].startswith("3 of 19 checks fail: train and test are disjoint, counts of blocks")
+    assert lines[0].startswith("3 of 20 checks fail: train and test are disjoint, counts of blocks")
     assert "shape: 2,197,225 × 855,776" in lines
     assert "seed: 20261122" in lines
     words = [line.split("  ")[0] for line in lines[lines.index("") + 1 :][:9]]
     assert words == ["FAILS"] * 2 + ["ok"] * 6 + ["not checked"]
-    table = lines[-15:]
-    assert table[0].split() == ["metric", "real", "synthetic", "null", "distance", "threshold", "holds"]
+    table = lines[-16:]
+    columns = ["real", "synthetic", "thinned", "null", "distance", "floor", "threshold"]
+    assert table[0].split() == ["metric", *columns, "holds"]
     gini = next(line for line in table if line.startswith("gini of items"))
-    assert gini.split()[3:] == ["0.6341", "0.6912", "0.1022", "0.05711", "0.05", "FAILS"]
+    assert gini.split()[3:] == ["0.6341", "0.6912", "–", "0.1022", "0.05711", "–", "0.05", "FAILS"]
+    coverage = next(line for line in table if line.startswith("coverage of items"))
+    assert coverage.split()[3:] == ["0.99", "0.78", "0.8", "1", "0.21", "0.19", "floor", "+", "0.05", "ok"]
     assert len({line.rindex("0.05") + 4 for line in table if " 0.05  " in line}) == 1
 
 
@@ -403,7 +419,7 @@ def test_a_browser_shows_the_page_without_complaint(page: Path, browser: Browser
     assert screenshot.stat().st_size > 50_000
     shown = browser(page, "--dump-dom")
     assert "CONSOLE" not in shown.stderr
-    assert "3 of 19 checks fail" in shown.stdout
+    assert "3 of 20 checks fail" in shown.stdout
 
 
 def test_a_script_would_not_run(page: Path, browser: Browser, tmp_path: Path) -> None:
@@ -413,14 +429,14 @@ def test_a_script_would_not_run(page: Path, browser: Browser, tmp_path: Path) ->
     attacked.write_text(html.replace("</body>", "<script>document.title = 'taken'</script></body>"), encoding="utf-8")
     shown = browser(attacked, "--dump-dom")
     assert "CONSOLE" in shown.stderr
-    assert "<title>3 of 19 checks fail" in shown.stdout
+    assert "<title>3 of 20 checks fail" in shown.stdout
 
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_readable_on_any_screen(page: Path, measure: Any, width: int, scheme: str) -> None:
     found = measure(page, width, *(["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []))
-    assert found["title"].startswith("3 of 19 checks fail")
+    assert found["title"].startswith("3 of 20 checks fail")
     assert found["width"] == width
     assert found["scrollWidth"] <= width
     assert found["right"] <= width
@@ -444,7 +460,7 @@ def test_every_figure_has_a_name_and_does_not_move(page: Path, measure: Any) -> 
 def test_a_good_data_set_is_called_so(measure: Any, tmp_path: Path) -> None:
     Report(good_findings()).to_html(tmp_path / "report.html")
     found = measure(tmp_path / "report.html", 360)
-    assert found["title"].startswith("All 16 checks hold")
+    assert found["title"].startswith("All 17 checks hold")
     assert found["contrast"] >= 4.5
 
 

@@ -91,6 +91,14 @@ def written(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    """Thresholds that such an expansion holds, which is not fitted: options of the command line."""
+    path = tmp_path_factory.mktemp("thresholds") / "own.toml"
+    path.write_text("".join(f"'{name}' = {value}\n" for name, value in names.UNFITTED.items()))
+    return ("--thresholds", path)
+
+
 @pytest.fixture
 def copied(written: Path, tmp_path: Path) -> Path:
     """A copy of it, to be damaged."""
@@ -157,13 +165,14 @@ def test_a_correct_data_set_holds_with_the_source(written: Path, source: Path) -
     assert {check["name"]: check["holds"] for check in json.loads(done.out)["checks"]} == found
 
 
-def test_the_command_line_says_that_all_holds(written: Path, tmp_path: Path) -> None:
+def test_the_command_line_says_that_all_holds(written: Path, own: tuple[Any, ...], tmp_path: Path) -> None:
     before = digests(written)
-    done = run("validate", written, "--report", tmp_path / "report.html", *FEW)
+    done = run("validate", written, "--report", tmp_path / "report.html", *FEW, *own)
     assert done.code == 0, done
     assert done.out.startswith("All ")
     assert f"ok           {blocks.BLOCKS}" in done.out
-    assert f"not checked: {files.DIGESTS}, {regeneration.REGENERATION}, {names.COPIES}" in done.out
+    unchecked = (files.DIGESTS, regeneration.REGENERATION, names.CLUSTERING, names.COPIES)
+    assert f"not checked: {', '.join(unchecked)}" in done.out
     assert "adding up" in done.err
     page = (tmp_path / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
@@ -171,8 +180,8 @@ def test_the_command_line_says_that_all_holds(written: Path, tmp_path: Path) -> 
     assert digests(written) == before
 
 
-def test_json_is_one_object(written: Path) -> None:
-    done = run("validate", written, "--json", *FEW)
+def test_json_is_one_object(written: Path, own: tuple[Any, ...]) -> None:
+    done = run("validate", written, "--json", *FEW, *own)
     assert (done.code, done.out.count("\n")) == (0, 1)
     found = json.loads(done.out)
     assert (found["holds"], found["failures"]) == (True, [])
@@ -191,7 +200,7 @@ def test_quiet_is_silent(written: Path, copied: Path) -> None:
 
 def test_only_one_group_is_looked_at(written: Path) -> None:
     assert fr.validate(written, only="integrity").metrics == ()
-    report = fr.validate(written, only="fidelity", singular_values=16)
+    report = fr.validate(written, only="fidelity", singular_values=16, thresholds=names.UNFITTED)
     assert report.checks == ()
     assert report.holds
     with pytest.raises(InputError, match="only is 'all'; it must be 'integrity' or 'fidelity'"):
@@ -207,7 +216,7 @@ def test_an_expansion_gives_what_its_files_give(written: Path, source: Path) -> 
     assert len(of_files.metrics) == len(generated.metrics) > 30
     for one, other in zip(of_files.metrics, generated.metrics, strict=True):
         assert (one.name, one.note) == (other.name, other.note)
-        for field in ("real", "reduced", "synthetic", "null", "distance", "threshold"):
+        for field in ("real", "reduced", "synthetic", "thinned", "null", "distance", "floor", "threshold"):
             values = [getattr(metric, field) for metric in (one, other)]
             assert (None in values) == (values == [None, None]), one.name
             assert None in values or values[0] == pytest.approx(values[1], rel=1e-9, abs=1e-9), one.name
@@ -414,12 +423,17 @@ def test_rows_out_of_order(copied: Path) -> None:
 
 @pytest.mark.parametrize(
     ("shuffle", "failures"),
-    [("none", {names.STORED, names.RATIOS}), ("block", {*names.GINIS, names.RATIOS})],
+    [
+        ("none", {names.STORED, names.RATIOS, names.LARGEST_RATIO, names.GINIS[1]}),
+        ("block", {*names.GINIS, *names.WASSERSTEINS, names.RATIOS, names.LARGEST_RATIO, names.ASSORTATIVITY}),
+    ],
 )
-def test_shuffles_that_are_not_realistic(source: Path, tmp_path: Path, shuffle: str, failures: set[str]) -> None:
+def test_shuffles_that_are_not_realistic(
+    source: Path, own: tuple[Any, ...], tmp_path: Path, shuffle: str, failures: set[str]
+) -> None:
     assert run("expand", source, tmp_path / "out", *SIZE, "--shuffle", shuffle, "--quiet").code == 0
     assert run("validate", tmp_path / "out", "--only", "integrity", "--quiet").code == 0
-    done = run("validate", tmp_path / "out", "--json", *FEW)
+    done = run("validate", tmp_path / "out", "--json", *FEW, *own)
     assert done.code == 3
     assert set(json.loads(done.out)["failures"]) == failures
 
@@ -737,8 +751,8 @@ def test_the_fidelity_of_other_operators(by_operator: Any, tmp_path: Path) -> No
         assert names.PREDICTION not in metrics
         assert metrics[names.COPIES].holds is None
         assert set(report.findings.maps) == {"density"}
-        assert set(report.findings.curves["user_degrees"]) == {"real", "synthetic", "null"}
-        assert report.findings.curves["left_vector_1"].keys() == {"real", "synthetic"}
+        assert set(report.findings.curves["user_degrees"]) == {"real", "synthetic", "thinned", "null"}
+        assert report.findings.curves["left_vector_1"].keys() == {"real", "synthetic", "thinned"}
         report.to_html(tmp_path / "report.html")
 
 
@@ -958,7 +972,9 @@ def test_too_little_memory_for_singular_values() -> None:
 
 def test_thresholds_of_ones_own(written: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text(f"'{names.GINIS[0]}' = 1e-6\n'{names.GINIS[1]}' = inf\n'degree assortativity' = 1\n")
+    path.write_text(
+        f"'{names.GINIS[0]}' = 1e-6\n'{names.GINIS[1]}' = inf\n'{names.ASSORTATIVITY}' = 1\n'{names.CAPTURED}' = 1\n"
+    )
     done = run("validate", written, "--only", "fidelity", "--json", "--thresholds", path, *FEW)
     assert done.code == 3
     assert json.loads(done.out)["failures"] == [names.GINIS[0]]

@@ -3,7 +3,13 @@
 from fractalrs.base.base import TEST_BIT, Base
 from fractalrs.base.canonical import Canonical, canonical
 from fractalrs.base.hold_out import leave_last_out
-from fractalrs.base.summary import SINGULAR_VALUES, base_statistics, real_activity, real_ratings
+from fractalrs.base.summary import (
+    SINGULAR_VALUES,
+    base_statistics,
+    real_activity,
+    real_ratings,
+    spectrum_statistics,
+)
 from fractalrs.base.svd import SVD, TOLERANCE, leading_svd, truncated_svd
 
 __all__ = [
@@ -19,5 +25,6 @@ __all__ = [
     "leave_last_out",
     "real_activity",
     "real_ratings",
+    "spectrum_statistics",
     "truncated_svd",
 ]

@@ -39,22 +39,32 @@ def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False
     - with `rated`, ``rating_…``: the distribution of train ratings (`fractalrs.statistics.Ratings`).
     """
     distribution = real_ratings(base) if rated else None
-    svd = truncated_svd(base.train, min(SINGULAR_VALUES, *base.shape), seed=0)
     user_degrees, item_degrees = base.user_degrees("train"), base.item_degrees("train")
     return {
         "train_user_degrees": -np.sort(-user_degrees),
         "train_item_degrees": -np.sort(-item_degrees),
         "test_user_degrees": -np.sort(-base.user_degrees("test")),
         "test_item_degrees": -np.sort(-base.item_degrees("test")),
-        "singular_values": svd.s,
-        "user_noise": np.square(svd.u).T @ user_degrees,
-        "item_noise": np.square(svd.vt) @ item_degrees,
+        **spectrum_statistics(base),
         "assortativity": np.array(_assortativity(base, user_degrees, item_degrees)),
         "shape": np.array(base.shape),
         "counts": np.array([base.train_count, base.test_count]),
         "fingerprint": np.array(base.fingerprint),
         **(real_activity(base).arrays() if timestamps else {}),
         **({} if distribution is None else distribution.arrays()),
+    }
+
+
+def spectrum_statistics(base: Base, count: int = SINGULAR_VALUES) -> dict[str, npt.NDArray[np.float64]]:
+    """Compute the leading singular values of the train part, and the base's share in their dropout noise.
+
+    ``singular_values``, ``user_noise`` and ``item_noise`` of `base_statistics`: `count` of each, or all there are.
+    """
+    svd = truncated_svd(base.train, min(count, *base.shape), seed=0)
+    return {
+        "singular_values": svd.s,
+        "user_noise": np.square(svd.u).T @ base.user_degrees("train"),
+        "item_noise": np.square(svd.vt) @ base.item_degrees("train"),
     }
 
 

@@ -2,6 +2,7 @@
 
 from fractalrs.statistics.arrays import Curve, Floats
 from fractalrs.statistics.degrees import (
+    active_gini,
     coverage,
     end_decay,
     gini,
@@ -12,7 +13,8 @@ from fractalrs.statistics.degrees import (
     top_share,
     wasserstein,
 )
-from fractalrs.statistics.graph import assortativity, degree_product, density
+from fractalrs.statistics.factorisation import captured_norm, recall_by_rank
+from fractalrs.statistics.graph import assortativity, closed_paths, degree_product, density
 from fractalrs.statistics.null import null_degrees, null_pairs, null_singular_values
 from fractalrs.statistics.ratings import Ratings, RatingsTally, distinct_or_quantiles, thinning_excess
 from fractalrs.statistics.spectra import (
@@ -26,6 +28,7 @@ from fractalrs.statistics.spectra import (
     ratio_error,
     ratios,
 )
+from fractalrs.statistics.thinning import thinned_assortativity, thinned_degrees, thinned_singular_values
 from fractalrs.statistics.times import (
     POINTS,
     Activity,
@@ -39,8 +42,10 @@ from fractalrs.statistics.times import (
 )
 
 __all__ = ["POINTS", "Activity", "ActivityTally", "Clock", "Curve", "Floats", "InterEventTimes", "Ratings"]
-__all__ += ["RatingsTally", "assortativity", "by_time", "compare_inter_event_times", "coverage", "degree_product"]
-__all__ += ["density", "distinct_or_quantiles", "effective_rank", "end_decay", "gini", "hill", "kolmogorov_smirnov"]
-__all__ += ["kronecker", "log_slope", "memory", "network_curve", "network_distance", "network_values", "null_degrees"]
-__all__ += ["null_pairs", "null_singular_values", "predicted", "rank_slope", "ranked", "ratio_error", "ratios"]
-__all__ += ["thinning_excess", "top_share", "total_variation", "wasserstein"]
+__all__ += ["RatingsTally", "active_gini", "assortativity", "by_time", "captured_norm", "closed_paths"]
+__all__ += ["compare_inter_event_times", "coverage", "degree_product", "density", "distinct_or_quantiles"]
+__all__ += ["effective_rank", "end_decay", "gini", "hill", "kolmogorov_smirnov", "kronecker", "log_slope", "memory"]
+__all__ += ["network_curve", "network_distance", "network_values", "null_degrees", "null_pairs", "null_singular_values"]
+__all__ += ["predicted", "rank_slope", "ranked", "ratio_error", "ratios", "recall_by_rank", "thinned_assortativity"]
+__all__ += ["thinned_degrees", "thinned_singular_values", "thinning_excess", "top_share", "total_variation"]
+__all__ += ["wasserstein"]

@@ -7,6 +7,7 @@ import numpy as np
 
 from fractalrs.statistics.arrays import (
     Curve,
+    Floats,
     Numbers,
     ascending,
     checked,
@@ -31,17 +32,33 @@ _FLAT = 1e-9
 def gini(degrees: Numbers) -> float | None:
     """Compute the Gini coefficient: 0 where all have the same, nearly 1 where one has all.
 
-    G = Σᵣ (2r − N − 1) x₍ᵣ₎ / (N Σ x) with x₍₁₎ ≤ … ≤ x₍N₎ the degrees that are not zero (Gini 1912, in the form over
-    order statistics). Ties have no influence. From 0 (also of one element) to 1 − 1/N; None without interactions.
+    G = Σᵣ (2r − N − 1) x₍ᵣ₎ / (N Σ x) with x₍₁₎ ≤ … ≤ x₍N₎ the degrees of all ids, those without interactions
+    included (Gini 1912, in the form over order statistics). Ties have no influence. From 0 (also of one element) to
+    1 − 1/N; None without interactions.
 
     Examples
     --------
-    >>> gini(np.array([1, 1, 1])), gini(np.array([0, 1, 3]))
-    (0.0, 0.25)
+    >>> gini(np.array([1, 1, 1])), gini(np.array([1, 3])), gini(np.array([0, 1, 3]))
+    (0.0, 0.25, 0.5)
     """
-    if (x := ascending(degrees)).size == 0:
+    return _gini(np.sort(checked(degrees)).astype(np.float64))
+
+
+def active_gini(degrees: Numbers) -> float | None:
+    """Compute the Gini coefficient of the ids that have an interaction, as `gini` does that of all.
+
+    Examples
+    --------
+    >>> active_gini(np.array([0, 1, 3]))
+    0.25
+    """
+    return _gini(ascending(degrees))
+
+
+def _gini(x: Floats) -> float | None:
+    if not (total := x.sum()):
         return None
-    return float((np.arange(1 - x.size, x.size, 2) * x).sum() / (x.size * x.sum()))
+    return float((np.arange(1 - x.size, x.size, 2) * x).sum() / (x.size * total))
 
 
 def top_share(degrees: Numbers, share: float) -> float | None:
@@ -100,17 +117,18 @@ def wasserstein(a: Numbers, b: Numbers) -> float | None:
     """Compute the area between the distribution functions of a / mean(a) and b / mean(b).
 
     ∫ |F_a − F_b| dx, the Wasserstein distance of order 1 (Vaserstein 1969), exact for any two sizes: 0.1 means that
-    degrees have to move by a tenth of the mean, on average, to turn one distribution into the other. Ties have no
-    influence. None if one of them has no interaction.
+    degrees have to move by a tenth of the mean, on average, to turn one distribution into the other. Ids without
+    interactions count. Ties have no influence. None if one of them has no interaction.
 
     Examples
     --------
     >>> round(wasserstein(np.array([1, 3]), np.array([2, 2])), 3)
     0.5
     """
-    x, y = relative(a), relative(b)
-    if not x.size or not y.size:
+    x, y = checked(a).astype(np.float64), checked(b).astype(np.float64)
+    if not x.any() or not y.any():
         return None
+    x, y = x / x.mean(), y / y.mean()
     points = np.sort(np.concatenate([np.unique(x), np.unique(y)]))
     gaps = np.abs(shares_up_to(points[:-1], x) - shares_up_to(points[:-1], y))
     return float(np.dot(gaps, np.diff(points)))

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fractalrs.statistics import Curve, Floats
-from fractalrs.validation.wording import plain, readable, words
+from fractalrs.validation.wording import number, plain, readable, words
 
 Group = Literal["integrity", "fidelity"]
-Label = Literal["real", "reduced", "kronecker", "synthetic", "null"]
+Label = Literal["real", "reduced", "kronecker", "synthetic", "thinned", "null"]
 """Whose a value is: the real train part R, the reduced matrix R̂, the analytic Kronecker product of the paper,
-the synthetic R̃, or uniform random data of the same size and density."""
+the synthetic R̃, the real data repeated and thinned to its size and density, or uniform random data of these."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Metric:
-    """One statistic of the real, the reduced, the synthetic and uniform random data.
+    """One statistic of the real, the reduced, the synthetic, the thinned and uniform random data.
 
     Attributes
     ----------
@@ -58,10 +58,19 @@ class Metric:
         The largest distance allowed; None for a metric that is only shown.
     note
         What the value means, or what it needs (``"needs --source"``).
+    thinned
+        Its value of the real data, repeated m × n times and thinned to the synthetic density at one flat rate: what
+        any expansion of this size loses.
+    floor
+        The distance of thinned from real.
+    from_floor
+        Whether the threshold counts from the floor, which nothing can be blamed for, and not from 0.
 
     Examples
     --------
     >>> Metric("gini of users", "degrees", real=0.5, synthetic=0.52, distance=0.02, threshold=0.05).holds
+    True
+    >>> Metric("coverage of items", "degrees", distance=0.24, threshold=0.05, floor=0.2, from_floor=True).holds
     True
     """
 
@@ -74,13 +83,26 @@ class Metric:
     distance: float | None = None
     threshold: float | None = None
     note: str = ""
+    thinned: float | None = None
+    floor: float | None = None
+    from_floor: bool = False
 
     @property
     def holds(self) -> bool | None:
-        """Whether the distance is within the threshold; None where there is none of either."""
+        """Whether the distance is within the threshold, beyond the floor or at all; None where there is none."""
         if self.distance is None or self.threshold is None:
             return None
-        return bool(self.distance <= self.threshold)
+        floor = self.floor if self.from_floor and self.floor is not None else 0.0
+        return bool(self.distance - floor <= self.threshold)
+
+    @property
+    def allowed(self) -> str:
+        """The threshold in words."""
+        return (
+            f"floor + {number(self.threshold)}"
+            if self.from_floor and self.threshold is not None
+            else number(self.threshold)
+        )
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from fractalrs.base import Base
+from fractalrs.base import Base, spectrum_statistics
 from fractalrs.columns import numbers
 from fractalrs.dataset import Dataset
 from fractalrs.expansion import Expansion
@@ -28,11 +29,15 @@ from fractalrs.statistics import (
     compare_inter_event_times,
     null_degrees,
     null_singular_values,
+    recall_by_rank,
+    thinned_degrees,
+    thinned_singular_values,
 )
 from fractalrs.tools import SILENT, Progress
 from fractalrs.validation.measure.neighbours import Neighbours, copies, neighbours, null_neighbours
 from fractalrs.validation.measure.repetition import Repetition, repetition
-from fractalrs.validation.measure.spectrum import DEFAULT_COUNT, TOLERANCE, VECTORS, Spectrum, spectrum
+from fractalrs.validation.measure.spectrum import DEFAULT_COUNT, FACTORS, TOLERANCE, VECTORS, Spectrum, spectrum
+from fractalrs.validation.measure.thinned import thin
 from fractalrs.validation.planned import Planned, Real
 from fractalrs.words import ITEMS, USERS, Side
 
@@ -40,18 +45,32 @@ LOOKED_AT = 1 << 26
 """Train interactions whose times and ratings are looked at, if the catalogue growth does not ask for more."""
 COPIES_LOOKED_AT = 1 << 22
 """Those whose sources are generated again to count copies."""
+RANKS = (1, 2, 4, 8, 16, 32, 64)
+"""Ranks of the factorisations whose recall is measured …"""
+TEST_USERS, SCORES = 2_000, 1 << 29
+"""… on so many test users at most, and fewer where there would be more scores."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Four:
-    """One thing of the real, the reduced, the synthetic and the null data; None where there is none."""
+class Compared:
+    """One thing of the real, the reduced, the synthetic, the thinned and the null data; None where there is none."""
 
     real: Any
     reduced: Any
     synthetic: Any
+    thinned: Any
     null: Any
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is measured of the real train part, or of what thinning leaves of it."""
+
+    spectrum: Spectrum
+    neighbours: Neighbours | None
+    interactions: int
 
 
 @dataclass(frozen=True)
@@ -146,15 +165,28 @@ class Measured:
         users, items = self.matrix.shape
         return self.interactions / (users * items)
 
+    @property
+    def multipliers(self) -> tuple[int, int]:
+        """The user and the item multiplier."""
+        (users, items), (p, q) = self.matrix.shape, self.matrix.block_shape
+        return users // p, items // q
+
+    @property
+    def flat_rate(self) -> float:
+        """The one keep rate that thins the real data, repeated m × n times, to the synthetic density."""
+        return min(1.0, self.interactions / (self.real.interactions * math.prod(self.multipliers)))
+
     @cached_property
-    def degrees_by_side(self) -> dict[Side, Four]:
+    def degrees_by_side(self) -> dict[Side, Compared]:
         """Degrees of users and of items."""
         real, found, (users, items) = self.real, self.degrees, self.matrix.shape
+        rate, (m, n) = self.flat_rate, self.multipliers
+        thinned = thinned_degrees(real.user_degrees, m, n, rate), thinned_degrees(real.item_degrees, n, m, rate)
         of_users, of_items = (None if self.keep is None else self.keep.sum(axis=axis) for axis in (1, 0))
         null = null_degrees(users, items, self.density), null_degrees(items, users, self.density)
         return {
-            USERS: Four(real.user_degrees, of_users, found.user_train, null[0]),
-            ITEMS: Four(real.item_degrees, of_items, found.item_train, null[1]),
+            USERS: Compared(real.user_degrees, of_users, found.user_train, thinned[0], null[0]),
+            ITEMS: Compared(real.item_degrees, of_items, found.item_train, thinned[1], null[1]),
         }
 
     @cached_property
@@ -166,41 +198,83 @@ class Measured:
             return spectrum(self.matrix, self.singular_values, tolerance=tolerance)
 
     @cached_property
-    def values(self) -> Four:
+    def real_spectrum(self) -> tuple[Floats, Floats, Floats]:
+        """Singular values of the real train part and their noise terms; with the source as many as are compared."""
+        real, names = self.real, ("singular_values", "user_noise", "item_noise")
+        if self.base is None or min(self.singular_values, *self.base.shape) <= len(real.singular_values):
+            return real.singular_values, real.user_noise, real.item_noise
+        with self.stages("the real interactions"):
+            found = spectrum_statistics(self.base, self.singular_values)
+        return found[names[0]], found[names[1]], found[names[2]]
+
+    @cached_property
+    def values(self) -> Compared:
         """Singular values."""
         keep, found = self.keep, self.spectrum.values
         reduced = None if keep is None else np.linalg.svd(keep, compute_uv=False)
         null = null_singular_values(*self.matrix.shape, self.density, len(found))
-        return Four(self.real.singular_values, reduced, found, null)
+        known = self.real_spectrum
+        thinned = thinned_singular_values(*known, self.multipliers, self.flat_rate, min(len(found), len(known[0])))
+        return Compared(known[0], reduced, found, thinned, null)
 
     @cached_property
-    def vectors(self) -> dict[Side, Four]:
-        """Singular vectors in columns: left ones of users, right ones of items; real ones need the source."""
-        keep, found, real = self.keep, self.spectrum, None if self.source is None else self.source[0]
+    def vectors(self) -> dict[Side, Compared]:
+        """Singular vectors in columns: left ones of users, right ones of items; real and thinned need the source."""
+        keep, found = self.keep, self.spectrum
+        real, thinned = (None if each is None else each.spectrum for each in (self.source, self.thinned_source))
         u, _, vt = (None, None, None) if keep is None else np.linalg.svd(keep, full_matrices=False)
+        right = None if vt is None else vt.T
         return {
-            USERS: Four(None if real is None else real.left, u, found.left, None),
-            ITEMS: Four(None if real is None else real.right, None if vt is None else vt.T, found.right, None),
+            USERS: Compared(real and real.left, u, found.left, thinned and thinned.left, None),
+            ITEMS: Compared(real and real.right, right, found.right, thinned and thinned.right, None),
         }
 
     @cached_property
-    def source(self) -> tuple[Spectrum, Neighbours | None] | None:
+    def source(self) -> Source | None:
         """Spectrum and neighbours of the real train part; None without the source."""
         if self.base is None:
             return None
-        with self.stages("the real interactions"):
-            matrix = StreamedMatrix(self.base, threads=self.threads, progress=self.progress)
-            found = spectrum(matrix, min(VECTORS, *self.base.shape), tolerance=1e-6)
-            return found, neighbours(matrix, self.base.item_degrees("train"))
+        return self._of_base(self.base, min(self.singular_values, FACTORS))
 
     @cached_property
-    def nearest(self) -> Four:
-        """Nearest items of real, synthetic and null data; there are none of the reduced matrix."""
-        source, null = self.source, null_neighbours(*self.matrix.shape, self.density)
+    def thinned_source(self) -> Source | None:
+        """Those of the real train part thinned to the synthetic density, as one block: not repeated m × n times."""
+        if self.base is None:
+            return None
+        thinned = thin(self.base, self.flat_rate)
+        return self._of_base(thinned, VECTORS) if thinned.train_count else None
+
+    def _of_base(self, base: Base, count: int) -> Source:
+        with self.stages("the real interactions"):
+            matrix = StreamedMatrix(base, threads=self.threads, progress=self.progress)
+            found = spectrum(matrix, min(max(count, VECTORS), *base.shape), tolerance=1e-6)
+            return Source(found, neighbours(matrix, base.item_degrees("train")), base.train_count)
+
+    @cached_property
+    def nearest(self) -> Compared:
+        """Nearest items of real, synthetic, thinned and null data; there are none of the reduced matrix."""
+        null = null_neighbours(*self.matrix.shape, self.density)
+        real, thinned = (None if each is None else each.neighbours for each in (self.source, self.thinned_source))
         popularity = self.degrees.item_train
         with self.stages("neighbours"):
             found = neighbours(self.matrix, popularity)
-        return Four(None if source is None else source[1], None, found, null)
+        return Compared(real, None, found, thinned, null)
+
+    @cached_property
+    def recall(self) -> Compared:
+        """Shares of test interactions that a factorisation recalls, by `RANKS`, of samples of test users."""
+
+        def of(matrix: StreamedMatrix, test_degrees: npt.NDArray[np.integer], found: Spectrum) -> list[float | None]:
+            asked, most = np.flatnonzero(test_degrees), max(1, min(TEST_USERS, SCORES // matrix.shape[1]))
+            users = np.sort(np.random.default_rng(0).choice(asked, min(len(asked), most), replace=False))
+            return recall_by_rank(found.factors, matrix.collect(users), matrix.collect(users, test=True), RANKS)
+
+        found, real = self.spectrum, None
+        with self.stages("recall of a factorisation"):
+            if self.base is not None and self.source is not None:
+                matrix = StreamedMatrix(self.base, threads=self.threads, progress=self.progress)
+                real = of(matrix, self.base.user_degrees("test"), self.source.spectrum)
+            return Compared(real, None, of(self.matrix, self.degrees.user_test, found), None, None)
 
     @cached_property
     def item_copies(self) -> tuple[float, float] | None:
@@ -221,8 +295,7 @@ class Measured:
     @cached_property
     def shape(self) -> UserSampler:
         """What draws users."""
-        (users, items), (p, q) = self.matrix.shape, self.matrix.block_shape
-        return UserSampler(p, users // p, items // q, float(self.interactions))
+        return UserSampler(self.matrix.block_shape[0], *self.multipliers, float(self.interactions))
 
     @cached_property
     def activity(self) -> tuple[Activity, Activity] | None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fractalrs.expansion import Expansion
 from fractalrs.passes import StreamedMatrix
-from fractalrs.statistics import Floats, null_pairs
+from fractalrs.statistics import Floats, closed_paths, null_pairs
 
 SAMPLED = 2_000
 """Items whose neighbours are looked for: as many of each tenth of the ranking by popularity."""
@@ -38,6 +38,7 @@ class Neighbours:
     nearest: Codes  # (s, 20): their nearest items, the nearest first.
     cosines: Floats  # (s, 20): |A ∩ B| / √(|A| |B|) for the users A and B of two items.
     lifts: Floats  # (s, 20): how much oftener than by chance a user has both, U |A ∩ B| / (|A| |B|) of U users.
+    closed: float | None = None  # Share of closed ones among the paths of three interactions, `closed_paths`.
 
     def cosine(self, rank: int) -> float:
         """Return the mean cosine with the neighbour of a rank from 1."""
@@ -50,14 +51,28 @@ class Neighbours:
 
 def sample(item_degrees: npt.NDArray[np.integer], count: int = SAMPLED, seed: int = 0) -> Codes:
     """Return as many items from each tenth of the ranking by popularity; none of fewer than five interactions."""
-    known = np.flatnonzero(item_degrees >= MIN_DEGREE)
-    order = known[np.argsort(-item_degrees[known].astype(np.int64), kind="stable")]
+    strata = _tenths(item_degrees)
     rng = np.random.default_rng(seed)
-    strata = np.array_split(order, _STRATA)
     quotas = [len(part) for part in np.array_split(np.arange(count), _STRATA)]
     both = zip(strata, quotas, strict=True)
     chosen = [rng.choice(stratum, min(len(stratum), quota), replace=False) for stratum, quota in both]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def _tenths(item_degrees: npt.NDArray[np.integer]) -> list[Codes]:
+    """Return the items of five interactions or more, in tenths of their ranking by popularity."""
+    known = np.flatnonzero(item_degrees >= MIN_DEGREE)
+    order = known[np.argsort(-item_degrees[known].astype(np.int64), kind="stable")]
+    return np.array_split(order, _STRATA)
+
+
+def _weights(item_degrees: npt.NDArray[np.integer], chosen: Codes) -> Floats:
+    """Return how many items of its tenth each chosen one stands for."""
+    weights = np.ones(len(chosen))
+    for stratum in _tenths(item_degrees):
+        among = np.isin(chosen, stratum)
+        weights[among] = len(stratum) / max(1, int(among.sum()))
+    return weights
 
 
 def neighbours(
@@ -70,7 +85,9 @@ def neighbours(
     if len(known) <= NEAREST or len(chosen) == 0:
         return None
     nearest, cosines, lifts = [], [], []
-    for item, counts in shared_users(matrix, chosen):
+    paths = np.zeros((len(chosen), 2))
+    for number, (item, counts) in enumerate(shared_users(matrix, chosen)):
+        paths[number] = closed_paths(counts, item)
         shared = counts[known].astype(np.float64)
         cosine = shared / np.sqrt(degrees[known] * degrees[item])
         cosine[np.searchsorted(known, item)] = -1
@@ -79,7 +96,9 @@ def neighbours(
         nearest.append(known[near])
         cosines.append(cosine[near])
         lifts.append(matrix.shape[0] * shared[near] / (degrees[known[near]] * degrees[item]))
-    return Neighbours(chosen, np.array(nearest), np.array(cosines), np.array(lifts))
+    closed, every = np.dot(_weights(item_degrees, chosen), paths)
+    share = float(closed / every) if every else None
+    return Neighbours(chosen, np.array(nearest), np.array(cosines), np.array(lifts), share)
 
 
 def shared_users(matrix: StreamedMatrix, chosen: Codes) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:

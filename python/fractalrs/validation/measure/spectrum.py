@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fractalrs.errors import InputError
 from fractalrs.passes import StreamedMatrix, Vectors
@@ -12,22 +13,29 @@ from fractalrs.tools import readable
 DEFAULT_COUNT = 64
 VECTORS = 8
 """How many leading singular vectors are compared."""
+FACTORS = 64
+"""How many right ones are kept to factorise with, in single precision."""
 BASIS_BYTES = 3 << 29
 """What the Krylov basis may take in memory: 1.5 GiB."""
 TOLERANCE = 2e-3
 """A spectrum is done when a further step moves no value by more than this share of itself…"""
 _EXACT = 1e-7
 """… or when the residuals bound every error by this share."""
+_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Leading singular values of a train part A, and its leading singular vectors: 8, or k where that is smaller."""
+    """Leading singular values of a train part A, and its leading singular vectors: 8, or k where that is smaller.
+
+    Of the right ones more are kept, in single precision: 64, or k.
+    """
 
     values: Floats  # (k), descending.
     bounds: Floats  # (k): a singular value of A lies so near to each value: its square within ‖AᵀA v − σ² v‖ of σ².
     right: Floats  # (items, 8)
     left: Floats  # (users, 8)
+    factors: npt.NDArray[np.float32]  # (items, 64)
 
 
 def spectrum(
@@ -90,9 +98,10 @@ def spectrum(
         block = np.ascontiguousarray(block[:, :room])
     leading = min(VECTORS, count)
     right = np.asarray(basis[:, :filled] @ vectors[:, :leading].astype(dtype), dtype=np.float64)
+    factors = _factors(basis[:, :filled], vectors[:, :FACTORS])
     del basis
     left = np.asarray(matrix.product(right), dtype=np.float64) / np.maximum(values[:leading], floor)
-    return Spectrum(values, _bounds(values, residual), right, left)
+    return Spectrum(values, _bounds(values, residual), right, left, factors)
 
 
 def _empty_basis(items: int, count: int, memory: int) -> Vectors:
@@ -101,6 +110,14 @@ def _empty_basis(items: int, count: int, memory: int) -> Vectors:
     dtype = np.dtype(np.float64 if items * min(items, most) * 8 <= memory else np.float32)
     # Column by column: what is not filled takes no memory.
     return np.empty((items, min(items, most, memory // (items * dtype.itemsize))), dtype=dtype, order="F")
+
+
+def _factors(basis: Vectors, vectors: Floats) -> npt.NDArray[np.float32]:
+    """Return vectors in terms of the items, without a copy in double precision."""
+    factors = np.empty((len(basis), vectors.shape[1]), dtype=np.float32)
+    for first in range(0, len(basis), _ROWS):
+        factors[first : first + _ROWS] = basis[first : first + _ROWS] @ vectors.astype(basis.dtype)
+    return factors
 
 
 def _largest(upper: Floats, count: int) -> tuple[Floats, Floats]:

@@ -1,7 +1,8 @@
 """The metrics and figures of fidelity, family by family: a new one is declared in its family, a new family here.
 
-Each compares the statistics of the synthetic R̃ with those of the real train part R, of R̂, and of a null model: uniform
-random data of the size and density of R̃. An operator without keep rates leaves R̂ out.
+Each compares the statistics of the synthetic R̃ with those of the real train part R, of R̂, of a floor, R repeated and
+thinned to the size and density of R̃, and of a null model: uniform random data of these. An operator without keep rates
+leaves R̂ out.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from fractalrs.validation.metrics import (
     blocks,
     degrees,
     graph,
+    hardness,
     neighbours,
     ratings,
     repetition,
@@ -25,7 +27,7 @@ from fractalrs.validation.metrics import (
 from fractalrs.validation.metrics.spec import Family, FigureSpec, MetricSpec
 
 # In the order of the report.
-_ROOMS = (degrees, spectrum, vectors, graph, neighbours, repetition, times, ratings, blocks)
+_ROOMS = (degrees, spectrum, hardness, vectors, graph, neighbours, repetition, times, ratings, blocks)
 FAMILIES: tuple[Family, ...] = tuple(room.FAMILY for room in _ROOMS)
 METRICS: tuple[MetricSpec, ...] = tuple(spec for family in FAMILIES for spec in family.metrics)
 FIGURES: tuple[FigureSpec, ...] = tuple(spec for family in FAMILIES for spec in family.figures)

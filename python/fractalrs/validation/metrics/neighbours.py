@@ -17,7 +17,7 @@ def _cosine(rank: int, measured: Measured) -> Values:
 
 
 def _lift(measured: Measured) -> Values:
-    return replace(difference(measured.nearest, Neighbours.lift, _missing(measured)), distance=None)
+    return replace(difference(measured.nearest, Neighbours.lift, _missing(measured)), distance=None, floor=None)
 
 
 def _copies(measured: Measured) -> Values:
@@ -37,6 +37,7 @@ FAMILY = Family(
                 f"cosine with the nearest item, rank {rank}",
                 partial(_cosine, rank),
                 f"mean over sampled items of |A ∩ B| / √(|A| |B|), B the users of the {rank}. nearest item",
+                note="thinned: real data as one block",
             )
             for rank in RANKS
         ),
@@ -44,7 +45,7 @@ FAMILY = Family(
             "lift of the nearest ten items",
             _lift,
             "median of U |A ∩ B| / (|A| |B|) of U users",
-            note="median",
+            note="median; thinned: real data as one block",
             has_distance=False,
         ),
         MetricSpec(

@@ -38,7 +38,7 @@ def _mean(measured: Measured) -> Values:
     if _are_products(measured):
         return Values(real.mean, None, synthetic.mean, note="the synthetic ones are products with R̂", judged=False)
     null = float(real.values.mean()) if real.exact else None
-    return Values(real.mean, None, synthetic.mean, null, abs(synthetic.mean - real.mean))
+    return Values(real.mean, None, synthetic.mean, null, abs(synthetic.mean - real.mean), thinned=real.mean, floor=0.0)
 
 
 def _of_users(measured: Measured) -> Values | None:
@@ -53,7 +53,10 @@ def _of_users(measured: Measured) -> Values | None:
     note = f"distance from real and the {excess:.2g} that thinning adds"
     shares = (real.of_users, synthetic.of_users, off)
     of_real, found, apart = (None if math.isnan(value) else value for value in shares)
-    return Values(of_real, None, found, null, apart, note, judged=excess <= LARGEST_EXCESS)
+    flat = None
+    if of_real is not None:
+        flat = of_real + thinning_excess(real, np.full(keep.shape, keep.mean()), users)
+    return Values(of_real, None, found, null, apart, note, excess <= LARGEST_EXCESS, thinned=flat, floor=0.0)
 
 
 FAMILY = Family(

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from fractalrs.statistics import Curve, Floats
 from fractalrs.validation.findings import Label, Metric
-from fractalrs.validation.measure.measured import Four, Measured
+from fractalrs.validation.measure.measured import Compared, Measured
 from fractalrs.words import SIDES
 
 NEEDS_SOURCE = "needs --source"
@@ -24,6 +24,8 @@ class Values:
     distance: float | None = None
     note: str = ""  # Instead of the declaration's.
     judged: bool = True  # Whether a threshold means something here.
+    thinned: float | None = None
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class MetricSpec:
     formula: str  # What it is, and from whom.
     threshold: float | None = None  # The largest distance that holds; None for a metric that is only shown …
     reason: str = ""  # … and why.
+    from_floor: bool = False  # Whether it counts from the distance of the thinned real data, which nothing can avoid.
     sparse_threshold: float | None = None  # For users of few interactions, where it is another one.
     of_one_source: bool = False  # Whether the threshold is for data whose users have one source user each.
     note: str = ""  # What its value means.
@@ -82,7 +85,8 @@ class Family:
                 if values is not None:
                     found, name = vars(values).copy(), spec.name.format(side=side)
                     threshold = thresholds.get(name) if found.pop("judged") else None
-                    yield Metric(name, self.section, threshold=threshold, **found | {"note": values.note or spec.note})
+                    found |= {"note": values.note or spec.note, "from_floor": spec.from_floor}
+                    yield Metric(name, self.section, threshold=threshold, **found)
 
 
 def apart(a: float | None, b: float | None) -> float | None:
@@ -90,17 +94,21 @@ def apart(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else abs(b - a)
 
 
-def difference(four: Four, statistic: Callable[[Any], float | None], note: str = "") -> Values:
-    """Return a statistic of all four; the distance is the difference of synthetic and real."""
-    real, reduced, synthetic, null = (None if value is None else statistic(value) for value in vars(four).values())
-    return Values(real, reduced, synthetic, null, apart(real, synthetic), note)
+def difference(compared: Compared, statistic: Callable[[Any], float | None], note: str = "") -> Values:
+    """Return a statistic of all; the distance is the difference of synthetic and real, the floor that of thinned."""
+    each: dict[str, Any] = {
+        label: None if value is None else statistic(value) for label, value in vars(compared).items()
+    }
+    real = each["real"]
+    return Values(**each, distance=apart(real, each["synthetic"]), floor=apart(real, each["thinned"]), note=note)
 
 
-def distance(four: Four, between: Callable[[Any, Any], float | None], note: str = "") -> Values:
-    """Return the distances of the other three from real."""
-    others = (four.reduced, four.synthetic, four.null)
-    reduced, synthetic, null = (None if value is None else between(four.real, value) for value in others)
-    return Values(None, reduced, synthetic, null, synthetic, note)
+def distance(compared: Compared, between: Callable[[Any, Any], float | None], note: str = "") -> Values:
+    """Return the distances of the others from real."""
+    values, real = vars(compared), compared.real
+    others = {label: of for label, of in values.items() if label != "real"}
+    each: dict[str, Any] = {label: None if of is None else between(real, of) for label, of in others.items()}
+    return Values(**each, distance=each["synthetic"], floor=each["thinned"], note=note)
 
 
 def curves(draw: Callable[[Any], Curve], values: Mapping[str, Any]) -> dict[str, Curve]:

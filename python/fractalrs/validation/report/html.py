@@ -21,7 +21,7 @@ from fractalrs.validation.findings import Findings, Metric, Outcomes
 from fractalrs.validation.metrics import FAMILIES, FIGURES, FigureSpec
 from fractalrs.validation.wording import number, words
 
-_VALUES = ("real", "reduced", "synthetic", "null", "distance", "threshold")
+_VALUES = ("real", "reduced", "synthetic", "thinned", "null", "distance", "floor")
 
 # Stand for colours of the page in the figures, until `_inline` replaces them: black would be left out as the default.
 _INK, _FAINT = "#010203", "#040506"

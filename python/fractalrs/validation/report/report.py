@@ -82,10 +82,11 @@ class Report(Outcomes):
             lines.append("")
             lines += aligned([(_OUTCOMES[check.holds], check.name, one_line(check.detail)) for check in ordered], "<<<")
         if self.metrics:
-            columns = ("real", "synthetic", "null", "distance", "threshold")
-            rows: list[tuple[str, ...]] = [("metric", *columns, "holds")]
+            columns = ("real", "synthetic", "thinned", "null", "distance", "floor")
+            rows: list[tuple[str, ...]] = [("metric", *columns, "threshold", "holds")]
             for metric in self.metrics:
                 outcome = "–" if metric.threshold is None else _OUTCOMES[metric.holds]
-                rows.append((metric.name, *(number(getattr(metric, column)) for column in columns), outcome))
-            lines += ["", *aligned(rows, "<>>>>><")]
+                values = (number(getattr(metric, column)) for column in columns)
+                rows.append((metric.name, *values, metric.allowed, outcome))
+            lines += ["", *aligned(rows, "<>>>>>>><")]
         return "\n".join(lines)
