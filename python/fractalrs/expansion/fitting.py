@@ -276,7 +276,7 @@ class _Search:
         self.balance, self.strength = balance, strength
         self.real = base.svd(min(64, *base.matrix.shape)).s
         self.degrees = {USERS: base.user_degrees, ITEMS: base.item_degrees}
-        self.ginis = {side: gini_of_all(self.degrees[side]) for side in SIDES}
+        self.ginis = {side: gini(self.degrees[side]) or 0.0 for side in SIDES}
 
     def result(self, reduced: ReducedMatrix, keep_scale: float) -> Fit:
         """Search, and return what was found."""
@@ -361,15 +361,6 @@ class _Search:
         if side is USERS:
             return expected_gini(rates, self.degrees[side], cells.user_order, cells.user_starts)
         return expected_gini(rates.T, self.degrees[side], cells.item_order, cells.item_starts)
-
-
-def gini_of_all(degrees: npt.NDArray[Any]) -> float:
-    """Return the Gini coefficient of degrees, those of 0 included; `gini` leaves them out."""
-    some = degrees[degrees > 0]
-    inside = gini(some)
-    # Those of 0 are below all others.
-    share = len(some) / len(degrees)
-    return 1 - share + share * (0.0 if inside is None else inside)
 
 
 def _errors(real: _Floats, expected: _Floats) -> _Errors:
