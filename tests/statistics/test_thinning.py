@@ -142,14 +142,14 @@ def test_singular_values_are_those_of_a_random_thinning() -> None:
     matrix = (np.random.default_rng(0).random((200, 150)) < groups).astype(np.float64)
     u, s, vt = np.linalg.svd(matrix, full_matrices=False)
     noises = np.square(u).T @ matrix.sum(axis=1), np.square(vt) @ matrix.sum(axis=0)
-    found = statistics.thinned_singular_values(s, *noises, (M, N), RATE, 10)
+    degrees = matrix.sum(axis=1), matrix.sum(axis=0)
+    found = statistics.thinned_singular_values(s, noises, degrees, (M, N), RATE)[:10]
     drawn = np.mean([np.linalg.svd(thinned(matrix, seed), compute_uv=False)[:10] for seed in range(5)], axis=0)
-    assert found[:3] == pytest.approx(drawn[:3], rel=0.03)
-    # First order: what is mostly noise is too low.
-    assert (found[3:] < drawn[3:]).all()
+    assert found[:3] == pytest.approx(drawn[:3], rel=0.01)
+    # The rest is noise, of which a finite matrix has less at its edge.
+    assert found[3:] == pytest.approx(drawn[3:], rel=0.08)
     product = statistics.kronecker(np.full((M, N), RATE), s, 10)
-    assert np.abs(product[:3] / drawn[:3] - 1).max() > 0.05
-    assert np.abs(found - drawn).sum() < 0.6 * np.abs(product - drawn).sum()
+    assert np.abs(found - drawn).sum() < 0.3 * np.abs(product - drawn).sum()
 
 
 def test_closed_paths_are_counted_one_by_one() -> None:

@@ -32,8 +32,7 @@ def threshold_table() -> str:
     rows = ["| metric | holds within | why |", "|---|---|---|"]
     for spec in metrics.METRICS:
         if spec.threshold is not None:
-            sparse = spec.sparse_threshold
-            within = f"{spec.threshold:g}" + ("" if sparse is None else f"; {sparse:g} below 20 interactions a user")
+            within = f"{spec.threshold:g}" + (" beyond the floor" if spec.from_floor else "")
             rows.append(f"| {shown(spec.name)} | {within} | {cell(spec.reason)} |")
     return "\n".join(rows)
 
@@ -91,10 +90,10 @@ def test_a_metric_is_one_declaration() -> None:
 
 
 def test_thresholds_are_those_declared() -> None:
-    every = thresholds.defaults(100.0)
+    every = thresholds.defaults()
     assert every["gini of users"] == every["gini of items"] == 0.02
     assert set(every) <= thresholds.METRICS
-    several = thresholds.defaults(100.0, one_source=False)
+    several = thresholds.defaults(one_source=False)
     assert every.keys() - several.keys() == {"share of the variance of ratings that is between users"}
 
 

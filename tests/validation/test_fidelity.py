@@ -12,7 +12,7 @@ from scipy import stats
 
 import fractalrs as fr
 from fractalrs.passes import StreamedMatrix
-from fractalrs.validation import Metric, thresholds
+from fractalrs.validation import Metric
 from fractalrs.validation.measure.neighbours import Neighbours, copies, neighbours, null_neighbours, sample
 from fractalrs.validation.measure.repetition import null_mutual, repetition
 from helpers import names
@@ -521,9 +521,3 @@ def test_repetition_of_the_extremes() -> None:
 
 
 # --- Thresholds ------------------------------------------------------------------------------------------------------
-
-
-def test_sparse_data_has_a_wider_threshold_for_singular_ratios() -> None:
-    dense, sparse = thresholds.defaults(20), thresholds.defaults(19.9)
-    assert (dense.pop(names.RATIOS), sparse.pop(names.RATIOS)) == (0.05, 0.10)
-    assert dense == sparse

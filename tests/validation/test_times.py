@@ -119,7 +119,7 @@ def measured(dataset: "fr.Dataset | fr.Expansion | Path", origin: fr.Expansion) 
     """Measure times and ratings alone, as `validate` does."""
     subject = fr.open_dataset(dataset) if isinstance(dataset, Path) else dataset
     families = [family for family in metrics.FAMILIES if family.of_columns]
-    found = metrics.measure(look_at(subject, origin), thresholds.defaults(100.0), families)
+    found = metrics.measure(look_at(subject, origin), thresholds.defaults(), families)
     return {metric.name: metric for metric in found}
 
 
@@ -167,7 +167,7 @@ def test_real_data_keeps_its_times(
     assert outcomes(report.checks).keys() >= {*EXACT, *SOURCED}
     found = measured(dataset, expansion)
     assert not failing(found), found
-    assert None not in {found[name].holds for name in thresholds.defaults(100.0) if name in found}
+    assert None not in {found[name].holds for name in thresholds.defaults() if name in found}
 
 
 def test_what_is_generated_is_what_is_written(written: Path, expansion: fr.Expansion) -> None:

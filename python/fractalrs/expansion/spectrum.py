@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 CLASSES = 24
 """Classes of degree, equally wide on a logarithmic scale."""
 
+SAMPLE = 2_000_000
+"""About so many interactions tell what exchanges inside cells do to those of each class."""
+
+FEW = 32
+"""So many singular values of the noise may stand out of it: the most active users' and the most popular items' own."""
+
 LEVELS = 4
 """At so many values of σ the noise is computed; between them it is interpolated."""
 
@@ -90,17 +96,21 @@ class Spectrum:
         item_cell, user_cell = _cell_of(cells.item_order, item_sizes), _cell_of(cells.user_order, user_sizes)
         item_means, user_means = by_item @ seen_by_items, by_user @ seen_by_users
 
-        def energy(rows: _Codes, columns: _Codes, of: "sp.coo_array[np.float64, tuple[int, int]]") -> _Floats:
-            place = rows[of.row] * shape[1] + columns[of.col]
-            sums = np.bincount(place, np.square(of.data), minlength=shape[0] * shape[1])
-            return np.asarray(sums.reshape(shape))
+        some, scale = _sampled(user_class, user_sizes, matrix.nnz)
+        rows = by_user[some] @ matrix
+        inside = _members(cells.user_order, cells.user_starts, some)
+        members, their_class = matrix[inside], np.repeat(user_class[some], user_sizes[some])
 
-        of_users = by_user @ matrix
-        means = energy(user_class, item_class, (of_users @ by_item.T).tocoo())
-        along_users = energy(user_class, item_class[item_cell], of_users.tocoo())
-        del of_users
-        along_items = energy(user_class[user_cell], item_class, (matrix @ by_item.T).tocoo())
-        total = energy(user_class[user_cell], item_class[item_cell], matrix.tocoo())
+        def energy(classes: _Codes, columns: _Codes, of: "sp.csr_array[np.float64, tuple[int, int]]") -> _Floats:
+            found = of.tocoo()
+            place = classes[found.row] * shape[1] + columns[found.col]
+            sums = np.bincount(place, np.square(found.data), minlength=shape[0] * shape[1])
+            return np.asarray(sums.reshape(shape) * scale[:, None])
+
+        means = energy(user_class[some], item_class, rows @ by_item.T)
+        along_users = energy(user_class[some], item_class[item_cell], rows)
+        along_items = energy(their_class, item_class, members @ by_item.T)
+        total = energy(their_class, item_class[item_cell], members)
         return cls(
             left.T @ user_means,
             _by_class(seen_by_items, item_class[item_cell], shape[1]) - _by_class(item_means, item_class, shape[1]),
@@ -120,12 +130,16 @@ class Spectrum:
 
         There may be fewer than `count`.
         """
-        plain = self._values(keep_rates, self._noise(keep_rates, np.inf), count)
+        plain = self._values(keep_rates, self._no_noise(keep_rates), count)
         count = len(plain)
         edge = self._edge(keep_rates, plain[min(1, count - 1)] ** 2)
         squares = np.geomspace(edge * 1.02, max(plain[min(3, count - 1)] ** 2, edge * 1.5), LEVELS)
-        levels = np.sqrt(squares)
-        found = np.array([self._values(keep_rates, self._noise(keep_rates, square), count) for square in squares])
+        noises = [(square, self._noise(keep_rates, square)) for square in squares]
+        known = [(square, noise) for square, noise in noises if noise is not None]
+        if not known:
+            return plain
+        levels = np.sqrt([square for square, _ in known])
+        found = np.array([self._values(keep_rates, noise, count) for _, noise in known])
         predicted = np.empty(count)
         for place in range(count):
             # The more noise, the nearer to its edge: where the value is the level it was computed for.
@@ -140,8 +154,7 @@ class Spectrum:
                 predicted[place] = levels[k] + share * (levels[k + 1] - levels[k])
         return -np.sort(-predicted)
 
-    def _values(self, keep_rates: _Floats, noise: _Noise | None, count: int) -> _Floats:
-        assert noise is not None
+    def _values(self, keep_rates: _Floats, noise: _Noise, count: int) -> _Floats:
         users, items = self._seen(noise)
         variance, squares = keep_rates * (1 - keep_rates), np.square(keep_rates)
         of_users = variance @ (items @ _shares(self.energy).T)
@@ -183,14 +196,16 @@ class Spectrum:
         )
         return of_users, of_items
 
+    def _no_noise(self, keep_rates: _Floats) -> _Noise:
+        """Return the resolvent far above all noise."""
+        (m, n), users, items = keep_rates.shape, len(self.users[0]), len(self.items[0])
+        return _Noise(np.ones((m, users)), np.ones((m, users)), np.ones((n, items)), np.ones((n, items)))
+
     def _noise(self, keep_rates: _Floats, square: float) -> _Noise | None:
         """Solve for the resolvent of the noise at σ² = `square`; None where it has singular values that large."""
-        (m, n), variance, squares = keep_rates.shape, keep_rates * (1 - keep_rates), np.square(keep_rates)
+        variance, squares = keep_rates * (1 - keep_rates), np.square(keep_rates)
         (means_u, rest_u), (means_v, rest_v) = self.users, self.items
-        one_u, one_v = np.ones((m, len(means_u))), np.ones((n, len(means_v)))
-        noise = _Noise(one_u, one_u, one_v, one_v)
-        if square == np.inf:
-            return noise
+        noise = self._no_noise(keep_rates)
         share_u, share_v = self.energy / (means_u + rest_u)[:, None], self.energy / (means_v + rest_v)
         across_u, across_v = 1 / np.maximum(rest_u, 1) * (rest_u > 0), 1 / np.maximum(rest_v, 1) * (rest_v > 0)
         for _ in range(_ITERATIONS):
@@ -199,16 +214,18 @@ class Spectrum:
             along = squares @ (noise.item_rest @ (self.of_means / means_u[:, None]).T) + dropped
             rest = noise.item_means @ self.of_rest.T + noise.item_rest @ self.beside.T
             beside = squares @ rest * across_u + dropped
-            if max(along.max(), beside.max()) >= square * (1 - 1e-3):
+            made = _resolvents(along / square, beside / square, self.users)
+            if made is None:
                 return None
-            noise = _Noise(1 / (1 - along / square), 1 / (1 - beside / square), noise.item_means, noise.item_rest)
+            noise = _Noise(*made, noise.item_means, noise.item_rest)
             dropped = variance.T @ (self._seen(noise)[0] @ share_v)
             along = squares.T @ (noise.user_rest @ (self.of_rest / means_v)) + dropped
             rest = noise.user_means @ self.of_means + noise.user_rest @ self.beside
             beside = squares.T @ rest * across_v + dropped
-            if max(along.max(), beside.max()) >= square * (1 - 1e-3):
+            made = _resolvents(along / square, beside / square, self.items)
+            if made is None:
                 return None
-            noise = _Noise(noise.user_means, noise.user_rest, 1 / (1 - along / square), 1 / (1 - beside / square))
+            noise = _Noise(noise.user_means, noise.user_rest, *made)
             if (
                 max(
                     np.abs(noise.item_means - before.item_means).max(), np.abs(noise.item_rest - before.item_rest).max()
@@ -232,6 +249,30 @@ class Spectrum:
             if highest < 1e-12:
                 break
         return highest
+
+
+def _resolvents(along: _Floats, beside: _Floats, sizes: tuple[_Floats, _Floats]) -> tuple[_Floats, _Floats] | None:
+    """Return the resolvents of noise over σ²; None where more than a few directions have more than that."""
+    out_along, out_beside = along > 1 - 1e-3, beside > 1 - 1e-3
+    if (out_along * sizes[0]).sum() + (out_beside * sizes[1]).sum() > FEW:
+        return None
+    # What stands out is not part of the noise that others see.
+    return 1 / (1 - np.where(out_along, 0, along)), 1 / (1 - np.where(out_beside, 0, beside))
+
+
+def _sampled(classes: _Codes, sizes: _Codes, interactions: int) -> tuple[_Codes, _Floats]:
+    """Choose cells, some of each class, that stand for all where there are many interactions; and for how many."""
+    step = -(-interactions // SAMPLE)
+    order = np.argsort(classes, kind="stable")
+    starts = np.flatnonzero(np.diff(classes[order], prepend=-1))
+    # Places in canonical order say nothing of tastes, so every so manieth will do.
+    some = order[(np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))) % step == 0]
+    return some, np.bincount(classes, sizes) / np.bincount(classes[some], sizes[some])
+
+
+def _members(order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32], some: _Codes) -> _Codes:
+    """Return the members of some cells, one cell after the other."""
+    return np.concatenate([order[starts[cell] : starts[cell + 1]] for cell in some]).astype(np.int64)
 
 
 def _averaging(order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32]) -> tuple["sp.csr_array", _Codes]:

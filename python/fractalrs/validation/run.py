@@ -223,8 +223,7 @@ class _Run:
         if footers is not None and measured.columns and not footers.columns.holds:
             families = tuple(family for family in families if not family.of_columns)
             self.checks += [footers.columns] if alone else []
-        per_user = measured.real.interactions / len(measured.real.user_degrees)
-        thresholds = defaults(per_user, measured.planned.one_source) | own
+        thresholds = defaults(measured.planned.one_source) | own
         self.metrics = tuple(metrics.measure(measured, thresholds, families))
         drawn = (spec for family in families if family.applies(measured) for spec in family.figures)
         self.figures = metrics.draw(measured, drawn)

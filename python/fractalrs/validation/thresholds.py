@@ -9,21 +9,16 @@ from fractalrs.errors import InputError
 from fractalrs.tools import as_path, check_kind
 from fractalrs.validation import metrics
 
-SPARSE = 20.0
-"""Users of fewer interactions on average leave a spectrum that is mostly noise: its threshold is wider."""
-
 METRICS = frozenset(name for spec in metrics.METRICS if spec.has_distance for name in spec.names)
 """The names of all metrics that have a distance, so that a name that is none is refused before hours of work."""
 
 
-def defaults(interactions_per_user: float, one_source: bool = True) -> dict[str, float]:
-    """Return thresholds for real data of that activity, and expanded users of one source user each or of several."""
+def defaults(one_source: bool = True) -> dict[str, float]:
+    """Return the thresholds of expanded users of one source user each, or of several."""
     thresholds: dict[str, float] = {}
     for spec in metrics.METRICS:
-        is_sparse = interactions_per_user < SPARSE and spec.sparse_threshold is not None
-        threshold = spec.sparse_threshold if is_sparse else spec.threshold
-        if threshold is not None and (one_source or not spec.of_one_source):
-            thresholds |= dict.fromkeys(spec.names, threshold)
+        if spec.threshold is not None and (one_source or not spec.of_one_source):
+            thresholds |= dict.fromkeys(spec.names, spec.threshold)
     return thresholds
 
 

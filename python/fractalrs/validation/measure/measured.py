@@ -214,7 +214,8 @@ class Measured:
         reduced = None if keep is None else np.linalg.svd(keep, compute_uv=False)
         null = null_singular_values(*self.matrix.shape, self.density, len(found))
         known = self.real_spectrum
-        thinned = thinned_singular_values(*known, self.multipliers, self.flat_rate, min(len(found), len(known[0])))
+        degrees = self.real.user_degrees, self.real.item_degrees
+        thinned = thinned_singular_values(known[0], known[1:], degrees, self.multipliers, self.flat_rate)[: len(found)]
         return Compared(known[0], reduced, found, thinned, null)
 
     @cached_property

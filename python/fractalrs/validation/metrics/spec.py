@@ -38,7 +38,6 @@ class MetricSpec:
     threshold: float | None = None  # The largest distance that holds; None for a metric that is only shown …
     reason: str = ""  # … and why.
     from_floor: bool = False  # Whether it counts from the distance of the thinned real data, which nothing can avoid.
-    sparse_threshold: float | None = None  # For users of few interactions, where it is another one.
     of_one_source: bool = False  # Whether the threshold is for data whose users have one source user each.
     note: str = ""  # What its value means.
     has_distance: bool = True  # Whether it can be given a threshold.
