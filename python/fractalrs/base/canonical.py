@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fractalrs.base.base import Base
 from fractalrs.base.svd import SVD, truncated_svd
+from fractalrs.tools import blas_threads
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -54,12 +55,15 @@ class Canonical:
 
     @cached_property
     def _leading(self) -> SVD:
-        return truncated_svd(self.matrix, min(SINGULAR_VALUES, *self.matrix.shape), seed=0)
+        # On several threads the last bits would depend on how many.
+        with blas_threads(1):
+            return truncated_svd(self.matrix, min(SINGULAR_VALUES, *self.matrix.shape), seed=0)
 
     def svd(self, k: int) -> SVD:
         """Return the k leading singular triples; 64 of them are computed once, for all who ask."""
         if k > len(self._leading.s):
-            return truncated_svd(self.matrix, k, seed=0)
+            with blas_threads(1):
+                return truncated_svd(self.matrix, k, seed=0)
         leading = self._leading
         return SVD(leading.u[:, :k], leading.s[:k], leading.vt[:k])
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.base.base import Base
-from fractalrs.base.svd import truncated_svd
+from fractalrs.base.canonical import SINGULAR_VALUES, canonical
 from fractalrs.columns import numbers, ticks
 from fractalrs.statistics import (
     Activity,
@@ -19,8 +19,6 @@ from fractalrs.statistics import (
     degree_product,
     distinct_or_quantiles,
 )
-
-SINGULAR_VALUES = 64
 
 
 def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False) -> dict[str, npt.NDArray[Any]]:
@@ -60,11 +58,12 @@ def spectrum_statistics(base: Base, count: int = SINGULAR_VALUES) -> dict[str, n
 
     ``singular_values``, ``user_noise`` and ``item_noise`` of `base_statistics`: `count` of each, or all there are.
     """
-    svd = truncated_svd(base.train, min(count, *base.shape), seed=0)
+    known = canonical(base)
+    svd = known.svd(min(count, *base.shape))
     return {
         "singular_values": svd.s,
-        "user_noise": np.square(svd.u).T @ base.user_degrees("train"),
-        "item_noise": np.square(svd.vt) @ base.item_degrees("train"),
+        "user_noise": np.square(svd.u).T @ known.user_degrees,
+        "item_noise": np.square(svd.vt) @ known.item_degrees,
     }
 
 

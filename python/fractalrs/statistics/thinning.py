@@ -149,12 +149,9 @@ def _classes(degrees: Numbers, repeats: int, noise: float) -> tuple[Floats, Floa
     values, counts = np.unique(whole(checked(degrees)), return_counts=True)
     values, counts = values[values > 0].astype(np.float64), counts[values > 0]
     _, place = np.unique(np.floor(np.log(values) * _CLASSES_TO_E), return_inverse=True)
-    energy = np.bincount(place, values * counts)
-    return (
-        noise * np.bincount(place, values**2 * counts) / energy,
-        energy / energy.sum(),
-        np.bincount(place, repeats * counts),
-    )
+    energy: Floats = np.bincount(place, values * counts).astype(np.float64)
+    size = np.bincount(place, values**2 * counts) / energy
+    return noise * size, energy / energy.sum(), np.bincount(place, repeats * counts).astype(np.float64)
 
 
 def _resolvents(
