@@ -100,7 +100,7 @@ def describe_times(name: str, base: fr.Base, shape: tuple[int, int]) -> None:
         train = dataset.totals["train"]
         measured = Measured(dataset, Planned.of(expansion), base, expansion, threads=resolve_threads(None))
         families = [family for family in metrics.FAMILIES if family.of_columns]
-        limits = thresholds.defaults(base.train_count / base.shape[0])
+        limits = thresholds.defaults()
         found = list(metrics.measure(measured, limits, families))
     say(f"\n### {name} × {shape}: {train:,} train interactions; integrity: {exact.verdict.lower()}\n")
     say("| metric | real | synthetic | null | distance | threshold | |\n|---|---|---|---|---|---|---|")
