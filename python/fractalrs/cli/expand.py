@@ -98,6 +98,8 @@ def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[s
         "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
         "keep_scale": expansion.options.keep_scale,
         "mean_keep_rate": float(expansion.keep_rates.mean()),
+        "largest_keep_rate": float(expansion.keep_rates.max()),
+        **({"fit": plan.reduced["fit"]} if "fit" in plan.reduced else {}),
         **{name: value for name, value in vars(found).items() if name != "attributes" or value},
     }
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from fractalrs.dataset.manifest import AttributesEntry, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.expansion import operator_named, shuffle_named
+from fractalrs.words import SIDES
 
 _HUB_LICENCE = re.compile(
     r"cc0-1\.0|cc-by-(2\.0|2\.5|3\.0|4\.0)|cc-by-sa-[34]\.0|cc-by-nd-4\.0|cc-by-nc(-sa)?-[234]\.0|cc-by-nc-nd-[34]\.0"
@@ -62,7 +64,7 @@ Recommendation Datasets through Fractal Expansions*).
 | train interactions | {totals["train"]:,} |
 | test interactions | {totals["test"]:,} |
 | held out in the source | {_HELD_OUT.get(base.split, _GIVEN)} |
-{cold}| ids | {manifest.id_layout} |
+{_fit_row(plan.reduced)}{cold}| ids | {manifest.id_layout} |
 | columns | {", ".join(f"`{column.name}` ({column.type})" for column in manifest.schema)} |
 {named}
 ## Licence
@@ -86,6 +88,18 @@ This data set (shuffle `{shuffle.name}`) is for {shuffle.good_for}
 out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it. Make such
 a data set with a random 64-bit seed: a small one, such as the default 0, can be guessed, and the shuffles undone.
 {_attributes_text(manifest.attributes)}"""
+
+
+def _fit_row(reduced: Mapping[str, Any]) -> str:
+    """Say what the fit expects: not the source's own statistics, which stay at home."""
+    if "fit" not in reduced:
+        return ""
+    fit, ratios = reduced["fit"], reduced["fit"]["singular_ratios"]
+    users, items = (fit[f"gini_of_{side}"]["expected"] for side in SIDES)
+    return (
+        f"| expected, by the fit | Gini coefficients of degrees: users {users:.3f}, items {items:.3f}; singular values 2 to "
+        f"16 over the first within {ratios['median of 16']:.0%} of the source's in the median |\n"
+    )
 
 
 def _licence_header(licence: str | None) -> str:

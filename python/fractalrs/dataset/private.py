@@ -89,7 +89,8 @@ class Private:
             if not (folder / name).is_file():
                 raise InputError(f"{folder / name} is missing", hint="give the command that made the data set again")
         with _named(folder / REDUCED):
-            reduced = ReducedMatrix.load(folder / REDUCED)
+            # The file has the numbers alone; how they were made the plan says.
+            reduced = replace(ReducedMatrix.load(folder / REDUCED), description=dict(plan.reduced))
         if SIGNED in files_beside(plan):
             with _named(folder / SIGNED), (folder / SIGNED).open("rb") as opened:
                 reduced = replace(reduced, signed=np.load(opened, allow_pickle=False))

@@ -32,7 +32,7 @@ from fractalrs.words import ITEMS, SIDES, USERS, Side
 REPEATS = 0.02
 """An expanded id shows one source in half of its blocks or more with at most this chance, which decides cell sizes …"""
 
-LARGEST_CELL = 6
+LARGEST_CELL = 8
 """… up to this size. Few blocks repeat oftener; but at keep rates of at most a half two copies of one source have few
 interactions in common, so that other items are nearer (docs/cells.md). Larger cells mix those that are not alike."""
 
@@ -144,7 +144,7 @@ def fit(
         How much of R̂ beside its margins stays: 0 nothing, 1 all. Solved for by default.
     user_cell_size, item_cell_size
         By default so large that repetition is rare: an expanded item shows one source item in half of its m blocks or
-        more with a chance of at most 2 %, as far as cells of 6 can; users likewise.
+        more with a chance of at most 2 %, as far as cells of 8 can; users likewise.
     min_keep, max_keep, keep_scale
         Those of the expansion, `Options`. The mean keep rate is what they make of R̂.
 
@@ -185,7 +185,7 @@ def cell_size(blocks: int) -> int:
     Examples
     --------
     >>> [cell_size(blocks) for blocks in (4, 16, 64)]
-    [6, 5, 3]
+    [8, 5, 3]
     """
     import scipy.stats
 

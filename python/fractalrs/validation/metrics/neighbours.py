@@ -52,7 +52,7 @@ FAMILY = Family(
             "copies among the ten nearest items",
             _copies,
             "share of the ten nearest items that show the same source item in half of the row blocks or more",
-            threshold=0.05,
+            threshold=0.03,
             reason="a neighbourhood model that finds copies of one source item learns the construction, not taste; "
             "`none` and `aligned` have 87 % on the sample",
             note="share that shows the same source items; null: of any other items",
