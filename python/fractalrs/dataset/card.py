@@ -97,8 +97,8 @@ def _fit_row(reduced: Mapping[str, Any]) -> str:
     fit, ratios = reduced["fit"], reduced["fit"]["singular_ratios"]
     users, items = (fit[f"gini_of_{side}"]["expected"] for side in SIDES)
     return (
-        f"| expected, by the fit | Gini coefficients of degrees: users {users:.3f}, items {items:.3f}; singular values 2 to "
-        f"16 over the first within {ratios['median of 16']:.0%} of the source's in the median |\n"
+        f"| expected, by the fit | Gini coefficients of degrees: users {users:.3f}, items {items:.3f}; singular values "
+        f"2 to 16 over the first within {ratios['median of 16']:.0%} of the source's in the median |\n"
     )
 
 
