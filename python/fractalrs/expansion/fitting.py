@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import Cells, group_canonical
+from fractalrs.expansion.cells import CELL_SIZE, Cells, group_canonical
 from fractalrs.expansion.options import DEFAULT_PROFILE, PROFILES
 from fractalrs.expansion.reduction import ReducedMatrix, reduce
 from fractalrs.expansion.spectrum import Spectrum
@@ -30,11 +30,9 @@ from fractalrs.tools import blas_threads, check_kind
 from fractalrs.words import ITEMS, SIDES, USERS, Side
 
 REPEATS = 0.02
-"""An expanded id shows one source in half of its blocks or more with at most this chance, which decides cell sizes …"""
-
-LARGEST_CELL = 8
-"""… up to this size. Few blocks repeat oftener; but at keep rates of at most a half two copies of one source have few
-interactions in common, so that other items are nearer (docs/cells.md). Larger cells mix those that are not alike."""
+"""An expanded id shows one source in half of its blocks or more with at most this chance, which decides cell sizes up to
+`CELL_SIZE`. Few blocks repeat oftener; but at keep rates of at most a half two copies of one source have few
+interactions in common, so that other items are nearer (docs/cells.md)."""
 
 TARGETS = (0.05, 0.12, 0.08)
 """Errors of singular ratios that are good enough: median and largest of the first 16, median of 64."""
@@ -144,7 +142,7 @@ def fit(
         How much of R̂ beside its margins stays: 0 nothing, 1 all. Solved for by default.
     user_cell_size, item_cell_size
         By default so large that repetition is rare: an expanded item shows one source item in half of its m blocks or
-        more with a chance of at most 2 %, as far as cells of 8 can; users likewise.
+        more with a chance of at most 2 %, as far as cells of 5 can; users likewise.
     min_keep, max_keep, keep_scale
         Those of the expansion, `Options`. The mean keep rate is what they make of R̂.
 
@@ -185,13 +183,13 @@ def cell_size(blocks: int) -> int:
     Examples
     --------
     >>> [cell_size(blocks) for blocks in (4, 16, 64)]
-    [8, 5, 3]
+    [5, 5, 3]
     """
     import scipy.stats
 
     half = -(-blocks // 2)
-    chances = ((size, scipy.stats.binom.sf(half - 1, blocks, 1 / size)) for size in range(2, LARGEST_CELL))
-    return next((size for size, chance in chances if chance <= REPEATS), LARGEST_CELL)
+    chances = ((size, scipy.stats.binom.sf(half - 1, blocks, 1 / size)) for size in range(2, CELL_SIZE))
+    return next((size for size, chance in chances if chance <= REPEATS), CELL_SIZE)
 
 
 def bend(start: _Floats, balance: tuple[float, float], strength: float, bounds: tuple[float, float]) -> _Floats:
