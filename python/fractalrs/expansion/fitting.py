@@ -30,8 +30,8 @@ from fractalrs.tools import blas_threads, check_kind
 from fractalrs.words import ITEMS, SIDES, USERS, Side
 
 REPEATS = 0.02
-"""An expanded id shows one source in half of its blocks or more with at most this chance, which decides cell sizes up to
-`CELL_SIZE`. Few blocks repeat oftener; but at keep rates of at most a half two copies of one source have few
+"""An expanded id shows one source in half of its blocks or more with at most this chance, which decides cell sizes up
+to `CELL_SIZE`. Few blocks repeat oftener; but at keep rates of at most a half two copies of one source have few
 interactions in common, so that other items are nearer (docs/cells.md)."""
 
 TARGETS = (0.05, 0.12, 0.08)
