@@ -55,8 +55,10 @@ def read(source: str, payload: tuple[str, ...] = ()) -> fr.Base:
     return fr.leave_last_out(interactions, payload=payload)
 
 
-def expand(base: fr.Base, reduced: fr.ReducedMatrix, shuffle: str) -> Expansion:
-    return fr.Expansion(base, reduced, shuffle=shuffle, seed=7)
+def expand(base: fr.Base, shape: tuple[int, int], shuffle: str) -> Expansion:
+    if shuffle == "cells":
+        return fr.Expansion(base, fr.fit(base, shape), seed=7)
+    return fr.Expansion(base, fr.reduce(base, shape), profile="traceable", shuffle=shuffle, seed=7)
 
 
 def say(text: str) -> None:
@@ -66,14 +68,13 @@ def say(text: str) -> None:
 
 def describe(name: str, base: fr.Base, shape: tuple[int, int]) -> dict[str, dict[str, Curve]]:
     """Print the table of one source; return its curves: figure → shuffle → curve."""
-    reduced = fr.reduce(base, shape)
     say(f"\n### {name}: {base.shape[0]:,} users × {base.shape[1]:,} items, {base.train_count:,} train, × {shape}\n")
     say("| shuffle | " + " | ".join(column.strip() for column in COLUMNS) + " | fails | minutes |")
     say("|---" * (len(COLUMNS) + 3) + "|")
     curves: dict[str, dict[str, Curve]] = {figure: {} for figure in ("user_degrees", "item_degrees", "singular_values")}
     for shuffle in SHUFFLES:
         started = time.monotonic()
-        report = fr.validate(expand(base, reduced, shuffle))
+        report = fr.validate(expand(base, shape, shuffle))
         values: dict[tuple[str, str], Any] = {
             (metric.name, field): getattr(metric, field)
             for metric in report.metrics
