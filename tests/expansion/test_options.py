@@ -39,7 +39,10 @@ from helpers.folders import RATES, small_base
             {"profile": "traceable", "timestamps": True, "order": "item"},
             Options(shuffle="aligned", timestamps=True, order="item"),
         ),
-        ({"shuffle": "none", "carry": "device", "keep_scale": 2}, Options(carry=("device",), keep_scale=2.0, max_keep=0.5)),
+        (
+            {"shuffle": "none", "carry": "device", "keep_scale": 2},
+            Options(carry=("device",), keep_scale=2.0, max_keep=0.5),
+        ),
     ],
 )
 def test_what_is_not_given_comes_from_times_operator_and_profile(given: dict[str, Any], expected: Options) -> None:
