@@ -120,6 +120,8 @@ class Spectrum:
 
         There may be fewer than `count`.
         """
+        if not keep_rates.any():
+            return np.zeros(count)
         plain = self._values(keep_rates, self._noise(keep_rates, np.inf), count)
         count = len(plain)
         edge = self._edge(keep_rates, plain[min(1, count - 1)] ** 2)
