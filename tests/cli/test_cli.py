@@ -17,7 +17,6 @@ import pytest
 import fractalrs as fr
 from fractalrs.cli.commands import COMMANDS
 from fractalrs.errors import WriteError
-from fractalrs.expansion import CELL_SIZE
 from fractalrs.tools import LocalStore
 from helpers.commands import Done, run
 from helpers.folders import digests, files_of, sql, stamps
@@ -127,7 +126,7 @@ def test_python_and_the_command_line_write_the_same(source: Path, tmp_path: Path
 
 def test_steps_by_hand_give_the_same_interactions(source: Path, written: tuple[Path, Done]) -> None:
     base = fr.leave_last_out(fr.read_interactions(source))
-    expansion = fr.Expansion(base, fr.reduce(base, shape=(3, 5)), shuffle="cells", seed=7)
+    expansion = fr.Expansion(base, fr.fit(base, (3, 5)), shuffle="cells", seed=7)
     assert fr.open_dataset(written[0]).train.to_table().equals(expansion.table(0, 600))
 
 
@@ -162,7 +161,7 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "--timestamp-column": "timestamp",
         "--ratings": "kronecker",
     }
-    flags = ["--order-by-degree", "--drop-incomplete", "--no-progress"]
+    flags = ["--order-by", "degree", "--drop-incomplete", "--no-progress"]
     done = expand(source, tmp_path / "out", *[word for pair in options.items() for word in pair], *flags)
     assert done.code == 0, done.err
     plan = json.loads((tmp_path / "out/private/plan.json").read_text())
@@ -194,8 +193,9 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "ties": "last",
         "min_timestamps": 3,
         "rescale": "minmax",
-        "order_by": True,
+        "order_by": "degree",
     }
+    assert recipe["fit"] is False
     assert recipe["reading"] == {
         "format": "csv",
         "delimiter": ",",
@@ -394,7 +394,9 @@ def test_another_source_or_option_is_refused_and_can_overwrite(source: Path, tmp
     refused(expand(other, path), "another plan: the source's interactions are not the same hint: .* overwrite")
     refused(expand(source, path, "--keep-scale", 2), "keep_scale is 1.0 there and 2.0 here")
     refused(expand(source, path, "--rescale", "minmax"), "rescale is absolute there and minmax here")
-    refused(expand(source, path, "--item-cell-size", 2), f"item_cell_size is {CELL_SIZE} there and 2 here")
+    refused(expand(source, path, "--item-cell-size", 2), "item_cell_size is None there and 2 here")
+    refused(expand(source, path, "--strength", 0.5), "strength is None there and 0.5 here")
+    refused(expand(source, path, "--no-fit"), "fit is True there and False here")
     refused(expand(source, path, "--compression", "zstd"), "compression is lz4 there and zstd here")
     assert stamps(path) == before
     for options in ([other, path], [source, path, "--keep-scale", 2]):
@@ -527,7 +529,10 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             *("--split", "--ties", "--min-timestamps", "--test-items", "--drop-incomplete"),
             *("--cold-users", "--cold-items"),
         ],
-        "Reduced matrix": ["--rescale", "--order-by-degree", "--reduced-matrix"],
+        "Reduced matrix": [
+            *("--rescale", "--order-by", "--fit", "--user-balance", "--item-balance", "--strength"),
+            "--reduced-matrix",
+        ],
         "What is kept": ["--min-keep", "--max-keep", "--keep-scale", "--block-keep", "--operator"],
         "What interactions carry": ["--timestamps", "--ratings", "--carry"],
         "Output files": [

@@ -134,7 +134,7 @@ def test_order_by_item_sorts_each_user(tmp_path: Path, expansion: Expansion) -> 
 def test_a_given_matrix_may_be_larger_than_the_base(tmp_path: Path, shuffle: Any) -> None:
     base = fr.Base.from_arrays([0, 2, 4, 5], [0, 1, 1, 2, 0], [False, True] * 2 + [False])
     rates = np.linspace(0.1, 0.9, 77).reshape(7, 11)
-    expansion = Expansion(base, rates, shuffle=shuffle, seed=3)
+    expansion = Expansion(base, rates, shuffle=shuffle, max_keep=0.95, seed=3)
     fr.write(expansion, tmp_path / "out", parts=2)
     slow = oracle.expand(base, rates, expansion.cells, shuffle=shuffle, seed=3)
     for split, interactions in zip(SPLITS, slow, strict=True):
@@ -453,7 +453,7 @@ def test_a_data_set_given_away_without_private_is_still_complete(out: Path, expa
 
 def test_another_profile_that_asks_for_the_same_changes_nothing(out: Path, written: Path, expansion: Expansion) -> None:
     (out / "test/part-00001-of-00007.parquet").unlink()
-    same = small_expansion(profile="paper", shuffle="cells", cells=expansion.cells)
+    same = small_expansion(profile="paper", shuffle="cells", max_keep=0.5, cells=expansion.cells)
     fr.write(same, out, parts=7)
     assert digests(out) == digests(written)
 
@@ -699,9 +699,9 @@ class Full(LocalStore):
         return self.left
 
 
-def test_too_little_free_disk_is_refused(tmp_path: Path, expansion: Expansion) -> None:
+def test_too_little_free_disk_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"needs about 4\d(\.\d)? kB, 20 kB are free"):
-        fr.write(expansion, Full(tmp_path / "out", 20_000))
+        fr.write(small_expansion(max_keep=0.95), Full(tmp_path / "out", 20_000))
     assert not (tmp_path / "out").exists()
 
 
@@ -714,8 +714,9 @@ def test_free_disk_counts_what_is_finished_and_what_will_be_replaced(out: Path, 
 
 def test_too_little_free_disk_deletes_nothing(out: Path) -> None:
     before = stamps(out)
+    larger = small_expansion(seed=8, keep_scale=5, min_keep=0.9, max_keep=0.95)
     with pytest.raises(OutputError, match="too little free disk"):
-        fr.write(small_expansion(seed=8, keep_scale=5, min_keep=0.9), Full(out, 1_000), parts=7, overwrite=True)
+        fr.write(larger, Full(out, 1_000), parts=7, overwrite=True)
     assert stamps(out) == before
 
 

@@ -20,7 +20,9 @@ from helpers.folders import RATES, small_base
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"profile": "realistic"}, Options(shuffle="cells")),
+        ({"profile": "realistic"}, Options(shuffle="cells", max_keep=0.5)),
+        ({"profile": "realistic", "max_keep": 0.95}, Options(shuffle="cells")),
+        ({"profile": "traceable", "max_keep": None}, Options(shuffle="aligned")),
         ({"profile": "paper", "seed": 5}, Options(shuffle="block", seed=5)),
         ({"profile": "paper", "shuffle": "none"}, Options()),
         (
@@ -37,7 +39,10 @@ from helpers.folders import RATES, small_base
             {"profile": "traceable", "timestamps": True, "order": "item"},
             Options(shuffle="aligned", timestamps=True, order="item"),
         ),
-        ({"shuffle": "none", "carry": "device", "keep_scale": 2}, Options(carry=("device",), keep_scale=2.0)),
+        (
+            {"shuffle": "none", "carry": "device", "keep_scale": 2},
+            Options(carry=("device",), keep_scale=2.0, max_keep=0.5),
+        ),
     ],
 )
 def test_what_is_not_given_comes_from_times_operator_and_profile(given: dict[str, Any], expected: Options) -> None:
@@ -88,7 +93,7 @@ def test_one_source_is_asked_of_cells_that_are_not_made_yet(monkeypatch: pytest.
     def never(*_: Any) -> None:
         raise AssertionError("cells are made")
 
-    monkeypatch.setattr("fractalrs.expansion.cells.leading_svd", never)
+    monkeypatch.setattr("fractalrs.expansion.cells.canonical", never)
     with pytest.raises(InputError, match="timestamps need user cells of size 1"):
         Expansion(base, np.full((2, 2), 0.5), timestamps=True)
 
@@ -97,7 +102,8 @@ def test_one_source_is_asked_of_cells_that_are_not_made_yet(monkeypatch: pytest.
     ("given", "message"),
     [
         ({"seed": None}, "seed is None; it must be a whole number"),
-        ({"max_keep": None}, "max_keep is None; it must be from 0 to 1"),
+        ({"keep_scale": None}, "keep_scale is None; it must be above 0"),
+        ({"max_keep": "much"}, "max_keep is .?much.?; it must be from 0 to 1"),
         ({"min_keep": 10**400}, "min_keep is 10+; it must be from 0 to 1"),
         ({"carry": 3}, "carry is 3; it must be names of columns"),
         ({"operator": None}, "operator is None"),

@@ -1,16 +1,17 @@
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 
-from fractalrs.base import Base, leave_last_out
+from fractalrs.base import Base, canonical, leave_last_out
 from fractalrs.errors import InputError
-from fractalrs.expansion import ReducedMatrix, reduce
+from fractalrs.expansion import ReducedMatrix, group_cells, reduce
 from fractalrs.reading import sample_interactions
+from fractalrs.words import OrderBy
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,15 +106,26 @@ def test_a_constant_matrix_has_no_range(base: Base) -> None:
 
 
 def test_order_by_degree(base: Base) -> None:
-    train = base.train.toarray()
-    users = np.lexsort((np.arange(train.shape[0]), -train.sum(axis=1)))
-    items = np.lexsort((np.arange(train.shape[1]), -train.sum(axis=0)))
+    # The most active first; ties by content.
+    train, known = base.train.toarray(), canonical(base)
+    users = known.users[np.argsort(-train.sum(axis=1)[known.users], kind="stable")]
+    items = known.items[np.argsort(-train.sum(axis=0)[known.items], kind="stable")]
     expected = algorithm_3(train, 8, 12, users, items)
-    reduced = reduce(base, (8, 12), order_by_degree=True)
+    reduced = reduce(base, (8, 12), order_by="degree")
     same_up_to_pair_signs(reduced.signed, expected / (expected.max() - expected.min()))
 
 
-def test_test_interactions_have_no_influence() -> None:
+def test_order_by_content_and_by_cells(base: Base) -> None:
+    train, known, cells = base.train.toarray(), canonical(base), group_cells(base)
+    orders = {"content": (known.users, known.items), "cells": (cells.user_order, cells.item_order)}
+    for order_by, order in orders.items():
+        expected = algorithm_3(train, 8, 12, *order)
+        reduced = reduce(base, (8, 12), order_by=cast("Any", order_by))
+        same_up_to_pair_signs(reduced.signed, expected / (expected.max() - expected.min()))
+
+
+@pytest.mark.parametrize("order_by", get_args(OrderBy))
+def test_test_interactions_have_no_influence(order_by: OrderBy) -> None:
     rng = np.random.default_rng(1)
     train = random_dense()
     results = []
@@ -121,7 +133,7 @@ def test_test_interactions_have_no_influence() -> None:
         test = ~train & (rng.random(train.shape) < 0.2)
         base = make_base(train | test, test[train | test])
         assert base.test_count == test.sum()
-        results.append(reduce(base, (8, 12), order_by_degree=True))
+        results.append(reduce(base, (8, 12), order_by=order_by))
     np.testing.assert_array_equal(results[0].values, results[1].values)
     np.testing.assert_array_equal(results[0].signed, results[1].signed)
 
@@ -135,13 +147,13 @@ def test_the_seed_is_only_a_start() -> None:
 
 def test_describes_itself_in_plain_json(base: Base) -> None:
     reduced = reduce(
-        base, cast(Any, (np.int64(8), 12)), rescale="minmax", order_by_degree=True, seed=cast(Any, np.int64(4))
+        base, cast(Any, (np.int64(8), 12)), rescale="minmax", order_by="degree", seed=cast(Any, np.int64(4))
     )
     assert json.loads(json.dumps(reduced.description)) == {
         "method": "algorithm 3",
         "shape": [8, 12],
         "rescale": "minmax",
-        "order_by_degree": True,
+        "order_by": "degree",
         "variant": "paper",
         "seed": 4,
     }
@@ -193,7 +205,7 @@ def test_averages_that_lose_their_independence() -> None:
     with pytest.raises(InputError, match=r"users' singular vectors .* user multiplier 4") as caught:
         reduce(make_base(dense), (4, 2))
     assert "order by degree" in str(caught.value)
-    assert reduce(make_base(dense), (4, 2), order_by_degree=True).shape == (4, 2)
+    assert reduce(make_base(dense), (4, 2), order_by="degree").shape == (4, 2)
 
 
 def test_nothing_to_train_on() -> None:
@@ -300,7 +312,8 @@ def test_what_is_no_base_shape_or_matrix_is_refused(base: Base) -> None:
         ("shape is 5; it must be two", lambda: reduce(base, cast("Any", 5))),
         (r"shape is \(2, 1, 1\); it must be two", lambda: reduce(base, cast("Any", (2, 1, 1)))),
         ("seed 'x' is not", lambda: reduce(base, (2, 2), seed=cast("Any", "x"))),
-        ("order_by_degree is", lambda: reduce(base, (2, 2), order_by_degree=cast("Any", np.zeros(2)))),
+        (r"order_by is array\(", lambda: reduce(base, (2, 2), order_by=cast("Any", np.zeros(2)))),
+        ("order_by is 'yes'", lambda: reduce(base, (2, 2), order_by=cast("Any", "yes"))),
         ("reduced matrix must be", lambda: ReducedMatrix.from_array(cast("Any", [[0.5], [0.5, 0.2]]))),
         ("path is 5", lambda: ReducedMatrix.load(cast("Any", 5))),
     ]

@@ -207,7 +207,7 @@ def test_more_interactions_take_a_larger_keep_scale(
 
 
 def test_a_keep_scale_can_be_written_down() -> None:
-    scale = solved(Expansion(small_base(), np.full((2, 3), 0.7), shuffle="none"), 12_345)
+    scale = solved(Expansion(small_base(), np.full((2, 3), 0.7), shuffle="none", max_keep=0.95), 12_345)
     assert f"{scale:.6g}" == str(scale)
     assert scale == pytest.approx(12_345 / (6 * 0.7 * small_base().count), rel=1e-5)
 
@@ -217,7 +217,7 @@ def test_a_keep_scale_can_be_written_down() -> None:
 @pytest.mark.parametrize("block_keep", [1.0, 0.6])
 def test_the_target_counts_what_is_written(block_keep: float, test_items: Any, drop: bool) -> None:
     options: dict[str, Any] = {"block_keep": block_keep, "test_items": test_items, "drop_incomplete": drop}
-    options |= {"cells": small_cells(), "seed": 3}
+    options |= {"cells": small_cells(), "seed": 3, "max_keep": 0.95}
     reduced = np.linspace(0.05, 1, 12).reshape(3, 4)
     scale = solved(Expansion(small_base(), reduced, **options), 12_000)
     expansion = Expansion(small_base(), reduced, keep_scale=scale, **options)
@@ -230,7 +230,7 @@ def test_the_target_counts_what_is_written(block_keep: float, test_items: Any, d
 
 def test_a_target_at_an_end_of_what_can_be_met() -> None:
     base = small_base()
-    expansion = Expansion(base, np.full((1, 2), 0.5), shuffle="none")
+    expansion = Expansion(base, np.full((1, 2), 0.5), max_keep=0.95, shuffle="none")
     most = 2 * 0.95 * base.count
     assert most == int(most)
     for within in (most, math.floor(1.0009 * most)):
@@ -263,7 +263,7 @@ def test_a_bad_guess_of_the_shape_is_made_again(wanted: int, thinner: int) -> No
     reduced = reduce_to_target(small_base(), wanted, Options(), counted)
     assert shapes[-1] == reduced.shape
     assert 1 <= len(shapes) <= REDUCTIONS
-    scale = solved(Expansion(small_base(), reduced, shuffle="none"), wanted)
+    scale = solved(Expansion(small_base(), reduced, shuffle="none", max_keep=Options.max_keep), wanted)
     # The mean that the guess goes by is not capped by max_keep.
     assert 1 / NEAR_ONE / 1.1 < scale < NEAR_ONE * 1.1
     if thinner > 1:
@@ -373,6 +373,7 @@ def test_the_same_target_resumes_and_another_is_refused(
     with monkeypatch.context() as patched:
         patched.setattr("fractalrs.workflow.run.reduce", elsewhere)
         patched.setattr("fractalrs.workflow.run.group_cells", elsewhere)
+        patched.setattr("fractalrs.workflow.run.fit", elsewhere)
         patched.setattr("fractalrs.workflow.run.solve_keep_scale", elsewhere)
         done = run(*command, "30_000")
         assert done.code == 0, done.err

@@ -148,7 +148,7 @@ def test_users_go_on_from_one_decoded_chunk_to_the_next(format: ParquetOptions, 
 @pytest.mark.parametrize("row_group_size", [30_000, 1 << 20])
 def test_a_user_may_be_longer_than_a_decoded_chunk(row_group_size: int, tmp_path: Path) -> None:
     base = Base.from_arrays([0, 0, 10_000, 10_003], [*range(10_000), 5, 6, 7], np.arange(10_003) % 9 == 0)
-    expansion = Expansion(base, np.full((1, 9), 0.95), shuffle="aligned")
+    expansion = Expansion(base, np.full((1, 9), 0.95), shuffle="aligned", max_keep=0.95)
     dataset = fr.write(expansion, tmp_path / "out", parts=2, parquet=ParquetOptions(row_group_size=row_group_size))
     assert np.bincount(pairs_of(expansion, "train")[0]).max() > 1 << 16
     for source in (dataset, expansion):

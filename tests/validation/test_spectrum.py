@@ -248,7 +248,7 @@ def test_no_more_is_predicted_than_there_are_pairs() -> None:
 def test_the_prediction_meets_what_is_written_unshuffled_or_aligned() -> None:
     base = fr.leave_last_out(fr.sample_interactions(300, 420, 30_000))
     reduced = fr.reduce(base, (4, 8))
-    unshuffled = Expansion(base, reduced, shuffle="none", seed=3)
+    unshuffled = Expansion(base, reduced, shuffle="none", max_keep=0.95, seed=3)
     values = spectrum(StreamedMatrix(unshuffled), 64).values
     real = noises(base)
     prediction = predicted(unshuffled.keep_rates, *real, 64)
@@ -260,7 +260,7 @@ def test_the_prediction_meets_what_is_written_unshuffled_or_aligned() -> None:
     assert error_of_product.max() > 2 * error.max()
     assert np.median(error_of_product) > 2 * np.median(error)
 
-    aligned = Expansion(base, reduced, shuffle="aligned", seed=3)
+    aligned = Expansion(base, reduced, shuffle="aligned", max_keep=0.95, seed=3)
     np.testing.assert_allclose(spectrum(StreamedMatrix(aligned), 16).values, values[:16], rtol=1e-3)
     # What a data set keeps of its base, 16 triples, is enough for the first 16.
     known = [array[:16] for array in real]

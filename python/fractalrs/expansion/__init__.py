@@ -8,7 +8,7 @@ Each room imports only rooms above it::
     expected_groups · expected   what will come out
     functions · operators        blocks made by a function; what makes a block
     options                      what can be chosen, and named defaults
-    payload · sizing · fitting      what interactions carry; a shape for a target; real tails and spectrum
+    payload · sizing · fitting   what interactions carry; a shape for a target; real tails and spectrum
     expansion                    all of it as one value
 """
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import CELL_SIZE, Cells, group_canonical
-from fractalrs.expansion.options import DEFAULT_PROFILE, PROFILES
+from fractalrs.expansion.options import DEFAULT_PROFILE, PROFILES, Options
 from fractalrs.expansion.reduction import ReducedMatrix, reduce
 from fractalrs.expansion.spectrum import Spectrum
 from fractalrs.expansion.tails import expected_gini
@@ -164,17 +164,22 @@ def fit(
         ("item_balance", item_balance, 1.0),
         ("strength", strength, math.inf),
     ):
-        if value is not None and not (isinstance(value, int | float | np.floating) and 0 <= value <= most):
+        fits = isinstance(value, int | float | np.integer | np.floating) and 0 <= value <= most and value < math.inf
+        if value is not None and not fits:
             raise InputError(
                 f"{name} is {value!r}; it must be a number from 0{f' to {most:g}' if most == 1 else ' up'}"
             )
+    options = Options(shuffle="cells", min_keep=min_keep, max_keep=max_keep, keep_scale=keep_scale)
     with blas_threads(1):
         reduced = shape if isinstance(shape, ReducedMatrix) else reduce(base, shape, order_by="content")
         known = canonical(base)
-        sizes = (user_cell_size or cell_size(reduced.shape[1]), item_cell_size or cell_size(reduced.shape[0]))
-        bounds = keep_scale * min_keep, min(max_keep, keep_scale * max_keep)
-        start = np.minimum(max_keep, keep_scale * np.clip(reduced.values, min_keep, max_keep))
-        return _Search(known, start, bounds, sizes, (user_balance, item_balance), strength).result(reduced, keep_scale)
+        sizes = (
+            cell_size(reduced.shape[1]) if user_cell_size is None else user_cell_size,
+            cell_size(reduced.shape[0]) if item_cell_size is None else item_cell_size,
+        )
+        low, high, scale = options.min_keep, options.max_keep, options.keep_scale
+        bounds, start = (scale * low, min(high, scale * high)), options.keep_rates(reduced.values)
+        return _Search(known, start, bounds, sizes, (user_balance, item_balance), strength).result(reduced, scale)
 
 
 def cell_size(blocks: int) -> int:
@@ -212,8 +217,9 @@ def bend(start: _Floats, balance: tuple[float, float], strength: float, bounds: 
     wanted_rows, wanted_columns = wanted_rows / wanted_rows.mean(), wanted_columns / wanted_columns.mean()
     rates *= np.outer(wanted_rows, wanted_columns)
     for _ in range(_ROUNDS):
-        rates *= (wanted_rows / rates.mean(axis=1))[:, None]
-        rates *= wanted_columns / rates.mean(axis=0)
+        # A row of zeros stays one.
+        rates *= (wanted_rows / np.maximum(rates.mean(axis=1), 1e-300))[:, None]
+        rates *= wanted_columns / np.maximum(rates.mean(axis=0), 1e-300)
     rates *= mean
     for _ in range(_ROUNDS):
         rates = np.clip(rates, *bounds)

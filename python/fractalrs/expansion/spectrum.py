@@ -130,6 +130,8 @@ class Spectrum:
 
         There may be fewer than `count`.
         """
+        if not keep_rates.any():
+            return np.zeros(count)
         plain = self._values(keep_rates, self._no_noise(keep_rates), count)
         count = len(plain)
         edge = self._edge(keep_rates, plain[min(1, count - 1)] ** 2)

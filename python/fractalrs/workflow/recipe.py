@@ -333,7 +333,9 @@ class Recipe:
         """Return what base, reduced matrix (maybe a given one) and cells are made with: for plans and validation."""
         options, (m, n) = self.options, (None, None) if given is None else given.shape
         takes_cells = shuffle_named(options.shuffle).takes_cells
-        cell_sizes = self.cell_sizes if takes_cells and not self.is_fitted else (None, None)
+        cell_sizes: tuple[int | None, int | None] = self.cell_sizes if takes_cells else (None, None)
+        # Of a fit those that are given; the others follow from the multipliers.
+        cell_sizes = (self.user_cell_size, self.item_cell_size) if self.is_fitted else cell_sizes
         file = self.reduced_matrix
         digest = None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
         return {
@@ -357,7 +359,8 @@ class Recipe:
             "reduced_matrix_sha256": digest,
             "user_cell_size": cell_sizes[0],
             "item_cell_size": cell_sizes[1],
-            "fit": self.fitting if self.is_fitted else None,
+            "fit": self.is_fitted,
+            **{name: getattr(self, name) for name in ("user_balance", "item_balance", "strength")},
         }
 
     @classmethod

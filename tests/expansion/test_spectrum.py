@@ -1,0 +1,128 @@
+"""Predicted singular values, against those of generated expansions."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import fractalrs as fr
+from fractalrs.base import Base, canonical
+from fractalrs.expansion import Cells, Expansion
+from fractalrs.expansion.cells import group_canonical
+from fractalrs.expansion.spectrum import Spectrum
+from helpers.bases import base_of, random_pairs
+
+Floats = npt.NDArray[np.float64]
+
+BASES = {
+    "sample": lambda: fr.leave_last_out(fr.sample_interactions(300, 200, 6_000)),
+    "sparse": lambda: base_of(random_pairs(500, 350, 8, user_tail=0.5, item_tail=0.5, seed=1)),
+    "small": lambda: base_of(random_pairs(60, 40, 10, user_tail=0.5, item_tail=0.5, seed=2)),
+}
+
+
+@cache
+def base_named(name: str) -> Base:
+    made: Base = BASES[name]()
+    return made
+
+
+def cells_of(base: Base, shuffle: str) -> Cells:
+    """Return cells of places in the canonical order."""
+    made = {"cells": lambda: group_canonical(canonical(base)), "aligned": lambda: Cells.single(*base.shape)}
+    return made.get(shuffle, lambda: Cells.whole(*base.shape))()
+
+
+@cache
+def values(name: str, shuffle: str, shape: tuple[int, int], zero_row: bool = False) -> tuple[Floats, Floats]:
+    """Return predicted and measured singular values."""
+    base = base_named(name)
+    cells, rates = cells_of(base, shuffle), fr.reduce(base, shape, order_by="content").values.copy()
+    rates[0] *= not zero_row
+    expansion = Expansion(base, rates, cells=Cells.of_places(cells, canonical(base)), min_keep=0, seed=3)
+    table = expansion.table(0, expansion.shape[0])
+    dense = np.zeros(expansion.shape, np.float32)
+    dense[table["user_id"].to_numpy(), table["item_id"].to_numpy()] = 1
+    small = dense @ dense.T if len(dense) < dense.shape[1] else dense.T @ dense
+    measured = np.sqrt(np.maximum(np.linalg.eigvalsh(small)[::-1][:64], 0))
+    predicted = Spectrum.of(canonical(base), cells).predict(expansion.keep_rates)
+    return predicted, measured
+
+
+def error(predicted: Floats, measured: Floats, count: int) -> float:
+    return float(np.median(np.abs(predicted[:count] / measured[:count] - 1)))
+
+
+LARGE = ("sample", "sparse")
+CASES = [
+    (name, shuffle, shape) for name in LARGE for shuffle in ("aligned", "cells") for shape in ((4, 8), (1, 8), (4, 1))
+]
+AT_THE_EDGE = pytest.mark.xfail(
+    strict=True,
+    reason="values inside the bulk of the noise are predicted to be its edge: too large in small expansions",
+)
+
+
+def known(cases: list[tuple[str, str, tuple[int, int]]], *met: tuple[str, str, tuple[int, int]]) -> list[Any]:
+    """Mark all cases but those that are met."""
+    return [pytest.param(*case, marks=() if case in met else AT_THE_EDGE) for case in cases]
+
+
+@pytest.mark.parametrize(
+    ("name", "shuffle", "shape"),
+    known(
+        CASES,
+        *(("sample", "aligned", shape) for shape in ((4, 8), (1, 8), (4, 1))),
+        ("sample", "cells", (4, 8)),
+        ("sparse", "aligned", (4, 8)),
+    ),
+)
+def test_the_first_16_are_met(name: str, shuffle: str, shape: tuple[int, int]) -> None:
+    predicted, measured = values(name, shuffle, shape)
+    assert len(predicted) == 64
+    assert np.all(np.diff(predicted) <= 0)
+    assert error(predicted, measured, 16) < 0.03
+
+
+@pytest.mark.parametrize(("name", "shuffle", "shape"), known(CASES[::3], ("sample", "aligned", (4, 8))))
+def test_64_are_met(name: str, shuffle: str, shape: tuple[int, int]) -> None:
+    assert error(*values(name, shuffle, shape), 64) < 0.08
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_the_first_is_met_where_anybody_changes_places(name: str) -> None:
+    predicted, measured = values(name, "block", (4, 8))
+    assert predicted[0] == pytest.approx(measured[0], rel=0.05)
+
+
+@AT_THE_EDGE
+@pytest.mark.parametrize("name", LARGE)
+def test_the_first_16_are_met_where_anybody_changes_places(name: str) -> None:
+    assert error(*values(name, "block", (4, 8)), 16) < 0.03
+
+
+@pytest.mark.parametrize("shuffle", ["aligned", pytest.param("cells", marks=AT_THE_EDGE)])
+def test_a_row_of_zeros(shuffle: str) -> None:
+    assert error(*values("sample", shuffle, (4, 8), True), 16) < 0.03
+
+
+@pytest.mark.parametrize("shuffle", ["aligned", pytest.param("cells", marks=AT_THE_EDGE)])
+def test_a_base_of_fewer_than_64(shuffle: str) -> None:
+    predicted, measured = values("small", shuffle, (3, 4))
+    assert error(predicted, measured, 16) < 0.03
+
+
+def test_nothing_is_kept() -> None:
+    base = base_named("small")
+    made = Spectrum.of(canonical(base), cells_of(base, "cells"))
+    np.testing.assert_array_equal(made.predict(np.zeros((2, 3)), 16), np.zeros(16))
+
+
+def test_all_is_kept() -> None:
+    """Without exchange and dropout, those of the Kronecker product, to rounding."""
+    base = base_named("small")
+    predicted = Spectrum.of(canonical(base), cells_of(base, "aligned")).predict(np.ones((2, 3)), 16)
+    real = np.linalg.svd(base.train.toarray(), compute_uv=False)
+    np.testing.assert_allclose(predicted, np.sqrt(6) * real[:16], rtol=1e-6)
