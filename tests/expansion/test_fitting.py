@@ -14,8 +14,9 @@ from hypothesis.extra.numpy import arrays
 import fractalrs as fr
 from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion, Fit, ReducedMatrix, fit
-from fractalrs.expansion.fitting import LARGEST_CELL, REPEATS, bend, cell_size, gini_of_all
+from fractalrs.expansion import CELL_SIZE, Expansion, Fit, ReducedMatrix, fit
+from fractalrs.expansion.fitting import REPEATS, bend, cell_size
+from fractalrs.statistics import gini
 from fractalrs.tools import blas_threads
 from fractalrs.words import ITEMS, USERS
 from helpers.bases import base_of, random_pairs
@@ -86,7 +87,7 @@ def test_repetition_is_rare(blocks: int) -> None:
             math.comb(blocks, k) * (1 / size) ** k * (1 - 1 / size) ** (blocks - k) for k in range(half, blocks + 1)
         )
 
-    assert size == LARGEST_CELL or chance(size) <= REPEATS
+    assert size == CELL_SIZE or chance(size) <= REPEATS
     assert size == 2 or chance(size - 1) > REPEATS
 
 
@@ -97,7 +98,7 @@ def test_tails_are_met_or_as_near_as_can_be(base: Base, fitted: Fit) -> None:
     degrees = {USERS: np.diff(base.train.indptr), ITEMS: np.bincount(base.train.indices, minlength=base.shape[1])}
     flat = fit(base, SHAPE, user_balance=1.0, item_balance=1.0)
     for side, (real, expected) in fitted.gini.items():
-        assert real == gini_of_all(degrees[side])
+        assert real == gini(degrees[side])
         assert abs(expected - real) <= 0.02 or expected <= flat.gini[side][1] + 0.005
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from fractalrs.expansion import Expansion, fit
-from fractalrs.expansion.fitting import gini_of_all
+from fractalrs.statistics import gini
 from fractalrs.words import ITEMS, SIDES, USERS, Side
 from helpers.bases import base_of, random_pairs
 
@@ -63,7 +63,7 @@ def ginis(number: int) -> dict[Side, tuple[float, float, float, float]]:
         degrees = np.bincount(table[side.id_column].to_numpy(), minlength=expansion.shape[side.axis])
         thinned = rng.binomial(np.tile(real[side], THINNINGS) * SHAPE[1 - side.axis], keep)
         expected = made.gini[side][1]
-        found[side] = (gini_of_all(real[side]), gini_of_all(thinned), expected, gini_of_all(degrees))
+        found[side] = (gini(real[side]), gini(thinned), expected, gini(degrees))
     return found
 
 

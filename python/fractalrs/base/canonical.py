@@ -29,7 +29,9 @@ class Canonical:
     """The train part R of a base, its users and items sorted by what they interacted with.
 
     Two bases of the same interactions under other ids have the same matrix here, to the bit, and so has everything
-    that is computed of it. Users (items) that nothing tells apart may stand in any order: it is the same matrix.
+    that is computed of it. Users that nothing tells apart may stand in any order, and items follow their users: it is the
+    same matrix. (Chains of users and items that are all tied, in data of two or three interactions a user, are put in
+    the order of codes.)
 
     Attributes
     ----------
@@ -87,7 +89,11 @@ def canonical(base: Base) -> Canonical:
     if base not in _known:
         train = base.train
         users, items = _refined(train)
-        by_user, by_item = np.argsort(users, kind="stable"), np.argsort(items, kind="stable")
+        by_user = np.argsort(users, kind="stable")
+        # Items that nothing tells apart follow their users, whichever of these comes first.
+        ranks = np.empty(len(by_user), np.uint64)
+        ranks[by_user] = np.arange(len(by_user))
+        by_item = np.lexsort((_ones(train).T @ _mixed(ranks).view(np.int64), items))
         matrix = train[by_user]
         places = np.empty(len(by_item), matrix.indices.dtype)
         places[by_item] = np.arange(len(by_item))
@@ -100,10 +106,7 @@ def canonical(base: Base) -> Canonical:
 
 def _refined(train: Any) -> tuple[_Hashes, _Hashes]:
     """Return a digest of each user and of each item, equal for those that look alike three steps away."""
-    import scipy.sparse as sp
-
-    # Sums of 64-bit numbers wrap, and do not depend on the order of what is added.
-    ones = sp.csr_array((np.ones(train.nnz, np.int64), train.indices, train.indptr), shape=train.shape)
+    ones = _ones(train)
     users = _mixed(np.diff(train.indptr).astype(np.uint64))
     items = _mixed(np.bincount(train.indices, minlength=train.shape[1]).astype(np.uint64))
     for _ in range(_ROUNDS):
@@ -112,6 +115,13 @@ def _refined(train: Any) -> tuple[_Hashes, _Hashes]:
             _mixed(own * _ODD + others.view(np.uint64)) for own, others in ((users, of_users), (items, of_items))
         )
     return users, items
+
+
+def _ones(train: Any) -> Any:
+    """Return the train part in whole numbers: sums of 64 bits wrap, and do not depend on the order of what is added."""
+    import scipy.sparse as sp
+
+    return sp.csr_array((np.ones(train.nnz, np.int64), train.indices, train.indptr), shape=train.shape)
 
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)

@@ -46,6 +46,7 @@ _EDGE = 0.01
 """The edge of the noise is found to this share of its square."""
 
 _ITERATIONS = 100
+_SEMICIRCLE = 3 * np.pi / 2**2.5
 
 _Floats = npt.NDArray[np.float64]
 _Codes = npt.NDArray[np.int64]
@@ -142,19 +143,30 @@ class Spectrum:
             return plain
         levels = np.sqrt([square for square, _ in known])
         found = np.array([self._values(keep_rates, noise, count) for _, noise in known])
-        predicted = np.empty(count)
+        predicted, breadth, beyond = np.empty(count), self._breadth(keep_rates), 0
         for place in range(count):
             # The more noise, the nearer to its edge: where the value is the level it was computed for.
             above = found[:, place] - levels
             if above[-1] > 0:
                 predicted[place] = found[-1, place]
             elif above[0] <= 0:
-                predicted[place] = np.sqrt(edge)
+                # The values of the noise thin out towards its edge as those of a semicircle (Wigner).
+                predicted[place] = np.sqrt(edge) * (1 - min(1.0, _SEMICIRCLE * (beyond + 0.5) / breadth) ** (2 / 3))
+                beyond += 1
             else:
                 k = np.flatnonzero(above > 0)[-1]
                 share = above[k] / (above[k] - above[k + 1])
                 predicted[place] = levels[k] + share * (levels[k + 1] - levels[k])
         return -np.sort(-predicted)
+
+    def _breadth(self, keep_rates: _Floats) -> float:
+        """Over how many directions the noise spreads: (Σ energy)² / Σ energy² of users, or of items if that is less."""
+        counts = []
+        for axis, (cells, rest) in enumerate((self.users, self.items)):
+            rates, energy = keep_rates.sum(axis=1 - axis), self.energy.sum(axis=1 - axis)
+            spread = np.square(rates).sum() * (np.square(energy) / (cells + rest)).sum()
+            counts.append((rates.sum() * energy.sum()) ** 2 / spread)
+        return float(min(counts))
 
     def _values(self, keep_rates: _Floats, noise: _Noise, count: int) -> _Floats:
         users, items = self._seen(noise)
