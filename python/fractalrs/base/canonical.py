@@ -29,9 +29,9 @@ class Canonical:
     """The train part R of a base, its users and items sorted by what they interacted with.
 
     Two bases of the same interactions under other ids have the same matrix here, to the bit, and so has everything
-    that is computed of it. Users that nothing tells apart may stand in any order, and items follow their users: it is the
-    same matrix. (Chains of users and items that are all tied, in data of two or three interactions a user, are put in
-    the order of codes.)
+    that is computed of it. Users that nothing tells apart may stand in any order, and items follow their users: it is
+    the same matrix. (Chains of users and items that are all tied, in data of two or three interactions a user, are put
+    in the order of codes.)
 
     Attributes
     ----------

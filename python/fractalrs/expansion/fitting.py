@@ -200,8 +200,8 @@ def cell_size(blocks: int) -> int:
 def bend(start: _Floats, balance: tuple[float, float], strength: float, bounds: tuple[float, float]) -> _Floats:
     """Return keep rates with margins between those of `start` and flat ones, what is beside them scaled, and its mean.
 
-    Margins are met by alternate scaling (Sinkhorn 1967), then rates outside `bounds` are clipped and the rest scaled
-    until the mean is that of `start`.
+    Margins are met by alternate scaling (Sinkhorn 1967) and clipping to `bounds`, as far as these let them; then rates
+    inside of them are scaled until the mean is that of `start`.
 
     Examples
     --------
@@ -214,13 +214,13 @@ def bend(start: _Floats, balance: tuple[float, float], strength: float, bounds: 
     rest = start * mean / np.maximum(np.outer(rows, columns), 1e-300) - 1
     rates = np.maximum(1 + strength * rest, _LEAST)
     wanted_rows, wanted_columns = rows ** (1 - balance[0]), columns ** (1 - balance[1])
-    wanted_rows, wanted_columns = wanted_rows / wanted_rows.mean(), wanted_columns / wanted_columns.mean()
-    rates *= np.outer(wanted_rows, wanted_columns)
+    wanted_rows, wanted_columns = wanted_rows / wanted_rows.mean() * mean, wanted_columns / wanted_columns.mean() * mean
+    rates *= np.outer(wanted_rows, wanted_columns) / mean
     for _ in range(_ROUNDS):
         # A row of zeros stays one.
         rates *= (wanted_rows / np.maximum(rates.mean(axis=1), 1e-300))[:, None]
         rates *= wanted_columns / np.maximum(rates.mean(axis=0), 1e-300)
-    rates *= mean
+        rates = np.clip(rates, *bounds)
     for _ in range(_ROUNDS):
         rates = np.clip(rates, *bounds)
         missing = (mean - rates.mean()) * rates.size
