@@ -63,7 +63,9 @@ def ginis(number: int) -> dict[Side, tuple[float, float, float, float]]:
         degrees = np.bincount(table[side.id_column].to_numpy(), minlength=expansion.shape[side.axis])
         thinned = rng.binomial(np.tile(real[side], THINNINGS) * SHAPE[1 - side.axis], keep)
         expected = made.gini[side][1]
-        found[side] = (gini(real[side]), gini(thinned), expected, gini(degrees))
+        drawn = (gini(real[side]), gini(thinned), gini(degrees))
+        assert None not in drawn
+        found[side] = (drawn[0] or 0.0, drawn[1] or 0.0, expected, drawn[2] or 0.0)
     return found
 
 

@@ -32,7 +32,7 @@ def drawn_gini(keep_rates: Floats, degrees: Integers, order: Integers, starts: I
                 exchanged = np.concatenate([rng.permutation(cell) for cell in np.split(order, starts[1:-1])])
                 total[order] += rng.binomial(degrees[exchanged], rate)
             found.append(total)
-    return gini(np.concatenate(found))
+    return gini(np.concatenate(found)) or 0.0
 
 
 RATES = {
