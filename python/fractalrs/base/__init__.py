@@ -1,7 +1,7 @@
 """The base: the signed matrix of users and items, and all that is known of it before anything is generated."""
 
 from fractalrs.base.base import TEST_BIT, Base
-from fractalrs.base.canonical import SINGULAR_VALUES, Canonical, canonical
+from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical
 from fractalrs.base.hold_out import leave_last_out
 from fractalrs.base.summary import (
     base_statistics,

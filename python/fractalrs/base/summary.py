@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.base.base import Base
-from fractalrs.base.canonical import SINGULAR_VALUES, canonical
+from fractalrs.base.canonical_order import SINGULAR_VALUES, canonical
 from fractalrs.columns import numbers, ticks
 from fractalrs.statistics import (
     Activity,
