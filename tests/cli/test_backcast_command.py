@@ -30,7 +30,7 @@ def test_json_and_report(source: Path, tmp_path: Path) -> None:
     done = run("backcast", source, *SHARES, "--seed", 3, "--report", page, "--json", "--quiet")
     assert (done.code, done.err) == (0, "")
     content = json.loads(done.out)
-    assert content["subject"]["multipliers"] == [2, 2]
+    assert content["subject"]["multipliers"] == ["2 × 2"]
     same = fr.backcast(source, 0.5, 0.5, repeats=1, seed=3, threads=1).to_dict()
     assert content["rows"] == same["rows"]
     assert "The expansion is nearest to the truth on" in page.read_text(encoding="utf-8")

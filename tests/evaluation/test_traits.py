@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from fractalrs.evaluation import MODELS, Halves
-from fractalrs.evaluation.traits import clustering, gini_of_all, measures_of, singular_values, traits_of
+from fractalrs.evaluation.traits import clustering, measures_of, singular_values, traits_of
 
 
 @pytest.mark.parametrize("shape", [(25, 12), (12, 25)])
@@ -22,13 +22,6 @@ def test_clustering_counts_squares(shape: tuple[int, int]) -> None:
     assert clustering(sp.csr_array(table)) == pytest.approx(4 * squares / paths)
     assert clustering(sp.csr_array(np.ones(shape))) == 1
     assert clustering(sp.csr_array(np.eye(4))) is None
-
-
-def test_gini_of_all_ids_is_the_mean_difference() -> None:
-    degrees = np.array([0, 0, 1, 5, 2, 0, 9])
-    differences = np.abs(degrees[:, None] - degrees).mean()
-    assert gini_of_all(degrees) == pytest.approx(differences / (2 * degrees.mean()))
-    assert gini_of_all(np.zeros(3, dtype=np.int64)) is None
 
 
 def test_singular_values_of_both_ways() -> None:

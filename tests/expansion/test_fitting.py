@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -171,7 +171,7 @@ def test_threads_do_not_matter(fitted: Fit) -> None:
         ({"strength": -1}, "strength is -1; it must be"),
         ({"strength": float("inf")}, "strength is inf; it must be"),
         ({"user_cell_size": 0}, "user cell size 0 is less than 1"),
-        ({"item_cell_size": 2.5}, "item cell size 2.5 is not a whole number"),
+        ({"item_cell_size": 2.5}, "item_cell_size"),
         ({"min_keep": -1}, "min_keep is -1; it must be from 0 to 1"),
         ({"min_keep": 0.6}, "min_keep 0.6 is above max_keep 0.5"),
         ({"max_keep": "x"}, "max_keep is x; it must be from 0 to 1"),
@@ -198,5 +198,18 @@ def test_an_expansion_takes_it_and_is_saved_with_it(base: Base, fitted: Fit, tmp
     assert loaded.reduced.description == fitted.reduced.description
     assert pickle.loads(pickle.dumps(expansion)).fingerprint == expansion.fingerprint
     assert Expansion(base, pickle.loads(pickle.dumps(fitted)), seed=7).fingerprint == expansion.fingerprint
-    other = fr.group_cells(base)
-    assert Expansion(base, fitted, cells=other).cells is other
+
+
+def test_an_expansion_refuses_what_a_fit_was_not_made_for(base: Base, fitted: Fit) -> None:
+    for options, message in (
+        ({"cells": fr.group_cells(base)}, "cells are given, but the fit has its own"),
+        ({"keep_scale": 2.0}, "keep_scale is 2.0, but the fit was made for 1"),
+        ({"max_keep": 0.9}, "max_keep is 0.9, but the fit was made for 0.5"),
+        ({"profile": "paper"}, "a fit is for the shuffle 'cells'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Expansion(base, fitted, **cast("dict[str, Any]", options))
+    dense = fit(base, (2, 3), max_keep=0.9)
+    assert Expansion(base, dense).keep_rates.max() == dense.reduced.values.max()
+    with pytest.raises(InputError, match="fitted already"):
+        fit(base, fitted.reduced)

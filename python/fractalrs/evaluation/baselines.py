@@ -57,8 +57,11 @@ def block(base: Base, multipliers: tuple[int, int], count: int, seed: int) -> Ha
     (120, 120)
     """
     reduced = reduce(base, multipliers)
-    wanted = round(count * base.count / base.train_count)
-    scale = solve_keep_scale(base, reduced, wanted, Options.resolve("paper"))
+    options = Options.resolve("paper")
+    # What came out of an expansion may be a little more than any is expected to hold.
+    most = int(options.max_keep * base.count * multipliers[0] * multipliers[1])
+    wanted = max(1, min(most, round(count * base.count / base.train_count)))
+    scale = solve_keep_scale(base, reduced, wanted, options)
     return Halves.of_expansion(Expansion(base, reduced, profile="paper", keep_scale=scale, seed=seed))
 
 

@@ -9,7 +9,7 @@ from fractalrs.base import truncated_svd
 from fractalrs.evaluation.halves import Floats, Halves, Integers, Matrix
 from fractalrs.evaluation.models import Recommender
 from fractalrs.evaluation.rankings import rank
-from fractalrs.statistics import assortativity, coverage, degree_product, gini, ratio_error, wasserstein
+from fractalrs.statistics import assortativity, degree_product, gini, ratio_error, wasserstein
 
 SINGULAR_VALUES = 256
 """How many are computed, where there are so many."""
@@ -153,18 +153,6 @@ class Measure:
     summary: bool = False
 
 
-def gini_of_all(degrees: Integers) -> float | None:
-    """Compute the Gini coefficient of all ids, those without interactions too: 1 − c (1 − G), c their coverage.
-
-    Examples
-    --------
-    >>> gini_of_all(np.array([0, 2, 2]))
-    0.33333333333333337
-    """
-    inner, seen = gini(degrees), coverage(degrees)
-    return None if inner is None or seen is None else 1 - seen * (1 - inner)
-
-
 def _by(name: str, section: str, value: Callable[[Traits], float | None], *, relative: bool) -> Measure:
     def distance(truth: Traits, candidate: Traits) -> float | None:
         real, found = value(truth), value(candidate)
@@ -213,8 +201,8 @@ def _all_hits(models: list[str]) -> Measure:
 def measures_of(models: Mapping[str, Recommender]) -> list[Measure]:
     """Return what is measured where these models are fitted, in the order of the report."""
     degrees = [
-        _by("gini of users, all ids", "Degrees", lambda traits: gini_of_all(traits.user_degrees), relative=False),
-        _by("gini of items, all ids", "Degrees", lambda traits: gini_of_all(traits.item_degrees), relative=False),
+        _by("gini of users, all ids", "Degrees", lambda traits: gini(traits.user_degrees), relative=False),
+        _by("gini of items, all ids", "Degrees", lambda traits: gini(traits.item_degrees), relative=False),
         Measure(
             "Wasserstein distance of users",
             "Degrees",

@@ -82,11 +82,10 @@ class Expansion:
     ) -> None:
         self.base = base
         if isinstance(reduced, Fit):
-            cells = reduced.cells if cells is None else cells
-            matrix: ReducedMatrix | npt.ArrayLike = reduced.reduced
+            matrix, cells, options = _of_fit(reduced, profile, cells, options)
         else:
-            matrix = reduced
-        self.reduced = matrix if isinstance(matrix, ReducedMatrix) else ReducedMatrix.from_array(matrix)
+            matrix = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
+        self.reduced = matrix
         self.profile = profile
         self.options = Options.resolve(profile, **options)
         self.keep_rates = self.options.keep_rates(self.reduced.values)
@@ -286,6 +285,21 @@ class Expansion:
     def __repr__(self) -> str:
         (m, n), (p, q) = self.reduced.shape, self.base.shape
         return f"Expansion({p:,} users × {q:,} items, × ({m}, {n}), shuffle={self.shuffle!r}, seed={self.seed})"
+
+
+def _of_fit(
+    fitted: Fit, profile: str, cells: Cells | None, options: dict[str, Any]
+) -> tuple[ReducedMatrix, Cells, dict[str, Any]]:
+    """Return what an expansion takes from a fit; refuse what it was not made for."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in fitted.rates.items():
+        if given.get(name, value) != value:
+            raise InputError(f"{name} is {given[name]}, but the fit was made for {value:g}", f"fit again with {name}")
+    if cells is not None:
+        raise InputError("cells are given, but the fit has its own", hint="take fit.reduced with cells of your own")
+    if not shuffle_named(Options.resolve(profile, **given).shuffle).takes_cells:
+        raise InputError("a fit is for the shuffle 'cells'", hint="take the profile realistic, or reduce in its place")
+    return fitted.reduced, fitted.cells, given | fitted.rates
 
 
 def fingerprint_of(

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import CELL_SIZE, Cells, group_canonical
+from fractalrs.expansion.declared import whole
 from fractalrs.expansion.options import DEFAULT_PROFILE, PROFILES, Options
 from fractalrs.expansion.reduction import ReducedMatrix, reduce
 from fractalrs.expansion.spectrum import Spectrum
@@ -35,8 +36,9 @@ to `CELL_SIZE`. Few blocks repeat oftener; but at keep rates of at most a half t
 interactions in common, so that other items are nearer (docs/cells.md)."""
 
 NEAR = 0.01
-"""Margins are made as flat as the tails let them be: expected Gini coefficients may be so much below the real ones. What
-margins differ mixes the activity of blocks, which knows nothing of items, into that of users: it costs assortativity."""
+"""Margins are made as flat as the tails let them be: expected Gini coefficients may be so much below the real ones.
+Margins that differ mix the activity of blocks, which knows nothing of items, into that of users: they cost
+assortativity."""
 
 TARGETS = (0.05, 0.12, 0.08)
 """Errors of singular ratios that are good enough: median and largest of the first 16, median of 64."""
@@ -74,6 +76,8 @@ class Fit:
         What was solved for, or given.
     coordinates
         Leading singular coordinates that the cells were made by.
+    rates
+        ``min_keep``, ``max_keep`` and ``keep_scale`` that it was made for: `Expansion` takes them with it.
     gini
         By side: the Gini coefficient of the real degrees, and the expected one, ids without interactions included.
     real, expected : float64, shape (k,), k up to 64
@@ -93,6 +97,7 @@ class Fit:
     item_balance: float
     strength: float
     coordinates: int
+    rates: dict[str, float]
     gini: dict[Side, tuple[float, float]]
     real: _Floats
     expected: _Floats
@@ -176,14 +181,17 @@ def fit(
     options = Options(shuffle="cells", min_keep=min_keep, max_keep=max_keep, keep_scale=keep_scale)
     with blas_threads(1):
         reduced = shape if isinstance(shape, ReducedMatrix) else reduce(base, shape, order_by="content")
+        if "fit" in reduced.description:
+            raise InputError("this reduced matrix is fitted already", hint="give the shape, or one from reduce")
         known = canonical(base)
         sizes = (
-            cell_size(reduced.shape[1]) if user_cell_size is None else user_cell_size,
-            cell_size(reduced.shape[0]) if item_cell_size is None else item_cell_size,
+            cell_size(reduced.shape[1]) if user_cell_size is None else whole("user_cell_size", user_cell_size),
+            cell_size(reduced.shape[0]) if item_cell_size is None else whole("item_cell_size", item_cell_size),
         )
-        low, high, scale = options.min_keep, options.max_keep, options.keep_scale
+        rates = {name: getattr(options, name) for name in ("min_keep", "max_keep", "keep_scale")}
+        low, high, scale = rates.values()
         bounds, start = (scale * low, min(high, scale * high)), options.keep_rates(reduced.values)
-        return _Search(known, start, bounds, sizes, (user_balance, item_balance), strength).result(reduced, scale)
+        return _Search(known, start, bounds, sizes, (user_balance, item_balance), strength).result(reduced, rates)
 
 
 def cell_size(blocks: int) -> int:
@@ -250,8 +258,9 @@ class _Trial:
 
     @property
     def cost(self) -> float:
-        """Errors in units of what is good enough."""
-        return sum(error / target for error, target in zip(self.errors, TARGETS, strict=True))
+        """Errors in units of what is good enough: the largest counts most, but none that is out of reach."""
+        units = np.divide(self.errors, TARGETS)
+        return float(np.where(units < 2, units**3, 6 + units).sum())
 
     def rank(self) -> tuple[bool, float]:
         """What is good enough comes first, in order of its largest keep rate."""
@@ -287,7 +296,7 @@ class _Search:
         self.degrees = {USERS: base.user_degrees, ITEMS: base.item_degrees}
         self.ginis = {side: gini(self.degrees[side]) or 0.0 for side in SIDES}
 
-    def result(self, reduced: ReducedMatrix, keep_scale: float) -> Fit:
+    def result(self, reduced: ReducedMatrix, of: dict[str, float]) -> Fit:
         """Search, and return what was found."""
         found = min(map(self._with_cells, self._coordinates), key=lambda one: one.trial.rank())
         cells, rates = found.cells, found.trial.rates
@@ -297,11 +306,12 @@ class _Search:
             *found.balance,
             found.trial.strength,
             found.coordinates,
+            of,
             {side: (self.ginis[side], self._gini(side, rates, cells)) for side in SIDES},
             self.real,
             found.trial.expected,
         )
-        values, description = rates / keep_scale, reduced.description | {"fit": _described(fitted)}
+        values, description = rates / of["keep_scale"], reduced.description | {"fit": _described(fitted)}
         return replace(fitted, reduced=ReducedMatrix(values, values, reduced.singular_values, description))
 
     @property

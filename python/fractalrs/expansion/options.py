@@ -243,7 +243,10 @@ class Options:
         if self.order == "time" and not self.timestamps:
             raise InputError("the order is by time, but interactions get no times", hint="ask for timestamps too")
         if self.min_keep > self.max_keep:
-            raise InputError(f"min_keep {self.min_keep} is above max_keep {self.max_keep}", hint="exchange the two")
+            raise InputError(
+                f"min_keep {self.min_keep} is above max_keep {self.max_keep}",
+                hint="exchange the two, or give max_keep too: by profile realistic it is 0.5",
+            )
         if (self.cold_users or self.cold_items) and (self.test_items == "one" or self.drop_incomplete):
             raise InputError(
                 "cold users and items have test interactions only: they do not go with test_items 'one' or "

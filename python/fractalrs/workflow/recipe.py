@@ -258,7 +258,8 @@ class Recipe:
             )
         for name in ("user_balance", "item_balance", "strength"):
             if getattr(self, name) is not None and not self.is_fitted:
-                raise InputError(f"{name} is given, but nothing is fitted", hint="say fit (--fit)")
+                hint = "say fit (--fit), with the shuffle 'cells'"
+                raise InputError(f"{name} is given, but nothing is fitted", hint=hint)
 
     def _check_targets(self) -> None:
         if self.target_interactions is None:
