@@ -213,3 +213,10 @@ def test_an_expansion_refuses_what_a_fit_was_not_made_for(base: Base, fitted: Fi
     assert Expansion(base, dense).keep_rates.max() == dense.reduced.values.max()
     with pytest.raises(InputError, match="fitted already"):
         fit(base, fitted.reduced)
+
+
+def test_blocks_of_a_given_matrix_that_keep_nothing_go_on_keeping_nothing(base: Base) -> None:
+    given = ReducedMatrix.from_array([[0.0, 0.4, 0.3], [0.2, 0.0, 0.4], [0.3, 0.2, 0.1]])
+    made = fit(base, given, min_keep=0).reduced.values
+    np.testing.assert_array_equal(made == 0, given.values == 0)
+    assert fit(base, given).reduced.values.min() >= 0.01

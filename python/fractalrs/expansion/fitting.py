@@ -224,7 +224,8 @@ def bend(start: _Floats, balance: tuple[float, float], strength: float, bounds: 
     if mean == 0:
         return start
     rest = start * mean / np.maximum(np.outer(rows, columns), 1e-300) - 1
-    rates = np.maximum(1 + strength * rest, _LEAST)
+    # Blocks that are to keep nothing go on keeping nothing, unless the bounds forbid it.
+    rates = np.where(start > 0, np.maximum(1 + strength * rest, _LEAST), 0.0)
     wanted_rows, wanted_columns = rows ** (1 - balance[0]), columns ** (1 - balance[1])
     wanted_rows, wanted_columns = wanted_rows / wanted_rows.mean() * mean, wanted_columns / wanted_columns.mean() * mean
     rates *= np.outer(wanted_rows, wanted_columns) / mean

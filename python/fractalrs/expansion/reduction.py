@@ -271,6 +271,6 @@ def _shrink(vectors: _Floats, length: int, kind: str, variant: Variant) -> _Floa
         raise InputError(
             f"the {kind}s' singular vectors cannot be reduced to {kind} multiplier {length}: "
             "averaged, they are no longer independent",
-            hint=f"try another {kind} multiplier, or order by degree",
+            hint=f"try another {kind} multiplier, or another order_by",
         )
     return left @ right  # type: ignore[no-any-return]
