@@ -6,7 +6,7 @@ import pytest
 
 import fractalrs as fr
 from fractalrs.expansion import Expansion
-from fractalrs.expansion.tails import expected_gini, expected_ginis
+from fractalrs.expansion.tails import expected_gini
 from fractalrs.passes import StreamedMatrix
 from fractalrs.statistics import gini
 from helpers.bases import base_of, random_pairs
@@ -91,7 +91,9 @@ def test_it_is_what_is_generated(shuffle: str, near: float) -> None:
     degrees = StreamedMatrix(expansion).degrees()
     train = base.train
     user_degrees, item_degrees = np.diff(train.indptr), np.bincount(train.indices, minlength=250)
-    users, items = expected_ginis(expansion.keep_rates, expansion.cells, user_degrees, item_degrees)
+    rates, cells = expansion.keep_rates, expansion.cells
+    users = expected_gini(rates, user_degrees, cells.user_order, cells.user_starts)
+    items = expected_gini(rates.T, item_degrees, cells.item_order, cells.item_starts)
     # One draw of 1,600 users and 2,000 items.
     assert users == pytest.approx(gini(degrees.user_train), abs=near)
     assert degrees.item_train is not None

@@ -57,17 +57,19 @@ class Canonical:
 
     @cached_property
     def _leading(self) -> SVD:
-        # On several threads the last bits would depend on how many.
-        with blas_threads(1):
-            return truncated_svd(self.matrix, min(SINGULAR_VALUES, *self.matrix.shape), seed=0)
+        return self._decomposed(SINGULAR_VALUES)
 
-    def svd(self, k: int) -> SVD:
-        """Return the k leading singular triples; 64 of them are computed once, for all who ask."""
-        if k > len(self._leading.s):
-            with blas_threads(1):
-                return truncated_svd(self.matrix, k, seed=0)
+    def svd(self, k: int = SINGULAR_VALUES) -> SVD:
+        """Return the k leading singular triples, or all there are; 64 are computed once, for all who ask."""
+        if k > SINGULAR_VALUES:
+            return self._decomposed(k)
         leading = self._leading
         return SVD(leading.u[:, :k], leading.s[:k], leading.vt[:k])
+
+    def _decomposed(self, k: int) -> SVD:
+        # On several threads the last bits would depend on how many.
+        with blas_threads(1):
+            return truncated_svd(self.matrix, min(k, *self.matrix.shape), seed=0)
 
 
 _known: WeakKeyDictionary[Base, Canonical] = WeakKeyDictionary()

@@ -59,7 +59,7 @@ def spectrum_statistics(base: Base, count: int = SINGULAR_VALUES) -> dict[str, n
     ``singular_values``, ``user_noise`` and ``item_noise`` of `base_statistics`: `count` of each, or all there are.
     """
     known = canonical(base)
-    svd = known.svd(min(count, *base.shape))
+    svd = known.svd(count)
     return {
         "singular_values": svd.s,
         "user_noise": np.square(svd.u).T @ known.user_degrees,

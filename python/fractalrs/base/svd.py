@@ -124,8 +124,9 @@ _leading: WeakKeyDictionary[Base, dict[tuple[int, int], SVD]] = WeakKeyDictionar
 def leading_svd(base: Base, k: int, seed: int = 0) -> SVD:
     """Return the k leading singular triples of the train part of a base: computed, or those of an earlier call.
 
-    Reduction, cells and statistics want nearly the same triples. So at least 16 are computed at a time, and kept as
-    long as the base: what a caller gets does not depend on who asked before.
+    In the order of codes: what need not depend on names of ids asks `Canonical.svd`. Reductions to several shapes,
+    which a target may take, want nearly the same triples. So at least 16 are computed at a time, and kept as long as
+    the base: what a caller gets does not depend on who asked before.
 
     `k` and `seed` are those of `truncated_svd`.
 

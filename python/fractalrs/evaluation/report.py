@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fractalrs.tools import as_path
-from fractalrs.validation import aligned, number, page_like, plain, readable, words, write_page
+from fractalrs.validation import aligned, for_people, number, page_like, plain, words, write_page
 
 CEILING = "another thinning"
 """The truth once more, thinned anew: what no prediction can be expected to beat."""
@@ -185,7 +185,7 @@ class BackcastReport:
     @property
     def _shown(self) -> list[tuple[str, str]]:
         """What was compared, name and value written for people."""
-        return [(words(name), readable(name, value)) for name, value in plain(self.subject).items()]
+        return for_people(self.subject)
 
     def __str__(self) -> str:
         names = self.candidates

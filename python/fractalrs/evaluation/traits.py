@@ -9,7 +9,7 @@ from fractalrs.base import truncated_svd
 from fractalrs.evaluation.halves import Floats, Halves, Integers, Matrix
 from fractalrs.evaluation.models import Recommender
 from fractalrs.evaluation.rankings import rank
-from fractalrs.statistics import assortativity, degree_product, gini, ratio_error, wasserstein
+from fractalrs.statistics import assortativity, captured_norm, degree_product, gini, ratio_error, wasserstein
 
 SINGULAR_VALUES = 256
 """How many are computed, where there are so many."""
@@ -50,7 +50,7 @@ class Traits:
         """
         if 2 * k > min(len(self.user_degrees), len(self.item_degrees)):
             return None
-        return float(np.square(self.singular_values[:k]).sum() / self.user_degrees.sum())
+        return captured_norm(self.singular_values, int(self.user_degrees.sum()), k)
 
 
 def traits_of(halves: Halves, models: Mapping[str, Recommender], *, most_users: int, seed: int) -> Traits:

@@ -187,7 +187,7 @@ def group_canonical(
     items = None if 1 < item_size < q else _trivial(q, item_size)
     if users is None or items is None:
         train = base.matrix
-        svd = base.svd(min(coordinates, p, q))
+        svd = base.svd(coordinates)
         # A direction of length zero holds rounding errors only.
         real = svd.s > _MIN_SINGULAR_RATIO * svd.s[0]
         root = np.sqrt(svd.s[real])

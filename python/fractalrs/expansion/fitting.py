@@ -188,10 +188,10 @@ def fit(
             cell_size(reduced.shape[1]) if user_cell_size is None else whole("user_cell_size", user_cell_size),
             cell_size(reduced.shape[0]) if item_cell_size is None else whole("item_cell_size", item_cell_size),
         )
-        rates = {name: getattr(options, name) for name in ("min_keep", "max_keep", "keep_scale")}
-        low, high, scale = rates.values()
+        low, high, scale = options.min_keep, options.max_keep, options.keep_scale
         bounds, start = (scale * low, min(high, scale * high)), options.keep_rates(reduced.values)
-        return _Search(known, start, bounds, sizes, (user_balance, item_balance), strength).result(reduced, rates)
+        search = _Search(known, start, bounds, sizes, (user_balance, item_balance), strength)
+        return search.result(reduced, options.rates)
 
 
 def cell_size(blocks: int) -> int:
@@ -293,7 +293,7 @@ class _Search:
     ) -> None:
         self.base, self.start, self.bounds, self.sizes = base, start, bounds, sizes
         self.balance, self.strength = balance, strength
-        self.real = base.svd(min(64, *base.matrix.shape)).s
+        self.real = base.svd().s
         self.degrees = {USERS: base.user_degrees, ITEMS: base.item_degrees}
         self.ginis = {side: gini(self.degrees[side]) or 0.0 for side in SIDES}
 

@@ -271,6 +271,11 @@ class Options:
         """The columns of the base's payload that interactions get something of."""
         return (*(("rating",) if self.ratings else ()), *(("timestamp",) if self.timestamps else ()), *self.carry)
 
+    @property
+    def rates(self) -> dict[str, Any]:
+        """What makes keep rates of a reduced matrix, by name."""
+        return {name: getattr(self, name) for name in ("min_keep", "max_keep", "keep_scale")}
+
     def keep_rates(self, reduced: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return keep rates K = min(max_keep, keep_scale · clip(R̂, min_keep, max_keep)), read-only.
 

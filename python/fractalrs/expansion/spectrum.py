@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from fractalrs.base import Canonical
 from fractalrs.expansion.cells import Cells
+from fractalrs.statistics import FEW_OF_NOISE
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -35,9 +36,6 @@ CLASSES = 24
 
 SAMPLE = 2_000_000
 """About so many interactions tell what exchanges inside cells do to those of each class."""
-
-FEW = 32
-"""So many singular values of the noise may stand out of it: the most active users' and the most popular items' own."""
 
 LEVELS = 4
 """At so many values of σ the noise is computed; between them it is interpolated."""
@@ -62,6 +60,33 @@ class _Noise:
     item_rest: _Floats
 
 
+@dataclass(frozen=True)
+class _Half:
+    """What noise makes of the resolvents of users; of items it is the same with everything transposed."""
+
+    energy: _Floats  # Interactions by class of its own side and of the other; what follows as in `Spectrum`.
+    of_means: _Floats
+    of_rest: _Floats
+    beside: _Floats
+    sizes: tuple[_Floats, _Floats]
+    keep_rates: _Floats
+
+    def resolvents(
+        self, other_means: _Floats, other_rest: _Floats, other_seen: _Floats, square: float
+    ) -> tuple[_Floats, _Floats] | None:
+        """Return them along means of cells and beside them; None where more than a few directions have more noise."""
+        (means, rest), squares = self.sizes, np.square(self.keep_rates)
+        dropped = self.keep_rates * (1 - self.keep_rates) @ (other_seen @ (self.energy / (means + rest)[:, None]).T)
+        along = (squares @ (other_rest @ (self.of_means / means[:, None]).T) + dropped) / square
+        exchanged = squares @ (other_means @ self.of_rest.T + other_rest @ self.beside.T)
+        beside = (exchanged * (1 / np.maximum(rest, 1) * (rest > 0)) + dropped) / square
+        out_along, out_beside = along > 1 - 1e-3, beside > 1 - 1e-3
+        if (out_along * means).sum() + (out_beside * rest).sum() > FEW_OF_NOISE:
+            return None
+        # What stands out is not part of the noise that others see.
+        return 1 / (1 - np.where(out_along, 0, along)), 1 / (1 - np.where(out_beside, 0, beside))
+
+
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """What the singular values of an expansion depend on, of its base and its cells.
@@ -82,9 +107,9 @@ class Spectrum:
     items: tuple[_Floats, _Floats]
 
     @classmethod
-    def of(cls, base: Canonical, cells: Cells, rank: int = 64) -> Self:
+    def of(cls, base: Canonical, cells: Cells) -> Self:
         """Measure a base in canonical order, and its cells of places in it."""
-        matrix, svd = base.matrix, base.svd(min(rank, *base.matrix.shape))
+        matrix, svd = base.matrix, base.svd()
         by_user, user_sizes = _averaging(cells.user_order, cells.user_starts)
         by_item, item_sizes = _averaging(cells.item_order, cells.item_starts)
         left, right = np.linalg.qr(by_user @ svd.u)[0], np.linalg.qr(by_item @ svd.vt.T)[0]
@@ -217,35 +242,20 @@ class Spectrum:
 
     def _noise(self, keep_rates: _Floats, square: float) -> _Noise | None:
         """Solve for the resolvent of the noise at σ² = `square`; None where it has singular values that large."""
-        variance, squares = keep_rates * (1 - keep_rates), np.square(keep_rates)
-        (means_u, rest_u), (means_v, rest_v) = self.users, self.items
         noise = self._no_noise(keep_rates)
-        share_u, share_v = self.energy / (means_u + rest_u)[:, None], self.energy / (means_v + rest_v)
-        across_u, across_v = 1 / np.maximum(rest_u, 1) * (rest_u > 0), 1 / np.maximum(rest_v, 1) * (rest_v > 0)
+        of_users = _Half(self.energy, self.of_means, self.of_rest, self.beside, self.users, keep_rates)
+        of_items = _Half(self.energy.T, self.of_rest.T, self.of_means.T, self.beside.T, self.items, keep_rates.T)
         for _ in range(_ITERATIONS):
-            before = noise
-            dropped = variance @ (self._seen(noise)[1] @ share_u.T)
-            along = squares @ (noise.item_rest @ (self.of_means / means_u[:, None]).T) + dropped
-            rest = noise.item_means @ self.of_rest.T + noise.item_rest @ self.beside.T
-            beside = squares @ rest * across_u + dropped
-            made = _resolvents(along / square, beside / square, self.users)
-            if made is None:
+            users = of_users.resolvents(noise.item_means, noise.item_rest, self._seen(noise)[1], square)
+            if users is None:
                 return None
-            noise = _Noise(*made, noise.item_means, noise.item_rest)
-            dropped = variance.T @ (self._seen(noise)[0] @ share_v)
-            along = squares.T @ (noise.user_rest @ (self.of_rest / means_v)) + dropped
-            rest = noise.user_means @ self.of_means + noise.user_rest @ self.beside
-            beside = squares.T @ rest * across_v + dropped
-            made = _resolvents(along / square, beside / square, self.items)
-            if made is None:
+            half = _Noise(*users, noise.item_means, noise.item_rest)
+            items = of_items.resolvents(*users, self._seen(half)[0], square)
+            if items is None:
                 return None
-            noise = _Noise(noise.user_means, noise.user_rest, *made)
-            if (
-                max(
-                    np.abs(noise.item_means - before.item_means).max(), np.abs(noise.item_rest - before.item_rest).max()
-                )
-                < 1e-4
-            ):
+            moved = max(np.abs(items[0] - noise.item_means).max(), np.abs(items[1] - noise.item_rest).max())
+            noise = _Noise(*users, *items)
+            if moved < 1e-4:
                 break
         return noise
 
@@ -263,15 +273,6 @@ class Spectrum:
             if highest < 1e-12:
                 break
         return highest
-
-
-def _resolvents(along: _Floats, beside: _Floats, sizes: tuple[_Floats, _Floats]) -> tuple[_Floats, _Floats] | None:
-    """Return the resolvents of noise over σ²; None where more than a few directions have more than that."""
-    out_along, out_beside = along > 1 - 1e-3, beside > 1 - 1e-3
-    if (out_along * sizes[0]).sum() + (out_beside * sizes[1]).sum() > FEW:
-        return None
-    # What stands out is not part of the noise that others see.
-    return 1 / (1 - np.where(out_along, 0, along)), 1 / (1 - np.where(out_beside, 0, beside))
 
 
 def _sampled(classes: _Codes, sizes: _Codes, interactions: int) -> tuple[_Codes, _Floats]:

@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.special
-
-from fractalrs.expansion.cells import Cells
+import scipy  # Its parts are loaded where they are used.
 
 GROUPS = 400
 """Users of alike expected degree are taken together, in so many groups of equal size."""
@@ -93,11 +91,3 @@ def _at_most(counts: _Floats, mean: _Floats, variance: _Floats) -> _Floats:
     shape = mean / np.where(binomial, 1.0, ratio - 1)
     above = scipy.special.betainc(np.maximum(shape, 1e-9), counts + 1, 1 / np.where(binomial, 2.0, ratio))
     return np.where(binomial, below, above)
-
-
-def expected_ginis(
-    keep_rates: _Floats, cells: Cells, user_degrees: npt.NDArray[Any], item_degrees: npt.NDArray[Any]
-) -> tuple[float, float]:
-    """Return the expected Gini coefficients of users and of items."""
-    users = expected_gini(keep_rates, user_degrees, cells.user_order, cells.user_starts)
-    return users, expected_gini(keep_rates.T, item_degrees, cells.item_order, cells.item_starts)

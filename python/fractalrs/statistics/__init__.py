@@ -28,7 +28,7 @@ from fractalrs.statistics.spectra import (
     ratio_error,
     ratios,
 )
-from fractalrs.statistics.thinning import thinned_assortativity, thinned_degrees, thinned_singular_values
+from fractalrs.statistics.thinning import FEW_OF_NOISE, thinned_assortativity, thinned_degrees, thinned_singular_values
 from fractalrs.statistics.times import (
     POINTS,
     Activity,
@@ -41,8 +41,18 @@ from fractalrs.statistics.times import (
     total_variation,
 )
 
-__all__ = ["POINTS", "Activity", "ActivityTally", "Clock", "Curve", "Floats", "InterEventTimes", "Ratings"]
-__all__ += ["RatingsTally", "active_gini", "assortativity", "by_time", "captured_norm", "closed_paths"]
+__all__ = [
+    "FEW_OF_NOISE",
+    "POINTS",
+    "Activity",
+    "ActivityTally",
+    "Clock",
+    "Curve",
+    "Floats",
+    "InterEventTimes",
+    "Ratings",
+]
+__all__ += ["Ratings", "RatingsTally", "active_gini", "assortativity", "by_time", "captured_norm", "closed_paths"]
 __all__ += ["compare_inter_event_times", "coverage", "degree_product", "density", "distinct_or_quantiles"]
 __all__ += ["effective_rank", "end_decay", "gini", "hill", "kolmogorov_smirnov", "kronecker", "log_slope", "memory"]
 __all__ += ["network_curve", "network_distance", "network_values", "null_degrees", "null_pairs", "null_singular_values"]

@@ -17,7 +17,7 @@ _SPREADS, _LEAST = 8.0, 10.0
 """Beyond so many standard deviations, and so many interactions more, a binomial degree does not occur."""
 _AT_A_TIME = 1 << 20
 _CLASSES_TO_E, _HALVINGS, _ROUNDS = 8.0, 40, 60
-FEW = 32
+FEW_OF_NOISE = 32
 """So many singular values of the noise may stand out of it: the most active users' and the most popular items' own."""
 
 
@@ -166,7 +166,7 @@ def _resolvents(
         size = np.outer(seen, noise) / np.maximum(x, 1e-300)[:, None]
         out = ~(size < 1 - 1e-3)
         found = (share / (1 - np.where(out, 0, size))).sum(axis=1)
-        return np.where(out @ count > FEW, np.inf, found)
+        return np.where(out @ count > FEW_OF_NOISE, np.inf, found)
 
     of_items = of_users = np.ones(len(x))
     with np.errstate(invalid="ignore"):

@@ -5,7 +5,7 @@ from fractalrs.validation.report.pages import page_like, write_page
 from fractalrs.validation.report.report import Report
 from fractalrs.validation.run import validate
 from fractalrs.validation.thresholds import read as read_thresholds
-from fractalrs.validation.wording import aligned, number, plain, readable, words
+from fractalrs.validation.wording import aligned, for_people, number, plain, words
 
 __all__ = ["Check", "Findings", "Metric", "Report", "read_thresholds", "validate"]
-__all__ += ["aligned", "number", "page_like", "plain", "readable", "words", "write_page"]
+__all__ += ["aligned", "for_people", "number", "page_like", "plain", "words", "write_page"]

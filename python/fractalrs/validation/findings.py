@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fractalrs.statistics import Curve, Floats
-from fractalrs.validation.wording import number, plain, readable, words
+from fractalrs.validation.wording import for_people, number
 
 Group = Literal["integrity", "fidelity"]
 Label = Literal["real", "reduced", "kronecker", "synthetic", "thinned", "null"]
@@ -185,7 +185,7 @@ class Outcomes:
     @property
     def subject(self) -> list[tuple[str, str]]:
         """What was looked at, name and value written for people."""
-        return [(words(name), readable(name, value)) for name, value in plain(self.findings.subject).items()]
+        return for_people(self.findings.subject)
 
     @property
     def outcomes(self) -> dict[str, bool | None]:

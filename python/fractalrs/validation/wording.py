@@ -39,6 +39,11 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def for_people(subject: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Write what was looked at, name and value."""
+    return [(words(name), readable(name, value)) for name, value in plain(subject).items()]
+
+
 def one_line(text: str) -> str:
     """Write a text in one line."""
     return " ".join(text.split())

@@ -138,8 +138,7 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
             options = dataclasses.replace(options, keep_scale=scale)
         if recipe.is_fitted:
             logger.info("fitting keep rates and cells")
-            rates = {name: getattr(options, name) for name in ("min_keep", "max_keep", "keep_scale")}
-            fitted = fit(base, reduced, **recipe.fitting, **rates)
+            fitted = fit(base, reduced, **recipe.fitting, **options.rates)
             logger.info(fitted.words)
             reduced, cells = fitted.reduced, fitted.cells
     expansion = _expansion(base, reduced, cells, recipe, options)

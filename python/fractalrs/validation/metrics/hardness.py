@@ -15,8 +15,7 @@ JUDGED_RANK = 8
 SHOWN_RANKS = (8, 32)
 _REASON = (
     "one-sided: of the real data at this size and density no more is captured, so that what is above comes of R̂ and is "
-    "easier. The thinned values are first order, within 6 % at rank 8 and up to 30 % too low at 64, where nothing is "
-    "judged"
+    "easier. At later ranks more of the thinned values is noise, which theory knows less exactly: nothing is judged"
 )
 _NOTE = "falls with the density: compare synthetic with thinned; distance: what is captured beyond it, as a share of it"
 
