@@ -26,4 +26,4 @@ MEAN_RATING = "mean rating"
 OF_USERS = "share of the variance of ratings that is between users"
 
 UNFITTED = {GINIS[0]: 0.05, ASSORTATIVITY: 0.12, CAPTURED: 0.4}
-"""Thresholds for small expansions × (4, 8): what the margins of R̂, which nothing balances, do to the source's tails."""
+"""Thresholds for small expansions × (4, 8) that are not fitted: what the margins of R̂ do to the source's tails."""

@@ -166,9 +166,9 @@ def test_a_correct_data_set_holds_with_the_source(written: Path, source: Path) -
     assert {check["name"]: check["holds"] for check in json.loads(done.out)["checks"]} == found
 
 
-def test_the_command_line_says_that_all_holds(written: Path, own: tuple[Any, ...], tmp_path: Path) -> None:
+def test_the_command_line_says_that_all_holds(written: Path, tmp_path: Path) -> None:
     before = digests(written)
-    done = run("validate", written, "--report", tmp_path / "report.html", *FEW, *own)
+    done = run("validate", written, "--report", tmp_path / "report.html", *FEW)
     assert done.code == 0, done
     assert done.out.startswith("All ")
     assert f"ok           {blocks.BLOCKS}" in done.out
@@ -181,8 +181,8 @@ def test_the_command_line_says_that_all_holds(written: Path, own: tuple[Any, ...
     assert digests(written) == before
 
 
-def test_json_is_one_object(written: Path, own: tuple[Any, ...]) -> None:
-    done = run("validate", written, "--json", *FEW, *own)
+def test_json_is_one_object(written: Path) -> None:
+    done = run("validate", written, "--json", *FEW)
     assert (done.code, done.out.count("\n")) == (0, 1)
     found = json.loads(done.out)
     assert (found["holds"], found["failures"]) == (True, [])
@@ -201,7 +201,7 @@ def test_quiet_is_silent(written: Path, copied: Path) -> None:
 
 def test_only_one_group_is_looked_at(written: Path) -> None:
     assert fr.validate(written, only="integrity").metrics == ()
-    report = fr.validate(written, only="fidelity", singular_values=16, thresholds=names.UNFITTED)
+    report = fr.validate(written, only="fidelity", singular_values=16)
     assert report.checks == ()
     assert report.holds
     with pytest.raises(InputError, match="only is 'all'; it must be 'integrity' or 'fidelity'"):
