@@ -81,11 +81,10 @@ pub fn encode_deltas<T: Integer>(values: &[T], bytes: &mut Vec<u8>) {
         for (delta, pair) in deltas.iter_mut().zip(rest.windows(2)) {
             *delta = pair[1].minus(pair[0]);
         }
-        // What fills the last group up is as small as can be, and is not read.
-        let last = rest.len() - 1;
-        let least = deltas[..last].iter().copied().min().unwrap_or_default();
-        deltas[last..].fill(least);
-        encode_block(&mut deltas, last.div_ceil(GROUP), bytes);
+        // What fills the last group up is not read, and must not widen it.
+        let count = rest.len() - 1;
+        deltas[count..].fill(rest[1].minus(rest[0]));
+        encode_block(&mut deltas, count.div_ceil(GROUP), bytes);
     }
 }
 

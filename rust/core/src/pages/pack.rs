@@ -5,7 +5,7 @@ pub const GROUP: usize = 32;
 
 /// Appends values of at most `width` bits, up to 32.
 pub fn pack(values: &[u32; GROUP], width: usize, bytes: &mut Vec<u8>) {
-    const PACKS: [fn(&[u32; GROUP], &mut [u8]); GROUP + 1] = packs!(
+    const PACKS: [Pack; GROUP + 1] = packs!(
         0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29,
         30, 31, 32
     );
@@ -27,6 +27,8 @@ pub fn pack_wide(values: &[u64; GROUP], width: usize, bytes: &mut Vec<u8>) {
         }
     }
 }
+
+type Pack = fn(&[u32; GROUP], &mut [u8]);
 
 /// A loop over a constant width: the compiler unrolls it into shifts by constants.
 fn pack_width<const WIDTH: usize>(values: &[u32; GROUP], bytes: &mut [u8]) {
