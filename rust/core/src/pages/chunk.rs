@@ -14,14 +14,12 @@ use parquet::schema::types::ColumnDescPtr;
 
 /// The pages of one column of one row group.
 pub struct Chunk {
-    bytes: TrackedWrite<Vec<u8>>,
     /// What pages are compressed with beyond their encoding, if anything.
     level: Option<ZstdLevel>,
+    bytes: TrackedWrite<Vec<u8>>,
+    /// Where each page of data begins, how long it is, and how many rows it has.
+    pages: Vec<(i64, i32, i64)>,
     encodings: Vec<Encoding>,
-    dictionary: Option<i64>,
-    data: Option<i64>,
-    pages: OffsetIndexBuilder,
-    rows: u64,
     uncompressed: usize,
 }
 
@@ -29,25 +27,8 @@ impl Chunk {
     /// Compresses pages with `zstd` alone: quicker compressors find nothing in what is encoded already.
     pub fn new(compression: Compression) -> Self {
         let level = if let Compression::ZSTD(level) = compression { Some(level) } else { None };
-        Self {
-            bytes: TrackedWrite::new(Vec::new()),
-            level,
-            encodings: Vec::new(),
-            dictionary: None,
-            data: None,
-            pages: OffsetIndexBuilder::new(),
-            rows: 0,
-            uncompressed: 0,
-        }
-    }
-
-    /// Adds the dictionary, in the plain encoding, before all other pages.
-    pub fn add_dictionary(&mut self, plain: Vec<u8>, values: usize) -> Result<()> {
-        let (buf, size) = self.compressed(plain)?;
-        let page = Page::DictionaryPage { buf, num_values: values as u32, encoding: Encoding::PLAIN, is_sorted: false };
-        self.dictionary = Some(self.write(page, size)?.0);
-        self.encodings = vec![Encoding::PLAIN, Encoding::RLE];
-        Ok(())
+        let bytes = TrackedWrite::new(Vec::new());
+        Self { level, bytes, pages: Vec::new(), encodings: Vec::new(), uncompressed: 0 }
     }
 
     /// Adds the values of some rows.
@@ -61,45 +42,70 @@ impl Chunk {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        let (offset, written) = self.write(page, size)?;
-        self.data.get_or_insert(offset);
-        self.pages.append_row_count(rows as i64);
-        self.pages.append_offset_and_size(offset, written);
+        let page = CompressedPage::new(page, size);
+        let written = SerializedPageWriter::new(&mut self.bytes).write_page(page)?;
+        self.uncompressed += written.uncompressed_size;
+        self.pages.push((written.offset as i64, written.bytes_written as i32, rows as i64));
         if !self.encodings.contains(&encoding) {
             self.encodings.push(encoding);
         }
-        self.rows += rows as u64;
         Ok(())
     }
 
-    /// Puts the chunk into a row group, as its next column.
+    /// Puts the chunk into a row group, as its next column. The values of its dictionary, if it has one, are in the plain
+    /// encoding.
     pub fn append<W: Write + Send>(
         mut self,
         group: &mut SerializedRowGroupWriter<'_, W>,
         column: ColumnDescPtr,
+        dictionary: Option<(Vec<u8>, usize)>,
         statistics: Option<Statistics>,
     ) -> Result<()> {
         self.bytes.flush()?;
-        let bytes = self.bytes.into_inner()?;
-        let codec = self.level.map_or(Compression::UNCOMPRESSED, Compression::ZSTD);
+        let mut bytes = TrackedWrite::new(Vec::new());
+        let has_dictionary = dictionary.is_some();
+        if let Some((plain, values)) = dictionary {
+            let (buf, size) = self.compressed(plain)?;
+            let encoding = Encoding::PLAIN;
+            let page = Page::DictionaryPage { buf, num_values: values as u32, encoding, is_sorted: false };
+            let written = SerializedPageWriter::new(&mut bytes).write_page(CompressedPage::new(page, size))?;
+            bytes.flush()?;
+            self.uncompressed += written.uncompressed_size;
+            self.encodings.push(encoding);
+        }
+        let data = bytes.bytes_written() as i64;
+        let mut bytes = bytes.into_inner()?;
+        if bytes.is_empty() {
+            bytes = self.bytes.into_inner()?;
+        } else {
+            bytes.extend(self.bytes.into_inner()?);
+        }
+        let mut pages = OffsetIndexBuilder::new();
+        for &(offset, length, rows) in &self.pages {
+            pages.append_row_count(rows);
+            pages.append_offset_and_size(data + offset, length);
+        }
+        let rows = self.pages.iter().map(|&(_, _, rows)| rows).sum();
+        // Levels too are runs, where there are any.
+        self.encodings.push(Encoding::RLE);
         let mut metadata = ColumnChunkMetaData::builder(column)
-            .set_compression(codec)
+            .set_compression(self.level.map_or(Compression::UNCOMPRESSED, Compression::ZSTD))
             .set_encodings(self.encodings)
-            .set_num_values(self.rows as i64)
+            .set_num_values(rows)
             .set_total_compressed_size(bytes.len() as i64)
             .set_total_uncompressed_size(self.uncompressed as i64)
-            .set_dictionary_page_offset(self.dictionary)
-            .set_data_page_offset(self.data.unwrap_or(0));
+            .set_dictionary_page_offset(has_dictionary.then_some(0))
+            .set_data_page_offset(data);
         if let Some(statistics) = statistics {
             metadata = metadata.set_statistics(statistics);
         }
         let close = ColumnCloseResult {
             bytes_written: bytes.len() as u64,
-            rows_written: self.rows,
+            rows_written: rows as u64,
             metadata: metadata.build()?,
             bloom_filter: None,
             column_index: None,
-            offset_index: Some(self.pages.build()),
+            offset_index: Some(pages.build()),
         };
         group.append_column(&Bytes::from(bytes), close)
     }
@@ -109,13 +115,6 @@ impl Chunk {
         let Some(level) = self.level else { return Ok((page.into(), size)) };
         let compressed = zstd::bulk::compress(&page, level.compression_level());
         Ok((compressed.map_err(|error| ParquetError::External(Box::new(error)))?.into(), size))
-    }
-
-    /// Writes a page; returns where it is and how long, with its header.
-    fn write(&mut self, page: Page, size: usize) -> Result<(i64, i32)> {
-        let written = SerializedPageWriter::new(&mut self.bytes).write_page(CompressedPage::new(page, size))?;
-        self.uncompressed += written.uncompressed_size;
-        Ok((written.offset as i64, written.bytes_written as i32))
     }
 }
 
@@ -135,12 +134,17 @@ mod tests {
     use crate::pages::{Integer, begin_codes, encode_deltas, put_levels, put_packed, put_run};
 
     /// What the Parquet library reads of a file that has one column of one chunk.
-    fn read_back<T: DataType>(kind: &str, chunk: Chunk, rows: usize) -> (Vec<T::T>, Vec<i16>) {
+    fn read_back<T: DataType>(
+        kind: &str,
+        chunk: Chunk,
+        dictionary: Option<(Vec<u8>, usize)>,
+        rows: usize,
+    ) -> (Vec<T::T>, Vec<i16>) {
         let schema = Arc::new(parse_message_type(&format!("message of {{ {kind} values; }}")).unwrap());
         let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
         let column = file.schema_descr().column(0);
         let mut group = file.next_row_group().unwrap();
-        chunk.append(&mut group, column, None).unwrap();
+        chunk.append(&mut group, column, dictionary, None).unwrap();
         group.close().unwrap();
         let reader = SerializedFileReader::new(Bytes::from(file.into_inner().unwrap())).unwrap();
         assert_eq!(reader.metadata().file_metadata().num_rows(), rows as i64);
@@ -176,10 +180,10 @@ mod tests {
         ) {
             let values: Vec<i64> = bits.iter().map(|&bits| bits >> shift).collect();
             let chunk = chunks_of_deltas(&values, page, compression);
-            prop_assert_eq!(read_back::<Int64Type>("REQUIRED INT64", chunk, values.len()).0, &values[..]);
+            prop_assert_eq!(read_back::<Int64Type>("REQUIRED INT64", chunk, None, values.len()).0, &values[..]);
             let values: Vec<i32> = values.iter().map(|&value| value as i32).collect();
             let chunk = chunks_of_deltas(&values, page, compression);
-            prop_assert_eq!(read_back::<Int32Type>("REQUIRED INT32", chunk, values.len()).0, values);
+            prop_assert_eq!(read_back::<Int32Type>("REQUIRED INT32", chunk, None, values.len()).0, values);
         }
 
         #[test]
@@ -197,9 +201,8 @@ mod tests {
             let width = begin_codes(count, &mut bytes);
             put_packed(&codes, width, &mut bytes);
             let mut chunk = Chunk::new(compression);
-            chunk.add_dictionary(plain, count).unwrap();
             chunk.add_page(bytes, levels.len(), Encoding::RLE_DICTIONARY).unwrap();
-            let (values, read) = read_back::<Int32Type>("OPTIONAL INT32", chunk, levels.len());
+            let (values, read) = read_back::<Int32Type>("OPTIONAL INT32", chunk, Some((plain, count)), levels.len());
             prop_assert_eq!(values, codes.iter().map(|&code| code as i32 * 3).collect::<Vec<_>>());
             prop_assert_eq!(read, there.iter().map(|&there| i16::from(there)).collect::<Vec<_>>());
         }
@@ -214,10 +217,9 @@ mod tests {
             }
             let rows = runs.iter().sum::<u32>() as usize;
             let mut chunk = Chunk::new(Compression::UNCOMPRESSED);
-            chunk.add_dictionary(plain, runs.len()).unwrap();
             chunk.add_page(bytes, rows, Encoding::RLE_DICTIONARY).unwrap();
             let expected = (0..).zip(&runs).flat_map(|(code, &count)| vec![i64::from(code) << 33; count as usize]);
-            prop_assert_eq!(read_back::<Int64Type>("REQUIRED INT64", chunk, rows).0, expected.collect::<Vec<_>>());
+            prop_assert_eq!(read_back::<Int64Type>("REQUIRED INT64", chunk, Some((plain, runs.len())), rows).0, expected.collect::<Vec<_>>());
         }
     }
 
@@ -229,10 +231,10 @@ mod tests {
                 // Differences of `most` and `-most` by turns need a bit more, of 0 and `most` just those.
                 let values: Vec<i64> = (0..length).map(|number| if number % 2 == 0 { 0 } else { most }).collect();
                 let chunk = chunks_of_deltas(&values, 1 << 16, Compression::UNCOMPRESSED);
-                assert_eq!(read_back::<Int64Type>("REQUIRED INT64", chunk, values.len()).0, values);
+                assert_eq!(read_back::<Int64Type>("REQUIRED INT64", chunk, None, values.len()).0, values);
                 let values: Vec<i32> = values.iter().map(|&value| value as i32).collect();
                 let chunk = chunks_of_deltas(&values, 1 << 16, Compression::UNCOMPRESSED);
-                assert_eq!(read_back::<Int32Type>("REQUIRED INT32", chunk, values.len()).0, values);
+                assert_eq!(read_back::<Int32Type>("REQUIRED INT32", chunk, None, values.len()).0, values);
             }
         }
     }

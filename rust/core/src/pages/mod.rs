@@ -4,8 +4,10 @@
 mod chunk;
 mod delta;
 mod hybrid;
+mod library;
 mod pack;
 
 pub use chunk::Chunk;
 pub use delta::{Integer, encode_deltas};
 pub use hybrid::{begin_codes, put_levels, put_packed, put_run};
+pub use library::LibraryChunk;

@@ -4,17 +4,17 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use parquet::basic::{Compression, Encoding, Repetition, Type as PhysicalType};
+use parquet::basic::{Encoding, Repetition, Type as PhysicalType};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
-use parquet::errors::{ParquetError, Result};
-use parquet::file::writer::{SerializedColumnWriter, SerializedRowGroupWriter};
+use parquet::errors::Result;
+use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnDescPtr, Type, TypePtr};
 
-use super::dictionary::Dictionary;
-use super::encoding::PAGE_ROWS;
+use super::dictionary::{Dictionary, Occurring};
+use super::encoding::Format;
 use crate::expansion::Interactions;
-use crate::pages::{Chunk, Integer, begin_codes, encode_deltas, put_levels, put_packed};
+use crate::pages::{Chunk, Integer, LibraryChunk, begin_codes, encode_deltas, put_levels, put_packed};
 
 /// How many values are gathered at a time.
 const CHUNK: usize = 16 * 1024;
@@ -90,108 +90,119 @@ impl<'a> Column<'a> {
         Self { dictionary, ..self }
     }
 
-    /// Writes the column of some interactions as the next of a row group.
-    pub fn write<I, W: Write + Send>(
-        &self,
+    /// Its pages in a row group, none yet.
+    pub fn begin(&self, format: &Format, column: ColumnDescPtr) -> ColumnPages<'a> {
+        let chunk = Chunk::new(format.compression);
+        match (self.source, self.dictionary) {
+            (Source::Times, _) if self.schema.get_physical_type() == PhysicalType::INT32 => ColumnPages::Days(chunk),
+            (Source::Times, _) => ColumnPages::Times(chunk),
+            (Source::Carried { valid, .. }, Some(dictionary)) => {
+                ColumnPages::Known { chunk, valid, occurring: Occurring::new(dictionary) }
+            }
+            (source, _) => ColumnPages::Library { chunk: LibraryChunk::new(column, format.properties.clone()), source },
+        }
+    }
+}
+
+/// The pages of a column in a row group.
+pub enum ColumnPages<'a> {
+    Days(Chunk),
+    Times(Chunk),
+    /// Values that are in a dictionary, as far as they are there.
+    Known {
+        chunk: Chunk,
+        valid: Option<&'a [bool]>,
+        occurring: Occurring<'a>,
+    },
+    Library {
+        chunk: LibraryChunk,
+        source: Source<'a>,
+    },
+}
+
+impl ColumnPages<'_> {
+    /// Adds a page of some interactions.
+    pub fn add<I>(&mut self, interactions: &Interactions<I>, rows: Range<usize>) -> Result<()> {
+        match self {
+            Self::Days(chunk) => {
+                let days: Vec<i32> = interactions.times[rows].iter().map(|&time| time as i32).collect();
+                add_deltas(chunk, &days)
+            }
+            Self::Times(chunk) => add_deltas(chunk, &interactions.times[rows]),
+            Self::Known { chunk, valid, occurring } => add_known(chunk, occurring, *valid, &interactions.sources[rows]),
+            Self::Library { chunk, source } => add_by_library(chunk, *source, interactions, rows),
+        }
+    }
+
+    /// Puts the pages into a row group, as its next column.
+    pub fn append<W: Write + Send>(
+        self,
         group: &mut SerializedRowGroupWriter<'_, W>,
         column: ColumnDescPtr,
-        compression: Compression,
-        interactions: &Interactions<I>,
-        rows: Range<usize>,
     ) -> Result<()> {
-        let chunk = Chunk::new(compression);
-        match (self.source, self.dictionary) {
-            (Source::Times, _) if self.schema.get_physical_type() == PhysicalType::INT32 => {
-                let days: Vec<i32> = interactions.times[rows].iter().map(|&time| time as i32).collect();
-                write_deltas(chunk, &days)?.append(group, column, None)
-            }
-            (Source::Times, _) => write_deltas(chunk, &interactions.times[rows])?.append(group, column, None),
-            // A dictionary is written whole into every row group.
-            (Source::Carried { valid, .. }, Some(dictionary)) if dictionary.values * 8 <= rows.len() => {
-                write_codes(chunk, dictionary, valid, &interactions.sources[rows])?.append(group, column, None)
-            }
-            _ => {
-                let mut column = next_column(group)?;
-                self.write_by_library(&mut column, interactions, rows)?;
-                column.close()
-            }
-        }
-    }
-
-    fn write_by_library<I>(
-        &self,
-        column: &mut SerializedColumnWriter,
-        interactions: &Interactions<I>,
-        rows: Range<usize>,
-    ) -> Result<()> {
-        let Source::Carried { values, valid, .. } = self.source else {
-            return write::<DoubleType, _>(column, &interactions.ratings[rows], None, |rating| rating);
-        };
-        let is_there = valid.map(|valid| move |source: u32| valid[source as usize]);
-        let is_there = is_there.as_ref().map(|is_there| is_there as &dyn Fn(u32) -> bool);
-        let sources = &interactions.sources[rows];
-        match values {
-            Values::Boolean(all) => write::<BoolType, _>(column, sources, is_there, |source| all[source as usize]),
-            Values::Int32(all) => write::<Int32Type, _>(column, sources, is_there, |source| all[source as usize]),
-            Values::Int64(all) => write::<Int64Type, _>(column, sources, is_there, |source| all[source as usize]),
-            Values::Float(all) => write::<FloatType, _>(column, sources, is_there, |source| all[source as usize]),
-            Values::Double(all) => write::<DoubleType, _>(column, sources, is_there, |source| all[source as usize]),
-            Values::Text { starts, bytes } => write::<ByteArrayType, _>(column, sources, is_there, |source| {
-                let source = source as usize;
-                ByteArray::from(&bytes[starts[source] as usize..starts[source + 1] as usize])
-            }),
+        match self {
+            Self::Days(chunk) | Self::Times(chunk) => chunk.append(group, column, None, None),
+            Self::Known { chunk, occurring, .. } => chunk.append(group, column, Some(occurring.finish()), None),
+            Self::Library { chunk, .. } => chunk.append(group),
         }
     }
 }
 
-/// The next column of a row group, for the Parquet library to encode.
-pub(super) fn next_column<'g, W: Write + Send>(
-    group: &'g mut SerializedRowGroupWriter<'_, W>,
-) -> Result<SerializedColumnWriter<'g>> {
-    let missing = || ParquetError::General("a row group has fewer columns than the schema".to_owned());
-    group.next_column()?.ok_or_else(missing)
+/// Adds a page of differences.
+pub(super) fn add_deltas<T: Integer>(chunk: &mut Chunk, values: &[T]) -> Result<()> {
+    let mut bytes = Vec::with_capacity(size_of_val(values));
+    encode_deltas(values, &mut bytes);
+    chunk.add_page(bytes, values.len(), Encoding::DELTA_BINARY_PACKED)
 }
 
-/// Adds pages of differences.
-pub(super) fn write_deltas<T: Integer>(mut chunk: Chunk, values: &[T]) -> Result<Chunk> {
-    for page in values.chunks(PAGE_ROWS) {
-        let mut bytes = Vec::with_capacity(size_of_val(page));
-        encode_deltas(page, &mut bytes);
-        chunk.add_page(bytes, page.len(), Encoding::DELTA_BINARY_PACKED)?;
+/// Adds a page of values that are in a dictionary.
+fn add_known(chunk: &mut Chunk, occurring: &mut Occurring, valid: Option<&[bool]>, entries: &[u32]) -> Result<()> {
+    let (mut bytes, mut numbers) = (Vec::with_capacity(2 * entries.len()), Vec::with_capacity(entries.len()));
+    if let Some(valid) = valid {
+        let levels: Vec<u32> = entries.iter().map(|&entry| u32::from(valid[entry as usize])).collect();
+        put_levels(&levels, &mut bytes);
+        occurring.look_up(entries.iter().copied().filter(|&entry| valid[entry as usize]), &mut numbers);
+    } else {
+        occurring.look_up(entries.iter().copied(), &mut numbers);
     }
-    Ok(chunk)
+    let width = begin_codes(occurring.values(), &mut bytes);
+    put_packed(&numbers, width, &mut bytes);
+    chunk.add_page(bytes, entries.len(), Encoding::RLE_DICTIONARY)
 }
 
-/// Adds a dictionary and pages of the codes of some entries.
-fn write_codes(mut chunk: Chunk, dictionary: &Dictionary, valid: Option<&[bool]>, entries: &[u32]) -> Result<Chunk> {
-    chunk.add_dictionary(dictionary.plain.clone(), dictionary.values)?;
-    let (mut codes, mut levels) = (Vec::with_capacity(PAGE_ROWS), Vec::new());
-    for page in entries.chunks(PAGE_ROWS) {
-        let mut bytes = Vec::with_capacity(2 * page.len());
-        codes.clear();
-        if let Some(valid) = valid {
-            levels.clear();
-            levels.extend(page.iter().map(|&entry| u32::from(valid[entry as usize])));
-            put_levels(&levels, &mut bytes);
-            dictionary.look_up(page.iter().copied().filter(|&entry| valid[entry as usize]), &mut codes);
-        } else {
-            dictionary.look_up(page.iter().copied(), &mut codes);
-        }
-        let width = begin_codes(dictionary.values, &mut bytes);
-        put_packed(&codes, width, &mut bytes);
-        chunk.add_page(bytes, page.len(), Encoding::RLE_DICTIONARY)?;
+fn add_by_library<I>(
+    chunk: &mut LibraryChunk,
+    source: Source,
+    interactions: &Interactions<I>,
+    rows: Range<usize>,
+) -> Result<()> {
+    let Source::Carried { values, valid } = source else {
+        return write::<DoubleType, _>(chunk, &interactions.ratings[rows], None, |rating| rating);
+    };
+    let is_there = valid.map(|valid| move |source: u32| valid[source as usize]);
+    let is_there = is_there.as_ref().map(|is_there| is_there as &dyn Fn(u32) -> bool);
+    let sources = &interactions.sources[rows];
+    match values {
+        Values::Boolean(all) => write::<BoolType, _>(chunk, sources, is_there, |source| all[source as usize]),
+        Values::Int32(all) => write::<Int32Type, _>(chunk, sources, is_there, |source| all[source as usize]),
+        Values::Int64(all) => write::<Int64Type, _>(chunk, sources, is_there, |source| all[source as usize]),
+        Values::Float(all) => write::<FloatType, _>(chunk, sources, is_there, |source| all[source as usize]),
+        Values::Double(all) => write::<DoubleType, _>(chunk, sources, is_there, |source| all[source as usize]),
+        Values::Text { starts, bytes } => write::<ByteArrayType, _>(chunk, sources, is_there, |source| {
+            let source = source as usize;
+            ByteArray::from(&bytes[starts[source] as usize..starts[source + 1] as usize])
+        }),
     }
-    Ok(chunk)
 }
 
 /// Writes what `value` makes of each of `all`; with `is_there`, only of those that are there.
 fn write<T: DataType, S: Copy>(
-    column: &mut SerializedColumnWriter,
+    chunk: &mut LibraryChunk,
     all: &[S],
     is_there: Option<&dyn Fn(S) -> bool>,
     value: impl Fn(S) -> T::T,
 ) -> Result<()> {
-    let writer = column.typed::<T>();
+    let writer = chunk.typed::<T>();
     let (mut values, mut levels) = (Vec::with_capacity(CHUNK), Vec::new());
     for some in all.chunks(CHUNK) {
         values.clear();

@@ -4,6 +4,7 @@ mod columns;
 mod dictionary;
 mod encoding;
 mod part_file;
+mod row_group;
 mod run;
 mod seal;
 mod sink;

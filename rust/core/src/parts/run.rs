@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::encoding::Format;
-use super::part_file::{FileSummary, PartFile, Stored};
+use super::part_file::{FileSummary, PartFile};
+use super::row_group::Stored;
 use super::sink::{Sink, Temporary};
 use crate::error::Error;
 use crate::expansion::{Expansion, Interactions};
