@@ -28,6 +28,7 @@ from fractalrs.expansion import Options, solve_keep_scale
 from fractalrs.tools import peak_memory
 
 DATA = Path("bench-data")
+COMMIT = ("git", "describe", "--always", "--dirty")
 WORDS = ("model name", "cpu family", "model\t")
 CARRIED = ("timestamp", "rating")
 Stage = Literal["generate", "encode", "write", "flush"]
@@ -154,7 +155,7 @@ def machine() -> dict[str, Any]:
         "fractalrs": fr.__version__,
         "pyarrow": pa.__version__,
         "numpy": np.__version__,
-        "commit": output_of("git", "describe", "--always", "--dirty"),
+        "commit": subprocess.run(COMMIT, check=False, capture_output=True, text=True).stdout.strip(),
     }
 
 
