@@ -9,9 +9,11 @@ __all__ = [
     "DEBUG_BUILD",
     "GENERATOR",
     "VERSION",
+    "Blake3",
     "Generator",
     "StreamedMatrix",
     "check_parquet_options",
+    "digest_file",
     "existing_blocks",
 ]
 
@@ -34,7 +36,7 @@ _Column = tuple[
 class _FileSummary(TypedDict):
     rows: int
     bytes: int
-    sha256: str
+    blake3: str
 
 class _PartSummary(TypedDict):
     index: int
@@ -47,7 +49,15 @@ class _JobSummary(TypedDict):
     encoding_seconds: float
 
 def check_parquet_options(encoding: str, compression: str) -> None: ...
+def digest_file(path: str | PathLike[str]) -> str: ...
 def existing_blocks(seed: int, block_keep: float, shape: tuple[int, int]) -> npt.NDArray[np.bool_]: ...
+
+@final
+class Blake3:
+    def __new__(cls) -> Blake3: ...
+    def update(self, bytes: npt.NDArray[np.uint8]) -> None: ...
+    def copy(self) -> Blake3: ...
+    def hexdigest(self) -> str: ...
 
 @final
 class Generator:

@@ -279,7 +279,7 @@ def test_a_reduced_matrix_of_ones_own(source: Path, tmp_path: Path) -> None:
     )
     np.save(tmp_path / "other.npy", matrix[::-1])
     refused(
-        expand(source, tmp_path / "out", "--reduced-matrix", tmp_path / "other.npy"), "reduced_matrix_sha256 is .* here"
+        expand(source, tmp_path / "out", "--reduced-matrix", tmp_path / "other.npy"), "reduced_matrix_digest is .* here"
     )
 
 

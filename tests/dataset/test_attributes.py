@@ -445,7 +445,7 @@ def test_the_files_are_what_the_manifest_says_and_what_spark_3_5_reads(tmp_path:
     for kind in KINDS:
         told = dataset.attributes[kind]
         file = tmp_path / "out" / told.path
-        assert digests(tmp_path / "out")[f"{kind}.parquet"] == told.sha256
+        assert digests(tmp_path / "out")[f"{kind}.parquet"] == told.blake3
         assert file.stat().st_size == told.bytes
         assert pl.scan_parquet(file).select(pl.len()).collect().item() == told.rows
         assert sql(f"SELECT DISTINCT compression FROM parquet_metadata('{file}')").fetchall() == [(codec,)]
@@ -771,7 +771,7 @@ def test_the_command_line_tells_what_was_found(source: Path, tmp_path: Path) -> 
         counts = {"matched": matched, "missing": 5, "ignored": 1}
         size = (path / f"{kind}.parquet").stat().st_size
         assert told[kind] == {"path": f"{kind}.parquet", "rows": rows, "bytes": size} | counts
-        assert manifest[kind] == told[kind] | {"sha256": digests(path)[f"{kind}.parquet"]}
+        assert manifest[kind] == told[kind] | {"blake3": digests(path)[f"{kind}.parquet"]}
         assert forecast["attributes"][kind] == {"bytes": pytest.approx(size, rel=0.3)} | counts
     card = (path / "README.md").read_text()
     assert "| attributes | `items.parquet`: 750 rows |\n| attributes | `users.parquet`: 600 rows |" in card
@@ -887,7 +887,7 @@ NAMES = ("items.parquet has the expanded items", "users.parquet has the expanded
 
 def test_validation_checks_ids_and_sources(out: Path) -> None:
     for base, words in ((None, "all 750, but not their sources"), (named_base(), "all 750, and their sources")):
-        found = checks_of(out, base, sha256=True)
+        found = checks_of(out, base, digests=True)
         assert tuple(found) == NAMES
         assert all(check.holds for check in found.values())
         assert found[NAMES[0]].detail == words
@@ -934,7 +934,7 @@ def test_validation_sees_what_is_wrong(out: Path, damage: str, needs_base: bool,
         # Without the base nothing tells but the size.
         assert "bytes instead of" in checks_of(out)[NAMES[0]].detail
     if damage == "sources":
-        assert "SHA-256" in checks_of(out, sha256=True)[NAMES[0]].detail
+        assert "BLAKE3" in checks_of(out, digests=True)[NAMES[0]].detail
 
 
 # --- real data -------------------------------------------------------------------------------------------------------

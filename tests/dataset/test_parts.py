@@ -307,7 +307,7 @@ def test_who_is_overtaken_before_the_lock_changes_nothing(plan: Plan, out: Path,
     store = Late(out, lambda: fr.write(other, out, parts=PARTS, overwrite=True))
     with pytest.raises(OutputError, match="another plan: seed is 8 there and 7 here"):
         write(plan, store)
-    assert fr.validate(out, other.base, sha256=True, only="integrity").holds
+    assert fr.validate(out, other.base, digests=True, only="integrity").holds
 
 
 @pytest.mark.parametrize("begin", [lambda plan, store: fr.write(plan.expansion, store, parts=PARTS), fr.finish])
@@ -345,7 +345,7 @@ def test_without_locks_the_plan_that_was_overwritten_stops(
     with pytest.raises(OutputError, match="another plan: seed is 8 there and 7 here"):
         fr.write(plan.expansion, tmp_path, parts=PARTS, threads=1, progress=Overwriting())
     assert len(begun) == 1
-    assert fr.validate(tmp_path, other.base, sha256=True, only="integrity").holds
+    assert fr.validate(tmp_path, other.base, digests=True, only="integrity").holds
 
 
 def test_a_run_and_parts_do_not_share_a_folder(plan: Plan, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Writing: files, manifest, formats, resuming, and everything that is refused."""
 
-import hashlib
 import io
 import itertools
 import json
@@ -18,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from blake3 import blake3
 
 import fractalrs as fr
 from fractalrs.dataset import ParquetOptions, expected_bytes
@@ -155,7 +155,7 @@ def test_the_manifest_says_what_is_there(written: Path, expansion: Expansion) ->
     for _, file in files:
         content = (written / file["path"]).read_bytes()
         assert file["bytes"] == len(content)
-        assert file["sha256"] == hashlib.sha256(content).hexdigest()
+        assert file["blake3"] == blake3(content).hexdigest()
         assert file["rows"] == pq.read_metadata(written / file["path"]).num_rows
     rows = {split: sum(file["rows"] for of, file in files if of == split) for split in SPLITS}
     assert manifest["totals"] == {
@@ -256,9 +256,10 @@ def test_every_format_reads_back(tmp_path: Path, expansion: Expansion, encoding:
         assert pl.read_parquet(glob).to_arrow().cast(table.schema).equals(table)
         assert sql(f"SELECT * FROM '{glob}'").to_arrow_table().cast(table.schema).equals(table)
     columns = column_metadata(files_of(tmp_path / "out", "train")[0])
-    assert columns["user_id"].compression == {"none": "UNCOMPRESSED", "zstd(3)": "ZSTD"}.get(
-        compression, compression.upper()
-    )
+    # What is packed already holds nothing that a quick compressor could find.
+    assert columns["user_id"].compression == ("ZSTD" if "zstd" in compression else "UNCOMPRESSED")
+    by_library = {"lz4": "LZ4", "snappy": "SNAPPY"} if encoding == "fast" else {}
+    assert columns["item_id"].compression == by_library.get(compression, columns["user_id"].compression)
     assert ("BYTE_STREAM_SPLIT" in columns["item_id"].encodings) == (encoding == "fast")
     assert dataset.totals["train"] == len(expansion.table(0, 600))
 
@@ -275,19 +276,51 @@ def test_the_default_encoding_is_what_spark_3_5_reads(tmp_path: Path, expansion:
     for split in SPLITS:
         for file in files_of(tmp_path / "out", split):
             assert pq.read_metadata(file).format_version in ("1.0", "2.6")
-            for column in column_metadata(file).values():
-                assert set(column.encodings) <= {"PLAIN", "RLE", "DELTA_BINARY_PACKED"}
-                assert column.compression in ("UNCOMPRESSED", "LZ4", "LZ4_RAW", "ZSTD", "SNAPPY")
+            for name, column in column_metadata(file).items():
+                assert set(column.encodings) <= {"PLAIN", "RLE", "DELTA_BINARY_PACKED", "RLE_DICTIONARY"}
+                assert column.compression in ("UNCOMPRESSED", "ZSTD")
                 assert column.physical_type == "INT32"
-                assert not column.has_dictionary_page
+                assert name == "user_id" or not column.has_dictionary_page
                 # A page header begins with its type: field 1, a zigzag integer; 0 is a data page of version 1.
                 header = file.read_bytes()[column.data_page_offset :][:2]
                 assert header == b"\x15\x00"
 
 
-def test_lz4_is_the_raw_variant(written: Path) -> None:
+def test_users_of_few_interactions_are_stored_as_differences(tmp_path: Path) -> None:
+    expansion = Expansion(small_base(), np.full((2, 3), 0.01), shuffle="aligned", seed=5)
+    for compression in ("none", "zstd"):
+        fr.write(expansion, tmp_path / compression, parts=1, parquet=ParquetOptions(compression=compression))
+        (file,) = files_of(tmp_path / compression, "train")
+        assert "DELTA_BINARY_PACKED" in column_metadata(file)["user_id"].encodings
+        assert read(tmp_path / compression, "train").equals(expansion.table(0, 400))
+
+
+def test_bounds_of_users_are_those_of_every_row_group(written: Path) -> None:
+    for file in files_of(written, "train"):
+        opened = pq.ParquetFile(file)
+        for number in range(opened.num_row_groups):
+            users = opened.read_row_group(number, columns=["user_id"])["user_id"].to_numpy()
+            bounds = opened.metadata.row_group(number).column(0).statistics
+            assert (bounds.min, bounds.max, bounds.null_count) == (users.min(), users.max(), 0)
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "private/plan.json"])
+@pytest.mark.parametrize("number", [None, 1, 3, "2"])
+def test_another_format_is_refused_in_one_sentence(tmp_path: Path, written: Path, file: str, number: Any) -> None:
+    shutil.copytree(written, tmp_path / "out")
+    content = json.loads((tmp_path / "out" / file).read_text())
+    content.pop("format")
+    content |= {} if number is None else {"format": number}
+    (tmp_path / "out" / file).write_text(json.dumps(content))
+    expected = f"is of format {1 if number is None else number!r}, this version reads and writes format 2"
+    with pytest.raises(fr.InputError, match=expected):
+        fr.open_dataset(tmp_path / "out") if file == "manifest.json" else fr.validate(tmp_path / "out")
+
+
+def test_lz4_is_the_raw_variant(tmp_path: Path, expansion: Expansion) -> None:
     """DuckDB tells the two apart; Spark reads only the raw one."""
-    (file,) = files_of(written, "train")[:1]
+    fr.write(expansion, tmp_path / "out", parts=1, parquet=ParquetOptions("fast", "lz4"))
+    (file,) = files_of(tmp_path / "out", "train")
     codecs = sql(f"SELECT DISTINCT compression FROM parquet_metadata('{file}') ORDER BY 1").fetchall()
     assert codecs == [("LZ4_RAW",), ("UNCOMPRESSED",)]
 
@@ -639,7 +672,7 @@ def test_every_byte_of_a_sealed_file_counts(written: Path) -> None:
     content = file.read_bytes()
     footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
     with file.open("rb") as opened:
-        assert read_labelled(opened)[1]["sha256"] == hashlib.sha256(content).hexdigest()
+        assert read_labelled(opened)[1]["blake3"] == blake3(content).hexdigest()
     for place in (0, 5, footer // 2, footer - 1, *range(footer, len(content))):
         changed = bytearray(content)
         changed[place] ^= 1

@@ -1,6 +1,5 @@
 """What several test modules ask of an output folder, and do to it, and small values to fill one."""
 
-import hashlib
 import itertools
 import os
 import shutil
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from blake3 import blake3
 
 from fractalrs.base import Base, leave_last_out
 from fractalrs.dataset import Folder
@@ -55,7 +55,7 @@ def small_expansion(**options: Any) -> Expansion:
 def digests(folder: Path) -> dict[str, str]:
     """Digest every file in a folder, hidden ones too."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {str(file.relative_to(folder)): blake3(file.read_bytes()).hexdigest() for file in files}
 
 
 def stamps(folder: Path, names: set[str] | None = None) -> dict[str, tuple[int, int]]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import hashlib
 import json
 import re
 import shutil
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from blake3 import blake3
 from scipy import stats
 
 import fractalrs as fr
@@ -118,8 +118,8 @@ def rewrite(folder: Path, split: str, change: Change) -> None:
         changed = pa.table({name: pa.array(column) for name, column in change(columns).items()}, schema=table.schema)
         pq.write_table(changed, path)
         content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        part[split] |= {"rows": changed.num_rows, "bytes": len(content), "sha256": digest}
+        digest = blake3(content).hexdigest()
+        part[split] |= {"rows": changed.num_rows, "bytes": len(content), "blake3": digest}
     totals, files = manifest["totals"], [part[split] for part in manifest["parts"] for split in ("train", "test")]
     for name in ("train", "test"):
         totals[name] = sum(part[name]["rows"] for part in manifest["parts"])
@@ -159,9 +159,9 @@ def test_a_correct_data_set_holds_without_the_source(written: Path) -> None:
 
 def test_a_correct_data_set_holds_with_the_source(written: Path, source: Path) -> None:
     base = fr.leave_last_out(fr.read_interactions(source))
-    found = outcomes(fr.validate(fr.open_dataset(written), base, only="integrity", sha256=True))
+    found = outcomes(fr.validate(fr.open_dataset(written), base, only="integrity", digests=True))
     assert found == dict.fromkeys(INTEGRITY, True)
-    done = run("validate", written, "--source", source, "--only", "integrity", "--sha256", "--json")
+    done = run("validate", written, "--source", source, "--only", "integrity", "--digests", "--json")
     assert done.code == 0, done.err
     assert {check["name"]: check["holds"] for check in json.loads(done.out)["checks"]} == found
 
@@ -341,7 +341,7 @@ def test_the_digest_tells_a_change_that_nothing_else_tells(copied: Path) -> None
     assert content.count(b"fractalrs.plan") == 1
     path.write_bytes(content.replace(b"fractalrs.plan", b"fractalrs.plam"))
     assert fr.validate(copied, only="integrity").holds
-    report = fr.validate(copied, only="integrity", sha256=True)
+    report = fr.validate(copied, only="integrity", digests=True)
     assert report.failures == (files.DIGESTS,)
     assert detail(report, files.DIGESTS) == "changed: train/part-00003-of-00005.parquet"
 
@@ -586,12 +586,12 @@ def test_two_hundred_correct_data_sets_pass(tmp_path: Path) -> None:
         if number % 10 == 0:
             parts = min(int(rng.integers(1, 8)), expansion.shape[0])
             dataset = fr.write(expansion, tmp_path / str(number), parts=parts, threads=1)
-        report = fr.validate(dataset, expansion.base, only="integrity", sha256=True, false_alarms=0.02, threads=1)
+        report = fr.validate(dataset, expansion.base, only="integrity", digests=True, false_alarms=0.02, threads=1)
         assert report.unchecked == (() if expansion.base.test_count else (blocks.TEST_BLOCKS,))
         checks += sum(check.name in (blocks.BLOCKS, blocks.TEST_BLOCKS) for check in report.checks)
         if not report.holds:
             alarms += len(report.failures)
-            report = fr.validate(dataset, expansion.base, only="integrity", sha256=True, threads=1)
+            report = fr.validate(dataset, expansion.base, only="integrity", digests=True, threads=1)
         assert report.failures == (), (expansion, report)
     assert checks > 300
     assert alarms <= stats.binom.ppf(0.999, checks, 0.02)
@@ -682,7 +682,7 @@ def by_operator(source: Path, tmp_path: Path) -> Callable[[str | BlockFunction],
 )
 def test_what_every_operator_made_is_checked(by_operator: Any, operator: Any, unchecked: set[str]) -> None:
     base, path = by_operator(operator)
-    report = fr.validate(path, base, only="integrity", sha256=True)
+    report = fr.validate(path, base, only="integrity", digests=True)
     found = {name: holds for name, holds in outcomes(report).items() if name in INTEGRITY}
     assert found == {name: None if name in unchecked else True for name in INTEGRITY}
     assert all(holds for name, holds in outcomes(report).items() if name not in INTEGRITY)
@@ -893,7 +893,7 @@ def test_damaged_private_files(copied: Path, source: Path, name: str, kept: int)
         ("base_users", "a", "base_users is 'a'"),
         (
             "parts",
-            [{"users": [0, 1200], "train": {"path": "a", "rows": "x", "bytes": 1, "sha256": ""}}],
+            [{"users": [0, 1200], "train": {"path": "a", "rows": "x", "bytes": 1, "blake3": ""}}],
             "not described as they should be",
         ),
         ("parts", [{"users": [0, 1200], "train": {"rows": 1}}], "a file has no path"),

@@ -1,6 +1,5 @@
 """The base: the signed sparse matrix of users × items that everything else is made from."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from fractalrs.base.payload import checked_payload, digested, in_one_chunk
 from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, write_base
 from fractalrs.columns import ticks_per_hour
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools import as_path, check_kind, check_word, checked_texts
+from fractalrs.tools import Digest, as_path, check_kind, check_word, checked_texts
 from fractalrs.words import SPLITS, Split
 
 if TYPE_CHECKING:
@@ -249,14 +248,14 @@ class Base:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of what a generator reads: shape, `indptr` and `entries`, and the payload if any."""
-        digest = hashlib.sha256(FORMAT.encode())
+        """BLAKE3 digest, in hex, of what a generator reads: shape, `indptr` and `entries`, and the payload if any."""
+        digest = Digest([FORMAT.encode()])
         digest.update(np.array(self.shape, dtype="<i8").tobytes())
         digest.update(self.indptr.astype("<i8", copy=False).data)
         digest.update(self.entries.astype("<u4", copy=False).data)
         for part in () if self.payload is None else digested(self.payload):
             digest.update(part)
-        return digest.hexdigest()
+        return digest.hex()
 
     @property
     def path(self) -> Path | None:

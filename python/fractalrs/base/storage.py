@@ -13,7 +13,7 @@ from fractalrs.base.payload import describe_payload
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.tools import whole_folder
 
-FORMAT = "fractalrs base 1"
+FORMAT = "fractalrs base 2"
 HINT_DAMAGED = "the folder is not a complete saved base: save it again"
 
 

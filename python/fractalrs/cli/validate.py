@@ -44,7 +44,7 @@ def validate(
             default="both",
         ),
     ] = None,
-    sha256: Annotated[bool, flag(CHECKS, "--sha256", "Take the SHA-256 of every file too.")] = False,
+    digests: Annotated[bool, flag(CHECKS, "--digests", "Take the BLAKE3 digest of every file too.")] = False,
     singular_values: Annotated[int, option(CHECKS, "How many singular values are compared.", value="INT")] = 64,
     thresholds: Annotated[
         Path | None,
@@ -72,7 +72,7 @@ def validate(
                 base,
                 only=only,
                 singular_values=singular_values,
-                sha256=sha256,
+                digests=digests,
                 thresholds=own,
                 threads=threads,
                 progress=not (quiet or no_progress),

@@ -22,7 +22,7 @@ from fractalrs.dataset.layout import ATTRIBUTE_FILES, ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, shuffle_named
 from fractalrs.reading import AttributeTable
-from fractalrs.tools import SILENT, Digest, FileReport, Progress, parquet_writer, write_labelled
+from fractalrs.tools import SILENT, DigestingFile, FileReport, Progress, parquet_writer, write_labelled
 from fractalrs.words import ITEMS, USERS, Side
 
 GROUP_ROWS = 1 << 20
@@ -73,11 +73,11 @@ class Attributes:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hex, of everything that is written of them."""
-        digest = Digest()
+        """BLAKE3 digest, in hex, of everything that is written of them."""
+        digest = DigestingFile()
         with pa.ipc.new_stream(digest, self.table.schema) as writer:
             writer.write_table(self.table)
-        return digest.sha256
+        return digest.blake3
 
     def schema(self, expansion: Expansion) -> pa.Schema:
         """Columns of the file: the expanded id, the source's, the block, the attributes."""

@@ -12,17 +12,19 @@ from fractalrs.errors import InputError
 from fractalrs.words import SPLITS, Split
 
 ELSEWHERE = "move the folder away, or choose another"
+FORMAT = 2
+"""Number of what a data set's folder holds: 2 since digests are BLAKE3."""
 _OURS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A finished file: its path in the data set's folder, its rows and bytes, and the SHA-256 of its bytes, in hex."""
+    """A finished file: its path in the data set's folder, its rows and bytes, and their BLAKE3 digest in hex."""
 
     path: str
     rows: int
     bytes: int
-    sha256: str
+    blake3: str
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``."""
-        content = {name: getattr(self, name) for name in _HEAD}
+        content: dict[str, Any] = {"format": FORMAT} | {name: getattr(self, name) for name in _HEAD}
         content["schema"] = [
             {"name": field.name, "type": str(field.type)} | ({"nullable": True} if field.nullable else {})
             for field in self.schema
@@ -114,6 +116,7 @@ class Manifest:
     def from_json(cls, text: bytes, file: Path, hint: str | None = None) -> Self:
         """Read the text of a manifest; refuse one that is damaged or contradicts itself, with what is wrong in it."""
         content = json_object(text, file, _OURS, hint)
+        check_format(content, file)
         try:
             manifest = cls._of({"id_layout": ""} | content)
             wrong = manifest.contradiction(content["totals"])
@@ -180,6 +183,15 @@ def json_object(text: bytes, file: Path, names: set[str], hint: str | None) -> d
     if not isinstance(content, dict) or not content.keys() >= names:
         raise InputError(f"{file} is not one of ours", ELSEWHERE)
     return content
+
+
+def check_format(content: Mapping[str, Any], file: Path) -> None:
+    """Refuse what another version wrote in another format."""
+    if (there := content.get("format", 1)) != FORMAT:
+        raise InputError(
+            f"{file} is of format {there!r}, this version reads and writes format {FORMAT}",
+            hint=f"read it with the version that wrote it, {content.get('fractalrs')}, or write the data set again",
+        )
 
 
 def plain(content: Mapping[str, Any], name: str, kind: Any, least: int = 1) -> Any:

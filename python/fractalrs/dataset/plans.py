@@ -1,7 +1,6 @@
 """The plan: what is generated and how it is written, as a value with a fingerprint."""
 
 import dataclasses
-import hashlib
 import json
 import math
 import operator
@@ -17,11 +16,11 @@ from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part
-from fractalrs.dataset.manifest import ELSEWHERE, json_object, plain, type_of
+from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, type_of
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import AttributeTable
-from fractalrs.tools import check_count, check_kind
+from fractalrs.tools import check_count, check_kind, digest_of_json
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 PART_INTERACTIONS = 16_000_000
@@ -144,7 +143,7 @@ class Plan:
         whole: dict[str, Any] = {"expansion": self.expansion_fingerprint, "writing": writing}
         whole |= {"source_licence": self.source_licence, "writer": self.fractalrs}
         whole |= {"attributes": dict(self.attribute_fingerprints)} if self.attribute_fingerprints else {}
-        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+        return digest_of_json(whole)
 
     def differences(self, other: Self) -> str:
         """Return how this plan, of what is there already, differs from what is asked for now: at most a few points."""
@@ -164,7 +163,9 @@ class Plan:
 
     def _content(self) -> dict[str, Any]:
         names = [known.name for known in fields(self)]
-        content = {name: getattr(self, name) for name in names[: names.index("part_count")]} | {
+        content = {
+            "format": FORMAT,
+            **{name: getattr(self, name) for name in names[: names.index("part_count")]},
             "writing": {"parts": self.part_count, **dataclasses.asdict(self.parquet)},
             "source_licence": self.source_licence,
             "fingerprints": {"expansion": self.expansion_fingerprint, "plan": self.fingerprint},
@@ -182,6 +183,7 @@ class Plan:
     def from_json(cls, text: bytes, file: Path) -> Self:
         """Read the text of a plan; refuse one that is damaged, with the file and what is wrong in it."""
         content = json_object(text, file, {"base", "options", "writing", "fingerprints"}, ELSEWHERE)
+        check_format(content, file)
         try:
             return cls._of(content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

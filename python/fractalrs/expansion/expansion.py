@@ -1,7 +1,6 @@
 """The expansion: the value that determines every interaction of the expanded data set, before any is generated."""
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
 from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.tools import as_path, check_count, whole_folder
+from fractalrs.tools import Digest, as_path, check_count, digest_of_json, whole_folder
 from fractalrs.words import SPLITS, Split
 
 BATCH_INTERACTIONS = 1_000_000
@@ -167,7 +166,7 @@ class Expansion:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hex, of everything that the interactions depend on."""
+        """BLAKE3 digest, in hex, of everything that the interactions depend on."""
         # Times depend on how test interactions were chosen.
         late = self.options.timestamps and self.base.split == "last"
         return fingerprint_of(GENERATOR, self.base.fingerprint, self.options, late, self.reduced, self.cells)
@@ -314,7 +313,7 @@ def fingerprint_of(
         "late": late,
         "cells": [*map(_digest, vars(cells).values())],
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return digest_of_json(content)
 
 
 def _factors(reduced: ReducedMatrix, options: Options) -> npt.NDArray[np.float64]:
@@ -336,4 +335,4 @@ document(Expansion, OPTIONS.values())
 
 
 def _digest(array: npt.NDArray[Any]) -> str:
-    return hashlib.sha256(str(array.shape).encode() + array.astype(array.dtype.newbyteorder("<")).tobytes()).hexdigest()
+    return Digest([str(array.shape).encode(), array.astype(array.dtype.newbyteorder("<")).tobytes()]).hex()

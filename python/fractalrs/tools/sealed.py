@@ -1,9 +1,8 @@
 """Parquet files that know themselves again: labels in the footer, and a seal by which damage is known.
 
-The seal is the SHA-256 of the whole file with zeros in the seal's place.
+The seal is the BLAKE3 digest of the whole file with zeros in the seal's place.
 """
 
-import hashlib
 import io
 from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO, TypedDict
@@ -11,9 +10,10 @@ from typing import Any, BinaryIO, TypedDict
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fractalrs.tools.digest import Digest
 from fractalrs.tools.progress import ProgressCallback
 
-SEAL = "fractalrs.sha256"
+SEAL = "fractalrs.blake3"
 _BLANK = b"0" * 64
 _CHUNK = 1 << 22
 _LENGTH_AND_MAGIC = 8
@@ -21,19 +21,19 @@ _LENGTH_AND_MAGIC = 8
 
 
 class FileReport(TypedDict):
-    """What is known of a finished file: its rows and bytes, and the SHA-256 of its bytes, in hex."""
+    """What is known of a finished file: its rows and bytes, and the BLAKE3 digest of its bytes, in hex."""
 
     rows: int
     bytes: int
-    sha256: str
+    blake3: str
 
 
-class Digest(io.RawIOBase):
-    """A file to write to that knows the size and the SHA-256 of what was written, and perhaps passes it on."""
+class DigestingFile(io.RawIOBase):
+    """A file to write to that knows the size and the digest of what was written, and perhaps passes it on."""
 
     def __init__(self, file: BinaryIO | None = None) -> None:
         self._file = file
-        self._sha256 = hashlib.sha256()
+        self._digest = Digest()
         self._held: bytearray | None = None
         self.bytes = 0
 
@@ -48,7 +48,7 @@ class Digest(io.RawIOBase):
             return len(data)
         if self._file is not None:
             self._file.write(data)
-        self._sha256.update(data)
+        self._digest.update(data)
         self.bytes += len(data)
         return len(data)
 
@@ -60,16 +60,16 @@ class Digest(io.RawIOBase):
         """Write what was held back, with the seal in the last place that is blank."""
         assert self._held is not None
         held, self._held = self._held, None
-        sealed = self._sha256.copy()
+        sealed = self._digest.copy()
         sealed.update(held)
         place = held.rindex(_BLANK)
-        held[place : place + len(_BLANK)] = sealed.hexdigest().encode()
+        held[place : place + len(_BLANK)] = sealed.hex().encode()
         self.write(held)
 
     @property
-    def sha256(self) -> str:
-        """SHA-256, in hex, of what was written so far."""
-        return self._sha256.hexdigest()
+    def blake3(self) -> str:
+        """The BLAKE3 digest, in hex, of what was written so far."""
+        return self._digest.hex()
 
 
 def parquet_writer(sink: Any, schema: pa.Schema, compression: str, **options: Any) -> pq.ParquetWriter:
@@ -93,7 +93,7 @@ def write_labelled(
 
     `report` is told of the rows and the tables written so far.
     """
-    rows, digest = 0, Digest(file)
+    rows, digest = 0, DigestingFile(file)
     with parquet_writer(digest, schema, compression, **options) as writer:
         for count, table in enumerate(tables, 1):
             writer.write_table(table, row_group_size=row_group_size)
@@ -102,7 +102,7 @@ def write_labelled(
         writer.add_key_value_metadata({**labels, SEAL: _BLANK.decode()})
         digest.hold()
     digest.seal()
-    return {"rows": rows, "bytes": digest.bytes, "sha256": digest.sha256}
+    return {"rows": rows, "bytes": digest.bytes, "blake3": digest.blake3}
 
 
 def read_labelled(stream: BinaryIO) -> tuple[dict[str, str], FileReport]:
@@ -121,12 +121,12 @@ def read_labelled(stream: BinaryIO) -> tuple[dict[str, str], FileReport]:
     stream.seek(footer)
     place = footer + stream.read().rindex(seal)
     stream.seek(0)
-    blanked = hashlib.sha256()
+    blanked = Digest()
     while chunk := stream.read(min(_CHUNK, place - stream.tell())):
         blanked.update(chunk)
     whole, rest = blanked.copy(), stream.read()
     whole.update(rest)
     blanked.update(_BLANK + rest[len(_BLANK) :])
-    if blanked.hexdigest().encode() != seal:
+    if blanked.hex().encode() != seal:
         raise ValueError("the bytes are not those that were sealed")
-    return labels, {"rows": metadata.num_rows, "bytes": size, "sha256": whole.hexdigest()}
+    return labels, {"rows": metadata.num_rows, "bytes": size, "blake3": whole.hex()}

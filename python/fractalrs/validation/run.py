@@ -38,7 +38,7 @@ def validate(
     *,
     only: Only | None = None,
     singular_values: int = DEFAULT_COUNT,
-    sha256: bool = False,
+    digests: bool = False,
     thresholds: Mapping[str, float] | None = None,
     false_alarms: float = blocks.FALSE_ALARMS,
     threads: int | None = None,
@@ -57,8 +57,8 @@ def validate(
         ``"integrity"`` or ``"fidelity"``: that alone.
     singular_values
         How many are compared.
-    sha256
-        Take the SHA-256 of every file too.
+    digests
+        Take the BLAKE3 digest of every file too.
     thresholds
         By metric, over the defaults (`fractalrs.validation.thresholds`).
     false_alarms
@@ -106,7 +106,7 @@ def validate(
             )
         run = _Run(Measured(subject, planned, base, expansion, singular_values, only != "integrity", threads, shown))
         if only != "fidelity":
-            run.check(sha256, false_alarms)
+            run.check(digests, false_alarms)
         if only != "integrity":
             run.measure(own)
     return Report(run.findings())
@@ -143,13 +143,13 @@ class _Run:
         self.metrics: tuple[Metric, ...] = ()
         self.figures: tuple[dict[str, dict[str, Curve]], dict[str, Floats]] = ({}, {})
 
-    def check(self, sha256: bool, false_alarms: float) -> None:
+    def check(self, digests: bool, false_alarms: float) -> None:
         """Check everything exact."""
         measured, footers = self.measured, self.footers
         if footers is not None:
             with measured.stages("looking for the files"):
-                self.checks += files.check_files(footers, sha256)
-                self.checks += check_attributes(footers.dataset, measured.expansion, sha256)
+                self.checks += files.check_files(footers, digests)
+                self.checks += check_attributes(footers.dataset, measured.expansion, digests)
             if footers.lack_some:
                 names = (rows.IN_RANGE, rows.ORDER, rows.DUPLICATES, rows.DISJOINT, blocks.BLOCKS, blocks.TEST_BLOCKS)
                 self._leave_out("needs all files", *names, regeneration.REGENERATION)

@@ -4,14 +4,13 @@ Its options are those of the command ``expand``, each declared once: those of th
 `fractalrs.expansion.options`, all others here.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from fractalrs._core import VERSION
+from fractalrs._core import VERSION, digest_file
 from fractalrs.dataset import ParquetOptions, Plan, checked_licence
 from fractalrs.errors import InputError
 from fractalrs.expansion import (
@@ -338,7 +337,7 @@ class Recipe:
         # Of a fit those that are given; the others follow from the multipliers.
         cell_sizes = (self.user_cell_size, self.item_cell_size) if self.is_fitted else cell_sizes
         file = self.reduced_matrix
-        digest = None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        digest = None if file is None else digest_file(file)
         return {
             "fractalrs": VERSION,
             "reading": self.reading,
@@ -357,7 +356,7 @@ class Recipe:
             "target_users": self.target_users,
             "target_items": self.target_items,
             **self.reducing,
-            "reduced_matrix_sha256": digest,
+            "reduced_matrix_digest": digest,
             "user_cell_size": cell_sizes[0],
             "item_cell_size": cell_sizes[1],
             "fit": self.is_fitted,

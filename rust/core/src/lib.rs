@@ -13,7 +13,8 @@
 //! | [`time`] | `clock`: the hours of the week · `timeline`: what is known of a source user · `schedule`: when an expanded user acts |
 //! | [`expansion`] | `options` · `existence`: which blocks are there · `dropout`: which entries a block keeps · `shuffle`: where they go · `interactions`: what comes out · `expansion`: all of it, a value · `sketch`: the paper's other operator |
 //! | [`tiles`] | `tile`: some users at a time · `kept`: what their blocks keep · `stitch`: users put together |
-//! | [`parts`] | `encoding` · `columns`: what files carry · `part_file`: one Parquet file · `seal`: its digest, inside and out · `sink`: how it gets its name · `run`: parts made on threads |
+//! | [`pages`] | `pack`: bits · `delta`: differences · `hybrid`: runs and codes · `chunk`: the pages of a column |
+//! | [`parts`] | `encoding` · `dictionary`: values known beforehand · `columns`: what files carry · `part_file`: one Parquet file · `seal`: its digest, inside and out · `sink`: how it gets its name · `run`: parts made on threads |
 //! | [`passes`] | `cursor`: one user after the other · `files`: those of a file · `rows`: a matrix in pieces, on threads · `degrees` · `gram`: products with vectors · `neighbours` |
 
 pub mod base;
@@ -21,6 +22,7 @@ pub mod chance;
 pub mod error;
 pub mod expansion;
 mod memory;
+mod pages;
 pub mod parts;
 pub mod passes;
 pub mod threads;

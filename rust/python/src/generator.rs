@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 use fractalrs_core::base::{Base, Cells, Times};
@@ -9,7 +10,7 @@ use fractalrs_core::error::Error;
 use fractalrs_core::expansion::{Columns, Expansion, Id, Interactions, Options, Payload};
 use fractalrs_core::for_id_types;
 use fractalrs_core::parts::{
-    EncodingChoice, FileSummary, Format, JobSummary, Part, Stage, Target, parse_compression, run,
+    Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Stage, Target, parse_compression, run,
 };
 use fractalrs_core::threads::Progress;
 use fractalrs_core::tiles::Tiler;
@@ -28,6 +29,8 @@ use crate::watch::watch;
 pub struct Generator {
     pub expansion: Expansion,
     columns: Vec<Py<PyAny>>,
+    /// Those of the columns, made when files are written.
+    dictionaries: OnceLock<Vec<Option<Dictionary>>>,
 }
 
 #[pymethods]
@@ -77,7 +80,7 @@ impl Generator {
             let payload = Payload { sources, times, factors };
             Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload)
         });
-        Ok(Self { expansion: expansion.map_err(raised)?, columns })
+        Ok(Self { expansion: expansion.map_err(raised)?, columns, dictionaries: OnceLock::new() })
     }
 
     /// Interactions of the expanded users `first` to `last` (not included) of one split: user, item, and where the
@@ -125,6 +128,9 @@ impl Generator {
         let borrowed = self.columns.iter().map(|column| column.extract(py)).collect::<PyResult<Vec<PyColumn>>>()?;
         let columns = borrowed.iter().map(|column| column.column(expansion.base_interactions()));
         let columns = columns.collect::<PyResult<Vec<_>>>()?;
+        let dictionaries = self.dictionaries.get_or_init(|| columns.iter().map(Column::dictionary).collect());
+        let columns = columns.into_iter().zip(dictionaries);
+        let columns: Vec<_> = columns.map(|(column, dictionary)| column.with(dictionary.as_ref())).collect();
         let (encoding, compression) =
             (EncodingChoice::from_str(encoding).map_err(raised)?, parse_compression(compression).map_err(raised)?);
         let format = Format::new(encoding, compression, row_group_size, &columns);
@@ -207,7 +213,7 @@ fn summary<'py>(py: Python<'py>, summary: &JobSummary) -> PyResult<Bound<'py, Py
         let dict = PyDict::new(py);
         dict.set_item("rows", file.rows)?;
         dict.set_item("bytes", file.bytes)?;
-        dict.set_item("sha256", &file.sha256)?;
+        dict.set_item("blake3", &file.blake3)?;
         Ok(Some(dict))
     };
     let parts = PyList::empty(py);

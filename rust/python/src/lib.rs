@@ -1,6 +1,7 @@
 //! The extension module `fractalrs._core`: arrays in, arrays and summaries out, and long calls that answer Ctrl-C.
 
 mod columns;
+mod digest;
 mod errors;
 mod generator;
 mod passes;
@@ -21,7 +22,13 @@ use crate::errors::raised;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::{check_parquet_options, existing_blocks, generator::Generator, passes::StreamedMatrix};
+    use crate::{
+        check_parquet_options,
+        digest::{Blake3, digest_file},
+        existing_blocks,
+        generator::Generator,
+        passes::StreamedMatrix,
+    };
 
     /// Whether the extension was built without optimisation.
     #[pymodule_export]

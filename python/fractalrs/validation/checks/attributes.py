@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fractalrs._core import digest_file
 from fractalrs.dataset import AttributesEntry, Dataset, source_codes
 from fractalrs.expansion import Expansion
-from fractalrs.validation.checks.files import digest_of
 from fractalrs.validation.findings import Check
 from fractalrs.words import SIDES, Side
 
@@ -39,8 +39,8 @@ def _wrong(
     count, size = dataset.shape[side.axis], dataset.block_shape[side.axis]
     if not path.is_file():
         return "it is missing"
-    if digests and digest_of(path) != file.sha256:
-        return "its SHA-256 is not that of the manifest"
+    if digests and digest_file(path) != file.blake3:
+        return "its BLAKE3 digest is not that of the manifest"
     start = 0
     try:
         with pq.ParquetFile(path) as opened:

@@ -1,6 +1,5 @@
 """Are the files those of the manifest: there, of their size, with their rows and columns, unchanged?"""
 
-import hashlib
 import re
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fractalrs._core import digest_file
 from fractalrs.dataset import Dataset, FileEntry
 from fractalrs.passes import Degrees
 from fractalrs.tools import LocalStore
@@ -16,7 +16,7 @@ from fractalrs.validation.wording import first_few
 from fractalrs.words import SPLITS, Split
 
 FILES = "the files are those of the manifest"
-DIGESTS = "the files have their SHA-256"
+DIGESTS = "the files have their BLAKE3 digest"
 COUNTS = "the counts are those of the manifest"
 COLUMNS = "files have the columns of the manifest"
 
@@ -59,7 +59,7 @@ def _footer(path: Path) -> pq.FileMetaData | None:
 
 
 def check_files(footers: Footers, digests: bool) -> list[Check]:
-    """Look for every file of the manifest, its size and its rows; take its SHA-256 where that is asked for."""
+    """Look for every file of the manifest, its size and its rows; take its digest where that is asked for."""
     dataset, wrong, changed, counted = footers.dataset, [], [], []
     for split, file in footers.files:
         path, footer = dataset.path / file.path, footers.by_path[file.path]
@@ -72,7 +72,7 @@ def check_files(footers: Footers, digests: bool) -> list[Check]:
             wrong.append(f"{file.path} cannot be read")
         elif footer.num_rows != file.rows:
             counted.append(f"{file.path} has {footer.num_rows:,} {split} interactions instead of {file.rows:,}")
-        if digests and digest_of(path) != file.sha256:
+        if digests and digest_file(path) != file.blake3:
             changed.append(file.path)
     # Readers pass over what begins with a dot or an underscore.
     there = [name for name in sorted(LocalStore(dataset.path).list()) if not re.search("/[._]", name)]
@@ -80,18 +80,12 @@ def check_files(footers: Footers, digests: bool) -> list[Check]:
         foreign = (name for name in there if name.startswith(f"{split}/") and name not in footers.by_path)
         wrong += [f"{name} is none of them" for name in foreign]
     count = dataset.totals["files"]
-    found = (f"changed: {first_few(changed)}" if changed else f"all {count} files") if digests else "needs --sha256"
+    found = (f"changed: {first_few(changed)}" if changed else f"all {count} files") if digests else "needs --digests"
     return [
         Check(FILES, "integrity", not wrong, first_few(wrong) or f"all {count} files have their size"),
         Check(DIGESTS, "integrity", not changed if digests else None, found),
         *([Check(COUNTS, "integrity", False, first_few(counted))] if counted else []),
     ]
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_counts(dataset: Dataset, degrees: Degrees) -> Check:

@@ -1,16 +1,20 @@
 //! Payload columns: what a file has beside users and items, and where it comes from.
 
+use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use parquet::basic::{Repetition, Type as PhysicalType};
+use parquet::basic::{Compression, Encoding, Repetition, Type as PhysicalType};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
-use parquet::errors::Result;
-use parquet::file::writer::SerializedColumnWriter;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::writer::{SerializedColumnWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::{Type, TypePtr};
+use parquet::schema::types::{ColumnDescPtr, Type, TypePtr};
 
+use super::dictionary::Dictionary;
+use super::encoding::PAGE_ROWS;
 use crate::expansion::Interactions;
+use crate::pages::{Chunk, Integer, begin_codes, encode_deltas, put_levels, put_packed};
 
 /// How many values are gathered at a time.
 const CHUNK: usize = 16 * 1024;
@@ -44,6 +48,7 @@ pub enum Source<'a> {
 pub struct Column<'a> {
     pub(super) schema: TypePtr,
     pub(super) source: Source<'a>,
+    dictionary: Option<&'a Dictionary>,
 }
 
 impl<'a> Column<'a> {
@@ -69,25 +74,58 @@ impl<'a> Column<'a> {
         let repetition = if optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
         let column = Type::primitive_type_builder(name, physical);
         let schema = column.with_repetition(repetition).with_logical_type(logical).build()?;
-        Ok(Self { schema: Arc::new(schema), source })
+        Ok(Self { schema: Arc::new(schema), source, dictionary: None })
     }
 
-    /// Writes the column of some interactions.
-    pub fn write<I>(
+    /// The dictionary of its values, where one pays: to be made once, and given back with `with`.
+    #[must_use]
+    pub fn dictionary(&self) -> Option<Dictionary> {
+        let Source::Carried { values, valid } = self.source else { return None };
+        Dictionary::of(values, valid)
+    }
+
+    /// The column, to be written with that dictionary.
+    #[must_use]
+    pub fn with(self, dictionary: Option<&'a Dictionary>) -> Self {
+        Self { dictionary, ..self }
+    }
+
+    /// Writes the column of some interactions as the next of a row group.
+    pub fn write<I, W: Write + Send>(
+        &self,
+        group: &mut SerializedRowGroupWriter<'_, W>,
+        column: ColumnDescPtr,
+        compression: Compression,
+        interactions: &Interactions<I>,
+        rows: Range<usize>,
+    ) -> Result<()> {
+        let chunk = Chunk::new(compression);
+        match (self.source, self.dictionary) {
+            (Source::Times, _) if self.schema.get_physical_type() == PhysicalType::INT32 => {
+                let days: Vec<i32> = interactions.times[rows].iter().map(|&time| time as i32).collect();
+                write_deltas(chunk, &days)?.append(group, column, None)
+            }
+            (Source::Times, _) => write_deltas(chunk, &interactions.times[rows])?.append(group, column, None),
+            // A dictionary is written whole into every row group.
+            (Source::Carried { valid, .. }, Some(dictionary)) if dictionary.values * 8 <= rows.len() => {
+                write_codes(chunk, dictionary, valid, &interactions.sources[rows])?.append(group, column, None)
+            }
+            _ => {
+                let mut column = next_column(group)?;
+                self.write_by_library(&mut column, interactions, rows)?;
+                column.close()
+            }
+        }
+    }
+
+    fn write_by_library<I>(
         &self,
         column: &mut SerializedColumnWriter,
         interactions: &Interactions<I>,
         rows: Range<usize>,
     ) -> Result<()> {
-        let (values, valid) = match self.source {
-            Source::Times if self.schema.get_physical_type() == PhysicalType::INT32 => {
-                return write::<Int32Type, _>(column, &interactions.times[rows], None, |time| time as i32);
-            }
-            Source::Times => return write::<Int64Type, _>(column, &interactions.times[rows], None, |time| time),
-            Source::Ratings => {
-                return write::<DoubleType, _>(column, &interactions.ratings[rows], None, |rating| rating);
-            }
-            Source::Carried { values, valid } => (values, valid),
+        let Source::Carried { values, valid, .. } = self.source else {
+            return write::<DoubleType, _>(column, &interactions.ratings[rows], None, |rating| rating);
         };
         let is_there = valid.map(|valid| move |source: u32| valid[source as usize]);
         let is_there = is_there.as_ref().map(|is_there| is_there as &dyn Fn(u32) -> bool);
@@ -104,6 +142,46 @@ impl<'a> Column<'a> {
             }),
         }
     }
+}
+
+/// The next column of a row group, for the Parquet library to encode.
+pub(super) fn next_column<'g, W: Write + Send>(
+    group: &'g mut SerializedRowGroupWriter<'_, W>,
+) -> Result<SerializedColumnWriter<'g>> {
+    let missing = || ParquetError::General("a row group has fewer columns than the schema".to_owned());
+    group.next_column()?.ok_or_else(missing)
+}
+
+/// Adds pages of differences.
+pub(super) fn write_deltas<T: Integer>(mut chunk: Chunk, values: &[T]) -> Result<Chunk> {
+    for page in values.chunks(PAGE_ROWS) {
+        let mut bytes = Vec::with_capacity(size_of_val(page));
+        encode_deltas(page, &mut bytes);
+        chunk.add_page(bytes, page.len(), Encoding::DELTA_BINARY_PACKED)?;
+    }
+    Ok(chunk)
+}
+
+/// Adds a dictionary and pages of the codes of some entries.
+fn write_codes(mut chunk: Chunk, dictionary: &Dictionary, valid: Option<&[bool]>, entries: &[u32]) -> Result<Chunk> {
+    chunk.add_dictionary(dictionary.plain.clone(), dictionary.values)?;
+    let (mut codes, mut levels) = (Vec::with_capacity(PAGE_ROWS), Vec::new());
+    for page in entries.chunks(PAGE_ROWS) {
+        let mut bytes = Vec::with_capacity(2 * page.len());
+        codes.clear();
+        if let Some(valid) = valid {
+            levels.clear();
+            levels.extend(page.iter().map(|&entry| u32::from(valid[entry as usize])));
+            put_levels(&levels, &mut bytes);
+            dictionary.look_up(page.iter().copied().filter(|&entry| valid[entry as usize]), &mut codes);
+        } else {
+            dictionary.look_up(page.iter().copied(), &mut codes);
+        }
+        let width = begin_codes(dictionary.values, &mut bytes);
+        put_packed(&codes, width, &mut bytes);
+        chunk.add_page(bytes, page.len(), Encoding::RLE_DICTIONARY)?;
+    }
+    Ok(chunk)
 }
 
 /// Writes what `value` makes of each of `all`; with `is_there`, only of those that are there.

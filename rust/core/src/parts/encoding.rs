@@ -7,12 +7,13 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::schema::types::ColumnPath;
 
-use super::columns::{Column, Source};
+use super::columns::Column;
 use crate::error::Error;
 
-const PAGE_ROWS: usize = 64 * 1024;
+/// How many rows a page has.
+pub(super) const PAGE_ROWS: usize = 64 * 1024;
 /// How many values are handed to the Parquet library at a time.
-pub(super) const BATCH_ROWS: usize = 16 * 1024;
+const BATCH_ROWS: usize = 16 * 1024;
 
 /// How ids are encoded; `docs/performance.md` has the measurements behind the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,10 @@ pub fn parse_compression(text: &str) -> Result<Compression, Error> {
 
 /// The format of all files of a job.
 pub struct Format<'a> {
+    /// What the Parquet library writes itself: byte-stream-split items, and columns without a known dictionary.
     pub(super) properties: WriterPropertiesPtr,
+    pub(super) encoding: EncodingChoice,
+    pub(super) compression: Compression,
     pub(super) row_group_size: usize,
     /// The columns after user and item.
     pub(super) columns: &'a [Column<'a>],
@@ -71,41 +75,20 @@ impl<'a> Format<'a> {
         row_group_size: usize,
         columns: &'a [Column<'a>],
     ) -> Self {
-        let (user, item) = (ColumnPath::from("user_id"), ColumnPath::from("item_id"));
-        let user_encoding = match compression {
-            // Runs of one id: a general compressor takes them away at less cost than the delta encoding.
-            Compression::UNCOMPRESSED => Encoding::DELTA_BINARY_PACKED,
-            _ => Encoding::PLAIN,
-        };
-        let (item_encoding, item_compression) = match (encoding, compression) {
-            (EncodingChoice::Fast, _) => (Encoding::BYTE_STREAM_SPLIT, compression),
-            // Bit-packed deltas hold nothing that a byte-wise compressor could find.
-            (EncodingChoice::Default, Compression::LZ4_RAW | Compression::SNAPPY) => {
-                (Encoding::DELTA_BINARY_PACKED, Compression::UNCOMPRESSED)
-            }
-            (EncodingChoice::Default, _) => (Encoding::DELTA_BINARY_PACKED, compression),
-        };
         let mut properties = WriterProperties::builder()
             .set_created_by(concat!("fractalrs version ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_dictionary_enabled(false)
             .set_compression(compression)
-            .set_column_encoding(user.clone(), user_encoding)
-            .set_column_encoding(item.clone(), item_encoding)
-            .set_column_compression(item.clone(), item_compression)
+            .set_column_encoding(ColumnPath::from("item_id"), Encoding::BYTE_STREAM_SPLIT)
             // Users rise through the file, so that bounds let readers skip row groups; all else is everywhere.
             .set_statistics_enabled(EnabledStatistics::None)
-            .set_column_statistics_enabled(user, EnabledStatistics::Chunk)
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_write_batch_size(BATCH_ROWS)
             .set_max_row_group_row_count(None);
         for column in columns {
-            let path = ColumnPath::from(column.schema.name());
-            properties = match column.source {
-                Source::Times => properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-                // Carried values repeat: mostly there are far fewer distinct ones than rows.
-                Source::Ratings | Source::Carried { .. } => properties.set_column_dictionary_enabled(path, true),
-            };
+            // Carried values repeat: mostly there are far fewer distinct ones than rows.
+            properties = properties.set_column_dictionary_enabled(ColumnPath::from(column.schema.name()), true);
         }
-        Self { properties: Arc::new(properties.build()), row_group_size, columns }
+        Self { properties: Arc::new(properties.build()), encoding, compression, row_group_size, columns }
     }
 }
