@@ -41,7 +41,7 @@ def test_digest(timed: Timed) -> None:
     data = np.random.default_rng(0).integers(256, size=1 << 24, dtype=np.uint8).tobytes()
 
     def digest() -> None:
-        taken: Any = Digest()
+        taken = Digest()
         taken.update(data)
         taken.hex()
 
