@@ -9,10 +9,10 @@ export PIP_CONSTRAINT = constraints.txt
 SOURCES = $(wildcard rust/*/src/*.rs rust/*/src/*/*.rs rust/*/Cargo.toml) Cargo.toml Cargo.lock pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test lint bench wheel lock clean
+.PHONY: help demo test lint guard bench bench-quick wheel lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## build, install into .venv, expand the built-in sample × (16, 32) into demo/
 	$(BIN)/fractalrs expand sample $(DEMO) --user-multiplier 16 --item-multiplier 32 --seed 7
@@ -31,8 +31,14 @@ lint: $(VENV)/tested $(VENV)/linted ## check style, types, stubs, lints and what
 	cargo fmt --check
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
-bench: $(VENV)/tested ## measure speed and memory at MovieLens 20M's shape × (16, 32) (minutes, 4 GB of disk)
-	$(BIN)/python benches/throughput.py
+guard: $(VENV)/tested ## compare the speed of generating, encoding and writing with its baseline (ten seconds)
+	$(BIN)/python benches/guard.py
+
+bench: $(VENV)/benched ## measure all stages, at MovieLens 20M's shape too (an hour, 8 GB of disk); benches/README.md
+	$(BIN)/python -m pytest benches -m "full or not full"
+
+bench-quick: $(VENV)/benched ## measure all stages on the built-in sample (two minutes)
+	$(BIN)/python -m pytest benches
 
 wheel: $(VENV)/bin/maturin ## build the wheel into dist/
 	$(BIN)/maturin build --release --locked --out dist
@@ -45,7 +51,7 @@ lock: ## renew constraints.txt: the newest versions pyproject.toml allows; then 
 		extras = project["project"]["optional-dependencies"].values(); \
 		print(*project["build-system"]["requires"], *project["project"]["dependencies"], *sum(extras, []), sep="\n")' \
 		> target/lock/needed.txt
-	PIP_CONSTRAINT= target/lock/bin/pip install --quiet --requirement target/lock/needed.txt --group test --group lint
+	PIP_CONSTRAINT= target/lock/bin/pip install --quiet --requirement target/lock/needed.txt --group test --group bench --group lint
 	(echo "# Made by \`make lock\`: the versions that development and CI use."; target/lock/bin/pip freeze) > constraints.txt
 
 clean: ## delete what these targets made
@@ -64,6 +70,10 @@ $(VENV)/installed: $(SOURCES) | $(VENV)/bin/maturin
 
 $(VENV)/tested: $(VENV)/installed
 	$(BIN)/pip install --quiet --group test
+	@touch $@
+
+$(VENV)/benched: $(VENV)/tested
+	$(BIN)/pip install --quiet --group bench
 	@touch $@
 
 $(VENV)/linted: $(VENV)/installed

@@ -1,12 +1,11 @@
 """Validate 1.2 billion interactions at MovieLens 20M's shape; keep time, memory, numbers and the report.
 
-    make bench    # once: prepares bench-data/
-    python benches/validation.py
+    python benches/validation.py    # expands
+    python benches/validation.py    # validates, so that peak memory is that of validating alone
 
-The base (the built-in sample at that shape) and the reduced matrix of ``benches/throughput.py`` are expanded into
-``bench-data/full`` and validated there, with the source. Written: ``docs/validation-full.json`` (the report's numbers
-without curves and maps, seconds by stage, peak memory) and ``bench-data/report.html``. With
-``--spectrum`` only the 2,048 leading singular values of the base are found and timed.
+The built-in sample at that shape is expanded into ``bench-data/ml-20m/full`` and validated there, with the source.
+Written: ``docs/validation-full.json`` (the report's numbers without curves and maps, seconds by stage, peak memory) and
+``bench-data/report.html``. With ``--spectrum`` only the 2,048 leading singular values of the base are found and timed.
 """
 
 import argparse
@@ -17,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from throughput import DATA, load
+from measure import DATA, ML_20M
 
 import fractalrs as fr
 from fractalrs.tools import peak_memory
@@ -45,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.monotonic()
     if arguments.spectrum:
-        found = spectrum(fr.StreamedMatrix(fr.Base.load(DATA / "base")), 2048)
+        found = spectrum(fr.StreamedMatrix(ML_20M.base()), 2048)
         relative = found.bounds / found.values
         measure(
             SPECTRUM,
@@ -53,14 +52,13 @@ def main() -> None:
             started,
         )
         return
-    folder = DATA / "full"
+    folder = ML_20M.folder / "full"
     if not (folder / "manifest.json").exists():
         say("expanding")
-        fr.write(load({"stage": "flush"}), folder)
-        # So that the validation's peak memory is its own.
+        fr.write(ML_20M.expansion(), folder)
         say("expanded: run this again to validate")
         return
-    base = None if arguments.without_source else fr.Base.load(DATA / "base")
+    base = None if arguments.without_source else ML_20M.base()
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     report = fr.validate(folder, base)
     report.to_html(DATA / "report.html")

@@ -20,12 +20,12 @@ def locked() -> dict[str, str]:
 
 
 def required() -> list[str]:
-    """List what ``pyproject.toml`` requires to build, run, test and check the project."""
+    """List what ``pyproject.toml`` requires to build, run, test, measure and check the project."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = project["dependency-groups"]
     extras = project["project"]["optional-dependencies"].values()
     needed = [project["build-system"]["requires"], project["project"]["dependencies"], *extras]
-    return [requirement for part in (*needed, groups["test"], groups["lint"]) for requirement in part]
+    return [requirement for part in (*needed, *groups.values()) for requirement in part]
 
 
 @pytest.mark.parametrize("requirement", [Requirement(text) for text in required()], ids=str)
