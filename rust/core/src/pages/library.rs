@@ -14,14 +14,14 @@ use parquet::schema::types::ColumnDescPtr;
 
 /// The pages of one column of one row group.
 pub struct LibraryChunk {
-    writer: ColumnWriter<'static>,
+    writer: Box<ColumnWriter<'static>>,
     pages: Pages,
 }
 
 impl LibraryChunk {
     pub fn new(column: ColumnDescPtr, properties: WriterPropertiesPtr) -> Self {
         let pages = Pages(Arc::new(Mutex::new(TrackedWrite::new(Vec::new()))));
-        Self { writer: get_column_writer(column, properties, Box::new(pages.clone())), pages }
+        Self { writer: Box::new(get_column_writer(column, properties, Box::new(pages.clone()))), pages }
     }
 
     /// What values of this type are written to.

@@ -91,6 +91,7 @@ impl<'a> Column<'a> {
     }
 
     /// Its pages in a row group, none yet.
+    #[must_use]
     pub fn begin(&self, format: &Format, column: ColumnDescPtr) -> ColumnPages<'a> {
         let chunk = Chunk::new(format.compression);
         match (self.source, self.dictionary) {
