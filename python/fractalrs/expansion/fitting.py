@@ -320,7 +320,7 @@ class _Search:
         # Where nobody exchanges, and where everybody does, cells are what they are.
         return (
             COORDINATES
-            if any(1 < size < count for size, count in zip(self.sizes, self.base.matrix.shape, strict=True))
+            if any(1 < size < count for size, count in zip(self.sizes, self.base.shape, strict=True))
             else COORDINATES[:1]
         )
 

@@ -1,5 +1,7 @@
 //! The extension module `fractalrs._core`: arrays in, arrays and summaries out, and long calls that answer Ctrl-C.
 
+mod algebra;
+mod base;
 mod columns;
 mod errors;
 mod generator;
@@ -21,7 +23,13 @@ use crate::errors::raised;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::{check_parquet_options, existing_blocks, generator::Generator, passes::StreamedMatrix};
+    use crate::{
+        algebra::{sparse_product, sparse_transpose},
+        base::{cell_energies, collapse, group_spreads, neighbour_sums, ordered, peel_groups, sort_groups},
+        check_parquet_options, existing_blocks,
+        generator::Generator,
+        passes::StreamedMatrix,
+    };
 
     /// Whether the extension was built without optimisation.
     #[pymodule_export]
