@@ -22,6 +22,9 @@ SINGULAR_VALUES = 64
 _ROUNDS = 3
 """Each tells users by items, and items by users, one step further apart; more tell hardly anybody apart."""
 
+_IMAGES = 16
+
+_Floats = npt.NDArray[np.float64]
 _Hashes = npt.NDArray[np.uint64]
 
 
@@ -79,6 +82,21 @@ class Canonical:
             self._decomposed[seed] = self._leading(SINGULAR_VALUES, seed)
         known = self._decomposed[seed]
         return SVD(known.u[:, :k], known.s[:k], known.vt[:k])
+
+    def images(self, k: int) -> tuple[_Floats, _Floats]:
+        """Return R v for the k leading right vectors, (p, k), and Rᵀ u for the left ones, (q, k); 16 are kept.
+
+        They are u σ and v σ, but equal for equal users, and items, to the last bit.
+        """
+        return self._images(k) if k > _IMAGES else tuple(image[:, :k] for image in self._kept_images)  # type: ignore[return-value]
+
+    @cached_property
+    def _kept_images(self) -> tuple[_Floats, _Floats]:
+        return self._images(_IMAGES)
+
+    def _images(self, k: int) -> tuple[_Floats, _Floats]:
+        svd = self.svd(k)
+        return self.products @ svd.vt.T, self.products.T @ svd.u
 
     def _leading(self, k: int, seed: int) -> SVD:
         return truncated_svd(self.products, min(k, *self.shape), seed)

@@ -186,14 +186,12 @@ def group_canonical(
     users = None if 1 < user_size < p else _trivial(p, user_size)
     items = None if 1 < item_size < q else _trivial(q, item_size)
     if users is None or items is None:
-        train = base.products
-        svd = base.svd(coordinates)
+        s = base.svd(coordinates).s
         # A direction of length zero holds rounding errors only.
-        real = svd.s > _MIN_SINGULAR_RATIO * svd.s[0]
-        root = np.sqrt(svd.s[real])
-        # R v / √σ is u √σ, but equal for equal users to the last bit: ties stay ties.
-        users = users or partition(features((train @ svd.vt[real].T) / root, base.user_degrees), user_size)
-        items = items or partition(features((train.T @ svd.u[:, real]) / root, base.item_degrees), item_size)
+        real = s > _MIN_SINGULAR_RATIO * s[0]
+        tastes = (image[:, real] / np.sqrt(s[real]) for image in base.images(coordinates))
+        of_users, of_items = map(features, tastes, (base.user_degrees, base.item_degrees))
+        users, items = users or partition(of_users, user_size), items or partition(of_items, item_size)
     return Cells(*users, *items)
 
 

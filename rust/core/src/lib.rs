@@ -8,6 +8,7 @@
 //! | `error` | what can go wrong |
 //! | `threads` | threads of one call, watched and cancelled through what they share |
 //! | [`memory`] | `scratch`: memory written before it is read · `prefetch`: the only unsafe code |
+//! | [`reading`] | `plain`: text files of numbers |
 //! | [`algebra`] | `sparse`: a matrix in memory, its products with vectors |
 //! | [`chance`] | `random`: words keyed by where they are used · `permutation`: bijections that can be evaluated at one point |
 //! | [`base`] | `pairs`: from interactions to entries · `base`: the signed matrix · `train`: its train part in another order · `partition`: how cells are found · `energies`: what averages over cells leave · `cells`: users, or items, that are alike · `layout`: the base as blocks read it |
@@ -25,6 +26,7 @@ pub mod expansion;
 mod memory;
 pub mod parts;
 pub mod passes;
+pub mod reading;
 pub mod threads;
 pub mod tiles;
 pub mod time;

@@ -3,10 +3,7 @@
 use fractalrs_core::algebra::Sparse;
 use fractalrs_core::base::{self, Base, Energies, Pairs, Points, Rule, SomeCells, Ties};
 use numpy::ndarray::{Array2, Array3};
-use numpy::{
-    IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2,
-    PyUntypedArrayMethods,
-};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

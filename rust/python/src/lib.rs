@@ -6,6 +6,7 @@ mod columns;
 mod errors;
 mod generator;
 mod passes;
+mod reading;
 mod watch;
 
 use std::str::FromStr;
@@ -29,6 +30,7 @@ mod _core {
         check_parquet_options, existing_blocks,
         generator::Generator,
         passes::StreamedMatrix,
+        reading::read_plain,
     };
 
     /// Whether the extension was built without optimisation.

@@ -27,8 +27,15 @@ impl<'p> Points<'p> {
             let mean = self.mean(group);
             for &member in group {
                 self.centred(member, &mean, &mut point);
-                for (line, &x) in spread.chunks_exact_mut(d).zip(&point) {
-                    line.iter_mut().zip(&point).for_each(|(sum, &y)| *sum += x * y);
+                // Half of it: it is symmetric.
+                for (row, line) in spread.chunks_exact_mut(d).enumerate() {
+                    let (x, others) = (point[row], &point[row..]);
+                    line[row..].iter_mut().zip(others).for_each(|(sum, &y)| *sum += x * y);
+                }
+            }
+            for row in 1..d {
+                for column in 0..row {
+                    spread[row * d + column] = spread[column * d + row];
                 }
             }
         }
