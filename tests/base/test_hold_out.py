@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fractalrs import _core
-from fractalrs.base import TEST_BIT, Base, leave_last_out
+from fractalrs.base import Base, leave_last_out
 from fractalrs.base.hold_out import with_payload
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
@@ -85,17 +84,6 @@ def test_order_of_file_does_not_matter(data: st.DataObject) -> None:
         assert one.fingerprint == other.fingerprint
         assert one.user_ids.equals(other.user_ids)
         assert one.item_ids.equals(other.item_ids)
-
-
-def test_item_codes_of_31_bits() -> None:
-    high = 2**31 - 2
-    users, items = np.array([1, 0, 1, 0, 1, 0], dtype=np.int32), np.array([high, 0, 1, 1, high, 0], dtype=np.int32)
-    rule: dict[str, Any] = {"hold_out": "last", "least_times": 2, "positions": True}
-    for threads in (1, 2, 3):
-        made = _core.collapse(users, items, np.array([9, 4, 3, 2, 9, 1]), 2, **rule, threads=threads)
-        expected = [0, 2, 4], [TEST_BIT, 1, 1, high | int(TEST_BIT)], [1, 3, 2, 4], [True, True]
-        for found, wanted in zip(made, expected, strict=True):
-            np.testing.assert_array_equal(found, wanted)
 
 
 def test_repeated_pairs_collapse_before_timestamps_are_counted() -> None:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs import _core
+from fractalrs._core import neighbour_sums, ordered
 from fractalrs.base.base import Base
 from fractalrs.base.sparse import Rows, Sparse
 from fractalrs.base.svd import SVD, truncated_svd
@@ -128,7 +128,7 @@ def canonical(base: Base) -> Canonical:
         by_item = np.lexsort((_sums(base, ranks, items)[1].view(np.int64), items))
         places = np.empty(len(by_item), np.int64)
         places[by_item] = np.arange(len(by_item))
-        rows, turned = _core.ordered(base.indptr, base.entries, by_user, places)
+        rows, turned = ordered(base.indptr, base.entries, by_user, places)
         _known[base] = Canonical(by_user, by_item, Sparse(Rows(*rows), Rows(*turned)))
     return _known[base]
 
@@ -154,11 +154,13 @@ def leading_svd(base: Base, k: int, seed: int = 0) -> SVD:
 
 def _refined(base: Base) -> tuple[_Hashes, _Hashes]:
     """Return a digest of each user and of each item, equal for those that look alike three steps away."""
-    users, items = (_mixed(base.user_degrees("train").astype(np.uint64)), _mixed(base.item_degrees("train").astype(np.uint64)))
+    users, items = (
+        _mixed(base.user_degrees("train").astype(np.uint64)),
+        _mixed(base.item_degrees("train").astype(np.uint64)),
+    )
     for _ in range(_ROUNDS):
         users, items = (
-            _mixed(own * _ODD + others)
-            for own, others in zip((users, items), _sums(base, users, items), strict=True)
+            _mixed(own * _ODD + others) for own, others in zip((users, items), _sums(base, users, items), strict=True)
         )
     return users, items
 
@@ -168,7 +170,7 @@ def _sums(base: Base, users: _Hashes, items: _Hashes) -> tuple[_Hashes, _Hashes]
 
     Sums of 64 bits wrap, and do not depend on the order of what is added.
     """
-    return _core.neighbour_sums(base.indptr, base.entries, _mixed(users), _mixed(items))
+    return neighbour_sums(base.indptr, base.entries, _mixed(users), _mixed(items))
 
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fractalrs import _core
+from fractalrs._core import collapse
 from fractalrs.base.base import TEST_BIT, Base
 from fractalrs.base.payload import MAX_ROWS, check_payload_size
 from fractalrs.columns import ROLES
@@ -157,13 +157,16 @@ def _filtered(
     (users, user_ids), (items, item_ids) = (interactions.codes(name) for name in ("user_id", "item_id"))
     _check_size(len(user_ids), len(item_ids), "the interactions have", [])
     times = interactions.timestamps
-    rule = {
-        "hold_out": ties if split == "last" else None,
-        "least_times": 1 if times is None else max(min_timestamps, 1),
-        "positions": positions,
-    }
-    made = _core.collapse(users, items, times, len(user_ids), **rule, threads=resolve_threads(None))
-    indptr, entries, places, has_times = made
+    indptr, entries, places, has_times = collapse(
+        users,
+        items,
+        times,
+        len(user_ids),
+        hold_out=ties if split == "last" else None,
+        least_times=1 if times is None else max(min_timestamps, 1),
+        positions=positions,
+        threads=resolve_threads(None),
+    )
     if repeated := len(interactions) - len(entries):
         notes.append(f"Collapsed {_count(repeated, 'repeated (user, item) pair')} to the latest.")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs import _core
+from fractalrs._core import sparse_product, sparse_transpose
 from fractalrs.tools import resolve_threads
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Sparse:
         ones = bool(np.all(matrix.data == 1))
         values = None if ones else np.ascontiguousarray(matrix.data, np.float64)
         starts, columns = np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32)
-        turned = _core.sparse_transpose(starts, columns, values, matrix.shape[1])
+        turned = sparse_transpose(starts, columns, values, matrix.shape[1])
         return cls(Rows(starts, columns, values), Rows(*turned))
 
     @property
@@ -86,8 +86,8 @@ class Sparse:
 
     def __matmul__(self, vectors: npt.NDArray[Any]) -> _Floats:
         """Multiply with vectors, one a column; each sum is taken in the order of the columns."""
-        dense, threads = np.ascontiguousarray(vectors, np.float64), resolve_threads(self.threads)
-        return _core.sparse_product(*vars(self.rows).values(), dense, threads=threads)
+        rows, dense = self.rows, np.ascontiguousarray(vectors, np.float64)
+        return sparse_product(rows.starts, rows.columns, rows.values, dense, threads=resolve_threads(self.threads))
 
     def to_scipy(self) -> _Csr:
         """Return it as a matrix of SciPy's."""

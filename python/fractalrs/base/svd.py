@@ -18,8 +18,8 @@ TOLERANCE = 1e-6
 """Largest accepted residual of a singular triple, relative to the largest singular value."""
 
 CONVERGED = 1e-10
-"""Iterations end when ‖RᵀR v − σ² v‖ is at most this times σ₁² for every triple: values have next to all digits, and vectors
-are off by this over the gap between squares of neighbouring values, relative to σ₁²."""
+"""Iterations end when ‖RᵀR v − σ² v‖ is at most this times σ₁² for every triple: values have next to all digits, and
+vectors are off by this over the gap between squares of neighbouring values, relative to σ₁²."""
 
 BLOCK = 16
 """Vectors that are multiplied at a time, and …"""
@@ -169,7 +169,7 @@ def block_lanczos(matrix: Sparse, k: int, seed: int) -> Triples:
 
 
 class _Lanczos:
-    """The iteration for G = AᵀA: vectors V, one a column, the matrix T = VᵀGV, and the next block, which has VᵀN = 0."""
+    """The iteration for G = AᵀA: vectors V, one a column, the matrix VᵀGV, and the next block, orthogonal to V."""
 
     def __init__(self, matrix: Sparse, block: int, room: int, random: np.random.Generator) -> None:
         self.matrix, self.block, self.room, self.random = matrix, block, room, random

@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs import _core
+from fractalrs._core import group_spreads, peel_groups, sort_groups
 from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.declared import whole
@@ -232,10 +232,10 @@ def partition(points: npt.NDArray[np.float64], size: int, leaf: int = LEAF) -> t
     groups = np.array([0, cell_count], dtype=np.uint32)
     while np.diff(groups).max() > leaf:
         edges = starts[groups]
-        axes = np.linalg.eigh(_core.group_spreads(points, order, edges)).eigenvectors[..., -1]
-        order = _core.sort_groups(points, order, edges, np.ascontiguousarray(axes))
+        axes = np.linalg.eigh(group_spreads(points, order, edges)).eigenvectors[..., -1]
+        order = sort_groups(points, order, edges, np.ascontiguousarray(axes))
         groups = np.unique(np.concatenate((groups, (groups[:-1] + groups[1:]) // 2)))
-    return _core.peel_groups(points, order, groups, starts), starts
+    return peel_groups(points, order, groups, starts), starts
 
 
 def _as_codes(array: npt.NDArray[np.generic], name: str) -> _Codes:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs import _core
+from fractalrs._core import cell_energies
 from fractalrs.base import Canonical, orthonormal
 from fractalrs.expansion.cells import Cells
 from fractalrs.statistics import FEW_OF_NOISE
@@ -128,7 +128,7 @@ class Spectrum:
         members = _members(cells.user_order, cells.user_starts, some)
         starts = np.concatenate(([0], np.cumsum(user_sizes[some])))
         rows = base.products.rows
-        measured = _core.cell_energies(
+        measured = cell_energies(
             (rows.starts, rows.columns), (members, starts, user_class[some]), (item_cell, item_sizes, item_class), shape
         )
         means, along_users, along_items, total = (energy * scale[:, None] for energy in measured)
@@ -197,7 +197,9 @@ class Spectrum:
         # Each value is that of a mode of K; of as many values as modes none is of a later one.
         modes = min(max(keep_rates.shape), count)
 
-        def covariances(vectors: _Floats, exchanged: _Floats, dropped: _Floats, parts: _Floats, degrees: _Floats) -> _Floats:
+        def covariances(
+            vectors: _Floats, exchanged: _Floats, dropped: _Floats, parts: _Floats, degrees: _Floats
+        ) -> _Floats:
             # Of the k-th singular vector of K: what is beyond its own row blocks averages out.
             weights = np.square(vectors[:modes])
             return np.tensordot(weights @ exchanged, parts, 1) + np.tensordot(weights @ dropped, degrees, 1)
@@ -212,7 +214,7 @@ class Spectrum:
             np.linalg.eigvalsh(from_right[both:]),
         ]
         values = np.concatenate([part.ravel() for part in found])
-        return np.sqrt(np.maximum(-np.sort(-values)[:count], 0))
+        return np.asarray(np.sqrt(np.maximum(-np.sort(-values)[:count], 0)))
 
     def _seen(self, noise: _Noise) -> tuple[_Floats, _Floats]:
         """Return the resolvent of a user, and of an item, as one interaction meets it."""

@@ -1,7 +1,7 @@
 """Text files: separated cells, RecBole ``.inter``, or one user per line.
 
-The core reads files of plain numbers, pyarrow's multi-threaded CSV reader all others. That does not say on which line it failed, so an error is followed by a
-second, slow pass that finds the line.
+The core reads files of plain numbers, and pyarrow's multi-threaded CSV reader all others. That does not say on which
+line it failed, so an error is followed by a second, slow pass that finds the line.
 """
 
 import io
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from fractalrs import _core
+from fractalrs._core import read_plain
 from fractalrs.columns import ROLES, is_date, is_number
 from fractalrs.errors import InputError
 from fractalrs.reading.layout import UNIT_SEPARATOR, Layout, explain, sniff
@@ -102,7 +102,7 @@ class TextSource(Source):
             explain(self.layout, positions, self._count_good_lines(positions))
 
     def _read_plain(self, positions: Mapping[str, int]) -> pa.Table | None:
-        """Read ids and timestamps that are integers in their usual form, and no other columns: most files, and quickly."""
+        """Read ids and timestamps that are integers in their usual form, and no further columns: quickly."""
         layout, delimiter = self.layout, self.layout.delimiter.encode()
         dates = "timestamp" in positions and is_date(layout.first_cell(positions["timestamp"]))
         if layout.compression or len(delimiter) > 1 or dates or not set(positions) <= set(ROLES):
@@ -111,7 +111,7 @@ class TextSource(Source):
         kinds = ["-"] * layout.width
         for role, position in positions.items():
             kinds[position] = "d" if role == "rating" else "i"
-        blocks = _core.read_plain(
+        blocks = read_plain(
             layout.path,
             delimiter[0],
             "".join(kinds),

@@ -289,6 +289,15 @@ mod tests {
     }
 
     #[test]
+    fn item_codes_have_31_bits() {
+        let rule = Rule { hold_out: Some(Ties::Last), least_times: 2, positions: true };
+        let items = [i32::MAX - 1, 0, 1, 1, i32::MAX - 1, 0];
+        let pairs = Pairs::collapse(&[1, 0, 1, 0, 1, 0], &items, Some(&[9, 4, 3, 2, 9, 1]), 2, rule, 2).unwrap();
+        assert_eq!(pairs.entries, [TEST, 1, 1, (i32::MAX - 1) as u32 | TEST]);
+        assert_eq!(pairs.positions, [1, 3, 2, 4]);
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         let rule = Rule { hold_out: None, least_times: 1, positions: false };
         assert!(Pairs::collapse(&[0, 2], &[0, 0], None, 2, rule, 1).is_err());
