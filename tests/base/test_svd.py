@@ -229,8 +229,8 @@ def test_products_are_those_of_scipy() -> None:
         np.testing.assert_array_equal(sparse.T.to_scipy().toarray(), matrix.toarray().T)
         for width in (1, 5, 33):
             left, right = (rng.standard_normal((count, width)) for count in matrix.shape)
-            np.testing.assert_allclose(sparse @ right, matrix @ right, atol=1e-12)
-            np.testing.assert_allclose(sparse.T @ left, matrix.T @ left, atol=1e-12)
+            np.testing.assert_allclose(sparse @ right, matrix.toarray() @ right, atol=1e-12)
+            np.testing.assert_allclose(sparse.T @ left, matrix.toarray().T @ left, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-9])

@@ -105,7 +105,8 @@ class TextSource(Source):
         """Read ids and timestamps that are integers in their usual form, and no further columns: quickly."""
         layout, delimiter = self.layout, self.layout.delimiter.encode()
         dates = "timestamp" in positions and is_date(layout.first_cell(positions["timestamp"]))
-        if layout.compression or len(delimiter) > 1 or dates or not set(positions) <= set(ROLES):
+        twice = len(set(positions.values())) < len(positions)
+        if layout.compression or len(delimiter) > 1 or dates or twice or not set(positions) <= set(ROLES):
             return None
         roles = sorted(positions, key=positions.__getitem__)
         kinds = ["-"] * layout.width
@@ -119,7 +120,7 @@ class TextSource(Source):
             block_bytes=self.block_bytes,
             threads=1 if self.threads == 1 else resolve_threads(None),
         )
-        if not blocks or len(set(positions.values())) < len(positions):
+        if not blocks:
             return None
         integers, decimals = (zip(*columns, strict=True) for columns in zip(*blocks, strict=True))
         columns = {role: next(decimals if role == "rating" else integers) for role in roles}

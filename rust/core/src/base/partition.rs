@@ -111,7 +111,9 @@ impl<'p> Points<'p> {
         for &member in group {
             mean.iter_mut().zip(self.point(member)).for_each(|(sum, &x)| *sum += x);
         }
-        mean.iter_mut().for_each(|sum| *sum /= group.len() as f64);
+        for sum in &mut mean {
+            *sum /= group.len() as f64;
+        }
         mean
     }
 }

@@ -266,9 +266,9 @@ mod tests {
             block in 1_usize..40,
             threads in 1_usize..4,
         ) {
-            let lines: String = pairs.iter().map(|(user, item)| format!("{user},{item}\n")).collect();
+            let lines: Vec<_> = pairs.iter().map(|(user, item)| format!("{user},{item}")).collect();
             let path = std::env::temp_dir().join(format!("fractalrs-plain-{}-{block}-{threads}", std::process::id()));
-            std::fs::write(&path, format!("user,item\n{lines}")).unwrap();
+            std::fs::write(&path, format!("user,item\n{}", lines.join("\n"))).unwrap();
             let text = PlainText { first_line: 1, ..layout(&PAIR) };
             let rows = text.read(&path, block, threads).unwrap().unwrap();
             std::fs::remove_file(&path).unwrap();
