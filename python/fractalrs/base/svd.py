@@ -61,7 +61,7 @@ class SVD:
     --------
     >>> import fractalrs as fr
     >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
-    >>> leading_svd(base, 2).residual(base.train) < TOLERANCE
+    >>> truncated_svd(base.train, 2, seed=0).residual(base.train) < TOLERANCE
     True
     """
 
