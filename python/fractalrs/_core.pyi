@@ -12,9 +12,19 @@ __all__ = [
     "Blake3",
     "Generator",
     "StreamedMatrix",
+    "cell_energies",
     "check_parquet_options",
+    "collapse",
     "digest_file",
     "existing_blocks",
+    "group_spreads",
+    "neighbour_sums",
+    "ordered",
+    "peel_groups",
+    "read_plain",
+    "sort_groups",
+    "sparse_product",
+    "sparse_transpose",
 ]
 
 DEBUG_BUILD: bool
@@ -171,3 +181,39 @@ class StreamedMatrix:
         group: int,
         progress: _Progress = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
+
+_Floats = npt.NDArray[np.float64]
+_Codes = npt.NDArray[np.uint32]
+_Longs = npt.NDArray[np.int64]
+_Csr = tuple[_Longs, npt.NDArray[np.int32]]
+
+def sparse_product(
+    starts: _Longs, columns: npt.NDArray[np.int32], values: _Floats | None, x: _Floats, *, threads: int
+) -> _Floats: ...
+def sparse_transpose(
+    starts: _Longs, columns: npt.NDArray[np.int32], values: _Floats | None, width: int
+) -> tuple[_Longs, npt.NDArray[np.int32], _Floats | None]: ...
+def read_plain(
+    path: str | PathLike[str], delimiter: int, kinds: str, first_line: int, *, block_bytes: int, threads: int
+) -> list[tuple[list[_Longs], list[_Floats]]] | None: ...
+def collapse(
+    users: npt.NDArray[np.int32],
+    items: npt.NDArray[np.int32],
+    times: _Longs | None,
+    count: int,
+    *,
+    hold_out: Literal["last", "all"] | None,
+    least_times: int,
+    positions: bool,
+    threads: int,
+) -> tuple[_Longs, _Codes, _Longs, npt.NDArray[np.bool_]]: ...
+def neighbour_sums(
+    indptr: _Longs, entries: _Codes, user_values: npt.NDArray[np.uint64], item_values: npt.NDArray[np.uint64]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]: ...
+def ordered(indptr: _Longs, entries: _Codes, users: _Longs, places: _Longs) -> tuple[_Csr, _Csr]: ...
+def group_spreads(points: _Floats, order: _Codes, edges: _Codes) -> _Floats: ...
+def sort_groups(points: _Floats, order: _Codes, edges: _Codes, axes: _Floats) -> _Codes: ...
+def peel_groups(points: _Floats, order: _Codes, cells: _Codes, starts: _Codes) -> _Codes: ...
+def cell_energies(
+    matrix: _Csr, rows: tuple[_Longs, _Longs, _Longs], columns: tuple[_Longs, _Longs, _Longs], shape: tuple[int, int]
+) -> list[_Floats]: ...

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fractalrs.base import Base, leave_last_out
-from fractalrs.base.hold_out import collapse, with_payload
+from fractalrs.base.hold_out import with_payload
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
 
@@ -84,19 +84,6 @@ def test_order_of_file_does_not_matter(data: st.DataObject) -> None:
         assert one.fingerprint == other.fingerprint
         assert one.user_ids.equals(other.user_ids)
         assert one.item_ids.equals(other.item_ids)
-
-
-def test_codes_too_wide_to_pack_take_the_other_way() -> None:
-    high = 2**31 - 2
-    pairs = collapse(
-        np.array([high, 0, high, 0, high, 0], dtype=np.int32),
-        np.array([high, 0, 1, 1, high, 0], dtype=np.int32),
-        2**31 - 1,
-        np.array([9, 4, 3, 2, 9, 1]),
-    )
-    assert pairs.timestamps is not None
-    rows = zip(pairs.users.tolist(), pairs.items.tolist(), pairs.positions.tolist(), pairs.timestamps, strict=True)
-    assert list(rows) == [(0, 0, 1, 4), (0, 1, 3, 2), (high, 1, 2, 3), (high, high, 4, 9)]
 
 
 def test_repeated_pairs_collapse_before_timestamps_are_counted() -> None:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from fractalrs.base import SVD, TOLERANCE, Base, leading_svd, truncated_svd
-from fractalrs.base.svd import Triples, arpack
+from fractalrs.base import SVD, TOLERANCE, Base, Sparse, canonical, leading_svd, orthonormal, truncated_svd
+from fractalrs.base.svd import Triples, block_lanczos
 from fractalrs.errors import InputError
 
 Matrix = sp.csr_array[np.float64, tuple[int, int]]
@@ -76,7 +76,7 @@ def test_triples_that_are_not_paired_are_refused() -> None:
     matrix = random_matrix(700, 300, density=0.1)
 
     def mispaired(*problem: Any) -> Triples:
-        u, s, vt = arpack(*problem)
+        u, s, vt = block_lanczos(*problem)
         return u[:, ::-1], s, vt[::-1]
 
     with pytest.raises(InputError, match="inaccurate"):
@@ -88,7 +88,7 @@ def test_an_unsorted_solver_does_no_harm() -> None:
     expected = truncated_svd(matrix, 8, seed=0)
 
     def shuffled(*problem: Any) -> Triples:
-        u, s, vt = arpack(*problem)
+        u, s, vt = block_lanczos(*problem)
         order = np.random.default_rng(0).permutation(len(s))
         return u[:, order], s[order], vt[order]
 
@@ -156,3 +156,101 @@ def test_leading_triples_do_not_depend_on_who_asked_before() -> None:
     assert np.array_equal(few.u, again.u)
     assert few.vt.shape == (3, 500)
     assert np.allclose(few.s, truncated_svd(first.train, 3, seed=0).s, rtol=1e-9)
+
+
+# --- the iteration ---------------------------------------------------------------------------------------------------
+
+K = 6
+
+
+def spectra() -> dict[str, Matrix]:
+    """Matrices that are not decomposed whole, of all kinds of shapes and spectra."""
+    rng = np.random.default_rng(7)
+    values = sp.csr_array(np.where(rng.random((500, 400)) < 0.05, rng.standard_normal((500, 400)), 0))
+    low = sp.csr_array((rng.random((600, 4)) < 0.3).astype(np.float64) @ (rng.random((4, 400)) < 0.3))
+    # Six blocks of ones alike: six singular values that are equal, and no others.
+    repeated = sp.csr_array(np.kron(np.eye(6), np.ones((100, 70))))
+    return {
+        "tall": random_matrix(1_500, 400, 0.05),
+        "wide": random_matrix(400, 1_500, 0.05),
+        "square": random_matrix(500, 500, 0.05),
+        "thin": random_matrix(3_000, 40, 0.3),
+        "skewed": sp.csr_array(
+            (rng.random((800, 600)) < np.outer(rng.random(800), rng.random(600) ** 4)).astype(float)
+        ),
+        "values": values,
+        "low rank": low,
+        "repeated": repeated,
+        "one entry": sp.csr_array(([2.0], ([3], [250])), shape=(600, 400)),
+        "empty rows": sp.csr_array(np.vstack((np.zeros((100, 500)), random_matrix(600, 500, 0.05).toarray()))),
+    }
+
+
+SPECTRA = spectra()
+
+
+@pytest.mark.parametrize("kind", SPECTRA)
+@pytest.mark.parametrize("k", [1, K, 30])
+def test_any_spectrum(kind: str, k: int) -> None:
+    matrix = SPECTRA[kind]
+    dense = matrix.toarray()
+    expected = np.linalg.svd(dense, compute_uv=False)[:k]
+    svd = truncated_svd(matrix, k, seed=1)
+    np.testing.assert_allclose(svd.s, expected, rtol=1e-10, atol=1e-12 * expected[0])
+    np.testing.assert_allclose(svd.u.T @ svd.u, np.eye(k), atol=1e-11)
+    np.testing.assert_allclose(svd.vt @ svd.vt.T, np.eye(k), atol=1e-11)
+    assert svd.residual(matrix) <= 1e-8
+    np.testing.assert_allclose(svd.sampled_residual(Sparse.of(matrix)), svd.residual(matrix), atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", SPECTRA)
+def test_threads_do_not_matter(kind: str) -> None:
+    results = [
+        truncated_svd(dataclasses.replace(Sparse.of(SPECTRA[kind]), threads=threads), K, seed=2)
+        for threads in (1, 2, 3)
+    ]
+    for other in results[1:]:
+        for part in ("u", "s", "vt"):
+            np.testing.assert_array_equal(getattr(other, part), getattr(results[0], part))
+
+
+def test_restarts_find_the_same() -> None:
+    # The values of noise are dense: with little room they take several restarts.
+    matrix = random_matrix(1_400, 1_000, 0.02, seed=5)
+    svd = truncated_svd(matrix, 5, seed=0)
+    np.testing.assert_allclose(svd.s, np.linalg.svd(matrix.toarray(), compute_uv=False)[:5], rtol=1e-11)
+
+
+def test_products_are_those_of_scipy() -> None:
+    for matrix in SPECTRA.values():
+        sparse, rng = Sparse.of(matrix), np.random.default_rng(0)
+        assert sparse.shape == matrix.shape
+        np.testing.assert_array_equal(sparse.to_scipy().toarray(), matrix.toarray())
+        np.testing.assert_array_equal(sparse.T.to_scipy().toarray(), matrix.toarray().T)
+        for width in (1, 5, 33):
+            left, right = (rng.standard_normal((count, width)) for count in matrix.shape)
+            np.testing.assert_allclose(sparse @ right, matrix.toarray() @ right, atol=1e-12)
+            np.testing.assert_allclose(sparse.T @ left, matrix.toarray().T @ left, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
+def test_dependent_vectors_have_a_basis_too(scale: float) -> None:
+    vectors = np.random.default_rng(0).standard_normal((50, 4))
+    vectors[:, 3] = vectors[:, 0] + scale * vectors[:, 3]
+    for some in (vectors, vectors * 1e-150, np.zeros((50, 3))):
+        basis, factor = orthonormal(some)
+        np.testing.assert_allclose(basis.T @ basis, np.eye(some.shape[1]), atol=1e-12)
+        np.testing.assert_allclose(basis @ factor, some, atol=1e-12 * (np.abs(some).max() or 1))
+
+
+def test_one_decomposition_serves_both_orders() -> None:
+    rng = np.random.default_rng(3)
+    matrix = sp.csr_array(rng.random((400, 500)) < 0.1)
+    base = Base.from_arrays(matrix.indptr, matrix.indices, item_ids=np.arange(500))
+    known, svd = canonical(base), leading_svd(base, 7)
+    assert known.svd(7).s is not None
+    assert np.shares_memory(known.svd(7).s, svd.s)
+    np.testing.assert_array_equal(svd.u[known.users], known.svd(7).u)
+    np.testing.assert_array_equal(svd.vt[:, known.items], known.svd(7).vt)
+    assert svd.residual(base.train) < 1e-8
+    np.testing.assert_allclose(leading_svd(base, 7, seed=4).s, svd.s, rtol=1e-12)

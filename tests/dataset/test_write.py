@@ -20,6 +20,7 @@ import pytest
 from blake3 import blake3
 
 import fractalrs as fr
+from fractalrs.base import base_statistics
 from fractalrs.dataset import ParquetOptions, expected_bytes
 from fractalrs.errors import FractalrsError, InputError, OutputError
 from fractalrs.expansion import Cells, Expansion
@@ -818,3 +819,14 @@ def test_overwriting_repairs_a_damaged_part(tmp_path: Path, written: Path, expan
         fr.write(expansion, path, parts=7)
     fr.write(expansion, path, parts=7, overwrite=True)
     assert digests(path) == digests(written)
+
+
+def test_a_second_write_of_a_base_makes_no_statistics(tmp_path: Path) -> None:
+    base = small_base()
+    made = []
+    for number, options in enumerate(({}, {"seed": 5})):
+        fr.write(Expansion(base, RATES, **options), tmp_path / str(number), parts=2)  # type: ignore[arg-type]
+        made.append(base_statistics(base))
+    for name, array in made[0].items():
+        assert made[1][name] is array
+        assert not array.flags.writeable

@@ -1,15 +1,16 @@
 """The base: the signed matrix of users and items, and all that is known of it before anything is generated."""
 
 from fractalrs.base.base import TEST_BIT, Base
-from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical
+from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical, leading_svd
 from fractalrs.base.hold_out import leave_last_out
+from fractalrs.base.sparse import Sparse
 from fractalrs.base.summary import (
     base_statistics,
     real_activity,
     real_ratings,
     spectrum_statistics,
 )
-from fractalrs.base.svd import SVD, TOLERANCE, leading_svd, truncated_svd
+from fractalrs.base.svd import SVD, TOLERANCE, orthonormal, truncated_svd
 
 __all__ = [
     "SINGULAR_VALUES",
@@ -18,10 +19,12 @@ __all__ = [
     "TOLERANCE",
     "Base",
     "Canonical",
+    "Sparse",
     "base_statistics",
     "canonical",
     "leading_svd",
     "leave_last_out",
+    "orthonormal",
     "real_activity",
     "real_ratings",
     "spectrum_statistics",

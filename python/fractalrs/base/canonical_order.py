@@ -1,16 +1,17 @@
 """The train part of a base with users and items in an order of their interactions alone: names of ids do not matter."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
+from fractalrs._core import neighbour_sums, ordered
 from fractalrs.base.base import Base
+from fractalrs.base.sparse import Rows, Sparse
 from fractalrs.base.svd import SVD, truncated_svd
-from fractalrs.tools import blas_threads
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -21,6 +22,9 @@ SINGULAR_VALUES = 64
 _ROUNDS = 3
 """Each tells users by items, and items by users, one step further apart; more tell hardly anybody apart."""
 
+_IMAGES = 16
+
+_Floats = npt.NDArray[np.float64]
 _Hashes = npt.NDArray[np.uint64]
 
 
@@ -37,39 +41,65 @@ class Canonical:
     ----------
     users, items : int64, shapes (p,) and (q,)
         The code of the user, and of the item, at each place.
-    matrix : csr_array of float64, shape (p, q)
+    products : Sparse
         R in this order.
     """
 
     users: npt.NDArray[np.int64]
     items: npt.NDArray[np.int64]
-    matrix: "sp.csr_array[np.float64, tuple[int, int]]"
+    products: Sparse
+    _decomposed: dict[int, SVD] = field(default_factory=dict, init=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of users p and of items q."""
+        return self.products.shape
+
+    @property
+    def matrix(self) -> "sp.csr_array[np.float64, tuple[int, int]]":
+        """R in this order, as a matrix of SciPy's; made anew at each access."""
+        return self.products.to_scipy()
 
     @cached_property
     def user_degrees(self) -> npt.NDArray[np.int64]:
         """Train interactions of each user."""
-        return np.diff(self.matrix.indptr).astype(np.int64)
+        return np.diff(self.products.rows.starts)
 
     @cached_property
     def item_degrees(self) -> npt.NDArray[np.int64]:
         """Train interactions of each item."""
-        return np.bincount(self.matrix.indices, minlength=self.matrix.shape[1])
+        return np.diff(self.products.turned.starts)
+
+    def svd(self, k: int = SINGULAR_VALUES, seed: int = 0) -> SVD:
+        """Return the k leading singular triples, or all there are; 64 are computed once, for all who ask.
+
+        `seed` is that of `truncated_svd`.
+        """
+        if k > SINGULAR_VALUES:
+            # Nobody else asks for so many, and they take much memory.
+            return self._leading(k, seed)
+        if seed not in self._decomposed:
+            self._decomposed[seed] = self._leading(SINGULAR_VALUES, seed)
+        known = self._decomposed[seed]
+        return SVD(known.u[:, :k], known.s[:k], known.vt[:k])
+
+    def images(self, k: int) -> tuple[_Floats, _Floats]:
+        """Return R v for the k leading right vectors, (p, k), and Rᵀ u for the left ones, (q, k); 16 are kept.
+
+        They are u σ and v σ, but equal for equal users, and items, to the last bit.
+        """
+        return self._images(k) if k > _IMAGES else tuple(image[:, :k] for image in self._kept_images)  # type: ignore[return-value]
 
     @cached_property
-    def _leading(self) -> SVD:
-        return self._decomposed(SINGULAR_VALUES)
+    def _kept_images(self) -> tuple[_Floats, _Floats]:
+        return self._images(_IMAGES)
 
-    def svd(self, k: int = SINGULAR_VALUES) -> SVD:
-        """Return the k leading singular triples, or all there are; 64 are computed once, for all who ask."""
-        if k > SINGULAR_VALUES:
-            return self._decomposed(k)
-        leading = self._leading
-        return SVD(leading.u[:, :k], leading.s[:k], leading.vt[:k])
+    def _images(self, k: int) -> tuple[_Floats, _Floats]:
+        svd = self.svd(k)
+        return self.products @ svd.vt.T, self.products.T @ svd.u
 
-    def _decomposed(self, k: int) -> SVD:
-        # On several threads the last bits would depend on how many.
-        with blas_threads(1):
-            return truncated_svd(self.matrix, min(k, *self.matrix.shape), seed=0)
+    def _leading(self, k: int, seed: int) -> SVD:
+        return truncated_svd(self.products, min(k, *self.shape), seed)
 
 
 _known: WeakKeyDictionary[Base, Canonical] = WeakKeyDictionary()
@@ -89,41 +119,58 @@ def canonical(base: Base) -> Canonical:
     (60, 40)
     """
     if base not in _known:
-        train = base.train
-        users, items = _refined(train)
+        users, items = _refined(base)
         by_user = np.argsort(users, kind="stable")
         # Items that nothing tells apart follow their users, whichever of these comes first.
         ranks = np.empty(len(by_user), np.uint64)
         ranks[by_user] = np.arange(len(by_user))
-        by_item = np.lexsort((_ones(train).T @ _mixed(ranks).view(np.int64), items))
-        matrix = train[by_user]
-        places = np.empty(len(by_item), matrix.indices.dtype)
+        # Sums wrap, and compare as signed numbers.
+        by_item = np.lexsort((_sums(base, ranks, items)[1].view(np.int64), items))
+        places = np.empty(len(by_item), np.int64)
         places[by_item] = np.arange(len(by_item))
-        matrix.indices = places[matrix.indices]
-        matrix.has_sorted_indices = False
-        matrix.sort_indices()
-        _known[base] = Canonical(by_user, by_item, matrix)
+        rows, turned = ordered(base.indptr, base.entries, by_user, places)
+        _known[base] = Canonical(by_user, by_item, Sparse(Rows(*rows), Rows(*turned)))
     return _known[base]
 
 
-def _refined(train: Any) -> tuple[_Hashes, _Hashes]:
+def leading_svd(base: Base, k: int, seed: int = 0) -> SVD:
+    """Return the k leading singular triples of the train part of a base, in the order of codes.
+
+    They are those of `Canonical.svd`, its users and items put back. `k` and `seed` are those of `truncated_svd`.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> leading_svd(base, 2).s.shape
+    (2,)
+    """
+    known = canonical(base)
+    found = known.svd(k, seed)
+    u, vt = np.empty_like(found.u), np.empty_like(found.vt)
+    u[known.users], vt[:, known.items] = found.u, found.vt
+    return SVD(u, found.s, vt)
+
+
+def _refined(base: Base) -> tuple[_Hashes, _Hashes]:
     """Return a digest of each user and of each item, equal for those that look alike three steps away."""
-    ones = _ones(train)
-    users = _mixed(np.diff(train.indptr).astype(np.uint64))
-    items = _mixed(np.bincount(train.indices, minlength=train.shape[1]).astype(np.uint64))
+    users, items = (
+        _mixed(base.user_degrees("train").astype(np.uint64)),
+        _mixed(base.item_degrees("train").astype(np.uint64)),
+    )
     for _ in range(_ROUNDS):
-        of_users, of_items = ones @ _mixed(items).view(np.int64), ones.T @ _mixed(users).view(np.int64)
         users, items = (
-            _mixed(own * _ODD + others.view(np.uint64)) for own, others in ((users, of_users), (items, of_items))
+            _mixed(own * _ODD + others) for own, others in zip((users, items), _sums(base, users, items), strict=True)
         )
     return users, items
 
 
-def _ones(train: Any) -> Any:
-    """Return the train part in whole numbers: sums of 64 bits wrap, and do not depend on the order of what is added."""
-    import scipy.sparse as sp
+def _sums(base: Base, users: _Hashes, items: _Hashes) -> tuple[_Hashes, _Hashes]:
+    """Return for each user the sum of its items' digests, mixed, and for each item that of its users'.
 
-    return sp.csr_array((np.ones(train.nnz, np.int64), train.indices, train.indptr), shape=train.shape)
+    Sums of 64 bits wrap, and do not depend on the order of what is added.
+    """
+    return neighbour_sums(base.indptr, base.entries, _mixed(users), _mixed(items))
 
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fractalrs._core import collapse
 from fractalrs.base.base import TEST_BIT, Base
 from fractalrs.base.payload import MAX_ROWS, check_payload_size
 from fractalrs.columns import ROLES
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
-from fractalrs.tools import check_count, check_word, checked_columns
+from fractalrs.tools import check_count, check_word, checked_columns, resolve_threads
 from fractalrs.words import HoldOut, Ties
 
 _Integers = npt.NDArray[np.int64]
@@ -90,15 +91,15 @@ def leave_last_out(
     notes: list[str] = []
     split, least = _resolve(split, min_timestamps, interactions.timestamps, notes)
     user_ids, item_ids = (interactions.codes(column)[1] for column in ("user_id", "item_id"))
-    pairs, enough, seen = _filtered(interactions, split, least, notes)
-    indptr, entries = _held_out(pairs, enough, seen, split, ties, seed)
-    positions = pairs.positions
-    del pairs
+    pairs = _filtered(interactions, split, ties, least, bool(columns), notes)
+    if split == "random":
+        rng = np.random.default_rng(seed)
+        pairs.entries[pairs.indptr[:-1] + rng.integers(np.diff(pairs.indptr))] |= TEST_BIT
     users, items = ("numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids))
     notes.append(f"Codes follow user ids sorted {users} and item ids sorted {items}.")
-    kept = user_ids.filter(pa.array(enough)), item_ids.filter(pa.array(seen))
-    base = Base(indptr, entries, *kept, split, tuple(notes))
-    return with_payload(base, interactions, columns, positions) if columns else base
+    kept = user_ids.filter(pa.array(pairs.users)), item_ids.filter(pa.array(pairs.items))
+    base = Base(pairs.indptr, pairs.entries, *kept, split, tuple(notes))
+    return with_payload(base, interactions, columns, pairs.positions) if columns else base
 
 
 def with_payload(
@@ -114,16 +115,13 @@ def with_payload(
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Distinct (user, item) pairs, sorted by user then item, with the time and file position of their latest row."""
+    """Distinct pairs of those that stay: entries by user, the position of each one's row, and which ids stay."""
 
-    users: _Integers
-    items: _Integers
+    indptr: _Integers
+    entries: npt.NDArray[np.uint32]
     positions: _Integers
-    timestamps: _Integers | None
-
-    def keep(self, mask: npt.NDArray[np.bool_]) -> "_Pairs":
-        times = None if self.timestamps is None else self.timestamps[mask]
-        return _Pairs(self.users[mask], self.items[mask], self.positions[mask], times)
+    users: npt.NDArray[np.bool_]
+    items: npt.NDArray[np.bool_]
 
 
 def _resolve(
@@ -153,115 +151,48 @@ def _resolve(
 
 
 def _filtered(
-    interactions: Interactions, split: HoldOut, min_timestamps: int, notes: list[str]
-) -> tuple[_Pairs, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return the pairs that stay, and which users and which items do."""
-    (user_codes, user_ids), (item_codes, item_ids) = (interactions.codes(name) for name in ("user_id", "item_id"))
+    interactions: Interactions, split: HoldOut, ties: Ties, min_timestamps: int, positions: bool, notes: list[str]
+) -> _Pairs:
+    """Return the pairs that stay, the latest held out where the split says so; positions are empty unless asked for."""
+    (users, user_ids), (items, item_ids) = (interactions.codes(name) for name in ("user_id", "item_id"))
     _check_size(len(user_ids), len(item_ids), "the interactions have", [])
-    pairs = collapse(user_codes, item_codes, len(item_ids), interactions.timestamps)
-    del user_codes, item_codes
-    if repeated := len(interactions) - len(pairs.users):
+    times = interactions.timestamps
+    indptr, entries, places, has_times = collapse(
+        users,
+        items,
+        times,
+        len(user_ids),
+        hold_out=ties if split == "last" else None,
+        least_times=1 if times is None else max(min_timestamps, 1),
+        positions=positions,
+        threads=resolve_threads(None),
+    )
+    if repeated := len(interactions) - len(entries):
         notes.append(f"Collapsed {_count(repeated, 'repeated (user, item) pair')} to the latest.")
 
-    enough, dropped = np.ones(len(user_ids), dtype=bool), []
+    degrees, enough, dropped = np.diff(indptr), np.ones(len(user_ids), dtype=bool), []
 
     def drop(users: npt.NDArray[np.bool_], reason: str) -> None:
         if count := int(np.count_nonzero(enough & users)):
             dropped.append(f"Dropped {_count(count, 'user')} with {reason}.")
         enough[users] = False
 
-    if min_timestamps > 1 and pairs.timestamps is not None:
-        distinct = _distinct_timestamps(pairs.users, pairs.timestamps, len(user_ids))
-        drop(distinct < min_timestamps, f"fewer than {min_timestamps} distinct timestamps")
+    drop(~has_times, f"fewer than {min_timestamps} distinct timestamps")
     if split == "random":
-        drop(np.bincount(pairs.users, minlength=len(user_ids)) < 2, "fewer than 2 interactions")
+        drop(degrees < 2, "fewer than 2 interactions")
     notes += dropped
-    pairs = pairs.keep(enough[pairs.users]) if dropped else pairs
-    seen = np.bincount(pairs.items, minlength=len(item_ids)) > 0
+    if dropped:
+        stay = np.repeat(enough, degrees)
+        entries, places = entries[stay], places[stay] if positions else places
+        indptr = np.concatenate(([0], np.cumsum(degrees[enough])))
+    codes = entries & ~TEST_BIT
+    seen = np.bincount(codes.view(np.int32), minlength=len(item_ids)) > 0
     _check_size(int(enough.sum()), int(seen.sum()), "the filter leaves", dropped)
     if not seen.all():
         notes.append(f"Dropped {_count(int((~seen).sum()), 'item')} left without interactions.")
-    return pairs, enough, seen
-
-
-def _held_out(
-    pairs: _Pairs, enough: npt.NDArray[np.bool_], seen: npt.NDArray[np.bool_], split: HoldOut, ties: Ties, seed: int
-) -> tuple[_Integers, npt.NDArray[np.uint32]]:
-    """Return where each user's entries begin, and the entries, test ones marked."""
-    # New codes of what is kept, in the old order; those of the rest mean nothing.
-    new_users, new_items = np.cumsum(enough) - 1, np.cumsum(seen) - 1
-    entries = new_items[pairs.items].astype(np.uint32)
-    users = new_users[pairs.users]
-    indptr = np.concatenate(([0], np.cumsum(np.bincount(users))))
-    if split == "last":
-        assert pairs.timestamps is not None
-        latest = _latest(indptr, pairs.timestamps)
-        if ties == "last":
-            last = _last_of(indptr, latest, pairs.positions)
-            latest = np.equal(pairs.positions, np.repeat(last, np.diff(indptr)))
-        entries[latest] |= TEST_BIT
-    elif split == "random":
-        rng = np.random.default_rng(seed)
-        entries[indptr[:-1] + rng.integers(np.diff(indptr))] |= TEST_BIT
-    return indptr, entries
-
-
-def collapse(
-    users: npt.NDArray[np.int32], items: npt.NDArray[np.int32], q: int, timestamps: _Integers | None
-) -> _Pairs:
-    """Return distinct (user, item) pairs, each with its latest row; of equally late ones the last in file order."""
-    n = len(users)
-    pairs = users.astype(np.int64)
-    pairs *= q
-    pairs += items
-    bits = n.bit_length()
-    if int(pairs.max()).bit_length() + bits <= 63:
-        # Pair and position in one integer: sorting values is several times faster than sorting indices.
-        pairs <<= bits
-        pairs |= np.arange(n)
-        pairs.sort()
-        positions = pairs & ((1 << bits) - 1)
-        pairs >>= bits
-    else:
-        positions = np.argsort(pairs, kind="stable")
-        pairs = pairs[positions]
-
-    first = np.concatenate(([True], pairs[1:] != pairs[:-1]))
-    starts = np.append(np.flatnonzero(first), n)
-    if len(starts) <= n:
-        if timestamps is None:
-            positions = positions[starts[1:] - 1]
-        else:
-            positions = _last_of(starts, _latest(starts, timestamps[positions]), positions)
-        pairs = pairs[first]
-    owners = pairs // q
-    return _Pairs(owners, pairs - owners * q, positions, None if timestamps is None else timestamps[positions])
-
-
-def _latest(indptr: _Integers, timestamps: _Integers) -> npt.NDArray[np.bool_]:
-    """Return whether each element has the largest timestamp of its row."""
-    latest: _Integers = np.maximum.reduceat(timestamps, indptr[:-1])
-    return np.equal(timestamps, np.repeat(latest, np.diff(indptr)))
-
-
-def _last_of(indptr: _Integers, chosen: npt.NDArray[np.bool_], positions: _Integers) -> _Integers:
-    """Return the largest file position of each row among those that are chosen."""
-    return np.maximum.reduceat(np.where(chosen, positions, -1), indptr[:-1])
-
-
-def _distinct_timestamps(users: _Integers, timestamps: _Integers, p: int) -> _Integers:
-    """Return the number of distinct timestamps of each user: int64, shape (p,)."""
-    low, high = int(timestamps.min()), int(timestamps.max())
-    bits = (high - low).bit_length()
-    if p.bit_length() + bits <= 63:
-        times = timestamps - low
-    else:
-        # Nanoseconds, say: their ranks are as good and need fewer bits.
-        distinct, times = np.unique(timestamps, return_inverse=True)
-        bits = len(distinct).bit_length()
-    keys = np.sort((users << bits) | times)
-    first = np.concatenate(([True], keys[1:] != keys[:-1]))
-    return np.bincount(keys[first] >> bits, minlength=p)
+        # New codes of what stays, in the old order; those of the rest mean nothing.
+        entries = (np.cumsum(seen) - 1).astype(np.uint32)[codes] | (entries & TEST_BIT)
+    return _Pairs(indptr, entries, places, enough, seen)
 
 
 def _count(number: int, noun: str) -> str:

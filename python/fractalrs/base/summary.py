@@ -1,6 +1,7 @@
 """What is kept of the base beside a data set, so that it can be validated without the source."""
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ from fractalrs.statistics import (
     distinct_or_quantiles,
 )
 
+_known: WeakKeyDictionary[Base, dict[tuple[bool, bool], dict[str, npt.NDArray[Any]]]] = WeakKeyDictionary()
+
 
 def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False) -> dict[str, npt.NDArray[Any]]:
     """Compute what ``base_statistics.npz`` holds: sorted degrees and the leading spectrum of the base, no ids.
@@ -35,7 +38,25 @@ def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False
     - ``shape``, ``counts`` (int64, 2): users and items, train and test interactions; ``fingerprint``;
     - with `timestamps`, ``time_…``: counts of train interactions in time (`fractalrs.statistics.Activity`);
     - with `rated`, ``rating_…``: the distribution of train ratings (`fractalrs.statistics.Ratings`).
+
+    They are computed once for each base, and read-only.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> base_statistics(base)["counts"].tolist()
+    [540, 60]
     """
+    known, asked = _known.setdefault(base, {}), (timestamps, rated)
+    if asked not in known:
+        known[asked] = _statistics(base, timestamps, rated)
+        for array in known[asked].values():
+            array.flags.writeable = False
+    return dict(known[asked])
+
+
+def _statistics(base: Base, timestamps: bool, rated: bool) -> dict[str, npt.NDArray[Any]]:
     distribution = real_ratings(base) if rated else None
     user_degrees, item_degrees = base.user_degrees("train"), base.item_degrees("train")
     return {

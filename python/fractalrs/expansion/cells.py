@@ -8,6 +8,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from fractalrs._core import group_spreads, peel_groups, sort_groups
 from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.declared import whole
@@ -25,7 +26,6 @@ LEAF = 64
 _MIN_SINGULAR_RATIO = 1e-10
 
 _Codes = npt.NDArray[np.uint32]
-_Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,19 +181,17 @@ def group_canonical(
     base: Canonical, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE, coordinates: int = COORDINATES
 ) -> Cells:
     """Group users and items of a base in canonical order, see `group_cells`: the cells hold places in that order."""
-    p, q = base.matrix.shape
+    p, q = base.shape
     user_size, item_size = _check_size(user_cell_size, "user"), _check_size(item_cell_size, "item")
     users = None if 1 < user_size < p else _trivial(p, user_size)
     items = None if 1 < item_size < q else _trivial(q, item_size)
     if users is None or items is None:
-        train = base.matrix
-        svd = base.svd(coordinates)
+        s = base.svd(coordinates).s
         # A direction of length zero holds rounding errors only.
-        real = svd.s > _MIN_SINGULAR_RATIO * svd.s[0]
-        root = np.sqrt(svd.s[real])
-        # R v / √σ is u √σ, but equal for equal users to the last bit: ties stay ties.
-        users = users or partition(features((train @ svd.vt[real].T) / root, base.user_degrees), user_size)
-        items = items or partition(features((train.T @ svd.u[:, real]) / root, base.item_degrees), item_size)
+        real = s > _MIN_SINGULAR_RATIO * s[0]
+        tastes = (image[:, real] / np.sqrt(s[real]) for image in base.images(coordinates))
+        of_users, of_items = map(features, tastes, (base.user_degrees, base.item_degrees))
+        users, items = users or partition(of_users, user_size), items or partition(of_items, item_size)
     return Cells(*users, *items)
 
 
@@ -226,68 +224,18 @@ def partition(points: npt.NDArray[np.float64], size: int, leaf: int = LEAF) -> t
     Groups are bisected until none holds more than `leaf` cells; with 1, to the end. Sizes of cells differ by at most
     one; members of a cell are in order of their codes.
     """
-    count = len(points)
+    count, points = len(points), np.ascontiguousarray(points)
     cell_count = -(-count // size)
-    starts = np.arange(cell_count + 1) * count // cell_count
-    order = np.arange(count)
+    starts = (np.arange(cell_count + 1) * count // cell_count).astype(np.uint32)
+    order = np.arange(count, dtype=np.uint32)
     # Group g spans the cells groups[g] to groups[g + 1]; all groups of a level are split at once.
-    groups = np.array([0, cell_count])
+    groups = np.array([0, cell_count], dtype=np.uint32)
     while np.diff(groups).max() > leaf:
-        members, real, group = _side_by_side(order, starts[groups])
-        centred = _centre(points[members], real)
-        axes = np.linalg.eigh(centred.transpose(0, 2, 1) @ centred).eigenvectors[..., -1]
-        # Summed term by term, not by BLAS, so that equal points have equal projections.
-        projection = (centred * axes[:, None, :]).sum(axis=2)
-        order = members[real][np.lexsort((members[real], projection[real], group[real]))]
+        edges = starts[groups]
+        axes = np.linalg.eigh(group_spreads(points, order, edges)).eigenvectors[..., -1]
+        order = sort_groups(points, order, edges, np.ascontiguousarray(axes))
         groups = np.unique(np.concatenate((groups, (groups[:-1] + groups[1:]) // 2)))
-
-    members, real, _ = _side_by_side(order, starts[groups])
-    cell = np.empty(count, dtype=np.int64)
-    cell[members[real]] = _peel(_centre(points[members], real), real, groups, starts)[real]
-    return np.lexsort((np.arange(count), cell)).astype(np.uint32), starts.astype(np.uint32)
-
-
-def _side_by_side(order: _Integers, edges: _Integers) -> tuple[_Integers, npt.NDArray[np.bool_], _Integers]:
-    """Lay groups out as rows of equal length: members, whether they are real or padding, and their group."""
-    at = edges[:-1, None] + np.arange(np.diff(edges).max())
-    real = at < edges[1:, None]
-    group = np.broadcast_to(np.arange(len(edges) - 1)[:, None], at.shape)
-    return order[np.where(real, at, edges[:-1, None])], real, group
-
-
-def _centre(points: npt.NDArray[np.float64], real: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Move the mean of each group to the origin, and padding there too."""
-    points *= real[..., None]
-    points -= points.sum(axis=1, keepdims=True) / real.sum(axis=1)[:, None, None]
-    points *= real[..., None]
-    return points
-
-
-def _peel(
-    points: npt.NDArray[np.float64], real: npt.NDArray[np.bool_], groups: _Integers, starts: _Integers
-) -> _Integers:
-    """Return the cell of each point: again and again, the outermost one left takes those left that are nearest to it.
-
-    The few that lie far out carry most of the spectrum. Bisection leaves them with whoever is on their side; here
-    they choose first.
-    """
-    row = np.arange(len(points))
-    free = real.copy()
-    cell = np.zeros(real.shape, dtype=np.int64)
-    radius = (points**2).sum(axis=2)
-    for step in range(np.diff(groups).max()):
-        outermost = points[row, np.where(free, radius, -1.0).argmax(axis=1)]
-        distance = ((points - outermost[:, None, :]) ** 2).sum(axis=2)
-        nearest = np.where(free, distance, np.inf).argsort(axis=1, kind="stable")
-        # A group with fewer cells than others has nobody left to take.
-        current = np.minimum(groups[:-1] + step, groups[1:] - 1)
-        taken = np.zeros_like(free)
-        rank = np.arange(free.shape[1])
-        np.put_along_axis(taken, nearest, rank < (starts[current + 1] - starts[current])[:, None], axis=1)
-        taken &= free
-        cell[taken] = np.broadcast_to(current[:, None], cell.shape)[taken]
-        free &= ~taken
-    return cell
+    return peel_groups(points, order, groups, starts), starts
 
 
 def _as_codes(array: npt.NDArray[np.generic], name: str) -> _Codes:

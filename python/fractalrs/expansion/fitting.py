@@ -11,6 +11,7 @@ beside them. The expected Gini coefficients say which balance, the predicted sin
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -202,10 +203,10 @@ def cell_size(blocks: int) -> int:
     >>> [cell_size(blocks) for blocks in (4, 16, 64)]
     [5, 5, 3]
     """
-    import scipy.stats
+    import scipy.special
 
     half = -(-blocks // 2)
-    chances = ((size, scipy.stats.binom.sf(half - 1, blocks, 1 / size)) for size in range(2, CELL_SIZE))
+    chances = ((size, scipy.special.bdtrc(half - 1, blocks, 1 / size)) for size in range(2, CELL_SIZE))
     return next((size for size, chance in chances if chance <= REPEATS), CELL_SIZE)
 
 
@@ -294,12 +295,15 @@ class _Search:
         self.base, self.start, self.bounds, self.sizes = base, start, bounds, sizes
         self.balance, self.strength = balance, strength
         self.real = base.svd().s
+        base.images(max(COORDINATES))  # Once, for all cells.
         self.degrees = {USERS: base.user_degrees, ITEMS: base.item_degrees}
         self.ginis = {side: gini(self.degrees[side]) or 0.0 for side in SIDES}
 
     def result(self, reduced: ReducedMatrix, of: dict[str, float]) -> Fit:
         """Search, and return what was found."""
-        found = min(map(self._with_cells, self._coordinates), key=lambda one: one.trial.rank())
+        # Side by side: each has much that keeps one processor busy.
+        with ThreadPoolExecutor() as pool:
+            found = min(pool.map(self._with_cells, self._coordinates), key=lambda one: one.trial.rank())
         cells, rates = found.cells, found.trial.rates
         fitted = Fit(
             reduced,
@@ -320,7 +324,7 @@ class _Search:
         # Where nobody exchanges, and where everybody does, cells are what they are.
         return (
             COORDINATES
-            if any(1 < size < count for size, count in zip(self.sizes, self.base.matrix.shape, strict=True))
+            if any(1 < size < count for size, count in zip(self.sizes, self.base.shape, strict=True))
             else COORDINATES[:1]
         )
 

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base import Canonical
+from fractalrs._core import cell_energies
+from fractalrs.base import Canonical, orthonormal
 from fractalrs.expansion.cells import Cells
 from fractalrs.statistics import FEW_OF_NOISE
 
@@ -43,6 +44,7 @@ LEVELS = 4
 _EDGE = 0.01
 """The edge of the noise is found to this share of its square."""
 
+_TINY = 1e-13
 _ITERATIONS = 100
 _SEMICIRCLE = 3 * np.pi / 2**2.5
 
@@ -109,34 +111,27 @@ class Spectrum:
     @classmethod
     def of(cls, base: Canonical, cells: Cells) -> Self:
         """Measure a base in canonical order, and its cells of places in it."""
-        matrix, svd = base.matrix, base.svd()
+        svd = base.svd()
         by_user, user_sizes = _averaging(cells.user_order, cells.user_starts)
         by_item, item_sizes = _averaging(cells.item_order, cells.item_starts)
-        left, right = np.linalg.qr(by_user @ svd.u)[0], np.linalg.qr(by_item @ svd.vt.T)[0]
+        left, right = orthonormal(by_user @ svd.u)[0], orthonormal(by_item @ svd.vt.T)[0]
         user_degrees = by_user.power(2) @ base.user_degrees.astype(np.float64)
         item_degrees = by_item.power(2) @ base.item_degrees.astype(np.float64)
         user_class, item_class = _classes(user_degrees), _classes(item_degrees)
         shape = int(user_class.max()) + 1, int(item_class.max()) + 1
-        seen_by_items = matrix.T @ (by_user.T @ left)
-        seen_by_users = matrix @ (by_item.T @ right)
+        seen_by_items = base.products.T @ (by_user.T @ left)
+        seen_by_users = base.products @ (by_item.T @ right)
         item_cell, user_cell = _cell_of(cells.item_order, item_sizes), _cell_of(cells.user_order, user_sizes)
         item_means, user_means = by_item @ seen_by_items, by_user @ seen_by_users
 
-        some, scale = _sampled(user_class, user_sizes, matrix.nnz)
-        rows = by_user[some] @ matrix
-        inside = _members(cells.user_order, cells.user_starts, some)
-        members, their_class = matrix[inside], np.repeat(user_class[some], user_sizes[some])
-
-        def energy(classes: _Codes, columns: _Codes, of: "sp.csr_array[np.float64, tuple[int, int]]") -> _Floats:
-            found = of.tocoo()
-            place = classes[found.row] * shape[1] + columns[found.col]
-            sums = np.bincount(place, np.square(found.data), minlength=shape[0] * shape[1])
-            return np.asarray(sums.reshape(shape) * scale[:, None])
-
-        means = energy(user_class[some], item_class, rows @ by_item.T)
-        along_users = energy(user_class[some], item_class[item_cell], rows)
-        along_items = energy(their_class, item_class, members @ by_item.T)
-        total = energy(their_class, item_class[item_cell], members)
+        some, scale = _sampled(user_class, user_sizes, base.products.count)
+        members = _members(cells.user_order, cells.user_starts, some)
+        starts = np.concatenate(([0], np.cumsum(user_sizes[some])))
+        rows = base.products.rows
+        measured = cell_energies(
+            (rows.starts, rows.columns), (members, starts, user_class[some]), (item_cell, item_sizes, item_class), shape
+        )
+        means, along_users, along_items, total = (energy * scale[:, None] for energy in measured)
         return cls(
             left.T @ user_means,
             _by_class(seen_by_items, item_class[item_cell], shape[1]) - _by_class(item_means, item_class, shape[1]),
@@ -202,27 +197,24 @@ class Spectrum:
         # Each value is that of a mode of K; of as many values as modes none is of a later one.
         modes = min(max(keep_rates.shape), count)
 
-        def factors(
+        def covariances(
             vectors: _Floats, exchanged: _Floats, dropped: _Floats, parts: _Floats, degrees: _Floats
         ) -> _Floats:
             # Of the k-th singular vector of K: what is beyond its own row blocks averages out.
-            weights = np.zeros((modes, len(vectors)))
-            weights[: min(modes, len(vectors))] = np.square(vectors[:modes])
-            covariance = np.tensordot(weights @ exchanged, parts, 1) + np.tensordot(weights @ dropped, degrees, 1)
-            values, axes = np.linalg.eigh(covariance)
-            return np.asarray(axes * np.sqrt(np.maximum(values, 0))[:, None, :])
+            weights = np.square(vectors[:modes])
+            return np.tensordot(weights @ exchanged, parts, 1) + np.tensordot(weights @ dropped, degrees, 1)
 
-        from_left = factors(u.T, squares @ noise.item_rest, of_users, self.exchanged_items, self.user_degrees)
-        from_right = factors(vt, squares.T @ noise.user_rest, of_items, self.exchanged_users, self.item_degrees)
-        strengths = np.zeros(modes)
-        strengths[: min(modes, len(s))] = s[:modes]
-        b, c = self.core.shape
-        whole = np.zeros((modes, b + c, b + c))
-        whole[:, :b, :c] = strengths[:, None, None] * self.core
-        whole[:, :b, c:] = from_left
-        whole[:, b:, :c] = from_right.transpose(0, 2, 1)
-        values = np.linalg.svd(whole, compute_uv=False).ravel()
-        return np.asarray(-np.sort(-values)[:count])
+        from_left = covariances(u.T, squares @ noise.item_rest, of_users, self.exchanged_items, self.user_degrees)
+        from_right = covariances(vt, squares.T @ noise.user_rest, of_items, self.exchanged_users, self.item_degrees)
+        both = min(len(from_left), len(from_right))
+        found = [
+            _squares(s[:both], self.core, from_left[:both], from_right[:both]),
+            # Of more modes on one side than there are values of K, noise is all there is.
+            np.linalg.eigvalsh(from_left[both:]),
+            np.linalg.eigvalsh(from_right[both:]),
+        ]
+        values = np.concatenate([part.ravel() for part in found])
+        return np.asarray(np.sqrt(np.maximum(-np.sort(-values)[:count], 0)))
 
     def _seen(self, noise: _Noise) -> tuple[_Floats, _Floats]:
         """Return the resolvent of a user, and of an item, as one interaction meets it."""
@@ -275,6 +267,22 @@ class Spectrum:
         return highest
 
 
+def _squares(strengths: _Floats, core: _Floats, from_left: _Floats, from_right: _Floats) -> _Floats:
+    """Return the squares of the singular values of [sM, √S; √Tᵀ, 0] for each s, S and T: M of shape (b, c).
+
+    They are eigenvalues of its product with its transpose, where any E with E Eᵀ = T will do.
+    """
+    (b, c), modes = core.shape, len(strengths)
+    # The factor of Cholesky is many times as quick as a root; so much more noise is none.
+    size = np.einsum("kii->k", from_right) + np.square(strengths) * np.square(core).sum()
+    root = np.linalg.cholesky(from_right + (_TINY * size + 1e-300)[:, None, None] * np.eye(c))
+    whole = np.zeros((modes, b + c, b + c))
+    whole[:, :b, :b] = np.square(strengths)[:, None, None] * (core @ core.T) + from_left
+    whole[:, b:, :b] = strengths[:, None, None] * (root.transpose(0, 2, 1) @ core.T)
+    whole[:, b:, b:] = root.transpose(0, 2, 1) @ root
+    return np.asarray(np.linalg.eigvalsh(whole))
+
+
 def _sampled(classes: _Codes, sizes: _Codes, interactions: int) -> tuple[_Codes, _Floats]:
     """Choose cells, some of each class, that stand for all where there are many interactions; and for how many."""
     step = -(-interactions // SAMPLE)
@@ -317,7 +325,8 @@ def _classes(degrees: _Floats) -> _Codes:
 
 def _by_class(rows: _Floats, classes: _Codes, count: int) -> _Floats:
     """Return XᵀX of the rows of each class."""
-    return np.array([rows[classes == k].T @ rows[classes == k] for k in range(count)])
+    sorted_rows, ends = rows[np.argsort(classes, kind="stable")], np.cumsum(np.bincount(classes, minlength=count))
+    return np.array([some.T @ some for some in np.split(sorted_rows, ends[:-1])])
 
 
 def _directions(classes: _Codes, sizes: _Codes, count: int) -> tuple[_Floats, _Floats]:

@@ -8,8 +8,10 @@
 //! | `error` | what can go wrong |
 //! | `threads` | threads of one call, watched and cancelled through what they share |
 //! | [`memory`] | `scratch`: memory written before it is read · `prefetch`: the only unsafe code |
+//! | [`reading`] | `plain`: text files of numbers |
+//! | [`algebra`] | `sparse`: a matrix in memory, its products with vectors |
 //! | [`chance`] | `random`: words keyed by where they are used · `permutation`: bijections that can be evaluated at one point |
-//! | [`base`] | `base`: the signed matrix · `cells`: users, or items, that are alike · `layout`: the base as blocks read it |
+//! | [`base`] | `pairs`: from interactions to entries · `base`: the signed matrix · `train`: its train part in another order · `partition`: how cells are found · `energies`: what averages over cells leave · `cells`: users, or items, that are alike · `layout`: the base as blocks read it |
 //! | [`time`] | `clock`: the hours of the week · `timeline`: what is known of a source user · `schedule`: when an expanded user acts |
 //! | [`expansion`] | `options` · `existence`: which blocks are there · `dropout`: which entries a block keeps · `shuffle`: where they go · `interactions`: what comes out · `expansion`: all of it, a value · `sketch`: the paper's other operator |
 //! | [`tiles`] | `tile`: some users at a time · `kept`: what their blocks keep · `stitch`: users put together |
@@ -17,6 +19,7 @@
 //! | [`parts`] | `encoding` · `dictionary`: values known beforehand · `columns`: what files carry · `row_group`: encoded page by page · `part_file`: one Parquet file · `seal`: its digest, inside and out · `sink`: how it gets its name · `run`: parts made on threads |
 //! | [`passes`] | `cursor`: one user after the other · `files`: those of a file · `rows`: a matrix in pieces, on threads · `degrees` · `gram`: products with vectors · `neighbours` |
 
+pub mod algebra;
 pub mod base;
 pub mod chance;
 pub mod error;
@@ -25,6 +28,7 @@ mod memory;
 mod pages;
 pub mod parts;
 pub mod passes;
+pub mod reading;
 pub mod threads;
 pub mod tiles;
 pub mod time;

@@ -1,10 +1,13 @@
 //! The extension module `fractalrs._core`: arrays in, arrays and summaries out, and long calls that answer Ctrl-C.
 
+mod algebra;
+mod base;
 mod columns;
 mod digest;
 mod errors;
 mod generator;
 mod passes;
+mod reading;
 mod watch;
 
 use std::str::FromStr;
@@ -23,11 +26,14 @@ use crate::errors::raised;
 mod _core {
     #[pymodule_export]
     use crate::{
+        algebra::{sparse_product, sparse_transpose},
+        base::{cell_energies, collapse, group_spreads, neighbour_sums, ordered, peel_groups, sort_groups},
         check_parquet_options,
         digest::{Blake3, digest_file},
         existing_blocks,
         generator::Generator,
         passes::StreamedMatrix,
+        reading::read_plain,
     };
 
     /// Whether the extension was built without optimisation.

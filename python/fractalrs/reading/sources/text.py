@@ -1,7 +1,7 @@
 """Text files: separated cells, RecBole ``.inter``, or one user per line.
 
-pyarrow's multi-threaded CSV reader reads them. It does not say on which line it failed, so an error is followed by a
-second, slow pass that finds the line.
+The core reads files of plain numbers, and pyarrow's multi-threaded CSV reader all others. That does not say on which
+line it failed, so an error is followed by a second, slow pass that finds the line.
 """
 
 import io
@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from fractalrs._core import read_plain
 from fractalrs.columns import ROLES, is_date, is_number
 from fractalrs.errors import InputError
 from fractalrs.reading.layout import UNIT_SEPARATOR, Layout, explain, sniff
 from fractalrs.reading.source import A_TABLE, Asked, Source, SourceFormat, register
+from fractalrs.tools import resolve_threads
 
 BLOCK_BYTES = 8 << 20
 LONGEST_LINE_BYTES = 64 << 20
@@ -72,11 +74,15 @@ class TextSource(Source):
     def read(self, positions: Mapping[str, int]) -> pa.Table:
         """Read the columns asked for; an error has the number of the line.
 
-        Ids become dictionary<int32, string>, their text unchanged; rating float64; timestamp int64, float64 or
-        timestamp, whatever suits all of its cells; others int64, float64 or string likewise, empty cells null.
+        Ids become int64 if the core can read the file, else dictionary<int32, string>, their text unchanged; rating
+        float64; timestamp int64, float64 or timestamp, whatever suits all of its cells; others int64, float64 or string
+        likewise, empty cells null.
         """
         if self.layout.format == "lines":
             return self._read_lines()
+        plain = self._read_plain(positions)
+        if plain is not None:
+            return plain
         time_types = self._time_types(positions)
         for time_type in time_types:
             try:
@@ -94,6 +100,31 @@ class TextSource(Source):
         """Raise an error for the first line that cannot be used, if there is one."""
         if self.layout.format != "lines":
             explain(self.layout, positions, self._count_good_lines(positions))
+
+    def _read_plain(self, positions: Mapping[str, int]) -> pa.Table | None:
+        """Read ids and timestamps that are integers in their usual form, and no further columns: quickly."""
+        layout, delimiter = self.layout, self.layout.delimiter.encode()
+        dates = "timestamp" in positions and is_date(layout.first_cell(positions["timestamp"]))
+        twice = len(set(positions.values())) < len(positions)
+        if layout.compression or len(delimiter) > 1 or dates or twice or not set(positions) <= set(ROLES):
+            return None
+        roles = sorted(positions, key=positions.__getitem__)
+        kinds = ["-"] * layout.width
+        for role, position in positions.items():
+            kinds[position] = "d" if role == "rating" else "i"
+        blocks = read_plain(
+            layout.path,
+            delimiter[0],
+            "".join(kinds),
+            layout.first_line,
+            block_bytes=self.block_bytes,
+            threads=1 if self.threads == 1 else resolve_threads(None),
+        )
+        if not blocks:
+            return None
+        integers, decimals = (zip(*columns, strict=True) for columns in zip(*blocks, strict=True))
+        columns = {role: next(decimals if role == "rating" else integers) for role in roles}
+        return pa.table({role: pa.chunked_array([pa.array(part) for part in columns[role]]) for role in positions})
 
     def _read_cells(
         self, stream: Any, positions: Mapping[str, int], time_type: pa.DataType, first_line: int

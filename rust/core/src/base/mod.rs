@@ -1,10 +1,18 @@
-//! The base: its signed matrix, its cells, and its layout for blocks.
+//! The base: how it comes from interactions, its signed matrix, its cells, and its layout for blocks.
 
 mod base;
 mod cells;
+mod energies;
 mod layout;
+mod pairs;
+mod partition;
+mod train;
 
 pub use base::{Base, TEST};
 pub use cells::{Cells, Place};
+pub use energies::{Energies, SomeCells};
 pub(crate) use layout::refuse_times;
 pub use layout::{Code, Codes, Layout, Times};
+pub use pairs::{Pairs, Rule, Ties};
+pub use partition::Points;
+pub use train::{Ordered, neighbour_sums, ordered};

@@ -1,0 +1,238 @@
+//! A sparse matrix in memory: its products with dense vectors, and its transpose.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use crate::error::Error;
+use crate::threads::{Progress, on_threads};
+
+/// Rows are worked on together until they have so many entries, so that each window of columns is used often …
+const CHUNK_ENTRIES: usize = 1 << 21;
+/// … while it is in a processor's second cache: so many bytes of vectors.
+const WINDOW_BYTES: usize = 1 << 20;
+/// Vectors multiplied at a time, in registers.
+const LANES: usize = 16;
+
+/// A matrix in CSR form. Without `values` all its entries are 1.
+#[derive(Clone, Copy)]
+pub struct Sparse<'a> {
+    starts: &'a [i64],
+    columns: &'a [i32],
+    values: Option<&'a [f64]>,
+    width: usize,
+}
+
+impl<'a> Sparse<'a> {
+    /// A matrix of `width` columns; fails where the arrays do not fit together.
+    pub fn new(starts: &'a [i64], columns: &'a [i32], values: Option<&'a [f64]>, width: usize) -> Result<Self, Error> {
+        let fits = starts.first() == Some(&0)
+            && starts.last() == Some(&(columns.len() as i64))
+            && starts.windows(2).all(|pair| pair[0] <= pair[1])
+            && values.is_none_or(|values| values.len() == columns.len());
+        if fits {
+            Ok(Self { starts, columns, values, width })
+        } else {
+            Err(Error::Invalid("the arrays are not a matrix in CSR form".to_owned()))
+        }
+    }
+
+    /// Rows and columns.
+    #[must_use]
+    pub fn shape(&self) -> (usize, usize) {
+        (self.starts.len() - 1, self.width)
+    }
+
+    /// The columns of a row's entries.
+    #[must_use]
+    pub fn row(&self, row: usize) -> &'a [i32] {
+        &self.columns[self.starts[row] as usize..self.starts[row + 1] as usize]
+    }
+
+    /// Writes A x to y, for x with `count` numbers for each column and y with as many for each row.
+    ///
+    /// Every sum is taken in the order of the columns, whatever the number of threads.
+    pub fn multiply(&self, x: &[f64], count: usize, y: &mut [f64], threads: usize) -> Result<(), Error> {
+        let (rows, columns) = self.shape();
+        if count == 0 || x.len() != columns * count || y.len() != rows * count {
+            return Err(Error::Invalid("the vectors do not fit the matrix".to_owned()));
+        }
+        let mut chunks = Vec::new();
+        let mut rest = y;
+        for rows in self.chunks(threads) {
+            let (chunk, others) = rest.split_at_mut(rows.len() * count);
+            chunks.push((rows, chunk));
+            rest = others;
+        }
+        let chunks = Mutex::new(chunks);
+        on_threads(threads, &Progress::default(), || {
+            let mut cursors = Vec::new();
+            loop {
+                let next = chunks.lock().map_err(|_| Error::Panicked)?.pop();
+                let Some((rows, y)) = next else { return Ok(()) };
+                self.multiply_rows(rows, x, count, y, &mut cursors);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Returns the transpose: starts, columns, which rise inside each row, and values if there are any.
+    #[must_use]
+    pub fn transposed(&self) -> (Vec<i64>, Vec<i32>, Option<Vec<f64>>) {
+        let mut starts = vec![0_i64; self.width + 1];
+        for &column in self.columns {
+            starts[column as usize + 1] += 1;
+        }
+        for column in 0..self.width {
+            starts[column + 1] += starts[column];
+        }
+        let mut next = starts.clone();
+        let mut columns = vec![0_i32; self.columns.len()];
+        let mut values = self.values.map(|values| vec![0.0; values.len()]);
+        for row in 0..self.shape().0 {
+            for at in self.starts[row] as usize..self.starts[row + 1] as usize {
+                let place = &mut next[self.columns[at] as usize];
+                columns[*place as usize] = row as i32;
+                if let (Some(turned), Some(values)) = (&mut values, self.values) {
+                    turned[*place as usize] = values[at];
+                }
+                *place += 1;
+            }
+        }
+        (starts, columns, values)
+    }
+
+    fn multiply_rows(&self, rows: Range<usize>, x: &[f64], count: usize, y: &mut [f64], cursors: &mut Vec<usize>) {
+        y.fill(0.0);
+        let mut first = 0;
+        while first < count {
+            let lanes = match count - first {
+                LANES.. => LANES,
+                8.. => 8,
+                4.. => 4,
+                _ => 1,
+            };
+            cursors.clear();
+            cursors.extend(self.starts[rows.clone()].iter().map(|&start| start as usize));
+            let window = (WINDOW_BYTES / (lanes * size_of::<f64>())) as i32;
+            let mut end = 0_i32;
+            while (end as usize) < self.width {
+                end = end.saturating_add(window);
+                let end = if (end as usize) < self.width { end } else { i32::MAX };
+                match lanes {
+                    LANES => self.multiply_window::<LANES>(&rows, end, x, y, first, count, cursors),
+                    8 => self.multiply_window::<8>(&rows, end, x, y, first, count, cursors),
+                    4 => self.multiply_window::<4>(&rows, end, x, y, first, count, cursors),
+                    _ => self.multiply_window::<1>(&rows, end, x, y, first, count, cursors),
+                }
+            }
+            first += lanes;
+        }
+    }
+
+    /// Adds what the entries before the column `end` give that were not added yet.
+    #[allow(clippy::too_many_arguments)]
+    fn multiply_window<const N: usize>(
+        &self,
+        rows: &Range<usize>,
+        end: i32,
+        x: &[f64],
+        y: &mut [f64],
+        first: usize,
+        count: usize,
+        cursors: &mut [usize],
+    ) {
+        let ends = &self.starts[rows.start + 1..=rows.end];
+        for ((cursor, &last), y) in cursors.iter_mut().zip(ends).zip(y.chunks_exact_mut(count)) {
+            let columns = &self.columns[*cursor..last as usize];
+            let here = columns.iter().position(|&column| column >= end).unwrap_or(columns.len());
+            if here == 0 {
+                continue;
+            }
+            let y = &mut y[first..first + N];
+            let mut sum: [f64; N] = std::array::from_fn(|lane| y[lane]);
+            match self.values {
+                None => {
+                    for &column in &columns[..here] {
+                        let x = &x[column as usize * count + first..][..N];
+                        for lane in 0..N {
+                            sum[lane] += x[lane];
+                        }
+                    }
+                }
+                Some(values) => {
+                    for (&column, &value) in columns[..here].iter().zip(&values[*cursor..]) {
+                        let x = &x[column as usize * count + first..][..N];
+                        for lane in 0..N {
+                            sum[lane] += value * x[lane];
+                        }
+                    }
+                }
+            }
+            y.copy_from_slice(&sum);
+            *cursor += here;
+        }
+    }
+
+    /// Ranges of rows alike in entries.
+    fn chunks(&self, threads: usize) -> Vec<Range<usize>> {
+        let rows = self.shape().0;
+        let entries = (self.columns.len() / (8 * threads)).clamp(1, CHUNK_ENTRIES) as i64;
+        let (mut chunks, mut first) = (Vec::new(), 0);
+        while first < rows {
+            let most = self.starts[first] + entries;
+            let last = self.starts.partition_point(|&start| start <= most).clamp(first + 2, rows + 1) - 1;
+            chunks.push(first..last);
+            first = last;
+        }
+        chunks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STARTS: [i64; 5] = [0, 2, 2, 5, 6];
+    const COLUMNS: [i32; 6] = [0, 2, 0, 1, 2, 1];
+    const VALUES: [f64; 6] = [1.0, -2.0, 3.0, 0.5, 4.0, -1.0];
+
+    #[test]
+    fn products_are_sums_over_entries() {
+        for count in [1, 3, 4, 8, 29] {
+            let x: Vec<f64> = (0..3 * count).map(|k| (k * k % 17) as f64 - 5.0).collect();
+            for values in [None, Some(&VALUES[..])] {
+                let matrix = Sparse::new(&STARTS, &COLUMNS, values, 3).unwrap();
+                let mut expected = vec![0.0; 4 * count];
+                for row in 0..4 {
+                    for at in STARTS[row] as usize..STARTS[row + 1] as usize {
+                        for k in 0..count {
+                            let value = values.map_or(1.0, |values| values[at]);
+                            expected[row * count + k] += value * x[COLUMNS[at] as usize * count + k];
+                        }
+                    }
+                }
+                for threads in [1, 2, 3] {
+                    let mut y = vec![7.0; 4 * count];
+                    matrix.multiply(&x, count, &mut y, threads).unwrap();
+                    assert_eq!(y, expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_turned_on_its_side() {
+        let (starts, columns, values) = Sparse::new(&STARTS, &COLUMNS, Some(&VALUES), 3).unwrap().transposed();
+        assert_eq!(starts, [0, 2, 4, 6]);
+        assert_eq!(columns, [0, 2, 2, 3, 0, 2]);
+        assert_eq!(values, Some(vec![1.0, 3.0, 0.5, -1.0, -2.0, 4.0]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        assert!(Sparse::new(&[0, 3, 2], &[0, 1], None, 3).is_err());
+        assert!(Sparse::new(&[0, 2], &[0, 1], Some(&[1.0]), 3).is_err());
+        let matrix = Sparse::new(&[0, 2], &[0, 1], None, 3).unwrap();
+        assert!(matrix.multiply(&[0.0; 2], 1, &mut [0.0], 1).is_err());
+    }
+}

@@ -1,0 +1,309 @@
+//! Interactions become distinct pairs of user and item, and the latest of each user is held out.
+
+use std::sync::Mutex;
+
+use super::base::TEST;
+use crate::error::Error;
+use crate::threads::{Progress, on_threads};
+
+/// Users are worked on together until they have so many interactions.
+const CHUNK_INTERACTIONS: usize = 1 << 18;
+
+/// Which of several interactions at the last time of a user are test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ties {
+    Last,
+    All,
+}
+
+/// What to do with a user's pairs.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Marks the latest as test, if given.
+    pub hold_out: Option<Ties>,
+    /// So many distinct times are enough.
+    pub least_times: usize,
+    /// Whether to say which interaction each pair was.
+    pub positions: bool,
+}
+
+/// Distinct pairs, by user and then item.
+pub struct Pairs {
+    /// Where each user's begin.
+    pub starts: Vec<i64>,
+    /// Item codes, those held out marked with [`TEST`].
+    pub entries: Vec<u32>,
+    /// The interaction that became each pair: the latest, and the last in the file of equally late ones.
+    pub positions: Vec<i64>,
+    /// Whether each user's pairs have enough distinct times.
+    pub enough: Vec<bool>,
+}
+
+/// Some users: theirs of the arrays of [`Pairs`].
+struct Chunk<'p> {
+    first: usize,
+    entries: &'p mut [u32],
+    positions: &'p mut [i64],
+    counts: &'p mut [i64],
+    enough: &'p mut [bool],
+}
+
+/// Interactions in the order of their file.
+struct Interactions<'i> {
+    items: &'i [i32],
+    times: Option<&'i [i64]>,
+    /// Where each user's begin, …
+    starts: Vec<i64>,
+    /// … in this order, which keeps that of the file inside a user; empty where it is the file's.
+    order: Vec<usize>,
+}
+
+/// What is needed of one user, again and again.
+#[derive(Default)]
+struct Room {
+    keys: Vec<u64>,
+    kept: Vec<u32>,
+    times: Vec<i64>,
+}
+
+impl Pairs {
+    /// Collapses interactions of `count` users: codes of users and of items, and times if they are known.
+    pub fn collapse(
+        users: &[i32],
+        items: &[i32],
+        times: Option<&[i64]>,
+        count: usize,
+        rule: Rule,
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let n = users.len();
+        let in_range = users.iter().all(|&user| (user as usize) < count) && items.iter().all(|&item| item >= 0);
+        if items.len() != n || times.is_some_and(|times| times.len() != n) || !in_range {
+            return Err(Error::Invalid("users, items and times do not fit each other".to_owned()));
+        }
+        if times.is_none() && (rule.hold_out.is_some() || rule.least_times > 1) {
+            return Err(Error::Invalid("there are no times".to_owned()));
+        }
+        let given = Interactions::by_user(users, items, times, count);
+        let mut pairs = Self {
+            starts: vec![0; count + 1],
+            entries: vec![0; n],
+            positions: vec![0; if rule.positions { n } else { 0 }],
+            enough: vec![true; count],
+        };
+        let chunks = Mutex::new(pairs.chunks(&given.starts));
+        on_threads(threads, &Progress::default(), || {
+            let mut room = Room::default();
+            loop {
+                let next = chunks.lock().map_err(|_| Error::Panicked)?.pop();
+                let Some(chunk) = next else { return Ok(()) };
+                given.collapse(chunk, rule, &mut room);
+            }
+        })?;
+        drop(chunks);
+        pairs.close_up(&given.starts);
+        Ok(pairs)
+    }
+
+    fn chunks(&mut self, starts: &[i64]) -> Vec<Chunk<'_>> {
+        let (mut chunks, mut first) = (Vec::new(), 0);
+        let (mut entries, mut positions) = (&mut self.entries[..], &mut self.positions[..]);
+        let (mut counts, mut enough) = (&mut self.starts[1..], &mut self.enough[..]);
+        let users = starts.len() - 1;
+        while first < users {
+            let most = starts[first] + CHUNK_INTERACTIONS as i64;
+            let last = starts.partition_point(|&start| start <= most).clamp(first + 2, users + 1) - 1;
+            let size = (starts[last] - starts[first]) as usize;
+            let chunk;
+            (chunk, entries) = entries.split_at_mut(size);
+            let places;
+            (places, positions) = positions.split_at_mut(size.min(positions.len()));
+            let number;
+            (number, counts) = counts.split_at_mut(last - first);
+            let some;
+            (some, enough) = enough.split_at_mut(last - first);
+            chunks.push(Chunk { first, entries: chunk, positions: places, counts: number, enough: some });
+            first = last;
+        }
+        chunks
+    }
+
+    /// Closes the gaps that repeated pairs leave, and sums the counts of users up.
+    fn close_up(&mut self, given: &[i64]) {
+        let mut end = 0;
+        for (user, &from) in given[..given.len() - 1].iter().enumerate() {
+            let (from, count) = (from as usize, self.starts[user + 1] as usize);
+            if from != end {
+                self.entries.copy_within(from..from + count, end);
+                if !self.positions.is_empty() {
+                    self.positions.copy_within(from..from + count, end);
+                }
+            }
+            end += count;
+            self.starts[user + 1] = end as i64;
+        }
+        self.entries.truncate(end);
+        self.positions.truncate(end);
+    }
+}
+
+impl<'i> Interactions<'i> {
+    fn by_user(users: &[i32], items: &'i [i32], times: Option<&'i [i64]>, count: usize) -> Self {
+        let mut starts = vec![0_i64; count + 1];
+        for &user in users {
+            starts[user as usize + 1] += 1;
+        }
+        for user in 0..count {
+            starts[user + 1] += starts[user];
+        }
+        let mut order = Vec::new();
+        if !users.is_sorted() {
+            order.resize(users.len(), 0);
+            let mut next = starts.clone();
+            for (position, &user) in users.iter().enumerate() {
+                order[next[user as usize] as usize] = position;
+                next[user as usize] += 1;
+            }
+        }
+        Self { items, times, starts, order }
+    }
+
+    fn collapse(&self, chunk: Chunk, rule: Rule, room: &mut Room) {
+        let begin = self.starts[chunk.first];
+        for (number, (count, enough)) in chunk.counts.iter_mut().zip(chunk.enough).enumerate() {
+            let (first, last) = (self.starts[chunk.first + number], self.starts[chunk.first + number + 1]);
+            let at = (first - begin) as usize;
+            let entries = &mut chunk.entries[at..at + (last - first) as usize];
+            room.read(self, first as usize, last as usize);
+            for (entry, &key) in entries.iter_mut().zip(&room.kept) {
+                *entry = self.items[self.position(first as usize, key)] as u32;
+            }
+            if rule.positions {
+                for (position, &key) in chunk.positions[at..].iter_mut().zip(&room.kept) {
+                    *position = self.position(first as usize, key) as i64;
+                }
+            }
+            *count = room.kept.len() as i64;
+            if rule.least_times > 1 {
+                *enough = room.has_times(rule.least_times);
+            }
+            if let Some(ties) = rule.hold_out {
+                room.hold_out(ties, entries);
+            }
+        }
+    }
+
+    /// The position in the file of a user's k-th interaction.
+    fn position(&self, first: usize, k: u32) -> usize {
+        if self.order.is_empty() { first + k as usize } else { self.order[first + k as usize] }
+    }
+}
+
+impl Room {
+    /// Finds which of a user's interactions stay, one for each item, by item: as the how manieth they are; and their times.
+    fn read(&mut self, given: &Interactions, first: usize, last: usize) {
+        self.keys.clear();
+        self.keys.extend((0..(last - first) as u32).map(|k| {
+            let item = given.items[given.position(first, k)];
+            u64::from(item as u32) << 32 | u64::from(k)
+        }));
+        if !self.keys.is_sorted() {
+            self.keys.sort_unstable();
+        }
+        self.kept.clear();
+        self.times.clear();
+        let mut before = None;
+        for &key in &self.keys {
+            let (item, k) = (key >> 32, key as u32);
+            let time = given.times.map(|times| times[given.position(first, k)]);
+            if before == Some(item) {
+                let place = self.kept.len() - 1;
+                if time.is_none_or(|time| time >= self.times[place]) {
+                    self.kept[place] = k;
+                    self.times.truncate(place);
+                    self.times.extend(time);
+                }
+            } else {
+                self.kept.push(k);
+                self.times.extend(time);
+                before = Some(item);
+            }
+        }
+    }
+
+    /// Whether there are so many distinct times.
+    fn has_times(&mut self, least: usize) -> bool {
+        if least == 2 {
+            return self.times.iter().any(|&time| time != self.times[0]);
+        }
+        self.keys.clear();
+        // As good as the times themselves to count.
+        self.keys.extend(self.times.iter().map(|&time| time as u64));
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        self.keys.len() >= least
+    }
+
+    /// Marks the latest of a user's entries.
+    fn hold_out(&self, ties: Ties, entries: &mut [u32]) {
+        let Some(&latest) = self.times.iter().max() else { return };
+        let at_last = self.times.iter().zip(&self.kept).enumerate().filter(|&(_, (&time, _))| time == latest);
+        match ties {
+            Ties::All => at_last.for_each(|(place, _)| entries[place] |= TEST),
+            Ties::Last => {
+                if let Some((place, _)) = at_last.max_by_key(|&(_, (_, &k))| k) {
+                    entries[place] |= TEST;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collapsed(hold_out: Option<Ties>, least_times: usize, threads: usize) -> Pairs {
+        let users = [1, 0, 1, 0, 1, 1];
+        let items = [7, 3, 2, 1, 7, 9];
+        let times = [5, 4, 8, 4, 5, 8];
+        let rule = Rule { hold_out, least_times, positions: true };
+        Pairs::collapse(&users, &items, Some(&times), 3, rule, threads).unwrap()
+    }
+
+    #[test]
+    fn repeated_pairs_become_one() {
+        for threads in [1, 2, 3] {
+            let pairs = collapsed(None, 2, threads);
+            assert_eq!(pairs.starts, [0, 2, 5, 5]);
+            assert_eq!(pairs.entries, [1, 3, 2, 7, 9]);
+            assert_eq!(pairs.positions, [3, 1, 2, 4, 5]);
+            assert_eq!(pairs.enough, [false, true, false]);
+        }
+    }
+
+    #[test]
+    fn the_latest_are_held_out() {
+        assert_eq!(collapsed(Some(Ties::Last), 1, 1).entries, [1 | TEST, 3, 2, 7, 9 | TEST]);
+        assert_eq!(collapsed(Some(Ties::All), 1, 1).entries, [1 | TEST, 3 | TEST, 2 | TEST, 7, 9 | TEST]);
+    }
+
+    #[test]
+    fn item_codes_have_31_bits() {
+        let rule = Rule { hold_out: Some(Ties::Last), least_times: 2, positions: true };
+        let items = [i32::MAX - 1, 0, 1, 1, i32::MAX - 1, 0];
+        let pairs = Pairs::collapse(&[1, 0, 1, 0, 1, 0], &items, Some(&[9, 4, 3, 2, 9, 1]), 2, rule, 2).unwrap();
+        assert_eq!(pairs.entries, [TEST, 1, 1, (i32::MAX - 1) as u32 | TEST]);
+        assert_eq!(pairs.positions, [1, 3, 2, 4]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let rule = Rule { hold_out: None, least_times: 1, positions: false };
+        assert!(Pairs::collapse(&[0, 2], &[0, 0], None, 2, rule, 1).is_err());
+        assert!(Pairs::collapse(&[0, -1], &[0, 0], None, 2, rule, 1).is_err());
+        assert!(Pairs::collapse(&[0, 1], &[0, -1], None, 2, rule, 1).is_err());
+        assert!(Pairs::collapse(&[0, 1], &[0], None, 2, rule, 1).is_err());
+        assert!(Pairs::collapse(&[0], &[0], None, 1, Rule { least_times: 2, ..rule }, 1).is_err());
+    }
+}

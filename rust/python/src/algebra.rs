@@ -1,0 +1,49 @@
+//! Sparse matrices of SciPy's form: arrays in and arrays out.
+
+use fractalrs_core::algebra::Sparse;
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+
+use crate::errors::raised;
+
+type Transposed<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Option<Bound<'py, PyArray1<f64>>>);
+
+/// A x for a CSR matrix A and x of shape (columns, count), C order; without `values` all entries are 1. The same numbers on any
+/// number of threads.
+#[pyfunction]
+#[pyo3(signature = (starts, columns, values, x, *, threads))]
+pub fn sparse_product<'py>(
+    py: Python<'py>,
+    starts: PyReadonlyArray1<'py, i64>,
+    columns: PyReadonlyArray1<'py, i32>,
+    values: Option<PyReadonlyArray1<'py, f64>>,
+    x: PyReadonlyArray2<'py, f64>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (height, count) = (x.shape()[0], x.shape()[1]);
+    let values = values.as_ref().map(|values| values.as_slice()).transpose()?;
+    let matrix = Sparse::new(starts.as_slice()?, columns.as_slice()?, values, height).map_err(raised)?;
+    let y = PyArray2::zeros(py, [matrix.shape().0, count], false);
+    let mut borrowed = y.readwrite();
+    let (x, out) = (x.as_slice()?, borrowed.as_slice_mut()?);
+    py.detach(|| matrix.multiply(x, count, out, threads)).map_err(raised)?;
+    drop(borrowed);
+    Ok(y)
+}
+
+/// The transpose of a CSR matrix of so many columns.
+#[pyfunction]
+pub fn sparse_transpose<'py>(
+    py: Python<'py>,
+    starts: PyReadonlyArray1<'py, i64>,
+    columns: PyReadonlyArray1<'py, i32>,
+    values: Option<PyReadonlyArray1<'py, f64>>,
+    width: usize,
+) -> PyResult<Transposed<'py>> {
+    let values = values.as_ref().map(|values| values.as_slice()).transpose()?;
+    let matrix = Sparse::new(starts.as_slice()?, columns.as_slice()?, values, width).map_err(raised)?;
+    let (starts, columns, values) = py.detach(|| matrix.transposed());
+    Ok((starts.into_pyarray(py), columns.into_pyarray(py), values.map(|values| values.into_pyarray(py))))
+}
