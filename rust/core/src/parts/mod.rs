@@ -5,6 +5,7 @@ mod encoding;
 mod part_file;
 mod run;
 mod seal;
+mod sharing;
 mod sink;
 
 pub use columns::{Column, Source, Values};
