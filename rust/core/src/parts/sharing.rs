@@ -29,11 +29,10 @@ pub enum Task<T> {
     Stop,
 }
 
-/// What a thread is at: its own part, and the one it helps with.
+/// A thread: the part that is its own, if one is.
 #[derive(Debug, Default)]
 pub struct Hand {
     own: Option<usize>,
-    helps: Option<usize>,
 }
 
 /// The work that threads share. `T` is what becomes of a range.
@@ -115,15 +114,19 @@ impl<T> Work<T> {
     fn next(&mut self, hand: &mut Hand) -> Option<Task<T>> {
         match hand.own {
             Some(part) => self.next_of_own(part, hand),
-            None if self.next < self.parts.len() && self.open.len() < self.most_open => {
-                let part = self.next;
-                self.next += 1;
-                self.open.push(part);
-                *hand = Hand { own: Some(part), helps: None };
-                Some(Task::Open { part })
-            }
-            None => self.next_of_others(hand),
+            None if self.open.len() < self.most_open => self.open_next(hand).or_else(|| self.next_of_others()),
+            None => self.next_of_others().or_else(|| self.open_next(hand)),
         }
+    }
+
+    fn open_next(&mut self, hand: &mut Hand) -> Option<Task<T>> {
+        let part = self.next;
+        (part < self.parts.len()).then(|| {
+            self.next += 1;
+            self.open.push(part);
+            hand.own = Some(part);
+            Task::Open { part }
+        })
     }
 
     fn next_of_own(&mut self, part: usize, hand: &mut Hand) -> Option<Task<T>> {
@@ -146,13 +149,10 @@ impl<T> Work<T> {
         self.claim_ahead(part)
     }
 
-    fn next_of_others(&mut self, hand: &mut Hand) -> Option<Task<T>> {
-        if let Some(task) = hand.helps.and_then(|part| self.claim_ahead(part)) {
-            return Some(task);
-        }
-        let most_to_do = self.open.iter().copied().filter(|&part| self.parts[part].can_be_helped(self.ahead));
-        hand.helps = most_to_do.max_by_key(|&part| self.parts[part].unclaimed());
-        if let Some(part) = hand.helps {
+    /// Helps where most is left to do; stops where nothing is.
+    fn next_of_others(&mut self) -> Option<Task<T>> {
+        let can_be_helped = self.open.iter().copied().filter(|&part| self.parts[part].can_be_helped(self.ahead));
+        if let Some(part) = can_be_helped.max_by_key(|&part| self.parts[part].unclaimed()) {
             return self.claim_ahead(part);
         }
         let is_left = self.next < self.parts.len() || self.open.iter().any(|&part| self.parts[part].unclaimed() > 0);
@@ -174,5 +174,136 @@ impl<T> Work<T> {
             state.made.resize_with(place + 1, || None);
         }
         state.made[place] = Some(made);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Reverse;
+    use std::collections::BinaryHeap;
+
+    use super::*;
+
+    /// Nanoseconds an interaction: to encode it, and to copy it where another thread has made it.
+    const ENCODE: u64 = 4;
+    const COPY_TENTHS: u64 = 5;
+    const ROW_GROUP: u64 = 1 << 20;
+    /// To begin and to finish a part, whatever its size.
+    const FILES: u64 = 200_000;
+
+    /// A part as it is simulated: interactions of each range, and nanoseconds to make one of them.
+    struct Simulated {
+        ranges: Vec<u64>,
+        make: f64,
+    }
+
+    impl Simulated {
+        fn new(interactions: u64, make: f64) -> Self {
+            let count = interactions.div_ceil(200_000);
+            Self {
+                ranges: (0..count).map(|k| (k + 1) * interactions / count - k * interactions / count).collect(),
+                make,
+            }
+        }
+    }
+
+    /// The share of their time that threads do something one thread would have to do too, and the most ranges that were
+    /// made and not added yet at any time.
+    fn simulate(parts: &[Simulated], threads: usize) -> (f64, usize) {
+        let counts: Vec<usize> = parts.iter().map(|part| part.ranges.len()).collect();
+        let mut work = Work::new(&counts, threads);
+        let mut hands: Vec<Hand> = (0..threads).map(|_| Hand::default()).collect();
+        let mut made: Vec<Option<(usize, usize)>> = vec![None; threads];
+        let mut pending = vec![0; parts.len()];
+        let mut ready: BinaryHeap<Reverse<(u64, usize)>> = (0..threads).map(|thread| Reverse((0, thread))).collect();
+        let (mut waiting, mut end, mut useful, mut most, mut stopped) = (Vec::new(), 0, 0, 0, 0);
+        while let Some(Reverse((now, thread))) = ready.pop() {
+            let mut changed = false;
+            if let Some((part, range)) = made[thread].take() {
+                work.hand_over(part, range, range);
+                changed = true;
+            }
+            let mut group = |part: usize, more: u64, all: bool| {
+                pending[part] += more;
+                let full = if all { pending[part] } else { pending[part] / ROW_GROUP * ROW_GROUP };
+                pending[part] -= full;
+                full * ENCODE
+            };
+            let make = |part: usize, range: usize| (parts[part].ranges[range] as f64 * parts[part].make) as u64;
+            let (cost, besides) = match work.next(&mut hands[thread]) {
+                None => {
+                    waiting.push(thread);
+                    (None, 0)
+                }
+                Some(Task::Stop) => {
+                    stopped += 1;
+                    (None, 0)
+                }
+                Some(Task::Open { .. }) => (Some(FILES), 0),
+                Some(Task::Add { part, range }) => {
+                    let encode = group(part, parts[part].ranges[range], false);
+                    (Some(make(part, range) + encode), 0)
+                }
+                Some(Task::Take { part, made: range }) => {
+                    let copy = parts[part].ranges[range] * COPY_TENTHS / 10;
+                    (Some(group(part, parts[part].ranges[range], false) + copy), copy)
+                }
+                Some(Task::Ahead { part, range }) => {
+                    made[thread] = Some((part, range));
+                    (Some(make(part, range)), 0)
+                }
+                Some(Task::Finish { part }) => (Some(FILES + group(part, 0, true)), 0),
+            };
+            if let Some(cost) = cost {
+                changed = true;
+                useful += cost - besides;
+                end = end.max(now + cost);
+                ready.push(Reverse((now + cost, thread)));
+            }
+            most = most.max(work.parts.iter().map(|part| part.made.iter().flatten().count()).sum());
+            if changed {
+                ready.extend(waiting.drain(..).map(|thread| Reverse((now, thread))));
+            }
+        }
+        assert_eq!(stopped, threads);
+        assert!(work.parts.iter().all(|part| part.added == part.ranges) && pending.iter().all(|&rows| rows == 0));
+        (useful as f64 / (end * threads as u64) as f64, most)
+    }
+
+    /// The default plan of so many interactions in 16 row blocks, from sparse to dense: in the sparse ones an interaction
+    /// takes longer, for as many rows are visited.
+    fn plan(interactions: u64) -> Vec<Simulated> {
+        let size = (interactions / 128).clamp(1_000_000, 16_000_000);
+        let count = interactions.div_ceil(size);
+        let make = |k: u64| 5.0 + 2.0 / (0.4 + 1.2 * (k as f64 + 0.5) / count as f64);
+        (0..count).map(|k| Simulated::new(interactions / count, make(k))).collect()
+    }
+
+    #[test]
+    fn no_thread_is_idle_for_long_with_the_default_plan() {
+        let plan = plan(2_600_000_000);
+        assert_eq!(plan.len(), 163);
+        for threads in 2..=128 {
+            let (efficiency, made) = simulate(&plan, threads);
+            assert!(efficiency >= 0.95, "{efficiency:.3} on {threads} threads");
+            assert!(made <= 4 * threads, "{made} ranges on {threads} threads");
+        }
+    }
+
+    #[test]
+    fn show() {
+        for interactions in [7_000_000, 20_000_000, 100_000_000, 230_000_000, 1_200_000_000, 2_600_000_000] {
+            let plan = plan(interactions);
+            let figures = [2, 4, 8, 16, 32, 48, 64, 96, 100, 128].map(|threads| simulate(&plan, threads).0);
+            println!("{interactions} {} {figures:.3?}", plan.len());
+        }
+        println!("one {:?}", [2, 3, 4, 8].map(|threads| simulate(&[Simulated::new(16_000_000, 6.7)], threads)));
+        let all: Vec<(usize, f64, usize)> = (2..=128)
+            .map(|n| {
+                let (e, m) = simulate(&plan(2_600_000_000), n);
+                (n, e, m)
+            })
+            .collect();
+        println!("{:?}", all.iter().filter(|(_, e, _)| *e < 0.965).collect::<Vec<_>>());
     }
 }
