@@ -16,7 +16,7 @@ use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Id, Intera
 use crate::memory::prefetch_all;
 
 /// About how many interactions a range holds: enough to use a column table well, few enough to stay in cache.
-const RANGE_INTERACTIONS: f64 = 400_000.0;
+const RANGE_INTERACTIONS: f64 = 200_000.0;
 /// What is carried takes more of the cache than the items.
 const CARRYING_RANGE_INTERACTIONS: f64 = 100_000.0;
 /// A tile may hold so many times what a range is expected to: nearly every range is one tile.
