@@ -183,6 +183,7 @@ mod tests {
     use std::collections::BinaryHeap;
 
     use super::*;
+    use proptest::prelude::*;
 
     /// Nanoseconds an interaction: to encode it, and to copy it where another thread has made it.
     const ENCODE: u64 = 4;
@@ -214,7 +215,7 @@ mod tests {
         let mut work = Work::new(&counts, threads);
         let mut hands: Vec<Hand> = (0..threads).map(|_| Hand::default()).collect();
         let mut made: Vec<Option<(usize, usize)>> = vec![None; threads];
-        let mut pending = vec![0; parts.len()];
+        let (mut pending, mut next) = (vec![0; parts.len()], vec![0; parts.len()]);
         let mut ready: BinaryHeap<Reverse<(u64, usize)>> = (0..threads).map(|thread| Reverse((0, thread))).collect();
         let (mut waiting, mut end, mut useful, mut most, mut stopped) = (Vec::new(), 0, 0, 0, 0);
         while let Some(Reverse((now, thread))) = ready.pop() {
@@ -241,10 +242,12 @@ mod tests {
                 }
                 Some(Task::Open { .. }) => (Some(FILES), 0),
                 Some(Task::Add { part, range }) => {
+                    assert_eq!(std::mem::replace(&mut next[part], range + 1), range);
                     let encode = group(part, parts[part].ranges[range], false);
                     (Some(make(part, range) + encode), 0)
                 }
                 Some(Task::Take { part, made: range }) => {
+                    assert_eq!(std::mem::replace(&mut next[part], range + 1), range);
                     let copy = parts[part].ranges[range] * COPY_TENTHS / 10;
                     (Some(group(part, parts[part].ranges[range], false) + copy), copy)
                 }
@@ -291,19 +294,23 @@ mod tests {
     }
 
     #[test]
-    fn show() {
-        for interactions in [7_000_000, 20_000_000, 100_000_000, 230_000_000, 1_200_000_000, 2_600_000_000] {
-            let plan = plan(interactions);
-            let figures = [2, 4, 8, 16, 32, 48, 64, 96, 100, 128].map(|threads| simulate(&plan, threads).0);
-            println!("{interactions} {} {figures:.3?}", plan.len());
+    fn small_data_sets_use_all_threads_of_a_small_machine() {
+        for (interactions, threads, least) in [(7_000_000, 2, 0.9), (20_000_000, 4, 0.99), (100_000_000, 16, 0.9)] {
+            assert!(simulate(&plan(interactions), threads).0 >= least, "{interactions} on {threads} threads");
         }
-        println!("one {:?}", [2, 3, 4, 8].map(|threads| simulate(&[Simulated::new(16_000_000, 6.7)], threads)));
-        let all: Vec<(usize, f64, usize)> = (2..=128)
-            .map(|n| {
-                let (e, m) = simulate(&plan(2_600_000_000), n);
-                (n, e, m)
-            })
-            .collect();
-        println!("{:?}", all.iter().filter(|(_, e, _)| *e < 0.965).collect::<Vec<_>>());
+        // A single part: one thread makes ranges ahead of the other.
+        assert!(simulate(&[Simulated::new(16_000_000, 6.7)], 2).0 >= 0.9);
+    }
+
+    proptest! {
+        /// `simulate` checks that every range is added and every thread stops.
+        #[test]
+        fn every_range_is_made_once(
+            sizes in proptest::collection::vec(0_u64..3_000_000, 0..40),
+            threads in 1_usize..20,
+        ) {
+            let parts: Vec<Simulated> = sizes.iter().map(|&size| Simulated::new(size, 7.0)).collect();
+            simulate(&parts, threads);
+        }
     }
 }
