@@ -214,13 +214,13 @@ mod tests {
         let counts: Vec<usize> = parts.iter().map(|part| part.ranges.len()).collect();
         let mut work = Work::new(&counts, threads);
         let mut hands: Vec<Hand> = (0..threads).map(|_| Hand::default()).collect();
-        let mut made: Vec<Option<(usize, usize)>> = vec![None; threads];
+        let mut in_hand: Vec<Option<(usize, usize)>> = vec![None; threads];
         let (mut pending, mut next) = (vec![0; parts.len()], vec![0; parts.len()]);
         let mut ready: BinaryHeap<Reverse<(u64, usize)>> = (0..threads).map(|thread| Reverse((0, thread))).collect();
         let (mut waiting, mut end, mut useful, mut most, mut stopped) = (Vec::new(), 0, 0, 0, 0);
         while let Some(Reverse((now, thread))) = ready.pop() {
             let mut changed = false;
-            if let Some((part, range)) = made[thread].take() {
+            if let Some((part, range)) = in_hand[thread].take() {
                 work.hand_over(part, range, range);
                 changed = true;
             }
@@ -230,7 +230,7 @@ mod tests {
                 pending[part] -= full;
                 full * ENCODE
             };
-            let make = |part: usize, range: usize| (parts[part].ranges[range] as f64 * parts[part].make) as u64;
+            let to_make = |part: usize, range: usize| (parts[part].ranges[range] as f64 * parts[part].make) as u64;
             let (cost, besides) = match work.next(&mut hands[thread]) {
                 None => {
                     waiting.push(thread);
@@ -244,7 +244,7 @@ mod tests {
                 Some(Task::Add { part, range }) => {
                     assert_eq!(std::mem::replace(&mut next[part], range + 1), range);
                     let encode = group(part, parts[part].ranges[range], false);
-                    (Some(make(part, range) + encode), 0)
+                    (Some(to_make(part, range) + encode), 0)
                 }
                 Some(Task::Take { part, made: range }) => {
                     assert_eq!(std::mem::replace(&mut next[part], range + 1), range);
@@ -252,8 +252,8 @@ mod tests {
                     (Some(group(part, parts[part].ranges[range], false) + copy), copy)
                 }
                 Some(Task::Ahead { part, range }) => {
-                    made[thread] = Some((part, range));
-                    (Some(make(part, range)), 0)
+                    in_hand[thread] = Some((part, range));
+                    (Some(to_make(part, range)), 0)
                 }
                 Some(Task::Finish { part }) => (Some(FILES + group(part, 0, true)), 0),
             };
