@@ -74,7 +74,7 @@ def test_interactions_are_the_same_for_any_threads_and_parts(tmp_path: Path, shu
 
 
 def test_parts_are_the_documented_ranges_across_row_blocks(written: Path, expansion: Expansion) -> None:
-    bounds = [k * 600 // 7 for k in range(8)]
+    bounds = expansion.cuts(7)
     assert [part["users"] for part in manifest_of(written)["parts"]] == [
         [first, last] for first, last in itertools.pairwise(bounds)
     ]
@@ -101,6 +101,30 @@ def test_the_default_number_of_parts_depends_on_the_expansion_only(expansion: Ex
     assert fr.plan(expansion).part_count == 1
     parts = fr.plan(expansion, part_interactions=10_000).part_count
     assert parts == -(-expansion.expected_interactions // 10_000)
+
+
+@pytest.mark.parametrize(
+    ("interactions", "parts"),
+    [
+        (0, 1),
+        (1e6, 1),
+        (1.1e6, 2),
+        (20e6, 20),
+        (128e6, 128),
+        (500e6, 128),
+        (2.048e9, 128),
+        (2.6e9, 163),
+        (1e12, 62_500),
+    ],
+)
+def test_parts_have_from_1_to_16_million_interactions_by_default(interactions: float, parts: int) -> None:
+    class Sized(Expansion):
+        expected_interactions = interactions
+
+    assert (
+        fr.plan(Sized(fr.leave_last_out(fr.sample_interactions(500, 40, 5_000)), np.full((999, 1), 0.5))).part_count
+        == parts
+    )
 
 
 def test_no_test_folder_where_nothing_is_held_out(tmp_path: Path) -> None:

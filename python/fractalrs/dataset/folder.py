@@ -8,7 +8,7 @@ from os import PathLike
 
 import numpy as np
 
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part, part_file
 from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import PRIVATE_FILES, files_beside
@@ -141,7 +141,7 @@ def missing_files(plan: Plan, there: Container[str], attributes: bool = True) ->
     """Return the files of a plan that are not there in words, parts by their numbers; nothing where all are."""
     missing = []
     for split in plan.splits:
-        parts = [part.index for part in plan.parts if part.file(split) not in there]
+        parts = [k for k in range(plan.part_count) if part_file(k, plan.part_count, split) not in there]
         if parts:
             missing.append(f"{split} {'part' if len(parts) == 1 else 'parts'} {_runs(parts)} of {plan.part_count}")
     kinds = plan.attribute_fingerprints if attributes else {}

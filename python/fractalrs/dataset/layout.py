@@ -68,4 +68,15 @@ class Part:
 
     def file(self, split: Split) -> str:
         """Return the name of the part's file of one split, relative to the data set's folder."""
-        return f"{split}/part-{self.index:05d}-of-{self.of:05d}.parquet"
+        return part_file(self.index, self.of, split)
+
+
+def part_file(index: int, of: int, split: Split) -> str:
+    """Return the name of the file of a part's split, relative to the data set's folder.
+
+    Examples
+    --------
+    >>> part_file(2, 8, "train")
+    'train/part-00002-of-00008.parquet'
+    """
+    return f"{split}/part-{index:05d}-of-{of:05d}.parquet"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType
 from typing import Any, Self
@@ -15,7 +16,7 @@ from typing import Any, Self
 from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, type_of
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
@@ -23,8 +24,10 @@ from fractalrs.reading import AttributeTable
 from fractalrs.tools import check_count, check_kind, digest_of_json
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
-PART_INTERACTIONS = 16_000_000
-"""About how many expected interactions a part has by default."""
+PART_INTERACTIONS = 1_000_000, 16_000_000
+"""About how many expected interactions a part has by default, at the least and at the most."""
+_PARTS = 128
+"""So many parts there are by default, as far as their sizes allow it: enough for as many threads."""
 _SAMPLE_INTERACTIONS = 500_000
 """So many are encoded to tell how many bytes all take."""
 
@@ -96,19 +99,19 @@ class Plan:
             raise InputError("this plan was read from a file", hint="make it of the expansion: fractalrs.plan")
         return self.made_of
 
-    @property
+    @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The parts: the k-th has the users from ⌊k·mp/P⌋ to ⌊(k+1)·mp/P⌋."""
-        users, count = self.user_multiplier * self.base.users, self.part_count
-        return tuple(Part(k, count, k * users // count, (k + 1) * users // count) for k in range(count))
+        """The parts: ranges of users that are cut where the expected interactions reach k/P of all."""
+        count = self.part_count
+        return tuple(Part(k, count, *cut) for k, cut in enumerate(pairwise(self.expansion.cuts(count))))
 
     @cached_property
     def files(self) -> dict[str, list[tuple[str, str]]]:
         """Names of all files, those of attributes last, with the labels by which each is known again."""
-        ours = ("fractalrs.plan", self.fingerprint)
+        ours, count = ("fractalrs.plan", self.fingerprint), self.part_count
         files = {
-            part.file(split): [ours, ("fractalrs.part", f"{part.index} of {part.of}"), ("fractalrs.split", split)]
-            for part in self.parts
+            part_file(k, count, split): [ours, ("fractalrs.part", f"{k} of {count}"), ("fractalrs.split", split)]
+            for k in range(count)
             for split in self.splits
         }
         kinds = self.attribute_fingerprints
@@ -245,7 +248,7 @@ def plan(
     item_attributes: Any = None,
     user_attributes: Any = None,
     recipe: Mapping[str, Any] | None = None,
-    part_interactions: int = PART_INTERACTIONS,
+    part_interactions: int | None = None,
 ) -> Plan:
     """Return the plan of a data set: parts that can be written one by one, in any order, by any process.
 
@@ -254,7 +257,8 @@ def plan(
     expansion, parquet, source_licence
         As for `write`.
     parts, part_interactions
-        Number of parts; by default one for each `part_interactions` expected interactions.
+        Number of parts; by default one for each `part_interactions` expected interactions, or 128 of 1 to 16
+        million, as far as they go.
     item_attributes, user_attributes
         As for `write`, or what `match` made of a table.
     recipe
@@ -278,14 +282,15 @@ def plan(
     check_kind("expansion", expansion, Expansion, "an Expansion")
     check_kind("parquet", parquet, ParquetOptions, "ParquetOptions")
     check_kind("recipe", recipe, (Mapping, NoneType), "a mapping")
-    check_count("part_interactions", part_interactions, 1)
+    if part_interactions is not None:
+        check_count("part_interactions", part_interactions, 1)
     cells, base, users = expansion.cells, expansion.base, expansion.shape[0]
     given = ((ITEMS, item_attributes), (USERS, user_attributes))
     tables = tuple(_matched(base, side, source) for side, source in given if source is not None)
     expansion.options.check_sources(cells.user_cell_size, cells.item_cell_size, [table.side for table in tables])
     _check_schema(expansion)
     if parts is None:
-        parts = min(users, max(1, math.ceil(expansion.expected_interactions / part_interactions)))
+        parts = min(users, _default_parts(expansion.expected_interactions, part_interactions))
     if not 1 <= (parts := whole_index("parts", parts)) <= users:
         raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
     attributes = {table.side.plural: table.fingerprint for table in tables}
@@ -313,6 +318,12 @@ def plan(
         attributes=tables,
     )
     return dataclasses.replace(made, fingerprint=made.recomputed())
+
+
+def _default_parts(interactions: float, part_interactions: int | None) -> int:
+    """Return how many parts so many interactions are cut into: it does not depend on the machine."""
+    least, most = PART_INTERACTIONS
+    return max(1, math.ceil(interactions / (part_interactions or min(most, max(least, interactions / _PARTS)))))
 
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

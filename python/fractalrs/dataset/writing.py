@@ -47,7 +47,7 @@ def write(
     path
         Folder of the data set. It may not hold anything else.
     parts
-        Number of parts; by default about 16 million expected interactions each.
+        Number of parts, of equally many expected interactions; by default 128 of 1 to 16 million, as far as they go.
     threads
         Generating threads; by default as many as this process may use.
     parquet
@@ -280,8 +280,7 @@ def _make_parts(
                 report(interactions, parts)
 
             try:
-                # A thread without a part would only take memory.
-                threads, encoding = min(threads, max(1, len(jobs))), asdict(plan.parquet)
+                encoding = asdict(plan.parquet)
                 result = expansion.generator.run(jobs, stage="flush", threads=threads, progress=passed, **encoding)
             finally:
                 publish()

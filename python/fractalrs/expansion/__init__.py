@@ -9,6 +9,7 @@ Each room imports only rooms above it::
     functions · operators        blocks made by a function; what makes a block
     options                      what can be chosen, and named defaults
     payload · sizing · fitting   what interactions carry; a shape for a target; real tails and spectrum
+    division                     where users are cut into parts
     expansion                    all of it as one value
 """
 

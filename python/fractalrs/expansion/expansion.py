@@ -18,6 +18,7 @@ from fractalrs.base import Base
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.declared import accepts, document, one_of, pair, whole
+from fractalrs.expansion.division import divide, row_block_weights
 from fractalrs.expansion.expected import Expected
 from fractalrs.expansion.fitting import Fit
 from fractalrs.expansion.functions import FunctionGenerator
@@ -163,6 +164,26 @@ class Expansion:
     def expected_interactions(self) -> float:
         """Expected number of train and test interactions."""
         return self.expected.train.mean + self.expected.test.mean
+
+    def cuts(self, parts: int) -> list[int]:
+        """Return the P + 1 users between which P parts of equally many expected interactions are, from 0 to all.
+
+        Where row blocks are made of the base's users, those of one count the same. What is dropped later counts too.
+
+        Examples
+        --------
+        >>> from fractalrs import leave_last_out, sample_interactions
+        >>> base = leave_last_out(sample_interactions(60, 40, 600))
+        >>> Expansion(base, [[0.25], [0.75]], max_keep=0.9, shuffle="aligned").cuts(4)
+        [0, 60, 80, 100, 120]
+        """
+        (m, _), (p, _) = self.reduced.shape, self.base.shape
+        if self.operator.is_function:
+            return divide([1] * m, p, parts)
+        if self.operator.has_row_blocks:
+            return divide(row_block_weights(self.keep_rates, self.seed, self.options.block_keep), p, parts)
+        degrees: list[int] = self.base.user_degrees().tolist()
+        return divide(degrees, m, parts)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -190,7 +190,7 @@ class Recipe:
         None,
         "Parts, of one train and one test file each.",
         Group.FILES,
-        **_POSITIVE | {"unset": "16 M interactions each"},
+        **_POSITIVE | {"unset": "128 of 1 to 16 M interactions"},
     )
     encoding: Literal["default", "fast"] = option(
         "default", "default: every reader. fast: quicker, but not for Spark before 4.3.", Group.FILES, value="NAME"

@@ -14,9 +14,9 @@
 //! | [`base`] | `pairs`: from interactions to entries · `base`: the signed matrix · `train`: its train part in another order · `partition`: how cells are found · `energies`: what averages over cells leave · `cells`: users, or items, that are alike · `layout`: the base as blocks read it |
 //! | [`time`] | `clock`: the hours of the week · `timeline`: what is known of a source user · `schedule`: when an expanded user acts |
 //! | [`expansion`] | `options` · `existence`: which blocks are there · `dropout`: which entries a block keeps · `shuffle`: where they go · `interactions`: what comes out · `expansion`: all of it, a value · `sketch`: the paper's other operator |
-//! | [`tiles`] | `tile`: some users at a time · `kept`: what their blocks keep · `stitch`: users put together |
+//! | [`tiles`] | `tables`: of a row block, for all threads · `tile`: some users at a time · `kept`: what their blocks keep · `stitch`: users put together |
 //! | [`pages`] | `pack`: bits · `delta`: differences · `hybrid`: runs and codes · `chunk`: the pages of a column · `library`: those that the Parquet library encodes |
-//! | [`parts`] | `encoding` · `dictionary`: values known beforehand · `columns`: what files carry · `row_group`: encoded page by page · `part_file`: one Parquet file · `seal`: its digest, inside and out · `sink`: how it gets its name · `run`: parts made on threads |
+//! | [`parts`] | `encoding` · `dictionary`: values known beforehand · `columns`: what files carry · `row_group`: encoded page by page · `part_file`: one Parquet file · `seal`: its digest, inside and out · `sink`: how it gets its name · `sharing`: who makes what · `run`: parts made on threads |
 //! | [`passes`] | `cursor`: one user after the other · `files`: those of a file · `rows`: a matrix in pieces, on threads · `degrees` · `gram`: products with vectors · `neighbours` |
 
 pub mod algebra;

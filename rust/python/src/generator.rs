@@ -186,7 +186,8 @@ fn interactions<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
 ) -> PyResult<Arrays<'py>> {
     let (users, made) = watch(py, None, |progress| {
         let (mut of_train, mut of_test) = (Interactions::<I>::default(), Interactions::<I>::default());
-        Tiler::new(expansion).expand(first..last, &mut of_train, &mut of_test, |of_train, of_test| {
+        let users = first..last;
+        Tiler::new(expansion).expand(users.clone(), &users, &mut of_train, &mut of_test, |of_train, of_test| {
             let unwanted = if test { of_train } else { of_test };
             unwanted.clear();
             if progress.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }

@@ -87,15 +87,23 @@ impl Permutation {
         if count > SMALL {
             return Feistel::new(key, count).image(x);
         }
-        Exchanges::new(key, count).fold(x, |place, (last, other)| {
-            if place == last {
-                other
-            } else if place == other {
-                last
-            } else {
-                place
+        let exchange = |place: u32, last: u32, other: u32| {
+            let place_of_last = if place == other { last } else { place };
+            if place == last { other } else { place_of_last }
+        };
+        if count <= Exchanges::SHARING + 1 {
+            // The exchanges of one word, those of fewer elements followed by some of place 0 with itself: no branch
+            // depends on the count.
+            let (mut word, mut place) = (key.0, x);
+            for number in 1..=Exchanges::SHARING {
+                let last = count.saturating_sub(number);
+                let product = u128::from(word) * u128::from(last + 1);
+                word = product as u64;
+                place = exchange(place, last, (product >> 64) as u32);
             }
-        })
+            return place;
+        }
+        Exchanges::new(key, count).fold(x, |place, (last, other)| exchange(place, last, other))
     }
 }
 

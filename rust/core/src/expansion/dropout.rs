@@ -59,8 +59,8 @@ impl GapTable {
                 let high = (word >> (16 * quarter)) as u16;
                 let mut gap = usize::from(self.near[usize::from(high >> (16 - NEAR_BITS))]);
                 if gap == usize::from(UNDECIDED) {
-                    gap =
-                        self.undecided(high, draws.last_bits.child((4 * number + quarter) << 32 | u64::from(row.row)));
+                    let number = (4 * number + quarter) << 32 | u64::from(row.row);
+                    gap = self.undecided(high, || draws.last_bits.child(number).0);
                 }
                 place += gap;
                 if place >= length {
@@ -77,11 +77,15 @@ impl GapTable {
         }
     }
 
-    /// The number of thresholds above the draw with these high and last bits.
-    #[cold]
+    /// The number of thresholds above the draw with these high bits; a word with its last bits is made where they decide.
     #[inline(never)]
-    fn undecided(&self, high: u16, last_bits: Key) -> usize {
-        let draw = u64::from(high) << 32 | (last_bits.0 & 0xFFFF_FFFF);
+    fn undecided(&self, high: u16, last_bits: impl FnOnce() -> u64) -> usize {
+        let first = u64::from(high) << 32;
+        let gap = self.thresholds.partition_point(|&threshold| first + u64::from(u32::MAX) < threshold);
+        if self.thresholds.get(gap).is_none_or(|&threshold| threshold <= first) {
+            return gap;
+        }
+        let draw = first | (last_bits() & 0xFFFF_FFFF);
         self.thresholds.partition_point(|&threshold| draw < threshold)
     }
 }
@@ -131,7 +135,7 @@ mod tests {
                 let expected = table.thresholds.iter().filter(|&&t| draw < t).count();
                 let near = table.near[(draw >> (48 - NEAR_BITS)) as usize];
                 prop_assert!(near == UNDECIDED || usize::from(near) == expected);
-                prop_assert_eq!(table.undecided((draw >> 32) as u16, Key(draw)), expected);
+                prop_assert_eq!(table.undecided((draw >> 32) as u16, || draw), expected);
             }
         }
     }

@@ -142,6 +142,23 @@ impl Expansion {
             .map(move |row| if self.options.shuffled { self.user_cells.code(permutation.image(row)) } else { row })
     }
 
+    /// So many consecutive expanded users are expected to have as many interactions each: those of a row block, or of a
+    /// row where rows are sampled.
+    pub(crate) fn rows_alike(&self) -> u64 {
+        u64::from(if self.options.operator == Operator::Sketch { self.row_blocks() } else { self.base_users })
+    }
+
+    /// The interactions that an expanded user is expected to have, by the mean of those that are alike.
+    pub(crate) fn expected_per_user(&self, user: u64) -> f64 {
+        let number = (user / self.rows_alike()) as u32;
+        if self.options.operator == Operator::Sketch {
+            let density = self.layout.len() as f64 / f64::from(self.base_users) / f64::from(self.base_items);
+            return self.layout.row(number).len() as f64 * f64::from(self.column_blocks) * density;
+        }
+        let kept_of_base: f64 = self.blocks(number).map(|(_, keep_rate)| keep_rate).sum();
+        kept_of_base * self.layout.len() as f64 / f64::from(self.base_users)
+    }
+
     /// The blocks of row block i that exist: column block and keep rate.
     pub(crate) fn blocks(&self, i: u32) -> impl Iterator<Item = (u32, f64)> {
         let row = &self.keep_rates[i as usize * self.column_blocks as usize..][..self.column_blocks as usize];

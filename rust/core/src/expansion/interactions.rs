@@ -74,6 +74,15 @@ impl<I: Copy> Interactions<I> {
         self.ratings.drain(..count.min(self.ratings.len()));
     }
 
+    /// Appends the interactions of the users after those that are here.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.users.extend_from_slice(&other.users);
+        self.items.extend_from_slice(&other.items);
+        self.sources.extend_from_slice(&other.sources);
+        self.times.extend_from_slice(&other.times);
+        self.ratings.extend_from_slice(&other.ratings);
+    }
+
     /// Moves the test interactions among those from `start` on over to `test`; the others stay.
     pub(crate) fn divide(&mut self, start: usize, is_test: &[bool], test: &mut Self) {
         let of_test = is_test.iter().filter(|&&is_test| is_test).count();

@@ -7,6 +7,7 @@ mod part_file;
 mod row_group;
 mod run;
 mod seal;
+mod sharing;
 mod sink;
 
 pub use columns::{Column, Source, Values};

@@ -1,8 +1,9 @@
 //! A job: parts made on threads of its own, each written under a temporary name, flushed and renamed.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,12 +11,13 @@ use std::time::{Duration, Instant};
 use super::encoding::Format;
 use super::part_file::{FileSummary, PartFile};
 use super::row_group::Stored;
+use super::sharing::{Hand, Sharing, Task};
 use super::sink::{Sink, Temporary};
 use crate::error::Error;
 use crate::expansion::{Expansion, Interactions};
 use crate::for_id_types;
 use crate::threads::{Progress, on_threads};
-use crate::tiles::Tiler;
+use crate::tiles::{Tiler, ranges};
 
 /// A file of a part: where it goes, and what its own metadata says.
 #[derive(Clone, Debug)]
@@ -82,13 +84,18 @@ fn run_with<U: Stored, I: Stored>(
     threads: usize,
     progress: &Progress,
 ) -> Result<JobSummary, Error> {
-    let next = AtomicUsize::new(0);
-    let worker = Worker { expansion, format, stage, progress };
+    // Those of most users first: of as many interactions they take the longest.
+    let mut parts: Vec<&Part> = parts.iter().collect();
+    parts.sort_by_key(|part| Reverse(part.users.end - part.users.start));
+    let ranges: Vec<Vec<Range<u64>>> = parts.iter().map(|part| ranges(expansion, &part.users)).collect();
+    let counts: Vec<usize> = ranges.iter().map(Vec::len).collect();
+    let job = Job { parts: &parts, ranges: &ranges, format, stage, progress };
+    let (sharing, tiler) = (Sharing::new(&counts, threads), Tiler::new(expansion));
     thread::scope(|scope| {
         // Few files wait for the disk at a time, so that generation cannot run away from it.
         let (to_disk, finished) = mpsc::sync_channel(threads);
         let publisher = scope.spawn(move || publish(&finished, stage, progress));
-        let times = on_threads(threads, progress, || worker.work::<U, I>(parts, &next, &to_disk));
+        let times = on_threads(threads, progress, || job.work::<U, I>(&sharing, tiler.sharing(), &to_disk));
         drop(to_disk);
         let summaries = publisher.join().unwrap_or(Err(Error::Panicked));
         let times = match times {
@@ -104,50 +111,108 @@ fn run_with<U: Stored, I: Stored>(
     })
 }
 
-/// One thread's share of a job.
+/// What the threads of a job have in common.
 #[derive(Clone, Copy)]
-struct Worker<'r> {
-    expansion: &'r Expansion,
+struct Job<'r> {
+    parts: &'r [&'r Part],
+    ranges: &'r [Vec<Range<u64>>],
     format: &'r Format<'r>,
     stage: Stage,
     progress: &'r Progress,
 }
 
-impl Worker<'_> {
-    /// Makes parts until none is left; returns the time spent generating and encoding.
+/// What a range, or what is left of a part, holds: train and test interactions.
+type Both<I> = [Interactions<I>; 2];
+
+impl Job<'_> {
+    /// One thread's share of a job; returns the time spent generating and encoding.
     fn work<U: Stored, I: Stored>(
         self,
-        parts: &[Part],
-        next: &AtomicUsize,
+        sharing: &Sharing<Both<I>>,
+        mut tiler: Tiler,
         to_disk: &SyncSender<Finished>,
     ) -> Result<(Duration, Duration), Error> {
-        let mut tiler = Tiler::new(self.expansion);
+        let Self { parts, ranges, progress, .. } = self;
         let (mut generating, mut encoding) = (Duration::ZERO, Duration::ZERO);
-        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut train = Split::<U, I>::open(part.train.as_ref(), self.format, self.stage)?;
-            let mut test = Split::<U, I>::open(part.test.as_ref(), self.format, self.stage)?;
-            let (mut of_train, mut of_test) = (Interactions::default(), Interactions::default());
-            let mut held = 0;
+        let (mut hand, mut own) = (Hand::default(), None);
+        let no_part = || Error::Invalid("a range is added to no part".into());
+        loop {
+            let task = sharing.next(&mut hand, progress)?;
             let mut mark = Instant::now();
-            tiler.expand(part.users.clone(), &mut of_train, &mut of_test, |of_train, of_test| {
-                let generated = Instant::now();
-                generating += generated - mark;
-                self.progress.advance(of_train.items.len() + of_test.items.len() - held)?;
-                train.write(of_train)?;
-                test.write(of_test)?;
-                held = of_train.items.len() + of_test.items.len();
-                mark = Instant::now();
-                encoding += mark - generated;
-                Ok(())
-            })?;
-            let train = train.finish(&mut of_train)?;
-            let test = test.finish(&mut of_test)?;
-            encoding += mark.elapsed();
-            if to_disk.send(Finished { index: part.index, train, test }).is_err() {
-                return Err(Error::Cancelled);
+            match task {
+                Task::Open { part } => own = Some(Files::<U, I>::open(parts[part], self.format, self.stage)?),
+                Task::Add { part, range } => {
+                    let files = own.as_mut().ok_or_else(no_part)?;
+                    let [mut of_train, mut of_test] = std::mem::take(&mut files.held);
+                    let mut held = of_train.items.len() + of_test.items.len();
+                    let (users, all) = (ranges[part][range].clone(), &parts[part].users);
+                    tiler.expand(users, all, &mut of_train, &mut of_test, |of_train, of_test| {
+                        let generated = Instant::now();
+                        generating += generated - mark;
+                        progress.advance(of_train.items.len() + of_test.items.len() - held)?;
+                        files.write(of_train, of_test)?;
+                        held = of_train.items.len() + of_test.items.len();
+                        mark = Instant::now();
+                        encoding += mark - generated;
+                        Ok(())
+                    })?;
+                    files.held = [of_train, of_test];
+                }
+                Task::Take { made, .. } => {
+                    own.as_mut().ok_or_else(no_part)?.take(&made)?;
+                    encoding += mark.elapsed();
+                }
+                Task::Ahead { part, range } => {
+                    let [mut of_train, mut of_test] = Both::<I>::default();
+                    let (users, all) = (ranges[part][range].clone(), &parts[part].users);
+                    tiler.expand(users, all, &mut of_train, &mut of_test, |_, _| progress.advance(0))?;
+                    progress.advance(of_train.items.len() + of_test.items.len())?;
+                    sharing.hand_over(part, range, [of_train, of_test]);
+                    generating += mark.elapsed();
+                }
+                Task::Finish { part } => {
+                    let finished = own.take().ok_or_else(no_part)?.finish(parts[part].index)?;
+                    encoding += mark.elapsed();
+                    if to_disk.send(finished).is_err() {
+                        return Err(Error::Cancelled);
+                    }
+                }
+                Task::Stop => return Ok((generating, encoding)),
             }
         }
-        Ok((generating, encoding))
+    }
+}
+
+/// The files of the part that a thread owns, and the interactions that do not fill a row group yet.
+struct Files<'f, U: Stored, I: Stored> {
+    train: Split<'f, U, I>,
+    test: Split<'f, U, I>,
+    held: Both<I>,
+}
+
+impl<'f, U: Stored, I: Stored> Files<'f, U, I> {
+    fn open(part: &Part, format: &'f Format<'f>, stage: Stage) -> Result<Self, Error> {
+        let split = |target: &Option<Target>| Split::open(target.as_ref(), format, stage);
+        Ok(Self { train: split(&part.train)?, test: split(&part.test)?, held: Both::default() })
+    }
+
+    fn write(&mut self, of_train: &mut Interactions<I>, of_test: &mut Interactions<I>) -> Result<(), Error> {
+        self.train.write(of_train)?;
+        self.test.write(of_test)
+    }
+
+    /// Adds what was made elsewhere.
+    fn take(&mut self, made: &Both<I>) -> Result<(), Error> {
+        let [of_train, of_test] = &mut self.held;
+        of_train.append(&made[0]);
+        of_test.append(&made[1]);
+        self.train.write(of_train)?;
+        self.test.write(of_test)
+    }
+
+    fn finish(self, index: u64) -> Result<Finished, Error> {
+        let [mut of_train, mut of_test] = self.held;
+        Ok(Finished { index, train: self.train.finish(&mut of_train)?, test: self.test.finish(&mut of_test)? })
     }
 }
 

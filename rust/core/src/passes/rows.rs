@@ -78,7 +78,8 @@ impl StreamedMatrix<'_> {
                 let mut tiler = Tiler::new(expansion);
                 let (mut train, mut test) = (Interactions::default(), Interactions::default());
                 Box::new(move |piece, each| {
-                    tiler.expand(self.pieces[piece].clone(), &mut train, &mut test, |train, test| {
+                    let users = &self.pieces[piece];
+                    tiler.expand(users.clone(), users, &mut train, &mut test, |train, test| {
                         merge(InteractionsCursor::new(train), InteractionsCursor::new(test), each)?;
                         train.clear();
                         test.clear();

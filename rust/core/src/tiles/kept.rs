@@ -10,6 +10,8 @@ const PREFETCH_ROWS: usize = 8;
 const PREFETCH_LINES: usize = 4;
 /// Entries are copied so many at a time, mostly all that a block keeps of a row.
 pub const CHUNK: usize = 32;
+/// So many where a block keeps no more.
+const SMALL_CHUNK: usize = 8;
 
 /// What one block reads for one user of the tile.
 #[derive(Clone, Copy)]
@@ -134,11 +136,11 @@ impl<C: Code> Kept<C> {
     /// room for a chunk more.
     #[inline]
     pub fn copy_codes<T>(&self, slice: KeptSlice, target: &mut [T], map: impl Fn(C) -> T) {
+        if slice.len() <= SMALL_CHUNK {
+            return copy::<SMALL_CHUNK, C, T>(&self.codes[slice.start..], target, map);
+        }
         for done in (0..slice.len()).step_by(CHUNK) {
-            let source = &self.codes[slice.start + done..][..CHUNK];
-            for (target, &code) in target[done..][..CHUNK].iter_mut().zip(source) {
-                *target = map(code);
-            }
+            copy::<CHUNK, C, T>(&self.codes[slice.start + done..], &mut target[done..], &map);
         }
     }
 
@@ -163,5 +165,13 @@ impl<C: Code> Kept<C> {
             }
         }
         slice.end = end;
+    }
+}
+
+/// Writes what `map` makes of the first `COUNT` codes, a number that the compiler knows.
+#[inline]
+fn copy<const COUNT: usize, C: Code, T>(codes: &[C], target: &mut [T], map: impl Fn(C) -> T) {
+    for (target, &code) in target[..COUNT].iter_mut().zip(&codes[..COUNT]) {
+        *target = map(code);
     }
 }

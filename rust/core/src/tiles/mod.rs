@@ -2,6 +2,7 @@
 
 mod kept;
 mod stitch;
+mod tables;
 mod tile;
 
-pub use tile::Tiler;
+pub use tile::{Tiler, ranges};

@@ -3,30 +3,27 @@
 //! A tile is made block by block, so that one column table stays in the processor's cache while it is used, then
 //! stitched together user by user.
 
-use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::kept::{Kept, Visit};
 use super::stitch::{RowBlock, Stitcher, User};
+use super::tables::{Block, Shared, Tabulated, worth_a_table};
 use crate::base::{Code, Codes, Place};
 use crate::chance::Permutation;
 use crate::error::Error;
 use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Id, Interactions, Operator, expand_sketch};
 use crate::memory::prefetch_all;
-use crate::time::shares;
 
-/// About how many interactions a tile holds: enough to use a column table well, few enough to stay in cache.
-const TILE_INTERACTIONS: f64 = 400_000.0;
+/// About how many interactions a range holds: enough to use a column table well, few enough to stay in cache.
+const RANGE_INTERACTIONS: f64 = 200_000.0;
 /// What is carried takes more of the cache than the items.
-const CARRYING_TILE_INTERACTIONS: f64 = 100_000.0;
+const CARRYING_RANGE_INTERACTIONS: f64 = 100_000.0;
+/// A tile may hold so many times what a range is expected to: nearly every range is one tile.
+const TILE_PER_RANGE: f64 = 1.25;
 const TILE_USERS: u32 = 4_096;
 /// A tile keeps one counter per user and block; this bounds them where there are many blocks.
 const TILE_COUNTERS: usize = 1 << 20;
-/// Bytes of tables a worker keeps for the row block it is in, and of column permutations for all of them. What is beyond
-/// is tabulated tile by tile.
-const TABLE_BYTES: usize = 32 << 20;
-/// What a table of images takes beside them.
-const IMAGES_BYTES: usize = 64;
 
 /// Makes expanded users, tile by tile.
 pub enum Tiler<'e> {
@@ -38,48 +35,65 @@ impl<'e> Tiler<'e> {
     #[must_use]
     pub fn new(expansion: &'e Expansion) -> Self {
         match &expansion.layout.codes {
-            Codes::Narrow(codes) => Self::Narrow(Box::new(Tiles::new(expansion, codes))),
-            Codes::Wide(codes) => Self::Wide(Box::new(Tiles::new(expansion, codes))),
+            Codes::Narrow(codes) => {
+                Self::Narrow(Box::new(Tiles::new(expansion, codes, Arc::new(Shared::new(expansion)))))
+            }
+            Codes::Wide(codes) => Self::Wide(Box::new(Tiles::new(expansion, codes, Arc::new(Shared::new(expansion))))),
+        }
+    }
+
+    /// One for another thread, which has its tables in common with this one.
+    #[must_use]
+    pub fn sharing(&self) -> Self {
+        match self {
+            Self::Narrow(tiles) => Self::Narrow(Box::new(tiles.sharing())),
+            Self::Wide(tiles) => Self::Wide(Box::new(tiles.sharing())),
         }
     }
 
     /// Appends the interactions of the expanded users to `train` and `test`, and hands both to `each_tile` after every
-    /// tile; it may take what is in them.
+    /// tile; it may take what is in them. The users are some of those of `job`, the rest of which is to be made too,
+    /// before or after.
     pub fn expand<I: Id>(
         &mut self,
         users: Range<u64>,
+        job: &Range<u64>,
         train: &mut Interactions<I>,
         test: &mut Interactions<I>,
         each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self {
-            Self::Narrow(tiles) => tiles.expand(users, train, test, each_tile),
-            Self::Wide(tiles) => tiles.expand(users, train, test, each_tile),
+            Self::Narrow(tiles) => tiles.expand(users, job, train, test, each_tile),
+            Self::Wide(tiles) => tiles.expand(users, job, train, test, each_tile),
         }
     }
 }
 
-/// A block that exists, and what is tabulated for it while the row block lasts.
-struct Block<C> {
-    keep_rate: f64,
-    tables: Option<Box<Tables<C>>>,
-}
-
-struct Tables<C> {
-    gaps: GapTable,
-    /// The column of each source item; empty for the shuffle `none`.
-    columns: Vec<C>,
+/// Cuts users into ranges of about as many expected interactions as a tile is meant for, each in one row block.
+#[must_use]
+pub fn ranges(expansion: &Expansion, users: &Range<u64>) -> Vec<Range<u64>> {
+    let most = if expansion.carries_sources { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS };
+    let rows = expansion.rows_alike();
+    let mut ranges = Vec::new();
+    let mut first = users.start;
+    while first < users.end {
+        let end = users.end.min((first / rows + 1) * rows);
+        let expected = expansion.expected_per_user(first) * (end - first) as f64;
+        let count = ((expected / most).ceil() as u64).clamp(1, end - first);
+        let bound = |k: u64| first + ((u128::from(end - first) * u128::from(k)) / u128::from(count)) as u64;
+        ranges.extend((0..count).map(|k| bound(k)..bound(k + 1)));
+        first = end;
+    }
+    ranges
 }
 
 /// Makes tiles from item codes of one width. Its memory is bounded by the constants above and the longest cell of users.
 pub struct Tiles<'e, C> {
     expansion: &'e Expansion,
     codes: &'e [C],
-    row_block: RowBlock,
-    blocks: Vec<Block<C>>,
-    table_bytes_left: usize,
-    /// The images of column permutations, which all row blocks share.
-    images: HashMap<u32, Vec<C>>,
+    shared: Arc<Shared<C>>,
+    /// The row block that it is in, once it is in one.
+    row: Option<Arc<Tabulated<C>>>,
     /// A column table that is not kept.
     passing_table: Vec<C>,
     /// The slot of the anchor of each user of the tile, and its place among the cells if users are exchanged.
@@ -92,14 +106,12 @@ pub struct Tiles<'e, C> {
 }
 
 impl<'e, C: Code> Tiles<'e, C> {
-    fn new(expansion: &'e Expansion, codes: &'e [C]) -> Self {
+    fn new(expansion: &'e Expansion, codes: &'e [C], shared: Arc<Shared<C>>) -> Self {
         Self {
             expansion,
             codes,
-            row_block: RowBlock { i: u32::MAX, column_blocks: Vec::new(), offsets: Vec::new(), shares: Vec::new() },
-            blocks: Vec::new(),
-            table_bytes_left: 0,
-            images: HashMap::new(),
+            shared,
+            row: None,
             passing_table: Vec::new(),
             slots: Vec::new(),
             places: Vec::new(),
@@ -109,9 +121,14 @@ impl<'e, C: Code> Tiles<'e, C> {
         }
     }
 
+    fn sharing(&self) -> Self {
+        Self::new(self.expansion, self.codes, Arc::clone(&self.shared))
+    }
+
     fn expand<I: Id>(
         &mut self,
         users: Range<u64>,
+        job: &Range<u64>,
         train: &mut Interactions<I>,
         test: &mut Interactions<I>,
         mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
@@ -123,13 +140,14 @@ impl<'e, C: Code> Tiles<'e, C> {
         let mut first = users.start;
         while first < users.end {
             let i = (first / base_users) as u32;
-            let segment_end = users.end.min((u64::from(i) + 1) * base_users);
-            self.enter(i, segment_end - first);
+            let row_block = u64::from(i) * base_users..(u64::from(i) + 1) * base_users;
+            let segment_end = users.end.min(row_block.end);
+            let of_job = job.end.min(row_block.end) - job.start.max(row_block.start);
+            let row = self.enter(i, of_job, first);
             while first < segment_end {
-                let row = (first - u64::from(i) * base_users) as u32;
-                self.find_slots(row, (segment_end - first) as u32);
-                self.keep();
-                self.stitch(first, train, test);
+                self.find_slots(&row, (first - row_block.start) as u32, (segment_end - first) as u32);
+                self.keep(&row);
+                self.stitch(&row.row_block, first, train, test);
                 each_tile(train, test)?;
                 first += self.slots.len() as u64;
             }
@@ -137,50 +155,29 @@ impl<'e, C: Code> Tiles<'e, C> {
         Ok(())
     }
 
-    /// Turns to row block i, in which `users` users are to be made.
-    fn enter(&mut self, i: u32, users: u64) {
-        let &Expansion { base_users, base_items, ref layout, options, .. } = self.expansion;
-        if self.row_block.i != i {
-            let (column_blocks, keep_rates): (Vec<u32>, Vec<f64>) = self.expansion.blocks(i).unzip();
-            self.row_block = RowBlock {
-                i,
-                offsets: column_blocks.iter().map(|&j| u64::from(j) * u64::from(base_items)).collect(),
-                shares: shares(keep_rates.iter().copied()),
-                column_blocks,
-            };
-            self.blocks = keep_rates.into_iter().map(|keep_rate| Block { keep_rate, tables: None }).collect();
-            self.table_bytes_left = TABLE_BYTES;
-        }
-        let columns_bytes = if options.shuffled { base_items as usize * size_of::<C>() } else { 0 };
-        let bytes = columns_bytes + size_of::<GapTable>();
+    /// Turns to row block i, from user `first` on, in which a job makes `users` users.
+    fn enter(&mut self, i: u32, users: u64, first: u64) -> Arc<Tabulated<C>> {
+        let Expansion { base_users, layout, .. } = self.expansion;
+        let row = match self.row.take() {
+            Some(row) if row.row_block.i == i => row,
+            _ => self.shared.enter(self.expansion, i),
+        };
         // What so many users read on average.
-        let entries = users as f64 / f64::from(base_users) * layout.len() as f64;
-        for (block, &j) in self.blocks.iter_mut().zip(&self.row_block.column_blocks) {
-            let worth_it = worth_a_table(base_items, entries * block.keep_rate);
-            if block.tables.is_none() && worth_it && bytes <= self.table_bytes_left {
-                let mut columns = Vec::new();
-                if options.shuffled {
-                    let source = Columns::new(self.expansion, i, j);
-                    if (self.images.len() + 1) * (columns_bytes + IMAGES_BYTES) <= TABLE_BYTES {
-                        self.images.entry(j).or_insert_with(|| source.images());
-                    }
-                    source.fill(self.images.get(&j).map(Vec::as_slice), &mut columns);
-                }
-                block.tables = Some(Box::new(Tables { gaps: GapTable::new(block.keep_rate), columns }));
-                self.table_bytes_left -= bytes;
-            }
-        }
+        let entries = users as f64 / f64::from(*base_users) * layout.len() as f64;
+        self.shared.tabulate(self.expansion, &row, entries, first);
+        self.row = Some(Arc::clone(&row));
+        row
     }
 
     /// Begins a tile at a row of the row block: finds the slots of its users, at most `limit`, and no more than its memory
     /// is meant for.
-    fn find_slots(&mut self, first_row: u32, limit: u32) {
+    fn find_slots(&mut self, row: &Tabulated<C>, first_row: u32, limit: u32) {
         let Expansion { base_users, layout, keys, user_cells, options, carries_sources, .. } = self.expansion;
-        let permutation = Permutation::new(keys.rows.child(u64::from(self.row_block.i)), *base_users);
+        let permutation = Permutation::new(keys.rows.child(u64::from(row.row_block.i)), *base_users);
         let exchanging = options.shuffled && !user_cells.are_single();
-        let kept_of_base: f64 = self.blocks.iter().map(|block| block.keep_rate).sum();
-        let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / self.blocks.len().max(1)) as u32).max(1);
-        let most = if *carries_sources { CARRYING_TILE_INTERACTIONS } else { TILE_INTERACTIONS };
+        let kept_of_base: f64 = row.blocks.iter().map(|block| block.keep_rate).sum();
+        let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / row.blocks.len().max(1)) as u32).max(1);
+        let most = TILE_PER_RANGE * if *carries_sources { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS };
         self.slots.clear();
         self.places.clear();
         let mut interactions = 0.0;
@@ -198,17 +195,18 @@ impl<'e, C: Code> Tiles<'e, C> {
     }
 
     /// Finds what the tile's users keep, block by block.
-    fn keep(&mut self) {
+    fn keep(&mut self, row: &Tabulated<C>) {
         self.kept.clear(self.slots.len());
-        for number in 0..self.blocks.len() {
-            let draws = Draws::new(&self.expansion.keys, self.row_block.i, self.row_block.column_blocks[number]);
-            self.visit(number, draws);
-            self.keep_visited(number, draws);
+        let i = row.row_block.i;
+        for (block, &j) in row.blocks.iter().zip(&row.row_block.column_blocks) {
+            let draws = Draws::new(&self.expansion.keys, i, j);
+            self.visit(i, j, draws);
+            self.keep_visited(i, j, block, draws);
         }
     }
 
     /// Finds the rows that a block reads for the tile's users.
-    fn visit(&mut self, number: usize, draws: Draws) {
+    fn visit(&mut self, i: u32, j: u32, draws: Draws) {
         let Expansion { layout, keys, user_cells, .. } = self.expansion;
         let visit = |slot: u32| {
             let row = layout.row(slot);
@@ -217,7 +215,6 @@ impl<'e, C: Code> Tiles<'e, C> {
         self.visits.clear();
         let exchanging = !self.places.is_empty();
         if exchanging {
-            let (i, j) = (self.row_block.i, self.row_block.column_blocks[number]);
             let exchange = Exchange::new(user_cells, keys.user_cells.child(u64::from(i)).child(u64::from(j)));
             self.visits.extend(self.places.iter().map(|&place| visit(exchange.image(place))));
         } else {
@@ -226,14 +223,14 @@ impl<'e, C: Code> Tiles<'e, C> {
     }
 
     /// Adds what a block keeps of the rows it visits.
-    fn keep_visited(&mut self, number: usize, draws: Draws) {
-        let Self { expansion, codes, row_block, visits, kept, passing_table, .. } = self;
-        let Block { keep_rate, tables } = &self.blocks[number];
+    fn keep_visited(&mut self, i: u32, j: u32, block: &Block<C>, draws: Draws) {
+        let Self { expansion, codes, visits, kept, passing_table, .. } = self;
+        let (keep_rate, tables) = (block.keep_rate, block.tables.get());
         let passing_gaps;
         let gaps = if let Some(tables) = tables {
             &tables.gaps
         } else {
-            passing_gaps = GapTable::new(*keep_rate);
+            passing_gaps = GapTable::new(keep_rate);
             &passing_gaps
         };
         if !expansion.options.shuffled {
@@ -243,7 +240,7 @@ impl<'e, C: Code> Tiles<'e, C> {
             prefetch_all(&tables.columns);
             &tables.columns
         } else {
-            let columns = Columns::new(expansion, row_block.i, row_block.column_blocks[number]);
+            let columns = Columns::new(expansion, i, j);
             let entries: usize = visits.iter().map(|visit| visit.length).sum();
             if !worth_a_table(expansion.base_items, entries as f64 * keep_rate) {
                 let column = |code: C| C::new(columns.column(code.item()), false);
@@ -256,7 +253,13 @@ impl<'e, C: Code> Tiles<'e, C> {
     }
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.
-    fn stitch<I: Id>(&mut self, first_user: u64, train: &mut Interactions<I>, test: &mut Interactions<I>) {
+    fn stitch<I: Id>(
+        &mut self,
+        row_block: &RowBlock,
+        first_user: u64,
+        train: &mut Interactions<I>,
+        test: &mut Interactions<I>,
+    ) {
         let Expansion { layout, timeline, .. } = self.expansion;
         for (number, &slot) in self.slots.iter().enumerate() {
             if let (Some(timeline), Some(&next)) = (timeline, self.slots.get(number + 1)) {
@@ -265,12 +268,7 @@ impl<'e, C: Code> Tiles<'e, C> {
                 timeline.prefetch(next, row);
             }
             let user = User { id: first_user + number as u64, number, slot };
-            self.stitcher.stitch(self.expansion, &self.row_block, &mut self.kept, user, train, test);
+            self.stitcher.stitch(self.expansion, row_block, &mut self.kept, user, train, test);
         }
     }
-}
-
-/// Whether so many columns of a block are looked up that it pays to tabulate all of them first.
-fn worth_a_table(base_items: u32, lookups: f64) -> bool {
-    2.0 * lookups > f64::from(base_items)
 }

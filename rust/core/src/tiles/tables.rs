@@ -1,0 +1,103 @@
+//! Tables of a row block: made once and read by all threads of a call that are in it.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use super::stitch::RowBlock;
+use crate::base::Code;
+use crate::expansion::{Columns, Expansion, GapTable};
+use crate::time::shares;
+
+/// Bytes of tables of one row block, and of column permutations for all of them. What is beyond is tabulated tile by tile.
+const TABLE_BYTES: usize = 32 << 20;
+
+/// What threads tabulate together.
+pub struct Shared<C> {
+    /// The images of the first column permutations, which all row blocks share.
+    images: Vec<OnceLock<Vec<C>>>,
+    /// The row blocks that some thread is in, or was in lately.
+    row_blocks: Mutex<Vec<Weak<Tabulated<C>>>>,
+}
+
+/// A row block, and what is tabulated for its blocks.
+pub struct Tabulated<C> {
+    pub row_block: RowBlock,
+    pub blocks: Vec<Block<C>>,
+}
+
+/// A block that exists, and its tables where they are worth it.
+pub struct Block<C> {
+    pub keep_rate: f64,
+    pub tables: OnceLock<Box<Tables<C>>>,
+}
+
+pub struct Tables<C> {
+    pub gaps: GapTable,
+    /// The column of each source item; empty for the shuffle `none`.
+    pub columns: Vec<C>,
+}
+
+impl<C: Code> Shared<C> {
+    pub fn new(expansion: &Expansion) -> Self {
+        let most = TABLE_BYTES / (columns_bytes::<C>(expansion) + size_of::<OnceLock<Vec<C>>>());
+        let count = if expansion.options.shuffled { most.min(expansion.column_blocks as usize) } else { 0 };
+        Self { images: std::iter::repeat_with(OnceLock::new).take(count).collect(), row_blocks: Mutex::default() }
+    }
+
+    /// Row block i: the one that other threads are in, if any is.
+    pub fn enter(&self, expansion: &Expansion, i: u32) -> Arc<Tabulated<C>> {
+        let mut row_blocks = self.row_blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        row_blocks.retain(|known| known.strong_count() > 0);
+        if let Some(known) = row_blocks.iter().filter_map(Weak::upgrade).find(|known| known.row_block.i == i) {
+            return known;
+        }
+        let made = Arc::new(Tabulated::new(expansion, i));
+        row_blocks.push(Arc::downgrade(&made));
+        made
+    }
+
+    /// Makes the tables that are worth it for some of the users of a row block, `entries` of whose interactions are read
+    /// by each block. Threads begin with different blocks, so that they divide the work.
+    pub fn tabulate(&self, expansion: &Expansion, of: &Tabulated<C>, entries: f64, begin: u64) {
+        let most = TABLE_BYTES / (columns_bytes::<C>(expansion) + size_of::<GapTable>());
+        let count = of.blocks.len().min(most);
+        let begin = if count == 0 { 0 } else { (begin % count as u64) as usize };
+        for number in (begin..count).chain(0..begin) {
+            let Block { keep_rate, tables } = &of.blocks[number];
+            if worth_a_table(expansion.base_items, entries * keep_rate) {
+                tables.get_or_init(|| {
+                    let mut columns = Vec::new();
+                    if expansion.options.shuffled {
+                        let j = of.row_block.column_blocks[number];
+                        let source = Columns::new(expansion, of.row_block.i, j);
+                        let images = self.images.get(j as usize).map(|images| images.get_or_init(|| source.images()));
+                        source.fill(images.map(Vec::as_slice), &mut columns);
+                    }
+                    Box::new(Tables { gaps: GapTable::new(*keep_rate), columns })
+                });
+            }
+        }
+    }
+}
+
+impl<C> Tabulated<C> {
+    fn new(expansion: &Expansion, i: u32) -> Self {
+        let (column_blocks, keep_rates): (Vec<u32>, Vec<f64>) = expansion.blocks(i).unzip();
+        let row_block = RowBlock {
+            i,
+            offsets: column_blocks.iter().map(|&j| u64::from(j) * u64::from(expansion.base_items)).collect(),
+            shares: shares(keep_rates.iter().copied()),
+            column_blocks,
+        };
+        let blocks = keep_rates.into_iter().map(|keep_rate| Block { keep_rate, tables: OnceLock::new() }).collect();
+        Self { row_block, blocks }
+    }
+}
+
+/// Whether so many columns of a block are looked up that it pays to tabulate all of them first.
+pub fn worth_a_table(base_items: u32, lookups: f64) -> bool {
+    2.0 * lookups > f64::from(base_items)
+}
+
+fn columns_bytes<C>(expansion: &Expansion) -> usize {
+    if expansion.options.shuffled { expansion.base_items as usize * size_of::<C>() } else { 0 }
+}
