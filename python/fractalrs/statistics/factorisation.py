@@ -1,6 +1,7 @@
 """How hard interactions are to factorise: what the leading singular values capture, and what their vectors recall."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
 _Matrix: TypeAlias = "sp.csr_array[Any, tuple[int, int]]"
-_SCORES = 1 << 24
-"""Scores that are held at a time."""
+_Places = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+_SCORES = 1 << 20
+"""Scores that are held at a time: few enough for a processor's caches."""
 
 
 def captured_norm(singular_values: Numbers, interactions: int, rank: int) -> float | None:
@@ -30,6 +32,21 @@ def captured_norm(singular_values: Numbers, interactions: int, rank: int) -> flo
     if singular_values.size < rank or not interactions:
         return None
     return float(np.square(descending(singular_values)[:rank]).sum() / interactions)
+
+
+def _within(scores: npt.NDArray[Any], left_out: _Places, targets: _Places, within: int) -> int:
+    """Count targets that are among the first of their row, in the middle of equal ones, but for what is left out."""
+    seen = scores[left_out]
+    scores[left_out] = -np.inf
+    # What exceeds the last of the first is found, what is less is not: only what equals it must be counted.
+    last = np.partition(scores, scores.shape[1] - within, axis=1)[:, scores.shape[1] - within]
+    wanted = scores[targets]
+    found = int(np.count_nonzero(wanted > last[targets[0]]))
+    for row in targets[0][wanted == last[targets[0]]]:
+        above, up_to = np.count_nonzero(scores[row] > last[row]), np.count_nonzero(scores[row] >= last[row])
+        found += (above + up_to - 1) / 2 < within
+    scores[left_out] = seen
+    return found
 
 
 def recall_by_rank(
@@ -55,21 +72,15 @@ def recall_by_rank(
     within = max(1, int(np.ceil(share * items - 1e-9)))
     found = np.zeros(len(known))
     step = max(1, _SCORES // items)
+    scores, more = (np.empty((step, items), dtype=factors.dtype) for _ in range(2))
     for first in range(0, users if test.nnz else 0, step):
         own, asked = train[first : first + step], test[first : first + step]
-        tastes = own @ factors
-        scores = np.zeros((own.shape[0], items), dtype=factors.dtype)
-        rows = np.repeat(np.arange(own.shape[0]), np.diff(own.indptr))
-        below = 0
-        for place, rank in enumerate(known):
-            scores += tastes[:, below:rank] @ factors[:, below:rank].T
-            below = rank
-            seen = scores[rows, own.indices].copy()
-            scores[rows, own.indices] = -np.inf
-            for user, row in enumerate(scores):
-                for target in row[asked.indices[asked.indptr[user] : asked.indptr[user + 1]]]:
-                    above, up_to = np.count_nonzero(row > target), np.count_nonzero(row >= target)
-                    found[place] += (above + up_to - 1) / 2 < within
-            scores[rows, own.indices] = seen
+        tastes, size = own @ factors, own.shape[0]
+        scores[:size] = 0
+        rows, owners = (np.repeat(np.arange(size), np.diff(each.indptr)) for each in (own, asked))
+        for place, (below, rank) in enumerate(pairwise([0, *known])):
+            np.matmul(tastes[:, below:rank], factors[:, below:rank].T, out=more[:size])
+            scores[:size] += more[:size]
+            found[place] += _within(scores[:size], (rows, own.indices), (owners, asked.indices), within)
     shares = [float(count / test.nnz) if test.nnz else None for count in found]
     return shares + [None] * (len(ranks) - len(known))

@@ -4,6 +4,7 @@ mod columns;
 mod errors;
 mod generator;
 mod passes;
+mod text;
 mod watch;
 
 use std::str::FromStr;
@@ -21,7 +22,7 @@ use crate::errors::raised;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::{check_parquet_options, existing_blocks, generator::Generator, passes::StreamedMatrix};
+    use crate::{check_parquet_options, existing_blocks, generator::Generator, passes::StreamedMatrix, text::text_lines};
 
     /// Whether the extension was built without optimisation.
     #[pymodule_export]

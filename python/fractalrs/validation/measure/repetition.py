@@ -20,7 +20,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from fractalrs.passes import Degrees, Matrix, StreamedMatrix
 from fractalrs.statistics import Floats, null_pairs
-from fractalrs.validation.measure.neighbours import COUNT_BYTES, MIN_DEGREE, shared_users
+from fractalrs.validation.measure.neighbours import COUNT_BYTES, MIN_DEGREE, near_items
 
 ROWS = 2_000
 """Users of a row block that are looked at, in every row block; all where there are fewer."""
@@ -179,13 +179,8 @@ def _reference(
 
 def _nearest_items(matrix: StreamedMatrix, degrees: Degrees, items: Codes) -> Codes:
     """Return the nearest item of each in every column block: (items, n)."""
-    n = matrix.shape[1] // matrix.block_shape[1]
-    length = np.sqrt(np.maximum(degrees.item_train, 1).astype(np.float64))
-    found = np.empty((len(items), n), dtype=np.int64)
-    starts = np.arange(n) * matrix.block_shape[1]
-    for number, (_, counts) in enumerate(shared_users(matrix, items)):
-        found[number] = starts + (counts / length).reshape(n, -1).argmax(axis=1)
-    return found
+    found = near_items(matrix, items, degrees.item_train, least=0, count=1, group=matrix.block_shape[1])
+    return found.ids[:, :, 0]
 
 
 def _mutual(matrix: StreamedMatrix, users: Codes, nearest: Codes, reference: int) -> float:
