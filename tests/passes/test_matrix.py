@@ -858,7 +858,7 @@ def test_a_flipped_bit_is_an_error_of_that_file_or_other_data(little: tuple[Path
     chosen = [(start + at, 1 << bit) for start in starts[-2] for at in range(20) for bit in range(8)]
     chosen += [(at, 0xFF) for at in range(0, end, 17)]
     chosen += [(at, 1 << at % 8) for at in range(end, len(content))]
-    rows, refused, wrong = StreamedMatrix(fr.open_dataset(out), threads=1), 0, []
+    rows, refused, wrong = StreamedMatrix(fr.open_dataset(out), threads=1, rows_memory=0), 0, []
     try:
         for at, bits in chosen:
             file.write_bytes(flipped(content, at, bits))

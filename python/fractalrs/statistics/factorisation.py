@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 _Matrix: TypeAlias = "sp.csr_array[Any, tuple[int, int]]"
 _Places = tuple[npt.NDArray[Any], npt.NDArray[Any]]
-_SCORES = 1 << 20
-"""Scores that are held at a time: few enough for a processor's caches."""
+_SCORES = 1 << 23
+"""Scores that are held at a time."""
+_PART = 8
+"""A part of the catalogue is a so manieth of it."""
 
 
 def captured_norm(singular_values: Numbers, interactions: int, rank: int) -> float | None:
@@ -38,13 +40,14 @@ def _within(scores: npt.NDArray[Any], left_out: _Places, targets: _Places, withi
     """Count targets that are among the first of their row, in the middle of equal ones, but for what is left out."""
     seen = scores[left_out]
     scores[left_out] = -np.inf
-    # What exceeds the last of the first is found, what is less is not: only what equals it must be counted.
-    last = np.partition(scores, scores.shape[1] - within, axis=1)[:, scores.shape[1] - within]
-    wanted = scores[targets]
-    found = int(np.count_nonzero(wanted > last[targets[0]]))
-    for row in targets[0][wanted == last[targets[0]]]:
-        above, up_to = np.count_nonzero(scores[row] > last[row]), np.count_nonzero(scores[row] >= last[row])
-        found += (above + up_to - 1) / 2 < within
+    found, bounds = 0, np.searchsorted(targets[0], np.arange(len(scores) + 1))
+    for row, first, last in zip(scores, bounds, bounds[1:], strict=False):
+        wanted = row[targets[1][first:last]]
+        # Most have too many above them in a small part of the catalogue already.
+        part = row[: -(-len(row) // _PART)]
+        for target in wanted[(part > wanted[:, None]).sum(axis=1) < within]:
+            if (above := np.count_nonzero(row > target)) < within:
+                found += (above + np.count_nonzero(row >= target) - 1) / 2 < within
     scores[left_out] = seen
     return found
 
