@@ -183,7 +183,9 @@ class StreamedMatrix:
             self.order = _order(source.order, source.shuffle, "timestamp" in source.schema.names)
             self.interactions: float = source.totals["interactions"]
             self.pieces = [(part.first, part.last) for part in source.parts]
-            self._core = Core.of_files(*self.shape, self.pieces, _files(source), **self._means(memory), rows_memory=rows_memory)
+            self._core = Core.of_files(
+                *self.shape, self.pieces, _files(source), **self._means(memory), rows_memory=rows_memory
+            )
         elif isinstance(source, Base):
             self.block_shape, self.order = source.shape, "item"
             self.interactions = source.count

@@ -10,13 +10,14 @@ from fractalrs.tools.arguments import (
     resolve_threads,
 )
 from fractalrs.tools.atomic import whole_file, whole_folder
+from fractalrs.tools.in_order import in_order
 from fractalrs.tools.machine import blas_threads, drawing, peak_memory, readable, require_disk, require_place
 from fractalrs.tools.progress import SILENT, Progress, ProgressCallback, as_progress, notes_on_stderr
 from fractalrs.tools.sealed import Digest, FileReport, parquet_writer, read_labelled, write_labelled
 from fractalrs.tools.store import LocalStaging, LocalStore, Store, busy, is_litter, visible
 
 __all__ = ["as_path", "check_count", "check_kind", "check_word", "checked_columns", "checked_texts", "resolve_threads"]
-__all__ += ["blas_threads", "drawing", "peak_memory", "readable", "require_disk", "require_place"]
+__all__ += ["blas_threads", "drawing", "in_order", "peak_memory", "readable", "require_disk", "require_place"]
 __all__ += ["SILENT", "Progress", "ProgressCallback", "as_progress", "notes_on_stderr", "whole_file", "whole_folder"]
 __all__ += ["Digest", "FileReport", "parquet_writer", "read_labelled", "write_labelled"]
 __all__ += ["LocalStaging", "LocalStore", "Store", "busy", "is_litter", "visible"]

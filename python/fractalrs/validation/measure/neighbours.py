@@ -97,9 +97,7 @@ def neighbours(
     )
 
 
-def near_items(
-    matrix: StreamedMatrix, chosen: Codes, degrees: npt.NDArray[np.integer], **asked: int
-) -> NearItems:
+def near_items(matrix: StreamedMatrix, chosen: Codes, degrees: npt.NDArray[np.integer], **asked: int) -> NearItems:
     """Find the nearest items of each chosen one in as many passes as memory asks for."""
     width = max(1, (_KEPT_COUNT_BYTES if matrix.keeps_rows else COUNT_BYTES) // (4 * matrix.shape[1]))
     pieces = np.array_split(chosen, -(-len(chosen) // width))
