@@ -206,7 +206,9 @@ class StreamedMatrix:
                 self.pieces = self._ranges(np.append(0, np.cumsum(kept.sum(axis=1))), piece_interactions)
             else:
                 # Each is collected once.
-                self.pieces, rows_memory = [(user, user + 1) for user in chosen.tolist()], 0
+                edges = np.flatnonzero(np.diff(chosen.astype(np.int64), prepend=-2) > 1)
+                runs = zip(chosen[edges].tolist(), np.diff(edges, append=len(chosen)).tolist(), strict=True)
+                self.pieces, rows_memory = [(first, first + count) for first, count in runs], 0
             means = self._means(memory) | {"rows_memory": rows_memory}
             self._core = Core.of_expansion(source.generator, self.pieces, **means)
 

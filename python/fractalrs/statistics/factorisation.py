@@ -1,7 +1,6 @@
 """How hard interactions are to factorise: what the leading singular values capture, and what their vectors recall."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
 _Matrix: TypeAlias = "sp.csr_array[Any, tuple[int, int]]"
-_Places = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 _SCORES = 1 << 23
 """Scores that are held at a time."""
 _PART = 8
@@ -36,19 +34,16 @@ def captured_norm(singular_values: Numbers, interactions: int, rank: int) -> flo
     return float(np.square(descending(singular_values)[:rank]).sum() / interactions)
 
 
-def _within(scores: npt.NDArray[Any], left_out: _Places, targets: _Places, within: int) -> int:
-    """Count targets that are among the first of their row, in the middle of equal ones, but for what is left out."""
-    seen = scores[left_out]
-    scores[left_out] = -np.inf
-    found, bounds = 0, np.searchsorted(targets[0], np.arange(len(scores) + 1))
+def _within(scores: npt.NDArray[Any], owners: npt.NDArray[Any], targets: npt.NDArray[Any], within: int) -> int:
+    """Count targets that are among the first of their row, in the middle of equal ones."""
+    found, bounds = 0, np.searchsorted(owners, np.arange(len(scores) + 1))
     for row, first, last in zip(scores, bounds, bounds[1:], strict=False):
-        wanted = row[targets[1][first:last]]
+        wanted = row[targets[first:last]]
         # Most have too many above them in a small part of the catalogue already.
         part = row[: -(-len(row) // _PART)]
         for target in wanted[(part > wanted[:, None]).sum(axis=1) < within]:
             if (above := np.count_nonzero(row > target)) < within:
                 found += (above + np.count_nonzero(row >= target) - 1) / 2 < within
-    scores[left_out] = seen
     return found
 
 
@@ -75,15 +70,14 @@ def recall_by_rank(
     within = max(1, int(np.ceil(share * items - 1e-9)))
     found = np.zeros(len(known))
     step = max(1, _SCORES // items)
-    scores, more = (np.empty((step, items), dtype=factors.dtype) for _ in range(2))
+    scores, items_last = np.empty((step, items), dtype=factors.dtype), np.ascontiguousarray(factors.T)
     for first in range(0, users if test.nnz else 0, step):
         own, asked = train[first : first + step], test[first : first + step]
-        tastes, size = own @ factors, own.shape[0]
-        scores[:size] = 0
-        rows, owners = (np.repeat(np.arange(size), np.diff(each.indptr)) for each in (own, asked))
-        for place, (below, rank) in enumerate(pairwise([0, *known])):
-            np.matmul(tastes[:, below:rank], factors[:, below:rank].T, out=more[:size])
-            scores[:size] += more[:size]
-            found[place] += _within(scores[:size], (rows, own.indices), (owners, asked.indices), within)
+        tastes, here = own @ factors, scores[: own.shape[0]]
+        rows, owners = (np.repeat(np.arange(len(here)), np.diff(each.indptr)) for each in (own, asked))
+        for place, rank in enumerate(known):
+            np.matmul(tastes[:, :rank], items_last[:rank], out=here)
+            here[rows, own.indices] = -np.inf
+            found[place] += _within(here, owners, asked.indices, within)
     shares = [float(count / test.nnz) if test.nnz else None for count in found]
     return shares + [None] * (len(ranks) - len(known))
