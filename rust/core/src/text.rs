@@ -6,7 +6,10 @@ pub enum TextColumn<'c> {
     Int32(&'c [i32]),
     Int64(&'c [i64]),
     /// Texts one after the other, and where each begins (one more than texts).
-    Texts { starts: &'c [i32], bytes: &'c [u8] },
+    Texts {
+        starts: &'c [i32],
+        bytes: &'c [u8],
+    },
 }
 
 impl TextColumn<'_> {
@@ -99,11 +102,11 @@ mod tests {
     #[test]
     fn numbers_are_as_the_standard_library_writes_them() {
         let mut numbers = vec![0, 5, 9, 10, 99, 100, 101, 999, 1000, i64::MAX, i64::MIN, -1, -10, -99, -100];
-        numbers.extend((0..62).flat_map(|bit| [(1 << bit) - 1, 1 << bit, -(1 << bit)]));
+        numbers.extend((0..62).flat_map(|bit| [(1_i64 << bit) - 1, 1 << bit, -(1_i64 << bit)]));
         let narrow: Vec<_> = numbers.iter().map(|&number| number as i32).collect();
         let found = lines(&[TextColumn::Int64(&numbers), TextColumn::Int32(&narrow)], b',');
-        let expected: String = numbers.iter().zip(&narrow).map(|(one, other)| format!("{one},{other}\n")).collect();
-        assert_eq!(found, Some(expected.into_bytes()));
+        let expected: Vec<_> = numbers.iter().zip(&narrow).map(|(one, other)| format!("{one},{other}\n")).collect();
+        assert_eq!(found, Some(expected.concat().into_bytes()));
     }
 
     #[test]

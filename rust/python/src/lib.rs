@@ -22,7 +22,9 @@ use crate::errors::raised;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::{check_parquet_options, existing_blocks, generator::Generator, passes::StreamedMatrix, text::text_lines};
+    use crate::{
+        check_parquet_options, existing_blocks, generator::Generator, passes::StreamedMatrix, text::text_lines,
+    };
 
     /// Whether the extension was built without optimisation.
     #[pymodule_export]

@@ -318,7 +318,8 @@ impl StreamedMatrix {
             return Err(PyValueError::new_err("there must be a degree for each item, and something must be asked for"));
         }
         let asked = Asked { degrees, least, count, group };
-        let found = self.pass(py, &progress, |matrix, workers| passes::nearest_items(matrix, chosen, asked, workers))?;
+        let found =
+            self.pass(py, &progress, |matrix, workers| passes::nearest_items(matrix, chosen, asked, workers))?;
         let paths = found.paths.into_flattened();
         Ok((found.ids.into_pyarray(py), found.shared.into_pyarray(py), paths.into_pyarray(py)))
     }

@@ -22,14 +22,17 @@ pub fn text_lines<'py>(
     delimiter: char,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let given = columns.iter().map(|column| column.extract::<Given>()).collect::<Result<Vec<_>, _>>();
-    let given = given.map_err(|_| PyTypeError::new_err("columns must be whole numbers, or starts and bytes of texts"))?;
+    let given =
+        given.map_err(|_| PyTypeError::new_err("columns must be whole numbers, or starts and bytes of texts"))?;
     let columns = given
         .iter()
         .map(|column| {
             Ok(match column {
                 Given::Int32(values) => TextColumn::Int32(values.as_slice()?),
                 Given::Int64(values) => TextColumn::Int64(values.as_slice()?),
-                Given::Texts(starts, bytes) => TextColumn::Texts { starts: starts.as_slice()?, bytes: bytes.as_slice()? },
+                Given::Texts(starts, bytes) => {
+                    TextColumn::Texts { starts: starts.as_slice()?, bytes: bytes.as_slice()? }
+                }
             })
         })
         .collect::<PyResult<Vec<_>>>()?;

@@ -109,13 +109,15 @@ impl Drop for Recorder<'_> {
 mod tests {
     use super::*;
 
-    fn visited(cache: &RowCache, piece: usize) -> Option<Vec<(u64, Vec<i64>, Vec<i64>)>> {
-        let mut rows = Vec::new();
-        cache.visit(piece, &mut |row| {
-            rows.push((row.user, row.train.to_vec(), row.test.to_vec()));
+    /// The items of a piece's rows, if they are kept.
+    fn visited(cache: &RowCache, piece: usize) -> Option<Vec<i64>> {
+        let mut items = Vec::new();
+        let outcome = cache.visit(piece, &mut |row| {
+            items.push(row.user as i64);
+            items.extend(row.train.iter().chain(row.test));
             Ok(())
-        })?;
-        Some(rows)
+        });
+        outcome.map(|outcome| outcome.map(|()| items).unwrap_or_default())
     }
 
     #[test]
@@ -126,7 +128,7 @@ mod tests {
             recorder.push(Row { user: piece as u64, train: &[3, item], test: &[5] });
             recorder.keep(piece);
         }
-        assert_eq!(visited(&cache, 0), Some(vec![(0, vec![3, 7], vec![5])]));
+        assert_eq!(visited(&cache, 0), Some(vec![0, 3, 7, 5]));
         assert_eq!(visited(&cache, 1), None);
         // The first one took the room.
         assert_eq!(visited(&cache, 2), None);

@@ -125,7 +125,11 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
         user_train[row.user as usize].fetch_add(row.train.len() as u32, Ordering::Relaxed);
         user_test[row.user as usize].fetch_add(row.test.len() as u32, Ordering::Relaxed);
         let known = |items: &[i64]| items.iter().all(|&item| item >= 0 && (item as usize) < items_known);
-        if known(row.train) && known(row.test) { state.check_known(row, blocks) } else { state.check(row, blocks) }
+        if known(row.train) && known(row.test) {
+            state.check_known(row, blocks);
+        } else {
+            state.check(row, blocks);
+        }
         state.add(row, blocks, (items, column_blocks));
         Ok(())
     })?;

@@ -39,7 +39,7 @@ fn add<T: Real>(sum: &mut [T], vector: &[T]) {
 
 /// Refuses a matrix whose items have no codes of 32 bits: no vectors of so many items are in memory.
 fn check_items(matrix: &StreamedMatrix) -> Result<(), Error> {
-    let fits = matrix.items <= u64::from(u32::MAX);
+    let fits = u32::try_from(matrix.items).is_ok();
     if fits { Ok(()) } else { Err(Error::Invalid("the matrix has too many items for products".to_owned())) }
 }
 

@@ -147,7 +147,8 @@ impl Asked<'_> {
             found.ids.extend(std::iter::repeat_n(-1, missing));
             found.shared.extend(std::iter::repeat_n(0, missing));
         }
-        let others = || counts.iter().enumerate().filter(|&(item, _)| item != own).map(|(_, &shared)| u64::from(shared));
+        let others =
+            || counts.iter().enumerate().filter(|&(item, _)| item != own).map(|(_, &shared)| u64::from(shared));
         let closed: u128 = others().map(|shared| u128::from(shared * shared.saturating_sub(1))).sum();
         let all: u64 = others().sum();
         found.paths.push([closed as f64, (f64::from(counts[own]) - 1.0) * all as f64]);
