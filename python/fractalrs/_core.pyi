@@ -50,9 +50,7 @@ class _JobSummary(TypedDict):
 def check_parquet_options(encoding: str, compression: str) -> None: ...
 def existing_blocks(seed: int, block_keep: float, shape: tuple[int, int]) -> npt.NDArray[np.bool_]: ...
 
-_TextColumn = (
-    npt.NDArray[np.int32] | npt.NDArray[np.int64] | tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
-)
+_TextColumn = npt.NDArray[np.int32] | npt.NDArray[np.int64] | tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
 
 def text_lines(columns: Sequence[_TextColumn], delimiter: str) -> bytes: ...
 

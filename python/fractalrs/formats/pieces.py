@@ -47,7 +47,7 @@ def lines_of(batch: pa.RecordBatch, delimiter: str) -> bytes:
             sink = pa.BufferOutputStream()
             options = pa.csv.WriteOptions(include_header=False, delimiter=delimiter)
             pa.csv.write_csv(batch, sink, write_options=options)
-            return sink.getvalue().to_pybytes()
+            return bytes(sink.getvalue())
         return text_lines([_column(column) for column in batch.columns], delimiter)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise InputError(f"a column cannot be written as text: {error}", hint="choose another format") from None

@@ -1,6 +1,7 @@
 """A data set in the formats of other programs: streamed, and whole under its final name or not there at all."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
@@ -10,6 +11,7 @@ from fractalrs.expansion import operator_named
 from fractalrs.formats.format import BATCH, FORMATS, SplitReader
 from fractalrs.tools import (
     Progress,
+    ProgressCallback,
     as_path,
     as_progress,
     check_count,
@@ -89,14 +91,8 @@ def export(
     target = as_path("path", path)
     _check_place(dataset, target)
     files = sum(len(dataset.files(split)) for split in dataset.splits)
-    done, lock = [0, 0], Lock()
     with as_progress(progress).task("exporting", dataset.totals["interactions"], files) as report:
-
-        def passed(interactions: int, files: int) -> None:
-            with lock:
-                done[:] = done[0] + interactions, done[1] + files
-                report(*done)
-
+        passed = _counted(report)
         readers = [SplitReader(dataset, split, passed, batch_size, threads) for split in dataset.splits]
         require_disk(target, sum(map(chosen.size, readers)), "free some, or choose another disk")
         try:
@@ -106,6 +102,18 @@ def export(
         except OSError as error:
             raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing of it is left") from error
     return target
+
+
+def _counted(report: ProgressCallback) -> Callable[[int, int], None]:
+    """Return what several threads may tell of interactions and files that they have gone through."""
+    done, lock = [0, 0], Lock()
+
+    def passed(interactions: int, files: int) -> None:
+        with lock:
+            done[:] = done[0] + interactions, done[1] + files
+            report(*done)
+
+    return passed
 
 
 def _check_place(dataset: Dataset, target: Path) -> None:

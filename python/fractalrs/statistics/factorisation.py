@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
 _Matrix: TypeAlias = "sp.csr_array[Any, tuple[int, int]]"
-_SCORES = 1 << 23
+_SCORES = 1 << 21
 """Scores that are held at a time."""
 _PART = 8
 """A part of the catalogue is a so manieth of it."""
@@ -43,7 +43,7 @@ def _within(scores: npt.NDArray[Any], owners: npt.NDArray[Any], targets: npt.NDA
         part = row[: -(-len(row) // _PART)]
         for target in wanted[(part > wanted[:, None]).sum(axis=1) < within]:
             if (above := np.count_nonzero(row > target)) < within:
-                found += (above + np.count_nonzero(row >= target) - 1) / 2 < within
+                found += bool((above + np.count_nonzero(row >= target) - 1) / 2 < within)
     return found
 
 

@@ -10,8 +10,8 @@ from fractalrs.tools.arguments import (
     resolve_threads,
 )
 from fractalrs.tools.atomic import whole_file, whole_folder
-from fractalrs.tools.in_order import in_order
 from fractalrs.tools.machine import blas_threads, drawing, peak_memory, readable, require_disk, require_place
+from fractalrs.tools.ordered import in_order
 from fractalrs.tools.progress import SILENT, Progress, ProgressCallback, as_progress, notes_on_stderr
 from fractalrs.tools.sealed import Digest, FileReport, parquet_writer, read_labelled, write_labelled
 from fractalrs.tools.store import LocalStaging, LocalStore, Store, busy, is_litter, visible
