@@ -361,8 +361,8 @@ def test_nearest_items_are_those_of_all_cosines(measured: Any, threads: int, lea
     rows, matrix = StreamedMatrix(source, threads=threads), matrix_of(truth).toarray()
     degrees, shared = matrix.sum(axis=0), matrix.T @ matrix
     chosen = np.array([2, 0, truth.shape[1] - 1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cosines = np.nan_to_num(shared / np.sqrt(np.outer(degrees, degrees)))
+    # But for the degree of the item itself.
+    cosines = shared / np.sqrt(np.maximum(degrees, 1))
     cosines[:, degrees < least] = -1
     np.fill_diagonal(cosines, -1)
     for group in (None, 7, truth.shape[1]):

@@ -30,7 +30,7 @@ RELINKED = 1_000
 SAMPLED_INTERACTIONS = 4_000_000
 """Fewer users are looked at where their rows would hold more."""
 
-_LANCZOS, _TOLERANCE = 6, 1e-8
+_LANCZOS, _TOLERANCE = 6, 1e-10
 """Vectors of the search for λ_max, and how exact it is."""
 _BELOW_ONE = float(np.nextafter(1.0, 0.0))
 _TINY = 1e-300

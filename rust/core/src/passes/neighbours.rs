@@ -122,7 +122,6 @@ impl Asked<'_> {
     /// Finds the nearest items of one, given the train users that it shares with each.
     fn of(&self, own: usize, counts: &[u32]) -> NearItems {
         let mut found = NearItems::default();
-        let degree = f64::from(self.degrees[own]);
         let mut best: Vec<(f64, usize)> = Vec::with_capacity(self.count + 1);
         for first in (0..counts.len()).step_by(self.group) {
             best.clear();
@@ -133,8 +132,8 @@ impl Asked<'_> {
                 if (full && shared == 0) || item == own || self.degrees[item] < self.least {
                     continue;
                 }
-                let product = f64::from(self.degrees[item]) * degree;
-                let cosine = if shared == 0 { 0.0 } else { f64::from(shared) / product.sqrt() };
+                // The same but for the degree of the item itself.
+                let cosine = f64::from(shared) / f64::from(self.degrees[item].max(1)).sqrt();
                 if full && best.last().is_none_or(|&(least, _)| cosine <= least) {
                     continue;
                 }
