@@ -25,6 +25,7 @@ __all__ = [
     "sort_groups",
     "sparse_product",
     "sparse_transpose",
+    "text_lines",
 ]
 
 DEBUG_BUILD: bool
@@ -61,6 +62,10 @@ class _JobSummary(TypedDict):
 def check_parquet_options(encoding: str, compression: str) -> None: ...
 def digest_file(path: str | PathLike[str]) -> str: ...
 def existing_blocks(seed: int, block_keep: float, shape: tuple[int, int]) -> npt.NDArray[np.bool_]: ...
+
+_TextColumn = npt.NDArray[np.int32] | npt.NDArray[np.int64] | tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+
+def text_lines(columns: Sequence[_TextColumn], delimiter: str) -> bytes: ...
 
 @final
 class Blake3:
@@ -138,7 +143,7 @@ class StreamedMatrix:
     ) -> StreamedMatrix: ...
     @staticmethod
     def of_expansion(
-        generator: Generator, pieces: _Pieces, *, interactions: int, threads: int, memory: int
+        generator: Generator, pieces: _Pieces, *, interactions: int, threads: int, memory: int, rows_memory: int
     ) -> StreamedMatrix: ...
     @staticmethod
     def of_files(
@@ -150,7 +155,10 @@ class StreamedMatrix:
         interactions: int,
         threads: int,
         memory: int,
+        rows_memory: int,
     ) -> StreamedMatrix: ...
+    @property
+    def keeps_rows(self) -> bool: ...
     def degrees(
         self,
         *,
@@ -169,6 +177,16 @@ class StreamedMatrix:
         progress: _Progress = None,
     ) -> npt.NDArray[_Real]: ...
     def cooccurrence(self, chosen: npt.NDArray[np.uint32], *, progress: _Progress = None) -> npt.NDArray[np.uint32]: ...
+    def nearest_items(
+        self,
+        chosen: npt.NDArray[np.uint32],
+        degrees: npt.NDArray[np.uint32],
+        *,
+        least: int,
+        count: int,
+        group: int,
+        progress: _Progress = None,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.float64]]: ...
     def collect(
         self, chosen: npt.NDArray[np.uint64], *, test: bool, progress: _Progress = None
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]: ...

@@ -98,6 +98,15 @@ def slow_sources(expansion: Expansion, kind: str) -> npt.NDArray[np.int64]:
 # --- identity --------------------------------------------------------------------------------------------------------
 
 
+def test_files_do_not_depend_on_threads(tmp_path: Path) -> None:
+    made = []
+    for threads in (1, 2, 3):
+        given = {GIVEN[kind]: grouped(SIDES[kind], 64) for kind in KINDS}
+        fr.write(expansion_of(), tmp_path / f"{threads}", threads=threads, **given)
+        made.append(digests(tmp_path / f"{threads}"))
+    assert made[0] == made[1] == made[2]
+
+
 @pytest.mark.parametrize(
     ("shuffle", "sizes", "kinds", "group_rows"),
     [

@@ -29,6 +29,7 @@ import scipy.sparse as sp
 import fractalrs as fr
 from fractalrs.dataset import whole_users
 from fractalrs.formats import FORMATS, Format, SplitReader
+from fractalrs.formats.pieces import lines_of
 from fractalrs.words import SPLITS, Split
 from helpers.commands import run
 from helpers.folders import RATES, digests, files_of, read, small_base, small_expansion, sql
@@ -354,19 +355,22 @@ def test_sequences_are_read_by_others(rich: fr.Dataset, tmp_path: Path) -> None:
 def test_what_fails_half_way_leaves_nothing(
     plain: fr.Dataset, tmp_path: Path, format: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Some formats read file by file: batches of all of them count.
+    # Some formats read all files on several threads, some file by file or block by block: batches of all of them count.
     begun: list[set[str]] = []
     index = itertools.count()
 
-    def fail(self: SplitReader, *options: Any) -> Iterator[pa.RecordBatch]:
-        for batch in batches(self, *options):
-            if self.split == "test" and next(index) == 3:
-                begun.append(names(tmp_path))
-                raise error
-            yield batch
+    def failing(read: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        def fail(self: SplitReader, *options: Any, **how: Any) -> Iterator[Any]:
+            for batch in read(self, *options, **how):
+                if self.split == "test" and next(index) == 3:
+                    begun.append(names(tmp_path))
+                    raise error
+                yield batch
 
-    batches = SplitReader.batches
-    monkeypatch.setattr(SplitReader, "batches", fail)
+        return fail
+
+    for name in ("mapped", "of_file", "rows"):
+        monkeypatch.setattr(SplitReader, name, failing(getattr(SplitReader, name)))
     before = digests(plain.path)
     done = run("export", plain.path, tmp_path / "new" / "dest", "--format", format, "--json")
     assert begun[0]
@@ -423,6 +427,31 @@ def test_a_full_disk_leaves_nothing(large: Path, tmp_path: Path, format: str) ->
     assert err.startswith(f"error: cannot write {tmp_path / 'dest'}: ")
     assert "File too large" in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_files_do_not_depend_on_threads(dataset: fr.Dataset, tmp_path: Path, format: str) -> None:
+    made = []
+    for threads in (1, 2, 3):
+        path = tmp_path / f"{threads}" / "same"
+        path.parent.mkdir()
+        fr.export(dataset, path, format=format, threads=threads, batch_size=17)
+        made.append(digests(path))
+    assert made[0] == made[1] == made[2]
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+@pytest.mark.parametrize("texts", [False, True])
+def test_lines_are_those_of_pyarrow(rich: fr.Dataset, delimiter: str, texts: bool) -> None:
+    options = pa.csv.WriteOptions(include_header=False, delimiter=delimiter)
+    for table in content(rich).values():
+        big = pa.array(np.random.default_rng(0).integers(-(2**63), 2**63, len(table)))
+        table = table.append_column("big", big).append_column("unsigned", big.view(pa.uint64()))
+        for batch in (table if texts else table.drop_columns(["text"])).to_batches(max_chunksize=1_000):
+            for part in (batch, batch.slice(7, 30), batch.slice(0, 0)):
+                sink = pa.BufferOutputStream()
+                pa.csv.write_csv(part, sink, options)
+                assert lines_of(part, delimiter) == sink.getvalue().to_pybytes()
 
 
 # --- flat memory, progress, sizes ------------------------------------------------------------------------------------

@@ -354,6 +354,63 @@ def test_cooccurrence_with_items_that_are_not_there_is_refused(expansion: Expans
             StreamedMatrix(expansion).cooccurrence(chosen)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("least", [0, 5])
+def test_nearest_items_are_those_of_all_cosines(measured: Any, threads: int, least: int) -> None:
+    source, truth = measured
+    rows, matrix = StreamedMatrix(source, threads=threads), matrix_of(truth).toarray()
+    degrees, shared = matrix.sum(axis=0), matrix.T @ matrix
+    chosen = np.array([2, 0, truth.shape[1] - 1])
+    # But for the degree of the item itself.
+    cosines = shared / np.sqrt(np.maximum(degrees, 1))
+    cosines[:, degrees < least] = -1
+    np.fill_diagonal(cosines, -1)
+    for group in (None, 7, truth.shape[1]):
+        found = rows.nearest_items(chosen, degrees, least=least, count=3, group=group)
+        ids = found.ids.reshape(len(chosen), -1, 3)
+        for place, item in enumerate(chosen):
+            for number, first in enumerate(range(0, truth.shape[1], group or truth.shape[1])):
+                among = cosines[item, first : first + (group or truth.shape[1])]
+                order = np.argsort(-among, kind="stable")[:3]
+                expected = np.where(among[order] >= 0, first + order, -1)
+                np.testing.assert_array_equal(
+                    ids[place, number], np.pad(expected, (0, 3 - len(order)), constant_values=-1)
+                )
+        np.testing.assert_array_equal(found.shared.ravel()[found.ids.ravel() < 0], 0)
+        others = shared[chosen] - np.diag(degrees)[chosen]
+        closed, every = (others * (others - 1)).sum(axis=1), (degrees[chosen] - 1) * others.sum(axis=1)
+        np.testing.assert_array_equal(found.paths, np.column_stack((closed, every)))
+
+
+def test_nearest_items_of_what_does_not_fit_are_refused(expansion: Expansion) -> None:
+    rows, degrees = StreamedMatrix(expansion), np.ones(ITEMS)
+    with pytest.raises(InputError, match="one for each of"):
+        rows.nearest_items([0], degrees[1:], least=0, count=1)
+    for asked in ({"least": -1, "count": 1}, {"least": 0, "count": 0}, {"least": 0, "count": 1, "group": 0}):
+        with pytest.raises(InputError):
+            rows.nearest_items([0], degrees, **asked)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_rows_that_are_kept_are_those_that_are_read(measured: Any, threads: int) -> None:
+    """All passes twice: the first one of a matrix reads, the second one finds the rows in memory, or reads again."""
+    source, truth = measured
+    x, users = np.random.default_rng(0).random((truth.shape[1], 3)), np.arange(truth.shape[0])[::3]
+    passes: list[Callable[[StreamedMatrix], Any]] = [
+        lambda rows: rows.gram(x),
+        lambda rows: rows.product(x),
+        lambda rows: rows.collect(users, test=True).indices,
+        lambda rows: rows.cooccurrence([1, 4]),
+        lambda rows: rows.nearest(users, rows.collect(users), 100)[1],
+        lambda rows: rows.degrees().density,
+    ]
+    for work in passes:
+        kept, again = StreamedMatrix(source, threads=threads), StreamedMatrix(source, threads=threads, rows_memory=0)
+        first = work(again)
+        for rows in (kept, kept, again):
+            np.testing.assert_array_equal(work(rows), first)
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_collect_keeps_the_order_of_every_row(measured: Any, split: str, threads: int) -> None:
@@ -858,7 +915,7 @@ def test_a_flipped_bit_is_an_error_of_that_file_or_other_data(little: tuple[Path
     chosen = [(start + at, 1 << bit) for start in starts[-2] for at in range(20) for bit in range(8)]
     chosen += [(at, 0xFF) for at in range(0, end, 17)]
     chosen += [(at, 1 << at % 8) for at in range(end, len(content))]
-    rows, refused, wrong = StreamedMatrix(fr.open_dataset(out), threads=1), 0, []
+    rows, refused, wrong = StreamedMatrix(fr.open_dataset(out), threads=1, rows_memory=0), 0, []
     try:
         for at, bits in chosen:
             file.write_bytes(flipped(content, at, bits))

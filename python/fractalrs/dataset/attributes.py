@@ -5,9 +5,9 @@ block by block: memory holds the source's table and one row group, whatever the 
 source for that, so its cells must have one member.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from fractalrs.dataset.layout import ATTRIBUTE_FILES, ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, shuffle_named
 from fractalrs.reading import AttributeTable
-from fractalrs.tools import SILENT, DigestingFile, FileReport, Progress, parquet_writer, write_labelled
+from fractalrs.tools import SILENT, DigestingFile, FileReport, Progress, in_order, parquet_writer, write_labelled
 from fractalrs.words import ITEMS, USERS, Side
 
 GROUP_ROWS = 1 << 20
@@ -86,16 +86,14 @@ class Attributes:
         source, *others = self.table.schema
         return pa.schema([expanded, source.with_nullable(False), block, *others])
 
-    def groups(self, expansion: Expansion) -> Iterator[pa.Table]:
-        """Make the rows, a few blocks at a time, in the order of expanded ids."""
+    def _group(self, expansion: Expansion, blocks: range) -> pa.Table:
+        """Make the rows of a few blocks, in the order of expanded ids."""
         schema, size = self.schema(expansion), len(self.table)
-        for blocks in self._blocks(expansion):
-            first, last = blocks.start, blocks.stop
-            codes = np.concatenate([source_codes(expansion, self.side, block) for block in blocks])
-            source, *others = self.table.take(pa.array(codes)).columns
-            expanded = pa.array(np.arange(first * size, last * size), schema.field(0).type)
-            block = pa.array(np.repeat(np.arange(first, last, dtype=np.int32), size))
-            yield pa.table([expanded, source, block, *others], schema=schema)
+        codes = np.concatenate([source_codes(expansion, self.side, block) for block in blocks])
+        source, *others = self.table.take(pa.array(codes)).columns
+        expanded = pa.array(np.arange(blocks.start * size, blocks.stop * size), schema.field(0).type)
+        block = pa.array(np.repeat(np.arange(blocks.start, blocks.stop, dtype=np.int32), size))
+        return pa.table([expanded, source, block, *others], schema=schema)
 
     def _blocks(self, expansion: Expansion) -> list[range]:
         """Cut the blocks into runs whose rows are a row group."""
@@ -109,17 +107,18 @@ class Attributes:
         parquet: ParquetOptions,
         labels: Mapping[str, str],
         progress: Progress = SILENT,
+        threads: int = 1,
     ) -> FileReport:
-        """Write the file, with labels in its footer and a seal."""
-        what, rows, pieces = self.name, expansion.shape[self.side.axis], len(self._blocks(expansion))
-        with file.open("wb") as opened, progress.task(what, rows, pieces) as report:
-            tables, schema, encodings = self.groups(expansion), self.schema(expansion), self._encodings(expansion)
-            size = self.group_rows
+        """Write the file, with labels in its footer and a seal; rows are gathered by threads beside the writing."""
+        what, rows, blocks = self.name, expansion.shape[self.side.axis], self._blocks(expansion)
+        with file.open("wb") as opened, progress.task(what, rows, len(blocks)) as report:
+            tables = in_order(partial(self._group, expansion), blocks, threads)
+            schema, encodings, size = self.schema(expansion), self._encodings(expansion), self.group_rows
             return write_labelled(opened, tables, schema, parquet.compression, size, labels, report, **encodings)
 
     def expected_bytes(self, expansion: Expansion, parquet: ParquetOptions) -> int:
         """Return how many bytes the file will have, from encoding the first rows of it."""
-        sink, group = pa.BufferOutputStream(), next(self.groups(expansion))
+        sink, group = pa.BufferOutputStream(), self._group(expansion, self._blocks(expansion)[0])
         with parquet_writer(sink, group.schema, parquet.compression, **self._encodings(expansion)) as writer:
             writer.write_table(group, row_group_size=self.group_rows)
         return int(sink.tell() * expansion.shape[self.side.axis] / len(group))

@@ -108,7 +108,7 @@ def write_plan(
             _begin(store, found.plan, private, found.state == "begun" and found.folder.plan is not None)
             store.delete([MANIFEST])
             made = _make_parts(store, found.plan, found.plan.parts, found.finished, threads, progress)
-            return _complete(store, found.plan, {**found.finished, **made}, progress)
+            return _complete(store, found.plan, {**found.finished, **made}, threads, progress)
 
 
 def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
@@ -207,7 +207,7 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
         private = _missing_private(found.folder, found.plan)
         store.clear()
         _begin(store, found.plan, private, found.folder.plan is not None)
-        return _complete(store, found.plan, found.finished, progress)
+        return _complete(store, found.plan, found.finished, threads, progress)
 
 
 def _survey_whole(store: Store, plan: Plan, threads: int) -> Survey:
@@ -288,7 +288,7 @@ def _make_parts(
     return {name: file for name, file in files if file is not None}
 
 
-def _complete(store: Store, plan: Plan, files: Finished, progress: Progress) -> Dataset:
+def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress: Progress) -> Dataset:
     """Write what comes after the parts: attributes, the card, and the manifest."""
     attributes = {}
     for table in plan.attributes:
@@ -297,7 +297,7 @@ def _complete(store: Store, plan: Plan, files: Finished, progress: Progress) -> 
             logger.info("writing %s", table.name)
             with store.staging() as staging:
                 path, labels = staging.path(table.name), dict(plan.files[table.name])
-                report = table.write(path, plan.expansion, plan.parquet, labels, progress)
+                report = table.write(path, plan.expansion, plan.parquet, labels, progress, threads)
                 require_ours(store, plan)
                 staging.publish(table.name)
         attributes[table.side.plural] = AttributesEntry(table.name, **report, **table.counts)

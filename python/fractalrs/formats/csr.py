@@ -10,6 +10,8 @@ import operator
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -108,19 +110,20 @@ def _write(reader: SplitReader, folder: Path) -> None:
         data = begin("data", np.float64 if rated else np.int8, reader.interactions)
         seen = next_user = 0
         rise, last = True, (-1, -1)
-        for batch in reader.batches(["user_id", "item_id", *(["rating"] if rated else [])]):
-            users, items = batch["user_id"].to_numpy(), batch["item_id"].to_numpy()
-            _write_offsets(indptr, users, seen, next_user, int(users[-1]) + 1, reader.batch_size)
-            indices.write(items.astype(np.int64).data)
-            data.write((_ratings(batch) if rated else np.ones(len(batch), dtype=np.int8)).data)
-            rise, last = rise and _rise(users, items, last), (users[-1], items[-1])
-            seen, next_user = seen + len(batch), int(users[-1]) + 1
-        _write_offsets(indptr, np.zeros(0, dtype=np.int64), seen, next_user, user_count + 1, reader.batch_size)
+        make = partial(_Rows.of, rated=rated)
+        for rows in reader.mapped(make, ["user_id", "item_id", *(["rating"] if rated else [])]):
+            _write_offsets(indptr, rows, seen, next_user, int(rows.users[-1]) + 1, reader.batch_size)
+            indices.write(rows.indices.data)
+            data.write(rows.data.data)
+            rise = rise and rows.rise and last < (rows.users[0], rows.indices[0])
+            last, seen, next_user = (rows.users[-1], rows.indices[-1]), seen + len(rows.data), int(rows.users[-1]) + 1
+        nobody = _Rows(np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0), True)
+        _write_offsets(indptr, nobody, seen, next_user, user_count + 1, reader.batch_size)
     about = {
         "shape": [user_count, item_count],
         "interactions": reader.interactions,
         "data": "rating" if rated else "ones",
-        "sorted_indices": rise,
+        "sorted_indices": bool(rise),
     }
     (folder / f"{reader.split}.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
@@ -140,17 +143,32 @@ def _ratings(batch: pa.RecordBatch) -> npt.NDArray[Any]:
     return np.asarray(batch["rating"].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
-def _rise(users: npt.NDArray[Any], items: npt.NDArray[Any], last: tuple[int, int]) -> bool:
-    """Return whether each user's items rise, from the last interaction before."""
-    users, items = np.append(last[0], users), np.append(last[1], items)
-    return bool(np.all((users[1:] != users[:-1]) | (items[1:] > items[:-1])))
+@dataclass(frozen=True)
+class _Rows:
+    """What files get of a batch."""
+
+    users: npt.NDArray[Any]  # Each once.
+    starts: npt.NDArray[np.int64]  # Where each begins, and the end.
+    indices: npt.NDArray[np.int64]
+    data: npt.NDArray[Any]
+    rise: bool  # Whether each user's items do.
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch, rated: bool) -> "_Rows":
+        users, items = batch["user_id"].to_numpy(), batch["item_id"].to_numpy()
+        others = np.flatnonzero(users[1:] != users[:-1]) + 1
+        starts = np.concatenate(([0], others, [len(users)]))
+        falls = items[1:] <= items[:-1]
+        falls[others - 1] = False
+        data = _ratings(batch) if rated else np.ones(len(batch), dtype=np.int8)
+        return cls(users[starts[:-1]], starts, items.astype(np.int64), data, not falls.any())
 
 
-def _write_offsets(file: BinaryIO, users: npt.NDArray[Any], seen: int, first: int, last: int, at_once: int) -> None:
+def _write_offsets(file: BinaryIO, rows: _Rows, seen: int, first: int, last: int, at_once: int) -> None:
     """Write where the rows of users `first` to `last` (not included) begin: in pieces, for most may have none."""
     for start in range(first, last, at_once):
         ids = np.arange(start, min(start + at_once, last))
-        file.write((seen + np.searchsorted(users, ids)).astype(np.int64, copy=False).data)
+        file.write((seen + rows.starts[np.searchsorted(rows.users, ids)]).data)
 
 
 register(Format("csr", "arrays that SciPy maps into memory", _write, _size))

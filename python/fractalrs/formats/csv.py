@@ -2,18 +2,17 @@
 
 import csv
 import io
-from collections.abc import Iterable
-from typing import Any
+from functools import partial
 
 import pyarrow as pa
 
-from fractalrs.formats.pieces import register_text, write_lines
+from fractalrs.formats.pieces import lines_of, register_text
 
 
-def _write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: Any) -> None:
+def _header(schema: pa.Schema) -> str:
     header = io.StringIO()
     csv.writer(header, lineterminator="\n").writerow(schema.names)
-    write_lines(batches, schema, sink, header.getvalue(), ",")
+    return header.getvalue()
 
 
-register_text("csv", "train.csv and test.csv, all columns", "{split}.csv", _write)
+register_text("csv", "train.csv and test.csv, all columns", "{split}.csv", _header, partial(lines_of, delimiter=","))

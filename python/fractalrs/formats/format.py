@@ -1,22 +1,24 @@
 """What a format is, what it reads, and which there are: each is registered by its own file, which no other names."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.dataset import Dataset, FileEntry, opened
+from fractalrs.tools import in_order
 from fractalrs.words import Split
 
 BATCH = 1 << 20
 _SAMPLE = 1 << 16
 
-Lines = Callable[[Iterable[pa.RecordBatch], pa.Schema, Any], None]
-"""Writes batches of a schema to a file, or to anything else that pyarrow writes to."""
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class SplitReader:
         The data set, and ``"train"`` or ``"test"``.
     passed
         Called with the interactions, and the files, that a format has gone through.
-    batch_size
-        Interactions at a time.
+    batch_size, threads
+        Interactions at a time, and threads that read them.
 
     Examples
     --------
@@ -49,6 +51,7 @@ class SplitReader:
     split: Split
     passed: Callable[[int, int], None] = lambda *_: None
     batch_size: int = BATCH
+    threads: int = 1
 
     @cached_property
     def files(self) -> list[FileEntry]:
@@ -66,21 +69,70 @@ class SplitReader:
         with self._opened(self.files[0]) as parquet:
             return parquet.schema_arrow
 
-    def batches(
-        self, columns: list[str] | None = None, files: Sequence[FileEntry] | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        """Read all columns, or some, of all files, or some, in batches."""
-        for file in self.files if files is None else files:
-            for batch in self._read(file, self.batch_size, columns):
-                yield batch
-                self.passed(len(batch), 0)
-            self.passed(0, 1)
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Read all columns, or some, in batches."""
+        return self.mapped(lambda batch: batch, columns)
+
+    def mapped(
+        self, make: Callable[[pa.RecordBatch], Made], columns: list[str] | None = None, counted: bool = True
+    ) -> Iterator[Made]:
+        """Make something of every batch, on all threads; what is made comes in order."""
+
+        def made(task: _Task) -> tuple[list[tuple[int, Made]], bool]:
+            with self._opened(task.file) as parquet:
+                batches = parquet.iter_batches(self.batch_size, task.groups, columns, use_threads=False)
+                return [(len(batch), make(batch)) for batch in batches], task.is_last
+
+        for each, is_last in in_order(made, self._tasks(), self.threads):
+            for size, one in each:
+                yield one
+                if counted:
+                    self.passed(size, 0)
+            if counted:
+                self.passed(0, int(is_last))
 
     def users(self) -> Iterator[npt.NDArray[Any]]:
         """Read nothing but users, in batches: a quick first pass."""
+        return self.mapped(lambda batch: batch["user_id"].to_numpy(), ["user_id"], counted=False)
+
+    def of_file(self, file: FileEntry) -> Iterator[pa.RecordBatch]:
+        """Read all columns of a file in batches, on this thread."""
+        for batch in self._read(file, self.batch_size):
+            yield batch
+            self.passed(len(batch), 0)
+        self.passed(0, 1)
+
+    def rows(self, first: int, last: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """Read some columns of interactions `first` to `last` (not included) of all in batches, on this thread."""
+        ends = np.cumsum([file.rows for file in self.files])
+        for file, end in zip(self.files, ends.tolist(), strict=True):
+            start = end - file.rows
+            if not file.rows or start >= last or end <= first:
+                continue
+            with self._opened(file) as parquet:
+                sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+                stops = start + np.cumsum(sizes)
+                groups = np.flatnonzero((stops > first) & (stops - sizes < last)).tolist()
+                place = int(stops[groups[0]] - sizes[groups[0]])
+                for batch in parquet.iter_batches(self.batch_size, groups, columns, use_threads=False):
+                    before, within = max(0, first - place), min(len(batch), last - place)
+                    place += len(batch)
+                    if before < within:
+                        yield batch.slice(before, within - before)
+                        self.passed(within - before, 0)
+
+    def _tasks(self) -> Iterator["_Task"]:
+        """Cut files into runs of row groups of about a batch."""
         for file in self.files:
-            for batch in self._read(file, self.batch_size, ["user_id"]):
-                yield batch["user_id"].to_numpy()
+            with self._opened(file) as parquet:
+                sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+            # A run begins where the rows before it have reached another multiple of a batch.
+            before = np.concatenate(([0], np.cumsum(sizes)))[:-1] // self.batch_size
+            edges = [*np.flatnonzero(np.diff(before, prepend=-1)).tolist(), len(sizes)]
+            runs = [list(range(*edge)) for edge in pairwise(edges)]
+            for run in runs[:-1]:
+                yield _Task(file, run, False)
+            yield _Task(file, runs[-1] if runs else [], True)
 
     def scaled(self, size: Callable[[pa.RecordBatch], int]) -> float:
         """Return about how many bytes all interactions will have, by a sample, one with the largest user ids."""
@@ -89,22 +141,21 @@ class SplitReader:
                 return size(batch) * self.interactions / len(batch)
         return 0.0
 
-    def length(self, write: Lines) -> float:
-        """Return about how many bytes all interactions will have when they are written so."""
-
-        def size(sample: pa.RecordBatch) -> int:
-            sink = pa.BufferOutputStream()
-            write([sample], sample.schema, sink)
-            return int(sink.getvalue().size)
-
-        return self.scaled(size)
-
     def _opened(self, file: FileEntry) -> Any:
         return opened(self.dataset.path / file.path, file.rows)
 
     def _read(self, file: FileEntry, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         with self._opened(file) as parquet:
             yield from parquet.iter_batches(size, columns=columns)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Row groups of a file, and whether they are its last ones."""
+
+    file: FileEntry
+    groups: list[int]
+    is_last: bool
 
 
 @dataclass(frozen=True)

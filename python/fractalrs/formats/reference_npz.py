@@ -5,7 +5,6 @@
 """
 
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from fractalrs.formats.format import Format, SplitReader, register
 from fractalrs.formats.pieces import write_header
+from fractalrs.tools import in_order
 
 _COLUMNS = ["user_id", "item_id"]
 _LEVEL = 1
@@ -26,30 +26,24 @@ def _write(reader: SplitReader, folder: Path) -> None:
     bounds = np.arange(m + 1) * reader.dataset.block_shape[0]
     # An array's header tells its length, and a compressed file cannot be mended: so count first.
     counts = sum((np.diff(np.searchsorted(users, bounds)) for users in reader.users()), np.zeros(m, dtype=np.int64))
-    pieces = _pieces(reader, bounds)
-    for i, count in enumerate(counts.tolist()):
+    ends = np.cumsum(counts)
+
+    def write_block(i: int) -> None:
         with (
             ZipFile(folder / f"{reader.split}x{m}x{n}_{i}.npz", "w", ZIP_DEFLATED, compresslevel=_LEVEL) as archive,
             archive.open("arr_0.npy", "w", force_zip64=True) as file,
         ):
-            write_header(file, np.int64, (count, 2))
-            while count > 0:
-                piece = next(pieces)
-                file.write(piece.data)
-                count -= len(piece)
-    # All are written, but the reading has not ended yet.
-    next(pieces, None)
+            write_header(file, np.int64, (int(counts[i]), 2))
+            for batch in reader.rows(int(ends[i] - counts[i]), int(ends[i]), _COLUMNS):
+                file.write(_pairs(batch).data)
+
+    for _ in in_order(write_block, range(m), reader.threads):
+        pass
+    reader.passed(0, len(reader.files))
 
 
 def _size(reader: SplitReader) -> float:
     return reader.scaled(lambda sample: len(zlib.compress(_pairs(sample).tobytes(), _LEVEL)))
-
-
-def _pieces(reader: SplitReader, bounds: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """Cut the batches where row blocks begin; leave out what is empty."""
-    for batch in reader.batches(_COLUMNS):
-        pairs = _pairs(batch)
-        yield from (piece for piece in np.split(pairs, np.searchsorted(pairs[:, 0], bounds)) if len(piece))
 
 
 def _pairs(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:

@@ -8,15 +8,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs.dataset import whole_users
+from fractalrs.dataset import FileEntry, whole_users
 from fractalrs.formats.format import Format, SplitReader, register
+from fractalrs.tools import in_order
 
 
 def _write(reader: SplitReader, folder: Path) -> None:
     """Write a split into a folder of its name, with the same files as in the data set."""
     (folder / reader.split).mkdir()
-    for file in reader.files:
-        _write_users(reader.batches(None, [file]), reader.schema, folder / file.path)
+    schema = reader.schema
+
+    def write_file(file: FileEntry) -> None:
+        _write_users(reader.of_file(file), schema, folder / file.path)
+
+    for _ in in_order(write_file, reader.files, reader.threads):
+        pass
+
+
+def _size(reader: SplitReader) -> float:
+    def size(sample: pa.RecordBatch) -> int:
+        sink = pa.BufferOutputStream()
+        _write_users([sample], sample.schema, sink)
+        return int(sink.getvalue().size)
+
+    return reader.scaled(size)
 
 
 def _write_users(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: Any) -> None:
@@ -46,6 +61,4 @@ def _grouped(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch([batch["user_id"].take(pa.array(starts)), *lists], schema=schema)
 
 
-register(
-    Format("sequences", "Parquet, one row per user with lists", _write, lambda reader: reader.length(_write_users))
-)
+register(Format("sequences", "Parquet, one row per user with lists", _write, _size))

@@ -1,7 +1,9 @@
 """A data set in the formats of other programs: streamed, and whole under its final name or not there at all."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError, WriteError
@@ -9,12 +11,14 @@ from fractalrs.expansion import operator_named
 from fractalrs.formats.format import BATCH, FORMATS, SplitReader
 from fractalrs.tools import (
     Progress,
+    ProgressCallback,
     as_path,
     as_progress,
     check_count,
     check_kind,
     require_disk,
     require_place,
+    resolve_threads,
     whole_folder,
 )
 
@@ -25,6 +29,7 @@ def export(
     *,
     format: str,
     progress: bool | Progress = False,
+    threads: int | None = None,
     batch_size: int = BATCH,
 ) -> Path:
     """Write a data set in another program's format.
@@ -44,8 +49,10 @@ def export(
         `load_csr`; ``"sequences"``: Parquet with one row per user, and lists.
     progress
         Show progress with time left on stderr when that is a terminal, or by a `Progress` of your own.
+    threads
+        By default as many as this process may use; the files do not depend on how many.
     batch_size
-        Interactions that are in memory at a time.
+        About how many interactions each thread has in memory at a time.
 
     Returns
     -------
@@ -73,6 +80,7 @@ def export(
     """
     check_kind("dataset", dataset, Dataset, "a Dataset, as from open_dataset")
     check_count("batch_size", batch_size, 1)
+    threads = resolve_threads(threads)
     if not isinstance(format, str) or format not in FORMATS:
         raise InputError(f"format is {format!r}; it must be one of {', '.join(FORMATS)}")
     chosen = FORMATS[format]
@@ -83,14 +91,9 @@ def export(
     target = as_path("path", path)
     _check_place(dataset, target)
     files = sum(len(dataset.files(split)) for split in dataset.splits)
-    done = [0, 0]
     with as_progress(progress).task("exporting", dataset.totals["interactions"], files) as report:
-
-        def passed(interactions: int, files: int) -> None:
-            done[:] = done[0] + interactions, done[1] + files
-            report(*done)
-
-        readers = [SplitReader(dataset, split, passed, batch_size) for split in dataset.splits]
+        passed = _counted(report)
+        readers = [SplitReader(dataset, split, passed, batch_size, threads) for split in dataset.splits]
         require_disk(target, sum(map(chosen.size, readers)), "free some, or choose another disk")
         try:
             with whole_folder(target.resolve()) as folder:
@@ -99,6 +102,18 @@ def export(
         except OSError as error:
             raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing of it is left") from error
     return target
+
+
+def _counted(report: ProgressCallback) -> Callable[[int, int], None]:
+    """Return what several threads may tell of interactions and files that they have gone through."""
+    done, lock = [0, 0], Lock()
+
+    def passed(interactions: int, files: int) -> None:
+        with lock:
+            done[:] = done[0] + interactions, done[1] + files
+            report(*done)
+
+    return passed
 
 
 def _check_place(dataset: Dataset, target: Path) -> None:

@@ -13,7 +13,7 @@ from fractalrs.passes.batches import (
     visit,
     with_sources,
 )
-from fractalrs.passes.matrix import Degrees, Matrix, StreamedMatrix, Vectors
+from fractalrs.passes.matrix import Degrees, Matrix, NearItems, StreamedMatrix, Vectors
 
 __all__ = [
     "Degrees",
@@ -21,6 +21,7 @@ __all__ = [
     "InteractionBatch",
     "Mask",
     "Matrix",
+    "NearItems",
     "StreamedMatrix",
     "UserSampler",
     "Vectors",

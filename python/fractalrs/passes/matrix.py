@@ -33,6 +33,8 @@ FEW_PIECES = 16
 """Where there would be fewer pieces, they are down to a quarter of that, so that threads have something to do."""
 MEMORY = 1 << 30
 """How many bytes of dense results all threads together may hold."""
+ROWS_MEMORY = 1 << 29
+"""How many bytes rows that a pass has read may take, so that the next ones do not read them again."""
 DENSITY_BINS = 384
 """About how many bins a side of the density picture has."""
 
@@ -86,6 +88,34 @@ class Degrees:
     violations: dict[str, Violations]
 
 
+@dataclass(frozen=True)
+class NearItems:
+    """The nearest items of some, the nearest first: as `StreamedMatrix.nearest_items` finds them.
+
+    Attributes
+    ----------
+    ids, shared
+        int64, −1 where there are no more, and uint32, the train users of both: (chosen, count), or (chosen, groups,
+        count).
+    paths
+        float64, (chosen, 2): paths of three interactions with the item in their middle, the closed ones and all: with c
+        users shared with each other item, Σ c (c − 1) and (d − 1) Σ c of an item of d users.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> matrix = fr.StreamedMatrix(base)
+    >>> matrix.nearest_items([0, 5], base.item_degrees("train"), least=5, count=3).ids.shape
+    (2, 3)
+    """
+
+    ids: npt.NDArray[np.int64]
+    shared: npt.NDArray[np.uint32]
+    paths: npt.NDArray[np.float64]
+
+
 def _order(order: str, shuffle: str, timed: bool) -> str:
     """Return how a user's interactions follow each other: by block and unshuffled they are by item too."""
     return "item" if order == "block" and not shuffle_named(shuffle).permutes and not timed else order
@@ -108,6 +138,8 @@ class StreamedMatrix:
         About how many interactions of a base or an expansion a thread takes at a time.
     memory
         Where dense results of all threads together would take more bytes, there are fewer threads.
+    rows_memory
+        Rows stay in memory where all of them take fewer bytes: four an interaction, and some for each user.
 
     Raises
     ------
@@ -136,10 +168,12 @@ class StreamedMatrix:
         users: npt.ArrayLike | None = None,
         piece_interactions: int = PIECE_INTERACTIONS,
         memory: int = MEMORY,
+        rows_memory: int = ROWS_MEMORY,
     ) -> None:
         check_kind("source", source, (Base, Expansion, Dataset), "a Base, an Expansion or a Dataset")
         check_count("piece_interactions", piece_interactions, 1)
         check_count("memory", memory)
+        check_count("rows_memory", rows_memory)
         self.shape = source.shape
         chosen = None if users is None else _ids("users", users, self.shape[0])
         self.threads = resolve_threads(threads)
@@ -149,7 +183,9 @@ class StreamedMatrix:
             self.order = _order(source.order, source.shuffle, "timestamp" in source.schema.names)
             self.interactions: float = source.totals["interactions"]
             self.pieces = [(part.first, part.last) for part in source.parts]
-            self._core = Core.of_files(*self.shape, self.pieces, _files(source), **self._means(memory))
+            self._core = Core.of_files(
+                *self.shape, self.pieces, _files(source), **self._means(memory), rows_memory=rows_memory
+            )
         elif isinstance(source, Base):
             self.block_shape, self.order = source.shape, "item"
             self.interactions = source.count
@@ -169,8 +205,12 @@ class StreamedMatrix:
                 kept = source.keep_rates if has_row_blocks else np.ones(source.reduced.shape)
                 self.pieces = self._ranges(np.append(0, np.cumsum(kept.sum(axis=1))), piece_interactions)
             else:
-                self.pieces = [(user, user + 1) for user in chosen.tolist()]
-            self._core = Core.of_expansion(source.generator, self.pieces, **self._means(memory))
+                # Each is collected once.
+                edges = np.flatnonzero(np.diff(chosen.astype(np.int64), prepend=-2) > 1)
+                runs = zip(chosen[edges].tolist(), np.diff(edges, append=len(chosen)).tolist(), strict=True)
+                self.pieces, rows_memory = [(first, first + count) for first, count in runs], 0
+            means = self._means(memory) | {"rows_memory": rows_memory}
+            self._core = Core.of_expansion(source.generator, self.pieces, **means)
 
     def _means(self, memory: int) -> dict[str, int]:
         return {"interactions": int(self.interactions), "threads": self.threads, "memory": memory}
@@ -184,6 +224,11 @@ class StreamedMatrix:
         count = max(math.ceil(self.interactions / size), min(FEW_PIECES, math.ceil(4 * self.interactions / size)), 1)
         cuts = np.interp(np.arange(1, count) * (before[-1] / count), before, np.linspace(0, users, len(before)))
         return list(pairwise(np.unique([0, *cuts.astype(np.int64), users]).tolist()))
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether rows are in memory, or will be after the first pass."""
+        return self._core.keeps_rows
 
     def degrees(self, each_item: bool = True) -> Degrees:
         """Count the interactions of users, items and blocks, and all that must not be, in one pass.
@@ -232,7 +277,33 @@ class StreamedMatrix:
         """Count for every item and each of the chosen items the train users of both: shape (items, chosen)."""
         items = _ids("chosen items", chosen, self.shape[1], rise=False).astype(np.uint32)
         with self._task("comparing items") as report:
-            return self._core.cooccurrence(items, progress=report)
+            return self._core.cooccurrence(items, progress=report).T
+
+    def nearest_items(
+        self, chosen: npt.ArrayLike, degrees: npt.ArrayLike, *, least: int, count: int, group: int | None = None
+    ) -> "NearItems":
+        """Find the nearest items (cosine of train columns) of each chosen item, the smallest id of several.
+
+        Parameters
+        ----------
+        chosen, degrees
+            Items, and the train interactions of every item.
+        least, count, group
+            Of items with so many interactions, so many nearest of each `group` of consecutive items, such as q for
+            column blocks; by default of all.
+        """
+        items = _ids("chosen items", chosen, self.shape[1], rise=False).astype(np.uint32)
+        popularity = np.ascontiguousarray(degrees, dtype=np.uint32)
+        if popularity.shape != self.shape[1:]:
+            raise InputError(f"degrees are {popularity.shape}; there must be one for each of {self.shape[1]} items")
+        wanted = {"least": least, "count": count, "group": self.shape[1] if group is None else group}
+        for name, value in wanted.items():
+            check_count(name, value, 0 if name == "least" else 1)
+        with self._task("comparing items") as report:
+            ids, shared, paths = self._core.nearest_items(items, popularity, **wanted, progress=report)
+        groups = -(-self.shape[1] // wanted["group"])
+        shape = (len(items), groups, count) if group else (len(items), count)
+        return NearItems(ids.reshape(shape), shared.reshape(shape), paths.reshape(-1, 2))
 
     def collect(self, users: npt.ArrayLike, *, test: bool = False) -> Matrix:
         """Return the train (or test) rows of users whose ids rise as a matrix of ones, each row in its own order."""

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `error` | what can go wrong |
 //! | `threads` | threads of one call, watched and cancelled through what they share |
+//! | `text` | lines of text: numbers in decimals, side by side |
 //! | [`memory`] | `scratch`: memory written before it is read · `prefetch`: the only unsafe code |
 //! | [`reading`] | `plain`: text files of numbers |
 //! | [`algebra`] | `sparse`: a matrix in memory, its products with vectors |
@@ -17,7 +18,7 @@
 //! | [`tiles`] | `tables`: of a row block, for all threads · `tile`: some users at a time · `kept`: what their blocks keep · `stitch`: users put together |
 //! | [`pages`] | `pack`: bits · `delta`: differences · `hybrid`: runs and codes · `chunk`: the pages of a column · `library`: those that the Parquet library encodes |
 //! | [`parts`] | `encoding` · `dictionary`: values known beforehand · `columns`: what files carry · `row_group`: encoded page by page · `part_file`: one Parquet file · `seal`: its digest, inside and out · `sink`: how it gets its name · `sharing`: who makes what · `run`: parts made on threads |
-//! | [`passes`] | `cursor`: one user after the other · `files`: those of a file · `rows`: a matrix in pieces, on threads · `degrees` · `gram`: products with vectors · `neighbours` |
+//! | [`passes`] | `cursor`: one user after the other · `cache`: those that were read · `files`: those of a file · `rows`: a matrix in pieces, on threads · `degrees` · `gram`: products with vectors · `neighbours` |
 
 pub mod algebra;
 pub mod base;
@@ -29,6 +30,7 @@ mod pages;
 pub mod parts;
 pub mod passes;
 pub mod reading;
+pub mod text;
 pub mod threads;
 pub mod tiles;
 pub mod time;

@@ -8,6 +8,7 @@ mod errors;
 mod generator;
 mod passes;
 mod reading;
+mod text;
 mod watch;
 
 use std::str::FromStr;
@@ -34,6 +35,7 @@ mod _core {
         generator::Generator,
         passes::StreamedMatrix,
         reading::read_plain,
+        text::text_lines,
     };
 
     /// Whether the extension was built without optimisation.

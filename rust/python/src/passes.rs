@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use fractalrs_core::base::Base;
 use fractalrs_core::error::Error;
-use fractalrs_core::passes::{self, Blocks, Groups, Real, VIOLATIONS, Workers};
+use fractalrs_core::passes::{self, Asked, Blocks, Groups, Real, RowCache, VIOLATIONS, Workers};
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
@@ -20,7 +20,8 @@ use crate::watch::watch;
 /// The rows of a base, of an expansion or of files, to be measured in passes over all of them.
 ///
 /// `interactions` says about how many there are. Passes run on `threads` threads, fewer where dense sums of all of them
-/// would take more than `memory` bytes. `progress` is called about ten times a second with the interactions and the pieces
+/// would take more than `memory` bytes. Rows that were generated or read stay in memory where all of them take less than
+/// `rows_memory` bytes. `progress` is called about ten times a second with the interactions and the pieces
 /// done.
 #[pyclass(frozen, module = "fractalrs._core")]
 pub struct StreamedMatrix {
@@ -29,7 +30,11 @@ pub struct StreamedMatrix {
     interactions: u64,
     threads: usize,
     memory: usize,
+    cache: Option<RowCache>,
 }
+
+/// What a row that is kept takes besides 4 bytes an interaction, at most.
+const CACHED_ROW: u64 = 16;
 
 enum Source {
     Base { indptr: Py<PyArray1<i64>>, entries: Py<PyArray1<u32>>, items: u32 },
@@ -44,7 +49,15 @@ type Callback<'py> = Option<Bound<'py, PyAny>>;
 impl StreamedMatrix {
     fn new(source: Source, pieces: Pieces, interactions: u64, threads: usize, memory: usize) -> Self {
         let pieces = pieces.into_iter().map(|(first, last)| first..last).collect();
-        Self { source, pieces, interactions, threads, memory }
+        Self { source, pieces, interactions, threads, memory, cache: None }
+    }
+
+    /// Keeps rows, if all of them fit.
+    fn keeping(mut self, users: u64, bytes: usize) -> Self {
+        let count = self.pieces.len();
+        let needed = self.interactions.saturating_mul(4).saturating_add(users.saturating_mul(CACHED_ROW));
+        self.cache = (needed <= bytes as u64).then(|| RowCache::new(count, bytes));
+        self
     }
 
     /// Does a job on the rows, and meanwhile answers signals and reports progress.
@@ -82,6 +95,7 @@ impl StreamedMatrix {
             interactions: *interactions,
             pieces,
             source,
+            cache: self.cache.as_ref(),
         };
         let job = |progress: &_| job(&matrix, &Workers { threads: *threads, memory: *memory, progress });
         watch(py, progress.as_ref(), job)
@@ -126,6 +140,16 @@ impl StreamedMatrix {
         Ok(arrays[0].clone().into_any())
     }
 
+    /// Chosen items, which must be different items of the matrix.
+    fn items_of<'c>(&self, py: Python<'_>, chosen: &'c PyReadonlyArray1<'_, u32>) -> PyResult<&'c [u32]> {
+        let (chosen, items) = (chosen.as_slice()?, self.shape(py).1);
+        let distinct: HashSet<_> = chosen.iter().collect();
+        if distinct.len() < chosen.len() || chosen.iter().any(|&item| item as usize >= items) {
+            return Err(raised(Error::Invalid("the chosen items must be items of the matrix, each once".to_owned())));
+        }
+        Ok(chosen)
+    }
+
     /// Users and items.
     fn shape(&self, py: Python<'_>) -> (usize, usize) {
         match &self.source {
@@ -163,20 +187,23 @@ impl StreamedMatrix {
 
     /// The rows of an expansion, generated in every pass.
     #[staticmethod]
-    #[pyo3(signature = (generator, pieces, *, interactions, threads, memory))]
+    #[pyo3(signature = (generator, pieces, *, interactions, threads, memory, rows_memory))]
     fn of_expansion(
         generator: Py<Generator>,
         pieces: Pieces,
         interactions: u64,
         threads: usize,
         memory: usize,
+        rows_memory: usize,
     ) -> Self {
-        Self::new(Source::Expansion(generator), pieces, interactions, threads, memory)
+        let users = generator.get().expansion.users();
+        Self::new(Source::Expansion(generator), pieces, interactions, threads, memory).keeping(users, rows_memory)
     }
 
     /// The rows of files: for each piece its train file and its test file, or None.
     #[staticmethod]
-    #[pyo3(signature = (users, items, pieces, files, *, interactions, threads, memory))]
+    #[pyo3(signature = (users, items, pieces, files, *, interactions, threads, memory, rows_memory))]
+    #[allow(clippy::too_many_arguments)]
     fn of_files(
         users: u64,
         items: u64,
@@ -185,12 +212,20 @@ impl StreamedMatrix {
         interactions: u64,
         threads: usize,
         memory: usize,
+        rows_memory: usize,
     ) -> PyResult<Self> {
         if pieces.len() != files.len() {
             return Err(PyValueError::new_err("there must be as many pieces as pairs of files"));
         }
         let files = files.into_iter().map(|(train, test)| [train, test]).collect();
-        Ok(Self::new(Source::Files { users, items, files }, pieces, interactions, threads, memory))
+        let matrix = Self::new(Source::Files { users, items, files }, pieces, interactions, threads, memory);
+        Ok(matrix.keeping(users, rows_memory))
+    }
+
+    /// Whether rows are in memory, or will be after the first pass.
+    #[getter]
+    fn keeps_rows(&self) -> bool {
+        self.cache.is_some() || matches!(self.source, Source::Base { .. })
     }
 
     /// Degrees of users, items and blocks, and violations of what must hold exactly, as a dict.
@@ -249,7 +284,7 @@ impl StreamedMatrix {
         self.multiply_real(py, product, &x.extract::<PyReadonlyArray2<'py, f64>>()?, &progress)
     }
 
-    /// For every item and each of the chosen items, the train users of both: shape (items, chosen).
+    /// For each of the chosen items and every item, the train users of both: shape (chosen, items).
     #[pyo3(signature = (chosen, *, progress=None))]
     fn cooccurrence<'py>(
         &self,
@@ -257,15 +292,36 @@ impl StreamedMatrix {
         chosen: PyReadonlyArray1<'py, u32>,
         progress: Callback<'py>,
     ) -> PyResult<Bound<'py, PyArray2<u32>>> {
-        let chosen = chosen.as_slice()?;
-        let items = self.shape(py).1;
-        let distinct: HashSet<_> = chosen.iter().collect();
-        if distinct.len() < chosen.len() || chosen.iter().any(|&item| item as usize >= items) {
-            return Err(raised(Error::Invalid("the chosen items must be items of the matrix, each once".to_owned())));
-        }
+        let chosen = self.items_of(py, &chosen)?;
         let counts = self.pass(py, &progress, |matrix, workers| passes::cooccurrence(matrix, chosen, workers))?;
-        let counts = Array2::from_shape_vec((items, chosen.len()), counts);
+        let counts = Array2::from_shape_vec((chosen.len(), self.shape(py).1), counts);
         Ok(counts.map_err(|error| PyValueError::new_err(error.to_string()))?.into_pyarray(py))
+    }
+
+    /// The `count` nearest items of each chosen one in each group of `group` consecutive items of `least` train
+    /// interactions, which `degrees` are: ids (−1 where there are no more) and the train users of both, one after the
+    /// other; and the closed paths and all paths through each chosen item.
+    #[pyo3(signature = (chosen, degrees, *, least, count, group, progress=None))]
+    #[allow(clippy::too_many_arguments, clippy::type_complexity)]
+    fn nearest_items<'py>(
+        &self,
+        py: Python<'py>,
+        chosen: PyReadonlyArray1<'py, u32>,
+        degrees: PyReadonlyArray1<'py, u32>,
+        least: u32,
+        count: usize,
+        group: usize,
+        progress: Callback<'py>,
+    ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<f64>>)> {
+        let (chosen, degrees) = (self.items_of(py, &chosen)?, degrees.as_slice()?);
+        if degrees.len() != self.shape(py).1 || count == 0 || group == 0 {
+            return Err(PyValueError::new_err("there must be a degree for each item, and something must be asked for"));
+        }
+        let asked = Asked { degrees, least, count, group };
+        let found =
+            self.pass(py, &progress, |matrix, workers| passes::nearest_items(matrix, chosen, asked, workers))?;
+        let paths = found.paths.into_flattened();
+        Ok((found.ids.into_pyarray(py), found.shared.into_pyarray(py), paths.into_pyarray(py)))
     }
 
     /// The train or test rows of the chosen users, which rise: where each begins, and their items.

@@ -1,14 +1,13 @@
 """How items go together: nearest items by cosine, and whether they are copies of one source item."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from fractalrs.expansion import Expansion
-from fractalrs.passes import StreamedMatrix
-from fractalrs.statistics import Floats, closed_paths, null_pairs
+from fractalrs.passes import NearItems, StreamedMatrix
+from fractalrs.statistics import Floats, null_pairs
 
 SAMPLED = 2_000
 """Items whose neighbours are looked for: as many of each tenth of the ranking by popularity."""
@@ -19,7 +18,9 @@ COPIES = 10
 MIN_DEGREE = 5
 """Items of fewer train interactions are left out: their cosines are noise."""
 COUNT_BYTES = 3 << 28
-"""What counts of one pass may take in memory: 0.75 GiB."""
+"""What counts of one pass may take in memory: 0.75 GiB …"""
+_KEPT_COUNT_BYTES = 1 << 26
+"""… or less where rows are in memory, so that passes are cheap: 64 MiB."""
 _STRATA = 10
 _NULL_ITEMS = 32
 _DRAWN = 200
@@ -84,32 +85,24 @@ def neighbours(
     chosen = sample(item_degrees) if chosen is None else np.intersect1d(chosen, known)
     if len(known) <= NEAREST or len(chosen) == 0:
         return None
-    nearest, cosines, lifts = [], [], []
-    paths = np.zeros((len(chosen), 2))
-    for number, (item, counts) in enumerate(shared_users(matrix, chosen)):
-        paths[number] = closed_paths(counts, item)
-        shared = counts[known].astype(np.float64)
-        cosine = shared / np.sqrt(degrees[known] * degrees[item])
-        cosine[np.searchsorted(known, item)] = -1
-        near = np.argpartition(-cosine, NEAREST)[:NEAREST]
-        near = near[np.argsort(-cosine[near], kind="stable")]
-        nearest.append(known[near])
-        cosines.append(cosine[near])
-        lifts.append(matrix.shape[0] * shared[near] / (degrees[known[near]] * degrees[item]))
-    closed, every = np.dot(_weights(item_degrees, chosen), paths)
-    share = float(closed / every) if every else None
-    return Neighbours(chosen, np.array(nearest), np.array(cosines), np.array(lifts), share)
+    found = near_items(matrix, chosen, item_degrees, least=MIN_DEGREE, count=NEAREST)
+    shared, product = found.shared.astype(np.float64), degrees[found.ids] * degrees[chosen, None]
+    closed, every = np.dot(_weights(item_degrees, chosen), found.paths)
+    return Neighbours(
+        chosen,
+        found.ids,
+        shared / np.sqrt(product),
+        matrix.shape[0] * shared / product,
+        float(closed / every) if every else None,
+    )
 
 
-def shared_users(matrix: StreamedMatrix, chosen: Codes) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
-    """Yield each chosen item and the users it shares with every item, in as many passes as memory asks for."""
-    width = max(1, min(len(chosen), COUNT_BYTES // (4 * matrix.shape[1])))
-    for first in range(0, len(chosen), width):
-        counts = matrix.cooccurrence(chosen[first : first + width])
-        for number, item in enumerate(chosen[first : first + width]):
-            # A copy: a view would keep all counts of this pass in memory during the next one.
-            yield int(item), counts[:, number].copy()
-        del counts
+def near_items(matrix: StreamedMatrix, chosen: Codes, degrees: npt.NDArray[np.integer], **asked: int) -> NearItems:
+    """Find the nearest items of each chosen one in as many passes as memory asks for."""
+    width = max(1, (_KEPT_COUNT_BYTES if matrix.keeps_rows else COUNT_BYTES) // (4 * matrix.shape[1]))
+    pieces = np.array_split(chosen, -(-len(chosen) // width))
+    found = [matrix.nearest_items(piece, degrees, **asked) for piece in pieces]
+    return NearItems(*(np.concatenate([getattr(each, name) for each in found]) for name in ("ids", "shared", "paths")))
 
 
 def null_neighbours(users: int, items: int, density: float) -> Neighbours | None:

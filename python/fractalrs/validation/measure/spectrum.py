@@ -17,6 +17,8 @@ FACTORS = 64
 """How many right ones are kept to factorise with, in single precision."""
 BASIS_BYTES = 3 << 29
 """What the Krylov basis may take in memory: 1.5 GiB."""
+DOUBLE_BYTES = 1 << 27
+"""A larger one has single precision, whose errors of 1e-5 are far below what is compared."""
 TOLERANCE = 2e-3
 """A spectrum is done when a further step moves no value by more than this share of itself…"""
 _EXACT = 1e-7
@@ -105,9 +107,9 @@ def spectrum(
 
 
 def _empty_basis(items: int, count: int, memory: int) -> Vectors:
-    """Return room for a basis: in double precision where that fits."""
+    """Return room for a basis: in double precision where that costs little."""
     most = max(4 * count, 640)
-    dtype = np.dtype(np.float64 if items * min(items, most) * 8 <= memory else np.float32)
+    dtype = np.dtype(np.float64 if items * min(items, most) * 8 <= min(memory, DOUBLE_BYTES) else np.float32)
     # Column by column: what is not filled takes no memory.
     return np.empty((items, min(items, most, memory // (items * dtype.itemsize))), dtype=dtype, order="F")
 

@@ -8,6 +8,8 @@ use super::rows::{StreamedMatrix, Workers, fold};
 use crate::error::Error;
 use crate::memory::prefetch;
 
+/// A bit for each of so many items at most tells which a user has; the items of larger matrices are sorted.
+const MOST_BITS: usize = 1 << 23;
 /// How many interactions ahead counts of items are asked for.
 const AHEAD: usize = 16;
 
@@ -73,6 +75,8 @@ struct State {
     piece: usize,
     last_user: Option<u64>,
     sorted: Vec<i64>,
+    /// A bit for each item, none of them set between rows; empty where there are too many items.
+    seen: Vec<u64>,
 }
 
 pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> Result<Degrees, Error> {
@@ -98,7 +102,9 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
         piece: usize::MAX,
         last_user: None,
         sorted: Vec::new(),
+        seen: vec![0; if items <= MOST_BITS { items.div_ceil(64) } else { 0 }],
     };
+    let items_known = if items <= MOST_BITS { items } else { 0 };
     let states = fold(matrix, workers, bytes, new, |state, piece, row| {
         if state.piece != piece {
             state.piece = piece;
@@ -118,7 +124,12 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
         }
         user_train[row.user as usize].fetch_add(row.train.len() as u32, Ordering::Relaxed);
         user_test[row.user as usize].fetch_add(row.test.len() as u32, Ordering::Relaxed);
-        state.check(row, blocks);
+        let known = |items: &[i64]| items.iter().all(|&item| item >= 0 && (item as usize) < items_known);
+        if known(row.train) && known(row.test) {
+            state.check_known(row, blocks);
+        } else {
+            state.check(row, blocks);
+        }
         state.add(row, blocks, (items, column_blocks));
         Ok(())
     })?;
@@ -176,6 +187,42 @@ impl State {
             if self.sorted.binary_search(&item).is_ok() {
                 self.degrees.violations[OVERLAPS].note(row.user, item);
             }
+        }
+    }
+
+    /// The same for items in range, without divisions and sorting.
+    fn check_known(&mut self, row: Row, blocks: &Blocks) {
+        let (q, violations) = (blocks.base_items as i64, &mut self.degrees.violations);
+        for items in [row.train, row.test] {
+            let (mut last, mut start) = (0, 0);
+            for &item in items {
+                if item < last && (blocks.order_by_item || item < start) {
+                    violations[ITEM_ORDER].note(row.user, item);
+                }
+                if item < start || item >= start + q {
+                    start = item / q * q;
+                }
+                last = item;
+            }
+        }
+        for &item in row.train {
+            let (word, bit) = (&mut self.seen[item as usize / 64], 1 << (item % 64));
+            if *word & bit != 0 {
+                violations[DUPLICATES].note(row.user, item);
+            }
+            *word |= bit;
+        }
+        for &item in row.test {
+            if self.seen[item as usize / 64] & (1 << (item % 64)) != 0 {
+                violations[OVERLAPS].note(row.user, item);
+            }
+        }
+        row.train.iter().for_each(|&item| self.seen[item as usize / 64] = 0);
+        self.sorted.clear();
+        self.sorted.extend_from_slice(row.test);
+        self.sorted.sort_unstable();
+        for pair in self.sorted.windows(2).filter(|pair| pair[0] == pair[1]) {
+            violations[DUPLICATES].note(row.user, pair[0]);
         }
     }
 

@@ -37,30 +37,76 @@ fn add<T: Real>(sum: &mut [T], vector: &[T]) {
     sum.iter_mut().zip(vector).for_each(|(sum, &value)| *sum += value);
 }
 
-/// The rows of `x` that belong to `items`, added up.
-fn gather<T: Real>(x: &[T], width: usize, items: &[i64], sum: &mut [T]) {
-    sum.fill(T::default());
-    for (number, &item) in items.iter().enumerate() {
-        if let Some(&far) = items.get(number + AHEAD) {
-            prefetch(&x[far as usize * width]);
+/// Refuses a matrix whose items have no codes of 32 bits: no vectors of so many items are in memory.
+fn check_items(matrix: &StreamedMatrix) -> Result<(), Error> {
+    let fits = u32::try_from(matrix.items).is_ok();
+    if fits { Ok(()) } else { Err(Error::Invalid("the matrix has too many items for products".to_owned())) }
+}
+
+/// Writes items that were checked as codes of 32 bits.
+fn narrow(items: &[i64], codes: &mut Vec<u32>) {
+    codes.clear();
+    codes.extend(items.iter().map(|&item| item as u32));
+}
+
+/// So many vectors at a time stay in registers.
+const LANES: usize = 16;
+
+/// Adds the rows of `x` that belong to `items` to `sum`, in their order.
+fn gather<T: Real>(x: &[T], width: usize, items: &[u32], sum: &mut [T]) {
+    if let Ok(sum) = <&mut [T; LANES]>::try_from(&mut *sum) {
+        // The compiler keeps a copy of known length in registers.
+        let mut own = *sum;
+        for (number, &item) in items.iter().enumerate() {
+            ask(x, LANES, items, number);
+            let row: &[T] = &x[item as usize * LANES..][..LANES];
+            own.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);
         }
+        *sum = own;
+        return;
+    }
+    for (number, &item) in items.iter().enumerate() {
+        ask(x, width, items, number);
         add(sum, &x[item as usize * width..][..width]);
     }
 }
 
-/// `vector` added to the rows of `y` that belong to `items`.
-fn scatter<T: Real>(y: &mut [T], width: usize, items: &[i64], vector: &[T]) {
-    for (number, &item) in items.iter().enumerate() {
-        if let Some(&far) = items.get(number + AHEAD) {
-            prefetch(&y[far as usize * width]);
+/// Adds `vector` to the rows of `y` that belong to `items`.
+fn scatter<T: Real>(y: &mut [T], width: usize, items: &[u32], vector: &[T]) {
+    if let Ok(vector) = <&[T; LANES]>::try_from(vector) {
+        let own = *vector;
+        for (number, &item) in items.iter().enumerate() {
+            ask(y, LANES, items, number);
+            let row: &mut [T] = &mut y[item as usize * LANES..][..LANES];
+            row.iter_mut().zip(own).for_each(|(sum, value)| *sum += value);
         }
+        return;
+    }
+    for (number, &item) in items.iter().enumerate() {
+        ask(y, width, items, number);
         add(&mut y[item as usize * width..][..width], vector);
     }
 }
 
+/// Asks for the row of an item some way ahead.
+fn ask<T>(vectors: &[T], width: usize, items: &[u32], number: usize) {
+    if let Some(&far) = items.get(number + AHEAD) {
+        prefetch(&vectors[far as usize * width]);
+    }
+}
+
+/// How many items come before the first that is not below a bound.
+fn leading(items: &[u32], bound: u32) -> usize {
+    // Whole lanes at a time: nothing in them is a branch.
+    let lanes = items.chunks_exact(LANES).take_while(|lane| lane.iter().fold(0, |most, &item| most.max(item)) < bound);
+    let first = lanes.count() * LANES;
+    let rest = &items[first..];
+    first + rest.iter().position(|&item| item >= bound).unwrap_or(rest.len())
+}
+
 /// Rows taken together, so that a window of items is used by many of them while it is in cache.
 struct Batch<T> {
-    items: Vec<i64>,
+    items: Vec<u32>,
     ends: Vec<usize>,
     cursors: Vec<usize>,
     sums: Vec<T>,
@@ -73,7 +119,7 @@ impl<T: Real> Batch<T> {
 
     /// Takes a row in; says whether the batch is full.
     fn push(&mut self, items: &[i64]) -> bool {
-        self.items.extend_from_slice(items);
+        self.items.extend(items.iter().map(|&item| item as u32));
         self.ends.push(self.items.len());
         self.ends.len() == BATCH_USERS || self.items.len() >= BATCH_INTERACTIONS
     }
@@ -82,14 +128,14 @@ impl<T: Real> Batch<T> {
     fn flush(&mut self, x: &[T], width: usize, y: &mut [T]) {
         self.sums.clear();
         self.sums.resize(self.ends.len() * width, T::default());
-        self.windows(x.len(), width, |sum, item| add(sum, &x[item * width..][..width]));
-        self.windows(x.len(), width, |sum, item| add(&mut y[item * width..][..width], sum));
+        self.windows(x.len(), width, |sum, items| gather(x, width, items, sum));
+        self.windows(x.len(), width, |sum, items| scatter(y, width, items, sum));
         self.items.clear();
         self.ends.clear();
     }
 
-    /// Hands `each` every interaction, window by window: the sum of its user, and its item.
-    fn windows(&mut self, length: usize, width: usize, mut each: impl FnMut(&mut [T], usize)) {
+    /// Hands `each` the interactions of one user after the other, window by window: its sum, and its items there.
+    fn windows(&mut self, length: usize, width: usize, mut each: impl FnMut(&mut [T], &[u32])) {
         let window = (WINDOW_BYTES / (width * size_of::<T>()).max(1)).max(1);
         self.cursors.clear();
         self.cursors.push(0);
@@ -98,13 +144,13 @@ impl<T: Real> Batch<T> {
         while last < length / width.max(1) {
             last += window;
             // Items rise by blocks; what comes out of order is taken in a later window, at the latest in the last one.
-            let below = if last < length / width { last as i64 } else { i64::MAX };
+            let below = if last < length / width { Some(last as u32) } else { None };
             for ((cursor, &end), sum) in self.cursors.iter_mut().zip(&self.ends).zip(self.sums.chunks_exact_mut(width))
             {
-                while *cursor < end && self.items[*cursor] < below {
-                    each(sum, self.items[*cursor] as usize);
-                    *cursor += 1;
-                }
+                let rest = &self.items[*cursor..end];
+                let here = below.map_or(rest.len(), |below| leading(rest, below));
+                each(sum, &rest[..here]);
+                *cursor += here;
             }
         }
     }
@@ -159,6 +205,7 @@ fn summed<T: Real, S>(
     each: impl Fn(&mut [T], &mut S, Row) + Sync,
     finish: impl Fn(&mut [T], &mut S) + Sync,
 ) -> Result<(), Error> {
+    check_items(matrix)?;
     let groups = Groups::new(matrix.interactions, matrix.items, matrix.pieces.len());
     let bytes = sums.first().map_or(0, |sum| size_of_val(*sum));
     let threads = groups.threads(workers.threads, workers.memory, bytes);
@@ -256,6 +303,7 @@ pub fn product<T: Real>(
     y: &mut [T],
     workers: &Workers,
 ) -> Result<(), Error> {
+    check_items(matrix)?;
     // Each piece has a range of users, and so a part of the result, of its own.
     let mut rest = y;
     let mut parts = Vec::new();
@@ -268,10 +316,12 @@ pub fn product<T: Real>(
         parts.push(Mutex::new(part));
         (rest, first) = (others, piece.end);
     }
-    let new = || vec![T::default(); width];
-    fold(matrix, workers, 0, new, |sum, piece, row| {
+    let new = || (vec![T::default(); width], Vec::new());
+    fold(matrix, workers, 0, new, |(sum, items), piece, row| {
         matrix.check(row)?;
-        gather(x, width, row.train, sum);
+        sum.fill(T::default());
+        narrow(row.train, items);
+        gather(x, width, items, sum);
         let mut part = parts[piece].lock().map_err(|_| Error::Panicked)?;
         let place = row.user.checked_sub(matrix.pieces[piece].start).map(|place| place as usize * width);
         match place.and_then(|place| part.get_mut(place..place + width)) {
@@ -291,8 +341,9 @@ pub fn transposed_product<T: Real>(
     sums: &mut [&mut [T]],
     workers: &Workers,
 ) -> Result<(), Error> {
-    let each = |y: &mut [T], (): &mut (), row: Row| {
-        scatter(y, width, row.train, &x[row.user as usize * width..][..width]);
+    let each = |y: &mut [T], items: &mut Vec<u32>, row: Row| {
+        narrow(row.train, items);
+        scatter(y, width, items, &x[row.user as usize * width..][..width]);
     };
-    summed(matrix, sums, workers, || (), each, |_, ()| ())
+    summed(matrix, sums, workers, Vec::new, each, |_, _| ())
 }

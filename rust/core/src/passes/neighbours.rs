@@ -1,35 +1,158 @@
 //! Who shares interactions with whom: co-occurrence of chosen items with all, nearest users of chosen rows.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::rows::{StreamedMatrix, Workers, fold};
 use crate::error::Error;
+use crate::threads::on_threads;
 
 const NONE: u32 = u32::MAX;
+/// Rows are taken together until they have so many interactions.
+const CHUNK: usize = 1 << 22;
 
-/// Counts, for every item and each of the `chosen`, the train users of both: one row per item.
+/// Counts, for each of the `chosen` and every item, the train users of both: one row per chosen item.
 pub fn cooccurrence(matrix: &StreamedMatrix, chosen: &[u32], workers: &Workers) -> Result<Vec<u32>, Error> {
     let items = matrix.items as usize;
     let mut number_of = vec![NONE; items];
     for (number, &item) in chosen.iter().enumerate() {
         number_of[item as usize] = number as u32;
     }
-    let counts: Vec<_> = (0..items * chosen.len()).map(|_| AtomicU32::new(0)).collect();
-    fold(matrix, workers, 0, Vec::new, |here, _, row| {
+    let mut counts = vec![0_u32; items * chosen.len()];
+    let rows: Vec<_> = counts.chunks_mut(items.max(1)).map(Mutex::new).collect();
+    let states = fold(matrix, workers, 0, Chunk::default, |chunk, _, row| {
         matrix.check(row)?;
-        here.clear();
-        here.extend(row.train.iter().map(|&item| number_of[item as usize]).filter(|&number| number != NONE));
-        if !here.is_empty() {
-            for &item in row.train {
-                let counts = &counts[item as usize * chosen.len()..][..chosen.len()];
-                for &number in here.iter() {
-                    counts[number as usize].fetch_add(1, Ordering::Relaxed);
+        chunk.push(row.train, &number_of);
+        if chunk.items.len() >= CHUNK { chunk.count(&rows) } else { Ok(()) }
+    })?;
+    for mut chunk in states {
+        chunk.count(&rows)?;
+    }
+    drop(rows);
+    Ok(counts)
+}
+
+/// Rows that have a chosen item. One chosen item after the other, its counts stay in cache.
+#[derive(Default)]
+struct Chunk {
+    items: Vec<u32>,
+    /// The number of a chosen item, and where a row begins and ends that has it.
+    having: Vec<(u32, u32, u32)>,
+}
+
+impl Chunk {
+    fn push(&mut self, row: &[i64], number_of: &[u32]) {
+        let (first, known) = (self.items.len() as u32, self.having.len());
+        let numbers = row.iter().map(|&item| number_of[item as usize]).filter(|&number| number != NONE);
+        self.having.extend(numbers.map(|number| (number, first, first + row.len() as u32)));
+        if self.having.len() > known {
+            self.items.extend(row.iter().map(|&item| item as u32));
+        }
+    }
+
+    /// Adds the rows to the counts of the chosen items that they have, and forgets them.
+    fn count(&mut self, counts: &[Mutex<&mut [u32]>]) -> Result<(), Error> {
+        self.having.sort_unstable();
+        for alike in self.having.chunk_by(|one, other| one.0 == other.0) {
+            let mut counts = counts[alike[0].0 as usize].lock().map_err(|_| Error::Panicked)?;
+            for &(_, first, last) in alike {
+                for &item in &self.items[first as usize..last as usize] {
+                    counts[item as usize] += 1;
                 }
             }
         }
+        self.having.clear();
+        self.items.clear();
         Ok(())
+    }
+}
+
+/// What is asked for of the chosen items.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Train interactions of every item; items of fewer than `least` are nobody's neighbours.
+    pub degrees: &'a [u32],
+    pub least: u32,
+    /// So many nearest items are looked for in each group of so many consecutive items.
+    pub count: usize,
+    pub group: usize,
+}
+
+/// The nearest items of each chosen one, the nearest first, group after group: their ids, −1 where there are no more, and
+/// the train users of both. And the paths of three interactions through each chosen item, closed ones and all.
+#[derive(Default)]
+pub struct NearItems {
+    pub ids: Vec<i64>,
+    pub shared: Vec<u32>,
+    pub paths: Vec<[f64; 2]>,
+}
+
+/// Finds the nearest items (cosine of train columns) of the chosen ones, the smallest id of several.
+pub fn nearest_items(
+    matrix: &StreamedMatrix,
+    chosen: &[u32],
+    asked: Asked,
+    workers: &Workers,
+) -> Result<NearItems, Error> {
+    let items = (matrix.items as usize).max(1);
+    let counts = cooccurrence(matrix, chosen, workers)?;
+    let next = AtomicUsize::new(0);
+    let threads = workers.threads.min(chosen.len()).max(1);
+    let found = on_threads(threads, workers.progress, || {
+        let mut found = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&item) = chosen.get(number) else { return Ok(found) };
+            workers.progress.advance(0)?;
+            found.push((number, asked.of(item as usize, &counts[number * items..][..items])));
+        }
     })?;
-    Ok(counts.into_iter().map(AtomicU32::into_inner).collect())
+    let mut found: Vec<_> = found.into_iter().flatten().collect();
+    found.sort_unstable_by_key(|&(number, _)| number);
+    let mut all = NearItems::default();
+    for (_, one) in found {
+        all.ids.extend(one.ids);
+        all.shared.extend(one.shared);
+        all.paths.extend(one.paths);
+    }
+    Ok(all)
+}
+
+impl Asked<'_> {
+    /// Finds the nearest items of one, given the train users that it shares with each.
+    fn of(&self, own: usize, counts: &[u32]) -> NearItems {
+        let mut found = NearItems::default();
+        let mut best: Vec<(f64, usize)> = Vec::with_capacity(self.count + 1);
+        for first in (0..counts.len()).step_by(self.group) {
+            best.clear();
+            let last = counts.len().min(first + self.group);
+            for (item, &shared) in (first..last).zip(&counts[first..last]) {
+                let full = best.len() == self.count;
+                // Most have nothing in common.
+                if (full && shared == 0) || item == own || self.degrees[item] < self.least {
+                    continue;
+                }
+                // The same but for the degree of the item itself.
+                let cosine = f64::from(shared) / f64::from(self.degrees[item].max(1)).sqrt();
+                if full && best.last().is_none_or(|&(least, _)| cosine <= least) {
+                    continue;
+                }
+                best.truncate(self.count - 1);
+                best.insert(best.partition_point(|&(other, _)| other >= cosine), (cosine, item));
+            }
+            found.ids.extend(best.iter().map(|&(_, item)| item as i64));
+            found.shared.extend(best.iter().map(|&(_, item)| counts[item]));
+            let missing = self.count - best.len();
+            found.ids.extend(std::iter::repeat_n(-1, missing));
+            found.shared.extend(std::iter::repeat_n(0, missing));
+        }
+        let others =
+            || counts.iter().enumerate().filter(|&(item, _)| item != own).map(|(_, &shared)| u64::from(shared));
+        let closed: u128 = others().map(|shared| u128::from(shared * shared.saturating_sub(1))).sum();
+        let all: u64 = others().sum();
+        found.paths.push([closed as f64, (f64::from(counts[own]) - 1.0) * all as f64]);
+        found
+    }
 }
 
 /// The train or test rows of the chosen users: where each begins (one more than users), and their items.

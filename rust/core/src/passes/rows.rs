@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::cache::RowCache;
 use super::cursor::{InteractionsCursor, Row, Visitor, merge};
 use super::files::FileCursor;
 use crate::base::{Base, TEST};
@@ -21,6 +22,8 @@ pub struct StreamedMatrix<'a> {
     /// Ranges of users that can be visited alone.
     pub pieces: &'a [Range<u64>],
     pub source: Source<'a>,
+    /// What keeps rows that were visited; none where each is visited once, or is in memory.
+    pub cache: Option<&'a RowCache>,
 }
 
 /// Where rows come from.
@@ -55,6 +58,23 @@ pub(super) type Reader<'r> = Box<dyn FnMut(usize, &mut Visitor) -> Result<(), Er
 impl StreamedMatrix<'_> {
     /// A reader visits the users of a piece that have interactions, in the order in which they are stored.
     pub(super) fn reader(&self) -> Reader<'_> {
+        let mut read = self.source_reader();
+        let Some(cache) = self.cache else { return read };
+        Box::new(move |piece, each| {
+            if let Some(outcome) = cache.visit(piece, each) {
+                return outcome;
+            }
+            let mut recorder = cache.record();
+            read(piece, &mut |row| {
+                recorder.push(row);
+                each(row)
+            })?;
+            recorder.keep(piece);
+            Ok(())
+        })
+    }
+
+    fn source_reader(&self) -> Reader<'_> {
         match self.source {
             Source::Base(base) => {
                 let (mut train, mut test) = (Vec::new(), Vec::new());
