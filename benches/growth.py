@@ -6,8 +6,8 @@
 
 Every point is a process of its own, its time the processor's. Where the design promises a straight line, a + b·x is
 fitted with a, b ≥ 0 and least relative errors, and no point may be further from it than is allowed, in per cent of the
-line. Where it promises a bound of memory, that is drawn. Written: ``docs/figures/growth.png`` and ``docs/raw/growth.json``; the
-fits are printed as a table.
+line. Where it promises a bound of memory, that is drawn. Written: ``docs/figures/growth.png`` and
+``docs/raw/growth.json``; the fits are printed as a table.
 """
 
 import argparse

@@ -106,7 +106,8 @@ def main() -> None:
     for name, seconds in taken.items():
         say(f"| {name} | {median(seconds) / rows.count * 1e9:.1f} | {sizes[name] / rows.count:.2f} | {LESS[name]} |")
     figures = {name: {"processor_seconds": taken[name], "bytes": sizes[name]} for name in taken}
-    keep(DATA / "rivals-quick.json" if quick else Path("docs/raw/rivals.json"), {"rows": vars(rows), "figures": figures})
+    raw = DATA / "rivals-quick.json" if quick else Path("docs/raw/rivals.json")
+    keep(raw, {"rows": vars(rows), "figures": figures})
 
 
 if __name__ == "__main__":

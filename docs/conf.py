@@ -68,7 +68,7 @@ GENERATED.mkdir(exist_ok=True)
 (GENERATED / "commands.md").write_text(command_page(), encoding="utf-8")
 
 
-def every_public_name_is_there(app: Sphinx, env: BuildEnvironment) -> None:
+def every_public_name_is_there(_: Sphinx, env: BuildEnvironment) -> None:
     """Warn, and so fail, where the reference lacks a public name."""
     documented = env.get_domain("py").get_objects()
     missing = sorted(set(public_names()) - {name for name, *_ in documented})

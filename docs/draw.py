@@ -1,6 +1,6 @@
 """Draw the figures of the README: the idea, and the sample before and after its expansion.
 
-    python docs/draw.py    # half a minute; writes docs/figures/idea.png and docs/figures/before-after.png
+python docs/draw.py    # half a minute; writes docs/figures/idea.png and docs/figures/before-after.png
 """
 
 from pathlib import Path
@@ -51,7 +51,9 @@ def draw_idea(path: Path) -> None:
         right.axhline(block * users - 0.5, color=GRID, linewidth=1)
     for block in range(1, SHAPE[1]):
         right.axvline(block * items - 0.5, color=GRID, linewidth=1)
-    right.set_title(f"expanded: {expansion.shape[0]} users × {expansion.shape[1]} items,\neach block is R, thinned and shuffled")
+    right.set_title(
+        f"expanded: {expansion.shape[0]} users × {expansion.shape[1]} items,\neach block is R, thinned and shuffled"
+    )
     right.plot([], [], ".", color=TRAIN, label="train")
     right.plot([], [], ".", color=TEST, label="test")
     right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, frameon=False, markerscale=2)

@@ -47,7 +47,13 @@ def api_page() -> str:
         heading = next((heading for heading, packages in GROUPS.items() if package in packages), "Errors and progress")
         below[heading].append(f"fractalrs.{name}")
     below["Figures"] = plots()
-    lines = ["Python", "======", "", "``import fractalrs as fr``. What is named here is public; all else may change.", ""]
+    lines = [
+        "Python",
+        "======",
+        "",
+        "``import fractalrs as fr``. What is named here is public; all else may change.",
+        "",
+    ]
     for heading, names in below.items():
         lines += [heading, "-" * len(heading), "", ".. autosummary::", "   :toctree: api", "   :nosignatures:", ""]
         lines += [*(f"   {name}" for name in names), ""]
