@@ -34,11 +34,11 @@ def commands(page: Path) -> list[list[str]]:
 
 
 def run(words: list[str]) -> str:
-    """Run a command of the package; return what it printed on stdout."""
+    """Run a command of the package; return what it printed."""
     assert words[0] == "fractalrs"
     done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
     assert done.returncode == 0, f"{shlex.join(words)}: {done.stderr}"
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def test_there_are_examples() -> None:
