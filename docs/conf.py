@@ -1,6 +1,7 @@
 """What Sphinx makes of these pages: `make docs`."""
 
 import os
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -76,7 +77,17 @@ def every_public_name_is_there(_: Sphinx, env: BuildEnvironment) -> None:
         logging.getLogger(__name__).warning("the API reference lacks %s", name)
 
 
+def bars_are_bars(_: Sphinx, __: str, ___: str, ____: object, _____: object, lines: list[str]) -> None:
+    """Take |x| in a docstring for the size of x, which reStructuredText would substitute."""
+    for number, line in enumerate(lines):
+        if ">>>" not in line:
+            texts = line.split("``")
+            texts[::2] = [re.sub(r"\|(?=\S)", r"\|", text) for text in texts[::2]]
+            lines[number] = "``".join(texts)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Add what is checked once all pages are read."""
+    """Add what is done with each docstring, and what is checked once all pages are read."""
+    app.connect("autodoc-process-docstring", bars_are_bars)
     app.connect("env-check-consistency", every_public_name_is_there)
     return {"parallel_read_safe": True}

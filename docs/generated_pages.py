@@ -26,11 +26,8 @@ GROUPS = {
 def plots() -> list[str]:
     """Name what draws."""
     functions = inspect.getmembers(plot, inspect.isfunction)
-    return [
-        f"fractalrs.plot.{name}"
-        for name, function in functions
-        if function.__module__ == plot.__name__ and not name.startswith("_")
-    ]
+    own = [name for name, function in functions if function.__module__.startswith(plot.__name__)]
+    return [f"fractalrs.plot.{name}" for name in own if not name.startswith("_")]
 
 
 def public_names() -> list[str]:

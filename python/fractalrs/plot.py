@@ -113,7 +113,7 @@ def singular_values(series: Series, *, ax: Axes | None = None) -> Axes:
 
 
 def network_values(series: Series, *, ax: Axes | None = None) -> Axes:
-    """Draw the components of a singular vector by magnitude, ``|c|·√n`` over rank/n, on logarithmic axes.
+    """Draw the components of a singular vector by magnitude, |c|·√n over rank/n, on logarithmic axes.
 
     Parameters
     ----------

@@ -146,7 +146,7 @@ def reduce(
     shape
         (m, n): user multiplier and item multiplier, with 1 ≤ m ≤ p, 1 ≤ n ≤ q and min(m, n) < min(p, q).
     rescale
-        How R̂temp becomes `values` in [0, 1]: ``"absolute"``, ``|R̂temp| / max |R̂temp|``, or ``"minmax"``,
+        How R̂temp becomes `values` in [0, 1]: ``"absolute"``, |R̂temp| / max |R̂temp|, or ``"minmax"``,
         (R̂temp − min) / (max − min).
     order_by
         Neighbours are averaged, so the order of users and items matters. ``"id"``: of their codes, as the paper has it;
@@ -164,7 +164,7 @@ def reduce(
     Returns
     -------
     ReducedMatrix
-        Where R̂temp is constant (shape (1, 1)), `signed` is ``R̂temp / max |R̂temp|``, for want of a range.
+        Where R̂temp is constant (shape (1, 1)), `signed` is R̂temp / max |R̂temp|, for want of a range.
 
     Raises
     ------
