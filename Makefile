@@ -9,7 +9,7 @@ export PIP_CONSTRAINT = constraints.txt
 SOURCES = $(wildcard rust/*/src/*.rs rust/*/src/*/*.rs rust/*/Cargo.toml) Cargo.toml Cargo.lock pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test lint guard bench bench-quick wheel lock clean
+.PHONY: help demo test lint docs guard bench bench-quick wheel try-wheel sdist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,13 @@ lint: $(VENV)/tested $(VENV)/linted ## check style, types, stubs, lints and what
 	$(BIN)/python -m mypy.stubtest fractalrs._core
 	cargo fmt --check
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/zizmor --quiet --offline .github/workflows
+	if command -v actionlint > /dev/null; then actionlint; fi
+
+docs: $(VENV)/documented ## build the documentation into docs/_build/html; warnings, dead links and missing names are errors
+	$(BIN)/python -m sphinx -W --keep-going --quiet --builder html docs docs/_build/html
 
 guard: $(VENV)/tested ## compare the speed of generating, encoding and writing with its baseline (ten seconds)
 	$(BIN)/python benches/guard.py
@@ -41,7 +48,20 @@ bench-quick: $(VENV)/benched ## measure all stages on the built-in sample (two m
 	$(BIN)/python -m pytest benches
 
 wheel: $(VENV)/bin/maturin ## build the wheel into dist/
-	$(BIN)/maturin build --release --locked --out dist
+	$(BIN)/maturin build --release --locked --strip --out dist
+
+try-wheel: wheel ## install that wheel into an environment of its own, expand and validate the sample there
+	rm -rf target/try
+	$(PYTHON) -m venv target/try/venv
+	target/try/venv/bin/pip install --quiet "$$(ls -t dist/*.whl | head -1)[report]"
+	cd target/try && venv/bin/fractalrs expand sample demo --user-multiplier 16 --item-multiplier 32 --seed 7
+	cd target/try && venv/bin/fractalrs validate demo --source sample --report report.html
+
+sdist: $(VENV)/bin/maturin ## build the sdist into dist/, and the wheel of it outside the checkout
+	$(BIN)/maturin sdist --out dist
+	folder=$$(mktemp -d) && tar -xzf "$$(ls -t dist/*.tar.gz | head -1)" -C $$folder --strip-components 1 \
+		&& test -f $$folder/.cargo/config.toml && $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist/of-sdist $$folder; \
+		status=$$?; rm -rf $$folder; exit $$status
 
 lock: ## renew constraints.txt: the newest versions pyproject.toml allows; then run clean, lint and test
 	rm -rf target/lock
@@ -51,11 +71,11 @@ lock: ## renew constraints.txt: the newest versions pyproject.toml allows; then 
 		extras = project["project"]["optional-dependencies"].values(); \
 		print(*project["build-system"]["requires"], *project["project"]["dependencies"], *sum(extras, []), sep="\n")' \
 		> target/lock/needed.txt
-	PIP_CONSTRAINT= target/lock/bin/pip install --quiet --requirement target/lock/needed.txt --group test --group bench --group lint
+	PIP_CONSTRAINT= target/lock/bin/pip install --quiet --requirement target/lock/needed.txt --group test --group bench --group lint --group docs
 	(echo "# Made by \`make lock\`: the versions that development and CI use."; target/lock/bin/pip freeze) > constraints.txt
 
 clean: ## delete what these targets made
-	rm -rf $(VENV) target dist demo bench-data
+	rm -rf $(VENV) target dist demo bench-data docs/_build docs/generated
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -74,6 +94,10 @@ $(VENV)/tested: $(VENV)/installed
 
 $(VENV)/benched: $(VENV)/tested
 	$(BIN)/pip install --quiet --group bench
+	@touch $@
+
+$(VENV)/documented: $(VENV)/installed
+	$(BIN)/pip install --quiet --group docs
 	@touch $@
 
 $(VENV)/linted: $(VENV)/installed

@@ -6,8 +6,8 @@
 
 Every point is a process of its own, its time the processor's. Where the design promises a straight line, a + b·x is
 fitted with a, b ≥ 0 and least relative errors, and no point may be further from it than is allowed, in per cent of the
-line. Where it promises a bound of memory, that is drawn. Written: ``docs/growth.png`` and ``docs/growth.json``; the
-fits are printed as a table.
+line. Where it promises a bound of memory, that is drawn. Written: ``docs/figures/growth.png`` and
+``docs/raw/growth.json``; the fits are printed as a table.
 """
 
 import argparse
@@ -271,11 +271,14 @@ def draw_threads(axes: Axes, raw: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few and small points, into bench-data/")
-    parser.add_argument("--redraw", action="store_true", help="draw docs/growth.json again, measure nothing")
+    parser.add_argument("--redraw", action="store_true", help="draw docs/raw/growth.json again, measure nothing")
     parser.add_argument("--full", action="store_true", help="bases of 30 and 100 million interactions too")
     arguments = parser.parse_args()
-    folder = DATA if arguments.quick else Path("docs")
-    kept = folder / "growth.json"
+    kept, figure = (
+        (DATA / "growth.json", DATA / "growth.png")
+        if arguments.quick
+        else (Path("docs/raw/growth.json"), Path("docs/figures/growth.png"))
+    )
     raw = json.loads(kept.read_text()) if arguments.redraw else measured(arguments.quick, arguments.full)
     lines = lines_of(raw)
     say("| line | fit | worst point off by | allowed | |\n|---|---|---|---|---|")
@@ -290,7 +293,7 @@ def main() -> None:
     say(f"| efficiency by simulation, to 128 threads | at least {least:.0%} | | ≥ {EFFICIENCY:.0%} | {good} |")
     if not arguments.redraw:
         keep(kept, raw)
-    draw(raw, lines, folder / "growth.png")
+    draw(raw, lines, figure)
 
 
 if __name__ == "__main__":

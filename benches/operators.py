@@ -1,6 +1,6 @@
 """Measure what each operator does to degrees, spectrum and repetition: the table and the figure of docs/operators.md.
 
-    python benches/operators.py sample docs/operators.png
+    python benches/operators.py sample docs/figures/operators.png
 
 Nothing is written but the figure: the validator's measures go over the expansions. A minute or two.
 """

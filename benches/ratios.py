@@ -4,7 +4,7 @@
     python benches/ratios.py --quick    # the built-in sample: a minute, to see that it works
 
 Each ratio is of medians of five, taken in turn in one process; what needs a cold start or its own peak memory is a
-process of its own. Printed is a table in Markdown; all figures, and the machine, go to ``docs/ratios.json``
+process of its own. Printed is a table in Markdown; all figures, and the machine, go to ``docs/raw/ratios.json``
 (``bench-data/ratios-quick.json``).
 """
 
@@ -42,7 +42,7 @@ from measure import (
 import fractalrs as fr
 from fractalrs.tools import Progress, ProgressCallback
 
-RAW = Path("docs/ratios.json")
+RAW = Path("docs/raw/ratios.json")
 QUICK_RAW = DATA / "ratios-quick.json"
 SIZES = {size.name: size for size in (SMALL, MIDDLE, ML_20M)}
 MB = 1 << 20

@@ -6,7 +6,7 @@
 All write as many rows of two integer ids, of as many users and items, to Parquet on disk, in turn in one process, on
 all cores; the clock is processor time. Those that make rows up draw both ids uniformly. The program that was published
 with the paper is not run: it needs libraries of 2018. Printed is a table in Markdown; figures go to
-``docs/rivals.json`` (``bench-data/rivals-quick.json``).
+``docs/raw/rivals.json`` (``bench-data/rivals-quick.json``).
 """
 
 import argparse
@@ -106,7 +106,8 @@ def main() -> None:
     for name, seconds in taken.items():
         say(f"| {name} | {median(seconds) / rows.count * 1e9:.1f} | {sizes[name] / rows.count:.2f} | {LESS[name]} |")
     figures = {name: {"processor_seconds": taken[name], "bytes": sizes[name]} for name in taken}
-    keep(DATA / "rivals-quick.json" if quick else Path("docs/rivals.json"), {"rows": vars(rows), "figures": figures})
+    raw = DATA / "rivals-quick.json" if quick else Path("docs/raw/rivals.json")
+    keep(raw, {"rows": vars(rows), "figures": figures})
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
     python benches/validation.py    # validates, so that peak memory is that of validating alone
 
 The built-in sample at that shape is expanded into ``bench-data/ml-20m/full`` and validated there, with the source.
-Written: ``docs/validation-full.json`` (the report's numbers without curves and maps, seconds by stage, peak memory) and
-``bench-data/report.html``. With ``--spectrum`` only the 2,048 leading singular values of the base are found and timed.
+Written: ``docs/raw/validation-full.json`` (the report's numbers without curves and maps, seconds by stage, peak
+memory) and ``bench-data/report.html``. With ``--spectrum`` only the 2,048 leading singular values of the base are
+found and timed.
 """
 
 import argparse
@@ -22,8 +23,8 @@ import fractalrs as fr
 from fractalrs.tools import peak_memory
 from fractalrs.validation.measure.spectrum import spectrum
 
-NUMBERS = Path("docs/validation-full.json")
-SPECTRUM = Path("docs/spectrum-base.json")
+NUMBERS = Path("docs/raw/validation-full.json")
+SPECTRUM = Path("docs/raw/spectrum-base.json")
 
 
 def say(text: str) -> None:

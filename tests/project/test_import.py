@@ -27,6 +27,14 @@ def test_reading_draws_nothing() -> None:
     assert loaded_by("from fractalrs import read_interactions").isdisjoint({"matplotlib", "jinja2", "skimage"})
 
 
+def test_a_command_loads_what_it_needs_when_it_needs_it() -> None:
+    # scikit-image resizes in Algorithm 3 alone.
+    code = "import sys, fractalrs.cli.expand; assert not {'scipy.sparse', 'scipy.linalg'} & {*sys.modules}"
+    assert loaded_by(code).isdisjoint({"matplotlib", "jinja2", "skimage"})
+    with_matrix = "import fractalrs as fr; fr.reduce(fr.leave_last_out(fr.sample_interactions(40, 30, 400)), (2, 3))"
+    assert "skimage" in loaded_by(with_matrix)
+
+
 def test_all_names_are_there_and_listed() -> None:
     for name in fr.__all__:
         assert getattr(fr, name) is getattr(fr, name), name

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
+import scipy  # Its parts are loaded where they are used.
 
 COLUMNS = 512
 """Most keep rates of one row that are told apart."""
@@ -84,7 +84,7 @@ class Groups:
 
     degrees: Array
     """The distinct degrees: shape (classes, kinds)."""
-    shares: "sp.csr_array[np.float64, tuple[int, int]]"
+    shares: "scipy.sparse.csr_array[np.float64, tuple[int, int]]"
     """Share of a cell's members that are of each class: shape (cells, classes)."""
     sizes: Array
     """Members of a cell: shape (cells,)."""
@@ -140,8 +140,8 @@ def groups_of(degrees: Codes, order: Codes, starts: Codes, blocks: Blocks) -> Gr
     _, first, copies = np.unique(sums, return_index=True, return_counts=True)
     sizes = np.diff(starts).astype(np.float64)
     weights = np.repeat(1 / sizes, np.diff(starts))
-    every: sp.csr_array[np.float64, tuple[int, int]]
-    every = sp.csr_array((weights, labels, starts), shape=(len(sizes), len(classes)))
+    every: scipy.sparse.csr_array[np.float64, tuple[int, int]]
+    every = scipy.sparse.csr_array((weights, labels, starts), shape=(len(sizes), len(classes)))
     shares = every[first]
     shares.sum_duplicates()
     groups = Groups(classes.astype(np.float64), shares, sizes[first], copies * sizes[first])

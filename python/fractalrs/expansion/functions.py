@@ -4,19 +4,19 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import scipy.sparse as sp
+import scipy  # Its parts are loaded where they are used.
 
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.tools import whole_file, write_labelled
 
-Matrix = sp.csr_array[np.float64, tuple[int, int]]
+Matrix: TypeAlias = "scipy.sparse.csr_array[np.float64, tuple[int, int]]"
 
 BlockFunction = Callable[[Matrix, float, np.random.Generator], Any]
 """Makes one block: takes R (signed: +1 train, −1 test; shape (p, q)), the entry R̂ᵢⱼ and a random generator of the
@@ -59,7 +59,7 @@ class FunctionGenerator:
         self, base: Base, reduced: npt.NDArray[np.float64], function: BlockFunction, seed: int, schema: pa.Schema
     ) -> None:
         self._function, self._reduced, self._seed, self._schema = function, reduced, seed, schema
-        self._matrix = sp.csr_array(base.to_scipy().astype(np.float64))
+        self._matrix = scipy.sparse.csr_array(base.to_scipy().astype(np.float64))
         self._made: tuple[int, Matrix] | None = None
 
     def interactions(self, first: int, last: int, test: bool) -> tuple[npt.NDArray[Any], ...]:
@@ -91,7 +91,7 @@ class FunctionGenerator:
     def _row_block(self, i: int) -> Matrix:
         if self._made is None or self._made[0] != i:
             blocks = [self._block(i, j) for j in range(self._reduced.shape[1])]
-            self._made = i, sp.csr_array(sp.hstack(blocks, format="csr"))
+            self._made = i, scipy.sparse.csr_array(scipy.sparse.hstack(blocks, format="csr"))
         return self._made[1]
 
     def _block(self, i: int, j: int) -> Matrix:
@@ -102,12 +102,12 @@ class FunctionGenerator:
         except TypeError as error:
             hint = "it must take R, the entry of the reduced matrix and a random generator"
             raise InputError(f"{gave} an error: {error}", hint) from error
-        is_matrix = sp.issparse(made) or isinstance(made, np.ndarray)
+        is_matrix = scipy.sparse.issparse(made) or isinstance(made, np.ndarray)
         if not is_matrix or made.ndim != 2:
             raise InputError(f"{gave} {type(made).__name__}, not a matrix")
         if made.dtype.kind not in "biuf":
             raise InputError(f"{gave} entries of type {made.dtype}, not numbers")
-        block = sp.csr_array(made)
+        block = scipy.sparse.csr_array(made)
         if block.shape != shape:
             hint = "return a matrix of the base's shape"
             raise InputError(f"{gave} a matrix of {block.shape}, it must be {shape}", hint)
