@@ -3,10 +3,8 @@
 The formats are those of `fractalrs.reading.sources`, where each registers itself.
 """
 
-import errno
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ import numpy as np
 from fractalrs.columns import ROLES, Wanted, choose_columns
 from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
-from fractalrs.reading.source import Asked, Source, format_names
+from fractalrs.reading.source import Asked, Source, format_names, open_path, refuse_text_options
 from fractalrs.reading.sources import SOURCE_FORMATS
 from fractalrs.tools import as_path, check_kind, check_word, checked_columns, resolve_threads
 
@@ -120,32 +118,16 @@ def open_source(source: Any, asked: Asked) -> Source:
         name = "source" if asked.what == "interactions" else asked.what
         if source == "":
             raise InputError(f"{name} is an empty text", hint="give a path; . is the current folder")
-        return _open_path(as_path(name, source), asked)
+        return open_path(as_path(name, source), asked)
     _refuse_file_options(source, asked)
     for format in SOURCE_FORMATS:
-        if not format.names and format.claims(source):
+        if not (format.names or format.holds) and format.claims(source):
             return format.open(source, asked)
     raise InputError(
         f"cannot read {asked.what} from a {type(source).__name__}",
         hint="give a path, or a table (pyarrow, pandas, Polars, ...); interactions also as a SciPy sparse matrix or a "
         "NumPy array",
     )
-
-
-def _open_path(path: Path, asked: Asked) -> Source:
-    if not path.exists():
-        what = "" if asked.what == "interactions" else f" with {asked.what}"
-        raise FileNotFoundError(errno.ENOENT, f"no such file or folder{what}", str(path))
-    if not (path.is_file() or path.is_dir()):
-        # Every reader goes over it more than once.
-        raise InputError(f"{path} is not a file or a folder", hint="write what comes through a pipe to a file first")
-    found = next(format for format in SOURCE_FORMATS if format.names and format.claims(path))
-    if asked.format not in ("auto", *found.names):
-        hint = "leave format out" if found.is_text else f"leave format out, or say format={found.names[0]!r}"
-        raise InputError(f"{path} is {found.what}, not {asked.format}", hint=hint)
-    if not found.is_text:
-        _refuse_text_options(str(path), asked)
-    return found.open(path, asked)
 
 
 def _check(asked: Asked) -> None:
@@ -161,7 +143,7 @@ def _check(asked: Asked) -> None:
 def _refuse_file_options(value: Any, asked: Asked) -> None:
     if asked.format != "auto":
         raise InputError(f"format {asked.format!r} is for files, and the source is a {type(value).__name__}")
-    _refuse_text_options(f"a {type(value).__name__}", asked)
+    refuse_text_options(f"a {type(value).__name__}", asked)
 
 
 def _refuse_roles(wanted: Wanted, source: str, why: str) -> None:
@@ -172,8 +154,3 @@ def _refuse_roles(wanted: Wanted, source: str, why: str) -> None:
 
 def _argument(role: str) -> str:
     return f"{role.removesuffix('_id')}_column"
-
-
-def _refuse_text_options(source: str, asked: Asked) -> None:
-    if asked.delimiter is not None or asked.header is not None:
-        raise InputError(f"delimiter and header are for text files, not for {source}", hint="leave them out")

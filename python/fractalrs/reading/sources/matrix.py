@@ -2,6 +2,7 @@
 
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,32 @@ from fractalrs.errors import InputError
 from fractalrs.reading.source import Asked, BatchSource, Source, SourceFormat, register, starts_with
 
 
-def _open_npz(path: Path, _: Asked) -> Source:
+def _open_npz(path: Path, asked: Asked) -> Source:
     import scipy.sparse
 
+    name = asked.name or str(path)
     try:
         with path.open("rb") as file:
             matrix = scipy.sparse.load_npz(file)
-    except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        KeyError,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        TypeError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise InputError(
-            f"{path} is not a SciPy sparse matrix: {error}",
-            hint="write one with scipy.sparse.save_npz; unpack a ZIP archive of text files first",
+            f"{name} is not a SciPy sparse matrix: {error}",
+            hint="write one with scipy.sparse.save_npz; if it is a ZIP archive, fetch it again: it is cut or damaged",
         ) from None
-    return _opened(matrix, str(path))
+    return opened(matrix, name)
 
 
-def _opened(matrix: Any, name: str) -> Source:
+def opened(matrix: Any, name: str, first: int = 0) -> Source:
+    """Return a sparse matrix, opened; ids count from `first`."""
     if matrix.ndim != 2:
         raise InputError(f"{name} has {matrix.ndim} dimension instead of 2", hint="rows are users, columns are items")
     entries = matrix.tocoo()
@@ -35,8 +47,8 @@ def _opened(matrix: Any, name: str) -> Source:
     stored = entries.data != 0
     values = entries.data[stored]
     columns = {
-        "user_id": pa.array(entries.row[stored].astype(np.int64)),
-        "item_id": pa.array(entries.col[stored].astype(np.int64)),
+        "user_id": pa.array(entries.row[stored].astype(np.int64) + first),
+        "item_id": pa.array(entries.col[stored].astype(np.int64) + first),
     }
     notes = [f"Read {name} as a sparse matrix: row is user_id, column is item_id"]
     if (values != 1).any():
@@ -61,4 +73,4 @@ def _is_matrix(value: Any) -> bool:
 
 
 register(SourceFormat(("npz",), "a NumPy archive", lambda path: starts_with(path, b"PK\x03\x04"), _open_npz))
-register(SourceFormat((), "a sparse matrix", _is_matrix, lambda matrix, asked: _opened(matrix, asked.called(matrix))))
+register(SourceFormat((), "a sparse matrix", _is_matrix, lambda matrix, asked: opened(matrix, asked.called(matrix))))
