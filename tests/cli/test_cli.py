@@ -549,7 +549,10 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
         "Reading the source": [
             "--input-format",
             "--delimiter",
-            "--no-header",
+            "--header",
+            "--text-encoding",
+            "--time-format",
+            "--order-is-time",
             "--user-column",
             "--item-column",
             "--rating-column",

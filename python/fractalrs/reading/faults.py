@@ -79,13 +79,14 @@ def _problem(layout: Layout, role: str, text: str) -> tuple[str, str] | None:
             )
         return None
     if not text:
-        return f"the {role} is missing", "fill it in, remove the line, or remove the column from the file"
+        return f"the {role} is missing", f"fill it in or remove the line, {_decline(role)}"
     if text.strip().lower() in ("nan", "inf", "-inf", "+inf", "infinity", "-infinity"):
-        return f"the {role} is {text}, not a finite number", _CORRECT_LINE
+        return f"the {role} is {text}, not a finite number", f"{_CORRECT_LINE}, {_decline(role)}"
     number = text.replace(layout.decimal_point, ".") if layout.decimal_point != "." else text
-    if not is_number(number) or (layout.decimal_point != "." and "." in text):
+    if not is_number(number) or "\x1f" in number or (layout.decimal_point != "." and "." in text):
         kind = "a number" if role == "rating" else "a number or an ISO date"
-        return f"the {role} {text!r} is not {kind}", "correct or remove the line, or name another column"
+        hint = f"{_CORRECT_LINE}, name another column, {_decline(role)}"
+        return f"the {role} {text!r} is not {kind}", hint
     if abs(float(number)) >= (2**63 if role == "timestamp" else math.inf):
         return f"the {role} {text} is too large", _CORRECT_LINE
     return None
@@ -116,6 +117,10 @@ def _problem_of_time(
             "write the zone in all rows, or in none"
         )
     return (f"the timestamp {text} is before 1970", _CORRECT_LINE) if date.year < 1970 else None
+
+
+def _decline(role: str) -> str:
+    return f"or decline the column: {role}_column='none' (--{role}-column none)"
 
 
 def _encoding_of(text: str) -> str:

@@ -5,6 +5,7 @@ The formats are those of `fractalrs.reading.sources`, where each registers itsel
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,12 @@ import numpy as np
 from fractalrs.columns import ROLES, Wanted, choose_columns
 from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
+from fractalrs.reading.remote import is_remote, open_remote
 from fractalrs.reading.source import Asked, Source, format_names, open_path, refuse_text_options
 from fractalrs.reading.sources import SOURCE_FORMATS
+from fractalrs.reading.stored import checked_encoding
+from fractalrs.reading.times import checked_form
+from fractalrs.reading.told import timed
 from fractalrs.tools import as_path, check_kind, check_word, checked_columns, resolve_threads
 
 
@@ -28,6 +33,9 @@ def read_interactions(
     rating_column: str | int | None = None,
     timestamp_column: str | int | None = None,
     carry: Sequence[str | int] = (),
+    text_encoding: str | None = None,
+    time_format: str | None = None,
+    order_is_time: bool = False,
     threads: int | None = None,
 ) -> Interactions:
     """Read user/item interactions from a file, a folder or a value in memory.
@@ -35,12 +43,15 @@ def read_interactions(
     Parameters
     ----------
     source
-        A path to a text file (any delimiter, RecBole's ``.inter``, or one user per line; plain or compressed), to
-        Parquet, a folder with Parquet files, or a sparse ``.npz``; or a table (pyarrow, pandas, Polars, …), a SciPy
-        sparse matrix or a NumPy array. `Interactions` are returned as they are.
+        A path to a text file (any delimiter, RecBole's ``.inter``, or one user per line; plain or compressed), to JSON
+        (an object per line, or an array of them), Parquet, a sparse ``.npz`` or ``.mtx``, to a folder or an archive
+        (``.zip``, ``.tar.gz``) that holds one such table, or the URL of one (``file://``, ``s3://``, ``gs://``, …);
+        or a table (pyarrow, pandas, Polars, …), a SciPy sparse matrix or a NumPy array. `Interactions` are returned as
+        they are.
     format
-        ``"auto"``, or for files ``"csv"`` (any delimiter), ``"inter"``, ``"parquet"``, ``"npz"`` or ``"lines"`` (one
-        user per line, which ``"auto"`` picks only where the number of ids differs between lines).
+        ``"auto"``, or for files ``"csv"`` (any delimiter), ``"inter"``, ``"json"``, ``"parquet"``, ``"npz"``,
+        ``"mtx"``, ``"netflix"`` (blocks of one item each) or ``"lines"`` (one user per line, which ``"auto"``
+        picks only where the number of ids differs between lines).
     delimiter, header
         What stands between the cells of a text file, and whether its first line holds names; found when `None`.
     user_column, item_column, rating_column, timestamp_column
@@ -51,6 +62,12 @@ def read_interactions(
         Further columns to keep, by name or position, with their names and types (`fractalrs.columns.as_carried`).
         Those of a text file are int64 or float64 where all cells are numbers that this leaves unchanged, else string;
         an empty cell is null.
+    text_encoding
+        In which encoding text is, such as ``"latin-1"`` or ``"gbk"``; by default UTF-8, or what its first bytes say.
+    time_format
+        The form of timestamps that are no ISO dates, as ``datetime.strptime`` has it: ``"%d/%m/%Y %H:%M"``.
+    order_is_time
+        Whether the rows are in order of time: then the timestamp is the number of the row, from 1.
     threads
         1 reads on the calling thread; anything else uses pyarrow's own pool of threads.
 
@@ -76,6 +93,12 @@ def read_interactions(
     roles = dict(zip(ROLES, (user_column, item_column, rating_column, timestamp_column), strict=True))
     asked = Asked(Wanted(roles, checked_columns("carry", carry)), format, delimiter, header, threads)
     _check(asked)
+    asked = replace(
+        asked,
+        text_encoding=checked_encoding(text_encoding),
+        time_format=checked_form(time_format),
+        order_is_time=_order(order_is_time, roles, time_format),
+    )
     for role, column in roles.items():
         if column is not None:
             check_kind(_argument(role), column, (str, int, np.integer), "the name or the position of a column")
@@ -118,16 +141,34 @@ def open_source(source: Any, asked: Asked) -> Source:
         name = "source" if asked.what == "interactions" else asked.what
         if source == "":
             raise InputError(f"{name} is an empty text", hint="give a path; . is the current folder")
-        return open_path(as_path(name, source), asked)
+        return _timed(
+            open_remote(source, asked) if is_remote(source) else open_path(as_path(name, source), asked), asked
+        )
     _refuse_file_options(source, asked)
     for format in SOURCE_FORMATS:
         if not (format.names or format.holds) and format.claims(source):
-            return format.open(source, asked)
+            return _timed(format.open(source, asked), asked)
     raise InputError(
         f"cannot read {asked.what} from a {type(source).__name__}",
         hint="give a path, or a table (pyarrow, pandas, Polars, ...); interactions also as a SciPy sparse matrix or a "
         "NumPy array",
     )
+
+
+def _timed(source: Source, asked: Asked) -> Source:
+    return timed(source, asked) if asked.what == "interactions" else source
+
+
+def _order(order_is_time: object, roles: dict[str, Any], time_format: object) -> bool:
+    """Return whether the order of rows is time; then no column is."""
+    if not isinstance(order_is_time, bool):
+        raise InputError(f"order_is_time is {order_is_time!r}", hint="give True or False")
+    if order_is_time:
+        for name, given in (("timestamp_column", roles["timestamp"]), ("time_format", time_format)):
+            if given not in (None, "none"):
+                raise InputError(f"order_is_time and {name} are both given", hint="leave one out")
+        roles["timestamp"] = "none"
+    return order_is_time
 
 
 def _check(asked: Asked) -> None:

@@ -53,7 +53,8 @@ class Source(ABC):
 
     Messages call it `name`, and `notes` say how it was understood. Where it has no `names` of columns, `sample` decides
     which column is what: its first rows as text. Where users, items and perhaps ratings are known by the format alone,
-    `fixed` is how messages say so. `held` is what must live as long as the source.
+    `fixed` is how messages say so. `blanks_are_layout` says whether blanks around a cell are no part of
+    it, and `held` is what must live as long as the source.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Source(ABC):
     names: Sequence[str] | None = None
     sample: Sequence[Sequence[str]] = ()
     fixed: str | None = None
+    blanks_are_layout: bool = False
     held: object = None
 
     @abstractmethod

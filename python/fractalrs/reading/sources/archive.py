@@ -79,7 +79,9 @@ def _understood(path: Path, asked: Asked) -> Iterator[None]:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise InputError(f"{asked.name or path} is damaged: {error}", hint="fetch the archive again") from None
-    except (RuntimeError, NotImplementedError) as error:
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (RuntimeError, NotImplementedError, OSError) as error:
         raise InputError(f"{asked.name or path} cannot be unpacked: {error}", hint="unpack it first") from None
 
 

@@ -65,7 +65,13 @@ def _joined(parts: Sequence[Source], where: str) -> Source:
         if (part.names, part.fixed) != (first.names, first.fixed):
             raise InputError(f"{part.name} and {first.name} are not parts of one table", hint="name one of them")
     return Parts(
-        name=where, notes=first.notes, names=first.names, sample=first.sample, fixed=first.fixed, parts=tuple(parts)
+        name=where,
+        notes=first.notes,
+        names=first.names,
+        sample=first.sample,
+        fixed=first.fixed,
+        blanks_are_layout=first.blanks_are_layout,
+        parts=tuple(parts),
     )
 
 

@@ -72,7 +72,8 @@ class LinesSource(Source):
     def _miscounted(self, first: pa.StringArray, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         said = pc.equal(first, pa.array(counts - 1).cast(pa.string())).to_numpy(zero_copy_only=False)
         empty = pc.equal(first, "").to_numpy(zero_copy_only=False)
-        return np.logical_not(said | ((counts == 1) & empty))
+        miscounted: npt.NDArray[np.bool_] = np.logical_not(said | ((counts == 1) & empty))
+        return miscounted
 
     def _refuse(
         self, bad: npt.NDArray[np.bool_], starts: npt.NDArray[np.int64], lines_before: int, problem: str

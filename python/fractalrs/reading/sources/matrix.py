@@ -34,11 +34,10 @@ def _open_npz(path: Path, asked: Asked) -> Source:
             f"{name} is not a SciPy sparse matrix: {error}",
             hint="write one with scipy.sparse.save_npz; if it is a ZIP archive, fetch it again: it is cut or damaged",
         ) from None
-    return opened(matrix, name)
+    return _opened(matrix, name)
 
 
-def opened(matrix: Any, name: str, first: int = 0) -> Source:
-    """Return a sparse matrix, opened; ids count from `first`."""
+def _opened(matrix: Any, name: str) -> Source:
     if matrix.ndim != 2:
         raise InputError(f"{name} has {matrix.ndim} dimension instead of 2", hint="rows are users, columns are items")
     entries = matrix.tocoo()
@@ -47,8 +46,8 @@ def opened(matrix: Any, name: str, first: int = 0) -> Source:
     stored = entries.data != 0
     values = entries.data[stored]
     columns = {
-        "user_id": pa.array(entries.row[stored].astype(np.int64) + first),
-        "item_id": pa.array(entries.col[stored].astype(np.int64) + first),
+        "user_id": pa.array(entries.row[stored].astype(np.int64)),
+        "item_id": pa.array(entries.col[stored].astype(np.int64)),
     }
     notes = [f"Read {name} as a sparse matrix: row is user_id, column is item_id"]
     if (values != 1).any():
@@ -73,4 +72,4 @@ def _is_matrix(value: Any) -> bool:
 
 
 register(SourceFormat(("npz",), "a NumPy archive", lambda path: starts_with(path, b"PK\x03\x04"), _open_npz))
-register(SourceFormat((), "a sparse matrix", _is_matrix, lambda matrix, asked: opened(matrix, asked.called(matrix))))
+register(SourceFormat((), "a sparse matrix", _is_matrix, lambda matrix, asked: _opened(matrix, asked.called(matrix))))

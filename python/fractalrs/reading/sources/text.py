@@ -52,11 +52,12 @@ def open_text(
             notes=(layout.note, *layout.remarks),
             names=["user_id", "item_id", *(["rating"] if layout.weighted else [])],
             fixed="which has one user per line",
+            blanks_are_layout=True,
             layout=layout,
             threads=asked.threads,
             block_bytes=longest_line_bytes,
         )
-    return _as_source((layout,), asked, block_bytes)
+    return source_of((layout,), asked, block_bytes)
 
 
 def open_parts(paths: Sequence[Path], names: Sequence[str], asked: Asked) -> Source:
@@ -72,7 +73,7 @@ def open_parts(paths: Sequence[Path], names: Sequence[str], asked: Asked) -> Sou
             )
         point = first.decimal_point
         parts.append(replace(layout, delimiter=first.delimiter, quoted=first.quoted, decimal_point=point))
-    return _as_source(tuple(parts), asked, BLOCK_BYTES)
+    return source_of(tuple(parts), asked, BLOCK_BYTES)
 
 
 def _sniffed(path: Path, asked: Asked) -> Layout:
@@ -87,13 +88,15 @@ def _columns(layout: Layout) -> str:
     return ", ".join(map(repr, layout.names)) if layout.names else f"{layout.width} columns without names"
 
 
-def _as_source(parts: tuple[Layout, ...], asked: Asked, block_bytes: int) -> Source:
+def source_of(parts: tuple[Layout, ...], asked: Asked, block_bytes: int) -> Source:
+    """Return files of which is known how they are written, opened as one table."""
     first = parts[0]
     return TextSource(
         name=asked.name or first.stored.name,
         notes=(first.note, *first.remarks),
         names=first.names,
         sample=first.sample,
+        blanks_are_layout=True,
         parts=parts,
         threads=asked.threads,
         block_bytes=block_bytes,
