@@ -158,7 +158,7 @@ def test_the_files_are_read_as_they_were(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(1800)
 def test_damaged_files_are_refused_in_words(tmp_path: Path) -> None:
-    read = 0
+    read, said = 0, {}
     for number, (name, content) in enumerate(mutants(MUTANTS)):
         path = tmp_path / name
         path.write_bytes(content)
@@ -166,11 +166,10 @@ def test_damaged_files_are_refused_in_words(tmp_path: Path) -> None:
             read_interactions(path, threads=1)
             read += 1
         except InputError as error:
-            assert "/tmp/" in error.message or str(tmp_path) in error.message, (number, name, error.message)
-            assert not any(word in error.message for word in ("Traceback", "0x7f", "fractalrs-")), (
-                number,
-                error.message,
-            )
+            said[number] = error.message
         except Exception as error:
             raise AssertionError(f"mutant {number} of {name}: {type(error).__name__}: {error}") from error
     assert 0 < read < MUTANTS
+    for number, message in said.items():
+        assert str(tmp_path) in message, (number, message)
+        assert not any(word in message for word in ("Traceback", "0x7f", "fractalrs-")), (number, message)

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
@@ -39,7 +40,8 @@ def explain(layout: Layout, positions: Mapping[str, int], good_lines: int, time_
 
 
 def _width_advice(layout: Layout) -> str:
-    by_user = layout.delimiter in (" ", "\t") and layout.names is None
+    users = {row[0] for row in layout.sample}
+    by_user = layout.delimiter in (" ", "\t") and layout.names is None and len(users) == len(layout.sample)
     return _CORRECT_LINE + ("; for one user per line say format='lines' (--input-format lines)" if by_user else "")
 
 
@@ -126,9 +128,5 @@ def _decline(role: str) -> str:
 def _encoding_of(text: str) -> str:
     """Return an encoding that reads a cell; Latin-1 reads anything."""
     raw = text.encode(errors="surrogateescape")
-    try:
-        read = raw.decode("gbk")
-    except UnicodeDecodeError:
-        return "latin-1"
-    # What is meant as Latin-1 has single letters beyond ASCII, which pair with what comes next.
-    return "gbk" if all("\u4e00" <= character <= "\u9fff" or character < "\x80" for character in read) else "latin-1"
+    # Letters of Latin-1 beyond ASCII seldom come in pairs.
+    return "gbk" if re.fullmatch(rb"(?:[\x00-\x7f]|[\xb0-\xf7][\xa1-\xfe])+", raw) else "latin-1"

@@ -59,7 +59,7 @@ def picked(names: Sequence[str], where: str) -> tuple[list[str], list[str]]:
 
 
 def _is_table(path: PurePosixPath) -> bool:
-    if any(part.startswith((".", "_")) for part in path.parts) or _ASIDE.match(path.name):
+    if any(part.startswith((".", "_")) and part not in (".", "..") for part in path.parts) or _ASIDE.match(path.name):
         return False
     inner = path.with_suffix("") if path.suffix.lower() in COMPRESSED_SUFFIXES else path
     return inner.suffix.lower() in _SUFFIXES or path.name.startswith(("part-", "out.")) or inner.name.lower() in _WORDS

@@ -189,7 +189,7 @@ def checked_encoding(encoding: object) -> str | None:
         raise InputError(f"text_encoding is {encoding!r}", hint="give a name, such as latin-1")
     try:
         name = codecs.lookup(encoding).name
-        b"".decode(name)
+        "a".encode(name).decode(name)
     except (LookupError, ValueError, TypeError):
         raise InputError(
             f"unknown text_encoding {encoding!r}", hint="use a name such as utf-8, latin-1, cp1252, gbk or utf-16"

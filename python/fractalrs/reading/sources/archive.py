@@ -21,11 +21,13 @@ _EXCEL = "xl/workbook.xml"
 
 
 def _is_zip(path: Path) -> bool:
-    if not starts_with(path, b"PK\x03\x04") or not zipfile.is_zipfile(path):
+    # An empty one has only an end.
+    if not (starts_with(path, b"PK\x03\x04") or starts_with(path, b"PK\x05\x06")) or not zipfile.is_zipfile(path):
         return False
     try:
         with zipfile.ZipFile(path) as archive:
-            return not all(name.endswith(".npy") for name in archive.namelist())
+            names = archive.namelist()
+            return not names or not all(name.endswith(".npy") for name in names)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return False
 

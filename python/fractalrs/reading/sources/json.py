@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json as pa_json
 
+from fractalrs.columns import is_number
 from fractalrs.errors import InputError
 from fractalrs.reading.nested import leaves
 from fractalrs.reading.source import Asked, BatchSource, Source, SourceFormat, register
@@ -40,8 +41,7 @@ def _open(path: Path, asked: Asked) -> Source:
     else:
         sample = _first_objects(head, whole, stored.name)
         in_lines = "\n" not in head.strip() or _is_object(head.lstrip().split("\n", 1)[0])
-    with _understood(stored.name):
-        schema = pa_json.read_json(io.BytesIO(_as_lines(sample[:_SAMPLE]))).schema
+    schema = _schema(sample[:_SAMPLE], stored.name)
     how = "an array of objects" if is_array else "one object per line" if in_lines else "objects"
     paths = leaves(schema)
     return JsonSource(
@@ -145,9 +145,7 @@ class JsonSource(BatchSource):
                         else _as_id(value, role, where)
                     )
                 elif role == "rating" and isinstance(value, str):
-                    raise InputError(
-                        f"{where}: the rating {value!r} is not a number", hint="correct or remove the object"
-                    )
+                    value = _as_number(value, where)
                 values[role].append(value)
         try:
             return [pa.RecordBatch.from_pydict(values)]
@@ -168,6 +166,27 @@ class JsonSource(BatchSource):
                 if line.strip():
                     where = f"{self.name}, line {number}"
                     yield where, _checked(_parsed(line, where), where)
+
+
+def _schema(sample: list[Object], name: str) -> pa.Schema:
+    """Return the fields of some objects, text where they hold values of several types."""
+    try:
+        return pa_json.read_json(io.BytesIO(_as_lines(sample))).schema
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        pass
+    try:
+        return pa_json.read_json(io.BytesIO(_as_lines([_texts(one) for one in sample]))).schema
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{name} cannot be read as JSON: {error}", hint=_AS_LINES) from None
+
+
+def _texts(value: Any) -> Any:
+    """Return a value with all numbers in it as text."""
+    if isinstance(value, dict):
+        return {key: _texts(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_texts(below) for below in value]
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _array(stored: Stored) -> list[Object]:
@@ -239,20 +258,18 @@ def _as_id(value: Any, role: str, where: str) -> str | None:
     return None if value is None else str(int(value) if isinstance(value, float) else value)
 
 
+def _as_number(value: str, where: str) -> float:
+    if not is_number(value):
+        raise InputError(f"{where}: the rating {value!r} is not a number", hint="correct or remove the object")
+    return float(value)
+
+
 def _fields(wanted: Mapping[tuple[str, ...], pa.DataType]) -> list[pa.Field]:
     """Return the fields that hold some paths."""
     below: dict[str, dict[tuple[str, ...], pa.DataType]] = {}
     for (name, *rest), kind in wanted.items():
         below.setdefault(name, {})[tuple(rest)] = kind
     return [pa.field(name, paths[()] if () in paths else pa.struct(_fields(paths))) for name, paths in below.items()]
-
-
-@contextmanager
-def _understood(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{name} cannot be read as JSON: {error}", hint=_AS_LINES) from None
 
 
 register(SourceFormat(("json",), "JSON", _is_json, _open, takes_encoding=True))

@@ -103,4 +103,7 @@ def text_lines(layout: Layout, name: str, threads: int | None, block_bytes: int)
             for batch in batches:
                 yield batch.column(0)
     except pa.ArrowInvalid as error:
-        raise InputError(f"{name} cannot be read line by line: {error}", hint="is it text in UTF-8?") from None
+        raise InputError(
+            f"{name} cannot be read line by line: {error}",
+            hint="if it is not in UTF-8, say text_encoding (--text-encoding)",
+        ) from None
