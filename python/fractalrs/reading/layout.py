@@ -268,9 +268,9 @@ def _problem(role: str, text: str, dates: bool) -> tuple[str, str] | None:
             return f"the {role} is not UTF-8: {text!a}", "convert the file to UTF-8"
         return None
     if not text:
-        return f"the {role} is missing", "fill it in, remove the line, or remove the column from the file"
+        return f"the {role} is missing", f"fill it in or remove the line, {_decline(role)}"
     if text.strip().lower() in ("nan", "inf", "-inf", "+inf", "infinity", "-infinity"):
-        return f"the {role} is {text}, not a finite number", "correct or remove the line"
+        return f"the {role} is {text}, not a finite number", f"correct or remove the line, {_decline(role)}"
     if role == "timestamp" and text.lstrip().startswith("-"):
         return f"the timestamp {text} is negative", "timestamps count from 0; correct or remove the line"
     if role == "timestamp" and dates:
@@ -283,7 +283,12 @@ def _problem(role: str, text: str, dates: bool) -> tuple[str, str] | None:
         return (f"the timestamp {text} is before 1970", "correct or remove the line") if date.year < 1970 else None
     if not is_number(text):
         kind = "a number" if role == "rating" else "a number or an ISO date"
-        return f"the {role} {text!r} is not {kind}", "correct or remove the line, or name another column"
+        hint = f"correct or remove the line, name another column, {_decline(role)}"
+        return f"the {role} {text!r} is not {kind}", hint
     if abs(float(text)) >= (2**63 if role == "timestamp" else math.inf):
         return f"the {role} {text} is too large", "correct or remove the line"
     return None
+
+
+def _decline(role: str) -> str:
+    return f"or decline the column: {role}_column='none' (--{role}-column none)"

@@ -57,6 +57,7 @@ def open_text(
         names=["user_id", "item_id"] if in_lines else layout.names,
         sample=layout.sample,
         fixed="which has one user per line" if in_lines else None,
+        blanks_are_layout=True,
         layout=layout,
         threads=asked.threads,
         block_bytes=longest_line_bytes if in_lines else block_bytes,
