@@ -557,6 +557,7 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--item-column",
             "--rating-column",
             "--timestamp-column",
+            "--missing-ids",
         ],
         "Running": ["--threads", "--dry-run", "--json", "--quiet", "--no-progress"],
     }

@@ -58,7 +58,7 @@ def test_shared_cases(name: str, count: int, users: int, first: tuple[Any, ...])
     assert rows(read)[0] == first
 
 
-# --- comments, and what Excel, R and pandas write ----------------------------------------------------------------------
+# --- comments, and what Excel, R and pandas write ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mark", ["#", "%"])

@@ -51,10 +51,10 @@ class Asked:
 class Source(ABC):
     """An opened source: its columns are known, its rows are still to be read.
 
-    Messages call it `name`, and `notes` say how it was understood. Where it has no `names` of columns, `sample` decides
-    which column is what: its first rows as text. Where users, items and perhaps ratings are known by the format alone,
-    `fixed` is how messages say so. `blanks_are_layout` says whether blanks around a cell are no part of
-    it, and `held` is what must live as long as the source.
+    Messages call it `name`, and `notes` say how it was understood. `names` of columns, if it has any, and `sample`, its
+    first rows as text, decide which column is what. Where users, items and perhaps ratings are known by the format
+    alone, `fixed` is how messages say so. `blanks_are_layout` says whether blanks around a cell are no part of it, and
+    `held` is what must live as long as the source.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, positions: Mapping[str, int]) -> pa.Table:
-        """Read the columns asked for, once: role (`fractalrs.columns.ROLES`), or another name, to 0-based number.
+        """Read the columns asked for: role (`fractalrs.columns.ROLES`), or another name, to 0-based number.
 
         Ids may come as text or encoded; what is no role keeps its type.
         """
@@ -78,7 +78,7 @@ class Source(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSource(Source):
-    """A source that comes batch by batch: `batches` yields those of the columns of some numbers, once."""
+    """A source that comes batch by batch: `batches` yields those of the columns of some numbers."""
 
     batches: Callable[[list[int]], Iterable[pa.RecordBatch]]
 
@@ -165,12 +165,24 @@ def refuse_text_options(source: str, asked: Asked, *, takes_encoding: bool = Fal
 
 
 def labels(names: Sequence[str], rows: pa.Table | pa.RecordBatch) -> dict[str, Any]:
-    """Return `Source.names` or `Source.sample` of a table; 0, 1, … is what pandas and NumPy call unnamed columns."""
+    """Return `Source.names` or none, and `Source.sample`, of a table.
+
+    0, 1, … is what pandas and NumPy call unnamed columns.
+    """
+    sample: list[Sequence[str]] = list(zip(*map(_texts, rows.columns), strict=True))
     if list(names) != [str(column) for column in range(len(names))]:
-        # Names decide alone; not every cell can be shown as text.
-        return {"names": list(names)}
-    columns = [["" if cell is None else str(cell) for cell in column.to_pylist()] for column in rows.columns]
-    return {"sample": list(zip(*columns, strict=True)) or [[""] * len(names)]}
+        return {"names": list(names), "sample": sample}
+    return {"sample": sample or [[""] * len(names)]}
+
+
+def _texts(column: pa.ChunkedArray | pa.Array) -> list[str]:
+    """Return cells as text, empty where they are missing or cannot be shown."""
+    try:
+        column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        texts: list[str] = column.cast(pa.string()).fill_null("").to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return [""] * len(column)
+    return texts
 
 
 def starts_with(path: Path, magic: bytes) -> bool:

@@ -34,7 +34,7 @@ from fractalrs.expansion import (
 )
 from fractalrs.reading import checked_encoding, checked_form, format_names
 from fractalrs.tools import as_path
-from fractalrs.words import SIDES, HoldOut, OrderBy, Rescale, Ties
+from fractalrs.words import SIDES, HoldOut, MissingIds, OrderBy, Rescale, Ties
 
 
 def _column(name: str, column: Any) -> str | int:
@@ -252,8 +252,14 @@ class Recipe:
         None, "Column of user ids: its name, or its position from 1.", Group.READING, **_COLUMN
     )
     item_column: str | None = option(None, "Column of item ids.", Group.READING, **_COLUMN)
-    rating_column: str | None = option(None, "Column of ratings.", Group.READING, **_COLUMN)
-    timestamp_column: str | None = option(None, "Column of timestamps.", Group.READING, **_COLUMN)
+    rating_column: str | None = option(None, "Column of ratings; none: there are none.", Group.READING, **_COLUMN)
+    timestamp_column: str | None = option(None, "Column of timestamps; none: there are none.", Group.READING, **_COLUMN)
+    missing_ids: MissingIds = option(
+        "refuse",
+        "Where NA, NULL, -1 or the like stands for an id in more than a few rows: refuse the source, drop such rows, "
+        "or keep them.",
+        Group.READING,
+    )
 
     def __init__(self, **given: Any) -> None:
         refuse_unknown(given, RECIPE)
@@ -329,6 +335,7 @@ class Recipe:
         names = (*columns, "delimiter", "header", "text_encoding", "time_format")
         given: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         given |= {"order_is_time": True} if self.order_is_time else {}
+        given |= {} if self.missing_ids == "refuse" else {"missing_ids": self.missing_ids}
         return given | ({} if self.input_format == "auto" else {"format": self.input_format})
 
     @property

@@ -48,6 +48,7 @@ def _open(path: Path, asked: Asked) -> Source:
         name=stored.name,
         notes=(f"Read {path.name} as JSON, {how}{stored.how}.",),
         names=list(paths),
+        sample=[[_text(_value(one, path)) for path in paths.values()] for one in sample[:_SAMPLE]],
         batches=lambda _: (),
         stored=stored,
         array=sample if is_array else None,
@@ -250,6 +251,10 @@ def _value(one: Any, path: Sequence[str]) -> Any:
     for step in path:
         one = one.get(step) if isinstance(one, dict) else None
     return one
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or isinstance(value, dict | list) else str(value)
 
 
 def _as_id(value: Any, role: str, where: str) -> str | None:

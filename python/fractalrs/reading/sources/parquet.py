@@ -45,7 +45,8 @@ def open_files(files: Sequence[Path], path: Path, asked: Asked, read_as: str = "
             raise InputError(f"{name} has two columns of the same name", hint="rename one")
         paths = leaves(dataset.schema)
         fields = [pa_dataset.field(*way) for way in paths.values()]
-        sample = labels(list(paths), dataset.head(SAMPLE_ROWS, use_threads=threaded))
+        leaf_columns = {str(place): field for place, field in enumerate(fields)}
+        sample = labels(list(paths), dataset.head(SAMPLE_ROWS, columns=leaf_columns, use_threads=threaded))
 
     def chosen(numbers: list[int]) -> Iterator[pa.RecordBatch]:
         columns = {str(place): fields[number] for place, number in enumerate(numbers)}
