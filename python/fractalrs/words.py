@@ -21,8 +21,14 @@ OrderBy = Literal["content", "cells", "degree", "id"]
 """In what order users, and items, are averaged when the base is reduced."""
 Rescale = Literal["absolute", "minmax"]
 """How the entries of the reduced matrix get into 0 to 1."""
+MissingIds = Literal["refuse", "drop", "keep"]
+"""Rows without an id, or with what is written for none (NA): more than a few are refused, all are left out, or what is
+written is an id."""
 Variant = Literal["paper", "reference"]
 """Algorithm 3 as the paper has it, or as the published program did it."""
+
+WARNING = "Warning: "
+"""So begin notes that warn."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +65,14 @@ class Side:
 USERS = Side("user", "users", 0)
 ITEMS = Side("item", "items", 1)
 SIDES = (USERS, ITEMS)
+
+
+def percent(share: float) -> str:
+    """Return a share in words.
+
+    Examples
+    --------
+    >>> percent(0.583), percent(0.0123), percent(0.00123)
+    ('58 %', '1.2 %', '0.12 %')
+    """
+    return f"{100 * share:.{0 if share >= 0.1 else 1 if share >= 0.01 else 2}f} %"

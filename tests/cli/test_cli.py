@@ -549,11 +549,15 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
         "Reading the source": [
             "--input-format",
             "--delimiter",
-            "--no-header",
+            "--header",
+            "--text-encoding",
+            "--time-format",
+            "--order-is-time",
             "--user-column",
             "--item-column",
             "--rating-column",
             "--timestamp-column",
+            "--missing-ids",
         ],
         "Running": ["--threads", "--dry-run", "--json", "--quiet", "--no-progress"],
     }

@@ -231,7 +231,10 @@ def test_without_names_a_time_is_known_by_its_looks(write: Write) -> None:
     assert read_interactions(write("1,2,900000001\n")).columns == ["user_id", "item_id", "timestamp"]
     assert read_interactions(write("1,2,3\n")).columns == ["user_id", "item_id", "rating"]
     assert rows(read_interactions(write("1,2,2020-01-01,5\n"))) == [(1, 2, 5.0, datetime(2020, 1, 1))]
-    assert rows(read_interactions(write("1,2,5,3\n"))) == [(1, 2, 5.0, 3)]
+    counted = write("1,2,5,3\n")
+    with pytest.raises(InputError, match=r"column 4 should hold the timestamp; saw .* '3' in column 4"):
+        read_interactions(counted)
+    assert rows(read_interactions(counted, timestamp_column=4)) == [(1, 2, 5.0, 3)]
 
 
 def test_a_header_is_found_by_what_does_not_parse(write: Write) -> None:
@@ -245,7 +248,7 @@ def test_a_header_is_found_by_what_does_not_parse(write: Write) -> None:
 # --- ids --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("odd", ["0054890", "+1", "-0", "1.0", "0x1F", " 1", "9223372036854775808", "NA", "null", "é"])
+@pytest.mark.parametrize("odd", ["0054890", "+1", "-0", "1.0", "0x1F", "9223372036854775808", "NA", "null", "é"])
 def test_one_odd_id_keeps_the_column_as_text(write: Write, odd: str) -> None:
     read = read_interactions(write(f"user_id,item_id\n1,{odd}\n2,10\n3,9\n"))
     assert ids(read, "item_id") == [odd, "10", "9"]
@@ -262,7 +265,10 @@ def test_integers_sort_as_numbers_and_text_by_bytes(write: Write) -> None:
     assert codes.tolist() == [2, 0, 1, 2, 3]
 
 
-ANY_ID = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+# Blanks around an id are no part of it.
+ANY_ID = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
+    lambda text: text == text.strip(" \t")
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
@@ -274,7 +280,7 @@ def test_any_ids_survive_csv(tmp_path: Path, pairs: list[tuple[str, str]]) -> No
     path = tmp_path / "any.csv"
     lines = [f"{quote(user)},{quote(item)}\n" for user, item in pairs]
     path.write_bytes(("user_id,item_id\n" + "".join(lines)).encode())
-    read = read_interactions(path)
+    read = read_interactions(path, missing_ids="keep")
     for column, texts in zip(("user_id", "item_id"), zip(*pairs, strict=True), strict=True):
         found = ids(read, column)
         assert [str(one) for one in found] == list(texts)
@@ -806,7 +812,7 @@ GOOD = "user_id,item_id,rating,timestamp\n1,2,3,4\n"
         (GOOD + "1,2,3,nan\n", {}, "line 3: the timestamp is nan"),
         (GOOD + "1,2,3,-4\n", {}, "line 3: the timestamp -4 is negative"),
         (GOOD + "1,2,3,1e30\n", {}, "line 3: the timestamp 1e30 is too large"),
-        (GOOD + "1,2,3\n", {}, r"line 3: 3 cells instead of 4(?s:.*)--input-format lines"),
+        (GOOD + "1,2,3\n", {}, r"line 3: 3 cells instead of 4\nhint: correct or remove the line$"),
         (GOOD + "1,2,3,4,5\n", {}, "line 3: 5 cells instead of 4"),
         (GOOD + '"a\nb",2,3,4\n1,2,x,4\n', {}, "line 5: the rating 'x'"),
         (GOOD.replace(",", "::") + "1::2::3\n", {}, "line 3: 3 cells instead of 4"),
@@ -866,7 +872,7 @@ def test_missing_files_and_folders_without_parquet(tmp_path: Path) -> None:
         read_interactions(tmp_path / "nothing.csv")
     assert error.value.errno == errno.ENOENT
     assert error.value.filename == str(tmp_path / "nothing.csv")
-    with pytest.raises(InputError, match="no Parquet files"):
+    with pytest.raises(InputError, match="holds no files"):
         read_interactions(tmp_path)
     with pytest.raises(InputError, match="is Parquet, not csv"):
         read_interactions(tmp_path, format="csv")
@@ -885,7 +891,6 @@ def test_missing_files_and_folders_without_parquet(tmp_path: Path) -> None:
         (pa.table({"user": [1.5], "item": [2]}), "not whole numbers"),
         (pa.table({"user": [True], "item": [2]}), "user_id has the type bool"),
         (pa.table({"user": [[1]], "item": [2]}), "user_id has the type list"),
-        (pa.table({"user": pa.array([2**63], pa.uint64()), "item": [2]}), "2.63"),
         (
             pa.table({"user": [1, 1], "item": [2, 3], "rating": [1.0, float("nan")]}),
             "row 2: the rating is not a finite",

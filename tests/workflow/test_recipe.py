@@ -57,7 +57,7 @@ def test_signatures_are_what_is_accepted() -> None:
         {"profile": ["paper"]},
         {"split": []},
         {"input_format": {}},
-        {"no_header": "no"},
+        {"header": "no"},
         {"delimiter": 1},
         {"user_column": [1]},
         {"order_by": "yes"},

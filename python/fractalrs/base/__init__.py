@@ -2,7 +2,7 @@
 
 from fractalrs.base.base import TEST_BIT, Base
 from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical, leading_svd
-from fractalrs.base.hold_out import leave_last_out
+from fractalrs.base.hold_out import leave_last_out, needed
 from fractalrs.base.sparse import Sparse
 from fractalrs.base.summary import (
     base_statistics,
@@ -24,6 +24,7 @@ __all__ = [
     "canonical",
     "leading_svd",
     "leave_last_out",
+    "needed",
     "orthonormal",
     "real_activity",
     "real_ratings",

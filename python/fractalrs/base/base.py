@@ -16,7 +16,7 @@ from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, writ
 from fractalrs.columns import ticks_per_hour
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import Digest, as_path, check_kind, check_word, checked_texts
-from fractalrs.words import SPLITS, Split
+from fractalrs.words import SPLITS, WARNING, Split
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -256,6 +256,11 @@ class Base:
         for part in () if self.payload is None else digested(self.payload):
             digest.update(part)
         return digest.hex()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of its notes that warn, because much of the source was dropped."""
+        return tuple(note.removeprefix(WARNING) for note in self.notes if note.startswith(WARNING))
 
     @property
     def path(self) -> Path | None:

@@ -15,9 +15,11 @@ from fractalrs.columns import ROLES
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
 from fractalrs.tools import check_count, check_word, checked_columns, resolve_threads
-from fractalrs.words import HoldOut, Ties
+from fractalrs.words import WARNING, HoldOut, Ties, percent
 
 _Integers = npt.NDArray[np.int64]
+_MANY_DROPPED, _MANY_REPEATED = 0.1, 0.5
+"""From these shares of users and of interactions on, what is done to them is worth a warning."""
 
 
 def leave_last_out(
@@ -29,7 +31,7 @@ def leave_last_out(
     seed: int = 0,
     payload: Sequence[str] = (),
 ) -> Base:
-    """Return the base of interactions, with the latest interaction of each user held out as test.
+    """Return the base of interactions, with each user's latest held out as test.
 
     In this order: repeated (user, item) pairs collapse to the latest one (of equally late ones, the last in file
     order); the distinct timestamps of each user are counted, and users with too few are dropped; items left without
@@ -60,13 +62,12 @@ def leave_last_out(
     Returns
     -------
     Base
-        With `Base.split` saying how the test interactions were chosen and `Base.notes` what was decided and dropped.
+        `Base.split` says how the test interactions were chosen, `Base.notes` what was decided and dropped.
 
     Raises
     ------
     InputError
-        If an option is unknown, the timestamps or the payload it needs are missing, or fewer than two users or items
-        are left.
+        If an option is unknown, what it needs is missing, or fewer than two users or items are left.
 
     Notes
     -----
@@ -85,10 +86,11 @@ def leave_last_out(
     check_count("seed", seed)
     columns = checked_columns("payload", payload)
     if not isinstance(interactions, Interactions):
-        interactions = read_interactions(interactions, carry=[name for name in columns if name not in ROLES])
+        further = [name for name in columns if name not in ROLES]
+        interactions = read_interactions(interactions, carry=further, uses=needed(split, min_timestamps, columns))
     _check_payload(columns, interactions)
 
-    notes: list[str] = []
+    notes = [note for note in interactions.notes if note.startswith(WARNING)]
     split, least = _resolve(split, min_timestamps, interactions.timestamps, notes)
     user_ids, item_ids = (interactions.codes(column)[1] for column in ("user_id", "item_id"))
     pairs = _filtered(interactions, split, ties, least, bool(columns), notes)
@@ -100,6 +102,20 @@ def leave_last_out(
     kept = user_ids.filter(pa.array(pairs.users)), item_ids.filter(pa.array(pairs.items))
     base = Base(pairs.indptr, pairs.entries, *kept, split, tuple(notes))
     return with_payload(base, interactions, columns, pairs.positions) if columns else base
+
+
+def needed(split: HoldOut, min_timestamps: int | None, payload: Sequence[str]) -> list[str]:
+    """Return which of ratings and timestamps a base is made with.
+
+    Where there is a payload, times decide which of repeated pairs stays.
+
+    Examples
+    --------
+    >>> needed("random", None, []), needed("auto", None, ["rating"])
+    ([], ['rating', 'timestamp'])
+    """
+    timed = split in ("auto", "last") or bool(min_timestamps) or bool(payload)
+    return [role for role, is_needed in (("rating", "rating" in payload), ("timestamp", timed)) if is_needed]
 
 
 def with_payload(
@@ -169,12 +185,17 @@ def _filtered(
     )
     if repeated := len(interactions) - len(entries):
         notes.append(f"Collapsed {_count(repeated, 'repeated (user, item) pair')} to the latest.")
+        if repeated > _MANY_REPEATED * len(interactions):
+            share = percent(repeated / len(interactions))
+            notes.append(f"{WARNING}{share} of the interactions repeat a user and an item; the latest of them stay.")
 
     degrees, enough, dropped = np.diff(indptr), np.ones(len(user_ids), dtype=bool), []
 
     def drop(users: npt.NDArray[np.bool_], reason: str) -> None:
         if count := int(np.count_nonzero(enough & users)):
             dropped.append(f"Dropped {_count(count, 'user')} with {reason}.")
+            if count > _MANY_DROPPED * len(users):
+                notes.append(_warning(degrees[enough & users], len(users), reason))
         enough[users] = False
 
     drop(~has_times, f"fewer than {min_timestamps} distinct timestamps")
@@ -193,6 +214,19 @@ def _filtered(
         # New codes of what stays, in the old order; those of the rest mean nothing.
         entries = (np.cumsum(seen) - 1).astype(np.uint32)[codes] | (entries & TEST_BIT)
     return _Pairs(indptr, entries, places, enough, seen)
+
+
+def _warning(degrees: _Integers, users: int, reason: str) -> str:
+    """Say that many users are dropped, and by which options they would not be; they have so many interactions each."""
+    share = f"{percent(len(degrees) / users)} of users ({len(degrees):,} of {users:,})"
+    text = f"{WARNING}{share} were dropped because they have {reason}"
+    # What a random choice needs.
+    kept = int(np.count_nonzero(degrees >= 2)) if reason.endswith("timestamps") else 0
+    if kept:
+        whom = "them" if kept == len(degrees) else f"{kept:,} of them"
+        return f"{text}; min_timestamps=1 and split='random' (--min-timestamps 1 --split random) would keep {whom}."
+    options = "--min-timestamps 0 --split none" if reason.endswith("timestamps") else "--split none"
+    return f"{text}; {options}, which holds nothing out, would keep them."
 
 
 def _count(number: int, noun: str) -> str:

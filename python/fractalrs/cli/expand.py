@@ -20,6 +20,7 @@ from fractalrs.cli.output import (
     print_content,
     print_note,
     print_summary,
+    warnings_of,
 )
 from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
 from fractalrs.expansion import Expansion, Group
@@ -94,6 +95,7 @@ def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[s
     expansion, found = plan.expansion, forecast(plan, output, threads=threads, overwrite=overwrite)
     return {
         "output": str(output),
+        **warnings_of(plan.base.warnings),
         **_expected(expansion),
         "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
         "keep_scale": expansion.options.keep_scale,
@@ -111,6 +113,7 @@ def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str
     return {
         "output": str(dataset.path),
         "seconds": round(seconds, 2),
+        **warnings_of(dataset.manifest.warnings),
         **counts,
         "bytes": totals["bytes"],
         "files": totals["files"],

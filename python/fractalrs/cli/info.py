@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fractalrs.cli.output import attributes_of, flag, print_content
+from fractalrs.cli.output import attributes_of, flag, print_content, warnings_of
 from fractalrs.dataset import Dataset
 
 
@@ -30,6 +30,7 @@ def info(
         "parts": len(dataset.parts),
         "schema": {column.name: str(column.type) for column in dataset.schema},
         **attributes_of(dataset),
+        **warnings_of(dataset.manifest.warnings),
         "made_by": {"fractalrs": dataset.manifest.fractalrs, "generator": dataset.manifest.generator},
         "private": "there: keep it at home" if (output / "private").is_dir() else "not there",
     }

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -96,10 +97,17 @@ def attributes_of(dataset: Dataset) -> dict[str, Any]:
     return {"attributes": found} if found else {}
 
 
+def warnings_of(warnings: Sequence[str]) -> dict[str, Any]:
+    """Return what is to be shown of warnings, where there are any."""
+    return {"warnings": list(warnings)} if warnings else {}
+
+
 def _readable(name: str, value: Any) -> str:
     if isinstance(value, dict):
         between = "; " if any(isinstance(inner, dict) for inner in value.values()) else ", "
         return between.join(f"{inner} {_readable(inner, number)}" for inner, number in value.items())
+    if isinstance(value, list):
+        return " ".join(map(str, value))
     if name.endswith("bytes") and isinstance(value, int):
         return readable(value)
     return f"{value:.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

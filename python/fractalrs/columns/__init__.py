@@ -1,14 +1,15 @@
 """Columns of tables: how they are found by name, and what their types become."""
 
+from fractalrs.columns.looks import column_of, is_date, is_number
 from fractalrs.columns.names import (
     ALIASES,
+    OPTIONAL,
     ROLES,
     Wanted,
     check_names,
     choose_columns,
     has_header,
-    is_date,
-    is_number,
+    serving,
     simplify,
     strip_type,
 )
@@ -34,6 +35,7 @@ from fractalrs.columns.types import (
 __all__ = [
     "ALIASES",
     "CORRECT_ROW",
+    "OPTIONAL",
     "PARQUET_TYPES",
     "ROLES",
     "Wanted",
@@ -42,6 +44,7 @@ __all__ = [
     "as_timestamps",
     "check_names",
     "choose_columns",
+    "column_of",
     "has_header",
     "hour_by_size",
     "is_date",
@@ -51,6 +54,7 @@ __all__ = [
     "numbers",
     "one_chunk",
     "owned",
+    "serving",
     "settled_field",
     "simplify",
     "strip_type",

@@ -1,14 +1,16 @@
 """Which column of a source holds the users, the items, the ratings and the timestamps, and which others are carried.
 
 Columns are recognised by the names that the usual data sets give them, whatever their case and punctuation
-(``userId``, ``User-ID`` and ``user_id`` are one name). Where there are no names, the order is
-user, item, rating, timestamp.
+(``userId``, ``User-ID`` and ``user_id`` are one name), and judged by what their first cells look like: of several that
+could be the timestamp the finest is. Where there are no names, the order is user, item, rating, timestamp, and cells
+that do not look so are refused.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fractalrs.columns.looks import Looks, column_of, is_date, is_number, looks_of
 from fractalrs.errors import InputError
 
 ROLES = ("user_id", "item_id", "rating", "timestamp")
@@ -44,11 +46,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("createdat", "reviewdate", "ratingdate", "timecreated", "reviewtime", "submissiondate", "timems"),
     ),
 }
-"""Names by role, in lower case and without punctuation; earlier ones win."""
+"""Names by role, in lower case and without punctuation; earlier ones win where values do not decide."""
 
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?UTC|Z|[+-]\d\d(:?\d\d)?)?)?")
-_UNIX_TIME = re.compile(r"[1-9]\d{8,18}(\.\d*)?")
+OPTIONAL = ("rating", "timestamp")
+"""The roles that a source need not have, and that can be declined: their column is ``"none"``."""
+
+_NO_TIME = 10**18
+"""More than any grain of times."""
 _NAME_THE_COLUMNS = "name them with user_column and item_column (--user-column, --item-column)"
 
 
@@ -56,11 +60,24 @@ _NAME_THE_COLUMNS = "name them with user_column and item_column (--user-column, 
 class Wanted:
     """The columns that the user named, by name or by position; positions count from 1, as ``cut -f`` does.
 
-    `roles` has a column for each role, `None` where the user left the choice; `carry` further ones to keep, in order.
+    `roles` has a column for each role, `None` where the user left the choice and ``"none"`` where there is to be none;
+    `carry` further ones to keep, in order.
     """
 
     roles: Mapping[str, str | int | None]
     carry: tuple[str | int, ...] = ()
+
+    @property
+    def declined(self) -> set[str]:
+        """Roles that there are to be no columns for."""
+        given = {role: self.roles.get(role) for role in OPTIONAL}
+        return {role for role, column in given.items() if isinstance(column, str) and column.strip().lower() == "none"}
+
+    @property
+    def asked(self) -> dict[str, str | int]:
+        """Roles whose columns are named."""
+        named = {role: column for role in ROLES if (column := self.roles.get(role)) is not None}
+        return {role: column for role, column in named.items() if role not in self.declined}
 
 
 def simplify(name: str) -> str:
@@ -71,16 +88,6 @@ def simplify(name: str) -> str:
 def strip_type(name: str) -> str:
     """Return a name without the type that RecBole writes behind it: ``user_id:token`` is ``user_id``."""
     return re.sub(r":(token|float|token_seq|float_seq)$", "", name.strip())
-
-
-def is_number(text: str) -> bool:
-    """Return whether a cell is a finite decimal number."""
-    return _NUMBER.fullmatch(text) is not None
-
-
-def is_date(text: str) -> bool:
-    """Return whether a cell has the form of an ISO 8601 date, with or without a time of day."""
-    return _DATE.fullmatch(text) is not None
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -101,7 +108,7 @@ def has_header(rows: Sequence[Sequence[str]], wanted: Wanted | None = None) -> b
     number while below one of them every cell is a number or a date.
     """
     first, rest = rows[0], rows[1:]
-    columns = () if wanted is None else (*wanted.roles.values(), *wanted.carry)
+    columns = () if wanted is None else (*wanted.asked.values(), *wanted.carry)
     asked = {simplify(name) for name in columns if isinstance(name, str) and not name.strip().isdecimal()}
     if {simplify(cell) for cell in first} & {*ALIASES["user_id"], *ALIASES["item_id"], *asked}:
         return True
@@ -113,8 +120,8 @@ def has_header(rows: Sequence[Sequence[str]], wanted: Wanted | None = None) -> b
 
 def choose_columns(
     names: Sequence[str] | None, sample: Sequence[Sequence[str]], wanted: Wanted, source: str
-) -> tuple[dict[str, int], str]:
-    """Return the 0-based number of each column that is used, and a sentence on what was chosen and what left out.
+) -> tuple[dict[str, int], list[str]]:
+    """Return the 0-based number of each column that is used, and sentences on what was chosen and what left out.
 
     First come the roles, in the order of `ROLES`, users and items always among them; then the carried columns, by their
     own names. Messages call the source `source`.
@@ -122,8 +129,7 @@ def choose_columns(
     Parameters
     ----------
     names, sample
-        The names of the columns, and some rows as text. Where there are no names (`None`), there is at least one row:
-        the cells decide between rating and timestamp.
+        The names of the columns, and some rows as text. Where there are no names (`None`), there is at least one row.
     wanted
         The columns that the user named; the choice of other roles is left to this function. Without names, a user who
         gives both the users' and the items' position gets just the columns asked for, and a carried column is called
@@ -132,21 +138,37 @@ def choose_columns(
     Raises
     ------
     InputError
-        If the users or items cannot be found, a column that was asked for is not there, one column is asked for
-        twice, or a carried column is called as a column of the output.
+        If the users or items cannot be found, cells without names look otherwise than their place says, a column that
+        was asked for is not there, one column is asked for twice, or a carried column is called as a column of the
+        output.
     """
     width = len(names) if names is not None else len(sample[0])
-    asked = {
-        role: _find(column, names, width, f"for {role}", source)
-        for role in ROLES
-        if (column := wanted.roles.get(role)) is not None
-    }
+    asked = {role: _find(column, names, width, f"for {role}", source) for role, column in wanted.asked.items()}
     if len(set(asked.values())) < len(asked):
         raise InputError(f"{source}: the same column is asked for twice", hint="name a different column for each role")
-    chosen = _by_name(names, asked, source) if names is not None else _by_position(width, sample, asked, source)
+    if names is not None:
+        chosen = _by_name(names, sample, asked, wanted.declined, source)
+    else:
+        chosen = _by_position(width, sample, asked, wanted.declined, source)
     roles = {role: chosen[role] for role in ROLES if role in chosen}
     carried = _find_carried(names, width, wanted.carry, roles, source)
-    return roles | carried, _describe(names, width, roles, carried)
+    notes = [_describe(names, width, roles, carried)]
+    if names is None and not {"user_id", "item_id"} <= asked.keys():
+        notes.append(_exchanged(sample, roles))
+    return roles | carried, notes
+
+
+def serving(names: Sequence[str] | None, role: str, used: Iterable[int]) -> list[int]:
+    """Return the columns beside those used whose names say that they could take a role, the best first.
+
+    Examples
+    --------
+    >>> serving(["user_id", "item_id", "session_id"], "user_id", [0, 1])
+    [2]
+    """
+    simple, taken = [simplify(name) for name in names or ()], set(used)
+    found = [simple.index(alias) for alias in ALIASES[role] if alias in simple]
+    return [column for column in found if column not in taken]
 
 
 def _is_value(cell: str) -> bool:
@@ -193,13 +215,23 @@ def _find_carried(
     return dict(zip(carried, numbers, strict=True))
 
 
-def _by_name(names: Sequence[str], asked: Mapping[str, int], source: str) -> dict[str, int]:
+def _by_name(
+    names: Sequence[str],
+    sample: Sequence[Sequence[str]],
+    asked: Mapping[str, int],
+    declined: Iterable[str],
+    source: str,
+) -> dict[str, int]:
     chosen = dict(asked)
-    simple = [simplify(name) for name in names]
     for role in ROLES:
-        for alias in ALIASES[role]:
-            if role not in chosen and alias in simple and simple.index(alias) not in chosen.values():
-                chosen[role] = simple.index(alias)
+        if role not in chosen and role not in declined:
+            fitting = [
+                (column, looks_of(column_of(sample, column))) for column in serving(names, role, chosen.values())
+            ]
+            # Of equals the first is taken, whose name is the better one.
+            best = min(fitting, key=lambda one: _misfit(role, one[1]), default=None)
+            if best is not None:
+                chosen[role] = best[0]
     missing = [what for role, what in (("user_id", "users"), ("item_id", "items")) if role not in chosen]
     if missing:
         raise InputError(
@@ -209,7 +241,20 @@ def _by_name(names: Sequence[str], asked: Mapping[str, int], source: str) -> dic
     return chosen
 
 
-def _by_position(width: int, sample: Sequence[Sequence[str]], asked: Mapping[str, int], source: str) -> dict[str, int]:
+def _misfit(role: str, looks: Looks) -> int:
+    """Return how little the cells of a column with a fitting name suit a role: the more, the worse."""
+    if role == "timestamp":
+        return looks.grain or (_NO_TIME if looks.is_numbers else 2 * _NO_TIME)
+    return int(looks.dates if role != "rating" else not looks.is_numbers)
+
+
+def _by_position(
+    width: int,
+    sample: Sequence[Sequence[str]],
+    asked: Mapping[str, int],
+    declined: Iterable[str],
+    source: str,
+) -> dict[str, int]:
     chosen = dict(asked)
     if "user_id" in asked and "item_id" in asked:
         return chosen
@@ -218,26 +263,46 @@ def _by_position(width: int, sample: Sequence[Sequence[str]], asked: Mapping[str
             f"{source}: {_saw(None, width)}, so which hold users and items is not clear",
             hint=f"{_NAME_THE_COLUMNS}, by position, counted from 1",
         )
+    looks = [looks_of(column_of(sample, column)) for column in range(width)]
     free = [column for column in range(width) if column not in chosen.values()]
     for role in ("user_id", "item_id"):
         if role not in chosen and free:
             chosen[role] = free.pop(0)
+            if looks[chosen[role]].is_never_an_id:
+                raise _contradiction(looks, f"column {chosen[role] + 1} should hold the {role}", source)
     if "item_id" not in chosen:
         raise InputError(f"{source}: no column is left for the items", hint=_NAME_THE_COLUMNS)
-    times = [column for column in free if _looks_like_time(sample, column)]
-    if "timestamp" not in chosen and times:
-        # Of two time-like columns the later is the timestamp, as in the order that is usual.
-        chosen["timestamp"] = times[-1]
-    for role in ("rating", "timestamp"):
-        rest = [column for column in free if column not in chosen.values()]
-        if role not in chosen and rest:
-            chosen[role] = rest[0]
+    times = [column for column in free if looks[column].times]
+    if "timestamp" not in {*chosen, *declined}:
+        if times:
+            # Of two equally fine ones the later is the timestamp, as in the order that is usual.
+            chosen["timestamp"] = min(reversed(times), key=lambda column: looks[column].grain or 0)
+        elif len(free) == 2 and any(looks[column].first for column in free):
+            raise _contradiction(looks, f"column {free[-1] + 1} should hold the timestamp", source)
+    rest = [column for column in free if column not in {*chosen.values(), *times}]
+    if "rating" not in {*chosen, *declined} and rest:
+        chosen["rating"] = rest[0]
     return chosen
 
 
-def _looks_like_time(sample: Sequence[Sequence[str]], column: int) -> bool:
-    cells = [row[column] for row in sample if column < len(row)]
-    return bool(cells) and all(is_date(cell) or _UNIX_TIME.fullmatch(cell.strip()) is not None for cell in cells)
+def _contradiction(looks: Sequence[Looks], expected: str, source: str) -> InputError:
+    saw = ", ".join(f"{one.kind} such as {one.first!r} in column {place}" for place, one in enumerate(looks, start=1))
+    return InputError(
+        f"{source}: without names the order is user, item, rating, timestamp, so {expected}; saw {saw}",
+        hint="say which columns hold what, by position, counted from 1: user_column, item_column, rating_column and "
+        "timestamp_column (--user-column 1 …); what is not named then is not used",
+    )
+
+
+def _exchanged(sample: Sequence[Sequence[str]], roles: Mapping[str, int]) -> str:
+    """Say how the first row was understood, and how to say that users and items are the other way round."""
+    user, item = roles["user_id"], roles["item_id"]
+    others = {**roles, "user_id": item, "item_id": user}
+    options = " ".join(f"--{role.removesuffix('_id')}-column {column + 1}" for role, column in others.items())
+    return (
+        f"Without names the order was taken for user, item: the first row says that the user {sample[0][user]!r} has "
+        f"the item {sample[0][item]!r}. If it is the other way round: {options}."
+    )
 
 
 def _saw(names: Sequence[str] | None, width: int) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fractalrs.columns.calendar import written_as_integers
 from fractalrs.errors import InputError
 
 CORRECT_ROW = "correct or remove the row"
@@ -53,10 +54,12 @@ def as_ratings(column: pa.ChunkedArray) -> pa.Array:
     try:
         ratings = one_chunk(column.cast(pa.int64() if whole else pa.float64()))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"rating has the type {kind}: {error}", hint="give ratings as numbers") from None
-    _refuse_rows(pc.is_null(ratings), "the rating is missing")
+        raise InputError(
+            f"rating has the type {kind}: {error}", hint=_or_decline("give ratings as numbers", "rating")
+        ) from None
+    _refuse_rows(pc.is_null(ratings), "rating", "is missing")
     if pa.types.is_floating(ratings.type):
-        _refuse_rows(pc.invert(pc.is_finite(ratings)), "the rating is not a finite number")
+        _refuse_rows(pc.invert(pc.is_finite(ratings)), "rating", "is not a finite number")
     return ratings
 
 
@@ -72,11 +75,11 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
         has the first such row, counted from 1.
     """
     values, kind, note = one_chunk(column), pa.int64(), None
-    _refuse_rows(pc.is_null(values), "the timestamp is missing")
+    _refuse_rows(pc.is_null(values), "timestamp", "is missing")
     if is_text(values.type):
         values = _parse_timestamps(values)
     if pa.types.is_floating(values.type):
-        _refuse_rows(pc.invert(pc.is_finite(values)), "the timestamp is not a finite number")
+        _refuse_rows(pc.invert(pc.is_finite(values)), "timestamp", "is not a finite number")
         whole = pc.floor(values.cast(pa.float64()))
         if not whole.equals(values.cast(pa.float64())):
             note = "timestamp: fractions were rounded down to whole numbers."
@@ -86,12 +89,19 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
         unit = "days" if pa.types.is_date(kind) else _UNITS[kind.unit]
         note = f"timestamp: dates, counted in {unit} since 1970."
     elif not pa.types.is_integer(values.type):
-        raise InputError(f"timestamp has the type {values.type}", hint="give timestamps as numbers or dates")
+        raise InputError(
+            f"timestamp has the type {values.type}",
+            hint=_or_decline("give timestamps as numbers or dates", "timestamp"),
+        )
     try:
         values = values.cast(kind)
     except pa.ArrowInvalid as error:
         raise InputError(f"a timestamp is beyond 64 bits: {error}", hint="use a coarser unit") from None
-    _refuse_rows(pc.less(_integers(values), 0), "the timestamp is negative")
+    if kind == pa.int64() and (dates := written_as_integers(values)) is not None:
+        _refuse_rows(pc.less(_integers(dates), 0), "timestamp", "is before 1970")
+        note = f"timestamp: integers such as {values[0].as_py()} are dates, kept as {dates.type}."
+        values = dates
+    _refuse_rows(pc.less(_integers(values), 0), "timestamp", "is negative")
     return values, note
 
 
@@ -296,7 +306,11 @@ def _unit(ticks: np.int64) -> int:
     return bisect(_BOUNDS, int(ticks)) - 1
 
 
-def _refuse_rows(bad: pa.BooleanArray, problem: str) -> None:
+def _or_decline(what: str, role: str) -> str:
+    return f"{what}, or decline the column: {role}_column='none' (--{role}-column none)"
+
+
+def _refuse_rows(bad: pa.BooleanArray, role: str, problem: str) -> None:
     row = pc.index(bad, True).as_py()
     if row >= 0:
-        raise InputError(f"row {row + 1}: {problem}", hint=CORRECT_ROW)
+        raise InputError(f"row {row + 1}: the {role} {problem}", hint=_or_decline(CORRECT_ROW, role))

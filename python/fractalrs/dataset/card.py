@@ -1,7 +1,7 @@
 """The data card: ``README.md`` of a data set, which hub libraries read for its splits."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fractalrs.dataset.manifest import AttributesEntry, Manifest
@@ -66,7 +66,7 @@ Recommendation Datasets through Fractal Expansions*).
 | held out in the source | {_HELD_OUT.get(base.split, _GIVEN)} |
 {_fit_row(plan.reduced)}{cold}| ids | {manifest.id_layout} |
 | columns | {", ".join(f"`{column.name}` ({column.type})" for column in manifest.schema)} |
-{named}
+{named}{_dropped_text(plan.base.warnings)}
 ## Licence
 
 The interactions are derived from the source's: the licence and the terms of the source apply. {_licence_text(licence)}
@@ -88,6 +88,12 @@ This data set (shuffle `{shuffle.name}`) is for {shuffle.good_for}
 out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it. Make such
 a data set with a random 64-bit seed: a small one, such as the default 0, can be guessed, and the shuffles undone.
 {_attributes_text(manifest.attributes)}"""
+
+
+def _dropped_text(warnings: Sequence[str]) -> str:
+    """Say what of the source is not in its base."""
+    lines = "".join(f"- {warning}\n" for warning in warnings)
+    return f"\n## What was dropped\n\n{lines}" if lines else ""
 
 
 def _fit_row(reduced: Mapping[str, Any]) -> str:

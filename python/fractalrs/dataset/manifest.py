@@ -65,6 +65,8 @@ class Manifest:
         In order of users.
     attributes
         Files of attributes by ``"items"`` and ``"users"``.
+    warnings
+        How much of the source was dropped before it was expanded, and why, where that is much.
     """
 
     fractalrs: str
@@ -82,6 +84,7 @@ class Manifest:
     fingerprints: Mapping[str, str]
     parts: tuple[PartEntry, ...]
     attributes: Mapping[str, AttributesEntry]
+    warnings: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
@@ -110,6 +113,8 @@ class Manifest:
         ]
         if self.attributes:
             content["attributes"] = {name: asdict(file) for name, file in self.attributes.items()}
+        if self.warnings:
+            content["warnings"] = list(self.warnings)
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -142,7 +147,8 @@ class Manifest:
             for column in content["schema"]
         )
         prints = {name: str(content["fingerprints"][name]) for name in ("expansion", "plan")}
-        return cls(**head, schema=schema, fingerprints=prints, parts=parts, attributes=attributes)
+        warnings = texts("warnings", content.get("warnings", ()))
+        return cls(**head, schema=schema, fingerprints=prints, parts=parts, attributes=attributes, warnings=warnings)
 
     def contradiction(self, totals: dict[str, int]) -> str | None:
         """Return what contradicts itself, if anything does."""
@@ -201,6 +207,13 @@ def plain(content: Mapping[str, Any], name: str, kind: Any, least: int = 1) -> A
     if type(content[name]) is not kind or (kind is int and content[name] < least):
         raise WrongError(f"{name} is {content[name]!r}")
     return content[name]
+
+
+def texts(name: str, value: Any) -> tuple[str, ...]:
+    """Return a list of texts of a JSON object as a tuple; refuse anything else."""
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise WrongError(f"{name} is {value!r}")
+    return tuple(value)
 
 
 def _entry(kind: type[Any], content: dict[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part, part_file
-from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, type_of
+from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, texts, type_of
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import AttributeTable
@@ -36,7 +36,7 @@ OTHER_SOURCE = "the source's interactions are not the same"
 
 @dataclass(frozen=True)
 class PlannedBase:
-    """What a plan knows of the base: its shape, its counts, how it was split, and its fingerprint."""
+    """What a plan knows of the base: its shape, its counts, how it was split, its fingerprint, what was dropped."""
 
     users: int
     items: int
@@ -44,6 +44,7 @@ class PlannedBase:
     test: int
     split: str
     fingerprint: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Plan:
     @property
     def settled(self) -> tuple[Any, ...]:
         """What plans of one fingerprint have in common, whatever their profile and recipe."""
-        of_base = dataclasses.replace(self.base, split="")
+        of_base = dataclasses.replace(self.base, split="", warnings=())
         multipliers, cells = (self.user_multiplier, self.item_multiplier), (self.user_cell_size, self.item_cell_size)
         return of_base, self.splits, multipliers, self.options, cells, self.expansion_fingerprint
 
@@ -203,8 +204,10 @@ class Plan:
         if "train" not in splits:
             raise ValueError(f"splits is {content['splits']!r}")
         base, attributes = PlannedBase(**content["base"]), content.get("attributes", {})
+        base = dataclasses.replace(base, warnings=texts("warnings", base.warnings))
         for known in fields(base):
-            plain(vars(base), known.name, known.type, least=0)
+            if known.name != "warnings":
+                plain(vars(base), known.name, known.type, least=0)
         made = cls(
             **{name: plain(content, name, str) for name in ("fractalrs", "profile")},
             **{name: plain(content, name, int) for name in ("generator", "user_multiplier", "item_multiplier")},
@@ -298,7 +301,7 @@ def plan(
     made = Plan(
         fractalrs=VERSION,
         generator=GENERATOR,
-        base=PlannedBase(*base.shape, base.train_count, base.test_count, base.split, base.fingerprint),
+        base=PlannedBase(*base.shape, base.train_count, base.test_count, base.split, base.fingerprint, base.warnings),
         splits=SPLITS if expansion.has_test else ("train",),
         user_multiplier=expansion.reduced.shape[0],
         item_multiplier=expansion.reduced.shape[1],

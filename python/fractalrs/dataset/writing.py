@@ -327,6 +327,7 @@ def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEn
         fingerprints={"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint},
         parts=tuple(_part_entry(part, plan.splits, files) for part in plan.parts),
         attributes=attributes,
+        warnings=plan.base.warnings,
     )
 
 

@@ -22,6 +22,7 @@ from fractalrs.columns import (
 )
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.reading.ids import encode_ids
+from fractalrs.reading.preview import first_rows
 from fractalrs.tools import as_path, checked_texts, whole_file
 
 _STREAM_ROWS = 1 << 20
@@ -40,7 +41,7 @@ class Interactions:
         (numbers) and ``timestamp`` (numbers or dates; fractions are rounded down). Others are carried: booleans,
         numbers, text, dates and timestamps, nulls allowed.
     notes
-        Sentences about how the interactions came about; some about ids and timestamps are added.
+        Sentences about how the interactions came about; some about ids and timestamps are added, and the first rows.
 
     Raises
     ------
@@ -80,7 +81,7 @@ class Interactions:
             columns.append(values)
             chosen += [note] if note else []
         self._table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
-        self._notes = tuple(chosen)
+        self._notes = (*chosen, first_rows(self._table))
 
     @property
     def table(self) -> pa.Table:

@@ -1,75 +1,107 @@
-"""A text file line by line: how it is written, learned from its first lines, and which line cannot be used."""
+"""How a text file is written: learned from its first lines."""
 
 import csv
-import io
-import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
-import pyarrow as pa
-
-from fractalrs.columns import Wanted, has_header, is_date, is_number, strip_type
+from fractalrs.columns import ROLES, Wanted, choose_columns, has_header, is_number, strip_type
 from fractalrs.errors import InputError
+from fractalrs.reading.source import Asked
+from fractalrs.reading.stored import HEAD_BYTES, Stored, WholeLines
+from fractalrs.reading.unread import refuse_unread
 
 UNIT_SEPARATOR = "\x1f"
 """A control character that no text file of use holds: it stands for delimiters of several bytes."""
-_HEAD_BYTES = 1 << 20
 _HEAD_LINES = 1000
 _DELIMITERS = ("::", "\t", ",", ";", "|", " ")
-_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
-_COMPRESSED_SUFFIXES = (".gz", ".zst", ".zstd", ".bz2")
+_EXCEL = re.compile(r'"?sep=(.)"?')
+_WEIGHTED = re.compile(r"[^:\s]+:\d+(\.\d+)?")
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d{1,2}|-?\d+")
+_DECIMAL_POINT = re.compile(r"-?\d*\.\d+")
+_SURE_ROWS = 5
+"""So many lines whose first number counts the others do so on purpose."""
+_BLANKS = re.compile(rb"[ \t]+")
+_OUTER_BLANKS = re.compile(rb"(?:(?<=[\r\n])|\A) +| +(?=[\r\n]|\Z)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layout:
     """How a text file is written.
 
-    `compression` is ``"gzip"``, ``"zstd"``, ``"bz2"`` or `None`; `format` is ``"csv"`` (any delimiter), ``"inter"`` or
-    ``"lines"``, for which a space as delimiter means any white space. `first_line` says how many lines come before the
-    first row of data, of which `sample` has the first ones, cells as text; ``"lines"`` have none.
+    `format` is ``"csv"`` (any delimiter), ``"inter"`` or ``"lines"``, for which a space as delimiter means any white
+    space. `first_line` says how many lines come before the first row of data, of which `sample` has the first ones,
+    cells as text; ``"lines"`` have none. Lines that begin with `comment` are none of the table, and where it is
+    `aligned` several blanks are one. Of one user per line, the first number may be `counted` items, the user then being
+    the line, and the items `weighted`: ``item:count``. `remarks` are sentences on what is unusual.
     """
 
-    path: Path
-    compression: str | None
+    stored: Stored
     format: str
     delimiter: str
-    quoted: bool
-    names: list[str] | None
-    first_line: int
+    quoted: bool = False
+    names: list[str] | None = None
+    first_line: int = 0
     sample: list[list[str]]
-
-    @property
-    def width(self) -> int:
-        """Number of columns."""
-        return len(self.names or self.sample[0])
+    width: int = 0
+    comment: str = ""
+    aligned: bool = False
+    decimal_point: str = "."
+    counted: bool = False
+    weighted: bool = False
+    remarks: tuple[str, ...] = ()
 
     def first_cell(self, column: int) -> str:
         """Return the first cell of a column that there is."""
         return next((row[column] for row in self.sample if column < len(row)), "")
 
+    @property
+    def is_tidy(self) -> bool:
+        """Whether the file's own bytes are the table's."""
+        return not (self.stored.compression or self.stored.encoding or self.aligned or self.decimal_point != ".")
+
     def stream(self) -> AbstractContextManager[Any]:
-        """Open a stream of the file's bytes, unpacked; reading says where they are damaged."""
-        return _unpacked(self.path, self.compression)
+        """Open a stream of the table: unpacked, in UTF-8, single blanks, empty lines for comments.
+
+        Reading says where it is damaged; lines keep their numbers.
+        """
+        return self.stored.stream(WholeLines(self._tidy) if self.aligned or self.comment else None)
+
+    def _tidy(self, lines: bytes) -> bytes:
+        if self.comment:
+            lines = re.sub(rb"(?:(?<=[\r\n])|\A)" + re.escape(self.comment.encode()) + rb"[^\r\n]*", b"", lines)
+        return _OUTER_BLANKS.sub(b"", _BLANKS.sub(b" ", lines)) if self.aligned else lines
 
     @property
     def note(self) -> str:
         """One sentence that says how the file was understood."""
-        packed = f", {self.compression}-compressed" if self.compression else ""
+        name, how = self.stored.path.name, self.stored.how
         if self.format == "lines":
             between = "white space" if self.delimiter == " " else repr(self.delimiter)
-            return f"Read {self.path.name} as one user per line (user item item ...), {between} between ids{packed}."
+            item = "item:count" if self.weighted else "item"
+            first = "count" if self.counted else "user"
+            who = ", the user being the number of the line" if self.counted else ""
+            return f"Read {name} as one user per line ({first} {item} {item} ...{who}), {between} between ids{how}."
         kind = "a RecBole .inter file" if self.format == "inter" else "a table"
         header = "with a header" if self.names is not None else "without a header"
-        return f"Read {self.path.name} as {kind} {header}, {self.delimiter!r} between cells{packed}."
+        between = "blanks" if self.aligned else repr(self.delimiter)
+        return f"Read {name} as {kind} {header}, {between} between cells{how}."
 
 
-def sniff(path: Path, format: str, delimiter: str | None, header: bool | None, wanted: Wanted) -> Layout:
+@dataclass(frozen=True)
+class _Lead:
+    """What comes before the table: so many lines, which begin with `comment`, and what Excel says is the delimiter."""
+
+    lines: int
+    comment: str = ""
+    last_comment: str = ""
+    delimiter: str | None = None
+
+
+def sniff(stored: Stored, asked: Asked, header: bool | None) -> Layout:
     """Return how a file is written; what is not said, as in `fractalrs.reading.source.Asked`, is found.
 
     Raises
@@ -77,80 +109,124 @@ def sniff(path: Path, format: str, delimiter: str | None, header: bool | None, w
     InputError
         If the file is empty, holds only a header, is not text, or is not in the format asked for.
     """
-    with path.open("rb") as file:
-        magic = file.read(4)
-    compression = next((name for start, name in _COMPRESSIONS.items() if magic.startswith(start)), None)
-    lines, whole = _head(path, compression)
-    skipped = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
-    lines = lines[skipped:]
+    lines, whole = _head(stored)
+    lead = _find_lead(lines)
+    lines = [line for line in lines[lead.lines :] if not (lead.comment and line.startswith(lead.comment))]
     if not lines:
-        raise InputError(f"{path} is empty", hint="a source needs at least one line with a user and an item")
+        raise InputError(f"{stored.name} is empty", hint="a source needs at least one line with a user and an item")
+    delimiter, format = asked.delimiter, asked.format
     if delimiter is not None:
         delimiter = _checked_delimiter(delimiter)
     elif format != "lines":
-        # That of a compression comes behind the suffix that tells something.
-        inner = Path(path.stem) if path.suffix.lower() in _COMPRESSED_SUFFIXES else path
-        delimiter = _find_delimiter(lines, whole, inner.suffix.lower())
-
-    is_inter = ":token" in lines[0]
-    if format == "inter" and not is_inter:
+        delimiter = lead.delimiter or _find_delimiter(lines, whole, stored.suffix)
+    if format == "inter" and ":token" not in lines[0]:
         raise InputError(
-            f"{path} is not a RecBole .inter file: its first line is {_shorten(lines[0])!r}",
+            f"{stored.name} is not a RecBole .inter file: its first line is {_shorten(lines[0])!r}",
             hint="such a file starts with names and types, as in user_id:token; try format='csv' (--input-format csv)",
         )
-    if format == "lines" or (format == "auto" and not header and _is_one_user_per_line(lines, delimiter)):
+    counted = format in ("auto", "lines") and not header and _is_counted(lines, delimiter)
+    if format == "lines" or counted or (format == "auto" and not header and _is_one_user_per_line(lines, delimiter)):
         if header:
-            raise InputError(f"{path}: a file with one user per line has no header", hint="leave out header=True")
-        return Layout(path, compression, "lines", delimiter or " ", False, None, 0, [])
-
+            raise InputError(f"{stored.name}: a file with one user per line has no header", hint="leave out header")
+        return _of_users(stored, lines, delimiter or " ", counted, lead)
+    aligned = delimiter in (None, " ", "\t") and _is_aligned(lines, delimiter)
+    if aligned:
+        delimiter, lines = " ", [" ".join(line.split()) for line in lines]
     if not delimiter:
         raise InputError(
-            f"{path}, line {skipped + 1}: found no delimiter in {_shorten(lines[0])!r}",
+            f"{stored.name}, line {lead.lines + 1}: found no delimiter in {_shorten(lines[0])!r}",
             hint="say what stands between the cells with delimiter (--delimiter)",
         )
+    return _of_table(stored, lines, whole, delimiter, aligned, header, asked.wanted, lead)
+
+
+def _of_users(stored: Stored, lines: list[str], delimiter: str, counted: bool, lead: _Lead) -> Layout:
+    between = None if delimiter == " " else delimiter
+    items = [token for line in lines for token in line.split(between)[1:]]
+    weighted = bool(items) and all(_WEIGHTED.fullmatch(token) for token in items)
+    return Layout(
+        stored=stored,
+        format="lines",
+        delimiter=delimiter,
+        sample=[],
+        first_line=lead.lines,
+        comment=lead.comment,
+        counted=counted,
+        weighted=weighted,
+        remarks=_on_comments(lead),
+    )
+
+
+def _of_table(
+    stored: Stored,
+    lines: list[str],
+    whole: bool,
+    delimiter: str,
+    aligned: bool,
+    header: bool | None,
+    wanted: Wanted,
+    lead: _Lead,
+) -> Layout:
+    is_inter = ":token" in lines[0]
     quoted = _is_quoted(lines, delimiter)
     rows = _split(lines, delimiter, quoted)
     if not whole and len(rows) > 2:
         rows.pop()  # perhaps cut inside quotes
+    numbered = header is not False and _is_numbered(rows, header)
     if header is None:
-        header = is_inter or has_header(rows, wanted)
+        header = is_inter or numbered or has_header(rows, wanted)
     if header and len(rows) == 1:
         raise InputError(
-            f"{path} holds a header and no rows: {_shorten(lines[0])!r}",
+            f"{stored.name} holds a header and no rows: {_shorten(lines[0])!r}",
             hint="if that line is data, say header=False (--no-header)",
         )
+    names = [strip_type(name) for name in rows[0]] if header else None
+    first_line = lead.lines + (1 + sum(cell.count("\n") for cell in rows[0]) if header else 0)
+    sample, remarks = rows[int(header) :], list(_on_comments(lead))
+    in_comment = _names_in_comment(lead, delimiter, len(sample[0]))
+    if names is None and in_comment is not None:
+        names = in_comment
+        remarks.append("The names of its columns stand in a comment.")
+    width = len(names or sample[0])
+    if names is not None and all(len(row) == width + 1 for row in sample):
+        names = _widened(names, sample, remarks, quoted and lines[0].startswith('"'))
+        width = len(names)
+    if names is not None and numbered:
+        names = _by_order(names, sample, stored.name)
+        remarks.append("Its header is of numbers: columns go by their order.")
+    if names is None and width > 2 and all(len(row) == width and not row[-1] for row in sample):
+        remarks.append("Every line ends with a delimiter: the last column is empty.")
+        sample = [row[:-1] for row in sample]
+    point = "." if delimiter == "," or not _has_decimal_commas(sample) else ","
+    if point == ",":
+        remarks.append("Numbers have decimal commas.")
     return Layout(
-        path=path,
-        compression=compression,
+        stored=stored,
         format="inter" if is_inter and header else "csv",
         delimiter=delimiter,
         quoted=quoted,
-        names=[strip_type(name) for name in rows[0]] if header else None,
-        first_line=skipped + int(header),
-        sample=rows[int(header) :],
+        names=names,
+        first_line=first_line,
+        sample=sample,
+        width=width,
+        comment=lead.comment,
+        aligned=aligned,
+        decimal_point=point,
+        remarks=tuple(remarks),
     )
 
 
-@contextmanager
-def _unpacked(path: Path, compression: str | None) -> Iterator[Any]:
-    try:
-        with pa.input_stream(str(path), compression=compression) as stream:
-            yield stream
-    except OSError as error:
-        if compression is None:
-            raise
-        raise InputError(f"{path} is damaged: {error}", hint="fetch the file again") from None
-
-
-def _head(path: Path, compression: str | None) -> tuple[list[str], bool]:
+def _head(stored: Stored) -> tuple[list[str], bool]:
     """Return the first lines, and whether that is the whole file."""
-    with _unpacked(path, compression) as stream:
-        head = stream.read(_HEAD_BYTES)
+    refuse_unread(stored.name, stored.raw_head(1 << 12), stored.path)
+    with stored.stream() as stream:
+        head = stream.read(HEAD_BYTES)
         whole = not stream.read(1)
     if b"\0" in head:
         raise InputError(
-            f"{path} is not a text file",
-            hint="text in UTF-8 is read, plain or compressed with gzip, zstd or bzip2; also Parquet and SciPy's .npz",
+            f"{stored.name} is not a text file",
+            hint="text is read, plain or compressed with gzip, zstd or bzip2; also JSON, Parquet, SciPy's .npz, ZIP "
+            "and tar archives",
         )
     lines = head.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if lines and not lines[-1]:
@@ -158,6 +234,41 @@ def _head(path: Path, compression: str | None) -> tuple[list[str], bool]:
     if not whole and len(lines) > 1:
         lines.pop()
     return lines[:_HEAD_LINES], whole and len(lines) <= _HEAD_LINES
+
+
+def _find_lead(lines: list[str]) -> _Lead:
+    """Return what comes before the table: empty lines, what Excel writes for itself, comments."""
+    first = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
+    if first == len(lines):
+        return _Lead(first)
+    if excel := _EXCEL.fullmatch(lines[first].strip("\r\n")):
+        return _Lead(first + 1, delimiter=excel[1])
+    mark = lines[first][0]
+    if mark not in "#%":
+        return _Lead(first)
+    end = next((number for number, line in enumerate(lines) if line.strip() and line[0] != mark), len(lines))
+    if end == len(lines):
+        return _Lead(first)
+    # An id may begin so as well, and then its line has as many cells as the others; so may the first name of a header.
+    delimiter = _find_delimiter(lines[end:], False, "")
+    width = len(lines[end].split(delimiter))
+    told = [line for line in lines[first:end] if line.strip()]
+    alike = [line for line in told if line[1:2].strip(f"{mark} \t") and len(line.split(delimiter)) == width]
+    if delimiter and len(alike) == len(told) and not has_header([told[-1].lstrip(mark).split(delimiter)]):
+        return _Lead(first)
+    return _Lead(end, comment=mark, last_comment=told[-1])
+
+
+def _names_in_comment(lead: _Lead, delimiter: str, width: int) -> list[str] | None:
+    """Return the names that the last comment holds, if it is such as ``# user_id,item_id``."""
+    cells = lead.last_comment.lstrip(lead.comment + " \t").split(delimiter) if lead.comment else []
+    return [strip_type(cell) for cell in cells] if len(cells) == width and has_header([cells]) else None
+
+
+def _on_comments(lead: _Lead) -> tuple[str, ...]:
+    if lead.delimiter is not None:
+        return (f"Its first line says that the delimiter is {lead.delimiter!r}.",)
+    return (f"Skipped the lines that begin with {lead.comment!r}, which are comments.",) if lead.comment else ()
 
 
 def _checked_delimiter(delimiter: str) -> str:
@@ -175,6 +286,8 @@ def _find_delimiter(lines: list[str], whole: bool, suffix: str) -> str | None:
         rows = _split(lines, delimiter, _is_quoted(lines, delimiter))
         if not whole and len(rows) > 1:
             rows.pop()
+        if not rows:
+            continue
         width, count = Counter(map(len, rows)).most_common(1)[0]
         if max(map(len, rows)) < 2:
             continue
@@ -187,13 +300,43 @@ def _find_delimiter(lines: list[str], whole: bool, suffix: str) -> str | None:
     return found
 
 
+def _is_aligned(lines: list[str], delimiter: str | None) -> bool:
+    """Return whether columns are aligned by blanks: any number of them is one, and only so all lines are alike."""
+    rows = _split(lines, delimiter, _is_quoted(lines, delimiter)) if delimiter else []
+    # Nothing stands between two blanks; between two tabs an empty cell may.
+    full = all(cell for row in rows for cell in row)
+    regular = len({len(row) for row in rows}) == 1
+    if rows and (full and _are_alike(rows) if delimiter == " " else regular):
+        return False
+    return _are_alike([line.split() for line in lines if line.strip()])
+
+
+def _are_alike(rows: list[list[str]]) -> bool:
+    """Return whether rows have as many cells, the first of them perhaps one less: names of rows have no name."""
+    widths = {len(row) for row in rows[1:]} or {len(rows[0])}
+    return len(widths) == 1 and min(widths) >= 2 and len(rows[0]) in (max(widths), max(widths) - 1)
+
+
+def _is_counted(lines: list[str], delimiter: str | None) -> bool:
+    """Return whether every line is ``count item item ...``, the user being the line."""
+    rows = [line.split() for line in lines if line.strip()] if delimiter in (" ", "\t", None) else []
+    if len({len(row) for row in rows}) < 2 or not all(row[0].isdecimal() for row in rows):
+        return False
+    all_count = all(int(row[0][:9]) == len(row) - 1 for row in rows)
+    return all_count and (len(rows) >= _SURE_ROWS or len({row[0] for row in rows}) < len(rows))
+
+
 def _is_one_user_per_line(lines: list[str], delimiter: str | None) -> bool:
     """Return whether lines are ``user item item ...``: counts differ, each user has one line, there is no header."""
     if delimiter not in (" ", "\t"):
         return False
     rows = [line.split() for line in lines if line.strip()]
     users = {row[0] for row in rows}
-    return len({len(row) for row in rows}) > 1 and len(users) == len(rows) and not has_header(rows[:1])
+    weighted = all(_WEIGHTED.fullmatch(token) for row in rows for token in row[1:])
+    uneven = len({len(row) for row in rows}) > 1
+    # A header and names of rows are a table of R.
+    r_table = len(rows) > 2 and _are_alike(rows) and len(rows[0]) < len(rows[1]) and not is_number(rows[0][-1])
+    return (uneven or weighted) and len(users) == len(rows) and not r_table and not has_header(rows[:1])
 
 
 def _is_quoted(lines: list[str], delimiter: str) -> bool:
@@ -210,80 +353,53 @@ def _split(lines: list[str], delimiter: str, quoted: bool) -> list[list[str]]:
         return _split(lines, delimiter, False)
 
 
+def _is_numbered(rows: list[list[str]], header: bool | None) -> bool:
+    """Return whether the first row numbers the columns from 0, as pandas does that knows no names."""
+    first = rows[0][1:] if not rows[0][0] else rows[0]
+    if len(rows) < 2 or len(first) < 2 or first != [str(number) for number in range(len(first))]:
+        return False
+    if header or not rows[0][0]:
+        return True
+    # A first row of data may read so; not if below a number is text, has a fraction or is as large as a time.
+    columns = ([row[place] for row in rows[1:] if place < len(row)] for place in range(len(first)))
+    return any(cells and all(not cell.isdecimal() or len(cell) > 8 for cell in cells) for cells in columns)
+
+
+def _by_order(names: list[str], sample: list[list[str]], name: str) -> list[str]:
+    """Return names for columns that have only numbers: their roles by order, behind the names of rows."""
+    start = int(not names[0])
+    if not 2 <= len(names) - start <= len(ROLES):
+        return names
+    chosen, _ = choose_columns(None, [row[start:] for row in sample], Wanted({}), name)
+    roles = {place + start: role for role, place in chosen.items()}
+    return [roles.get(place, name) for place, name in enumerate(names)]
+
+
+def _widened(names: list[str], sample: list[list[str]], remarks: list[str], quoted: bool) -> list[str]:
+    """Return the names of a table whose rows have a cell more than its header."""
+    if not any(row[-1] for row in sample):
+        remarks.append("Every line ends with a delimiter: the last column is empty.")
+        return [*names, ""]
+    first = [row[0] for row in sample]
+    numbers = [int(cell) for cell in first if cell.isdecimal() and len(cell) < 19]
+    rising = len(numbers) == len(first) and all(a < b for a, b in pairwise(numbers))
+    if len(first) > 1 and (rising or (quoted and len(set(first)) == len(first))):
+        remarks.append("The rows have a cell more than the header: the first column holds names of rows.")
+        return ["", *names]
+    return names
+
+
+def _has_decimal_commas(sample: list[list[str]]) -> bool:
+    """Return whether a column has numbers with a comma, which none of thousands can be, and none has a point."""
+    width = min(map(len, sample))
+    columns = [[row[place] for row in sample] for place in range(width)]
+    if any(all(_DECIMAL_POINT.fullmatch(cell) for cell in cells) for cells in columns):
+        return False
+    return any(
+        any("," in cell for cell in cells) and all(_DECIMAL_COMMA.fullmatch(cell) for cell in cells)
+        for cells in columns
+    )
+
+
 def _shorten(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def explain(layout: Layout, positions: Mapping[str, int], good_lines: int) -> None:
-    """Raise an error for the first line of cells that cannot be used, if there is one, beyond so many good lines.
-
-    Slow, so only after an error of the quick reader. The message has the number of the line (a header counts), what is
-    wrong and what to do. `positions` are those of `Source.read`.
-    """
-    dates = "timestamp" in positions and is_date(layout.first_cell(positions["timestamp"]))
-    for number, cells in _records(layout, max(good_lines, layout.first_line)):
-        where = f"{layout.path}, line {number}"
-        if len(cells) != layout.width:
-            raise InputError(
-                f"{where}: {len(cells)} cell{'s' if len(cells) != 1 else ''} instead of {layout.width}",
-                hint="correct or remove the line; for one user per line say format='lines' (--input-format lines)",
-            )
-        for role, column in positions.items():
-            problem = _problem(role, cells[column], dates)
-            if problem:
-                raise InputError(f"{where}: {problem[0]}", hint=problem[1])
-
-
-def _records(layout: Layout, skipped: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield (number of the first line, cells) of every row of data that is not empty, after the lines skipped."""
-    with (
-        layout.stream() as stream,
-        io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="") as text,
-    ):
-        next(islice(text, skipped, skipped), None)
-        if layout.quoted:
-            reader = csv.reader(text, delimiter=layout.delimiter)
-            number = skipped + 1
-            try:
-                for cells in reader:
-                    if cells:
-                        yield number, cells
-                    number = skipped + reader.line_num + 1
-            except csv.Error as error:
-                raise InputError(
-                    f"{layout.path}, line {number}: {error}", hint="is a double quote left open?"
-                ) from None
-        else:
-            for number, line in enumerate(text, start=skipped + 1):
-                if line.rstrip("\r\n"):
-                    yield number, line.rstrip("\r\n").split(layout.delimiter)
-
-
-def _problem(role: str, text: str, dates: bool) -> tuple[str, str] | None:
-    """Return what is wrong with a cell and what to do about it; `None` if nothing is."""
-    if role in ("user_id", "item_id") and not text:
-        return f"the {role} is missing", "correct or remove the line"
-    if role not in ("rating", "timestamp"):
-        if any("\udc80" <= character <= "\udcff" for character in text):
-            return f"the {role} is not UTF-8: {text!a}", "convert the file to UTF-8"
-        return None
-    if not text:
-        return f"the {role} is missing", "fill it in, remove the line, or remove the column from the file"
-    if text.strip().lower() in ("nan", "inf", "-inf", "+inf", "infinity", "-infinity"):
-        return f"the {role} is {text}, not a finite number", "correct or remove the line"
-    if role == "timestamp" and text.lstrip().startswith("-"):
-        return f"the timestamp {text} is negative", "timestamps count from 0; correct or remove the line"
-    if role == "timestamp" and dates:
-        try:
-            date = datetime.fromisoformat(text.removesuffix(" UTC")) if is_date(text) else None
-        except ValueError:
-            date = None
-        if date is None:
-            return f"the timestamp {text!r} is not an ISO date", "write 2024-01-31 or 2024-01-31T12:00:00"
-        return (f"the timestamp {text} is before 1970", "correct or remove the line") if date.year < 1970 else None
-    if not is_number(text):
-        kind = "a number" if role == "rating" else "a number or an ISO date"
-        return f"the {role} {text!r} is not {kind}", "correct or remove the line, or name another column"
-    if abs(float(text)) >= (2**63 if role == "timestamp" else math.inf):
-        return f"the {role} {text} is too large", "correct or remove the line"
-    return None

@@ -3,6 +3,7 @@
 Each format is one file in the folder `sources`: it defines how a source is opened, and registers itself.
 """
 
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from fractalrs.columns import Wanted
+from fractalrs.errors import InputError
 from fractalrs.reading.ids import as_dictionary
+from fractalrs.reading.nested import unrolled
 
 SAMPLE_ROWS = 1000
 A_TABLE = "give a table with names in its first line: the id, then the attributes"
@@ -23,7 +26,7 @@ class Asked:
     """What the caller says of a source: its columns, how a file is written, and the threads to read it with.
 
     `what` is what is read, for messages; where the source must name its columns, `id_name` is what that of the ids may
-    be called.
+    be called. A file that was unpacked or fetched is called `name`.
     """
 
     wanted: Wanted = field(default_factory=lambda: Wanted({}))
@@ -33,6 +36,10 @@ class Asked:
     threads: int | None = None
     what: str = "interactions"
     id_name: str | None = None
+    text_encoding: str | None = None
+    time_format: str | None = None
+    order_is_time: bool = False
+    name: str | None = None
 
     def called(self, value: Any) -> str:
         """Return what messages call a value in memory."""
@@ -44,9 +51,10 @@ class Asked:
 class Source(ABC):
     """An opened source: its columns are known, its rows are still to be read.
 
-    Messages call it `name`, and `notes` say how it was understood. Where it has no `names` of columns, `sample` decides
-    which column is what: its first rows as text. Where users, items and perhaps ratings are known by the format alone,
-    `fixed` is how messages say so.
+    Messages call it `name`, and `notes` say how it was understood. `names` of columns, if it has any, and `sample`, its
+    first rows as text, decide which column is what. Where users, items and perhaps ratings are known by the format
+    alone, `fixed` is how messages say so. `blanks_are_layout` says whether blanks around a cell are no part of it, and
+    `held` is what must live as long as the source.
     """
 
     name: str
@@ -54,10 +62,12 @@ class Source(ABC):
     names: Sequence[str] | None = None
     sample: Sequence[Sequence[str]] = ()
     fixed: str | None = None
+    blanks_are_layout: bool = False
+    held: object = None
 
     @abstractmethod
     def read(self, positions: Mapping[str, int]) -> pa.Table:
-        """Read the columns asked for, once: role (`fractalrs.columns.ROLES`), or another name, to 0-based number.
+        """Read the columns asked for: role (`fractalrs.columns.ROLES`), or another name, to 0-based number.
 
         Ids may come as text or encoded; what is no role keeps its type.
         """
@@ -68,15 +78,18 @@ class Source(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSource(Source):
-    """A source that comes batch by batch: `batches` yields those of the columns of some numbers, once."""
+    """A source that comes batch by batch: `batches` yields those of the columns of some numbers."""
 
     batches: Callable[[list[int]], Iterable[pa.RecordBatch]]
 
     def read(self, positions: Mapping[str, int]) -> pa.Table:
-        """Read the columns asked for, ids encoded batch by batch: as text they would take several times the memory."""
+        """Read the columns asked for, ids encoded batch by batch: as text they would take several times the memory.
+
+        Where the items are lists, each of their elements is a row.
+        """
         chunks: dict[str, list[pa.Array]] = {role: [] for role in positions}
         for batch in self.batches(list(positions.values())):
-            for role, column in zip(positions, batch.columns, strict=True):
+            for role, column in zip(positions, unrolled(self.name, list(positions), batch.columns), strict=True):
                 chunks[role].append(as_dictionary(column, role) if role in ("user_id", "item_id") else column)
         return pa.table({role: pa.chunked_array(arrays) if arrays else pa.nulls(0) for role, arrays in chunks.items()})
 
@@ -87,7 +100,8 @@ class SourceFormat:
 
     `names` are what `read_interactions` takes as ``format``, none for values in memory; messages say `what`. `claims`
     says whether a source, a path if there are `names` and else a value, is of this format, and `open` opens it. Text is
-    what no other format claims; it alone takes a delimiter and a header.
+    what no other format claims; it alone takes a delimiter and a header. What `holds` sources of other formats, such as
+    a folder, passes on what is asked.
     """
 
     names: tuple[str, ...]
@@ -95,6 +109,8 @@ class SourceFormat:
     claims: Callable[[Any], bool]
     open: Callable[[Any, Asked], Source]
     is_text: bool = False
+    holds: bool = False
+    takes_encoding: bool = False
 
 
 SOURCE_FORMATS: list[SourceFormat] = []
@@ -112,13 +128,61 @@ def format_names() -> tuple[str, ...]:
     return "auto", *(name for format in SOURCE_FORMATS for name in format.names)
 
 
+def open_path(path: Path, asked: Asked) -> Source:
+    """Return a file or a folder, opened by the format that claims it.
+
+    Raises
+    ------
+    InputError
+        If it is none, not of the format asked for, or cannot be read.
+    FileNotFoundError
+        If it is not there.
+    """
+    name = asked.name or str(path)
+    if not path.exists():
+        what = "" if asked.what == "interactions" else f" with {asked.what}"
+        raise FileNotFoundError(errno.ENOENT, f"no such file or folder{what}", name)
+    if not (path.is_file() or path.is_dir()):
+        # Every reader goes over it more than once.
+        raise InputError(f"{name} is not a file or a folder", hint="write what comes through a pipe to a file first")
+    found = next(format for format in SOURCE_FORMATS if (format.names or format.holds) and format.claims(path))
+    if found.holds:
+        return found.open(path, asked)
+    if asked.format not in ("auto", *found.names):
+        hint = "leave format out" if found.is_text else f"leave format out, or say format={found.names[0]!r}"
+        raise InputError(f"{name} is {found.what}, not {asked.format}", hint=hint)
+    if not found.is_text:
+        refuse_text_options(name, asked, takes_encoding=found.takes_encoding)
+    return found.open(path, asked)
+
+
+def refuse_text_options(source: str, asked: Asked, *, takes_encoding: bool = False) -> None:
+    """Refuse what is asked of text where the source is none."""
+    if asked.delimiter is not None or asked.header is not None:
+        raise InputError(f"delimiter and header are for text files, not for {source}", hint="leave them out")
+    if asked.text_encoding is not None and not takes_encoding:
+        raise InputError(f"text_encoding is for text files, not for {source}", hint="leave it out")
+
+
 def labels(names: Sequence[str], rows: pa.Table | pa.RecordBatch) -> dict[str, Any]:
-    """Return `Source.names` or `Source.sample` of a table; 0, 1, … is what pandas and NumPy call unnamed columns."""
+    """Return `Source.names` or none, and `Source.sample`, of a table.
+
+    0, 1, … is what pandas and NumPy call unnamed columns.
+    """
+    sample: list[Sequence[str]] = list(zip(*map(_texts, rows.columns), strict=True))
     if list(names) != [str(column) for column in range(len(names))]:
-        # Names decide alone; not every cell can be shown as text.
-        return {"names": list(names)}
-    columns = [["" if cell is None else str(cell) for cell in column.to_pylist()] for column in rows.columns]
-    return {"sample": list(zip(*columns, strict=True)) or [[""] * len(names)]}
+        return {"names": list(names), "sample": sample}
+    return {"sample": sample or [[""] * len(names)]}
+
+
+def _texts(column: pa.ChunkedArray | pa.Array) -> list[str]:
+    """Return cells as text, empty where they are missing or cannot be shown."""
+    try:
+        column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        texts: list[str] = column.cast(pa.string()).fill_null("").to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return [""] * len(column)
+    return texts
 
 
 def starts_with(path: Path, magic: bytes) -> bool:

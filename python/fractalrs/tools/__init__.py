@@ -8,6 +8,7 @@ from fractalrs.tools.arguments import (
     checked_columns,
     checked_texts,
     resolve_threads,
+    url_scheme,
 )
 from fractalrs.tools.atomic import whole_file, whole_folder
 from fractalrs.tools.digest import Digest, digest_of_json
@@ -18,6 +19,7 @@ from fractalrs.tools.sealed import DigestingFile, FileReport, parquet_writer, re
 from fractalrs.tools.store import LocalStaging, LocalStore, Store, busy, is_litter, visible
 
 __all__ = ["as_path", "check_count", "check_kind", "check_word", "checked_columns", "checked_texts", "resolve_threads"]
+__all__ += ["url_scheme"]
 __all__ += ["blas_threads", "drawing", "in_order", "peak_memory", "readable", "require_disk", "require_place"]
 __all__ += ["SILENT", "Progress", "ProgressCallback", "as_progress", "notes_on_stderr", "whole_file", "whole_folder"]
 __all__ += [

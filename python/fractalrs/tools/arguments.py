@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,10 +53,27 @@ def _listed(name: str, value: Any, kinds: tuple[type, ...], words: str) -> tuple
     return listed
 
 
+def url_scheme(text: str) -> str | None:
+    """Return the scheme of a URL, `None` for a path; a path made of a URL has one slash behind it.
+
+    Examples
+    --------
+    >>> url_scheme("s3://bucket/out"), url_scheme("s3:/bucket/out"), url_scheme("C:/out"), url_scheme("out")
+    ('s3', 's3', None, None)
+    """
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)
+    return found[1].lower() if found else None
+
+
 def as_path(name: str, value: object) -> Path:
-    """Return a path given as text or as one; refuse one that no file can have."""
+    """Return a path given as text or as one; refuse one that no file can have, and URLs."""
     if not isinstance(value, str | os.PathLike):
         raise InputError(f"{name} is {value!r}", hint="give a path")
+    if (scheme := url_scheme(os.fsdecode(value))) is not None:
+        raise InputError(
+            f"{name} is {os.fsdecode(value)!r}, and {scheme}:// is no local folder",
+            hint="give a local path, and copy what is written there",
+        )
     try:
         os.lstat(value)
     except (ValueError, OSError) as error:

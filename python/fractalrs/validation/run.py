@@ -241,4 +241,6 @@ class _Run:
             subject = {"expansion": "generated, not written"}
             subject |= {name: getattr(of.options, name) for name in ("shuffle", "operator")}
         subject |= dict(zip(("users", "items"), self.measured.matrix.shape, strict=True))
+        warnings = of.manifest.warnings if isinstance(of, Dataset) else of.base.warnings
+        subject |= {"dropped from the source": " ".join(warnings)} if warnings else {}
         return Findings(subject, tuple(self.checks), self.metrics, *self.figures, self.measured.stages.seconds)

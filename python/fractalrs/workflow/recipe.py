@@ -32,9 +32,9 @@ from fractalrs.expansion import (
     shuffle_named,
     whole_number,
 )
-from fractalrs.reading import format_names
+from fractalrs.reading import checked_encoding, checked_form, format_names
 from fractalrs.tools import as_path
-from fractalrs.words import SIDES, HoldOut, OrderBy, Rescale, Ties
+from fractalrs.words import SIDES, HoldOut, MissingIds, OrderBy, Rescale, Ties
 
 
 def _column(name: str, column: Any) -> str | int:
@@ -223,13 +223,43 @@ class Recipe:
     delimiter: str | None = option(
         None, "Between the cells of a line, such as '::' or '\\t'.", Group.READING, value="TEXT"
     )
-    no_header: bool = option(False, "The first line is data.", Group.READING)
+    header: bool | None = option(
+        None,
+        "The first line holds names, or is data.",
+        Group.READING,
+        spelling=("--header/--no-header",),
+        unset="found",
+    )
+    text_encoding: str | None = option(
+        None,
+        "Encoding of text, such as latin-1 or gbk.",
+        Group.READING,
+        value="NAME",
+        take=lambda _, name: checked_encoding(name),
+        unset="UTF-8, or as its first bytes say",
+    )
+    time_format: str | None = option(
+        None,
+        "Form of timestamps that are no ISO dates, as strptime has it: '%d/%m/%Y %H:%M'.",
+        Group.READING,
+        value="FORM",
+        take=lambda _, form: checked_form(form),
+    )
+    order_is_time: bool = option(
+        False, "Rows are in order of time: the number of the row is the timestamp.", Group.READING
+    )
     user_column: str | None = option(
         None, "Column of user ids: its name, or its position from 1.", Group.READING, **_COLUMN
     )
     item_column: str | None = option(None, "Column of item ids.", Group.READING, **_COLUMN)
-    rating_column: str | None = option(None, "Column of ratings.", Group.READING, **_COLUMN)
-    timestamp_column: str | None = option(None, "Column of timestamps.", Group.READING, **_COLUMN)
+    rating_column: str | None = option(None, "Column of ratings; none: there are none.", Group.READING, **_COLUMN)
+    timestamp_column: str | None = option(None, "Column of timestamps; none: there are none.", Group.READING, **_COLUMN)
+    missing_ids: MissingIds = option(
+        "refuse",
+        "Where NA, NULL, -1 or the like stands for an id in more than a few rows: refuse the source, drop such rows, "
+        "or keep them.",
+        Group.READING,
+    )
 
     def __init__(self, **given: Any) -> None:
         refuse_unknown(given, RECIPE)
@@ -301,9 +331,11 @@ class Recipe:
     @property
     def reading(self) -> dict[str, Any]:
         """How the source is read, as far as that is said: arguments of `read_interactions`."""
-        names = ("delimiter", "user_column", "item_column", "rating_column", "timestamp_column")
+        columns = ("user_column", "item_column", "rating_column", "timestamp_column")
+        names = (*columns, "delimiter", "header", "text_encoding", "time_format")
         given: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        given |= {"header": False} if self.no_header else {}
+        given |= {"order_is_time": True} if self.order_is_time else {}
+        given |= {} if self.missing_ids == "refuse" else {"missing_ids": self.missing_ids}
         return given | ({} if self.input_format == "auto" else {"format": self.input_format})
 
     @property
@@ -372,7 +404,7 @@ class Recipe:
         given = {name: described[name] for name in names.split()}
         given |= {name: getattr(plan, name) for name in ("user_multiplier", "item_multiplier", "profile")}
         reading = dict(described["reading"])
-        given |= {"no_header": reading.pop("header", None) is False, "input_format": reading.pop("format", "auto")}
+        given |= {"input_format": reading.pop("format", "auto")}
         # What the profile says of timestamps may not hold for this source.
         if described["min_timestamps"] != profile_named(plan.profile).min_timestamps:
             given["min_timestamps"] = described["min_timestamps"]

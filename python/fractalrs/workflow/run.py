@@ -3,10 +3,12 @@
 import dataclasses
 import logging
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fractalrs.base import Base, leave_last_out
+from fractalrs.base import Base, leave_last_out, needed
+from fractalrs.columns import OPTIONAL
 from fractalrs.dataset import (
     OTHER_SOURCE,
     Dataset,
@@ -35,6 +37,7 @@ from fractalrs.expansion import (
 )
 from fractalrs.reading import Interactions, read_attributes, read_interactions, sample_interactions
 from fractalrs.tools import Progress, notes_on_stderr, resolve_threads
+from fractalrs.words import WARNING
 from fractalrs.workflow.recipe import RECIPE, Recipe
 
 SAMPLE = "sample"
@@ -152,23 +155,23 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
     )
 
 
-def read_source(source: Any, recipe: Recipe) -> Interactions:
-    """Read the source as a recipe says."""
+def read_source(source: Any, recipe: Recipe, uses: Sequence[str] = OPTIONAL) -> Interactions:
+    """Read the source as a recipe says, of ratings and timestamps those that are used."""
     logger.info("reading")
     if isinstance(source, str) and source == SAMPLE:
         if recipe.reading:
             raise InputError(f"{', '.join(recipe.reading)}: the built-in sample is not read from a file")
         interactions = sample_interactions()
     else:
-        interactions = read_interactions(source, carry=recipe.options.carry, **recipe.reading)
-    for note in interactions.notes:
-        logger.info(note)
+        interactions = read_interactions(source, carry=recipe.options.carry, uses=uses, **recipe.reading)
+    _log(interactions.notes)
     return interactions
 
 
 def read_base(source: Any, recipe: Recipe) -> Base:
     """Read and split the source as a recipe says."""
-    interactions = read_source(source, recipe)
+    uses = needed(recipe.split, recipe.least_timestamps, recipe.options.payload)
+    interactions = read_source(source, recipe, uses)
     base = leave_last_out(
         interactions,
         split=recipe.split,
@@ -178,9 +181,13 @@ def read_base(source: Any, recipe: Recipe) -> Base:
         seed=recipe.options.seed,
         payload=recipe.options.payload,
     )
-    for note in base.notes:
-        logger.info(note)
+    _log([note for note in base.notes if note not in interactions.notes])
     return base
+
+
+def _log(notes: Iterable[str]) -> None:
+    for note in notes:
+        logger.log(logging.WARNING if note.startswith(WARNING) else logging.INFO, note)
 
 
 def read_planned_base(source: Any, output: str | os.PathLike[str]) -> Base:

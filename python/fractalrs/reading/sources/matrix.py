@@ -2,6 +2,7 @@
 
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,28 @@ from fractalrs.errors import InputError
 from fractalrs.reading.source import Asked, BatchSource, Source, SourceFormat, register, starts_with
 
 
-def _open_npz(path: Path, _: Asked) -> Source:
+def _open_npz(path: Path, asked: Asked) -> Source:
     import scipy.sparse
 
+    name = asked.name or str(path)
     try:
         with path.open("rb") as file:
             matrix = scipy.sparse.load_npz(file)
-    except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        KeyError,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        TypeError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise InputError(
-            f"{path} is not a SciPy sparse matrix: {error}",
-            hint="write one with scipy.sparse.save_npz; unpack a ZIP archive of text files first",
+            f"{name} is not a SciPy sparse matrix: {error}",
+            hint="write one with scipy.sparse.save_npz; if it is a ZIP archive, fetch it again: it is cut or damaged",
         ) from None
-    return _opened(matrix, str(path))
+    return _opened(matrix, name)
 
 
 def _opened(matrix: Any, name: str) -> Source:

@@ -24,9 +24,13 @@ def open_table(value: Any, asked: Asked) -> Source:
     if first is None:
         raise InputError(f"{name} holds no rows", hint="give at least one")
 
+    # What was begun is read on; it is begun again only if it is asked for twice.
+    begun = [chain([first], batches)]
+
     def chosen(numbers: list[int]) -> Iterator[pa.RecordBatch]:
         with _understood(name):
-            yield from (batch.select(numbers) for batch in chain([first], batches))
+            stream = begun.pop() if begun else pa.RecordBatchReader.from_stream(table)
+            yield from (batch.select(numbers) for batch in stream)
 
     sample = labels(reader.schema.names, first.slice(0, SAMPLE_ROWS))
     return BatchSource(name=name, notes=(f"Read {name}.",), **sample, batches=chosen)

@@ -1,12 +1,13 @@
 """Parquet files, and folders with Parquet files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
 from fractalrs.errors import InputError
+from fractalrs.reading.nested import leaves
 from fractalrs.reading.source import (
     SAMPLE_ROWS,
     Asked,
@@ -18,53 +19,51 @@ from fractalrs.reading.source import (
     starts_with,
 )
 
+SUFFIXES = (".parquet", ".parq", ".pq")
 _ROWS = 1 << 20
-_SUFFIXES = (".parquet", ".parq", ".pq")
 
 
 def _open(path: Path, asked: Asked) -> Source:
+    return open_files([path], path, asked)
+
+
+def open_files(files: Sequence[Path], path: Path, asked: Asked, read_as: str = "Parquet") -> Source:
+    """Return Parquet files, opened as one table; keys in the names of folders below `path` are columns too."""
     # Loads pandas where that is installed.
     import pyarrow.dataset as pa_dataset
 
-    files = _files(path) if path.is_dir() else [path]
-    threaded = asked.threads != 1
-    with _understood(path):
+    name, threaded = asked.name or str(path), asked.threads != 1
+    with _understood(name):
         dataset = pa_dataset.dataset([str(file) for file in files], format="parquet")
-        names = dataset.schema.names
-        if len(set(names)) < len(names):
-            raise InputError(f"{path} has two columns of the same name", hint="rename one")
-        sample = labels(names, dataset.head(SAMPLE_ROWS, use_threads=threaded))
+        keys = {part.partition("=")[0] for file in files for part in file.relative_to(path).parts[:-1] if "=" in part}
+        if keys and not keys & set(dataset.schema.names):
+            dataset = pa_dataset.dataset(
+                [str(file) for file in files], format="parquet", partitioning="hive", partition_base_dir=str(path)
+            )
+        top = dataset.schema.names
+        if len(set(top)) < len(top):
+            raise InputError(f"{name} has two columns of the same name", hint="rename one")
+        paths = leaves(dataset.schema)
+        fields = [pa_dataset.field(*way) for way in paths.values()]
+        leaf_columns = {str(place): field for place, field in enumerate(fields)}
+        sample = labels(list(paths), dataset.head(SAMPLE_ROWS, columns=leaf_columns, use_threads=threaded))
 
     def chosen(numbers: list[int]) -> Iterator[pa.RecordBatch]:
-        columns = [names[number] for number in numbers]
-        with _understood(path):
+        columns = {str(place): fields[number] for place, number in enumerate(numbers)}
+        with _understood(name):
             yield from dataset.to_batches(columns=columns, batch_size=_ROWS, use_threads=threaded)
 
-    many = f"{len(files)} Parquet files" if path.is_dir() else "Parquet"
-    return BatchSource(name=str(path), notes=(f"Read {path.name} as {many}.",), **sample, batches=chosen)
-
-
-def _files(folder: Path) -> list[Path]:
-    files = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in _SUFFIXES
-        and file.is_file()
-        and not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
-    )
-    if not files:
-        raise InputError(f"the folder {folder} holds no Parquet files", hint="name a file, or a folder with .parquet")
-    return files
+    return BatchSource(name=name, notes=(f"Read {path.name} as {read_as}.",), **sample, batches=chosen)
 
 
 @contextmanager
-def _understood(path: Path) -> Iterator[None]:
+def _understood(name: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, PermissionError):
         raise
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {error}") from None
+        raise InputError(f"{name} cannot be read as Parquet: {error}") from None
 
 
-register(SourceFormat(("parquet",), "Parquet", lambda path: path.is_dir() or starts_with(path, b"PAR1"), _open))
+register(SourceFormat(("parquet",), "Parquet", lambda path: starts_with(path, b"PAR1"), _open))

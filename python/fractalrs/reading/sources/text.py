@@ -5,13 +5,12 @@ line it failed, so an error is followed by a second, slow pass that finds the li
 """
 
 import io
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -19,75 +18,121 @@ import pyarrow.csv as pa_csv
 from fractalrs._core import read_plain
 from fractalrs.columns import ROLES, is_date, is_number
 from fractalrs.errors import InputError
-from fractalrs.reading.layout import UNIT_SEPARATOR, Layout, explain, sniff
+from fractalrs.reading.faults import explain
+from fractalrs.reading.layout import UNIT_SEPARATOR, Layout, sniff
 from fractalrs.reading.source import A_TABLE, Asked, Source, SourceFormat, register
+from fractalrs.reading.sources.lines import LONGEST_LINE_BYTES, LinesSource
+from fractalrs.reading.stored import BlockStream, Stored, without_lines
+from fractalrs.reading.times import names_zone
 from fractalrs.tools import resolve_threads
 
 BLOCK_BYTES = 8 << 20
-LONGEST_LINE_BYTES = 64 << 20
-"""One user per line: an active user's line can be long."""
 # The last one is how some shops export events: "2019-10-01 00:00:00 UTC".
 _DATE_PARSERS = [pa_csv.ISO8601, "%Y-%m-%d %H:%M:%S UTC"]
 # Numbers of carried columns. Leading zeros, a plus or more digits than a float holds would be lost, and 1E5 may well be
 # the code of a product: such columns stay text.
 _CARRIED_INTEGER = r"^(0|-?[1-9][0-9]*)$"
 _CARRIED_FLOAT = r"^(-?(0|[1-9][0-9]{0,14})?\.[0-9]+|-?(0|[1-9][0-9]{0,14})\.?)([eE][+-][0-9]{1,3})?$|^-?(NaN|nan|inf)$"
-_ZONE = re.compile(r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$")
 
 
 def open_text(
     path: Path, asked: Asked, *, block_bytes: int = BLOCK_BYTES, longest_line_bytes: int = LONGEST_LINE_BYTES
 ) -> Source:
     """Return a text file, opened; it is read so many bytes at a time."""
-    try:
-        header = True if asked.id_name else asked.header
-        layout = sniff(path, asked.format, asked.delimiter, header, asked.wanted)
-    except InputError as error:
-        raise InputError(error.message, hint=A_TABLE if asked.id_name else error.hint) from None
+    layout = _sniffed(path, asked)
     if asked.id_name and any(is_number(name) or is_date(name) for name in layout.names or ()):
         raise InputError(
-            f"{path}, line {layout.first_line}: this is data, and names of columns are needed: "
+            f"{layout.stored.name}, line {layout.first_line}: this is data, and names of columns are needed: "
             f"{', '.join(layout.names or ())}",
             hint=f"write a line above it, such as {layout.delimiter.join((asked.id_name, 'first', 'second'))}",
         )
-    in_lines = layout.format == "lines"
+    if layout.format == "lines":
+        return LinesSource(
+            name=layout.stored.name,
+            notes=(layout.note, *layout.remarks),
+            names=["user_id", "item_id", *(["rating"] if layout.weighted else [])],
+            fixed="which has one user per line",
+            blanks_are_layout=True,
+            layout=layout,
+            threads=asked.threads,
+            block_bytes=longest_line_bytes,
+        )
+    return source_of((layout,), asked, block_bytes)
+
+
+def open_parts(paths: Sequence[Path], names: Sequence[str], asked: Asked) -> Source:
+    """Return several text files with names for messages, opened: parts of one table, which all are written alike."""
+    parts: list[Layout] = []
+    for path, name in zip(paths, names, strict=True):
+        layout = _sniffed(path, replace(asked, name=name))
+        first = parts[0] if parts else layout
+        if layout.format == "lines" or (layout.names, layout.width) != (first.names, first.width):
+            raise InputError(
+                f"{name} and {first.stored.name} are not parts of one table: {_columns(layout)} and {_columns(first)}",
+                hint="name one of them",
+            )
+        point = first.decimal_point
+        parts.append(replace(layout, delimiter=first.delimiter, quoted=first.quoted, decimal_point=point))
+    return source_of(tuple(parts), asked, BLOCK_BYTES)
+
+
+def _sniffed(path: Path, asked: Asked) -> Layout:
+    try:
+        stored = Stored.find(path, asked.name, asked.text_encoding)
+        return sniff(stored, asked, True if asked.id_name else asked.header)
+    except InputError as error:
+        raise InputError(error.message, hint=A_TABLE if asked.id_name else error.hint) from None
+
+
+def _columns(layout: Layout) -> str:
+    return ", ".join(map(repr, layout.names)) if layout.names else f"{layout.width} columns without names"
+
+
+def source_of(parts: tuple[Layout, ...], asked: Asked, block_bytes: int) -> Source:
+    """Return files of which is known how they are written, opened as one table."""
+    first = parts[0]
     return TextSource(
-        name=str(path),
-        notes=(layout.note,),
-        names=["user_id", "item_id"] if in_lines else layout.names,
-        sample=layout.sample,
-        fixed="which has one user per line" if in_lines else None,
-        layout=layout,
+        name=asked.name or first.stored.name,
+        notes=(first.note, *first.remarks),
+        names=first.names,
+        sample=first.sample,
+        blanks_are_layout=True,
+        parts=parts,
         threads=asked.threads,
-        block_bytes=longest_line_bytes if in_lines else block_bytes,
+        block_bytes=block_bytes,
+        time_format=asked.time_format,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextSource(Source):
-    """A text file of which is known how it is written."""
+    """A text file, or the parts of one, of which is known how it is written."""
 
-    layout: Layout
+    parts: tuple[Layout, ...]
     threads: int | None
     block_bytes: int
+    time_format: str | None
+
+    @property
+    def layout(self) -> Layout:
+        """How its first part is written, and so the others."""
+        return self.parts[0]
 
     def read(self, positions: Mapping[str, int]) -> pa.Table:
         """Read the columns asked for; an error has the number of the line.
 
         Ids become int64 if the core can read the file, else dictionary<int32, string>, their text unchanged; rating
-        float64; timestamp int64, float64 or timestamp, whatever suits all of its cells; others int64, float64 or string
-        likewise, empty cells null.
+        float64; timestamp int64, float64 or timestamp, whatever suits all of its cells, or string where its form is
+        told; others int64, float64 or string likewise, empty cells null.
         """
-        if self.layout.format == "lines":
-            return self._read_lines()
         plain = self._read_plain(positions)
         if plain is not None:
             return plain
         time_types = self._time_types(positions)
         for time_type in time_types:
             try:
-                with self.layout.stream() as stream:
-                    return _infer_others(self._read_cells(stream, positions, time_type, self.layout.first_line))
+                with self._stream() as (stream, first_line):
+                    return _infer_others(self._read_cells(stream, positions, time_type, first_line))
             except pa.ArrowInvalid as error:
                 if time_type is time_types[-1]:
                     self.explain(positions)
@@ -98,30 +143,51 @@ class TextSource(Source):
 
     def explain(self, positions: Mapping[str, int]) -> None:
         """Raise an error for the first line that cannot be used, if there is one."""
-        if self.layout.format != "lines":
-            explain(self.layout, positions, self._count_good_lines(positions))
+        for layout in self.parts:
+            explain(layout, positions, self._count_good_lines(layout, positions), self.time_format)
+
+    @contextmanager
+    def _stream(self) -> Iterator[tuple[Any, int]]:
+        """Open a stream of all parts, and say how many lines come before the first row."""
+        if len(self.parts) == 1:
+            with self.layout.stream() as stream:
+                yield stream, self.layout.first_line
+        else:
+            yield BlockStream(self._joined()), 0
+
+    def _joined(self) -> Iterator[bytes]:
+        for layout in self.parts:
+            with layout.stream() as stream:
+                yield from without_lines(stream, layout.first_line)
 
     def _read_plain(self, positions: Mapping[str, int]) -> pa.Table | None:
         """Read ids and timestamps that are integers in their usual form, and no further columns: quickly."""
         layout, delimiter = self.layout, self.layout.delimiter.encode()
         dates = "timestamp" in positions and is_date(layout.first_cell(positions["timestamp"]))
         twice = len(set(positions.values())) < len(positions)
-        if layout.compression or len(delimiter) > 1 or dates or twice or not set(positions) <= set(ROLES):
+        told = self.time_format is not None and "timestamp" in positions
+        # A comment could pass for a row whose first cell nobody looks at.
+        hidden = any(part.comment for part in self.parts) and 0 not in positions.values()
+        odd = len(delimiter) > 1 or dates or twice or told or hidden or not set(positions) <= set(ROLES)
+        if odd or not all(part.is_tidy for part in self.parts):
             return None
         roles = sorted(positions, key=positions.__getitem__)
         kinds = ["-"] * layout.width
         for role, position in positions.items():
             kinds[position] = "d" if role == "rating" else "i"
-        blocks = read_plain(
-            layout.path,
-            delimiter[0],
-            "".join(kinds),
-            layout.first_line,
-            block_bytes=self.block_bytes,
-            threads=1 if self.threads == 1 else resolve_threads(None),
-        )
-        if not blocks:
-            return None
+        blocks = []
+        for part in self.parts:
+            rows = read_plain(
+                part.stored.path,
+                delimiter[0],
+                "".join(kinds),
+                part.first_line,
+                block_bytes=self.block_bytes,
+                threads=1 if self.threads == 1 else resolve_threads(None),
+            )
+            if not rows:
+                return None
+            blocks += rows
         integers, decimals = (zip(*columns, strict=True) for columns in zip(*blocks, strict=True))
         columns = {role: next(decimals if role == "rating" else integers) for role in roles}
         return pa.table({role: pa.chunked_array([pa.array(part) for part in columns[role]]) for role in positions})
@@ -134,7 +200,7 @@ class TextSource(Source):
         types = {"rating": pa.float64(), "timestamp": time_type}
         one_byte = len(self.layout.delimiter.encode()) == 1
         table = pa_csv.read_csv(
-            stream if one_byte else OneByteDelimiter(stream, self.layout.delimiter, self.layout.path),
+            stream if one_byte else OneByteDelimiter(stream, self.layout.delimiter, self.layout.stored.path),
             read_options=pa_csv.ReadOptions(
                 use_threads=self.threads != 1,
                 block_size=self.block_bytes,
@@ -154,79 +220,35 @@ class TextSource(Source):
                 null_values=[""],
                 strings_can_be_null=False,
                 timestamp_parsers=_DATE_PARSERS,
+                decimal_point=self.layout.decimal_point,
             ),
         )
         return table.rename_columns(list(positions))
-
-    def _read_lines(self) -> pa.Table:
-        users, items = [], []
-        lines_before = 0
-        try:
-            with self.layout.stream() as stream:
-                batches = pa_csv.open_csv(
-                    stream,
-                    read_options=pa_csv.ReadOptions(
-                        use_threads=self.threads != 1, block_size=self.block_bytes, column_names=["line"]
-                    ),
-                    parse_options=pa_csv.ParseOptions(
-                        delimiter=UNIT_SEPARATOR, quote_char=False, ignore_empty_lines=False
-                    ),
-                    convert_options=pa_csv.ConvertOptions(
-                        column_types={"line": pa.string()}, null_values=[], strings_can_be_null=False
-                    ),
-                )
-                for batch in batches:
-                    batch_users, batch_items = self._split_lines(batch.column(0), lines_before)
-                    users.append(batch_users)
-                    items.append(batch_items)
-                    lines_before += batch.num_rows
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{self.name} cannot be read as one user per line: {error}") from None
-        return pa.table({"user_id": pa.chunked_array(users), "item_id": pa.chunked_array(items)})
-
-    def _split_lines(self, lines: pa.StringArray, lines_before: int) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
-        trimmed = pc.utf8_trim_whitespace(lines)
-        if self.layout.delimiter == " ":
-            tokens = pc.utf8_split_whitespace(trimmed)
-        else:
-            tokens = pc.split_pattern(trimmed, self.layout.delimiter)
-        flat = tokens.flatten()
-        counts = tokens.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-        starts = np.cumsum(counts) - counts
-        missing = pc.equal(flat, "").to_numpy(zero_copy_only=False)
-        missing[starts[counts == 1]] = False  # an empty line, or a user without items, says nothing
-        if missing.any():
-            line = int(np.searchsorted(starts, np.flatnonzero(missing)[0], side="right")) + lines_before
-            raise InputError(f"{self.name}, line {line}: an id is missing", hint="correct or remove the line")
-        is_item = np.ones(len(flat), dtype=bool)
-        is_item[starts] = False
-        users = pc.dictionary_encode(flat.take(pa.array(starts)))
-        codes = np.repeat(users.indices.to_numpy(zero_copy_only=False), counts - 1)
-        return (
-            pa.DictionaryArray.from_arrays(pa.array(codes), users.dictionary),
-            pc.dictionary_encode(flat.filter(pa.array(is_item))),
-        )
 
     def _time_types(self, positions: Mapping[str, int]) -> list[pa.DataType]:
         """Return types for the timestamps, from the one that the first rows suggest to the most lenient."""
         if "timestamp" not in positions:
             return [pa.null()]
+        if self.time_format is not None:
+            return [pa.string()]
         first = self.layout.first_cell(positions["timestamp"])
         if not is_date(first):
             return [pa.int64(), pa.float64()]
-        zone = "UTC" if _ZONE.search(first) else None
+        zone = "UTC" if names_zone(first) else None
         return [pa.timestamp(unit, zone) for unit in ("ms", "us", "ns")]
 
-    def _count_good_lines(self, positions: Mapping[str, int]) -> int:
+    def _count_good_lines(self, layout: Layout, positions: Mapping[str, int]) -> int:
         """Return how many lines at the start need no closer look, block by block: going line by line is slow."""
-        good, rest, to_skip = 0, b"", self.layout.first_line
+        good, rest, to_skip = 0, b"", layout.first_line
         time_type = self._time_types(positions)[-1]
-        with self.layout.stream() as stream:
+        if time_type == pa.string():
+            return 0
+        with layout.stream() as stream:
             while block := stream.read(self.block_bytes):
                 block, newline, rest = (rest + block).rpartition(b"\n")
                 data = block.split(b"\n", to_skip)[-1]
                 # Where lines end otherwise, or can go on inside quotes, counting them is not so simple.
-                if not newline or (self.layout.quoted and b'"' in data) or block.count(b"\r") != block.count(b"\r\n"):
+                if not newline or (layout.quoted and b'"' in data) or block.count(b"\r") != block.count(b"\r\n"):
                     break
                 try:
                     if not _is_good(self._read_cells(io.BytesIO(data), positions, time_type, 0)):

@@ -1,0 +1,91 @@
+"""Archives that hold one table of interactions: ZIP, and tar packed or not. It is unpacked, and then read as a file."""
+
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from fractalrs.errors import InputError
+from fractalrs.reading.picking import picked
+from fractalrs.reading.scratch import Scratch
+from fractalrs.reading.source import Asked, Source, SourceFormat, register, starts_with
+from fractalrs.reading.sources.folder import open_tables
+from fractalrs.reading.stored import Stored
+
+_EXCEL = "xl/workbook.xml"
+
+
+def _is_zip(path: Path) -> bool:
+    # An empty one has only an end.
+    if not (starts_with(path, b"PK\x03\x04") or starts_with(path, b"PK\x05\x06")) or not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            return not names or not all(name.endswith(".npy") for name in names)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+
+
+def _is_tar(path: Path) -> bool:
+    return path.is_file() and Stored.find(path).raw_head(512)[257:262] == b"ustar"
+
+
+def _open_zip(path: Path, asked: Asked) -> Source:
+    with _understood(path, asked), zipfile.ZipFile(path) as archive:
+        sizes = {one.filename: one.file_size for one in archive.infolist() if not one.is_dir()}
+        if _EXCEL in sizes:
+            raise InputError(
+                f"{asked.name or path} is an Excel workbook (.xlsx), which is not read", hint="save the sheet as CSV"
+            )
+        return _unpacked(path, asked, sizes, ((name, archive.open(name)) for name in sizes))
+
+
+def _open_tar(path: Path, asked: Asked) -> Source:
+    stored = Stored.find(path)
+    with _understood(path, asked):
+        with stored.stream() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            sizes = {one.name: one.size for one in archive if one.isfile()}
+        with stored.stream() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            members = ((one.name, archive.extractfile(one)) for one in archive if one.isfile())
+            return _unpacked(path, asked, sizes, members)
+
+
+def _unpacked(
+    path: Path, asked: Asked, sizes: dict[str, int], members: Iterator[tuple[str, IO[bytes] | None]]
+) -> Source:
+    name = asked.name or str(path)
+    chosen, others = picked(list(sizes), name)
+    scratch = Scratch(name, sum(sizes[one] for one in chosen))
+    files = {}
+    for member, content in members:
+        if member in chosen and content is not None:
+            # No name in an archive leads out of the folder.
+            parts = [part for part in PurePosixPath(member).parts if part not in ("/", "..")]
+            files[member] = scratch.path.joinpath(*parts)
+            files[member].parent.mkdir(parents=True, exist_ok=True)
+            with files[member].open("wb") as file:
+                shutil.copyfileobj(content, file)
+    source = open_tables([files[one] for one in chosen], chosen, others, name, scratch.path, asked)
+    return replace(source, held=(scratch, source.held))
+
+
+@contextmanager
+def _understood(path: Path, asked: Asked) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise InputError(f"{asked.name or path} is damaged: {error}", hint="fetch the archive again") from None
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (RuntimeError, NotImplementedError, OSError) as error:
+        raise InputError(f"{asked.name or path} cannot be unpacked: {error}", hint="unpack it first") from None
+
+
+register(SourceFormat((), "a ZIP archive", _is_zip, _open_zip, holds=True))
+register(SourceFormat((), "a tar archive", _is_tar, _open_tar, holds=True))
