@@ -151,15 +151,18 @@ def block_lanczos(matrix: Sparse, k: int, seed: int) -> Triples:
     """Return what the block Lanczos iteration for RᵀR, or RRᵀ if that is smaller, finds; see `CONVERGED`.
 
     All vectors are made orthogonal twice; where there is no room for more the leading ones are kept (thick restart, Wu
-    and Simon 2000). The triples are those of R within the space that was found, so that small values lose no digits.
+    and Simon 2000). Of a singular value that occurs oftener than a block is wide, as in a matrix of many equal components,
+    some may be left out. The triples are those of R within the space that was found, so that small values lose no digits.
     """
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     count = tall.shape[1]
     block = BLOCK if k > BLOCK else BLOCK // 2
     room = max(ROOM * k, _LEAST_ROOM * block)
     if count <= room + block:
-        # All of the space, then.
-        right = np.linalg.eigh(tall.T @ (tall @ np.eye(count)))[1][:, : -k - 1 : -1]
+        # All of the space, then: a block at a time, for each takes as much memory as A has rows.
+        units = np.eye(count)
+        blocks = (np.ascontiguousarray(units[:, start : start + block]) for start in range(0, count, block))
+        right = np.linalg.eigh(np.hstack([tall.T @ (tall @ unit) for unit in blocks]))[1][:, : -k - 1 : -1]
     else:
         right = _Lanczos(tall, block, room, np.random.default_rng(seed)).leading(k)
     basis, factor = orthonormal(tall @ np.ascontiguousarray(right))

@@ -196,7 +196,7 @@ def check_format(content: Mapping[str, Any], file: Path) -> None:
     if (there := content.get("format", 1)) != FORMAT:
         raise InputError(
             f"{file} is of format {there!r}, this version reads and writes format {FORMAT}",
-            hint=f"read it with the version that wrote it, {content.get('fractalrs')}, or write the data set again",
+            hint="read it with the version that wrote it, or move the folder away and write the data set again",
         )
 
 

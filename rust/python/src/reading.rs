@@ -7,7 +7,7 @@ use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::errors::raised;
+use crate::watch::watch;
 
 type Columns<'py> = (Vec<Bound<'py, PyArray1<i64>>>, Vec<Bound<'py, PyArray1<f64>>>);
 
@@ -35,7 +35,7 @@ pub fn read_plain<'py>(
         _ => Cell::Skipped,
     });
     let text = PlainText { delimiter, cells: cells.collect(), first_line };
-    let blocks = py.detach(|| text.read(&path, block_bytes, threads)).map_err(raised)?;
+    let blocks = watch(py, None, |progress| text.read(&path, block_bytes, threads, progress))?;
     Ok(blocks.map(|blocks| {
         let columns = blocks.into_iter().map(|rows| {
             let integers = rows.integers.into_iter().map(|values| values.into_pyarray(py)).collect();

@@ -98,7 +98,7 @@ fn encode_block<T: Integer>(deltas: &mut [T; BLOCK], groups: usize, bytes: &mut 
     }
     let (all, _) = deltas.as_chunks::<GROUP>();
     let mut widths = [0; GROUPS];
-    for (width, group) in widths.iter_mut().zip(all) {
+    for (width, group) in widths.iter_mut().zip(all).take(groups) {
         let bits = group.iter().fold(0, |bits, &delta| bits | delta.bits());
         *width = u64::BITS - bits.leading_zeros();
     }

@@ -46,11 +46,17 @@ pub struct Rows {
 impl PlainText {
     /// Reads a file, so many bytes at a time: its rows, in order. None where there is anything but plain numbers in a column of
     /// integers (with an odd zero, say, or in quotes) or of decimals, a line of another length, or a file that cannot be read.
-    pub fn read(&self, path: &Path, block: usize, threads: usize) -> Result<Option<Vec<Rows>>, Error> {
+    pub fn read(
+        &self,
+        path: &Path,
+        block: usize,
+        threads: usize,
+        progress: &Progress,
+    ) -> Result<Option<Vec<Rows>>, Error> {
         let Some((start, size)) = self.start_and_size(path) else { return Ok(None) };
         let (next, odd) = (AtomicUsize::new(0), AtomicBool::new(false));
         let blocks = (size - start).div_ceil(block);
-        let parts = on_threads(threads, &Progress::default(), || {
+        let parts = on_threads(threads, progress, || {
             let (mut file, mut text, mut found) = (File::open(path).ok(), Vec::new(), Vec::new());
             while !odd.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -60,7 +66,10 @@ impl PlainText {
                 let first = start + number * block;
                 let rows = file.as_mut().and_then(|file| self.block(file, first, block, number > 0, &mut text));
                 match rows {
-                    Some(rows) => found.push((number, rows)),
+                    Some(rows) => {
+                        progress.advance(0)?;
+                        found.push((number, rows));
+                    }
                     None => odd.store(true, Ordering::Relaxed),
                 }
             }
@@ -270,7 +279,7 @@ mod tests {
             let path = std::env::temp_dir().join(format!("fractalrs-plain-{}-{block}-{threads}", std::process::id()));
             std::fs::write(&path, format!("user,item\n{}", lines.join("\n"))).unwrap();
             let text = PlainText { first_line: 1, ..layout(&PAIR) };
-            let rows = text.read(&path, block, threads).unwrap().unwrap();
+            let rows = text.read(&path, block, threads, &Progress::default()).unwrap().unwrap();
             std::fs::remove_file(&path).unwrap();
             let found: Vec<_> = rows.iter()
                 .flat_map(|rows| rows.integers[0].iter().copied().zip(rows.integers[1].iter().copied()))
