@@ -13,6 +13,8 @@ _SPREAD = 4
 _EXACT = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}
 """From here on a floating-point number stands for several whole ones."""
 _UUID_DASHES = (8, 13, 18, 23)
+BLANKS = " \t"
+"""What around an id is no part of it."""
 OR_DROP = "correct or remove the {0}, or leave such {0}s out: missing_ids='drop' (--missing-ids drop)"
 """What to do where an id is missing in a row, or line."""
 
@@ -129,7 +131,8 @@ def _as_ids(values: pa.Array, role: str) -> pa.Array:
         return values.cast(pa.string() if kind == pa.uint64() else pa.int64())
     except pa.ArrowInvalid as error:
         raise InputError(
-            f"{role} holds {kind} values that are not whole numbers: {error}", hint="give ids as integers or strings"
+            f"{role} has the type {kind} and values that are not whole numbers: {error}",
+            hint="give ids as integers or strings",
         ) from None
 
 
