@@ -167,14 +167,18 @@ def test_options_of_text_are_refused_for_json(write: Write) -> None:
     assert rows(read_interactions(path, format="json", text_encoding="utf-8")) == FOUR
     for options in ({"delimiter": ","}, {"header": True}):
         with pytest.raises(InputError, match="for text files"):
-            read_interactions(path, **options)  # type: ignore[arg-type]
+            read_interactions(path, **options)
     with pytest.raises(InputError, match="is JSON, not csv"):
         read_interactions(path, format="csv")
 
 
 # --- archives ---------------------------------------------------------------------------------------------------------
 
-MEMBERS = {"ml/README.txt": "read me", "ml/movies.csv": "movieId,title\n10,Up\n", "ml/ratings.csv": NAMES + CELLS}
+MEMBERS: dict[str, str] = {
+    "ml/README.txt": "read me",
+    "ml/movies.csv": "movieId,title\n10,Up\n",
+    "ml/ratings.csv": NAMES + CELLS,
+}
 
 
 def zipped(members: Mapping[str, str | bytes], **options: Any) -> bytes:
