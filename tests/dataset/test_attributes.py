@@ -982,3 +982,17 @@ def test_real_movies_by_the_command_line(ml_latest_small: Path, tmp_path: Path) 
     assert (wrong, right) == (0, 32 * 9066)
     blocks = sql(f"SELECT item_block, count(DISTINCT source_item_id) FROM '{path}/items.parquet' GROUP BY 1 ORDER BY 1")
     assert blocks.fetchall() == [(block, 9066) for block in range(32)]
+
+
+def test_ids_of_attributes_match_whatever_their_type() -> None:
+    read = [
+        AttributeTable.read(pa.table({"item_id": values, "title": ["a", "b"]}), ITEMS).ids.to_pylist()
+        for values in (
+            pa.array([7, 9], pa.uint64()),
+            pa.array([7.0, 9.0]),
+            pa.array([7, 9]).cast(pa.decimal128(38, 0)),
+            pa.array([b"7", b"9"]),
+            pa.array([" 7", "9 "]),
+        )
+    ]
+    assert read == [["7", "9"]] * 5

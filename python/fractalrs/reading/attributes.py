@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from fractalrs.columns import ALIASES, is_text, owned, simplify
 from fractalrs.errors import InputError
+from fractalrs.reading.ids import BLANKS, readable_ids
 from fractalrs.reading.readers import open_source
 from fractalrs.reading.source import A_TABLE, Asked
 from fractalrs.words import ITEMS, USERS, Side
@@ -123,12 +124,9 @@ def _check_names(names: Sequence[str], id_position: int, side: Side, source: str
 
 def _ids(column: pa.ChunkedArray, where: str) -> pa.Array:
     """Return ids as text; refuse what is not there, or there twice."""
-    ids = _usual(column, where).combine_chunks()
-    try:
-        # As pandas stores whole numbers once one was missing.
-        ids = (ids.cast(pa.int64()) if pa.types.is_floating(ids.type) else ids).cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise InputError(f"{where} has the type {column.type}", hint="give ids as integers or strings") from None
+    # As those of interactions, so that they match.
+    chunks = [chunk.dictionary.cast(pa.string()).take(chunk.indices) for chunk in readable_ids(column, where)]
+    ids = pc.ascii_trim(pa.concat_arrays(chunks), BLANKS)
     missing = pc.index(pc.fill_null(pc.equal(ids, ""), True), True).as_py()
     if missing >= 0:
         raise InputError(f"{where}, row {missing + 1}: the id is missing", hint="correct or remove the row")

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fractalrs.columns import CORRECT_ROW, is_text, is_time
+from fractalrs.columns import is_text, is_time
 from fractalrs.errors import InputError
 
 _RANKED_ROWS = 1 << 20
@@ -13,7 +13,10 @@ _SPREAD = 4
 _EXACT = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}
 """From here on a floating-point number stands for several whole ones."""
 _UUID_DASHES = (8, 13, 18, 23)
-_OR_DROP = f"{CORRECT_ROW}, or leave such rows out: missing_ids='drop' (--missing-ids drop)"
+BLANKS = " \t"
+"""What around an id is no part of it."""
+OR_DROP = "correct or remove the {0}, or leave such {0}s out: missing_ids='drop' (--missing-ids drop)"
+"""What to do where an id is missing in a row, or line."""
 
 
 def encode_ids(column: pa.ChunkedArray, role: str) -> tuple[pa.DictionaryArray, str]:
@@ -31,7 +34,7 @@ def encode_ids(column: pa.ChunkedArray, role: str) -> tuple[pa.DictionaryArray, 
     for chunk in chunks:
         if chunk.null_count:
             row = start + int(pc.index(pc.is_null(chunk.indices), True).as_py()) + 1
-            raise InputError(f"row {row}: the {role} is missing", hint=_OR_DROP)
+            raise InputError(f"row {row}: the {role} is missing", hint=OR_DROP.format("row"))
         local = places[place : place + len(chunk.dictionary)]
         codes[start : start + len(chunk)] = local[chunk.indices.to_numpy()]
         start += len(chunk)
@@ -48,7 +51,7 @@ def encode_ids(column: pa.ChunkedArray, role: str) -> tuple[pa.DictionaryArray, 
     ids = ids.take(order)
     if pa.types.is_string(ids.type) and ids[0].as_py() == "":
         row = int(np.flatnonzero(codes == 0)[0]) + 1
-        raise InputError(f"row {row}: the {role} is missing", hint=_OR_DROP)
+        raise InputError(f"row {row}: the {role} is missing", hint=OR_DROP.format("row"))
     return pa.DictionaryArray.from_arrays(pa.array(codes), ids), _describe(ids, role)
 
 
@@ -128,7 +131,8 @@ def _as_ids(values: pa.Array, role: str) -> pa.Array:
         return values.cast(pa.string() if kind == pa.uint64() else pa.int64())
     except pa.ArrowInvalid as error:
         raise InputError(
-            f"{role} holds {kind} values that are not whole numbers: {error}", hint="give ids as integers or strings"
+            f"{role} has the type {kind} and values that are not whole numbers: {error}",
+            hint="give ids as integers or strings",
         ) from None
 
 

@@ -8,10 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fractalrs.errors import InputError
-from fractalrs.reading.ids import readable_ids
+from fractalrs.reading.ids import BLANKS, readable_ids
 from fractalrs.words import WARNING, MissingIds, percent
 
-_BLANKS = " \t"
 _WORDS = (
     *("", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "(null)", "<null>", "none", "nil", "\\n", "-", "--", "?"),
     *("undefined", "unknown", "missing", "anonymous", "00000000-0000-0000-0000-000000000000"),
@@ -169,18 +168,18 @@ def _stripped(
     if not chunks or not pa.types.is_string(chunks[0].type.value_type):
         return chunks, []
     whole = [chunk.dictionary for chunk in chunks]
-    bare = [pc.ascii_trim(values, _BLANKS) for values in whole]
+    bare = [pc.ascii_trim(values, BLANKS) for values in whole]
     changed = [one.nbytes != other.nbytes or not one.equals(other) for one, other in zip(whole, bare, strict=True)]
     if not any(changed):
         return chunks, []
     before, after = pa.chunked_array(whole).unique(), pa.chunked_array(bare).unique()
-    odd = before.filter(pc.not_equal(before, pc.ascii_trim(before, _BLANKS)))
+    odd = before.filter(pc.not_equal(before, pc.ascii_trim(before, BLANKS)))
     if len(after) < len(before) and not blanks_are_layout:
-        known, trimmed = pa.concat_arrays([before]), pc.ascii_trim(odd, _BLANKS)
+        known, trimmed = pa.concat_arrays([before]), pc.ascii_trim(odd, BLANKS)
         twins = odd.filter(pc.is_in(trimmed, known))
         twin = (twins if len(twins) else odd)[0].as_py()
         raise InputError(
-            f"{place}: the {role}s {twin!r} and {twin.strip(_BLANKS)!r} differ in blanks around them alone",
+            f"{place}: the {role}s {twin!r} and {twin.strip(BLANKS)!r} differ in blanks around them alone",
             hint="strip the blanks where the column comes from, or write the ids so that they differ otherwise",
         )
     made = [pa.DictionaryArray.from_arrays(chunk.indices, text) for chunk, text in zip(chunks, bare, strict=True)]

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from fractalrs.columns import OPTIONAL, ROLES, Wanted, choose_columns, serving
 from fractalrs.errors import InputError
-from fractalrs.reading.ids import readable_ids
+from fractalrs.reading.ids import OR_DROP, readable_ids
 from fractalrs.reading.interactions import Interactions
 from fractalrs.reading.missing import missing_among, settle_ids
 from fractalrs.reading.remote import is_remote, open_remote
@@ -148,12 +148,23 @@ def interactions_of(
         table, said = settle_ids(table, missing_ids, places, source.blanks_are_layout, complete)
         return Interactions(table, (*notes, *said))
     except InputError as error:
-        source.explain(read)
+        if error.message.startswith(source.name):
+            raise
+        _explain(source, read)
         # Of ids their column is named too.
         role = next((role for role in ("user_id", "item_id") if error.message.startswith(f"{role} ")), None)
-        where = f"{source.name}: " if role is None else f"{places[role]}: "
-        named = error.message.startswith(source.name)
-        raise InputError(error.message if named else f"{where}{error.message}", hint=error.hint) from None
+        where = source.name if role is None else places[role]
+        raise InputError(f"{where}: {error.message}", hint=error.hint) from None
+
+
+def _explain(source: Source, positions: Mapping[str, int]) -> None:
+    """Raise an error with the line that cannot be used; of one without an id it says too that such may be left out."""
+    try:
+        source.explain(positions)
+    except InputError as error:
+        if not error.message.endswith("_id is missing"):
+            raise
+        raise InputError(error.message, hint=OR_DROP.format("line")) from None
 
 
 def _positions(source: Source, wanted: Wanted) -> tuple[dict[str, int], list[str]]:
