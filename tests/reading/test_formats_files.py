@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -167,17 +167,21 @@ def test_options_of_text_are_refused_for_json(write: Write) -> None:
     assert rows(read_interactions(path, format="json", text_encoding="utf-8")) == FOUR
     for options in ({"delimiter": ","}, {"header": True}):
         with pytest.raises(InputError, match="for text files"):
-            read_interactions(path, **options)  # type: ignore[arg-type]
+            read_interactions(path, **options)
     with pytest.raises(InputError, match="is JSON, not csv"):
         read_interactions(path, format="csv")
 
 
 # --- archives ---------------------------------------------------------------------------------------------------------
 
-MEMBERS = {"ml/README.txt": "read me", "ml/movies.csv": "movieId,title\n10,Up\n", "ml/ratings.csv": NAMES + CELLS}
+MEMBERS: dict[str, str] = {
+    "ml/README.txt": "read me",
+    "ml/movies.csv": "movieId,title\n10,Up\n",
+    "ml/ratings.csv": NAMES + CELLS,
+}
 
 
-def zipped(members: dict[str, str | bytes], **options: Any) -> bytes:
+def zipped(members: Mapping[str, str | bytes], **options: Any) -> bytes:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, **options) as archive:
         for name, content in members.items():

@@ -113,7 +113,7 @@ def _repeat(data: bytearray, draw: random.Random) -> bytearray:
 
 
 def _insert(data: bytearray, draw: random.Random) -> bytearray:
-    words = (
+    words: tuple[bytes, ...] = (
         b"\0",
         b'"',
         b"\n",

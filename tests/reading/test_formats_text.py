@@ -212,9 +212,9 @@ def test_other_encodings_are_named_with_one_that_reads_them(write: Write) -> Non
         assert rows(read_interactions(path, text_encoding=encoding)) == [(1, "x"), (1, word)]
     with pytest.raises(InputError, match="line 3: this is not gbk"):
         read_interactions(write(b"user_id,item_id\n1,x\n1,\xff\n"), text_encoding="gbk")
-    for encoding in ("nonsense", 5, "rot13", "base64"):
+    for unknown in ("nonsense", 5, "rot13", "base64"):
         with pytest.raises(InputError, match="text_encoding"):
-            read_interactions(write(NAMES + CELLS), text_encoding=encoding)  # type: ignore[arg-type]
+            read_interactions(write(NAMES + CELLS), text_encoding=unknown)  # type: ignore[arg-type]
 
 
 # --- one user per line ------------------------------------------------------------------------------------------------

@@ -118,6 +118,6 @@ def test_the_order_of_rows_is_time(write: Write) -> None:
     assert "timestamp" not in read_interactions(sequences).columns
     for options in ({"timestamp_column": 2}, {"time_format": "%Y"}):
         with pytest.raises(InputError, match=r"order_is_time and time.* are both given"):
-            read_interactions(sequences, order_is_time=True, **options)  # type: ignore[arg-type]
+            read_interactions(sequences, order_is_time=True, **options)
     with pytest.raises(InputError, match="order_is_time is 'yes'"):
         read_interactions(sequences, order_is_time="yes")  # type: ignore[arg-type]

@@ -874,6 +874,9 @@ def test_missing_files_and_folders_without_parquet(tmp_path: Path) -> None:
     assert error.value.filename == str(tmp_path / "nothing.csv")
     with pytest.raises(InputError, match="holds no files"):
         read_interactions(tmp_path)
+    with pytest.raises(InputError, match="holds no files"):
+        read_interactions(tmp_path, format="csv")
+    pq.write_table(as_table(), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="is Parquet, not csv"):
         read_interactions(tmp_path, format="csv")
 

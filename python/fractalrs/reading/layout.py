@@ -24,8 +24,7 @@ _DECIMAL_COMMA = re.compile(r"-?\d+,\d{1,2}|-?\d+")
 _DECIMAL_POINT = re.compile(r"-?\d*\.\d+")
 _SURE_ROWS = 5
 """So many lines whose first number counts the others do so on purpose."""
-_BLANKS = re.compile(rb"[ \t]+")
-_OUTER_BLANKS = re.compile(rb"(?:(?<=[\r\n])|\A) +| +(?=[\r\n]|\Z)")
+_BLANKS = re.compile(rb"[ \t]{2,}|\t")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +72,11 @@ class Layout:
     def _tidy(self, lines: bytes) -> bytes:
         if self.comment:
             lines = re.sub(rb"(?:(?<=[\r\n])|\A)" + re.escape(self.comment.encode()) + rb"[^\r\n]*", b"", lines)
-        return _OUTER_BLANKS.sub(b"", _BLANKS.sub(b" ", lines)) if self.aligned else lines
+        if self.aligned:
+            lines = _BLANKS.sub(b" ", lines).strip(b" ")
+            for end in (b"\n", b"\r"):
+                lines = lines.replace(end + b" ", end).replace(b" " + end, end)
+        return lines
 
     @property
     def note(self) -> str:

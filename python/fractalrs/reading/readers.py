@@ -6,7 +6,6 @@ The formats are those of `fractalrs.reading.sources`, where each registers itsel
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -73,10 +72,8 @@ def read_interactions(
         Of rows with NA, -1 or the like as an id: ``"refuse"`` many, ``"drop"`` these and those without, or ``"keep"``.
     uses
         ``"rating"`` and ``"timestamp"`` if they are needed; else they are neither read nor checked.
-    text_encoding
-        In which encoding text is, such as ``"latin-1"`` or ``"gbk"``; by default UTF-8, or what its first bytes say.
-    time_format
-        The form of timestamps that are no ISO dates, as ``datetime.strptime`` has it: ``"%d/%m/%Y %H:%M"``.
+    text_encoding, time_format
+        Of text its encoding, such as ``"gbk"``; of timestamps the form of ``strptime``, such as ``"%d/%m/%Y %H:%M"``.
     order_is_time
         Whether the rows are in order of time: then the timestamp is the number of the row, from 1.
     threads
@@ -102,29 +99,29 @@ def read_interactions(
     Interactions(3 interactions of 2 users and 2 items; user_id, item_id, rating)
     """
     roles = dict(zip(ROLES, (user_column, item_column, rating_column, timestamp_column), strict=True))
-    asked = Asked(Wanted(roles, checked_columns("carry", carry)), format, delimiter, header, threads)
+    told = _told(text_encoding, time_format, order_is_time, roles)
+    asked = Asked(Wanted(roles, checked_columns("carry", carry)), format, delimiter, header, threads, **told)
     _check(asked, missing_ids, uses)
-    asked = replace(
-        asked,
-        text_encoding=checked_encoding(text_encoding),
-        time_format=checked_form(time_format),
-        order_is_time=_order(order_is_time, roles, time_format),
-    )
-    for role, column in roles.items():
-        if column is not None:
-            check_kind(_argument(role), column, (str, int, np.integer), "the name or the position of a column")
-    if not isinstance(source, Interactions):
-        return interactions_of(open_source(source, asked), asked.wanted, missing_ids, uses)
-    _refuse_file_options(source, asked)
+    if isinstance(source, Interactions):
+        _check_made(source, asked, missing_ids)
+        return source
+    return interactions_of(open_source(source, asked), asked.wanted, missing_ids, uses)
+
+
+def _check_made(interactions: Interactions, asked: Asked, missing_ids: str) -> None:
+    """Refuse what cannot be asked of interactions that are read already."""
+    _refuse_file_options(interactions, asked)
     if missing_ids != "refuse":
         raise InputError(f"missing_ids is {missing_ids!r}, and the interactions have their ids already", "leave it out")
-    _refuse_roles(roles, "the interactions", "have their columns already")
-    if missing := [column for column in asked.wanted.carry if column not in source.columns]:
+    for name, given in (("order_is_time", asked.order_is_time), ("time_format", asked.time_format)):
+        if given:
+            raise InputError(f"{name} is {given!r}, and the interactions have their times already", "leave it out")
+    _refuse_roles(asked.wanted.roles, "the interactions", "have their columns already")
+    if missing := [column for column in asked.wanted.carry if column not in interactions.columns]:
         raise InputError(
-            f"the interactions have no column {missing[0]!r} to carry; saw {', '.join(source.columns)}",
+            f"the interactions have no column {missing[0]!r} to carry; saw {', '.join(interactions.columns)}",
             hint="read them from their source with carry",
         )
-    return source
 
 
 def interactions_of(
@@ -213,16 +210,17 @@ def _timed(source: Source, asked: Asked) -> Source:
     return timed(source, asked) if asked.what == "interactions" else source
 
 
-def _order(order_is_time: object, roles: dict[str, Any], time_format: object) -> bool:
-    """Return whether the order of rows is time; then no column is."""
+def _told(encoding: object, form: object, order_is_time: object, roles: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of text and times, checked; where the order of rows is time, no column is."""
     if not isinstance(order_is_time, bool):
         raise InputError(f"order_is_time is {order_is_time!r}", hint="give True or False")
     if order_is_time:
-        for name, given in (("timestamp_column", roles["timestamp"]), ("time_format", time_format)):
+        for name, given in (("timestamp_column", roles["timestamp"]), ("time_format", form)):
             if given not in (None, "none"):
                 raise InputError(f"order_is_time and {name} are both given", hint="leave one out")
         roles["timestamp"] = "none"
-    return order_is_time
+    told = {"text_encoding": checked_encoding(encoding), "time_format": checked_form(form)}
+    return told | {"order_is_time": order_is_time}
 
 
 def _check(asked: Asked, missing_ids: str, uses: Sequence[str]) -> None:
@@ -236,6 +234,9 @@ def _check(asked: Asked, missing_ids: str, uses: Sequence[str]) -> None:
         raise InputError(f"header is {asked.header!r}", hint="give True or False")
     if asked.threads is not None:
         resolve_threads(asked.threads)
+    for role, column in asked.wanted.roles.items():
+        if column is not None:
+            check_kind(_argument(role), column, (str, int, np.integer), "the name or the position of a column")
 
 
 def _refuse_file_options(value: Any, asked: Asked) -> None:

@@ -182,7 +182,13 @@ class WholeLines:
 
 
 def checked_encoding(encoding: object) -> str | None:
-    """Return the name of an encoding as Python calls it, `None` for UTF-8; refuse what is none."""
+    """Return the name of an encoding as Python calls it, `None` for UTF-8; refuse what is none.
+
+    Examples
+    --------
+    >>> checked_encoding("Latin-1"), checked_encoding("utf8")
+    ('iso8859-1', None)
+    """
     if encoding is None:
         return None
     if not isinstance(encoding, str):

@@ -47,7 +47,13 @@ def has_form(text: str, form: str) -> bool:
 
 
 def checked_form(form: object) -> str | None:
-    """Return a form of times; refuse what is none."""
+    """Return a form of times; refuse what is none.
+
+    Examples
+    --------
+    >>> checked_form("%d/%m/%Y")
+    '%d/%m/%Y'
+    """
     if form is None:
         return None
     if not isinstance(form, str) or "%" not in form:

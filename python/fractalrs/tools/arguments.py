@@ -70,8 +70,9 @@ def as_path(name: str, value: object) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise InputError(f"{name} is {value!r}", hint="give a path")
     if (scheme := url_scheme(os.fsdecode(value))) is not None:
+        url = re.sub("^[^:]+:/+", f"{scheme}://", os.fsdecode(value))
         raise InputError(
-            f"{name} is {os.fsdecode(value)!r}, and {scheme}:// is no local folder",
+            f"{name} is {url!r}, and {scheme}:// is no local folder",
             hint="give a local path, and copy what is written there",
         )
     try:
