@@ -17,7 +17,7 @@ from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError
 from fractalrs.expansion import Cells, ReducedMatrix, fingerprint_of, operator_named
 from fractalrs.statistics import Activity, Ratings
-from fractalrs.tools import Store, blas_threads
+from fractalrs.tools import Shown, Store, blas_threads
 
 REDUCED = "private/reduced_matrix.npy"
 SIGNED = "private/signed_matrix.npy"
@@ -32,8 +32,8 @@ def files_beside(plan: Plan) -> tuple[str, ...]:
     return (REDUCED, *((SIGNED,) if operator_named(plan.options.operator).multiplies else ()), CELLS, STATISTICS)
 
 
-@dataclass(frozen=True)
-class Private:
+@dataclass(frozen=True, repr=False)
+class Private(Shown):
     """The content of ``private/``.
 
     Attributes

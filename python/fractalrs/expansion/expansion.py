@@ -27,14 +27,14 @@ from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
 from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.tools import Digest, as_path, check_count, digest_of_json, whole_folder
+from fractalrs.tools import Digest, Shown, as_path, check_count, digest_of_json, whole_folder
 from fractalrs.words import SPLITS, Split
 
 BATCH_INTERACTIONS = 1_000_000
 """About how many interactions a batch has by default, at the most."""
 
 
-class Expansion:
+class Expansion(Shown):
     """A base to be expanded: the stochastic Kronecker product of Algorithm 2 with everything that determines it.
 
     A value: the same arguments give the same interactions in the same order, whatever the threads, the parts and the
@@ -305,6 +305,11 @@ class Expansion:
     def __repr__(self) -> str:
         (m, n), (p, q) = self.reduced.shape, self.base.shape
         return f"Expansion({p:,} users × {q:,} items, × ({m}, {n}), shuffle={self.shuffle!r}, seed={self.seed})"
+
+    def _facts(self) -> dict[str, Any]:
+        named = {"base": self.base, "multipliers": self.reduced.shape, "user_ids": self.shape[0]}
+        named |= {"item_ids": self.shape[1], "profile": self.profile, "shuffle": self.shuffle}
+        return {**named, "operator": self.operator.name, "columns": self.schema.names, "seed": self.seed}
 
 
 def _of_fit(

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from fractalrs.tools.arguments import check_kind
+from fractalrs.tools.shown import Shown
 
 ProgressCallback = Callable[[int, int], None]
 """Takes the interactions, or rows, and the parts that are done so far."""
 
 
-class Progress:
+class Progress(Shown):
     """Shows nothing: the default everywhere. `Bars` shows bars; one of your own overrides `task`.
 
     Examples
