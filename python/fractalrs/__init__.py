@@ -9,6 +9,7 @@ Expansions*. What is named here is loaded when it is first used; nothing inside 
 """
 
 import importlib
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ __all__ = sorted(_HOME_OF.keys() - {"plot"})
 def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # With these Python adds the name that was meant.
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     if home == __name__:
         return importlib.import_module(f"{home}.{name}")
     value = globals()[name] = getattr(importlib.import_module(home), name)

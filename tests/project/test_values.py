@@ -1,6 +1,7 @@
 """What values show of themselves: one short line each, and a table in a notebook."""
 
 import html.parser
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -148,3 +149,41 @@ def test_a_missing_frame_library_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(fr.InputError, match="polars is not installed") as refused:
         fr.sample_interactions(60, 40, 600).to_polars()
     assert refused.value.hint == "pip install polars"
+
+
+@pytest.mark.parametrize(
+    ("verb", "wrong", "right"),
+    [
+        ("read_interactions", "user_col", "user_column"),
+        ("sample_interactions", "interaction", "interactions"),
+        ("leave_last_out", "min_timestamp", "min_timestamps"),
+        ("reduce", "orderby", "order_by"),
+        ("fit", "user_ballance", "user_balance"),
+        ("group_cells", "user_cells_size", "user_cell_size"),
+        ("plan", "part", "parts"),
+        ("write", "source_license", "source_licence"),
+        ("finish", "thread", "threads"),
+        ("validate", "treshold", "thresholds"),
+        ("export", "fromat", "format"),
+        ("backcast", "repeat", "repeats"),
+    ],
+)
+def test_a_keyword_that_is_mistyped_gets_the_one_that_was_meant(verb: str, wrong: str, right: str) -> None:
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{wrong}'. Did you mean '{right}'"):
+        getattr(fr, verb)("nothing", **{wrong: 1})
+
+
+def test_an_option_that_is_mistyped_gets_the_one_that_was_meant() -> None:
+    base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    for wrong, right in (("sed", "seed"), ("celss", "cells"), ("shufle", "shuffle")):
+        with pytest.raises(fr.InputError, match=f"no option '{wrong}'\nhint: the nearest one is '{right}'"):
+            fr.Expansion(base, [[0.5]], **{wrong: 1})  # type: ignore[arg-type]
+    for wrong, right in (("user_multiplyer", "user_multiplier"), ("thread", "threads"), ("overwite", "overwrite")):
+        with pytest.raises(fr.InputError, match=f"no option '{wrong}'\nhint: the nearest one is '{right}'"):
+            fr.expand("sample", "out", **{wrong: 1})  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_mistyped_gets_the_one_that_was_meant() -> None:
+    code = "import fractalrs as fr; fr.Expansoin"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Did you mean: 'Expansion'?" in done.stderr

@@ -14,12 +14,13 @@ from fractalrs.base.payload import MAX_ROWS, check_payload_size
 from fractalrs.columns import ROLES
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
-from fractalrs.tools import check_count, check_word, checked_columns, resolve_threads
+from fractalrs.tools import check_count, check_word, checked_columns, resolve_threads, suggests
 from fractalrs.words import HoldOut, Ties
 
 _Integers = npt.NDArray[np.int64]
 
 
+@suggests
 def leave_last_out(
     interactions: Any,
     *,

@@ -21,7 +21,7 @@ from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_obj
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import AttributeTable
-from fractalrs.tools import Shown, check_count, check_kind, digest_of_json
+from fractalrs.tools import Shown, check_count, check_kind, digest_of_json, suggests
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 PART_INTERACTIONS = 1_000_000, 16_000_000
@@ -244,6 +244,7 @@ class Plan(Shown):
         return {**sizes, **ids, "profile": self.profile, "splits": self.splits, "fingerprint": self.fingerprint}
 
 
+@suggests
 def plan(
     expansion: Expansion,
     *,

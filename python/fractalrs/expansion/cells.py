@@ -12,7 +12,7 @@ from fractalrs._core import group_spreads, peel_groups, sort_groups
 from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.declared import whole
-from fractalrs.tools import Shown, as_path, check_count, check_kind, whole_file
+from fractalrs.tools import Shown, as_path, check_count, check_kind, suggests, whole_file
 
 COORDINATES = 16
 """Leading singular coordinates by which users, and items, are grouped; docs/cells.md has the measurement."""
@@ -144,6 +144,7 @@ class Cells(Shown):
             raise InputError(f"{file_path} does not hold saved cells", hint=hint) from error
 
 
+@suggests
 def group_cells(
     base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE, coordinates: int = COORDINATES
 ) -> Cells:

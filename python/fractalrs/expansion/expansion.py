@@ -1,6 +1,7 @@
 """The expansion: the value that determines every interaction of the expanded data set, before any is generated."""
 
 import dataclasses
+import inspect
 import json
 import os
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from fractalrs._core import GENERATOR, Generator
 from fractalrs.base import Base
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.declared import accepts, document, one_of, pair, whole
+from fractalrs.expansion.declared import accepts, document, one_of, pair, refuse_unknown, whole
 from fractalrs.expansion.division import divide, row_block_weights
 from fractalrs.expansion.expected import Expected
 from fractalrs.expansion.fitting import Fit
@@ -80,6 +81,7 @@ class Expansion(Shown):
         cells: Cells | None = None,
         **options: Any,
     ) -> None:
+        refuse_unknown(options, inspect.signature(Expansion).parameters)
         self.base = base
         if isinstance(reduced, Fit):
             matrix, cells, options = _of_fit(reduced, profile, cells, options)

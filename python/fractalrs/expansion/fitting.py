@@ -28,7 +28,7 @@ from fractalrs.expansion.reduction import ReducedMatrix, reduce
 from fractalrs.expansion.spectrum import Spectrum
 from fractalrs.expansion.tails import expected_gini
 from fractalrs.statistics import gini, ratio_error
-from fractalrs.tools import Shown, blas_threads, check_kind
+from fractalrs.tools import Shown, blas_threads, check_kind, suggests
 from fractalrs.words import ITEMS, SIDES, USERS, Side
 
 REPEATS = 0.02
@@ -123,6 +123,7 @@ class Fit(Shown):
         )
 
 
+@suggests
 def fit(
     base: Base,
     shape: tuple[int, int] | ReducedMatrix,

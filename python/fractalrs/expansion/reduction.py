@@ -11,7 +11,7 @@ from fractalrs.base import SVD, Base, canonical, leading_svd
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import group_canonical
 from fractalrs.expansion.declared import one_of, pair, whole
-from fractalrs.tools import Shown, as_path, check_kind
+from fractalrs.tools import Shown, as_path, check_kind, suggests
 from fractalrs.words import OrderBy, Rescale, Variant
 
 MAX_CONDITION = 1e8
@@ -129,6 +129,7 @@ class ReducedMatrix(Shown):
         return cls(values, values, singular_values, {"method": "given", "shape": list(values.shape)})
 
 
+@suggests
 def reduce(
     base: Base,
     shape: tuple[int, int],

@@ -16,9 +16,10 @@ from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
 from fractalrs.reading.source import Asked, Source, format_names
 from fractalrs.reading.sources import SOURCE_FORMATS
-from fractalrs.tools import as_path, check_kind, check_word, checked_columns, resolve_threads
+from fractalrs.tools import as_path, check_kind, check_word, checked_columns, resolve_threads, suggests
 
 
+@suggests
 def read_interactions(
     source: Any,
     *,

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
-from fractalrs.tools import check_count
+from fractalrs.tools import check_count, suggests
 
 _Floats = npt.NDArray[np.float64]
 _Integers = npt.NDArray[np.int64]
@@ -41,6 +41,7 @@ _CHUNK_CELLS = 1 << 20
 _CHUNK_RATINGS = 1 << 18
 
 
+@suggests
 def sample_interactions(
     users: int = 943, items: int = 1682, interactions: int = 100_000, seed: int = 0
 ) -> Interactions:

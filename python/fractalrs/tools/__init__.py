@@ -8,6 +8,7 @@ from fractalrs.tools.arguments import (
     checked_columns,
     checked_texts,
     resolve_threads,
+    suggests,
 )
 from fractalrs.tools.atomic import whole_file, whole_folder
 from fractalrs.tools.digest import Digest, digest_of_json
@@ -18,7 +19,16 @@ from fractalrs.tools.sealed import DigestingFile, FileReport, parquet_writer, re
 from fractalrs.tools.shown import Shown, html_table, one_line
 from fractalrs.tools.store import LocalStaging, LocalStore, Store, busy, is_litter, visible
 
-__all__ = ["as_path", "check_count", "check_kind", "check_word", "checked_columns", "checked_texts", "resolve_threads"]
+__all__ = [
+    "as_path",
+    "check_count",
+    "check_kind",
+    "check_word",
+    "checked_columns",
+    "checked_texts",
+    "resolve_threads",
+    "suggests",
+]
 __all__ += ["blas_threads", "drawing", "in_order", "peak_memory", "readable", "require_disk", "require_place"]
 __all__ += ["SILENT", "Progress", "ProgressCallback", "as_progress", "notes_on_stderr", "whole_file", "whole_folder"]
 __all__ += [
@@ -31,4 +41,4 @@ __all__ += [
     "write_labelled",
 ]
 __all__ += ["LocalStaging", "LocalStore", "Store", "busy", "is_litter", "visible"]
-__all__ += ["Shown", "html_table", "installed", "one_line"]
+__all__ += ["Shown", "html_table", "installed", "one_line", "suggests"]

@@ -1,6 +1,7 @@
 """All of it in one call: read, split, reduce, group into cells, expand, write."""
 
 import dataclasses
+import inspect
 import logging
 import os
 from pathlib import Path
@@ -30,6 +31,7 @@ from fractalrs.expansion import (
     group_cells,
     reduce,
     reduce_to_target,
+    refuse_unknown,
     shuffle_named,
     solve_keep_scale,
 )
@@ -90,6 +92,7 @@ def expand(
     (120, 120)
     >>> folder.cleanup()
     """
+    refuse_unknown(options, inspect.signature(expand).parameters)
     with notes_on_stderr(progress is True):
         recipe, threads = Recipe(**options), resolve_threads(threads)
         made = prepare(source, recipe, output, overwrite=overwrite)
