@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fractalrs.formats import load_csr as load_csr
     from fractalrs.passes import StreamedMatrix as StreamedMatrix
     from fractalrs.reading import Interactions as Interactions
+    from fractalrs.reading import download as download
     from fractalrs.reading import read_interactions as read_interactions
     from fractalrs.reading import sample_interactions as sample_interactions
     from fractalrs.reading import write_interactions as write_interactions
@@ -58,7 +59,7 @@ _HOMES = {
     "fractalrs": ("plot",),
     "fractalrs.errors": ("FractalrsError", "InputError", "OutputError", "WriteError"),
     "fractalrs.tools": ("Progress",),
-    "fractalrs.reading": ("Interactions", "read_interactions", "sample_interactions", "write_interactions"),
+    "fractalrs.reading": ("Interactions", "download", "read_interactions", "sample_interactions", "write_interactions"),
     "fractalrs.base": ("Base", "leave_last_out"),
     "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "fit", "group_cells", "reduce"),
     "fractalrs.dataset": ("Dataset", "ParquetOptions", "Plan", "finish", "open_dataset", "plan", "write", "write_part"),

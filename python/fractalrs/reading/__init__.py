@@ -1,17 +1,22 @@
 """From what the user brings to interactions, and to attributes of users and items."""
 
 from fractalrs.reading.attributes import AttributeTable, read_attributes
+from fractalrs.reading.download import PUBLISHED, download, located, terms_of
 from fractalrs.reading.interactions import Interactions, write_interactions
 from fractalrs.reading.readers import read_interactions
 from fractalrs.reading.sample import sample_interactions
 from fractalrs.reading.source import format_names
 
 __all__ = [
+    "PUBLISHED",
     "AttributeTable",
     "Interactions",
+    "download",
     "format_names",
+    "located",
     "read_attributes",
     "read_interactions",
     "sample_interactions",
+    "terms_of",
     "write_interactions",
 ]

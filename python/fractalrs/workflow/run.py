@@ -35,7 +35,7 @@ from fractalrs.expansion import (
     shuffle_named,
     solve_keep_scale,
 )
-from fractalrs.reading import Interactions, read_attributes, read_interactions, sample_interactions
+from fractalrs.reading import Interactions, located, read_attributes, read_interactions, sample_interactions
 from fractalrs.tools import Progress, notes_on_stderr, resolve_threads
 from fractalrs.workflow.recipe import RECIPE, Recipe
 
@@ -163,7 +163,7 @@ def read_source(source: Any, recipe: Recipe) -> Interactions:
             raise InputError(f"{', '.join(recipe.reading)}: the built-in sample is not read from a file")
         interactions = sample_interactions()
     else:
-        interactions = read_interactions(source, carry=recipe.options.carry, **recipe.reading)
+        interactions = read_interactions(located(source), carry=recipe.options.carry, **recipe.reading)
     for note in interactions.notes:
         logger.info(note)
     return interactions
