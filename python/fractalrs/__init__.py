@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fractalrs.dataset import finish as finish
     from fractalrs.dataset import open_dataset as open_dataset
     from fractalrs.dataset import plan as plan
+    from fractalrs.dataset import publish as publish
     from fractalrs.dataset import write as write
     from fractalrs.dataset import write_part as write_part
     from fractalrs.errors import FractalrsError as FractalrsError
@@ -62,7 +63,10 @@ _HOMES = {
     "fractalrs.reading": ("Interactions", "download", "read_interactions", "sample_interactions", "write_interactions"),
     "fractalrs.base": ("Base", "leave_last_out"),
     "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "fit", "group_cells", "reduce"),
-    "fractalrs.dataset": ("Dataset", "ParquetOptions", "Plan", "finish", "open_dataset", "plan", "write", "write_part"),
+    "fractalrs.dataset": (
+        *("Dataset", "ParquetOptions", "Plan"),
+        *("finish", "open_dataset", "plan", "publish", "write", "write_part"),
+    ),
     "fractalrs.passes": ("StreamedMatrix",),
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),

@@ -13,7 +13,7 @@ from fractalrs.base.base import TEST_BIT, Base
 from fractalrs.base.payload import MAX_ROWS, check_payload_size
 from fractalrs.columns import ROLES
 from fractalrs.errors import InputError
-from fractalrs.reading import Interactions, read_interactions
+from fractalrs.reading import MADE_UP, Interactions, read_interactions
 from fractalrs.tools import check_count, check_word, checked_columns, resolve_threads, suggests
 from fractalrs.words import HoldOut, Ties
 
@@ -89,7 +89,7 @@ def leave_last_out(
         interactions = read_interactions(interactions, carry=[name for name in columns if name not in ROLES])
     _check_payload(columns, interactions)
 
-    notes: list[str] = []
+    notes = [note for note in interactions.notes if note == MADE_UP]
     split, least = _resolve(split, min_timestamps, interactions.timestamps, notes)
     user_ids, item_ids = (interactions.codes(column)[1] for column in ("user_id", "item_id"))
     pairs = _filtered(interactions, split, ties, least, bool(columns), notes)

@@ -24,7 +24,9 @@ SIGNED = "private/signed_matrix.npy"
 CELLS = "private/cells.npz"
 STATISTICS = "private/base_statistics.npz"
 _AGAIN = "take private/ away, or delete the file and give the command that made the data set again"
-PRIVATE_FILES = (PLAN, REDUCED, SIGNED, CELLS, STATISTICS)
+GUARD = "private/.gitignore"
+"""What keeps the folder out of repositories."""
+PRIVATE_FILES = (PLAN, GUARD, REDUCED, SIGNED, CELLS, STATISTICS)
 
 
 def files_beside(plan: Plan) -> tuple[str, ...]:
@@ -63,6 +65,7 @@ class Private(Shown):
 
         It raises `FileExistsError` if there is a plan already, and `begun` does not say so.
         """
+        store.restrict("private")
         with store.staging() as staging:
             np.save(staging.path(REDUCED), self.reduced.values)
             np.save(staging.path(SIGNED), self.reduced.signed)
@@ -74,6 +77,7 @@ class Private(Shown):
             for name in files_beside(self.plan):
                 if name not in there:
                     staging.publish(name)
+        store.claim(GUARD, b"*\n")
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self | None:

@@ -4,10 +4,11 @@ from fractalrs.reading.attributes import AttributeTable, read_attributes
 from fractalrs.reading.download import PUBLISHED, download, located, terms_of
 from fractalrs.reading.interactions import Interactions, write_interactions
 from fractalrs.reading.readers import read_interactions
-from fractalrs.reading.sample import sample_interactions
+from fractalrs.reading.sample import MADE_UP, sample_interactions
 from fractalrs.reading.source import format_names
 
 __all__ = [
+    "MADE_UP",
     "PUBLISHED",
     "AttributeTable",
     "Interactions",

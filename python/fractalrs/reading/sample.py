@@ -40,6 +40,9 @@ _RACE_CELLS = 16
 _CHUNK_CELLS = 1 << 20
 _CHUNK_RATINGS = 1 << 18
 
+MADE_UP = "The interactions are made up: the built-in sample of fractalrs, without any real user or item."
+"""A note of the sample, by which it is known."""
+
 
 @suggests
 def sample_interactions(
@@ -112,7 +115,7 @@ def sample_interactions(
         "timestamp": _timestamps(rng, degrees),
     }
     note = f"Built-in sample: {users:,} users, {items:,} items, {interactions:,} interactions, seed {seed}."
-    return Interactions(pa.table(table), [note])
+    return Interactions(pa.table(table), [note, MADE_UP])
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,8 @@ def read_base(source: Any, recipe: Recipe) -> Base:
         payload=recipe.options.payload,
     )
     for note in base.notes:
-        logger.info(note)
+        if note not in interactions.notes:
+            logger.info(note)
     return base
 
 
