@@ -10,7 +10,7 @@ from fractalrs.dataset.layout import ParquetOptions
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, differences, expected_bytes, plan
 from fractalrs.dataset.private import Private
-from fractalrs.dataset.publish import publish
+from fractalrs.dataset.publishing import publish
 from fractalrs.dataset.survey import forecast, other_plan
 from fractalrs.dataset.writing import finish, write, write_part, write_plan
 

@@ -1,7 +1,7 @@
 """From what the user brings to interactions, and to attributes of users and items."""
 
 from fractalrs.reading.attributes import AttributeTable, read_attributes
-from fractalrs.reading.download import PUBLISHED, download, located, terms_of
+from fractalrs.reading.downloading import PUBLISHED, download, located, terms_of
 from fractalrs.reading.interactions import Interactions, write_interactions
 from fractalrs.reading.readers import read_interactions
 from fractalrs.reading.sample import MADE_UP, sample_interactions
