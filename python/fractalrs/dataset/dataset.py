@@ -118,7 +118,14 @@ class Dataset(Shown):
     def _facts(self) -> dict[str, Any]:
         ids = {"users": self.shape[0], "items": self.shape[1], "multipliers": self.multipliers}
         made = {name: getattr(self, name) for name in ("profile", "shuffle", "operator")}
-        return {"path": self.path, **ids, **self.totals, "parts": len(self.parts), **made, "columns": self.schema.names}
+        return {
+            "path": self.path,
+            **ids,
+            **self.totals,
+            "parts": len(self.parts),
+            **made,
+            "columns": ", ".join(self.schema.names),
+        }
 
 
 def _manifest(path: Path) -> Manifest:

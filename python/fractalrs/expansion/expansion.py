@@ -311,7 +311,7 @@ class Expansion(Shown):
     def _facts(self) -> dict[str, Any]:
         named = {"base": self.base, "multipliers": self.reduced.shape, "user_ids": self.shape[0]}
         named |= {"item_ids": self.shape[1], "profile": self.profile, "shuffle": self.shuffle}
-        return {**named, "operator": self.operator.name, "columns": self.schema.names, "seed": self.seed}
+        return {**named, "operator": self.operator.name, "columns": ", ".join(self.schema.names), "seed": self.seed}
 
 
 def _of_fit(

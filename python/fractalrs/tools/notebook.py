@@ -9,6 +9,8 @@ from typing import Any
 
 _PAUSE = 0.2
 """Seconds between two looks of a bar: notebooks keep what they are sent."""
+_LONG = 1.0
+"""Seconds after which the time is worth a line."""
 
 
 def in_notebook() -> bool:
@@ -20,7 +22,7 @@ def in_notebook() -> bool:
 
 @contextmanager
 def notebook_bar(what: str, interactions: float, parts: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar below the cell until the context ends; then only how long it took stays."""
+    """Show a bar below the cell until the context ends; then only how long it took stays, if that was long."""
     from IPython.display import HTML, display
 
     started = shown = time.monotonic()
@@ -37,7 +39,9 @@ def notebook_bar(what: str, interactions: float, parts: int) -> Iterator[Callabl
     try:
         yield report
     finally:
-        handle.update(HTML(f"<small>{html.escape(what)}: {time.monotonic() - started:.1f} s</small>"))
+        took = time.monotonic() - started
+        # What is short leaves nothing: a validation has dozens of them.
+        handle.update(HTML(f"<small>{html.escape(what)}: {took:.0f} s</small>" if took >= _LONG else ""))
 
 
 def bar_html(what: str, share: float, finished: int, parts: int, seconds: float) -> str:
