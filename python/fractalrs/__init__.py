@@ -9,6 +9,7 @@ Expansions*. What is named here is loaded when it is first used; nothing inside 
 """
 
 import importlib
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fractalrs.dataset import finish as finish
     from fractalrs.dataset import open_dataset as open_dataset
     from fractalrs.dataset import plan as plan
+    from fractalrs.dataset import publish as publish
     from fractalrs.dataset import write as write
     from fractalrs.dataset import write_part as write_part
     from fractalrs.errors import FractalrsError as FractalrsError
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from fractalrs.formats import load_csr as load_csr
     from fractalrs.passes import StreamedMatrix as StreamedMatrix
     from fractalrs.reading import Interactions as Interactions
+    from fractalrs.reading import download as download
     from fractalrs.reading import read_interactions as read_interactions
     from fractalrs.reading import sample_interactions as sample_interactions
     from fractalrs.reading import write_interactions as write_interactions
@@ -57,10 +60,13 @@ _HOMES = {
     "fractalrs": ("plot",),
     "fractalrs.errors": ("FractalrsError", "InputError", "OutputError", "WriteError"),
     "fractalrs.tools": ("Progress",),
-    "fractalrs.reading": ("Interactions", "read_interactions", "sample_interactions", "write_interactions"),
+    "fractalrs.reading": ("Interactions", "download", "read_interactions", "sample_interactions", "write_interactions"),
     "fractalrs.base": ("Base", "leave_last_out"),
     "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "fit", "group_cells", "reduce"),
-    "fractalrs.dataset": ("Dataset", "ParquetOptions", "Plan", "finish", "open_dataset", "plan", "write", "write_part"),
+    "fractalrs.dataset": (
+        *("Dataset", "ParquetOptions", "Plan"),
+        *("finish", "open_dataset", "plan", "publish", "write", "write_part"),
+    ),
     "fractalrs.passes": ("StreamedMatrix",),
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),
@@ -76,7 +82,8 @@ __all__ = sorted(_HOME_OF.keys() - {"plot"})
 def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # With these Python adds the name that was meant.
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     if home == __name__:
         return importlib.import_module(f"{home}.{name}")
     value = globals()[name] = getattr(importlib.import_module(home), name)

@@ -1,5 +1,6 @@
 """The data card: its words for each shuffle, and its header, by which the hub's library loads the folder."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,13 @@ from fractalrs.dataset import checked_licence, write
 from fractalrs.dataset.card import size_category
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import SHUFFLES, Expansion
-from helpers.folders import RATES, read, small_expansion
+from helpers.folders import RATES, read, small_base, small_cells
+
+
+def real_expansion(shuffle: str = "cells") -> Expansion:
+    """Expand a base that does not tell that it is the sample."""
+    base = dataclasses.replace(small_base(), notes=())
+    return Expansion(base, RATES, shuffle=shuffle, cells=small_cells() if shuffle == "cells" else None, seed=7)
 
 
 @pytest.fixture
@@ -34,7 +41,7 @@ def load_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_hub_library_loads_train_and_test(tmp_path: Path, load_dataset: Any) -> None:
-    written = fr.write(small_expansion(), tmp_path / "out", parts=3)
+    written = fr.write(real_expansion(), tmp_path / "out", parts=3)
     loaded = load_dataset(tmp_path / "out")
     assert {split: rows.num_rows for split, rows in loaded.items()} == {
         split: written.totals[split] for split in ("train", "test")
@@ -54,7 +61,7 @@ def test_the_hub_library_loads_train_alone(tmp_path: Path, load_dataset: Any) ->
 
 def test_the_hub_library_loads_what_is_given_away(tmp_path: Path, load_dataset: Any) -> None:
     """Without private/ and under another name, the rest is complete."""
-    written = fr.write(small_expansion(), tmp_path / "out", parts=2)
+    written = fr.write(real_expansion(), tmp_path / "out", parts=2)
     (tmp_path / "given").mkdir()
     for name in ("train", "test", "README.md", "manifest.json"):
         (tmp_path / "out" / name).rename(tmp_path / "given" / name)
@@ -64,7 +71,7 @@ def test_the_hub_library_loads_what_is_given_away(tmp_path: Path, load_dataset: 
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
 def test_the_card_says_what_the_data_set_is_for(tmp_path: Path, shuffle: Any) -> None:
-    dataset = fr.write(small_expansion(shuffle=shuffle), tmp_path / "out")
+    dataset = fr.write(real_expansion(shuffle=shuffle), tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
     assert SHUFFLES[shuffle].good_for in card
     assert SHUFFLES[shuffle].not_good_for[1:] in card
@@ -124,7 +131,7 @@ def licence_of(folder: Path) -> dict[str, str]:
     ],
 )
 def test_the_card_names_the_sources_licence(tmp_path: Path, licence: str | None, header: dict[str, str]) -> None:
-    write(small_expansion(), tmp_path / "out", source_licence=licence)
+    write(real_expansion(), tmp_path / "out", source_licence=licence)
     assert licence_of(tmp_path / "out") == header
     card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
     assert "the licence and the terms of the source apply" in card
@@ -133,7 +140,7 @@ def test_the_card_names_the_sources_licence(tmp_path: Path, licence: str | None,
 
 
 def test_the_licence_is_part_of_the_plan_but_not_of_the_expansion(tmp_path: Path) -> None:
-    expansion = small_expansion()
+    expansion = real_expansion()
     plans = []
     for licence in (None, "MIT"):
         write(expansion, tmp_path / str(licence), source_licence=licence)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import fractalrs as fr
 from fractalrs import plot
 from fractalrs.errors import InputError
 from fractalrs.statistics import Curve
@@ -129,3 +131,62 @@ def test_the_caller_may_give_the_axes() -> None:
 def test_a_notebook_shows_the_figure() -> None:
     figure: Any = plot.network_values({"real": [0.6, 0.8]}).figure
     assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_our_own_values_are_drawn(tmp_path: Path) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(80, 60, 1_200))
+    expansion = fr.Expansion(base, fr.reduce(base, (2, 3)))
+    dataset = fr.write(expansion, tmp_path / "out")
+    for side, degrees in (("users", base.user_degrees("train")), ("items", base.item_degrees("train"))):
+        of_values = drawn(plot.ranked_degrees({"real": base, "synthetic": dataset}, side=side))  # type: ignore[arg-type]
+        of_arrays = drawn(plot.ranked_degrees({"real": degrees}))
+        np.testing.assert_array_equal(of_values["real R"], of_arrays["real R"])
+        generated = drawn(plot.ranked_degrees(expansion, side=side))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(of_values["synthetic R̃"], generated["synthetic R̃"])
+    exact = np.linalg.svd(base.train.toarray(), compute_uv=False)
+    ratios = drawn(plot.singular_values(base))["real R"]
+    np.testing.assert_allclose(ratios[:10, 1], exact[:10] / exact[0])
+    assert list(drawn(plot.singular_values(expansion.reduced))) == ["reduced R̂"]
+    for value in (expansion, expansion.reduced, fr.fit(base, (2, 3))):
+        image = plot.keep_rates(value).images[0].get_array()
+        assert image is not None
+        assert image.shape == (2, 3)
+    for source in (base, expansion, dataset):
+        image = plot.density(source).images[0].get_array()
+        assert image is not None
+        assert image.sum() == (base.train_count if source is base else dataset.totals["train"])
+
+
+def test_a_report_has_all_figures() -> None:
+    interactions = fr.sample_interactions(200, 150, 6_000)
+    base = fr.leave_last_out(interactions, payload=("rating", "timestamp"))
+    expansion = fr.Expansion(base, fr.reduce(base, (2, 3)), shuffle="aligned", timestamps=True)
+    report = fr.validate(expansion, singular_values=20)
+    for draw in (plot.ranked_degrees, plot.network_values):
+        users, items = drawn(draw(report)), drawn(draw(report, side="items"))
+        assert users.keys() == items.keys() >= {"real R", "synthetic R̃"}
+        assert users["real R"].tolist() != items["real R"].tolist()
+    assert drawn(plot.network_values(report, vector=2)).keys() == drawn(plot.network_values(report)).keys()
+    assert drawn(plot.shares_by_rank(report, of="recall_by_rank"))
+    for each in (plot.singular_values, plot.shares_by_rank):
+        assert drawn(each(report))
+    for matrix in (plot.keep_rates, plot.block_deviation, plot.density):
+        assert matrix(report).images
+
+
+def test_what_a_value_lacks_is_named() -> None:
+    base = fr.leave_last_out(fr.sample_interactions(80, 60, 1_200))
+    expansion = fr.Expansion(base, fr.reduce(base, (2, 3)))
+    report = fr.validate(expansion, only="integrity")
+    with pytest.raises(InputError, match="a Base has no keep rates\nhint: draw an Expansion"):
+        plot.keep_rates(base)
+    with pytest.raises(InputError, match="an Expansion has no singular values at once\nhint: draw the report"):
+        plot.singular_values(expansion)
+    with pytest.raises(InputError, match="the report has no figure 'hours'\nhint: "):
+        plot.hours(report)
+    with pytest.raises(InputError, match="a ReducedMatrix has no interactions"):
+        plot.density(expansion.reduced)
+    with pytest.raises(InputError, match="a list cannot be drawn here"):
+        plot.ranked_degrees([1, 2, 3])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="side 'user'"):
+        plot.ranked_degrees(base, side="user")  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from fractalrs.base.payload import checked_payload, digested, in_one_chunk
 from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, write_base
 from fractalrs.columns import ticks_per_hour
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools import Digest, as_path, check_kind, check_word, checked_texts
+from fractalrs.tools import Digest, Shown, as_path, check_kind, check_word, checked_texts, one_line
 from fractalrs.words import SPLITS, WARNING, Split
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ MAX_CODES = 1 << 31
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Base:
+class Base(Shown):
     """The signed sparse matrix R of the papers: +1 a train interaction, −1 a test interaction.
 
     A value: its arrays are read-only, possibly memory-mapped, and C-contiguous. The constructor trusts its
@@ -346,12 +346,16 @@ class Base:
         return cls._load(Path(path), pickled=fingerprint)
 
     def __repr__(self) -> str:
-        """Sizes, split and place in one line."""
         place = "" if self._path is None else f", path={str(self._path)!r}"
         sizes = (
             f"{self.shape[0]:,} users × {self.shape[1]:,} items, {self.train_count:,} train, {self.test_count:,} test"
         )
-        return f"Base({sizes}, split={self.split!r}{place})"
+        return one_line(f"Base({sizes}, split={self.split!r}{place})")
+
+    def _facts(self) -> dict[str, Any]:
+        carried = [] if self.payload is None else self.payload.column_names
+        counts = {"users": self.shape[0], "items": self.shape[1], "train": self.train_count, "test": self.test_count}
+        return {**counts, "split": self.split, "carried columns": ", ".join(carried) or "none", "path": self._path}
 
 
 def _read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

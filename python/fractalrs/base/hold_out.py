@@ -13,8 +13,8 @@ from fractalrs.base.base import TEST_BIT, Base
 from fractalrs.base.payload import MAX_ROWS, check_payload_size
 from fractalrs.columns import ROLES
 from fractalrs.errors import InputError
-from fractalrs.reading import Interactions, read_interactions
-from fractalrs.tools import check_count, check_word, checked_columns, resolve_threads
+from fractalrs.reading import MADE_UP, Interactions, read_interactions
+from fractalrs.tools import check_count, check_word, checked_columns, resolve_threads, suggests
 from fractalrs.words import WARNING, HoldOut, Ties, percent
 
 _Integers = npt.NDArray[np.int64]
@@ -22,6 +22,7 @@ _MANY_DROPPED, _MANY_REPEATED = 0.1, 0.5
 """From these shares of users and of interactions on, what is done to them is worth a warning."""
 
 
+@suggests
 def leave_last_out(
     interactions: Any,
     *,
@@ -90,7 +91,7 @@ def leave_last_out(
         interactions = read_interactions(interactions, carry=further, uses=needed(split, min_timestamps, columns))
     _check_payload(columns, interactions)
 
-    notes = [note for note in interactions.notes if note.startswith(WARNING)]
+    notes = [note for note in interactions.notes if note == MADE_UP or note.startswith(WARNING)]
     split, least = _resolve(split, min_timestamps, interactions.timestamps, notes)
     user_ids, item_ids = (interactions.codes(column)[1] for column in ("user_id", "item_id"))
     pairs = _filtered(interactions, split, ties, least, bool(columns), notes)

@@ -15,7 +15,11 @@ COMMANDS = {
     "backcast": "Expand sub-samples of SOURCE back to its size, and compare with SOURCE itself and with simple rivals: "
     "does expansion predict what more data would look like?",
     "export": "Write OUTPUT in another program's format into DEST, which appears when all of it is written.",
+    "publish": "Make the folder DEST that may be given away: OUTPUT checked, without what must stay at home, with a "
+    "card for others.",
     "info": "Show what is in OUTPUT.",
+    "download": "Download a public data set from its publisher, once: ml-100k, ml-1m, ml-20m, ml-25m, ml-32m or "
+    "ml-latest-small; its name then stands for it as SOURCE.",
     "sample": "Write the built-in sample: interactions of users with known tastes.",
 }
 """Their names, and what they do."""

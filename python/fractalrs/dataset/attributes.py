@@ -22,7 +22,7 @@ from fractalrs.dataset.layout import ATTRIBUTE_FILES, ParquetOptions
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, shuffle_named
 from fractalrs.reading import AttributeTable
-from fractalrs.tools import SILENT, DigestingFile, FileReport, Progress, in_order, parquet_writer, write_labelled
+from fractalrs.tools import SILENT, DigestingFile, FileReport, Progress, Shown, in_order, parquet_writer, write_labelled
 from fractalrs.words import ITEMS, USERS, Side
 
 GROUP_ROWS = 1 << 20
@@ -31,8 +31,8 @@ _DICTIONARY_BYTES = 16 << 20
 """A text stands once in a row group, not once a block, as long as all texts of its column take less than this."""
 
 
-@dataclass(frozen=True, eq=False)
-class Attributes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attributes(Shown):
     """Attributes of a base's items or users.
 
     Attributes

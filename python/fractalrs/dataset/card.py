@@ -1,12 +1,15 @@
 """The data card: ``README.md`` of a data set, which hub libraries read for its splits."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fractalrs.dataset.manifest import AttributesEntry, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.expansion import operator_named, shuffle_named
+from fractalrs.reading import MADE_UP
 from fractalrs.words import SIDES
 
 _HUB_LICENCE = re.compile(
@@ -23,10 +26,67 @@ _HELD_OUT = {
 }
 _GIVEN = "the test interactions were given"
 
+_LOADING = """## How to load it
 
-def data_card(plan: Plan, manifest: Manifest) -> str:
-    """Return the card of a finished data set."""
-    base, options, totals, licence = plan.base, plan.options, manifest.totals, plan.source_licence
+```python
+from datasets import load_dataset   # train and test as splits
+
+rows = load_dataset(".")            # or its name on the hub
+
+import polars as pl
+
+train = pl.scan_parquet("train/*.parquet")
+
+import duckdb
+
+duckdb.sql("select count(*) from 'train/*.parquet'")
+
+train = spark.read.parquet("train")
+```
+"""
+_CITATION = """## Citation
+
+```bibtex
+@article{belletti2019fractal,
+  title   = {Scalable Realistic Recommendation Datasets through Fractal Expansions},
+  author  = {Belletti, Francois and Lakshmanan, Karthik and Krichene, Walid and Chen, Yi-Fan and Anderson, John},
+  journal = {arXiv preprint arXiv:1901.08910},
+  year    = {2019}
+}
+```
+
+Cite the source too, as its terms ask.
+"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the card of a data set that is given away says beside.
+
+    Attributes
+    ----------
+    source_name, licence, licence_link
+        Of the source, where they are given.
+    made_up
+        Whether the source is the built-in sample.
+    with_seed
+        Whether the seed is told.
+    report
+        A report of a validation, as `fractalrs.Report.to_dict` returns it.
+    """
+
+    source_name: str | None = None
+    licence: str | None = None
+    licence_link: str | None = None
+    made_up: bool = False
+    with_seed: bool = False
+    report: Mapping[str, Any] | None = None
+
+
+def data_card(plan: Plan, manifest: Manifest, published: Published | None = None) -> str:
+    """Return the card of a finished data set: of one that stays at home, or of one that is given away."""
+    told = published or Published(licence=plan.source_licence, made_up=_is_made_up(plan))
+    base, options, totals = plan.base, plan.options, manifest.totals
     m, n = plan.user_multiplier, plan.item_multiplier
     shuffle = shuffle_named(options.shuffle)
     splits = "\n".join(f"      - split: {split}\n        path: {split}/*.parquet" for split in plan.splits)
@@ -35,11 +95,18 @@ def data_card(plan: Plan, manifest: Manifest) -> str:
         f"| cold {kind} | {share:g} of them have test interactions only |\n" for kind, share in shares.items() if share
     )
     named = "".join(f"| attributes | `{file.path}`: {file.rows:,} rows |\n" for file in manifest.attributes.values())
-    return f"""---
-pretty_name: Expanded user/item interactions × ({m}, {n})
-{_licence_header(licence)}
+    title = f"{told.source_name or 'Expanded user/item interactions'} × ({m}, {n})"
+    source = "a sample" if told.made_up else told.source_name or "a real data set"
+    parts = [
+        f"""---
+pretty_name: {json.dumps(title, ensure_ascii=False)}
+{_licence_header(told.licence or ("made up" if told.made_up else None), told.licence_link)}
 size_categories:
   - {size_category(totals["interactions"])}
+task_categories:
+  - other
+source_datasets:
+  - {_source_of(told)}
 tags:
   - recommender-systems
   - synthetic
@@ -50,11 +117,11 @@ configs:
 {splits}
 ---
 
-# Expanded user/item interactions × ({m}, {n})
+# {title}
 
-Made by fractalrs {plan.fractalrs} (generator {plan.generator}) from a real data set of
+Made by fractalrs {plan.fractalrs} (generator {plan.generator}) from {source} of
 {base.users:,} users and {base.items:,} items, {operator_named(options.operator).method} (*Scalable Realistic
-Recommendation Datasets through Fractal Expansions*).
+Recommendation Datasets through Fractal Expansions*).{f" {MADE_UP}" if told.made_up else ""}
 
 | | |
 |---|---|
@@ -66,28 +133,80 @@ Recommendation Datasets through Fractal Expansions*).
 | held out in the source | {_HELD_OUT.get(base.split, _GIVEN)} |
 {_fit_row(plan.reduced)}{cold}| ids | {manifest.id_layout} |
 | columns | {", ".join(f"`{column.name}` ({column.type})" for column in manifest.schema)} |
-{named}{_dropped_text(plan.base.warnings)}
-## Licence
-
-The interactions are derived from the source's: the licence and the terms of the source apply. {_licence_text(licence)}
-
-## What it is good for
+{named}{_dropped_text(plan.base.warnings)}""",
+        _LOADING,
+        f"## Licence\n\n{_licence_text(told)}\n",
+        f"""## What it is good for
 
 This data set (shuffle `{shuffle.name}`) is for {shuffle.good_for}
-
-## What it is not good for
+""",
+        f"""## What it is not good for
 
 - {shuffle.not_good_for[0].upper()}{shuffle.not_good_for[1:]}
 - Anonymity. Thinning is not anonymisation, no shuffle is either: treat the data set as you would treat the source.
 - A new random split. Copies of one real interaction stand in many blocks: re-splitting the train set at random puts
   copies on both sides and leaks. Use the `train/` and `test/` that are here.
+""",
+        _report_text(told.report),
+        _HOME if published is None else _recipe_text(plan, told.with_seed),
+        _attributes_text(manifest.attributes),
+        _CITATION,
+    ]
+    return "\n".join(part for part in parts if part)
 
-## What stays at home
 
-`private/` holds the seed and what is needed to undo every shuffle, and the real degrees of the source. Leave the folder
-out when you give the data set away; `train/`, `test/`, `manifest.json` and this card are complete without it. Make such
-a data set with a random 64-bit seed: a small one, such as the default 0, can be guessed, and the shuffles undone.
-{_attributes_text(manifest.attributes)}"""
+_HOME = """## What stays at home
+
+`private/` holds the seed and what is needed to undo every shuffle, and the real degrees of the source. `fractalrs
+publish` makes the folder that can be given away, without it. Make such a data set with a random 64-bit seed: a small
+one, such as the default 0, can be guessed, and the shuffles undone.
+"""
+
+
+def _is_made_up(plan: Plan) -> bool:
+    return plan.made_of is not None and MADE_UP in plan.made_of.base.notes
+
+
+def _source_of(told: Published) -> str:
+    """Return the source as the hub names it: not on the hub itself, as far as is known."""
+    if told.made_up:
+        return "original"
+    slug = re.sub(r"[^a-z0-9]+", "-", (told.source_name or "").lower()).strip("-")
+    return f"extended|other-{slug or 'interactions'}"
+
+
+def _recipe_text(plan: Plan, with_seed: bool) -> str:
+    """Say how it was made, without the seed unless asked; the source's fingerprint would tell what was in it."""
+    given = {**vars(plan.options), **(plan.recipe or {})}
+    given |= {"user_multiplier": plan.user_multiplier, "item_multiplier": plan.item_multiplier, "profile": plan.profile}
+    given |= given.get("reading", {})
+    hidden = {"fractalrs", "reading", "reduced_matrix_digest", *(() if with_seed else ("seed",))}
+    kept = {name: value for name, value in given.items() if name not in hidden and value not in (None, (), [], {})}
+    lines = "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in sorted(kept.items()))
+    seed = "" if with_seed else " The seed is not told: with it the shuffles could be undone."
+    return f"## Recipe\n\nOptions of `fractalrs expand`, version {plan.fractalrs}.{seed}\n\n```toml\n{lines}\n```\n"
+
+
+def _report_text(report: Mapping[str, Any] | None) -> str:
+    """Show the metrics that have a threshold."""
+    if report is None:
+        return ""
+    failures = ", ".join(report["failures"])
+    rows = "".join(
+        f"| {one['name']} | {_short(one['real'])} | {_short(one['synthetic'])} | {_short(one['distance'])} | "
+        f"{'yes' if one['holds'] else 'no'} |\n"
+        for one in report["metrics"]
+        if one["holds"] is not None
+    )
+    verdict = f"These do not hold: {failures}." if failures else "All that was checked holds."
+    return (
+        f"## How realistic it is\n\nBy `fractalrs validate`. {verdict}\n\n| | real | synthetic | distance | holds |\n"
+        f"|---|---|---|---|---|\n{rows}"
+    )
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
 
 
 def _dropped_text(warnings: Sequence[str]) -> str:
@@ -108,24 +227,31 @@ def _fit_row(reduced: Mapping[str, Any]) -> str:
     )
 
 
-def _licence_header(licence: str | None) -> str:
+def _licence_header(licence: str | None, link: str | None) -> str:
     # The hub takes identifiers only, for the licences of its list and for others.
     name = re.sub(r"[^a-z0-9.]+", "-", (licence or "").lower()).strip("-.") or "that-of-the-source"
     # Quoted, or YAML would take some names for numbers or truth values.
-    return f"license: {name}" if _HUB_LICENCE.fullmatch(name) else f'license: other\nlicense_name: "{name}"'
+    header = f"license: {name}" if _HUB_LICENCE.fullmatch(name) else f'license: other\nlicense_name: "{name}"'
+    return header if link is None else f"{header}\nlicense_link: {json.dumps(link)}"
 
 
-def _licence_text(licence: str | None) -> str:
-    if licence is None:
-        return "Name them here before\nyou pass this data set on."
-    return f"The licence was given\nas\n\n> {licence}"
+def _licence_text(told: Published) -> str:
+    if told.made_up and told.licence is None:
+        return "The source is made up by fractalrs, and nobody has rights in it."
+    begin = "The interactions are derived from the source's: the licence and the terms of the source apply. "
+    if told.licence is None and told.licence_link is None:
+        return f"{begin}Name them here before\nyou pass this data set on."
+    given = told.licence or "see the link"
+    link = "" if told.licence_link is None else f"\n>\n> <{told.licence_link}>"
+    return f"{begin}The licence was given\nas\n\n> {given}{link}"
 
 
 def _attributes_text(attributes: Mapping[str, AttributesEntry]) -> str:
     if not attributes:
         return ""
     files = " and ".join(f"`{file.path}`" for file in attributes.values())
-    return f"""
+    return f"""## Attributes
+
 The source's own id stands beside every expanded one in {files}: that undoes its renaming, without the seed. Leave the
 columns `source_…_id` out too where that is nobody's business, or the files: attributes alone may tell as much.
 """

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +18,13 @@ from fractalrs.dataset.folder import Folder, missing_files, read_manifest
 from fractalrs.dataset.layout import MANIFEST, PLAN
 from fractalrs.dataset.manifest import FileEntry, Manifest
 from fractalrs.errors import InputError
-from fractalrs.tools import LocalStore, as_path
+from fractalrs.tools import LocalStore, Shown, as_path, one_line
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 _HINT = "delete the file and run the command that made the data set again"
 
 
-class Dataset:
+class Dataset(Shown):
     """A complete expanded data set.
 
     Parameters
@@ -112,7 +113,19 @@ class Dataset:
     def __repr__(self) -> str:
         users, items = self.shape
         size = f"{self.totals['train']:,} train and {self.totals['test']:,} test interactions"
-        return f"Dataset({str(self.path)!r}: {users:,} users × {items:,} items, {size})"
+        return one_line(f"Dataset({str(self.path)!r}: {users:,} users × {items:,} items, {size})")
+
+    def _facts(self) -> dict[str, Any]:
+        ids = {"users": self.shape[0], "items": self.shape[1], "multipliers": self.multipliers}
+        made = {name: getattr(self, name) for name in ("profile", "shuffle", "operator")}
+        return {
+            "path": self.path,
+            **ids,
+            **self.totals,
+            "parts": len(self.parts),
+            **made,
+            "columns": ", ".join(self.schema.names),
+        }
 
 
 def _manifest(path: Path) -> Manifest:

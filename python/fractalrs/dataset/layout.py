@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fractalrs._core import check_parquet_options
 from fractalrs.errors import InputError
+from fractalrs.tools import Shown
 from fractalrs.words import SIDES, Split
 
 PLAN = "private/plan.json"
@@ -16,8 +17,8 @@ MAX_ROW_GROUP = 1 << 24
 """A row group is held in memory, and written between two looks at Ctrl-C."""
 
 
-@dataclass(frozen=True)
-class ParquetOptions:
+@dataclass(frozen=True, repr=False)
+class ParquetOptions(Shown):
     """How Parquet files are encoded.
 
     Parameters

@@ -9,6 +9,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from fractalrs.errors import InputError
+from fractalrs.tools import Shown
 from fractalrs.words import SPLITS, Split
 
 ELSEWHERE = "move the folder away, or choose another"
@@ -17,8 +18,8 @@ FORMAT = 2
 _OURS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
 
 
-@dataclass(frozen=True)
-class FileEntry:
+@dataclass(frozen=True, repr=False)
+class FileEntry(Shown):
     """A finished file: its path in the data set's folder, its rows and bytes, and their BLAKE3 digest in hex."""
 
     path: str
@@ -27,7 +28,7 @@ class FileEntry:
     blake3: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttributesEntry(FileEntry):
     """A file of attributes: ids of the base with and without attributes, and rows of the table that were of no use."""
 
@@ -36,8 +37,8 @@ class AttributesEntry(FileEntry):
     ignored: int
 
 
-@dataclass(frozen=True)
-class PartEntry:
+@dataclass(frozen=True, repr=False)
+class PartEntry(Shown):
     """A part: the expanded users ``first`` to ``last`` (not included), and its files by split."""
 
     first: int
@@ -45,8 +46,8 @@ class PartEntry:
     files: Mapping[Split, FileEntry]
 
 
-@dataclass(frozen=True)
-class Manifest:
+@dataclass(frozen=True, repr=False)
+class Manifest(Shown):
     """What ``manifest.json`` says: enough to read and check a data set, nothing that undoes its shuffle.
 
     Attributes

@@ -21,7 +21,7 @@ from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_obj
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import AttributeTable
-from fractalrs.tools import check_count, check_kind, digest_of_json
+from fractalrs.tools import Shown, check_count, check_kind, digest_of_json, suggests
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 PART_INTERACTIONS = 1_000_000, 16_000_000
@@ -47,8 +47,8 @@ class PlannedBase:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Shown):
     """Everything the bytes of a data set depend on: no clock, no host and no path.
 
     Made by `plan`, or read from ``private/plan.json``; only what `plan` made knows its expansion, and can be written.
@@ -241,7 +241,13 @@ class Plan:
         m, n = self.user_multiplier, self.item_multiplier
         return f"Plan({self.part_count} parts, {len(self.files)} files, × ({m}, {n}), {self.fingerprint[:8]})"
 
+    def _facts(self) -> dict[str, Any]:
+        base, sizes = self.base, {"parts": self.part_count, "files": len(self.files)}
+        ids = {"users": self.user_multiplier * base.users, "items": self.item_multiplier * base.items}
+        return {**sizes, **ids, "profile": self.profile, "splits": self.splits, "fingerprint": self.fingerprint}
 
+
+@suggests
 def plan(
     expansion: Expansion,
     *,

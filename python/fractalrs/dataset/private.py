@@ -17,14 +17,16 @@ from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError
 from fractalrs.expansion import Cells, ReducedMatrix, fingerprint_of, operator_named
 from fractalrs.statistics import Activity, Ratings
-from fractalrs.tools import Store, blas_threads
+from fractalrs.tools import Shown, Store, blas_threads
 
 REDUCED = "private/reduced_matrix.npy"
 SIGNED = "private/signed_matrix.npy"
 CELLS = "private/cells.npz"
 STATISTICS = "private/base_statistics.npz"
 _AGAIN = "take private/ away, or delete the file and give the command that made the data set again"
-PRIVATE_FILES = (PLAN, REDUCED, SIGNED, CELLS, STATISTICS)
+GUARD = "private/.gitignore"
+"""What keeps the folder out of repositories."""
+PRIVATE_FILES = (PLAN, GUARD, REDUCED, SIGNED, CELLS, STATISTICS)
 
 
 def files_beside(plan: Plan) -> tuple[str, ...]:
@@ -32,8 +34,8 @@ def files_beside(plan: Plan) -> tuple[str, ...]:
     return (REDUCED, *((SIGNED,) if operator_named(plan.options.operator).multiplies else ()), CELLS, STATISTICS)
 
 
-@dataclass(frozen=True)
-class Private:
+@dataclass(frozen=True, repr=False)
+class Private(Shown):
     """The content of ``private/``.
 
     Attributes
@@ -63,6 +65,7 @@ class Private:
 
         It raises `FileExistsError` if there is a plan already, and `begun` does not say so.
         """
+        store.restrict("private")
         with store.staging() as staging:
             np.save(staging.path(REDUCED), self.reduced.values)
             np.save(staging.path(SIGNED), self.reduced.signed)
@@ -74,6 +77,7 @@ class Private:
             for name in files_beside(self.plan):
                 if name not in there:
                     staging.publish(name)
+        store.claim(GUARD, b"*\n")
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self | None:

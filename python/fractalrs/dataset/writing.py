@@ -17,12 +17,23 @@ from fractalrs.dataset.private import Private
 from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion, operator_named
-from fractalrs.tools import SILENT, Progress, Store, as_progress, check_kind, require_disk, resolve_threads, visible
+from fractalrs.tools import (
+    SILENT,
+    Progress,
+    Store,
+    as_progress,
+    check_kind,
+    require_disk,
+    resolve_threads,
+    suggests,
+    visible,
+)
 from fractalrs.words import SPLITS, Split
 
 logger = logging.getLogger(__name__)
 
 
+@suggests
 def write(
     expansion: Expansion,
     path: Place,
@@ -173,6 +184,7 @@ def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
     return _part_entry(wanted, plan.splits, {**finished, **made})
 
 
+@suggests
 def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: bool | Progress = False) -> Dataset:
     """Complete a data set whose parts are written: read them, write attributes and the card, and last the manifest.
 

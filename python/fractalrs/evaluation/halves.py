@@ -10,14 +10,15 @@ import scipy.sparse as sp
 from fractalrs.base import Base
 from fractalrs.expansion import Expansion
 from fractalrs.passes import StreamedMatrix
+from fractalrs.tools import Shown
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Matrix = sp.csr_array[np.float64, tuple[int, int]]
 
 
-@dataclass(frozen=True, eq=False)
-class Halves:
+@dataclass(frozen=True, eq=False, repr=False)
+class Halves(Shown):
     """Train and test interactions of the same users and items, which share no interaction.
 
     Attributes

@@ -13,10 +13,11 @@ import numpy as np
 
 from fractalrs.evaluation.halves import Floats, Halves, Integers, owners
 from fractalrs.evaluation.models import Scores, chunk_rows
+from fractalrs.tools import Shown
 
 
-@dataclass(frozen=True)
-class Rankings:
+@dataclass(frozen=True, repr=False)
+class Rankings(Shown):
     """Means over users, by cut-off k.
 
     Attributes

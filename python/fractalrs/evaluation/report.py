@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fractalrs.tools import as_path
+from fractalrs.tools import Shown, as_path
 from fractalrs.validation import aligned, for_people, number, page_like, plain, words, write_page
 
 CEILING = "another thinning"
@@ -39,8 +39,8 @@ class Score:
     most: float | None
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, repr=False)
+class Row(Shown):
     """A metric of a backcast.
 
     Attributes
@@ -71,8 +71,8 @@ class Row:
     summary: bool = False
 
 
-@dataclass(frozen=True)
-class BackcastReport:
+@dataclass(frozen=True, repr=False)
+class BackcastReport(Shown):
     """How near an expansion of sub-samples comes to the data they are of, and how near its rivals do.
 
     Attributes
@@ -97,6 +97,9 @@ class BackcastReport:
     subject: dict[str, Any]
     rows: tuple[Row, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"verdict": self.verdict, "metrics": len(self.rows), "nearest": self.nearest}
 
     @property
     def candidates(self) -> tuple[str, ...]:

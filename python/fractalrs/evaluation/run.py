@@ -19,7 +19,7 @@ from fractalrs.evaluation.report import CEILING, EXPANSION, BackcastReport, Row,
 from fractalrs.evaluation.traits import Measure, Traits, measures_of, traits_of
 from fractalrs.expansion import DEFAULT_PROFILE, Expansion, fit, profile_named, reduce
 from fractalrs.reading import Interactions, read_interactions
-from fractalrs.tools import Progress, as_progress, blas_threads, check_count, resolve_threads
+from fractalrs.tools import Progress, as_progress, blas_threads, check_count, resolve_threads, suggests
 from fractalrs.words import SIDES
 
 TRUTH = "truth"
@@ -31,6 +31,7 @@ MOST_USERS = 5_000
 logger = logging.getLogger(__name__)
 
 
+@suggests
 def backcast(
     interactions: Any,
     user_share: float = 1 / 4,

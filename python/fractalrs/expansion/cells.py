@@ -12,7 +12,7 @@ from fractalrs._core import group_spreads, peel_groups, sort_groups
 from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.declared import whole
-from fractalrs.tools import as_path, check_count, check_kind, whole_file
+from fractalrs.tools import Shown, as_path, check_count, check_kind, suggests, whole_file
 
 COORDINATES = 16
 """Leading singular coordinates by which users, and items, are grouped; docs/cells.md has the measurement."""
@@ -28,8 +28,8 @@ _MIN_SINGULAR_RATIO = 1e-10
 _Codes = npt.NDArray[np.uint32]
 
 
-@dataclass(frozen=True, eq=False)
-class Cells:
+@dataclass(frozen=True, eq=False, repr=False)
+class Cells(Shown):
     """A partition of all users into cells, and one of all items.
 
     The members of user cell g are ``user_order[user_starts[g]:user_starts[g + 1]]``, likewise for items.
@@ -102,6 +102,12 @@ class Cells:
         """Members of the largest item cell."""
         return int(np.diff(self.item_starts).max())
 
+    def _facts(self) -> dict[str, Any]:
+        (p, q), counts = self.shape, (len(self.user_starts) - 1, len(self.item_starts) - 1)
+        users, items = {"users": p, "user_cells": counts[0]}, {"items": q, "item_cells": counts[1]}
+        sizes = {"user_cell_size": self.user_cell_size, "item_cell_size": self.item_cell_size}
+        return {**users, **items, **sizes}
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the four arrays to an ``.npz`` file; equal cells give equal bytes.
 
@@ -138,6 +144,7 @@ class Cells:
             raise InputError(f"{file_path} does not hold saved cells", hint=hint) from error
 
 
+@suggests
 def group_cells(
     base: Base, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE, coordinates: int = COORDINATES
 ) -> Cells:

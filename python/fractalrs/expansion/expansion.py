@@ -1,6 +1,7 @@
 """The expansion: the value that determines every interaction of the expanded data set, before any is generated."""
 
 import dataclasses
+import inspect
 import json
 import os
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from fractalrs._core import GENERATOR, Generator
 from fractalrs.base import Base
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.declared import accepts, document, one_of, pair, whole
+from fractalrs.expansion.declared import accepts, document, one_of, pair, refuse_unknown, whole
 from fractalrs.expansion.division import divide, row_block_weights
 from fractalrs.expansion.expected import Expected
 from fractalrs.expansion.fitting import Fit
@@ -27,14 +28,14 @@ from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
 from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.tools import Digest, as_path, check_count, digest_of_json, whole_folder
+from fractalrs.tools import Digest, Shown, as_path, check_count, digest_of_json, whole_folder
 from fractalrs.words import SPLITS, Split
 
 BATCH_INTERACTIONS = 1_000_000
 """About how many interactions a batch has by default, at the most."""
 
 
-class Expansion:
+class Expansion(Shown):
     """A base to be expanded: the stochastic Kronecker product of Algorithm 2 with everything that determines it.
 
     A value: the same arguments give the same interactions in the same order, whatever the threads, the parts and the
@@ -80,6 +81,7 @@ class Expansion:
         cells: Cells | None = None,
         **options: Any,
     ) -> None:
+        refuse_unknown(options, inspect.signature(Expansion).parameters)
         self.base = base
         if isinstance(reduced, Fit):
             matrix, cells, options = _of_fit(reduced, profile, cells, options)
@@ -305,6 +307,11 @@ class Expansion:
     def __repr__(self) -> str:
         (m, n), (p, q) = self.reduced.shape, self.base.shape
         return f"Expansion({p:,} users × {q:,} items, × ({m}, {n}), shuffle={self.shuffle!r}, seed={self.seed})"
+
+    def _facts(self) -> dict[str, Any]:
+        named = {"base": self.base, "multipliers": self.reduced.shape, "user_ids": self.shape[0]}
+        named |= {"item_ids": self.shape[1], "profile": self.profile, "shuffle": self.shuffle}
+        return {**named, "operator": self.operator.name, "columns": ", ".join(self.schema.names), "seed": self.seed}
 
 
 def _of_fit(

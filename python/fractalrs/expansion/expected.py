@@ -51,6 +51,7 @@ import numpy.typing as npt
 from fractalrs.base import Base
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.expected_groups import Array, Indicator, blocks_of, groups_of, having, losses, variance_of
+from fractalrs.tools import Shown
 
 
 class Chances(Protocol):
@@ -85,8 +86,8 @@ class Count:
     std: float
 
 
-@dataclass(frozen=True)
-class Expected:
+@dataclass(frozen=True, repr=False)
+class Expected(Shown):
     """What an expansion will hold.
 
     Ids are m·p and n·q; users and items those expected to have a written interaction; train and test the written ones.

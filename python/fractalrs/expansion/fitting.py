@@ -28,7 +28,7 @@ from fractalrs.expansion.reduction import ReducedMatrix, reduce
 from fractalrs.expansion.spectrum import Spectrum
 from fractalrs.expansion.tails import expected_gini
 from fractalrs.statistics import gini, ratio_error
-from fractalrs.tools import blas_threads, check_kind
+from fractalrs.tools import Shown, blas_threads, check_kind, suggests
 from fractalrs.words import ITEMS, SIDES, USERS, Side
 
 REPEATS = 0.02
@@ -61,8 +61,8 @@ _Floats = npt.NDArray[np.float64]
 _Errors = tuple[float, float, float]
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit(Shown):
     """A reduced matrix and cells that were fitted to a base, and what is expected of their expansion.
 
     `Expansion` takes it in place of a reduced matrix.
@@ -103,6 +103,10 @@ class Fit:
     real: _Floats
     expected: _Floats
 
+    def _facts(self) -> dict[str, Any]:
+        made = {name: getattr(self, name) for name in ("user_balance", "item_balance", "strength", "coordinates")}
+        return {"shape": self.reduced.shape, **made, "expected": self.words.removeprefix("expected: ")}
+
     @property
     def errors(self) -> _Errors:
         """Expected errors of singular ratios: median and largest of the first 16, median of all."""
@@ -119,6 +123,7 @@ class Fit:
         )
 
 
+@suggests
 def fit(
     base: Base,
     shape: tuple[int, int] | ReducedMatrix,

@@ -14,13 +14,14 @@ from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.declared import one_of
 from fractalrs.expansion.expected import Chances, Expected, expected, expected_of_some, expected_sketch
 from fractalrs.expansion.expected_groups import Array
+from fractalrs.tools import Shown
 
 BY_BLOCK = "user = i * base_users + row, item = j * base_items + column, for block (i, j)"
 BY_SAMPLE = "user = row * user_multiplier + r, item = column * item_multiplier + s, for sampled row r and column s"
 
 
-@dataclass(frozen=True)
-class Operator:
+@dataclass(frozen=True, repr=False)
+class Operator(Shown):
     """What makes the blocks of an expansion."""
 
     name: str

@@ -23,7 +23,7 @@ from fractalrs.expansion.declared import Option, declared_by, document, option, 
 from fractalrs.expansion.functions import BlockFunction, name_of
 from fractalrs.expansion.operators import OPERATORS, operator_named
 from fractalrs.expansion.shuffles import SHUFFLES, shuffle_named
-from fractalrs.tools import check_kind
+from fractalrs.tools import Shown, check_kind
 from fractalrs.words import SIDES, Order, OrderBy, Ratings, Side, TestItems, Ties, Variant
 
 
@@ -90,8 +90,8 @@ _RATE = {"value": "RATE", "within": lambda rate: 0 <= rate <= 1, "words": "from 
 _COLD = {"value": "SHARE", "within": lambda part: 0 <= part < 1, "words": "from 0 to below 1", "needs": "keeps_entries"}
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, repr=False)
+class Options(Shown):
     """Options of an expansion, checked.
 
     Parameters

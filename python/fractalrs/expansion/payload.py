@@ -11,13 +11,14 @@ from fractalrs.base import Base
 from fractalrs.columns import PARQUET_TYPES, numbers, ticks, ticks_per_hour, timestamps_from_ticks
 from fractalrs.errors import InputError
 from fractalrs.expansion.options import Options
+from fractalrs.tools import Shown
 
 _LAST_DAY = 1 << 30
 """Dates are days in 32 bits; a test interaction may come after the last of them."""
 
 
-@dataclass(frozen=True)
-class Payload:
+@dataclass(frozen=True, repr=False)
+class Payload(Shown):
     """The columns of an expansion after users and items."""
 
     fields: tuple[pa.Field, ...]

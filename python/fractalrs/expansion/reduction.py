@@ -11,7 +11,7 @@ from fractalrs.base import SVD, Base, canonical, leading_svd
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import group_canonical
 from fractalrs.expansion.declared import one_of, pair, whole
-from fractalrs.tools import as_path, check_kind
+from fractalrs.tools import Shown, as_path, check_kind, suggests
 from fractalrs.words import OrderBy, Rescale, Variant
 
 MAX_CONDITION = 1e8
@@ -24,8 +24,8 @@ _Floats = npt.NDArray[np.float64]
 _Order = npt.NDArray[np.integer[Any]] | slice
 
 
-@dataclass(frozen=True, eq=False)
-class ReducedMatrix:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReducedMatrix(Shown):
     """The m × n matrix R̂ whose entries are the keep rates of an expansion's blocks, before they are clipped.
 
     A value: its arrays are read-only.
@@ -64,6 +64,11 @@ class ReducedMatrix:
     def shape(self) -> tuple[int, int]:
         """User multiplier m and item multiplier n."""
         return self.values.shape[0], self.values.shape[1]
+
+    def _facts(self) -> dict[str, Any]:
+        values = self.values
+        spread = {"least": float(values.min()), "mean": float(values.mean()), "largest": float(values.max())}
+        return {"shape": self.shape, **spread}
 
     @classmethod
     def from_array(cls, values: npt.ArrayLike) -> Self:
@@ -124,6 +129,7 @@ class ReducedMatrix:
         return cls(values, values, singular_values, {"method": "given", "shape": list(values.shape)})
 
 
+@suggests
 def reduce(
     base: Base,
     shape: tuple[int, int],

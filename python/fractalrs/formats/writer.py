@@ -19,10 +19,12 @@ from fractalrs.tools import (
     require_disk,
     require_place,
     resolve_threads,
+    suggests,
     whole_folder,
 )
 
 
+@suggests
 def export(
     dataset: Dataset,
     path: str | os.PathLike[str],

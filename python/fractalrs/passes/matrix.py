@@ -19,7 +19,7 @@ from fractalrs.base import Base
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, operator_named, shuffle_named
-from fractalrs.tools import Progress, ProgressCallback, as_progress, check_count, check_kind, resolve_threads
+from fractalrs.tools import Progress, ProgressCallback, Shown, as_progress, check_count, check_kind, resolve_threads
 from fractalrs.words import SPLITS
 
 Vectors = npt.NDArray[Any]
@@ -47,8 +47,8 @@ class Violations:
     first: tuple[int, int] | None
 
 
-@dataclass(frozen=True)
-class Degrees:
+@dataclass(frozen=True, repr=False)
+class Degrees(Shown):
     """Activity of users, popularity of items and interactions of blocks: (m, n) blocks of p users × q items.
 
     Attributes
@@ -88,8 +88,8 @@ class Degrees:
     violations: dict[str, Violations]
 
 
-@dataclass(frozen=True)
-class NearItems:
+@dataclass(frozen=True, repr=False)
+class NearItems(Shown):
     """The nearest items of some, the nearest first: as `StreamedMatrix.nearest_items` finds them.
 
     Attributes
@@ -121,7 +121,7 @@ def _order(order: str, shuffle: str, timed: bool) -> str:
     return "item" if order == "block" and not shuffle_named(shuffle).permutes and not timed else order
 
 
-class StreamedMatrix:
+class StreamedMatrix(Shown):
     """The interactions of a base, an expansion or a data set as a matrix of which each pass sees every row once.
 
     An expansion generates them in every pass, a data set reads its files: the same numbers come out of both.
@@ -211,6 +211,9 @@ class StreamedMatrix:
                 self.pieces, rows_memory = [(first, first + count) for first, count in runs], 0
             means = self._means(memory) | {"rows_memory": rows_memory}
             self._core = Core.of_expansion(source.generator, self.pieces, **means)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"shape": self.shape, "interactions": round(self.interactions), "pieces": len(self.pieces)}
 
     def _means(self, memory: int) -> dict[str, int]:
         return {"interactions": int(self.interactions), "threads": self.threads, "memory": memory}

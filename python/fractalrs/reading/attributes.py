@@ -14,11 +14,12 @@ from fractalrs.errors import InputError
 from fractalrs.reading.ids import BLANKS, readable_ids
 from fractalrs.reading.readers import open_source
 from fractalrs.reading.source import A_TABLE, Asked
+from fractalrs.tools import Shown
 from fractalrs.words import ITEMS, USERS, Side
 
 
-@dataclass(frozen=True, eq=False)
-class AttributeTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class AttributeTable(Shown):
     """Attributes of the source's items or users, as they were given.
 
     Attributes

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +24,17 @@ from fractalrs.columns import (
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.reading.ids import encode_ids
 from fractalrs.reading.preview import first_rows
-from fractalrs.tools import as_path, checked_texts, whole_file
+from fractalrs.tools import Shown, as_path, checked_texts, html_table, installed, one_line, whole_file
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
 
 _STREAM_ROWS = 1 << 20
+_SHOWN_ROWS = 5
 
 
-class Interactions:
+class Interactions(Shown):
     """Users, items and, where known, ratings, timestamps and more of n interactions, in the order of their source.
 
     A value: nothing about it changes. Ids are kept as they are in the source; int64 if every id of the column is an
@@ -146,15 +152,59 @@ class Interactions:
         return int(self._table.num_rows)
 
     def __repr__(self) -> str:
-        """How much of what there is, in one line."""
         users, items = (len(self.codes(column)[1]) for column in ("user_id", "item_id"))
         columns = ", ".join(self.columns)
-        return f"Interactions({len(self):,} interactions of {users:,} users and {items:,} items; {columns})"
+        return one_line(f"Interactions({len(self):,} interactions of {users:,} users and {items:,} items; {columns})")
+
+    def _repr_html_(self) -> str:
+        first = self._plain(self._table.slice(0, _SHOWN_ROWS))
+        rows = [[str(cell) for cell in row.values()] for row in first.to_pylist()]
+        return html_table(repr(self), self.columns, rows)
+
+    def to_arrow(self) -> pa.Table:
+        """Return a pyarrow table with plain columns: ids int64 or string, timestamps of `timestamp_type`.
+
+        Examples
+        --------
+        >>> import fractalrs as fr
+        >>> fr.sample_interactions(60, 40, 600).to_arrow().column_names
+        ['user_id', 'item_id', 'rating', 'timestamp']
+        """
+        return self._plain(self._table)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Return a pandas frame, whose columns are those of `to_arrow`.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        with installed("pandas"):
+            import pandas
+        frame: pandas.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+    def to_polars(self) -> "polars.DataFrame":
+        """Return a Polars frame likewise.
+
+        Raises
+        ------
+        InputError
+            If Polars is not installed.
+        """
+        with installed("polars"):
+            import polars
+        return polars.DataFrame(self.to_arrow())
+
+    @staticmethod
+    def _plain(table: pa.Table) -> pa.Table:
+        plain = (getattr(field.type, "value_type", field.type) for field in table.schema)
+        return table.cast(pa.schema(list(zip(table.column_names, plain, strict=True))))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Return an Arrow stream with plain columns: ids int64 or string, timestamps of `timestamp_type`."""
-        plain = (getattr(field.type, "value_type", field.type) for field in self._table.schema)
-        schema = pa.schema(list(zip(self.columns, plain, strict=True)))
+        schema = self._plain(self._table.slice(0, 0)).schema
         batches = (batch.cast(schema) for batch in self._table.to_batches(max_chunksize=_STREAM_ROWS))
         return pa.RecordBatchReader.from_batches(schema, batches).__arrow_c_stream__(requested_schema)
 

@@ -22,10 +22,11 @@ from fractalrs.reading.sources import SOURCE_FORMATS
 from fractalrs.reading.stored import checked_encoding
 from fractalrs.reading.times import checked_form
 from fractalrs.reading.told import timed
-from fractalrs.tools import as_path, check_kind, check_word, checked_columns, resolve_threads
+from fractalrs.tools import as_path, check_kind, check_word, checked_columns, resolve_threads, suggests
 from fractalrs.words import MissingIds
 
 
+@suggests
 def read_interactions(
     source: Any,
     *,

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from fractalrs.errors import InputError
 from fractalrs.reading.interactions import Interactions
-from fractalrs.tools import check_count
+from fractalrs.tools import check_count, suggests
 
 _Floats = npt.NDArray[np.float64]
 _Integers = npt.NDArray[np.int64]
@@ -40,7 +40,11 @@ _RACE_CELLS = 16
 _CHUNK_CELLS = 1 << 20
 _CHUNK_RATINGS = 1 << 18
 
+MADE_UP = "The interactions are made up: the built-in sample of fractalrs, without any real user or item."
+"""A note of the sample, by which it is known."""
 
+
+@suggests
 def sample_interactions(
     users: int = 943, items: int = 1682, interactions: int = 100_000, seed: int = 0
 ) -> Interactions:
@@ -111,7 +115,7 @@ def sample_interactions(
         "timestamp": _timestamps(rng, degrees),
     }
     note = f"Built-in sample: {users:,} users, {items:,} items, {interactions:,} interactions, seed {seed}."
-    return Interactions(pa.table(table), [note])
+    return Interactions(pa.table(table), [note, MADE_UP])
 
 
 @dataclass(frozen=True)

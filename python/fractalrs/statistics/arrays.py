@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fractalrs.tools import Shown
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.integer[Any]] | npt.NDArray[np.floating[Any]]
@@ -81,8 +83,8 @@ def largest_gap(a: Floats, b: Floats) -> float | None:
     return float(np.abs(shares_up_to(points, a) - shares_up_to(points, b)).max())
 
 
-@dataclass(frozen=True)
-class Curve:
+@dataclass(frozen=True, repr=False)
+class Curve(Shown):
     """Points of a line in a figure, few enough to draw: x and y (float64, same length).
 
     Examples

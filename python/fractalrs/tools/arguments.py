@@ -1,16 +1,50 @@
 """Arguments of public functions: refused in the user's words before anything is done."""
 
+import difflib
 import errno
+import inspect
 import os
 import re
 import reprlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from fractalrs.errors import InputError
+
+_Arguments = ParamSpec("_Arguments")
+_Returned = TypeVar("_Returned")
+
+
+def suggests(function: Callable[_Arguments, _Returned]) -> Callable[_Arguments, _Returned]:
+    """Let a function answer a keyword it does not know with the nearest one it does, as Python itself does from 3.13.
+
+    Examples
+    --------
+    >>> @suggests
+    ... def read(source, *, user_column=None):
+    ...     return source
+    >>> read("ratings.csv", user_col="user")
+    Traceback (most recent call last):
+    TypeError: read() got an unexpected keyword argument 'user_col'. Did you mean 'user_column'?
+    """
+    if sys.version_info >= (3, 13):
+        return function
+    known = inspect.signature(function).parameters
+
+    @wraps(function)
+    def checked(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Returned:
+        for name in named.keys() - known.keys():
+            near = difflib.get_close_matches(name, known, 1)
+            advice = f". Did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{advice}")
+        return function(*arguments, **named)
+
+    return checked
 
 
 def check_count(name: str, value: object, least: int = 0) -> None:

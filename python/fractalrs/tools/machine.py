@@ -34,6 +34,15 @@ def drawing() -> Iterator[None]:
         raise InputError("drawing needs matplotlib and jinja2: pip install 'fractalrs[report]'") from error
 
 
+@contextmanager
+def installed(package: str) -> Iterator[None]:
+    """Load what needs a package of the user's within this context, which says to install it where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"{package} is not installed", hint=f"pip install {package}") from error
+
+
 def readable(size: float) -> str:
     """Return a number of bytes for people: ``2.7 GB``."""
     unit, name = next(

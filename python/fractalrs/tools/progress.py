@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from fractalrs.tools.arguments import check_kind
+from fractalrs.tools.notebook import in_notebook, notebook_bar
+from fractalrs.tools.shown import Shown
 
 ProgressCallback = Callable[[int, int], None]
 """Takes the interactions, or rows, and the parts that are done so far."""
 
 
-class Progress:
+class Progress(Shown):
     """Shows nothing: the default everywhere. `Bars` shows bars; one of your own overrides `task`.
 
     Examples
@@ -56,11 +58,15 @@ SILENT = Progress()
 
 
 class Bars(Progress):
-    """Shows bars with the rate and the time left on stderr, when that is a terminal."""
+    """Shows bars with the time left on stderr, when that is a terminal, and below the cell of a notebook."""
 
     @contextmanager
     def task(self, what: str, interactions: float, parts: int) -> Iterator[ProgressCallback]:
         """Show a bar until the context ends."""
+        if in_notebook():
+            with notebook_bar(what, interactions, parts) as report:
+                yield report
+            return
         if not sys.stderr.isatty():
             with super().task(what, interactions, parts) as report:
                 yield report

@@ -93,6 +93,9 @@ class Store(Protocol):
     def claim(self, name: str, content: bytes) -> bool:
         """Put a file where nothing of that name is; return whether it was put. Of two at once one wins."""
 
+    def restrict(self, folder: str) -> None:
+        """Let nobody but the owner read what is, or will be, in a folder, as far as the place knows owners."""
+
     def staging(self) -> "AbstractContextManager[LocalStaging]":
         """Begin a folder to make files in; what is not published goes when the context ends."""
 
@@ -171,6 +174,14 @@ class LocalStore:
                 made.replace(final)
             flush(final.parent)
             return True
+
+    def restrict(self, folder: str) -> None:
+        """Let nobody but the owner read what is, or will be, in a folder."""
+        place = self.path / folder
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not where it is somebody else's.
+        with suppress(OSError):
+            place.chmod(0o700)
 
     @contextmanager
     def staging(self) -> Iterator["LocalStaging"]:

@@ -1,9 +1,15 @@
 """What a validation finds: checks, metrics, curves and maps, and what comes of them; the report is made of it."""
 
+import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import pyarrow as pa
+
+from fractalrs.errors import InputError
 from fractalrs.statistics import Curve, Floats
+from fractalrs.tools import Shown, html_table
 from fractalrs.validation.wording import for_people, number
 
 Group = Literal["integrity", "fidelity"]
@@ -12,8 +18,16 @@ Label = Literal["real", "reduced", "kronecker", "synthetic", "thinned", "null"]
 the synthetic R̃, the real data repeated and thinned to its size and density, or uniform random data of these."""
 
 
-@dataclass(frozen=True)
-class Check:
+_COLUMNS: tuple[tuple[tuple[str, ...], pa.DataType], ...] = (
+    (("name", "kind", "section"), pa.string()),
+    (("real", "reduced", "synthetic", "thinned", "null", "distance", "floor", "threshold"), pa.float64()),
+    (("holds",), pa.bool_()),
+)
+"""Those of a report as a table."""
+
+
+@dataclass(frozen=True, repr=False)
+class Check(Shown):
     """A statement about the data set that holds or not.
 
     Attributes
@@ -39,8 +53,8 @@ class Check:
     detail: str
 
 
-@dataclass(frozen=True)
-class Metric:
+@dataclass(frozen=True, repr=False)
+class Metric(Shown):
     """One statistic of the real, the reduced, the synthetic, the thinned and uniform random data.
 
     Attributes
@@ -95,6 +109,10 @@ class Metric:
         floor = self.floor if self.from_floor and self.floor is not None else 0.0
         return bool(self.distance - floor <= self.threshold)
 
+    def _facts(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in ("real", "synthetic", "distance", "threshold")}
+        return {"name": self.name, **values, "holds": self.holds}
+
     @property
     def allowed(self) -> str:
         """The threshold in words."""
@@ -105,8 +123,8 @@ class Metric:
         )
 
 
-@dataclass(frozen=True)
-class Findings:
+@dataclass(frozen=True, repr=False)
+class Findings(Shown):
     """All that a validation found.
 
     Attributes
@@ -137,14 +155,70 @@ class Findings:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Outcomes:
+@dataclass(frozen=True, repr=False)
+class Outcomes(Shown):
     """What came of a validation: which checks hold, and what to call it.
 
-    All that is shown is in `findings`, in the order in which it is shown.
+    All that is shown is in `findings`, in the order in which it is shown. As a truth value it is `holds`; it is indexed
+    by the name of a check or a metric, and iterates over these names.
     """
 
     findings: Findings
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+    def __getitem__(self, name: str) -> Check | Metric:
+        found = self._named.get(name)
+        if found is not None:
+            return found
+        near = difflib.get_close_matches(str(name), list(self), 1, 0)
+        hint = f"the nearest one is {near[0]!r}; list(report) has all" if near else None
+        raise InputError(f"the report has no check or metric {name!r}", hint)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._named)
+
+    @property
+    def _named(self) -> dict[str, Check | Metric]:
+        named: dict[str, Check | Metric] = {}
+        for check in self.checks:
+            named.setdefault(check.name, check)
+        for metric in self.metrics:
+            named.setdefault(metric.name, metric)
+        return named
+
+    def to_arrow(self) -> pa.Table:
+        """Return a table with a row for each check and each metric, in the order of the report.
+
+        Its columns are ``name``, ``kind`` (``"check"`` or ``"metric"``), ``section``, ``holds`` (null where nothing is
+        judged), the values and distances of a `Metric`, and ``detail``.
+
+        Examples
+        --------
+        >>> found = Findings({}, (Check("ids are in range", "integrity", True, "everywhere"),))
+        >>> Outcomes(found).to_arrow().select(["name", "holds"]).to_pylist()
+        [{'name': 'ids are in range', 'holds': True}]
+        """
+        rows = [{"kind": "check", "section": check.group, **vars(check)} for check in self.checks]
+        rows += [
+            {"kind": "metric", **vars(one), "holds": one.holds, "detail": one.note or None} for one in self.metrics
+        ]
+        text, number, truth = (dict.fromkeys(names, kind) for names, kind in _COLUMNS)
+        return pa.Table.from_pylist(rows, pa.schema({**text, **truth, **number, "detail": pa.string()}))
+
+    def _facts(self) -> dict[str, Any]:
+        counts = {"checks": len(self.checks), "metrics": len(self.metrics)}
+        return {"verdict": self.verdict, **({"failures": self.failures} if self.failures else {}), **counts}
+
+    def _repr_html_(self) -> str:
+        columns = ("real", "synthetic", "thinned", "distance")
+        outcomes = {True: "ok", False: "FAILS", None: "–"}
+        rows: list[list[str]] = [[one.name, "", "", "", "", outcomes[one.holds]] for one in self.checks]
+        rows += [
+            [one.name, *(number(getattr(one, name)) for name in columns), outcomes[one.holds]] for one in self.metrics
+        ]
+        return html_table(self.verdict, ["", *columns, "holds"], rows)
 
     @property
     def checks(self) -> tuple[Check, ...]:

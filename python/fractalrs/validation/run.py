@@ -11,7 +11,7 @@ from fractalrs.dataset import Dataset, open_dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.statistics import Curve, Floats
-from fractalrs.tools import Progress, as_progress, blas_threads, check_kind, resolve_threads
+from fractalrs.tools import Progress, as_progress, blas_threads, check_kind, resolve_threads, suggests
 from fractalrs.validation import metrics
 from fractalrs.validation.checks import blocks, files, regeneration, rows, times
 from fractalrs.validation.checks.attributes import check_attributes
@@ -32,6 +32,7 @@ NOT_EMPTY = "there are train interactions"
 BY_FUNCTION = "what a function made cannot be made again"
 
 
+@suggests
 def validate(
     dataset: Dataset | Expansion | str | os.PathLike[str],
     base: Base | None = None,

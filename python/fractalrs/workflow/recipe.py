@@ -33,7 +33,7 @@ from fractalrs.expansion import (
     whole_number,
 )
 from fractalrs.reading import checked_encoding, checked_form, format_names
-from fractalrs.tools import as_path
+from fractalrs.tools import Shown, as_path
 from fractalrs.words import SIDES, HoldOut, MissingIds, OrderBy, Rescale, Ties
 
 
@@ -56,8 +56,8 @@ _BALANCE = {
 _COLUMN = {"value": "COLUMN", "accepts": int, "take": _column}
 
 
-@dataclass(frozen=True, init=False)
-class Recipe:
+@dataclass(frozen=True, init=False, repr=False)
+class Recipe(Shown):
     """What a user asks for. To make one is to check it, and reads no file.
 
     Both multipliers are given, or `reduced_matrix`, or `target_interactions`: then `keep_scale` and the multipliers

@@ -1,6 +1,7 @@
 """All of it in one call: read, split, reduce, group into cells, expand, write."""
 
 import dataclasses
+import inspect
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -32,10 +33,11 @@ from fractalrs.expansion import (
     group_cells,
     reduce,
     reduce_to_target,
+    refuse_unknown,
     shuffle_named,
     solve_keep_scale,
 )
-from fractalrs.reading import Interactions, read_attributes, read_interactions, sample_interactions
+from fractalrs.reading import Interactions, located, read_attributes, read_interactions, sample_interactions
 from fractalrs.tools import Progress, notes_on_stderr, resolve_threads
 from fractalrs.words import WARNING
 from fractalrs.workflow.recipe import RECIPE, Recipe
@@ -93,6 +95,7 @@ def expand(
     (120, 120)
     >>> folder.cleanup()
     """
+    refuse_unknown(options, inspect.signature(expand).parameters)
     with notes_on_stderr(progress is True):
         recipe, threads = Recipe(**options), resolve_threads(threads)
         made = prepare(source, recipe, output, overwrite=overwrite)
@@ -163,7 +166,7 @@ def read_source(source: Any, recipe: Recipe, uses: Sequence[str] = OPTIONAL) -> 
             raise InputError(f"{', '.join(recipe.reading)}: the built-in sample is not read from a file")
         interactions = sample_interactions()
     else:
-        interactions = read_interactions(source, carry=recipe.options.carry, uses=uses, **recipe.reading)
+        interactions = read_interactions(located(source), carry=recipe.options.carry, uses=uses, **recipe.reading)
     _log(interactions.notes)
     return interactions
 

@@ -168,7 +168,15 @@ class TextSource(Source):
         told = self.time_format is not None and "timestamp" in positions
         # A comment could pass for a row whose first cell nobody looks at.
         hidden = any(part.comment for part in self.parts) and 0 not in positions.values()
-        odd = len(delimiter) > 1 or delimiter in b"-.0123456789" or dates or twice or told or hidden or not set(positions) <= set(ROLES)
+        odd = (
+            len(delimiter) > 1
+            or delimiter in b"-.0123456789"
+            or dates
+            or twice
+            or told
+            or hidden
+            or not set(positions) <= set(ROLES)
+        )
         if odd or not all(part.is_tidy for part in self.parts):
             return None
         roles = sorted(positions, key=positions.__getitem__)

@@ -12,9 +12,12 @@ from fractalrs.validation.wording import aligned, number, one_line, plain
 _OUTCOMES = {True: "ok", False: "FAILS", None: "not checked"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(Outcomes):
     """What a validation found, and whether to trust the data set.
+
+    As a truth value it is `holds`; ``report["gini of users"]`` is a check or a metric, and ``list(report)`` has their
+    names.
 
     Attributes
     ----------
@@ -26,8 +29,10 @@ class Report(Outcomes):
     >>> import fractalrs as fr
     >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
     >>> report = fr.validate(fr.Expansion(base, fr.reduce(base, (2, 3))), only="integrity")
-    >>> report.holds, report.failures
-    (True, ())
+    >>> report
+    Report(verdict='All 6 checks hold', checks=6, metrics=0)
+    >>> bool(report), report["ids are in range"].holds
+    (True, True)
     """
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,0 +1,197 @@
+"""Giving a data set away: the folder with everything that others need, and nothing that must stay at home."""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fractalrs._core import digest_file
+from fractalrs.dataset.card import Published, data_card
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.folder import Folder
+from fractalrs.dataset.layout import CARD, MANIFEST
+from fractalrs.dataset.manifest import FileEntry
+from fractalrs.dataset.plans import Plan, checked_licence
+from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.reading import MADE_UP
+from fractalrs.tools import (
+    Progress,
+    ProgressCallback,
+    as_path,
+    as_progress,
+    require_disk,
+    require_place,
+    suggests,
+    whole_folder,
+)
+
+logger = logging.getLogger(__name__)
+
+GUESSED = 1 << 32
+"""Smaller seeds are tried out in hours."""
+
+
+@suggests
+def publish(
+    dataset: Dataset | str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    source_name: str | None = None,
+    source_licence: str | None = None,
+    licence_link: str | None = None,
+    report: Any = None,
+    with_seed: bool = False,
+    with_attributes: bool = False,
+    progress: bool | Progress = False,
+) -> Dataset:
+    """Make the folder of a data set that may be given away: without ``private/``, checked, with a card for others.
+
+    Parameters
+    ----------
+    dataset
+        A complete data set, or its folder, where it was made: with ``private/``.
+    destination
+        Folder to make. Files are hard links where that can be, else copies: leave them as they are.
+    source_name, source_licence, licence_link
+        What the card says of the source: ``"MovieLens 20M"``; its licence, by default the one given when the data set
+        was made; and the address of that.
+    report
+        A report of `fractalrs.validate`, or the JSON file that ``fractalrs validate --json`` printed: the card shows
+        its numbers, those of the real data too.
+    with_seed
+        Tell the seed. With it and the source anybody can make the data set again, and undo its shuffles.
+    with_attributes
+        Give files of attributes away too: they name the source's own ids.
+    progress
+        Show progress.
+
+    Raises
+    ------
+    InputError
+        If the data set is not complete, is damaged, or the report is not of it.
+    OutputError
+        If `destination` exists, or cannot be made.
+    WriteError
+        If it fails midway; nothing is left.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dataset = fr.write(fr.Expansion(base, [[0.5, 0.9]], seed=2**60 + 7), f"{folder}/out")
+    ...     given = fr.publish(dataset, f"{folder}/public", source_name="A sample")
+    ...     sorted(file.name for file in given.path.iterdir())
+    ['README.md', 'manifest.json', 'test', 'train']
+    """
+    made = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+    target = as_path("destination", destination).absolute()
+    _check_place(made.path.absolute(), target)
+    plan = _plan_of(made, with_seed)
+    licence = plan.source_licence if source_licence is None else checked_licence(source_licence)
+    name, link = _line("source_name", source_name), _line("licence_link", licence_link)
+    shown_report = None if report is None else _report_of(report, made)
+    told = Published(name, licence, link, _says_made_up(made.path / CARD), with_seed, shown_report)
+    manifest = made.manifest if with_attributes else replace(made.manifest, attributes={})
+    if made.attributes and not with_attributes:
+        logger.info(f"left out: {', '.join(file.path for file in made.attributes.values())}, which name source ids")
+    size = sum(file.bytes for file in manifest.files)
+    beside = next(parent for parent in target.parents if parent.exists())
+    if made.path.stat().st_dev != beside.stat().st_dev:
+        # On one disk they are links, which take no room.
+        require_disk(target, size, "free some, or choose another folder")
+    shown = as_progress(progress)
+    try:
+        with whole_folder(target) as staged, shown.task("publishing", size, len(manifest.files)) as done:
+            _take(made.path, staged, manifest.files, done)
+            (staged / CARD).write_text(data_card(plan, manifest, told), encoding="utf-8")
+            (staged / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing is left of it") from error
+    return Dataset(target)
+
+
+def _plan_of(dataset: Dataset, with_seed: bool) -> Plan:
+    """Return the plan; warn of a seed that whoever has the source can try out."""
+    plan = Folder.read(dataset.path).plan
+    if plan is None:
+        raise InputError(f"{dataset.path} has no private/plan.json", hint="publish it where it was made; else copy it")
+    if plan.options.seed < GUESSED and not with_seed:
+        logger.warning(
+            f"the seed is {plan.options.seed}: whoever has the source can guess it and undo the shuffles; "
+            "a random 64-bit seed cannot be guessed"
+        )
+    return plan
+
+
+def _check_place(source: Path, target: Path) -> None:
+    if os.path.lexists(target):
+        raise OutputError(f"{target} exists already", hint="choose a new folder")
+    if source.resolve() in (target.resolve(), *target.resolve().parents):
+        raise OutputError(f"{target} is inside the data set {source}", hint="choose a folder outside it")
+    require_place(target)
+
+
+def _line(name: str, text: str | None) -> str | None:
+    """Return a text as one line that a card can show."""
+    if text is None:
+        return None
+    line = " ".join(text.split()) if isinstance(text, str) else ""
+    if not line or not line.isprintable():
+        raise InputError(f"{name} is {text!r}; it must be readable text", hint="leave it out, or write it in words")
+    return line
+
+
+def _says_made_up(card: Path) -> bool:
+    return card.is_file() and MADE_UP in card.read_text(encoding="utf-8", errors="replace")
+
+
+def _take(source: Path, target: Path, files: tuple[FileEntry, ...], done: ProgressCallback) -> None:
+    """Link or copy files, each checked against its size and digest in the manifest."""
+    taken = 0
+    for number, file in enumerate(files, 1):
+        there, here = source / file.path, target / file.path
+        if not there.is_file() or there.stat().st_size != file.bytes or digest_file(there) != file.blake3:
+            raise InputError(
+                f"{there} is not what the manifest says",
+                hint="delete the file and run the command that made the data set again",
+            )
+        here.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):
+            # Across file systems, and on those that know none, there are no links.
+            os.link(there, here, follow_symlinks=True)
+        if not here.exists():
+            shutil.copyfile(there, here)
+            if digest_file(here) != file.blake3:
+                raise WriteError(f"{here} was not copied as it is", "nothing is left of it")
+        taken += file.bytes
+        done(taken, number)
+
+
+def _report_of(report: Any, dataset: Dataset) -> Mapping[str, Any]:
+    """Return what a report says; refuse one of another data set."""
+    content = report.to_dict() if hasattr(report, "to_dict") else report
+    if not isinstance(content, Mapping):
+        file = as_path("report", report)
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{file} is no report: {error}", hint=_PRINTED) from None
+    told: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
+    if not {"subject", "failures", "metrics"} <= told.keys():
+        raise InputError("the report has no subject, failures and metrics", hint=_PRINTED)
+    there = {split: dataset.totals[split] for split in ("train", "test")}
+    found = {split: told["subject"].get(split) for split in there}
+    if found != there:
+        raise InputError(f"the report is of another data set: it has {found}, this one {there}", hint=_PRINTED)
+    return told
+
+
+_PRINTED = "make it: fractalrs validate OUTPUT --json > report.json"
