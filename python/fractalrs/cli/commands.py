@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+
 from fractalrs._core import GENERATOR, VERSION
 from fractalrs.cli.help import Shown, ShownGroup
 

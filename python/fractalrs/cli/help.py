@@ -29,19 +29,20 @@ class Shown(TyperCommand):
             ctx.meta[_ALL], args = True, ["--help"]
         return super().parse_args(ctx, args)
 
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Name the arguments as they are explained."""
         return ["[OPTIONS]", *(_argument(one) for one in self.params if one.param_type_name == "argument")]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Print usage, what the command does, its arguments, options and examples."""
-        options = [one for one in self.params if one.param_type_name == "option"]
-        shown = options if ctx.meta.get(_ALL) or not self.common else [one for one in options if one.name in self.common]
+        options: list[Any] = [one for one in self.params if one.param_type_name == "option"]
+        shown = (
+            options if ctx.meta.get(_ALL) or not self.common else [one for one in options if one.name in self.common]
+        )
         shown = sorted(shown, key=lambda one: self.common.index(one.name)) if len(shown) < len(options) else shown
         panels: dict[str, list[tuple[str, str]]] = {}
-        for one in self.params:
-            if one.param_type_name == "argument":
-                panels.setdefault("Arguments", []).append((_argument(one), one.help or ""))
+        arguments: list[Any] = [one for one in self.params if one.param_type_name == "argument"]
+        panels |= {"Arguments": [(_argument(one), one.help or "") for one in arguments]} if arguments else {}
         for one in shown:
             group = (one.rich_help_panel or "Options") if len(shown) == len(options) else "Common options"
             panels.setdefault(group, []).append((_names(one, ctx), _help(one)))
@@ -56,7 +57,9 @@ class Shown(TyperCommand):
         try:
             return super().invoke(ctx)
         except FractalrsError as error:
-            raise type(error)(*_as_typed(self.params, error.message, error.hint)) from error
+            error.message = _as_typed(self.params, error.message)
+            error.hint = error.hint and _as_typed(self.params, error.hint)
+            raise
 
 
 class ShownGroup(TyperGroup):
@@ -88,7 +91,7 @@ def _help(one: Any) -> str:
     default = one.show_default if isinstance(one.show_default, str) else None
     if one.show_default is True and not one.is_flag and one.default not in (None, (), [], ""):
         default = f"{one.default:g}" if isinstance(one.default, float) else str(one.default)
-    return one.help + (f" \\[default: {default}]" if default not in (None, "none") else "")
+    return f"{one.help or ''}" + (f" \\[default: {default}]" if default not in (None, "none") else "")
 
 
 def _show(ctx: Any, help: str, panels: dict[str, list[tuple[str, str]]], examples: Iterable[str]) -> None:
@@ -113,20 +116,18 @@ def _show(ctx: Any, help: str, panels: dict[str, list[tuple[str, str]]], example
         console.print(Panel(lines, title="Examples", title_align="left", border_style="dim"))
 
 
-def _as_typed(parameters: Iterable[Any], *texts: str | None) -> list[str | None]:
+def _as_typed(parameters: Iterable[Any], text: str) -> str:
     """Write Python's names of options as they are typed: ``user_column`` as ``--user-column``."""
     typed = {one.name: one.opts[0] for one in parameters if one.param_type_name == "option"}
 
     def assigned(match: re.Match[str]) -> str:
-        name = typed.get(match[1])
-        return match[0] if name is None else f"{name} {match[3]}" if match[3] else name
+        if match[1] not in typed:
+            return match[0]
+        return f"{typed[match[1]]} {match[3] or ''}".rstrip()
 
-    def rewritten(text: str) -> str:
-        text = _PYTHON.sub(assigned, text)
-        for name, option in typed.items():
-            # One word may be meant as such, unless the sentence begins with it.
-            where = rf"(?<![\w.-]){name}(?![\w.(-])" if "_" in name else rf"(?:^|(?<=; )|(?<=: )){name}(?= is )"
-            text = re.sub(where, option, text)
-        return text
-
-    return [None if text is None else rewritten(text) for text in texts]
+    text = _PYTHON.sub(assigned, text)
+    for name, option in typed.items():
+        # One word may be meant as such, unless the sentence begins with it.
+        where = rf"(?<![\w.-]){name}(?![\w.(-])" if "_" in name else rf"(?:^|(?<=; )|(?<=: )){name}(?= is )"
+        text = re.sub(where, option, text)
+    return text

@@ -43,7 +43,7 @@ _SIZE = re.compile(r"(\d[\d_,]*(?:\.\d+)?(?:e\d+)?) ?((?:[kmgtp]i?)?b|)", re.IGN
 
 
 def whole_number(name: str, value: Any) -> int:
-    """Return a count, from 1 to 2**63 − 1, as people write it: ``1000000``, ``1_000_000``, ``1,000,000``, ``1e6``, ``1M``.
+    """Return a count, from 1 to 2**63 − 1, as people write it: ``1_000_000``, ``1,000,000``, ``1e6``, ``1M``.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def whole_number(name: str, value: Any) -> int:
         good = False
     if not good:
         raise InputError(
-            f"{name} is {value}; it must be a whole number of at least 1", hint="write it as 1000000, 1_000_000, 1e6 or 1M"
+            f"{name} is {value}; it must be a whole number of at least 1", hint="write it as 1_000_000, 1e6 or 1M"
         )
     return int(number)
 

@@ -19,7 +19,16 @@ from fractalrs.tools.store import LocalStaging, LocalStore, Store, busy, is_litt
 
 __all__ = ["as_path", "check_count", "check_kind", "check_word", "checked_columns", "checked_texts", "resolve_threads"]
 __all__ += ["blas_threads", "drawing", "in_order", "peak_memory", "readable", "require_disk", "require_place"]
-__all__ += ["SILENT", "Progress", "ProgressCallback", "Stages", "as_progress", "notes_on_stderr", "whole_file", "whole_folder"]
+__all__ += [
+    "SILENT",
+    "Progress",
+    "ProgressCallback",
+    "Stages",
+    "as_progress",
+    "notes_on_stderr",
+    "whole_file",
+    "whole_folder",
+]
 __all__ += [
     "Digest",
     "DigestingFile",

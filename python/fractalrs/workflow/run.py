@@ -37,6 +37,7 @@ from fractalrs.expansion import (
 )
 from fractalrs.reading import Interactions, read_attributes, read_interactions, sample_interactions
 from fractalrs.tools import Progress, as_progress, notes_on_stderr, readable, resolve_threads
+from fractalrs.workflow.page import Page
 from fractalrs.workflow.recipe import RECIPE, Recipe
 from fractalrs.workflow.sizes import interactions_of
 
@@ -106,9 +107,11 @@ def prepare(
     *,
     overwrite: bool = False,
     progress: bool | Progress = False,
+    page: Page | None = None,
 ) -> Plan:
     """Take a recipe through all steps before writing: return the plan for `output`.
 
+    With the `page` of another data set's recipe it is the same data set, or an error.
     A data set that was begun there keeps its reduced matrix, its cells and the keep scale chosen for its target: they
     come from floating-point decompositions, which another machine may round otherwise.
     """
@@ -130,31 +133,22 @@ def prepare(
         logger.info(matched.note)
     if begun is not None and begun.plan.base.fingerprint != base.fingerprint:
         raise other_plan(folder.store, OTHER_SOURCE)
-    takes_cells, cells = shuffle_named(recipe.options.shuffle).takes_cells, None
-    options = recipe.options
+    if page is not None:
+        page.check_source(base)
     if begun is not None:
         logger.info("the reduced matrix and the cells are those of the data set that was begun")
-        reduced = begun.reduced
-        if recipe.target is not None:
-            options = dataclasses.replace(options, keep_scale=begun.plan.options.keep_scale)
-        cells = begun.cells if takes_cells else None
+        keep_scale = begun.plan.options.keep_scale if recipe.target is not None else recipe.options.keep_scale
+        reduced, cells = begun.reduced, begun.cells if shuffle_named(recipe.options.shuffle).takes_cells else None
+    elif page is not None:
+        keep_scale, reduced = recipe.options.keep_scale, page.reduced
+        with _stage("grouping users and items into cells as the recipe did", progress):
+            cells = page.cells(base) if shuffle_named(recipe.options.shuffle).takes_cells else None
     else:
-        target = _target(base, recipe, progress)
-        with _stage("reducing", progress):
-            reduced = _reduced(base, recipe, given_matrix, target)
-        if takes_cells and not recipe.is_fitted:
-            with _stage("grouping users and items into cells", progress):
-                cells = group_cells(base, *recipe.cell_sizes)
-        if target is not None:
-            scale = solve_keep_scale(base, reduced, target, options, cells)
-            options = dataclasses.replace(options, keep_scale=scale)
-        if recipe.is_fitted:
-            with _stage("fitting keep rates and cells", progress):
-                fitted = fit(base, reduced, **recipe.fitting, **options.rates)
-            logger.info(fitted.words)
-            reduced, cells = fitted.reduced, fitted.cells
-    expansion = _expansion(base, reduced, cells, recipe, options)
-    return plan(
+        keep_scale, reduced, cells = _made(base, recipe, given_matrix, progress)
+    expansion = _expansion(base, reduced, cells, recipe, dataclasses.replace(recipe.options, keep_scale=keep_scale))
+    if page is not None:
+        page.check_expansion(expansion)
+    made = plan(
         expansion,
         parts=recipe.parts,
         parquet=recipe.parquet,
@@ -162,6 +156,31 @@ def prepare(
         recipe=description,
         **attributes,
     )
+    if page is not None and (note := page.check_plan(made)):
+        logger.warning(f"warning: {note}")
+    return made
+
+
+def _made(
+    base: Base, recipe: Recipe, given: ReducedMatrix | None, progress: bool | Progress
+) -> tuple[float, ReducedMatrix, Cells | None]:
+    """Return the keep scale, the reduced matrix and the cells that a recipe leads to."""
+    takes_cells, cells, options = shuffle_named(recipe.options.shuffle).takes_cells, None, recipe.options
+    target = _target(base, recipe, progress)
+    with _stage("reducing", progress):
+        reduced = _reduced(base, recipe, given, target)
+    if takes_cells and not recipe.is_fitted:
+        with _stage("grouping users and items into cells", progress):
+            cells = group_cells(base, *recipe.cell_sizes)
+    if target is not None:
+        scale = solve_keep_scale(base, reduced, target, options, cells)
+        options = dataclasses.replace(options, keep_scale=scale)
+    if recipe.is_fitted:
+        with _stage("fitting keep rates and cells", progress):
+            fitted = fit(base, reduced, **recipe.fitting, **options.rates)
+        logger.info(fitted.words)
+        reduced, cells = fitted.reduced, fitted.cells
+    return options.keep_scale, reduced, cells
 
 
 def read_source(source: Any, recipe: Recipe) -> Interactions:
@@ -272,7 +291,11 @@ def _expansion(base: Base, reduced: ReducedMatrix, cells: Cells | None, recipe: 
     expansion = Expansion(base, reduced, profile=recipe.profile, cells=cells, **settings)
     if recipe.target is not None:
         m, n = reduced.shape
-        wanted = f"{recipe.target_interactions:,} interactions" if recipe.target_size is None else readable(recipe.target_size)
+        wanted = (
+            f"{recipe.target_interactions:,} interactions"
+            if recipe.target_size is None
+            else readable(recipe.target_size)
+        )
         logger.info(
             f"target of {wanted}: × ({m}, {n}), keep_scale {options.keep_scale}; "
             f"{expansion.expected_interactions:,.0f} expected"
