@@ -9,6 +9,7 @@ rounding at the very edge between two of them to come out otherwise; the fingerp
 import base64
 import json
 import os
+import shlex
 import textwrap
 import tomllib
 from dataclasses import asdict, dataclass
@@ -20,9 +21,18 @@ import numpy.typing as npt
 
 from fractalrs._core import GENERATOR
 from fractalrs.base import Base
-from fractalrs.dataset import Plan, Private
+from fractalrs.dataset import ParquetOptions, Plan, Private
 from fractalrs.errors import InputError
-from fractalrs.expansion import Cells, Expansion, Group, ReducedMatrix, group_cells, operator_named, shuffle_named
+from fractalrs.expansion import (
+    Cells,
+    Expansion,
+    Group,
+    Options,
+    ReducedMatrix,
+    group_cells,
+    operator_named,
+    shuffle_named,
+)
 from fractalrs.tools import as_path, blas_threads
 from fractalrs.workflow.recipe import RECIPE, Recipe
 
@@ -76,6 +86,31 @@ def recipe_text(path: str | os.PathLike[str]) -> str:
     if operator_named(plan.options.operator).multiplies:
         lines += [f"signed = '''\n{_encoded(reduced.signed)}\n'''"]
     return "\n".join(lines)
+
+
+def command_text(plan: Plan) -> str:
+    """Return the command line that makes a data set like this, without its seed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> from fractalrs.dataset import Folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = fr.expand("sample", f"{folder}/out", user_multiplier=1, item_multiplier=2, profile="paper", seed=3)
+    ...     command_text(Folder.read(made.path).plan)
+    'fractalrs expand SOURCE OUTPUT --user-multiplier 1 --item-multiplier 2 --profile paper --ties all'
+    """
+    usual, chosen = Options.resolve(plan.profile), _options(plan)
+    plain = asdict(usual) | {"seed": chosen.get("seed"), **asdict(ParquetOptions()), "fit": False}
+    plain |= {name: chosen.get(name) for name in ("parts", "user_cell_size", "item_cell_size", "source_licence")}
+    words = ["fractalrs expand SOURCE OUTPUT"]
+    for name, value in chosen.items():
+        if value != plain.get(name, RECIPE[name].default):
+            option = f"--{name.replace('_', '-')}"
+            values = [""] if value is True else list(value) if isinstance(value, list | tuple) else [value]
+            words += [shlex.join(filter(None, [option, str(each)])) for each in values]
+    return " ".join(words)
 
 
 def _options(plan: Plan) -> dict[str, Any]:
