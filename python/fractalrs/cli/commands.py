@@ -16,6 +16,8 @@ COMMANDS = {
     "does expansion predict what more data would look like?",
     "export": "Write OUTPUT in another program's format into DEST, which appears when all of it is written.",
     "info": "Show what is in OUTPUT.",
+    "head": "Show the first interactions of OUTPUT.",
+    "compare": "Show data sets, or their validation reports, side by side.",
     "sample": "Write the built-in sample: interactions of users with known tastes.",
 }
 """Their names, and what they do."""

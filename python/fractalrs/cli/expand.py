@@ -1,6 +1,7 @@
 """`fractalrs expand`: its options are those of a recipe, from where they are declared."""
 
 import inspect
+import logging
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,13 @@ from fractalrs.cli.output import (
 from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
 from fractalrs.expansion import Expansion, Group
 from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
+from fractalrs.words import SIDES
 from fractalrs.workflow import RECIPE, Page, Recipe, prepare
+
+_LOW_RATE, _GINI, _RATIOS = 0.02, 0.02, 0.10
+"""From where fidelity is at risk: a mean keep rate below, a Gini coefficient or singular ratios off by more."""
+
+logger = logging.getLogger(__name__)
 
 
 def expand(
@@ -74,7 +81,10 @@ def expand(
         try:
             plan = prepare(source, recipe, output, overwrite=overwrite, progress=shown, page=page)
             if dry_run:
-                print_content(_forecast(plan, output, threads, overwrite), as_json)
+                expected = _forecast(plan, output, threads, overwrite)
+                for risk in _risks(plan):
+                    logger.warning(f"warning: {risk}")
+                print_content(expected, as_json)
                 return
             finished = _is_finished(plan, output)
             dataset = write_plan(plan, output, threads=threads, overwrite=overwrite, progress=shown)
@@ -85,6 +95,27 @@ def expand(
             raise typer.Exit(INTERRUPTED) from None
     if as_json or not finished:
         print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
+
+
+def _risks(plan: Plan) -> list[str]:
+    """Say where the data set will be unlike its source."""
+    expansion, found = plan.expansion, []
+    if plan.options.shuffle == "block":
+        found.append("the shuffle block flattens activity and popularity; --profile realistic keeps them")
+    if plan.options.shuffle in ("none", "aligned") and plan.user_multiplier > 1:
+        found.append("the nearest neighbours of an item will mostly be copies of it; --profile realistic has few")
+    if (mean := float(expansion.keep_rates.mean())) < _LOW_RATE:
+        found.append(f"blocks keep {mean:.2%} of the interactions: ids of few will have none; lower the multipliers")
+    fitted = plan.reduced.get("fit")
+    if fitted:
+        for side in SIDES:
+            real, made = fitted[f"gini_of_{side}"]["real"], fitted[f"gini_of_{side}"]["expected"]
+            if abs(made - real) > _GINI:
+                found.append(f"the Gini coefficient of {side} will be about {made:.2f}, the real one is {real:.2f}")
+        median = fitted["singular_ratios"]["median of 16"]
+        if median > _RATIOS:
+            found.append(f"the leading singular values will be off by {median:.0%} in the median")
+    return found
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:

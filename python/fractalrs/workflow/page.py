@@ -31,6 +31,7 @@ from fractalrs.expansion import (
     ReducedMatrix,
     group_cells,
     operator_named,
+    profile_named,
     shuffle_named,
 )
 from fractalrs.tools import as_path, blas_threads
@@ -99,10 +100,11 @@ def command_text(plan: Plan) -> str:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     made = fr.expand("sample", f"{folder}/out", user_multiplier=1, item_multiplier=2, profile="paper", seed=3)
     ...     command_text(Folder.read(made.path).plan)
-    'fractalrs expand SOURCE OUTPUT --user-multiplier 1 --item-multiplier 2 --profile paper --ties all'
+    'fractalrs expand SOURCE OUTPUT --user-multiplier 1 --item-multiplier 2 --profile paper'
     """
     usual, chosen = Options.resolve(plan.profile), _options(plan)
     plain = asdict(usual) | {"seed": chosen.get("seed"), **asdict(ParquetOptions()), "fit": False}
+    plain["ties"] = profile_named(plan.profile).ties
     plain |= {name: chosen.get(name) for name in ("parts", "user_cell_size", "item_cell_size", "source_licence")}
     words = ["fractalrs expand SOURCE OUTPUT"]
     for name, value in chosen.items():
