@@ -149,7 +149,7 @@ def test_without_private_there_is_no_recipe(recipe: Path, tmp_path: Path) -> Non
 # --- targets ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["60k", "60_000", "6e4", "60,000", "0.06M"])
+@pytest.mark.parametrize("text", ["60k", "60_000", "6e4", "0.06M"])
 def test_targets_are_written_as_people_do(source: Path, tmp_path: Path, text: str) -> None:
     done = run("expand", source, tmp_path / "out", "--target-interactions", text, "--dry-run", "--json", "--quiet")
     assert done.code == 0, done.err
@@ -171,6 +171,7 @@ def test_a_target_size_is_met(source: Path, tmp_path: Path, profile: str) -> Non
     ("options", "message"),
     [
         (["--target-size", "much"], "--target-size is much; it must be a size"),
+        (["--target-size", "1e999999999"], "--target-size is 1e999999999; it must be a size"),
         (["--target-size", "0B"], "--target-size is 0B"),
         (["--target-size", "1MB", "--target-interactions", "1M"], "--target-size are both given"),
         (["--target-interactions", "1X"], "--target-interactions is 1X; it must be a whole number"),
