@@ -45,7 +45,7 @@ def test_tables_and_notes(source: Path) -> None:
 
 
 def test_refusals(source: Path, tmp_path: Path) -> None:
-    refused(run("backcast", source, "--user-share", 0), "user_share is 0.0; it must be above 0")
+    refused(run("backcast", source, "--user-share", 0), "--user-share is 0.0; it must be above 0")
     refused(run("backcast", source, "--profile", "magic"), "magic")
     refused(run("backcast", source, "--report", tmp_path), "is a folder")
     refused(run("backcast", source, "--report", tmp_path / "no" / "report.html"), "does not exist")

@@ -184,7 +184,7 @@ def test_the_reference_profile_can_be_overruled_and_needs_no_times(tmp_path: Pat
         (["--order", "time"], "the order is by time, but interactions get no times"),
         (["--carry", "colour"], "colour"),
         (["--carry", "rating"], "rating"),
-        (["--cold-users", "1"], "cold_users is 1.0"),
+        (["--cold-users", "1"], "--cold-users is 1.0"),
         (["--cold-items", "0.1", "--test-items", "one"], "cold users and items"),
         (["--operator", "kronecker", "--shuffle", "cells"], "shuffle does not go with"),
         (["--operator", "sketch", "--ratings", "carry"], "ratings does not go with"),

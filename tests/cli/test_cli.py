@@ -116,7 +116,7 @@ def test_quiet_is_silent(source: Path, tmp_path: Path) -> None:
     done = expand(source, tmp_path / "out", "--quiet")
     assert (done.code, done.out, done.err) == (0, "", "")
     assert (tmp_path / "out/manifest.json").exists()
-    refused(expand(source, tmp_path / "out", "--quiet", "--seed", 3), "seed is 0 there and 3 here")
+    refused(expand(source, tmp_path / "out", "--quiet", "--seed", 3), "--seed is 0 there and 3 here")
 
 
 def test_python_and_the_command_line_write_the_same(source: Path, tmp_path: Path, written: tuple[Path, Done]) -> None:
@@ -319,9 +319,9 @@ def test_dry_run_prints_the_plan_and_writes_nothing(source: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seed", 8], "another plan: seed is 7 there and 8 here"),
-        (["--seed", 7, "--compression", "zstd"], "another plan: compression is lz4 there and zstd here"),
-        (["--seed", 7, "--source-licence", "MIT"], "another plan: source_licence is None there and MIT here"),
+        (["--seed", 8], "made otherwise: --seed is 7 there and 8 here"),
+        (["--seed", 7, "--compression", "zstd"], "made otherwise: --compression is lz4 there and zstd here"),
+        (["--seed", 7, "--source-licence", "MIT"], "made otherwise: --source-licence is None there and MIT here"),
     ],
 )
 def test_dry_run_refuses_another_plan_like_the_run(
@@ -391,13 +391,13 @@ def test_another_source_or_option_is_refused_and_can_overwrite(source: Path, tmp
     before = stamps(path)
     other = tmp_path / "other.csv"
     assert run("sample", other, "--users", 100, "--items", 90, "--interactions", 2_000).code == 0
-    refused(expand(other, path), "another plan: the source's interactions are not the same hint: .* overwrite")
-    refused(expand(source, path, "--keep-scale", 2), "keep_scale is 1.0 there and 2.0 here")
-    refused(expand(source, path, "--rescale", "minmax"), "rescale is absolute there and minmax here")
-    refused(expand(source, path, "--item-cell-size", 2), "item_cell_size is None there and 2 here")
-    refused(expand(source, path, "--strength", 0.5), "strength is None there and 0.5 here")
-    refused(expand(source, path, "--no-fit"), "fit is True there and False here")
-    refused(expand(source, path, "--compression", "zstd"), "compression is lz4 there and zstd here")
+    refused(expand(other, path), "made otherwise: the source's interactions are not the same hint: .* --overwrite")
+    refused(expand(source, path, "--keep-scale", 2), "--keep-scale is 1.0 there and 2.0 here")
+    refused(expand(source, path, "--rescale", "minmax"), "--rescale is absolute there and minmax here")
+    refused(expand(source, path, "--item-cell-size", 2), "--item-cell-size is None there and 2 here")
+    refused(expand(source, path, "--strength", 0.5), "--strength is None there and 0.5 here")
+    refused(expand(source, path, "--no-fit"), "--fit is True there and False here")
+    refused(expand(source, path, "--compression", "zstd"), "--compression is lz4 there and zstd here")
     assert stamps(path) == before
     for options in ([other, path], [source, path, "--keep-scale", 2]):
         assert expand(*options, "--overwrite").code == 0
@@ -460,7 +460,7 @@ def test_the_module_runs_as_a_program(source: Path, written: tuple[Path, Done]) 
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
-    assert "seed is 7 there and 0 here" in done.stderr
+    assert "--seed is 7 there and 0 here" in done.stderr
 
 
 # --- help, version, info, sample -------------------------------------------------------------------------------------
@@ -504,19 +504,22 @@ def test_interruption_while_loading_shows_no_traceback(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("columns", [80, 120])
 def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    done = run("expand", "--help")
+    done = run("expand", "--help-all")
     assert done.code == 0
     assert "…" not in done.out
+    assert "<" not in done.out
+    assert "{" not in done.out
+    assert "[default: (" not in done.out
     assert max(map(len, done.out.splitlines())) <= columns
     groups = dict(zip(*[iter(re.split(r"╭─ ([\w ]+) ─+╮", done.out)[1:])] * 2, strict=True))
-    options = {title: re.findall(r"^│[ *]*(--[a-z-]+)", text, re.MULTILINE) for title, text in groups.items()}
+    options = {title: re.findall(r"^│ (--[a-z-]+)", text, re.MULTILINE) for title, text in groups.items()}
     assert options == {
         "Arguments": [],
-        "Options": ["--help"],
         "Size and shuffle": [
             "--user-multiplier",
             "--item-multiplier",
             "--target-interactions",
+            "--target-size",
             "--target-users",
             "--target-items",
             "--profile",
@@ -526,11 +529,11 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--item-cell-size",
         ],
         "Train and test": [
-            *("--split", "--ties", "--min-timestamps", "--test-items", "--drop-incomplete"),
+            *("--split", "--ties", "--min-timestamps", "--test-items", "--drop-incomplete", "--keep-incomplete"),
             *("--cold-users", "--cold-items"),
         ],
         "Reduced matrix": [
-            *("--rescale", "--order-by", "--fit", "--user-balance", "--item-balance", "--strength"),
+            *("--rescale", "--order-by", "--fit", "--no-fit", "--user-balance", "--item-balance", "--strength"),
             "--reduced-matrix",
         ],
         "What is kept": ["--min-keep", "--max-keep", "--keep-scale", "--block-keep", "--operator"],
@@ -559,8 +562,25 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--timestamp-column",
             "--missing-ids",
         ],
-        "Running": ["--threads", "--dry-run", "--json", "--quiet", "--no-progress"],
+        "Running": ["--config", "--recipe", "--threads", "--dry-run", "--json", "--quiet", "--no-progress"],
+        "Help": ["--help"],
+        "Examples": [],
     }
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_is_short(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    done = run("expand", "--help")
+    assert done.code == 0
+    assert max(map(len, done.out.splitlines())) <= columns
+    shown = re.findall(r"^│ (--[a-z-]+)", done.out, re.MULTILINE)
+    # One of the ten has two names.
+    assert len(shown) == 11 + 2
+    assert shown[-2:] == ["--help-all", "--help"]
+    assert len(re.findall(r"^│ fractalrs expand ", done.out, re.MULTILINE)) == 2
+    for command in COMMANDS:
+        assert "│ fractalrs " in run(command, "--help").out
 
 
 def test_info_of_a_complete_data_set(written: tuple[Path, Done]) -> None:
@@ -663,8 +683,8 @@ LAST = GOOD.count("\n") + 1
         ),
         (GOOD, ["--user-multiplier", 10], "user multiplier 10 does not fit a base of 9 users"),
         (GOOD, ["--item-multiplier", 8], "item multiplier 8 does not fit a base of 7 items"),
-        (GOOD, ["--split", "none", "--drop-incomplete"], "drop_incomplete would leave nothing"),
-        (GOOD, ["--parts", 10_000], "parts is 10000"),
+        (GOOD, ["--split", "none", "--drop-incomplete"], "--drop-incomplete would leave nothing"),
+        (GOOD, ["--parts", 10_000], "--parts is 10000"),
         (GOOD, ["--min-timestamps", 100], "leaves 0 users .*Dropped 9 users with fewer than 100 distinct timestamps"),
     ],
 )
@@ -681,33 +701,33 @@ def test_bad_sources_are_refused(tmp_path: Path, content: str | None, options: l
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--user-multiplier", 0], "user_multiplier is 0; it must be a whole number of at least 1"),
-        (["--item-multiplier", -3], "item_multiplier is -3; it must be a whole number of at least 1"),
+        (["--user-multiplier", 0], "--user-multiplier is 0; it must be a whole number of at least 1"),
+        (["--item-multiplier", -3], "--item-multiplier is -3; it must be a whole number of at least 1"),
         (["--user-multiplier", "many"], "user-multiplier': .*valid integer"),
-        (["--min-keep", 1.5], "min_keep is 1.5; it must be from 0 to 1"),
-        (["--max-keep", -1], "max_keep is -1.0"),
-        (["--min-keep", 0.5, "--max-keep", 0.4], "min_keep 0.5 is above max_keep 0.4"),
-        (["--min-keep", "nan"], "min_keep is nan"),
-        (["--keep-scale", 0], "keep_scale is 0.0; it must be above 0"),
-        (["--block-keep", 2], "block_keep is 2.0"),
-        (["--seed", -1], "seed is -1"),
+        (["--min-keep", 1.5], "--min-keep is 1.5; it must be from 0 to 1"),
+        (["--max-keep", -1], "--max-keep is -1.0"),
+        (["--min-keep", 0.5, "--max-keep", 0.4], "--min-keep 0.5 is above --max-keep 0.4"),
+        (["--min-keep", "nan"], "--min-keep is nan"),
+        (["--keep-scale", 0], "--keep-scale is 0.0; it must be above 0"),
+        (["--block-keep", 2], "--block-keep is 2.0"),
+        (["--seed", -1], "--seed is -1"),
         (["--profile", "fancy"], "'fancy' is not one of 'realistic', 'paper', 'traceable'"),
         (["--shuffle", "some"], "'some' is not one of"),
         (["--split", "first"], "'first' is not one of"),
         (["--input-format", "xml"], "'xml' is not one of"),
         (["--encoding", "best"], "'best' is not one of"),
-        (["--compression", "gzip"], "compression is .gzip.*none, lz4"),
-        (["--compression", "zstd(99)"], r"compression is .zstd\(99\)"),
-        (["--row-group-size", 0], "row_group_size is 0"),
-        (["--parts", 0], "parts is 0; it must be a whole number of at least 1"),
-        (["--source-licence", " "], "source_licence is ' '; it must be readable text"),
-        (["--threads", 0], "threads is 0; it must be at least 1"),
-        (["--user-cell-size", 0], "user_cell_size is 0; it must be a whole number of at least 1"),
-        (["--shuffle", "block", "--user-cell-size", 2], "user_cell_size is given, but the shuffle 'block'"),
+        (["--compression", "gzip"], "--compression is .gzip.*none, lz4"),
+        (["--compression", "zstd(99)"], r"--compression is .zstd\(99\)"),
+        (["--row-group-size", 0], "--row-group-size is 0"),
+        (["--parts", 0], "--parts is 0; it must be a whole number of at least 1"),
+        (["--source-licence", " "], "--source-licence is ' '; it must be readable text"),
+        (["--threads", 0], "--threads is 0; it must be at least 1"),
+        (["--user-cell-size", 0], "--user-cell-size is 0; it must be a whole number of at least 1"),
+        (["--shuffle", "block", "--user-cell-size", 2], "--user-cell-size is given, but the shuffle 'block'"),
         (["--reduced-matrix", "none.npy"], "No such file or directory: none.npy"),
         (["--compression", "zstd(0)"], r"must be one of none, lz4, snappy, zstd, zstd\(1\)"),
-        (["--reduced-matrix", "m.npy", "--rescale", "minmax"], "but reduced_matrix is given"),
-        (["--min-timestamps", "-1"], "min_timestamps"),
+        (["--reduced-matrix", "m.npy", "--rescale", "minmax"], "but --reduced-matrix is given"),
+        (["--min-timestamps", "-1"], "--min-timestamps is -1"),
         (["--colour", "red"], "No such option"),
     ],
 )
@@ -729,7 +749,7 @@ def test_bad_options_are_refused_before_the_source_is_read(
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     refused(
         run("expand", "sample", tmp_path / "out"),
-        "user_multiplier is missing hint: give both multipliers, target_interactions or reduced_matrix",
+        "--user-multiplier is missing hint: give both multipliers, --target-interactions, --target-size or --reduced-",
     )
     refused(run("expand", "sample"), "Missing argument 'OUTPUT'")
     refused(run("expend"), "No such command 'expend'")

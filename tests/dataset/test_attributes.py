@@ -594,7 +594,7 @@ def test_a_damaged_file_is_named_on_resume(out: Path, written: Path, damage: str
     )
     (out / ("users.parquet" if manifest else "manifest.json")).unlink()
     before = stamps(out)
-    with pytest.raises(OutputError, match=r"items.parquet is (damaged|a part of another plan)"):
+    with pytest.raises(OutputError, match=r"items.parquet is (damaged|a part of a data set that was made otherwise)"):
         write_again(out)
     assert stamps(out) == before
     write_again(out, overwrite=True)
@@ -616,12 +616,12 @@ def test_a_data_set_that_was_complete_knows_every_byte_of_the_footers(out: Path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"item_attributes": None}, "another plan: attributes of items are not given here"),
+        ({"item_attributes": None}, "made otherwise: attributes of items are not given here"),
         (
             {"item_attributes": None, "user_attributes": None},
             "items are not given here; attributes of users are not given here",
         ),
-        ({"item_attributes": items_table().slice(1)}, "another plan: attributes of items are not the same"),
+        ({"item_attributes": items_table().slice(1)}, "made otherwise: attributes of items are not the same"),
         (
             {"item_attributes": items_table().rename_columns(["movieId", "name", "year", "score"])},
             "items are not the same",
@@ -866,7 +866,9 @@ def test_the_command_line_refuses_before_it_reads_or_writes(source: Path, tmp_pa
 
 
 def test_both_helps_tell_files_from_counts() -> None:
-    words = {name: " ".join(re.sub("[│ \n]+", " ", run(name, "--help").out).split()) for name in ("expand", "sample")}
+    words = {
+        name: " ".join(re.sub("[│ \n]+", " ", run(name, "--help-all").out).split()) for name in ("expand", "sample")
+    }
     for kind in KINDS:
         assert f"--{kind[:-1]}-attributes FILE Attributes of the source's {kind}" in words["expand"]
         assert f"--{kind} " not in words["expand"]

@@ -259,7 +259,7 @@ def test_of_two_plans_at_once_one_begins(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         found = sorted(pool.map(begin, plans), key=len)
     assert found[0] == "written"
-    assert "another plan: seed is" in found[1]
+    assert "made otherwise: seed is" in found[1]
     assert len(digests(tmp_path / "out")) == 7
 
 
@@ -277,7 +277,7 @@ class Overtaken(LocalStore):
 
 def test_who_is_overtaken_by_another_plan_is_refused(plan: Plan, written: Path, tmp_path: Path) -> None:
     other = fr.plan(small_expansion(seed=8), parts=PARTS)
-    with pytest.raises(OutputError, match="another plan: seed is 8 there and 7 here"):
+    with pytest.raises(OutputError, match="made otherwise: seed is 8 there and 7 here"):
         fr.write_part(plan, 1, Overtaken(tmp_path / "out", other))
     assert not (tmp_path / "out" / plan.parts[1].file("train")).exists()
     fr.write_part(plan, 1, Overtaken(tmp_path / "same", plan))
@@ -305,7 +305,7 @@ def test_who_is_overtaken_before_the_lock_changes_nothing(plan: Plan, out: Path,
     (out / "manifest.json").unlink()
     other = small_expansion(seed=8)
     store = Late(out, lambda: fr.write(other, out, parts=PARTS, overwrite=True))
-    with pytest.raises(OutputError, match="another plan: seed is 8 there and 7 here"):
+    with pytest.raises(OutputError, match="made otherwise: seed is 8 there and 7 here"):
         write(plan, store)
     assert fr.validate(out, other.base, digests=True, only="integrity").holds
 
@@ -342,7 +342,7 @@ def test_without_locks_the_plan_that_was_overwritten_stops(
             begun.append(fr.write(other, tmp_path, parts=parts, overwrite=True))
             yield lambda *_: None
 
-    with pytest.raises(OutputError, match="another plan: seed is 8 there and 7 here"):
+    with pytest.raises(OutputError, match="made otherwise: seed is 8 there and 7 here"):
         fr.write(plan.expansion, tmp_path, parts=PARTS, threads=1, progress=Overwriting())
     assert len(begun) == 1
     assert fr.validate(tmp_path, other.base, digests=True, only="integrity").holds
@@ -493,7 +493,7 @@ def test_a_damaged_plan_is_refused_by_name(plan: Plan, out: Path, key: str, valu
         # It is a word, or an object, as good as another.
         fr.write(plan.expansion, out, parts=PARTS)
         return
-    with pytest.raises(OutputError, match=r"plan\.json|another plan") as caught:
+    with pytest.raises(OutputError, match=r"plan\.json|made otherwise") as caught:
         fr.write(plan.expansion, out, parts=PARTS)
     assert caught.value.hint
     assert stamps(out) == before

@@ -581,7 +581,7 @@ def test_an_overwrite_killed_anywhere_can_be_done_again(written: Path, tmp_path:
         left = digests(path)
         assert "manifest.json" not in left or left.items() >= given.items()
         if any(name.endswith(".parquet") for name in left):
-            with pytest.raises(OutputError, match="another plan"):
+            with pytest.raises(OutputError, match="made otherwise"):
                 fr.write(other, path, parts=3)
         fr.write(other, path, parts=3, overwrite=True)
         assert digests(path) == fresh
@@ -729,7 +729,7 @@ def test_a_part_of_another_plan_is_named_on_resume(out: Path, tmp_path: Path, ex
     name = "train/part-00004-of-00007.parquet"
     shutil.copy(tmp_path / "other" / name, out / name)
     (out / "manifest.json").unlink()
-    with pytest.raises(OutputError, match=rf"{name} is a part of another plan"):
+    with pytest.raises(OutputError, match=rf"{name} is a part of a data set that was made otherwise"):
         fr.write(expansion, out, parts=7)
 
 
@@ -743,7 +743,7 @@ def test_a_part_of_another_plan_is_named_on_resume(out: Path, tmp_path: Path, ex
 def test_a_part_in_the_place_of_another_is_named(out: Path, expansion: Expansion, wrong: str, right: str) -> None:
     shutil.copy(out / wrong, out / right)
     (out / "manifest.json").unlink()
-    with pytest.raises(OutputError, match=rf"{right} is a part of another plan"):
+    with pytest.raises(OutputError, match=rf"{right} is a part of a data set that was made otherwise"):
         fr.write(expansion, out, parts=7)
 
 

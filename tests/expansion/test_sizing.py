@@ -379,11 +379,11 @@ def test_the_same_target_resumes_and_another_is_refused(
         assert done.code == 0, done.err
         assert "5 of 6 files are finished already" in done.err
         assert digests(path) == whole
-        refused(run(*command, "4e4"), "target_interactions is 30000 there and 40000 here")
-        refused(run(*command, "3e4", "--target-users", 600), "target_users is None there and 600 here")
-        refused(run(*command, "3e4", "--min-keep", 0.02), "min_keep is 0.01 there and 0.02 here")
+        refused(run(*command, "4e4"), "--target-interactions is 30000 there and 40000 here")
+        refused(run(*command, "3e4", "--target-users", 600), "--target-users is None there and 600 here")
+        refused(run(*command, "3e4", "--min-keep", 0.02), "--min-keep is 0.01 there and 0.02 here")
         size = ["--user-multiplier", 3, "--item-multiplier", 5]
-        refused(run(*command[:-1], *size), "user_multiplier is None there and 3 here")
+        refused(run(*command[:-1], *size), "--user-multiplier is None there and 3 here")
         assert digests(path) == whole
     done = run(*command, "4e4", "--overwrite")
     assert done.code == 0, done.err
@@ -422,24 +422,27 @@ def test_multipliers_or_a_matrix_together_with_a_target(source: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "user_multiplier is missing hint: give both multipliers, target_interactions or reduced_matrix"),
-        (["--user-multiplier", 2], "item_multiplier is missing hint: give both multipliers, target_interactions or"),
-        (["--target-users", "1e3"], "target_users is given without target_interactions"),
-        (["--target-interactions", "1.5"], "target_interactions is 1.5; it must be a whole number of at least 1"),
-        (["--target-interactions", "0"], "target_interactions is 0; it must be"),
-        (["--target-interactions", "-5"], "target_interactions is -5; it must be"),
-        (["--target-interactions", "1e5", "--target-items", "2.5"], "target_items is 2.5; it must be"),
+        ([], "--user-multiplier is missing hint: give both multipliers, --target-interactions, --target-size or"),
+        (
+            ["--user-multiplier", 2],
+            "--item-multiplier is missing hint: give both multipliers, --target-interactions, --target",
+        ),
+        (["--target-users", "1e3"], "--target-users is given without --target-interactions"),
+        (["--target-interactions", "1.5"], "--target-interactions is 1.5; it must be a whole number of at least 1"),
+        (["--target-interactions", "0"], "--target-interactions is 0; it must be"),
+        (["--target-interactions", "-5"], "--target-interactions is -5; it must be"),
+        (["--target-interactions", "1e5", "--target-items", "2.5"], "--target-items is 2.5; it must be"),
         (
             ["--target-interactions", "1e5", "--keep-scale", 2],
-            "keep_scale is given, but it is what target_interactions",
+            "--keep-scale is given, but it is what --target-interactions",
         ),
         (
             ["--target-interactions", "1e5", "--target-users", "1e3", "--user-multiplier", 2],
-            "target_users and user_multiplier are both given",
+            "--target-users and --user-multiplier are both given",
         ),
         (
             ["--target-interactions", "1e5", "--target-items", "1e3", "--reduced-matrix", __file__],
-            "target_items is given, but the shape of reduced_matrix tells",
+            "--target-items is given, but the shape of --reduced-matrix tells",
         ),
     ],
 )

@@ -20,6 +20,7 @@ import pytest
 from fractalrs.errors import OutputError
 from fractalrs.statistics import Curve
 from fractalrs.validation import Check, Findings, Metric, Report
+from fractalrs.validation.verdict import DOCS, failures, parts
 from fractalrs.validation.wording import number
 
 NASTY = "<script>alert('&')</script>"
@@ -200,6 +201,38 @@ def test_a_metric_without_a_threshold_never_fails() -> None:
     assert not Report(Findings({}, (), (Metric("gini", "degrees", distance=math.nan, threshold=1.0),))).holds
 
 
+def test_the_verdict_has_three_parts() -> None:
+    report = Report(some_findings())
+    exact, realistic, differs = parts(report)
+    assert (exact.name, exact.holds, exact.text) == ("exact", False, "2 of 8 checks fail")
+    assert (realistic.name, realistic.holds, realistic.text) == ("realistic", False, "1 of 12 metrics fails")
+    assert (differs.name, differs.holds) == ("differs, not judged", None)
+    assert [part.holds for part in parts(Report(good_findings()))] == [True, True, None]
+    assert "exact                2 of 8 checks fail" in str(report).splitlines()
+
+
+def test_what_is_not_judged_is_named_where_it_differs_beyond_thinning() -> None:
+    differing = Metric("slope", "degrees", 2.0, synthetic=2.5, distance=0.5, thinned=2.1, floor=0.1)
+    thinned = Metric("tail", "degrees", 2.0, synthetic=2.5, distance=0.5, thinned=2.45, floor=0.45)
+    judged = Metric("gini", "degrees", 0.5, synthetic=0.9, distance=0.4, threshold=0.02)
+    report = Report(Findings({}, (), (differing, thinned, judged)))
+    assert parts(report)[2].text == "slope 2.5 (real 2)"
+    assert parts(Report(Findings({}, (), (thinned,))))[2].text == "nothing by more than a tenth"
+
+
+def test_a_failure_says_value_limit_cause_remedy_and_where_to_read_on() -> None:
+    found = failures(Report(some_findings()))
+    assert [one.name for one in found] == list(Report(some_findings()).failures)
+    gini = found[-1]
+    assert gini.value == "0.6912 (real 0.6341), distance 0.05711"
+    assert gini.limit == "0.05"
+    assert gini.cause
+    assert "multipliers" in gini.remedy
+    assert gini.link == f"{DOCS}/fidelity.html"
+    text = str(Report(some_findings()))
+    assert all(part in text for part in (gini.value, gini.cause, gini.remedy, gini.link))
+
+
 def test_the_dictionary_is_json() -> None:
     content = Report(some_findings()).to_dict()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
@@ -222,7 +255,8 @@ def test_the_text_begins_with_what_fails() -> None:
     assert "seed: 20261122" in lines
     words = [line.split("  ")[0] for line in lines[lines.index("") + 1 :][:9]]
     assert words == ["FAILS"] * 2 + ["ok"] * 6 + ["not checked"]
-    table = lines[-16:]
+    start = next(at for at, line in enumerate(lines) if line.startswith("metric "))
+    table = lines[start : start + 16]
     columns = ["real", "synthetic", "thinned", "null", "distance", "floor", "threshold"]
     assert table[0].split() == ["metric", *columns, "holds"]
     gini = next(line for line in table if line.startswith("gini of items"))
@@ -257,6 +291,9 @@ def test_numbers_are_for_people(value: float | None, text: str) -> None:
 
 def test_the_page_fetches_nothing(page: Path) -> None:
     html = page.read_text(encoding="utf-8")
+    # Links to the documentation fetch nothing until somebody follows them.
+    html, links = re.subn(rf'<a href="{DOCS}/[a-z/]+\.html">{DOCS}/[a-z/]+\.html</a>', "", html)
+    assert links
     references = re.findall(r"(?:href|src)=[\"']([^\"']*)|url\(([^)]*)\)", html)
     assert references
     assert all((href or url).startswith(("#", "data:")) for href, url in references)
@@ -268,7 +305,7 @@ def test_the_page_fetches_nothing(page: Path) -> None:
 def test_what_findings_say_is_escaped(page: Path) -> None:
     html = page.read_text(encoding="utf-8")
     assert "<script" not in html
-    assert html.count("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;") == 2
+    assert html.count("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;") == 3
 
 
 def test_ids_are_unique_and_every_reference_is_met(page: Path) -> None:
@@ -365,6 +402,8 @@ const contrast = element => {
   const [a, b] = [light(element.namespaceURI.endsWith("svg") ? style.fill : style.color), light(behind(element))];
   return (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
 };
+// What is folded is read too.
+page.querySelectorAll("details").forEach(each => each.open = true);
 const texts = [...page.body.querySelectorAll("*")].filter(element =>
   [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()) && !element.closest("title, desc"));
 const images = [...page.querySelectorAll("svg:not([aria-hidden])")];

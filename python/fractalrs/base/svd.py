@@ -151,8 +151,9 @@ def block_lanczos(matrix: Sparse, k: int, seed: int) -> Triples:
     """Return what the block Lanczos iteration for RᵀR, or RRᵀ if that is smaller, finds; see `CONVERGED`.
 
     All vectors are made orthogonal twice; where there is no room for more the leading ones are kept (thick restart, Wu
-    and Simon 2000). Of a singular value that occurs oftener than a block is wide, as in a matrix of many equal components,
-    some may be left out. The triples are those of R within the space that was found, so that small values lose no digits.
+    and Simon 2000). Of a singular value that occurs oftener than a block is wide, as in a matrix of many equal
+    components, some may be left out. The triples are those of R within the space that was found, so that small values
+    lose no digits.
     """
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     count = tall.shape[1]

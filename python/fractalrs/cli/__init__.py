@@ -1,4 +1,4 @@
-"""The command line: `fractalrs expand`, `validate`, `backcast`, `export`, `info`, `sample`.
+"""The command line: one module a command; `fractalrs --help` lists them.
 
 Nothing heavy is loaded before it is known which command is asked for.
 """

@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from fractalrs._core import GENERATOR, VERSION
+from fractalrs.cli.help import Shown, ShownGroup
 
 COMMANDS = {
     "expand": "Expand SOURCE into a Parquet data set in OUTPUT, by multipliers of users and items or to a target.",
@@ -20,26 +20,61 @@ COMMANDS = {
     "info": "Show what is in OUTPUT.",
     "download": "Download a public data set from its publisher, once: ml-100k, ml-1m, ml-20m, ml-25m, ml-32m or "
     "ml-latest-small; its name then stands for it as SOURCE.",
+    "head": "Show the first interactions of OUTPUT.",
+    "compare": "Show data sets, or their validation reports, side by side.",
     "sample": "Write the built-in sample: interactions of users with known tastes.",
 }
 """Their names, and what they do."""
 
-_SETTINGS: dict[str, Any] = {"add_completion": False, "rich_markup_mode": "rich", "pretty_exceptions_enable": False}
+COMMON = {
+    "expand": (
+        *("user_multiplier", "item_multiplier", "target_interactions", "target_size", "profile"),
+        *("timestamps", "seed", "config", "dry_run", "overwrite"),
+    ),
+    "validate": ("report", "source", "only", "json", "quiet"),
+}
+"""The options that ``--help`` shows of commands that have many."""
+
+EXAMPLES = {
+    "expand": (
+        "fractalrs expand ratings.csv out --user-multiplier 4 --item-multiplier 8",
+        "fractalrs expand ratings.csv out --target-interactions 1B --dry-run",
+    ),
+    "validate": (
+        "fractalrs validate out --report report.html",
+        "fractalrs validate out --source ratings.csv --only integrity",
+    ),
+    "backcast": ("fractalrs backcast ratings.csv --report backcast.html",),
+    "export": ("fractalrs export out npz --format csr",),
+    "info": ("fractalrs info out", "fractalrs info out --recipe > recipe.toml"),
+    "head": ("fractalrs head out", "fractalrs head out --split test --rows 20"),
+    "compare": ("fractalrs compare small large",),
+    "sample": ("fractalrs sample ratings.csv",),
+}
+"""One or two command lines of each."""
+
+_SETTINGS: dict[str, Any] = {"rich_markup_mode": "rich", "pretty_exceptions_enable": False}
 
 
-class _Later(TyperCommand):
+class _Later(Shown):
     """A command that is loaded when it gets its arguments."""
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **settings: Any) -> Any:
         """Parse arguments as the command itself does."""
         assert self.name is not None
-        alone = typer.Typer(**_SETTINGS)
-        alone.command(self.name, help=self.help)(getattr(import_module(f"fractalrs.cli.{self.name}"), self.name))
-        return typer.main.get_command(alone).make_context(info_name, args, *more, **settings)
+        alone = typer.Typer(add_completion=False, **_SETTINGS)
+        run = getattr(import_module(f"fractalrs.cli.{self.name}"), self.name)
+        alone.command(self.name, cls=Shown, help=self.help)(run)
+        loaded = typer.main.get_command(alone)
+        assert isinstance(loaded, Shown)
+        loaded.common, loaded.examples = COMMON.get(self.name, ()), EXAMPLES.get(self.name, ())
+        return loaded.make_context(info_name, args, *more, **settings)
 
 
-class _Commands(TyperGroup):
+class _Commands(ShownGroup):
     """All of them."""
+
+    examples = (EXAMPLES["expand"][0], EXAMPLES["validate"][0])
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -1,6 +1,7 @@
 """`fractalrs expand`: its options are those of a recipe, from where they are declared."""
 
 import inspect
+import logging
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,18 +26,35 @@ from fractalrs.cli.output import (
 from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
 from fractalrs.expansion import Expansion, Group
 from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
-from fractalrs.workflow import RECIPE, Recipe, prepare
+from fractalrs.words import SIDES
+from fractalrs.workflow import RECIPE, Page, Recipe, prepare
+
+_LOW_RATE, _GINI, _RATIOS = 0.02, 0.02, 0.10
+"""From where fidelity is at risk: a mean keep rate below, a Gini coefficient or singular ratios off by more."""
+
+logger = logging.getLogger(__name__)
 
 
 def expand(
     *,
+    context: typer.Context,
     source: Source,
     output: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
     ],
     overwrite: Annotated[
-        bool, flag(Group.FILES, "--overwrite", "Delete another plan's data set in OUTPUT first.")
+        bool, flag(Group.FILES, "--overwrite", "Replace a data set in OUTPUT that was made with other options.")
     ] = False,
+    config: Annotated[
+        Path | None,
+        option(
+            Group.RUNNING,
+            "Options in a file, in lines such as user_multiplier = 4; those given here win. Or a recipe that "
+            "`fractalrs info --recipe` printed: the same data set again, bit for bit, from the same source.",
+            *("--config", "--recipe"),
+            value="FILE.toml",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, option(Group.RUNNING, "Generating threads.", value="INT", default="all this process may use")
     ] = None,
@@ -55,27 +73,68 @@ def expand(
 ) -> None:
     """Run the command."""
     started = time.monotonic()
-    recipe, threads = Recipe(**options), resolve_threads(threads)
+    page = None if config is None else Page.read(config)
+    if page is not None:
+        options = page.with_options({name: options[name] for name in options if _is_typed(context, name)})
+    recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
+    page = page if page is not None and page.made else None
     with notes_on_stderr(not quiet):
         try:
-            plan = prepare(source, recipe, output, overwrite=overwrite)
+            plan = prepare(source, recipe, output, overwrite=overwrite, progress=shown, page=page)
             if dry_run:
-                print_content(_forecast(plan, output, threads, overwrite), as_json)
+                expected = _forecast(plan, output, threads, overwrite)
+                for risk in _risks(plan):
+                    logger.warning(f"warning: {risk}")
+                print_content(expected, as_json)
                 return
-            shown = not (quiet or no_progress)
+            finished = _is_finished(plan, output)
             dataset = write_plan(plan, output, threads=threads, overwrite=overwrite, progress=shown)
         except KeyboardInterrupt:
             begun = not dry_run and Folder.read(output).plan is not None
             stays = "what is finished stays, the same command goes on from there"
             print_note(f"interrupted: {stays if begun else 'nothing was written'}")
             raise typer.Exit(INTERRUPTED) from None
-    print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
+    if as_json or not finished:
+        print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
+
+
+def _risks(plan: Plan) -> list[str]:
+    """Say where the data set will be unlike its source."""
+    expansion, found = plan.expansion, []
+    if plan.options.shuffle == "block":
+        found.append("the shuffle block flattens activity and popularity; --profile realistic keeps them")
+    if plan.options.shuffle in ("none", "aligned") and plan.user_multiplier > 1:
+        found.append("the nearest neighbours of an item will mostly be copies of it; --profile realistic has few")
+    if (mean := float(expansion.keep_rates.mean())) < _LOW_RATE:
+        found.append(f"blocks keep {mean:.2%} of the interactions: ids of few will have none; lower the multipliers")
+    fitted = plan.reduced.get("fit")
+    if fitted:
+        for side in SIDES:
+            real, made = fitted[f"gini_of_{side}"]["real"], fitted[f"gini_of_{side}"]["expected"]
+            if abs(made - real) > _GINI:
+                found.append(f"the Gini coefficient of {side} will be about {made:.2f}, the real one is {real:.2f}")
+        median = fitted["singular_ratios"]["median of 16"]
+        if median > _RATIOS:
+            found.append(f"the leading singular values will be off by {median:.0%} in the median")
+    return found
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    place = context.get_parameter_source(name)
+    return place is not None and place.name == "COMMANDLINE"
+
+
+def _is_finished(plan: Plan, output: Path) -> bool:
+    """Whether there is nothing to do."""
+    there = Folder.read(output)
+    return there.is_complete and there.manifest is not None and there.manifest.fingerprints["plan"] == plan.fingerprint
 
 
 def _signature() -> inspect.Signature:
-    source, output, *others = inspect.signature(expand).parameters.values()
+    context, source, output, *others = inspect.signature(expand).parameters.values()
     own = [one for one in others if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    return inspect.Signature([source, output, *map(parameter, RECIPE.values()), *own])
+    return inspect.Signature([context, source, output, *map(parameter, RECIPE.values()), *own])
 
 
 expand.__signature__ = _signature()  # type: ignore[attr-defined]

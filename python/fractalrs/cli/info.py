@@ -7,14 +7,26 @@ import typer
 
 from fractalrs.cli.output import attributes_of, flag, print_content, warnings_of
 from fractalrs.dataset import Dataset
+from fractalrs.workflow import recipe_text
 
 
 def info(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a data set.")],
     as_json: Annotated[bool, flag(None, "--json", "Print one JSON object on stdout.")] = False,
+    recipe: Annotated[
+        bool,
+        flag(
+            None,
+            "--recipe",
+            "Print its recipe instead, a page of text: `fractalrs expand --recipe` makes it again. It holds the seed.",
+        ),
+    ] = False,
 ) -> None:
     """Run the command."""
     dataset = Dataset(output)
+    if recipe:
+        print(recipe_text(output))
+        return
     (users, items), (p, q), (m, n) = dataset.shape, dataset.block_shape, dataset.multipliers
     content = {
         "output": str(output),

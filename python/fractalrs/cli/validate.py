@@ -2,19 +2,22 @@
 
 import json
 import logging
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from fractalrs._core import VERSION
 from fractalrs.cli import INTERRUPTED, UNTRUE
 from fractalrs.cli.output import Complete, Json, NoProgress, check_report, flag, option, print_note
-from fractalrs.dataset import Dataset
+from fractalrs.dataset import Dataset, Folder
 from fractalrs.expansion import Group
 from fractalrs.tools import notes_on_stderr, resolve_threads
 from fractalrs.validation import read_thresholds
 from fractalrs.validation import validate as run
-from fractalrs.workflow import read_planned_base
+from fractalrs.workflow import command_text, read_planned_base
 
 CHECKS = "What is checked"
 
@@ -77,6 +80,9 @@ def validate(
                 threads=threads,
                 progress=not (quiet or no_progress),
             )
+            found = replace(
+                found, findings=replace(found.findings, subject=found.findings.subject | _origin(output, source))
+            )
             if report is not None:
                 logger.info("drawing the report")
                 found.to_html(report)
@@ -90,3 +96,16 @@ def validate(
         print(found)
     if not found.holds:
         raise typer.Exit(UNTRUE)
+
+
+def _origin(output: Path, source: str | None) -> dict[str, str]:
+    """Say what the data set was made of, and how, and when it was validated; its seed is for whoever owns it."""
+    plan = Folder.read(output).plan
+    origin = {} if source is None else {"source": Path(source).name}
+    if plan is not None:
+        counts = (
+            f"{plan.base.users:,} users, {plan.base.items:,} items, {plan.base.train + plan.base.test:,} interactions"
+        )
+        origin["source"] = f"{origin['source']}: {counts}" if origin else counts
+        origin |= {"command": command_text(plan)} if plan.recipe is not None else {}
+    return origin | {"validated": f"{date.today().isoformat()} by fractalrs {VERSION}"}

@@ -27,8 +27,8 @@ class ParquetOptions(Shown):
         ``"default"``: read by everything in use, Spark 3.5 included; or ``"fast"``: item ids split by bytes, quicker
         to write, not read by Spark before 4.3 and other readers that lack BYTE_STREAM_SPLIT for integers.
     compression
-        ``"none"``, ``"lz4"``, ``"snappy"``, ``"zstd"`` or ``"zstd(LEVEL)"``. Ids, times and values of few kinds are packed
-        so densely that ``"lz4"`` and ``"snappy"`` leave them as they are.
+        ``"none"``, ``"lz4"``, ``"snappy"``, ``"zstd"`` or ``"zstd(LEVEL)"``. Ids, times and values of few kinds are
+        packed so densely that ``"lz4"`` and ``"snappy"`` leave them as they are.
     row_group_size
         Interactions a row group.
 

@@ -150,8 +150,8 @@ def require_ours(store: Store, plan: Plan) -> None:
 
 def other_plan(store: Store, why: str) -> OutputError:
     """Return the refusal of a folder that holds a data set that is not the one asked for."""
-    hint = "choose another folder, give the options of the first run, or overwrite it"
-    return OutputError(f"{store.path} holds a data set of another plan: {why}", hint)
+    hint = "choose another folder, give the options it was made with, or replace it by overwrite=True"
+    return OutputError(f"{store.path} holds a data set that was made otherwise: {why}", hint)
 
 
 def find_finished(folder: Folder, plan: Plan, names: Iterable[str], threads: int) -> Finished:
@@ -170,8 +170,8 @@ def _inspect(store: Store, name: str, plan: Plan) -> FileReport:
     except (pa.ArrowException, OSError, KeyError, ValueError):
         raise OutputError(f"{store.path / name} is damaged", hint) from None
     if any(labels.get(label) != value for label, value in plan.files[name]):
-        hint += ", or overwrite the whole data set"
-        raise OutputError(f"{store.path / name} is a part of another plan", hint)
+        hint += ", or replace the whole data set by overwrite=True"
+        raise OutputError(f"{store.path / name} is a part of a data set that was made otherwise", hint)
     return report
 
 

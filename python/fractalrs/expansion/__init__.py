@@ -22,7 +22,7 @@ from fractalrs.expansion.operators import Operator, operator_named
 from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, PROFILES, Group, Options, Profile, profile_named
 from fractalrs.expansion.reduction import ReducedMatrix, reduce
 from fractalrs.expansion.shuffles import SHUFFLES, Shuffle, shuffle_named
-from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale, whole_number
+from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale, whole_bytes, whole_number
 
 __all__ = ["CELL_SIZE", "DEFAULT_PROFILE", "OPTIONS", "PROFILES", "SHUFFLES"]
 __all__ += ["BlockFunction", "Cells", "Expansion", "Fit", "Group", "Matrix", "Operator", "Option", "Options", "Profile"]
@@ -38,4 +38,4 @@ __all__ += [
     "option",
 ]
 __all__ += ["profile_named", "reduce", "reduce_to_target", "refuse_unknown", "shuffle_named", "solve_keep_scale"]
-__all__ += ["fingerprint_of", "whole_number"]
+__all__ += ["fingerprint_of", "whole_bytes", "whole_number"]

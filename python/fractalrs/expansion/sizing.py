@@ -9,8 +9,9 @@ the spread of the blocks.
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from typing import Any, Literal
 
@@ -36,26 +37,51 @@ REDUCTIONS = 3
 
 _LARGEST = 1 << 63
 _DIGITS = 6
+_COUNTS = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
+_SIZE = re.compile(r"(\d[\d_]*(?:\.\d+)?(?:e\d+)?) ?((?:[kmgtp]i?)?b|)", re.IGNORECASE)
 
 
 def whole_number(name: str, value: Any) -> int:
-    """Return a count, from 1 to 2**63 − 1, that was written as people write it: ``1000000``, ``1_000_000``, ``1e6``.
+    """Return a count, from 1 to 2**63 − 1, as people write it: ``1_000_000``, ``1e6``, ``1M``.
 
     Examples
     --------
-    >>> whole_number("target_interactions", "1e9")
-    1000000000
+    >>> [whole_number("target_interactions", text) for text in ("1e9", "1B", "2.5M")]
+    [1000000000, 1000000000, 2500000]
     """
+    text = str(value).strip()
+    factor = _COUNTS.get(text[-1:].lower(), 1)
+    digits = text[:-1] if factor > 1 else text
     try:
-        number = Decimal(str(value))
+        number = Decimal(digits) * factor
         good = 1 <= number < _LARGEST and number == int(number)
-    except InvalidOperation:
+    except ArithmeticError:
         good = False
     if not good:
         raise InputError(
-            f"{name} is {value}; it must be a whole number of at least 1", hint="write it as 1000000, 1_000_000 or 1e6"
+            f"{name} is {value}; it must be a whole number of at least 1", hint="write it as 1_000_000, 1e6 or 1M"
         )
     return int(number)
+
+
+def whole_bytes(name: str, value: Any) -> int:
+    """Return a size in bytes as people write it: ``100GB``, ``1.5 TB``, ``64GiB``, ``5e9``.
+
+    Examples
+    --------
+    >>> whole_bytes("target_size", "100GB"), whole_bytes("target_size", "1KiB")
+    (100000000000, 1024)
+    """
+    match = _SIZE.fullmatch(str(value).strip())
+    good = match is not None and 1 <= (size := Decimal(match[1]) * _unit(match[2])) < _LARGEST
+    if not good:
+        raise InputError(f"{name} is {value}; it must be a size of at least 1 byte", hint="write it as 100GB or 64GiB")
+    return int(size)
+
+
+def _unit(text: str) -> int:
+    base, power = (1024, text[:-2]) if text.lower().endswith("ib") else (1000, text[:-1])
+    return int(base ** (1 + "kmgtp".index(power.lower()))) if power else 1
 
 
 def choose_shape(

@@ -15,7 +15,7 @@ from fractalrs.tools.atomic import whole_file, whole_folder
 from fractalrs.tools.digest import Digest, digest_of_json
 from fractalrs.tools.machine import blas_threads, drawing, installed, peak_memory, readable, require_disk, require_place
 from fractalrs.tools.ordered import in_order
-from fractalrs.tools.progress import SILENT, Progress, ProgressCallback, as_progress, notes_on_stderr
+from fractalrs.tools.progress import SILENT, Progress, ProgressCallback, Stages, as_progress, notes_on_stderr
 from fractalrs.tools.sealed import DigestingFile, FileReport, parquet_writer, read_labelled, write_labelled
 from fractalrs.tools.shown import Shown, html_table, one_line
 from fractalrs.tools.store import LocalStaging, LocalStore, Store, busy, is_litter, visible
@@ -32,7 +32,16 @@ __all__ = [
     "url_scheme",
 ]
 __all__ += ["blas_threads", "drawing", "in_order", "peak_memory", "readable", "require_disk", "require_place"]
-__all__ += ["SILENT", "Progress", "ProgressCallback", "as_progress", "notes_on_stderr", "whole_file", "whole_folder"]
+__all__ += [
+    "SILENT",
+    "Progress",
+    "ProgressCallback",
+    "Stages",
+    "as_progress",
+    "notes_on_stderr",
+    "whole_file",
+    "whole_folder",
+]
 __all__ += [
     "Digest",
     "DigestingFile",

@@ -11,7 +11,7 @@ from fractalrs.dataset import Dataset, open_dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.statistics import Curve, Floats
-from fractalrs.tools import Progress, as_progress, blas_threads, check_kind, resolve_threads, suggests
+from fractalrs.tools import Progress, Stages, as_progress, blas_threads, check_kind, resolve_threads, suggests
 from fractalrs.validation import metrics
 from fractalrs.validation.checks import blocks, files, regeneration, rows, times
 from fractalrs.validation.checks.attributes import check_attributes
@@ -105,11 +105,13 @@ def validate(
             raise InputError(
                 "fidelity needs private/ beside the data: it holds the real statistics", hint="use --only integrity"
             )
-        run = _Run(Measured(subject, planned, base, expansion, singular_values, only != "integrity", threads, shown))
-        if only != "fidelity":
-            run.check(digests, false_alarms)
-        if only != "integrity":
-            run.measure(own)
+        stages = Stages(shown)
+        run = _Run(Measured(subject, planned, base, expansion, singular_values, only != "integrity", threads, stages))
+        with stages.together("validating", run.measured.work(only != "fidelity", only != "integrity")):
+            if only != "fidelity":
+                run.check(digests, false_alarms)
+            if only != "integrity":
+                run.measure(own)
     return Report(run.findings())
 
 

@@ -30,6 +30,7 @@ from fractalrs.expansion import (
     profile_named,
     refuse_unknown,
     shuffle_named,
+    whole_bytes,
     whole_number,
 )
 from fractalrs.reading import checked_encoding, checked_form, format_names
@@ -93,10 +94,17 @@ class Recipe(Shown):
     target_interactions: int | None = option(
         None,
         "Instead of multipliers: choose those that are not given, and the keep scale, so that about so many "
-        "interactions come out, train and test together, such as 1e9.",
+        "interactions come out, train and test together: 1e9, 1B, 1_000_000.",
         Group.SIZE,
         unset="none",
         **_TARGET,
+    )
+    target_size: int | None = option(
+        None,
+        "Instead of target interactions: about so many bytes of files, such as 100GB.",
+        Group.SIZE,
+        unset="none",
+        **_TARGET | {"value": "SIZE", "take": whole_bytes},
     )
     target_users: int | None = option(
         None,
@@ -290,20 +298,29 @@ class Recipe(Shown):
                 hint = "say fit (--fit), with the shuffle 'cells'"
                 raise InputError(f"{name} is given, but nothing is fitted", hint=hint)
 
+    @property
+    def target(self) -> str | None:
+        """The option that decides what is not given: a number of interactions, or of bytes; None without one."""
+        names = ("target_interactions", "target_size")
+        return next((name for name in names if getattr(self, name) is not None), None)
+
     def _check_targets(self) -> None:
-        if self.target_interactions is None:
+        if self.target_interactions is not None and self.target_size is not None:
+            raise InputError("target_interactions and target_size are both given", hint="leave one out")
+        if self.target is None:
             for name in ("target_users", "target_items"):
                 if getattr(self, name) is not None:
                     raise InputError(f"{name} is given without target_interactions", hint="give both")
             for name in ("user_multiplier", "item_multiplier"):
                 if getattr(self, name) is None and self.reduced_matrix is None:
                     raise InputError(
-                        f"{name} is missing", hint="give both multipliers, target_interactions or reduced_matrix"
+                        f"{name} is missing",
+                        hint="give both multipliers, target_interactions, target_size or reduced_matrix",
                     )
         elif self.options.keep_scale != Options.keep_scale:
-            raise InputError("keep_scale is given, but it is what target_interactions chooses", hint="leave one out")
+            raise InputError(f"keep_scale is given, but it is what {self.target} chooses", hint="leave one out")
         elif not operator_named(self.options.operator).has_keep_rates:
-            raise InputError("target_interactions chooses keep_scale, which only the operator 'dropout' has")
+            raise InputError(f"{self.target} chooses keep_scale, which only the operator 'dropout' has")
         for side in SIDES:
             target, multiplier = f"target_{side.plural}", f"{side.singular}_multiplier"
             if getattr(self, target) is None:
@@ -385,6 +402,7 @@ class Recipe(Shown):
             "item_multiplier": self.item_multiplier or n,
             "operator": options.operator,
             "target_interactions": self.target_interactions,
+            "target_size": self.target_size,
             "target_users": self.target_users,
             "target_items": self.target_items,
             **self.reducing,

@@ -4,7 +4,8 @@ import dataclasses
 import inspect
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,11 @@ from fractalrs.expansion import (
     solve_keep_scale,
 )
 from fractalrs.reading import Interactions, located, read_attributes, read_interactions, sample_interactions
-from fractalrs.tools import Progress, notes_on_stderr, resolve_threads
+from fractalrs.tools import Progress, as_progress, notes_on_stderr, readable, resolve_threads
 from fractalrs.words import WARNING
+from fractalrs.workflow.page import Page
 from fractalrs.workflow.recipe import RECIPE, Recipe
+from fractalrs.workflow.sizes import interactions_of
 
 SAMPLE = "sample"
 """The source that stands for the built-in sample."""
@@ -98,13 +101,22 @@ def expand(
     refuse_unknown(options, inspect.signature(expand).parameters)
     with notes_on_stderr(progress is True):
         recipe, threads = Recipe(**options), resolve_threads(threads)
-        made = prepare(source, recipe, output, overwrite=overwrite)
+        made = prepare(source, recipe, output, overwrite=overwrite, progress=progress)
         return write_plan(made, output, threads=threads, overwrite=overwrite, progress=progress)
 
 
-def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, overwrite: bool = False) -> Plan:
+def prepare(
+    source: Any,
+    recipe: Recipe,
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: bool | Progress = False,
+    page: Page | None = None,
+) -> Plan:
     """Take a recipe through all steps before writing: return the plan for `output`.
 
+    With the `page` of another data set's recipe it is the same data set, or an error.
     A data set that was begun there keeps its reduced matrix, its cells and the keep scale chosen for its target: they
     come from floating-point decompositions, which another machine may round otherwise.
     """
@@ -117,7 +129,8 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
     tables = read_attributes(recipe.item_attributes, recipe.user_attributes)
     description = recipe.describe(given_matrix)
     begun = _begun(folder, description, overwrite)
-    base = read_base(source, recipe)
+    with as_progress(progress).task("reading", 0, 0):
+        base = read_base(source, recipe)
     attributes: dict[str, Any] = {}
     for table in tables:
         attributes[f"{table.side.singular}_attributes"] = matched = match(table, base)
@@ -125,30 +138,22 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
         logger.info(matched.note)
     if begun is not None and begun.plan.base.fingerprint != base.fingerprint:
         raise other_plan(folder.store, OTHER_SOURCE)
-    takes_cells, cells = shuffle_named(recipe.options.shuffle).takes_cells, None
-    options = recipe.options
+    if page is not None:
+        page.check_source(base)
     if begun is not None:
         logger.info("the reduced matrix and the cells are those of the data set that was begun")
-        reduced = begun.reduced
-        if recipe.target_interactions is not None:
-            options = dataclasses.replace(options, keep_scale=begun.plan.options.keep_scale)
-        cells = begun.cells if takes_cells else None
+        keep_scale = begun.plan.options.keep_scale if recipe.target is not None else recipe.options.keep_scale
+        reduced, cells = begun.reduced, begun.cells if shuffle_named(recipe.options.shuffle).takes_cells else None
+    elif page is not None:
+        keep_scale, reduced = recipe.options.keep_scale, page.reduced
+        with _stage("grouping users and items into cells as the recipe did", progress):
+            cells = page.cells(base) if shuffle_named(recipe.options.shuffle).takes_cells else None
     else:
-        logger.info("reducing")
-        reduced = _reduced(base, recipe, given_matrix)
-        if takes_cells and not recipe.is_fitted:
-            logger.info("grouping users and items into cells")
-            cells = group_cells(base, *recipe.cell_sizes)
-        if recipe.target_interactions is not None:
-            scale = solve_keep_scale(base, reduced, recipe.target_interactions, options, cells)
-            options = dataclasses.replace(options, keep_scale=scale)
-        if recipe.is_fitted:
-            logger.info("fitting keep rates and cells")
-            fitted = fit(base, reduced, **recipe.fitting, **options.rates)
-            logger.info(fitted.words)
-            reduced, cells = fitted.reduced, fitted.cells
-    expansion = _expansion(base, reduced, cells, recipe, options)
-    return plan(
+        keep_scale, reduced, cells = _made(base, recipe, given_matrix, progress)
+    expansion = _expansion(base, reduced, cells, recipe, dataclasses.replace(recipe.options, keep_scale=keep_scale))
+    if page is not None:
+        page.check_expansion(expansion)
+    made = plan(
         expansion,
         parts=recipe.parts,
         parquet=recipe.parquet,
@@ -156,6 +161,31 @@ def prepare(source: Any, recipe: Recipe, output: str | os.PathLike[str], *, over
         recipe=description,
         **attributes,
     )
+    if page is not None and (note := page.check_plan(made)):
+        logger.warning(f"warning: {note}")
+    return made
+
+
+def _made(
+    base: Base, recipe: Recipe, given: ReducedMatrix | None, progress: bool | Progress
+) -> tuple[float, ReducedMatrix, Cells | None]:
+    """Return the keep scale, the reduced matrix and the cells that a recipe leads to."""
+    takes_cells, cells, options = shuffle_named(recipe.options.shuffle).takes_cells, None, recipe.options
+    target = _target(base, recipe, progress)
+    with _stage("reducing", progress):
+        reduced = _reduced(base, recipe, given, target)
+    if takes_cells and not recipe.is_fitted:
+        with _stage("grouping users and items into cells", progress):
+            cells = group_cells(base, *recipe.cell_sizes)
+    if target is not None:
+        scale = solve_keep_scale(base, reduced, target, options, cells)
+        options = dataclasses.replace(options, keep_scale=scale)
+    if recipe.is_fitted:
+        with _stage("fitting keep rates and cells", progress):
+            fitted = fit(base, reduced, **recipe.fitting, **options.rates)
+        logger.info(fitted.words)
+        reduced, cells = fitted.reduced, fitted.cells
+    return options.keep_scale, reduced, cells
 
 
 def read_source(source: Any, recipe: Recipe, uses: Sequence[str] = OPTIONAL) -> Interactions:
@@ -214,7 +244,34 @@ def _check_apart(given: Path, output: Path) -> None:
         raise InputError(f"{given} lies in the output {output}", hint="choose another folder")
 
 
-def _reduced(base: Base, recipe: Recipe, given: ReducedMatrix | None) -> ReducedMatrix:
+@contextmanager
+def _stage(what: str, progress: bool | Progress) -> Iterator[None]:
+    """Note what is being done, and show that it goes on."""
+    logger.info(what)
+    with as_progress(progress).task(what, 0, 0):
+        yield
+
+
+def _target(base: Base, recipe: Recipe, progress: bool | Progress) -> int | None:
+    """Return how many interactions are wanted, if that is given, by itself or in bytes; warn of few."""
+    target = recipe.target_interactions
+    if recipe.target_size is not None:
+
+        def reduce_to(interactions: int) -> ReducedMatrix:
+            return _reduced(base, recipe, None, interactions)
+
+        with _stage("finding out how many interactions have that size", progress):
+            target = interactions_of(recipe.target_size, base, recipe, reduce_to)
+        logger.info(f"{readable(recipe.target_size)} hold about {target:,} interactions")
+    if target is not None and target < base.count:
+        logger.warning(
+            f"warning: the target of {target:,} interactions is below the source's {base.count:,}: this thins out "
+            "instead of expanding"
+        )
+    return target
+
+
+def _reduced(base: Base, recipe: Recipe, given: ReducedMatrix | None, target: int | None) -> ReducedMatrix:
     m, n = recipe.user_multiplier, recipe.item_multiplier
     if given is not None:
         m, n = m or given.shape[0], n or given.shape[1]
@@ -229,22 +286,27 @@ def _reduced(base: Base, recipe: Recipe, given: ReducedMatrix | None) -> Reduced
     def by(base: Base, shape: tuple[int, int]) -> ReducedMatrix:
         return reduce(base, shape, **recipe.reducing)
 
-    if recipe.target_interactions is None:
+    if target is None:
         assert m is not None
         assert n is not None
         return by(base, (m, n))
     ids = {"users": recipe.target_users, "items": recipe.target_items}
     wanted = ids | {"user_multiplier": m, "item_multiplier": n}
-    return reduce_to_target(base, recipe.target_interactions, recipe.options, by, **wanted)
+    return reduce_to_target(base, target, recipe.options, by, **wanted)
 
 
 def _expansion(base: Base, reduced: ReducedMatrix, cells: Cells | None, recipe: Recipe, options: Options) -> Expansion:
     settings = dataclasses.asdict(options) | {"operator": recipe.operator}
     expansion = Expansion(base, reduced, profile=recipe.profile, cells=cells, **settings)
-    if recipe.target_interactions is not None:
+    if recipe.target is not None:
         m, n = reduced.shape
+        wanted = (
+            f"{recipe.target_interactions:,} interactions"
+            if recipe.target_size is None
+            else readable(recipe.target_size)
+        )
         logger.info(
-            f"target of {recipe.target_interactions:,} interactions: × ({m}, {n}), keep_scale {options.keep_scale}; "
+            f"target of {wanted}: × ({m}, {n}), keep_scale {options.keep_scale}; "
             f"{expansion.expected_interactions:,.0f} expected"
         )
     return expansion

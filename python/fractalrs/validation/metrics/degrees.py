@@ -58,6 +58,9 @@ def _ranked(side: Side, measured: Measured) -> dict[str, Curve]:
     return curves(ranked, values)
 
 
+_A = {USERS: "a user", ITEMS: "an item"}
+
+
 def _figure(side: Side, first: str, lost: str) -> FigureSpec:
     return FigureSpec(
         name=f"{side.singular}_degrees",
@@ -67,6 +70,7 @@ def _figure(side: Side, first: str, lost: str) -> FigureSpec:
         f"{lost}. Uniform random data are nearly level.",
         data=partial(_ranked, side),
         draw="ranked_degrees",
+        labels=(f"share of {side}, the most {first} first", f"interactions of {_A[side]} / mean"),
         describe=tops,
     )
 

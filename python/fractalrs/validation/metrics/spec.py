@@ -58,6 +58,7 @@ class FigureSpec:
     caption: str = ""
     draw: str = ""  # The function of `fractalrs.plot` that draws it; none for what is only told in JSON.
     describe: Callable[[Any], str] = lambda _: ""  # In words, of curves by the names of lines, or of the matrix.
+    labels: tuple[str, str] | None = None  # Of its axes, x and y, where those of the drawing are too general.
     is_gallery: bool = False  # Whether it is a row of small figures, numbered from 1.
 
 

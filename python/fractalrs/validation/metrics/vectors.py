@@ -52,10 +52,11 @@ def _figure(side: Side, name: str) -> FigureSpec:
     return FigureSpec(
         name=f"{name}_vector",
         title=f"Network values of {side}",
-        caption=f"The components of each leading {name} singular vector by magnitude: |component| · √size over rank / "
-        "size, both axes logarithmic. A level line is a taste that all share, a steep one belongs to few.",
+        caption=f"How much each of the {side} has of a taste, the most first, for each of the leading {name} singular "
+        "vectors; both axes logarithmic. A level line is a taste that all share, a steep one belongs to few.",
         data=partial(_gallery, side),
         draw="network_values",
+        labels=(f"share of {side}", "weight / mean square"),
         describe=tops,
         is_gallery=True,
     )

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from fractalrs import plot
 from fractalrs.statistics import Curve
+from fractalrs.validation import verdict
 from fractalrs.validation.findings import Findings, Metric, Outcomes
 from fractalrs.validation.metrics import FAMILIES, FIGURES, FigureSpec
 from fractalrs.validation.wording import number, words
@@ -41,7 +42,18 @@ _FIGURE_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "fractalrs",
 }
-_SMALL_FIGURE = (2.6, 2.0)
+_SMALL_FIGURE = (2.9, 2.4)
+_FIRST = ("user_degrees", "item_degrees", "singular_values")
+"""The figures that are shown first; all others are folded."""
+NAMES = {
+    "real": "real",
+    "synthetic": "synthetic",
+    "reduced": "reduced matrix",
+    "kronecker": "product of both (analytic)",
+    "thinned": "real, thinned",
+    "null": "uniform random",
+}
+"""What the lines of figures are called, without notation."""
 
 
 TEMPLATE = "report.html.jinja"
@@ -73,12 +85,17 @@ def page(report: Outcomes) -> str:
             report=report,
             seconds=[(words(name), number(value)) for name, value in report.findings.seconds.items()],
             tone="bad" if report.failures else "good" if True in report.outcomes.values() else "neutral",
+            parts=verdict.parts(report),
+            failures=verdict.by_remedy(report),
+            judged=[metric for metric in report.metrics if metric.threshold is not None],
             sections=[
                 (*known.get(name, (words(name).capitalize(), "")), metrics) for name, metrics in sections.items()
             ],
             values=_VALUES,
             looks=plot.LOOKS,
-            figures=figures,
+            names=NAMES,
+            first=[each for name in _FIRST for each in figures if each.name == name],
+            figures=[each for each in figures if each.name not in _FIRST],
             galleries=galleries,
         )
     )
@@ -88,6 +105,7 @@ def page(report: Outcomes) -> str:
 class _Drawing:
     """A figure of the page, inline SVG, or a gallery of small ones; how to read it, and the labels of its legend."""
 
+    name: str
     title: str
     shown: Markup | list["_Drawing"]
     caption: str = ""
@@ -98,9 +116,9 @@ def _figures(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
     """Draw a large figure, if it has data."""
     curves, matrix = _drawable(findings, spec.name), findings.maps.get(spec.name)
     if spec.draw and (curves or (matrix is not None and np.isfinite(matrix).any())):
-        axes = getattr(plot, spec.draw)(curves or matrix)
+        axes = _labelled(getattr(plot, spec.draw)(curves or matrix), spec)
         svg = _inline(axes, spec.name, spec.title, spec.describe(_named(curves) or matrix))
-        yield _Drawing(spec.title, svg, spec.caption, tuple(curves))
+        yield _Drawing(spec.name, spec.title, svg, spec.caption, tuple(curves))
 
 
 def _galleries(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
@@ -111,18 +129,26 @@ def _galleries(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
     for which in sorted(int(match[1]) for match in matches if match):
         if curves := _drawable(findings, name := f"{spec.name}_{which}"):
             labels |= curves.keys()
-            axes = getattr(plot, spec.draw)(curves)
-            axes.set(xlabel="", ylabel="")
+            axes = _labelled(getattr(plot, spec.draw)(curves), spec)
             cast(Figure, axes.figure).set_size_inches(_SMALL_FIGURE)
             svg = _inline(axes, name, f"{spec.title}: vector {which}", spec.describe(_named(curves)))
-            drawings.append(_Drawing(f"Vector {which}", svg))
+            drawings.append(_Drawing(name, f"Vector {which}", svg))
     if drawings:
-        yield _Drawing(spec.title, drawings, spec.caption, tuple(label for label in plot.LOOKS if label in labels))
+        yield _Drawing(
+            spec.name, spec.title, drawings, spec.caption, tuple(label for label in plot.LOOKS if label in labels)
+        )
+
+
+def _labelled(axes: Axes, spec: FigureSpec) -> Axes:
+    """Say in words what the axes of a figure are."""
+    if spec.labels:
+        axes.set(xlabel=spec.labels[0], ylabel=spec.labels[1])
+    return axes
 
 
 def _named(curves: dict[str, Curve]) -> dict[str, Curve]:
     """Return curves by the names of their lines."""
-    return {plot.LOOKS[label].name: curve for label, curve in curves.items()}
+    return {NAMES[label]: curve for label, curve in curves.items()}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 from fractalrs.tools import as_path, drawing
 from fractalrs.validation.findings import Outcomes
 from fractalrs.validation.report.pages import write_page
+from fractalrs.validation.verdict import by_remedy, parts
 from fractalrs.validation.wording import aligned, number, one_line, plain
 
 _OUTCOMES = {True: "ok", False: "FAILS", None: "not checked"}
@@ -79,6 +80,8 @@ class Report(Outcomes):
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {', '.join(self.failures)}" if self.failures else self.verdict]
+        width = max(len(part.name) for part in parts(self))
+        lines += [f"{part.name:<{width}}  {part.text}" for part in parts(self)]
         if self.unchecked:
             lines.append(f"not checked: {', '.join(self.unchecked)}")
         lines += [f"{name}: {value}" for name, value in self.subject]
@@ -94,4 +97,11 @@ class Report(Outcomes):
                 values = (number(getattr(metric, column)) for column in columns)
                 rows.append((metric.name, *values, metric.allowed, outcome))
             lines += ["", *aligned(rows, "<>>>>>>><")]
+        for alike in by_remedy(self):
+            allowed = ((f"; allowed {one.limit}" if one.limit else "") for one in alike)
+            lines += [
+                "",
+                *(f"{one.name}: {one_line(one.value)}{limit}" for one, limit in zip(alike, allowed, strict=True)),
+            ]
+            lines += [f"  cause   {alike[0].cause}", f"  remedy  {alike[0].remedy}", f"  more    {alike[0].link}"]
         return "\n".join(lines)

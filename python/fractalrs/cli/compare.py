@@ -1,0 +1,71 @@
+"""`fractalrs compare`: data sets, or their reports, side by side."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fractalrs.cli.output import NoProgress, option
+from fractalrs.dataset import Dataset
+from fractalrs.errors import InputError
+from fractalrs.expansion import Group
+from fractalrs.passes import StreamedMatrix
+from fractalrs.statistics import coverage, gini, top_share
+from fractalrs.tools import readable, resolve_threads
+from fractalrs.validation import aligned, for_people, number
+from fractalrs.words import SIDES
+
+
+def compare(
+    outputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="OUTPUT",
+            help="Folders of complete data sets, of which all interactions are read; or files that "
+            "`fractalrs validate --json` printed: then their metrics are compared.",
+        ),
+    ],
+    threads: Annotated[
+        int | None, option(Group.RUNNING, "Threads.", value="INT", default="all this process may use")
+    ] = None,
+    no_progress: NoProgress = False,
+) -> None:
+    """Run the command."""
+    threads = resolve_threads(threads)
+    columns = [_of_report(one) if one.is_file() else _of_data_set(one, threads, not no_progress) for one in outputs]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    rows = [("", *(one.name for one in outputs))]
+    rows += [(name, *(column.get(name, "–") for column in columns)) for name in names]
+    typer.echo("\n".join(aligned(rows, "<" + ">" * len(columns))))
+
+
+def _of_data_set(path: Path, threads: int, progress: bool) -> dict[str, str]:
+    dataset = Dataset(path)
+    totals, degrees = dataset.totals, StreamedMatrix(dataset, threads=threads, progress=progress).degrees()
+    found = {name: str(getattr(dataset, name)) for name in ("profile", "shuffle", "operator")}
+    found |= {"multipliers": "{} × {}".format(*dataset.multipliers)}
+    found |= {split: f"{totals[split]:,}" for split in ("train", "test")}
+    found |= {"bytes": readable(totals["bytes"]), "generator": str(dataset.manifest.generator)}
+    for side, each in zip(SIDES, (degrees.user_train, degrees.item_train), strict=True):
+        found[side.plural] = f"{len(each):,}"
+        measured = {"interactions of one, mean": each.mean(), "most": each.max(), "gini": gini(each)}
+        measured |= {"share of the top 1 %": top_share(each, 0.01), "coverage": coverage(each)}
+        found |= {f"{side}: {name}": number(value) for name, value in measured.items()}
+    return found
+
+
+def _of_report(path: Path) -> dict[str, str]:
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = {"all checks hold": "yes" if report["holds"] else "no"}
+        found |= {name: value for name, value in for_people(report["subject"]) if name != "data set"}
+        for metric in report["metrics"]:
+            if metric["synthetic"] is not None:
+                failed = " FAILS" if metric["holds"] is False else ""
+                found[metric["name"]] = f"{number(metric['synthetic'])}{failed}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{path} is neither a folder nor a report", "write one: fractalrs validate OUT --json"
+        ) from None
+    return found

@@ -1,0 +1,265 @@
+"""Options as a page of text: a configuration, or a data set's recipe, which makes the same data set again.
+
+A recipe holds all options, the reduced matrix in full, and the fingerprints of source and data set. The matrix and the
+fit come from floating-point decompositions, which another machine may round otherwise: so it is carried, and the fit is
+not made again. Cells, where the shuffle has any, are too many for a page. They are grouped again, which takes a
+rounding at the very edge between two of them to come out otherwise; the fingerprint tells, and then nothing is written.
+"""
+
+import base64
+import json
+import os
+import shlex
+import textwrap
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fractalrs._core import GENERATOR
+from fractalrs.base import Base
+from fractalrs.dataset import ParquetOptions, Plan, Private
+from fractalrs.errors import InputError
+from fractalrs.expansion import (
+    Cells,
+    Expansion,
+    Group,
+    Options,
+    ReducedMatrix,
+    group_cells,
+    operator_named,
+    profile_named,
+    shuffle_named,
+)
+from fractalrs.tools import as_path, blas_threads
+from fractalrs.workflow.recipe import RECIPE, Recipe
+
+CELLS = "cells.npz"
+"""Beside a recipe, the cells of its data set, as they are in ``private/``: then none are grouped."""
+_TABLES = ("source", "data_set", "reduced_matrix")
+_HEAD = """\
+# A recipe by fractalrs {version}: with the same source it makes the same data set again, bit for bit.
+#
+#   fractalrs expand --recipe THIS_FILE SOURCE OUTPUT
+#
+# It holds the seed: whoever has it and the source can undo every shuffle.
+"""
+
+
+def recipe_text(path: str | os.PathLike[str]) -> str:
+    """Return the recipe of a data set, from its ``private/``.
+
+    Raises
+    ------
+    InputError
+        If ``private/`` is not there, or does not say how the source was read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = fr.expand("sample", f"{folder}/out", user_multiplier=1, item_multiplier=2, profile="paper")
+    ...     text = recipe_text(made.path)
+    >>> 'profile = "paper"' in text
+    True
+    """
+    private = Private.read(path)
+    if private is None or private.plan.recipe is None:
+        lacks = "no private/plan.json" if private is None else "no recipe: it was written from Python"
+        raise InputError(f"{path} has {lacks}", hint="the folder that fractalrs expand wrote has one")
+    plan, reduced = private.plan, private.reduced
+    if operator_named(plan.options.operator).is_function:
+        raise InputError(f"{path} was made by a function, which no page of text holds")
+    lines = [_HEAD.format(version=plan.fractalrs), *_lines(_options(plan))]
+    base = plan.base
+    lines += ["", "[source]", *_lines(asdict(base) | {"fingerprint": base.fingerprint})]
+    lines += ["", "[data_set]"]
+    made = {"fractalrs": plan.fractalrs, "generator": plan.generator}
+    made |= {"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint}
+    lines += _lines(made | {"attributes": sorted(plan.attribute_fingerprints)})
+    lines += ["", "[reduced_matrix]", f"description = {json.dumps(json.dumps(dict(plan.reduced)))}"]
+    lines += _lines({"coordinates": plan.reduced.get("fit", {}).get("coordinates", 16)})
+    lines += [f"values = '''\n{_encoded(reduced.values)}\n'''"]
+    if operator_named(plan.options.operator).multiplies:
+        lines += [f"signed = '''\n{_encoded(reduced.signed)}\n'''"]
+    return "\n".join(lines)
+
+
+def command_text(plan: Plan) -> str:
+    """Return the command line that makes a data set like this, without its seed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> from fractalrs.dataset import Folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = fr.expand("sample", f"{folder}/out", user_multiplier=1, item_multiplier=2, profile="paper", seed=3)
+    ...     command_text(Folder.read(made.path).plan)
+    'fractalrs expand SOURCE OUTPUT --user-multiplier 1 --item-multiplier 2 --profile paper'
+    """
+    usual, chosen = Options.resolve(plan.profile), _options(plan)
+    plain = asdict(usual) | {"seed": chosen.get("seed"), **asdict(ParquetOptions()), "fit": False}
+    plain["ties"] = profile_named(plan.profile).ties
+    plain |= {name: chosen.get(name) for name in ("parts", "user_cell_size", "item_cell_size", "source_licence")}
+    words = ["fractalrs expand SOURCE OUTPUT"]
+    for name, value in chosen.items():
+        if value != plain.get(name, RECIPE[name].default):
+            option = f"--{name.replace('_', '-')}"
+            values = [""] if value is True else list(value) if isinstance(value, list | tuple) else [value]
+            words += [shlex.join(filter(None, [option, str(each)])) for each in values]
+    return " ".join(words)
+
+
+def _options(plan: Plan) -> dict[str, Any]:
+    """Return the options of a plan, those that were chosen for it too."""
+    read = Recipe.of_plan(plan)
+    names = [name for name, one in RECIPE.items() if one.group == Group.READING] + ["split", "ties", "min_timestamps"]
+    given = {name: getattr(read, name) for name in names if getattr(read, name) != RECIPE[name].default}
+    found = {"profile": plan.profile, "user_multiplier": plan.user_multiplier, "item_multiplier": plan.item_multiplier}
+    found |= given | asdict(plan.options)
+    if shuffle_named(plan.options.shuffle).takes_cells:
+        found |= {"fit": False, "user_cell_size": plan.user_cell_size, "item_cell_size": plan.item_cell_size}
+    found |= {"parts": plan.part_count, **asdict(plan.parquet), "source_licence": plan.source_licence}
+    return {name: found[name] for name in RECIPE if found.get(name) not in (None, ())}
+
+
+def _lines(values: dict[str, Any]) -> list[str]:
+    # JSON writes these as TOML does.
+    return [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
+
+
+def _encoded(matrix: npt.NDArray[np.float64]) -> str:
+    text = base64.b85encode(matrix.astype("<f8").tobytes()).decode()
+    return "\n".join(textwrap.wrap(text, 100, break_on_hyphens=False))
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page says: options, and of a recipe what comes of them.
+
+    Attributes
+    ----------
+    path, options
+        The file, and the options in it by their names in Python.
+    made
+        The tables of a recipe by their names; empty for a plain configuration.
+
+    Examples
+    --------
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile("w+", suffix=".toml") as file:
+    ...     print("user-multiplier = 4", file=file, flush=True)
+    ...     Page.read(file.name).options
+    {'user_multiplier': 4}
+    """
+
+    path: Path
+    options: dict[str, Any]
+    made: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a page; refuse what is none, and a recipe of another generator.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        InputError
+            If it is no TOML, or not as it should be.
+        """
+        file = as_path("config", path)
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: {error}", hint="write lines such as user_multiplier = 4") from None
+        made = {name: content.pop(name) for name in _TABLES if name in content}
+        page = cls(file, {name.replace("-", "_"): value for name, value in content.items()}, made)
+        if made:
+            try:
+                generator, version = made["data_set"]["generator"], made["data_set"]["fractalrs"]
+                _ = made["source"]["fingerprint"], made["data_set"]["expansion"], made["data_set"]["plan"], page.reduced
+            except (KeyError, TypeError, ValueError) as error:
+                raise InputError(f"the recipe {path} is damaged: {error}", hint="get it anew") from None
+            if generator != GENERATOR:
+                raise InputError(
+                    f"the recipe {path} is for generator {generator}, this version has generator {GENERATOR}",
+                    hint=f"use fractalrs {version}",
+                )
+        return page
+
+    def with_options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return its options with others over them; a recipe makes one data set, and takes none that change it."""
+        if self.made:
+            kept = {*(name for name, one in RECIPE.items() if one.group == Group.READING)}
+            kept |= {"item_attributes", "user_attributes"}
+            for name in given.keys() - kept:
+                raise InputError(
+                    f"{name} is given, but the recipe {self.path} says what is made",
+                    hint="leave it out; to make another data set, take the tables from [source] on out of the file",
+                )
+        return self.options | given
+
+    @property
+    def reduced(self) -> ReducedMatrix:
+        """The reduced matrix of a recipe."""
+        shape, table = (self.options["user_multiplier"], self.options["item_multiplier"]), self.made["reduced_matrix"]
+
+        def matrix(text: str) -> npt.NDArray[np.float64]:
+            return np.frombuffer(base64.b85decode("".join(text.split())), "<f8").reshape(shape)
+
+        values = matrix(table["values"])
+        signed = matrix(table["signed"]) if "signed" in table else values
+        found = ReducedMatrix.from_array(values)
+        return ReducedMatrix(values, signed, found.singular_values, json.loads(table["description"]))
+
+    def cells(self, base: Base) -> Cells:
+        """Group users and items as they were for the recipe, or take the cells from beside it."""
+        beside = self.path.parent / CELLS
+        if beside.is_file():
+            return Cells.load(beside)
+        sizes = self.options["user_cell_size"], self.options["item_cell_size"]
+        with blas_threads(1):
+            return group_cells(base, *sizes, self.made["reduced_matrix"]["coordinates"])
+
+    def check_source(self, base: Base) -> None:
+        """Refuse another source than the recipe's."""
+        there, here = self.made["source"], base.fingerprint
+        if there["fingerprint"] != here:
+            counts = (
+                f"{there['users']:,} users, {there['items']:,} items, {there['train'] + there['test']:,} interactions"
+            )
+            found = f"{base.shape[0]:,} users, {base.shape[1]:,} items, {base.count:,} interactions"
+            raise InputError(
+                f"this is not the source of the recipe {self.path}: it is of {counts} (fingerprint "
+                f"{there['fingerprint'][:12]}), here are {found} ({here[:12]})",
+                hint="take the very file that the recipe was made from",
+            )
+
+    def check_expansion(self, expansion: Expansion) -> None:
+        """Refuse an expansion that is not the recipe's."""
+        if expansion.fingerprint == self.made["data_set"]["expansion"]:
+            return
+        if shuffle_named(expansion.options.shuffle).takes_cells:
+            raise InputError(
+                f"this would not be the data set of the recipe {self.path}: users or items were grouped into other "
+                "cells, because this machine rounds a singular value decomposition otherwise",
+                hint=f"put private/{CELLS} of the first data set beside the recipe, and give the same command again",
+            )
+        raise InputError(f"this would not be the data set of the recipe {self.path}", hint="get the recipe anew")
+
+    def check_plan(self, plan: Plan) -> str | None:
+        """Return what differs in the bytes of files, though the interactions are the same."""
+        if plan.fingerprint == self.made["data_set"]["plan"]:
+            return None
+        missing = [kind for kind in self.made["data_set"]["attributes"] if kind not in plan.attribute_fingerprints]
+        if missing:
+            kinds = " and ".join(f"--{kind.removesuffix('s')}-attributes" for kind in missing)
+            return f"the interactions are those of the recipe; its data set has attributes too: give {kinds}"
+        version = self.made["data_set"]["fractalrs"]
+        return f"the interactions are those of the recipe; bytes of files may differ: fractalrs {version} wrote it"
