@@ -808,9 +808,9 @@ def test_collecting_test_rows_refuses_ids_out_of_range(out: Path) -> None:
 
 def test_a_product_refuses_users_of_another_part(out: Path) -> None:
     users, items = read_part(out, 2)
-    users[-1] = 300
+    users[-1] = stranger = fr.open_dataset(out).parts[2].last
     rewrite(out, 2, lambda *_: (users, items))
-    with pytest.raises(InputError, match="user 300 is in a part of other users"):
+    with pytest.raises(InputError, match=f"user {stranger} is in a part of other users"):
         StreamedMatrix(fr.open_dataset(out)).product(np.ones((ITEMS, 1)))
 
 
