@@ -553,6 +553,7 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--input-format",
             "--delimiter",
             "--header",
+            "--no-header",
             "--text-encoding",
             "--time-format",
             "--order-is-time",

@@ -36,8 +36,11 @@ def commands(page: Path) -> list[list[str]]:
 def run(words: list[str]) -> str:
     """Run a command of the package; return what it printed."""
     assert words[0] == "fractalrs"
+    words, files = (words[:-2], words[-1:]) if ">" in words else (words, [])
     done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
     assert done.returncode == 0, f"{shlex.join(words)}: {done.stderr}"
+    for file in files:
+        Path(file).write_text(done.stdout)
     return done.stdout + done.stderr
 
 

@@ -46,6 +46,8 @@ EXAMPLES = {
     ),
     "backcast": ("fractalrs backcast ratings.csv --report backcast.html",),
     "export": ("fractalrs export out npz --format csr",),
+    "publish": ('fractalrs publish out public --source-name "MovieLens 1M"',),
+    "download": ("fractalrs download ml-1m", "fractalrs expand ml-1m out --user-multiplier 4 --item-multiplier 8"),
     "info": ("fractalrs info out", "fractalrs info out --recipe > recipe.toml"),
     "head": ("fractalrs head out", "fractalrs head out --split test --rows 20"),
     "compare": ("fractalrs compare small large",),

@@ -73,8 +73,11 @@ def whole_bytes(name: str, value: Any) -> int:
     (100000000000, 1024)
     """
     match = _SIZE.fullmatch(str(value).strip())
-    good = match is not None and 1 <= (size := Decimal(match[1]) * _unit(match[2])) < _LARGEST
-    if not good:
+    try:
+        size = Decimal(match[1]) * _unit(match[2]) if match else Decimal(0)
+    except ArithmeticError:
+        size = Decimal(0)
+    if not 1 <= size < _LARGEST:
         raise InputError(f"{name} is {value}; it must be a size of at least 1 byte", hint="write it as 100GB or 64GiB")
     return int(size)
 
