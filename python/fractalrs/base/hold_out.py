@@ -115,7 +115,7 @@ def needed(split: HoldOut, min_timestamps: int | None, payload: Sequence[str]) -
     >>> needed("random", None, []), needed("auto", None, ["rating"])
     ([], ['rating', 'timestamp'])
     """
-    timed = split in ("auto", "last") or bool(min_timestamps) or bool(payload)
+    timed = split in ("auto", "last") or (min_timestamps or 0) > 1 or bool(payload)
     return [role for role, is_needed in (("rating", "rating" in payload), ("timestamp", timed)) if is_needed]
 
 
@@ -159,7 +159,8 @@ def _resolve(
                 "the split 'last' needs timestamps, and the interactions have none",
                 hint="name the timestamp column, or use the split 'random' or 'none'",
             )
-        if min_timestamps:
+        # Everybody has one, whatever it is.
+        if (min_timestamps or 0) > 1:
             raise InputError(
                 f"a minimum of {min_timestamps} distinct timestamps needs timestamps, and the interactions have none",
                 hint="name the timestamp column, or leave the minimum out",

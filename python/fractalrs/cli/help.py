@@ -130,4 +130,5 @@ def _as_typed(parameters: Iterable[Any], text: str) -> str:
         # One word may be meant as such, unless the sentence begins with it.
         where = rf"(?<![\w.-]){name}(?![\w.(-])" if "_" in name else rf"(?:^|(?<=; )|(?<=: )){name}(?= is )"
         text = re.sub(where, option, text)
-    return text
+    # Hints that name both ways would say the same twice.
+    return re.sub(r"(--[a-z-]+ \S+) \(\1\)", r"\1", text)

@@ -47,8 +47,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="Interactions: CSV/TSV, RecBole .inter, Parquet file or folder, SciPy .npz, one user per line; gzip, "
-        f"zstd and bz2 of text. Or {SAMPLE!r}: the built-in sample.",
+        help="Interactions: CSV, TSV, JSON, RecBole .inter, Parquet, SciPy .npz, one user per line, compressed or in a "
+        f"zip or tar archive; a folder of them; a URL such as s3://; ml-20m and the like; or {SAMPLE!r}, built in.",
     ),
 ]
 Complete = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")]
