@@ -98,7 +98,8 @@ def test_what_nothing_uses_is_not_checked(tmp_path: Path) -> None:
     assert "line 2: the timestamp is missing" in refused.err
     assert refused.err.count("--timestamp-column none") == 1
     random = ("--split", "random")
-    for name, more in (("b", random), ("b1", (*random, "--min-timestamps", "1")), ("c", ("--timestamp-column", "none"))):
+    least = (*random, "--min-timestamps", "1")
+    for name, more in (("b", random), ("b1", least), ("c", ("--timestamp-column", "none"))):
         done = run("expand", path, tmp_path / name, *OPTIONS, *more)
         assert done.code == 0, done.err
     rated = run("expand", path, tmp_path / "d", *OPTIONS, "--timestamp-column", "none", "--ratings", "carry")

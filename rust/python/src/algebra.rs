@@ -1,4 +1,4 @@
-//! Sparse matrices of SciPy's form: arrays in and arrays out.
+//! Sparse matrices of `SciPy`'s form: arrays in and arrays out.
 
 use fractalrs_core::algebra::Sparse;
 use numpy::{

@@ -21,7 +21,7 @@ pub fn text_lines<'py>(
     columns: Vec<Bound<'py, PyAny>>,
     delimiter: char,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let given = columns.iter().map(|column| column.extract::<Given>()).collect::<Result<Vec<_>, _>>();
+    let given = columns.iter().map(PyAnyMethods::extract::<Given>).collect::<Result<Vec<_>, _>>();
     let given =
         given.map_err(|_| PyTypeError::new_err("columns must be whole numbers, or starts and bytes of texts"))?;
     let columns = given
