@@ -30,6 +30,8 @@ TEST_BIT = np.uint32(1 << 31)
 """Set in an entry that is a test interaction; the other 31 bits are its item code."""
 MAX_CODES = 1 << 31
 """Codes of users and of items fit 31 bits."""
+_COUNTED = 1 << 20
+"""So many entries are counted at a time: counting copies them."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -222,10 +224,13 @@ class Base(Shown):
     def item_degrees(self, split: Split | Literal["all"] = "all") -> _Integers:
         """Return the number of interactions of each item: int64, shape (q,)."""
         check_word("split", split, ("all", *SPLITS))
-        codes = self.indices
-        if split != "all":
-            codes = codes[self.test_mask == (split == "test")]
-        return np.bincount(codes, minlength=self.shape[1]).astype(np.int64, copy=False)
+        degrees, step = np.zeros(self.shape[1], np.int64), max(_COUNTED, self.shape[1])
+        for start in range(0, self.count, step):
+            entries = self.entries[start : start + step]
+            if split != "all":
+                entries = entries[(entries >= TEST_BIT) == (split == "test")]
+            degrees += np.bincount(entries & ~TEST_BIT, minlength=len(degrees))
+        return degrees
 
     def to_scipy(self) -> "sp.csr_array[np.int8, tuple[int, int]]":
         """Return R as an int8 matrix of +1 and −1, shape (p, q)."""

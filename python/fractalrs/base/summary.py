@@ -83,13 +83,16 @@ def spectrum_statistics(base: Base, count: int = SINGULAR_VALUES) -> dict[str, n
     svd = known.svd(count)
     return {
         "singular_values": svd.s,
-        "user_noise": np.square(svd.u).T @ known.user_degrees,
-        "item_noise": np.square(svd.vt) @ known.item_degrees,
+        # A vector at a time: squares of all would take as much memory again.
+        "user_noise": np.array([np.square(vector) @ known.user_degrees for vector in svd.u.T]),
+        "item_noise": np.array([np.square(vector) @ known.item_degrees for vector in svd.vt]),
     }
 
 
 def _assortativity(base: Base, user_degrees: npt.NDArray[np.int64], item_degrees: npt.NDArray[np.int64]) -> float:
-    item_user_degree = np.asarray(base.train.T @ user_degrees.astype(np.float64)).astype(np.uint64)
+    # Sums of integers, exact in any order: that of what is in memory already.
+    known, item_user_degree = canonical(base), np.empty(len(item_degrees), np.uint64)
+    item_user_degree[known.items] = (known.products.T @ user_degrees[known.users, None])[:, 0]
     value = assortativity(user_degrees, item_degrees, degree_product(item_degrees, item_user_degree))
     return float("nan") if value is None else value
 
