@@ -856,7 +856,7 @@ def test_the_command_line_refuses_before_it_reads_or_writes(source: Path, tmp_pa
             ["--item-attributes", 500, "--profile", "traceable"],
             "no such file or folder with attributes of items: .*500",
         ),
-        (["--user-attributes", source, "--profile", "traceable"], "holds no Parquet files"),
+        (["--user-attributes", source, "--profile", "traceable"], "the id '1' is there 15 times"),
     ):
         done = run(*command, *options)
         assert (done.code, done.out) == (2, "")

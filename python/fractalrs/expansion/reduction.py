@@ -243,7 +243,7 @@ def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tu
         if not 1 <= (size := whole(name, multiplier)) <= count:
             raise InputError(
                 f"{name} {size} does not fit a base of {count} {kind}s",
-                hint=f"choose {count} or less",
+                hint=f"choose a number from 1 to {count}",
             )
         sizes.append(size)
     m, n = sizes

@@ -136,7 +136,7 @@ class Stages(Progress):
             task = bar.add_task(what, total=sum(weight for weight, _ in work.values()), stage="")
 
             def show(done: float, stage: str) -> None:
-                begun = bar.tasks[0].fields["stage"] != stage
+                begun = stage not in ("", bar.tasks[0].fields["stage"])
                 bar.update(task, completed=max(done, bar.tasks[0].completed), stage=stage, refresh=begun)
 
             self._show = show
