@@ -19,35 +19,9 @@ import pytest
 
 import fractalrs as fr
 from fractalrs.errors import InputError
-from fractalrs.reading import AttributeTable, Interactions, read_interactions
+from fractalrs.reading import AttributeTable, read_interactions
 from fractalrs.words import ITEMS
-
-CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
-Write = Callable[..., Path]
-FOUR = [(2, 10, 4.5, 900_000_001), (1, 7, 3.0, 900_000_002), (2, 7, 1.0, 900_000_003)]
-NAMES = "userId,movieId,rating,timestamp\n"
-CELLS = "2,10,4.5,900000001\n1,7,3,900000002\n2,7,1,900000003\n"
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Write text or bytes to a new file and return its path."""
-
-    def write(content: str | bytes, name: str) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
-def rows(interactions: Interactions) -> list[tuple[Any, ...]]:
-    return list(zip(*pa.table(interactions).to_pydict().values(), strict=True))
-
-
-def said(interactions: Interactions, words: str) -> bool:
-    return any(words in note for note in interactions.notes)
+from helpers.sources import CASES, CELLS, FOUR, NAMES, Write, rows, said
 
 
 @pytest.mark.parametrize(

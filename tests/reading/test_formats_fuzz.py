@@ -19,8 +19,8 @@ import scipy.sparse
 
 from fractalrs.errors import InputError
 from fractalrs.reading import read_interactions
+from helpers.sources import CASES
 
-CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 MUTANTS = int(os.environ.get("FRACTALRS_MUTANTS", "360"))
 """So many files; 3,000 take a minute or two."""
 KEPT_BYTES = 6000

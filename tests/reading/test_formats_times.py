@@ -1,8 +1,6 @@
 """Times in forms of their own, and the order of rows as time."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,20 +10,7 @@ import scipy.sparse
 
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Write text to a new file and return its path."""
-
-    def write(content: str, name: str = "ratings.csv") -> Path:
-        path = tmp_path / name
-        path.write_text(content, encoding="utf-8")
-        return path
-
-    return write
+from helpers.sources import Write
 
 
 def times(interactions: Interactions) -> list[Any]:

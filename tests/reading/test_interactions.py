@@ -29,29 +29,7 @@ from fractalrs.reading.source import SOURCE_FORMATS, Asked, Source, SourceFormat
 from fractalrs.reading.sources.memory import open_table
 from fractalrs.reading.sources.text import OneByteDelimiter, open_text
 from fractalrs.words import USERS
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Write text or bytes to a new file and return its path."""
-
-    def write(content: str | bytes, name: str = "ratings.csv") -> Path:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
-def ids(interactions: Interactions, column: str) -> list[Any]:
-    codes, distinct = interactions.codes(column)
-    return [distinct[int(code)].as_py() for code in codes]
-
-
-def rows(interactions: Interactions) -> list[tuple[Any, ...]]:
-    return list(zip(*pa.table(interactions).to_pydict().values(), strict=True))
+from helpers.sources import CELLS, FOUR, Write, ids, rows
 
 
 def read_in_blocks(path: Path, size: int, carry: tuple[str, ...] = (), **asked: Any) -> Interactions:
@@ -59,10 +37,6 @@ def read_in_blocks(path: Path, size: int, carry: tuple[str, ...] = (), **asked: 
     wanted = Wanted({}, carry)
     source = open_text(path, Asked(wanted, **asked), block_bytes=size, longest_line_bytes=size)
     return interactions_of(source, wanted)
-
-
-FOUR = [(2, 10, 4.5, 900_000_001), (1, 7, 3.0, 900_000_002), (2, 7, 1.0, 900_000_003)]
-CELLS = "2,10,4.5,900000001\n1,7,3,900000002\n2,7,1,900000003\n"
 
 
 # --- text files -------------------------------------------------------------------------------------------------------

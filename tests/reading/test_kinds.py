@@ -15,8 +15,8 @@ import scipy.sparse
 
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
+from helpers.sources import CASES, ids, said
 
-CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 DAY = 86_400
 
 
@@ -26,17 +26,8 @@ def case(name: str) -> Path:
     return CASES / name
 
 
-def ids(read: Interactions, column: str) -> list[Any]:
-    codes, distinct = read.codes(column)
-    return [distinct[int(code)].as_py() for code in codes]
-
-
 def counts(read: Interactions) -> tuple[int, int, int]:
     return len(read), *(len(read.codes(column)[1]) for column in ("user_id", "item_id"))  # type: ignore[return-value]
-
-
-def said(read: Interactions, words: str) -> bool:
-    return any(words in note for note in read.notes)
 
 
 @pytest.fixture
