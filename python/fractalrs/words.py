@@ -13,8 +13,10 @@ Ratings = Literal["carry", "kronecker"]
 """How an interaction gets its rating: its source's, or that times the entry of the reduced matrix."""
 TestItems = Literal["all", "one"]
 """Test interactions of an expanded user: all, or one of them at random."""
-HoldOut = Literal["auto", "last", "random", "none"]
-"""Which interaction of each user becomes test; ``"auto"``: as the source allows."""
+HoldOut = Literal["auto", "last", "random", "time", "users", "none"]
+"""Which interactions become test: of each user, from a time on, or of whole users; ``"auto"``: as the source allows."""
+LATEST = ("last", "time")
+"""Of these splits no train interaction comes after a test interaction of its user."""
 Ties = Literal["last", "all"]
 """Of several interactions at a user's last timestamp, the last in file order is test, or all are."""
 OrderBy = Literal["content", "cells", "degree", "id"]

@@ -415,7 +415,7 @@ def test_an_hour_is_a_whole_number_of_ticks(hour: int) -> None:
 
 @pytest.mark.parametrize("split", ["mine", "auto", "", 3, ["last"]])
 def test_a_split_of_ones_own_is_refused(split: Any) -> None:
-    with pytest.raises(InputError, match=r"unknown split .*\nhint: use one of last, random, none, given"):
+    with pytest.raises(InputError, match=r"unknown split .*\nhint: use one of last, random, time, users, none, given"):
         Base.from_arrays([0, 1], [0], split=split)
 
 

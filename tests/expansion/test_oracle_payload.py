@@ -86,7 +86,12 @@ def make_base(rng: np.random.Generator, p: int, q: int, split: str, unit: int = 
     rows = [np.sort(rng.choice(q, degree, replace=False)) for degree in degrees]
     end = 2**30 if pa.types.is_date32(timestamp_type) else END
     times = [make_times(rng, row, 24 if hour is None else hour, end) for row in rows]
-    mask = np.concatenate([make_mask(rng, split, row) for row in times])
+    mask, cuts = np.concatenate([make_mask(rng, split, row) for row in times]), []
+    if split == "time":
+        # Now and then nothing is before it, or nothing after.
+        every = np.sort(np.concatenate(times))
+        cuts = [int(rng.choice(np.append(every, [0, end])) if p < 50 else every[len(every) // 2])]
+        mask = np.concatenate(times) >= cuts[0]
     count = int(degrees.sum())
     ratings = rng.integers(-9, 10, count).astype(kind) if kind == "int64" else rng.normal(3, 2, count)
     return Base.from_arrays(
@@ -95,6 +100,7 @@ def make_base(rng: np.random.Generator, p: int, q: int, split: str, unit: int = 
         mask,
         item_ids=np.arange(q),
         split=split,
+        cuts=cuts,
         payload=timed(np.concatenate(times), timestamp_type, hour, rating=ratings, source=np.arange(count)),
     )
 
@@ -136,8 +142,9 @@ def slow(expansion: Expansion) -> dict[str, oracle.Interactions]:
         cold_items=options.cold_items,
         order=options.order,
         times=times if options.timestamps else None,
-        late=base.split == "last",
+        late=base.test_is_late,
         hour=base.ticks_per_hour,
+        cut=base.cuts[0] if base.cuts else None,
         factors=expansion.reduced.values,
         ratings=ratings.astype(float),
     )
@@ -176,7 +183,7 @@ def cases(draw: st.DrawFn, /, **given_options: Any) -> Case:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     m, n = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 3, 5, 70]))
     p, q = draw(st.integers(1, 8 if n > 5 else 40)), draw(st.integers(1, 12 if n > 5 else 80))
-    split = draw(st.sampled_from(["last", "last", "given", "none"]))
+    split = draw(st.sampled_from(["last", "last", "time", "time", "given", "none"]))
     unit, kind = draw(st.integers(0, len(UNITS) - 1)), draw(st.sampled_from(["int64", "float64"]))
     base = make_base(rng, p, q, split, unit, kind)
     rates = rng.choice([0.0, 1e-4, 0.02, 0.3, 0.5, rng.random(), 1.0], (m, n))
@@ -248,7 +255,7 @@ def large(split: str, unit: int) -> Base:
     return make_base(np.random.default_rng(5), 60, 150, split, unit)
 
 
-@pytest.mark.parametrize("split", ["last", "given", "none"])
+@pytest.mark.parametrize("split", ["last", "time", "given", "none"])
 @pytest.mark.parametrize("unit", range(len(UNITS)))
 def test_every_unit_and_split(unit: int, split: str) -> None:
     """Larger than the random cases, and enough of everything is compared."""
@@ -299,7 +306,7 @@ def test_promises(case: Case) -> None:
     expansion = Expansion(case.base, case.rates, **case.options)
     base, events = case.base, Events.of(expansion)
     times = ticks(payload(base)["timestamp"])
-    late = base.test_mask & (base.split == "last")
+    late = base.test_mask & base.test_is_late
     assert np.all(events.time >= 0)
 
     # Inside a column block a user's times follow the source's order.
@@ -312,6 +319,10 @@ def test_promises(case: Case) -> None:
     latest = np.full(expansion.shape[0], -1)
     np.maximum.at(latest, events.user[~late[events.source]], events.time[~late[events.source]])
     assert np.all(events.time[late[events.source]] >= latest[events.user[late[events.source]]])
+
+    # Everything on the side of the cut where its source is.
+    for cut in base.cuts:
+        assert np.array_equal(events.time >= cut, late[events.source])
 
     # No expanded item before its source item's first time; and no user begins before its source user.
     for of_entry in (base.indices, np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))):
@@ -348,7 +359,7 @@ def test_times_leave_alone_which_places_of_a_row_a_block_keeps() -> None:
     base = large("last", 0)
     common: dict[str, Any] = {"shuffle": "aligned", "seed": 3, "ratings": "kronecker", "carry": ["source"]}
     row_of = np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))
-    late = base.test_mask & (base.split == "last")
+    late = base.test_mask & base.test_is_late
     rows = np.lexsort((base.indices, ticks(payload(base)["timestamp"]), late, row_of))
     places = []
     for expansion, at in (

@@ -200,7 +200,15 @@ class Timelines:
     week: Week | None
 
     @classmethod
-    def of(cls, base: "Base", rows: Integers, times: Integers, late: npt.NDArray[np.bool_], hour: int | None) -> Self:
+    def of(
+        cls,
+        base: "Base",
+        rows: Integers,
+        times: Integers,
+        late: npt.NDArray[np.bool_],
+        hour: int | None,
+        cut: int | None,
+    ) -> Self:
         """`rows` has the entry of the base at each place of the rows."""
         day = 24 * hour if hour else 2**63
         first = np.full(base.shape[1], 2**63 - 1)
@@ -220,6 +228,8 @@ class Timelines:
                 end = t[-1] + min(gap, mean_gap if len(t) > 1 else day)
             elif t:
                 end = t[-1] + min(mean_gap, day)
+            if t and cut is not None:
+                end = t[-1] + min(cut - 1 - t[-1], mean_gap if len(t) > 1 else day, day)
             lines.append([*t, end])
         lengths = np.array([len(line) for line in lines])
         place, floor, room, d, t = (
@@ -302,6 +312,7 @@ def expand(
     times: Integers | None = None,
     late: bool = False,
     hour: int | None = None,
+    cut: int | None = None,
     factors: npt.NDArray[np.float64] | None = None,
     ratings: npt.NDArray[np.float64] | None = None,
 ) -> tuple[Interactions, Interactions]:
@@ -320,7 +331,7 @@ def expand(
     entries, timelines = np.arange(base.count), None
     if times is not None:
         entries = np.lexsort((base.indices, times, base.test_mask & late, row_of))
-        timelines = Timelines.of(base, entries, times, base.test_mask & late, hour)
+        timelines = Timelines.of(base, entries, times, base.test_mask & late, hour, cut)
     key = root(seed)
     row_blocks = [np.empty(0, INTERACTION)]
     for i, rates in enumerate(keep_rates):

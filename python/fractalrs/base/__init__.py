@@ -3,6 +3,7 @@
 from fractalrs.base.base import TEST_BIT, Base
 from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical, leading_svd
 from fractalrs.base.hold_out import leave_last_out, needed
+from fractalrs.base.rules import SplitRule
 from fractalrs.base.sparse import Sparse
 from fractalrs.base.summary import (
     base_statistics,
@@ -20,6 +21,7 @@ __all__ = [
     "Base",
     "Canonical",
     "Sparse",
+    "SplitRule",
     "base_statistics",
     "canonical",
     "leading_svd",

@@ -1,7 +1,7 @@
 """The base: the signed sparse matrix of users × items that everything else is made from."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,25 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fractalrs.base.checks import check_codes, check_rows, checked_ids, integers
 from fractalrs.base.payload import checked_payload, digested, in_one_chunk
-from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, write_base
-from fractalrs.columns import ticks_per_hour
+from fractalrs.base.storage import DIGESTED, HINT_DAMAGED, Stored, read_base, write_base
+from fractalrs.columns import ticks, ticks_per_hour
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import Digest, Shown, as_path, check_kind, check_word, checked_texts, one_line
-from fractalrs.words import SPLITS, WARNING, Split
+from fractalrs.words import LATEST, SPLITS, WARNING, Split
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-HowSplit = Literal["last", "random", "none", "given"]
+HowSplit = Literal["last", "random", "time", "users", "none", "given"]
 """How the test interactions of a base were chosen."""
 _Number = TypeVar("_Number", np.int8, np.float64)
 _Integers = npt.NDArray[np.int64]
 
 TEST_BIT = np.uint32(1 << 31)
 """Set in an entry that is a test interaction; the other 31 bits are its item code."""
-MAX_CODES = 1 << 31
-"""Codes of users and of items fit 31 bits."""
 _COUNTED = 1 << 20
 """So many entries are counted at a time: counting copies them."""
 
@@ -51,13 +50,15 @@ class Base(Shown):
     user_ids, item_ids : pyarrow.Array of int64 or string
         Code to original id.
     split : str
-        How test interactions were chosen: ``"last"``, ``"random"``, ``"none"``, or ``"given"`` by the caller of
-        `from_arrays`.
+        How test interactions were chosen: ``"last"``, ``"random"``, ``"time"``, ``"users"``, ``"none"``, or
+        ``"given"`` by the caller of `from_arrays`.
     notes : tuple of str
         What was decided on the way, one sentence each.
     payload : pyarrow.Table, nnz rows, or None
         Columns that go along, row by row with `entries`, such as ``rating`` and ``timestamp``; one chunk per column.
         ``timestamp`` has the type of the source and of the output: int64, ``timestamp[ms | us | ns]`` or date32.
+    cuts : tuple of int
+        Of the split ``"time"``: the tick of the timestamps from which on everything is test, and nothing before it.
 
     Examples
     --------
@@ -76,6 +77,7 @@ class Base(Shown):
     split: str = "none"
     notes: tuple[str, ...] = ()
     payload: pa.Table | None = None
+    cuts: tuple[int, ...] = ()
     _path: Path | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +99,7 @@ class Base(Shown):
         split: str | None = None,
         notes: tuple[str, ...] = (),
         payload: Mapping[str, Any] | pa.Table | None = None,
+        cuts: Sequence[int] = (),
     ) -> Self:
         """Return the base of CSR arrays, after checking and copying them.
 
@@ -116,6 +119,8 @@ class Base(Shown):
             Columns that go along, one value for each of `indices`. ``timestamp`` holds times, dates or integers: how
             many of these make an hour is what the field of a table says (`fractalrs.columns.timestamp_field`), and
             else what their size tells (`fractalrs.columns.hour_by_size`).
+        cuts
+            As in `Base`; the split ``"time"`` needs them, and no other has them.
 
         Raises
         ------
@@ -125,8 +130,8 @@ class Base(Shown):
         if split is not None:
             check_word("split", split, get_args(HowSplit))
         decided = checked_texts("notes", notes)
-        starts, items = _integers(indptr, "indptr"), _integers(indices, "indices")
-        _check_rows(starts, items)
+        starts, items = integers(indptr, "indptr"), integers(indices, "indices")
+        check_rows(starts, items)
         try:
             mask = np.zeros(len(items), dtype=bool) if test_mask is None else np.asarray(test_mask)
         except ValueError as error:
@@ -136,20 +141,22 @@ class Base(Shown):
                 f"test_mask must be {len(items)} booleans, one per interaction, not {mask.dtype} of shape {mask.shape}"
             )
         p, q = len(starts) - 1, int(items.max(initial=-1)) + 1
-        _check_codes(max(p, q))
-        users = _ids(np.arange(p) if user_ids is None else user_ids, "user_ids")
-        catalogue = _ids(np.arange(q) if item_ids is None else item_ids, "item_ids")
+        check_codes(max(p, q))
+        users = checked_ids(np.arange(p) if user_ids is None else user_ids, "user_ids")
+        catalogue = checked_ids(np.arange(q) if item_ids is None else item_ids, "item_ids")
         if len(users) != p:
             raise InputError(f"there are {len(users)} user_ids for {p} users")
         if q > len(catalogue):
             raise InputError(f"item code {q - 1} has no id: there are {len(catalogue)} item_ids")
-        _check_codes(len(catalogue))
+        check_codes(len(catalogue))
         entries = items.astype(np.uint32)
         entries[mask] |= TEST_BIT
         if split is None:
             split = "given" if mask.any() else "none"
         columns = checked_payload({} if payload is None else payload, len(items))
-        return cls(starts.copy(), entries, users, catalogue, split, decided, columns)
+        base = cls(starts.copy(), entries, users, catalogue, split, decided, columns, tuple(cuts))
+        _check_cuts(base)
+        return base
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -185,6 +192,11 @@ class Base(Shown):
     def signs(self) -> npt.NDArray[np.int8]:
         """+1 for a train entry and −1 for a test entry: int8, shape (nnz,)."""
         return np.int8(1) - np.int8(2) * self.test_mask.view(np.int8)
+
+    @property
+    def test_is_late(self) -> bool:
+        """Whether no train interaction comes after a test interaction of its user, because it was split so."""
+        return self.split in LATEST
 
     @property
     def owners(self) -> _Integers:
@@ -254,12 +266,14 @@ class Base(Shown):
     @cached_property
     def fingerprint(self) -> str:
         """BLAKE3 digest, in hex, of what a generator reads: shape, `indptr` and `entries`, and the payload if any."""
-        digest = Digest([FORMAT.encode()])
+        digest = Digest([DIGESTED.encode()])
         digest.update(np.array(self.shape, dtype="<i8").tobytes())
         digest.update(self.indptr.astype("<i8", copy=False).data)
         digest.update(self.entries.astype("<u4", copy=False).data)
         for part in () if self.payload is None else digested(self.payload):
             digest.update(part)
+        if self.cuts:
+            digest.update(np.array(self.cuts, dtype="<i8").tobytes())
         return digest.hex()
 
     @property
@@ -298,11 +312,13 @@ class Base(Shown):
     @property
     def _stored(self) -> Stored:
         ids = self.user_ids, self.item_ids
-        return Stored(self.indptr, self.entries, *ids, self.split, self.notes, self.payload, self.fingerprint)
+        return Stored(
+            self.indptr, self.entries, *ids, self.split, self.notes, self.payload, self.cuts, self.fingerprint
+        )
 
     def _is_saved_at(self, target: Path) -> bool:
         def saved(base: Base) -> tuple[Any, ...]:
-            return base.fingerprint, base.user_ids, base.item_ids, base.split, base.notes
+            return base.fingerprint, base.user_ids, base.item_ids, base.split, base.notes, base.cuts
 
         try:
             return saved(Base.load(target)) == saved(self)
@@ -383,60 +399,14 @@ def _csr(
     return matrix
 
 
-def _integers(values: npt.ArrayLike, name: str) -> _Integers:
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{name} must be a one-dimensional array of integers: {error}") from None
-    # An empty list arrives as floats.
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise InputError(f"{name} must be a one-dimensional array of integers, not {array.dtype} {array.shape}")
-    return array.astype(np.int64, copy=False)
-
-
-def _check_codes(count: int) -> None:
-    if count > MAX_CODES:
-        raise InputError(f"a base holds at most {MAX_CODES:,} users and as many items, not {count:,}")
-
-
-def _check_rows(starts: _Integers, items: _Integers) -> None:
-    """Refuse what is no CSR matrix with sorted rows."""
-    if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(items) or np.any(starts[1:] < starts[:-1]):
-        raise InputError(
-            f"indptr must rise from 0 to the number of indices, {len(items)}, with one step per user",
-            hint="give the indptr and indices of a CSR matrix with at least one row",
-        )
-    if len(items) and items.min() < 0:
-        raise InputError(f"item code {items.min()} is negative", hint="item codes start at 0")
-    rising = items[1:] > items[:-1]
-    rising[starts[(starts > 0) & (starts < len(items))] - 1] = True
-    if not rising.all():
-        at = int(np.argmin(rising)) + 1
-        user = int(np.searchsorted(starts, at, side="right")) - 1
-        wrong = "repeats" if items[at] == items[at - 1] else "is out of order at"
-        raise InputError(
-            f"the row of user code {user} {wrong} item code {items[at]}",
-            hint="sort each row by item code and keep each item once",
-        )
-
-
-def _ids(values: Any, name: str) -> pa.Array:
-    if isinstance(values, str):
-        raise InputError(f"{name} is the text {values!r}", hint="give a list of ids")
-    try:
-        array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
-    except (pa.ArrowException, TypeError, OverflowError) as error:
-        raise InputError(f"{name} must be integers or strings: {error}") from None
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    whole = pa.types.is_integer(array.type)
-    if not (whole or pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-        raise InputError(f"{name} must be integers or strings, not {array.type}")
-    if array.null_count:
-        raise InputError(f"{name} holds {array.null_count} nulls")
-    if len(array.unique()) != len(array):
-        raise InputError(f"{name} holds the same id more than once")
-    try:
-        return pa.concat_arrays([array.cast(pa.int64() if whole else pa.string())])
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{name} must be integers below 2^63 or strings: {error}") from None
+def _check_cuts(base: Base) -> None:
+    """Refuse cuts that no clock made."""
+    if (base.split == "time") != (len(base.cuts) == 1):
+        raise InputError(f"cuts are {base.cuts}, the split is {base.split!r}", hint="the split 'time' has one cut")
+    if base.cuts and base.timestamp_type is not None:
+        late = ticks(base.column("timestamp")) >= base.cuts[0]
+        if np.any(late != base.test_mask):
+            raise InputError(
+                f"a train interaction is after the cut {base.cuts[0]}, or a test interaction before it",
+                hint="of the split 'time' test is what happened then or later",
+            )

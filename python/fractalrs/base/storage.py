@@ -13,7 +13,9 @@ from fractalrs.base.payload import describe_payload
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.tools import whole_folder
 
-FORMAT = "fractalrs base 2"
+FORMAT = "fractalrs base 3"
+DIGESTED = "fractalrs base 2"
+"""What fingerprints begin with: they are the same since then, where a base has no cuts."""
 HINT_DAMAGED = "the folder is not a complete saved base: save it again"
 
 
@@ -27,6 +29,7 @@ class Stored(NamedTuple):
     split: str
     notes: tuple[str, ...]
     payload: pa.Table | None
+    cuts: tuple[int, ...]
     fingerprint: str
 
 
@@ -40,6 +43,7 @@ def write_base(target: Path, stored: Stored, test_count: int) -> None:
         "test": test_count,
         "split": stored.split,
         "notes": list(stored.notes),
+        "cuts": list(stored.cuts),
         "fingerprint": stored.fingerprint,
     }
     tables = {"user_ids": pa.table({"id": stored.user_ids}), "item_ids": pa.table({"id": stored.item_ids})}
@@ -87,6 +91,7 @@ def read_base(folder: Path) -> Stored:
             description["split"],
             tuple(description["notes"]),
             _load_payload(folder / "payload.arrow", description["payload"], count) if has_payload else None,
+            tuple(description["cuts"]),
             description["fingerprint"],
         )
     except FileNotFoundError as error:

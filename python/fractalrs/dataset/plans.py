@@ -36,7 +36,7 @@ OTHER_SOURCE = "the source's interactions are not the same"
 
 @dataclass(frozen=True)
 class PlannedBase:
-    """What a plan knows of the base: its shape, its counts, how it was split, its fingerprint, what was dropped."""
+    """What a plan knows of the base: its shape, its counts, how it was split and where, its fingerprint, what went."""
 
     users: int
     items: int
@@ -45,6 +45,18 @@ class PlannedBase:
     split: str
     fingerprint: str
     warnings: tuple[str, ...] = ()
+    cuts: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, base: Base) -> Self:
+        """Return what is known of a base."""
+        counts = base.train_count, base.test_count
+        return cls(*base.shape, *counts, base.split, base.fingerprint, base.warnings, base.cuts)
+
+    def described(self) -> dict[str, Any]:
+        """Return its fields, without what it does not have."""
+        found = dataclasses.asdict(self)
+        return found if self.cuts else {name: value for name, value in found.items() if name != "cuts"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,6 +182,7 @@ class Plan(Shown):
         content = {
             "format": FORMAT,
             **{name: getattr(self, name) for name in names[: names.index("part_count")]},
+            "base": self.base.described(),
             "writing": {"parts": self.part_count, **dataclasses.asdict(self.parquet)},
             "source_licence": self.source_licence,
             "fingerprints": {"expansion": self.expansion_fingerprint, "plan": self.fingerprint},
@@ -204,9 +217,9 @@ class Plan(Shown):
         if "train" not in splits:
             raise ValueError(f"splits is {content['splits']!r}")
         base, attributes = PlannedBase(**content["base"]), content.get("attributes", {})
-        base = dataclasses.replace(base, warnings=texts("warnings", base.warnings))
+        base = dataclasses.replace(base, warnings=texts("warnings", base.warnings), cuts=_ticks(base.cuts))
         for known in fields(base):
-            if known.name != "warnings":
+            if known.name not in ("warnings", "cuts"):
                 plain(vars(base), known.name, known.type, least=0)
         made = cls(
             **{name: plain(content, name, str) for name in ("fractalrs", "profile")},
@@ -307,7 +320,7 @@ def plan(
     made = Plan(
         fractalrs=VERSION,
         generator=GENERATOR,
-        base=PlannedBase(*base.shape, base.train_count, base.test_count, base.split, base.fingerprint, base.warnings),
+        base=PlannedBase.of(base),
         splits=SPLITS if expansion.has_test else ("train",),
         user_multiplier=expansion.reduced.shape[0],
         item_multiplier=expansion.reduced.shape[1],
@@ -391,6 +404,12 @@ def whole_index(name: str, value: Any) -> int:
         if not isinstance(value, bool):
             return operator.index(value)
     raise InputError(f"{name} is {value!r}; it must be a whole number")
+
+
+def _ticks(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple) or not all(type(one) is int for one in value):
+        raise ValueError(f"cuts is {value!r}")
+    return tuple(value)
 
 
 def _matched(base: Base, side: Side, source: Any) -> Attributes:

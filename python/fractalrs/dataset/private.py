@@ -18,6 +18,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Cells, ReducedMatrix, fingerprint_of, operator_named
 from fractalrs.statistics import Activity, Ratings
 from fractalrs.tools import Shown, Store, blas_threads
+from fractalrs.words import LATEST
 
 REDUCED = "private/reduced_matrix.npy"
 SIGNED = "private/signed_matrix.npy"
@@ -125,7 +126,7 @@ def _are_planned(plan: Plan, reduced: ReducedMatrix, cells: Cells) -> bool:
     multipliers, base = (plan.user_multiplier, plan.item_multiplier), plan.base
     if there != (*multipliers, *multipliers, base.users, base.items, plan.user_cell_size, plan.item_cell_size):
         return False
-    late = plan.options.timestamps and plan.base.split == "last"
+    late = plan.options.timestamps and plan.base.split in LATEST
     made = fingerprint_of(plan.generator, plan.base.fingerprint, plan.options, late, reduced, cells)
     return made == plan.expansion_fingerprint
 

@@ -112,9 +112,10 @@ class Expansion(Shown):
             *vars(self.cells).values(),
             options={**dataclasses.asdict(options), "shuffled": shuffle_named(self.shuffle).permutes},
             times=self.payload.times,
-            # Of a split by time nothing may come after what was held out as the latest.
-            test_is_late=base.split == "last",
+            # Nothing may come after what was held out as the latest, nor after the cut of a split by the clock.
+            test_is_late=base.test_is_late,
             hour=self.payload.hour,
+            cut=base.cuts[0] if base.cuts else None,
             factors=_factors(self.reduced, options) if options.multiplies else None,
             ratings=self.payload.ratings,
             columns=self.payload.columns(),
@@ -191,7 +192,7 @@ class Expansion(Shown):
     def fingerprint(self) -> str:
         """BLAKE3 digest, in hex, of everything that the interactions depend on."""
         # Times depend on how test interactions were chosen.
-        late = self.options.timestamps and self.base.split == "last"
+        late = self.options.timestamps and self.base.test_is_late
         return fingerprint_of(GENERATOR, self.base.fingerprint, self.options, late, self.reduced, self.cells)
 
     def table(self, first: int, last: int, split: Split = "train") -> pa.Table:

@@ -175,11 +175,14 @@ class _Run:
         if carries:
             self.checks.append(footers.columns)
         if "timestamp" in carries:
-            late = measured.planned is not None and measured.planned.test_is_last
+            planned = measured.planned
+            late = planned is not None and planned.test_is_last
+            cut = planned.cuts[0] if planned is not None and planned.cuts else None
             if footers.columns.holds and readable:
                 with measured.stages("following times"):
-                    self.checks += times.check_times(dataset, late, *how)
-            if measured.planned is None:
+                    is_cold = planned is not None and planned.is_cold
+                    self.checks += times.check_times(dataset, late, cut, is_cold, *how)
+            if planned is None:
                 self._leave_out(NEEDS_PRIVATE, times.TEST_IS_LAST)
         if measured.expansion is None or not readable:
             against_source = regeneration.AGAINST_SOURCE if "timestamp" in carries else ()

@@ -38,7 +38,7 @@ impl Generator {
     #[new]
     #[pyo3(signature = (
         indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, *,
-        options, times=None, test_is_late=false, hour=None, factors=None, ratings=None, columns=Vec::new(),
+        options, times=None, test_is_late=false, hour=None, cut=None, factors=None, ratings=None, columns=Vec::new(),
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new<'py>(
@@ -55,6 +55,7 @@ impl Generator {
         times: Option<PyReadonlyArray1<'py, i64>>,
         test_is_late: bool,
         hour: Option<u64>,
+        cut: Option<i64>,
         factors: Option<PyReadonlyArray2<'py, f64>>,
         ratings: Option<PyReadonlyArray1<'py, f64>>,
         columns: Vec<Py<PyAny>>,
@@ -76,7 +77,7 @@ impl Generator {
             base.check()?;
             let user_cells = Cells::new(user_order, user_starts, base.users(), "user")?;
             let item_cells = Cells::new(item_order, item_starts, base.items(), "item")?;
-            let times = times.map(|times| Times::new(&base, times, test_is_late, hour)).transpose()?;
+            let times = times.map(|times| Times::new(&base, times, test_is_late, hour, cut)).transpose()?;
             let payload = Payload { sources, times, factors };
             Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload)
         });

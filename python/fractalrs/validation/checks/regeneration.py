@@ -122,7 +122,7 @@ class _Sources:
             times, self.items = ticks(base.column("timestamp")), base.indices
             self.appearance = np.full(base.shape[1], np.iinfo(np.int64).max)
             np.minimum.at(self.appearance, self.items, times)
-            late = base.test_mask & (base.split == "last")
+            late = base.test_mask & base.test_is_late
             self.rank = np.empty(base.count, dtype=np.int64)
             self.rank[np.lexsort((self.items, late, times, base.owners))] = np.arange(base.count)
 

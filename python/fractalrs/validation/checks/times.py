@@ -13,16 +13,21 @@ from fractalrs.words import SPLITS, Split
 
 TIMES_RISE = "times of a user never fall"
 TEST_IS_LAST = "no test interaction comes before a train interaction of its user"
+CUT = "no train interaction comes after the cut, no test interaction before it"
 
 
-def check_times(dataset: Dataset, test_is_late: bool, threads: int, progress: Progress = SILENT) -> list[Check]:
+def check_times(
+    dataset: Dataset, test_is_late: bool, cut: int | None, is_cold: bool, threads: int, progress: Progress = SILENT
+) -> list[Check]:
     """Check of all interactions that a user's times never fall, and that test ones come after train ones.
 
-    The second is promised where the split held out each user's latest interactions, so that `test_is_late`.
+    The second is promised where the split held out each user's latest interactions, so that `test_is_late`; of a split
+    by the clock it holds for all users together, on both sides of its `cut`. Where some users or items are cold, their
+    test interactions are of any time.
     """
-    state, checks = Times(dataset.shape[0] if test_is_late else 0), []
+    state, checks = Times(dataset.shape[0] if test_is_late else 0, cut, is_cold), []
     in_order = dataset.order == "time"
-    for split in SPLITS if in_order or test_is_late else ():
+    for split in SPLITS if in_order or test_is_late or cut is not None else ():
         add = partial(state.add, split)
         visit(dataset, split, ["timestamp"], add, threads=threads, what="following times", progress=progress)
     if in_order:
@@ -32,6 +37,8 @@ def check_times(dataset: Dataset, test_is_late: bool, threads: int, progress: Pr
         early = Offences()
         early.add(np.flatnonzero(state.first_test < state.last_train))
         checks.append(early.check(TEST_IS_LAST, "users have a test interaction before a train interaction"))
+    if cut is not None:
+        checks.append(state.across.check(CUT, "interactions are on the wrong side of the cut"))
     return checks
 
 
@@ -58,8 +65,9 @@ class Offences:
 class Times:
     """What the pass over all times has seen; `users` to follow from train to test, 0 where that is not promised."""
 
-    def __init__(self, users: int) -> None:
-        self.falls = Offences()
+    def __init__(self, users: int, cut: int | None = None, is_cold: bool = False) -> None:
+        self.cut, self.is_cold = cut, is_cold
+        self.falls, self.across = Offences(), Offences()
         self.last_train = np.full(users, np.iinfo(np.int64).min)
         self.first_test = np.full(users, np.iinfo(np.int64).max)
         self._lock = Lock()
@@ -72,8 +80,12 @@ class Times:
         fallen = np.flatnonzero((users[1:] == users[:-1]) & (times[1:] < times[:-1])) + 1
         starts = np.flatnonzero(np.diff(users, prepend=-1))
         bounds = (np.maximum if split == "train" else np.minimum).reduceat(times, starts)
+        wrong = users[:0]
+        if self.cut is not None and (split == "train" or not self.is_cold):
+            wrong = users[(times >= self.cut) == (split == "train")]
         with self._lock:
             self.falls.add(users[fallen])
+            self.across.add(wrong)
             if len(self.last_train) and split == "train":
                 np.maximum.at(self.last_train, users[starts], bounds)
             elif len(self.last_train):

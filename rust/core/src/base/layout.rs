@@ -74,11 +74,19 @@ pub struct Times<'a> {
     pub test_is_late: bool,
     /// The number of ticks in an hour, where that is known.
     pub hour: Option<u64>,
+    /// From this time on nothing is train, where the base was split by the clock.
+    pub cut: Option<i64>,
 }
 
 impl<'a> Times<'a> {
     /// Checks that they can be made a timeline of.
-    pub fn new(base: &Base, times: &'a [i64], test_is_late: bool, hour: Option<u64>) -> Result<Self, Error> {
+    pub fn new(
+        base: &Base,
+        times: &'a [i64],
+        test_is_late: bool,
+        hour: Option<u64>,
+        cut: Option<i64>,
+    ) -> Result<Self, Error> {
         if times.len() != base.len() {
             return refuse_times("there must be one per interaction");
         }
@@ -88,7 +96,13 @@ impl<'a> Times<'a> {
         if hour.is_some_and(|hour| !(1..=1 << 45).contains(&hour)) {
             return refuse_times("an hour must have from 1 to 2**45 ticks");
         }
-        Ok(Self { times, test_is_late, hour })
+        if let Some(cut) = cut {
+            let is_test = base.entries().iter().map(|entry| entry & TEST != 0);
+            if !is_test.zip(times).all(|(is_test, &time)| is_test == (time >= cut)) {
+                return refuse_times("a train interaction is after the cut, or a test interaction before it");
+            }
+        }
+        Ok(Self { times, test_is_late, hour, cut })
     }
 
     #[must_use]

@@ -16,6 +16,8 @@ pub struct Timeline {
     /// Per entry that is not late: the place in its row before which it may not come.
     floors: Vec<u32>,
     clock: Option<Clock>,
+    /// From this time on nothing is train.
+    cut: Option<i64>,
 }
 
 impl Timeline {
@@ -34,6 +36,7 @@ impl Timeline {
             times: layout.sources.iter().map(|&entry| times.times[entry as usize]).collect(),
             floors: Vec::with_capacity(base.len()),
             clock,
+            cut: times.cut,
         };
         for slot in 0..base.users() {
             let row = layout.row(slot);
@@ -74,6 +77,7 @@ impl Timeline {
             late,
             floors: &self.floors[row][..count],
             clock: self.clock.as_ref(),
+            cut: self.cut,
         }
     }
 }
@@ -87,6 +91,7 @@ pub struct RowTimeline<'t> {
     pub late: &'t [i64],
     pub floors: &'t [u32],
     pub clock: Option<&'t Clock>,
+    pub cut: Option<i64>,
 }
 
 impl RowTimeline<'_> {
@@ -104,10 +109,15 @@ impl RowTimeline<'_> {
         let &[first, .., last] = self.times else {
             // One stands at both ends.
             let Some(&only) = self.times.first() else { return (0, 0) };
-            let gap = self.late.first().map_or(0, |&late| (late - only) as u64).min(day);
-            return (only + gap as i64, gap);
+            let room = self.late.first().map_or(0, |&late| (late - only) as u64).min(day);
+            let gap = self.cut.map_or(room, |cut| ((cut - 1 - only) as u64).min(day));
+            return (only + gap as i64, room);
         };
         let mean_gap = (last - first) as u64 / (self.times.len() as u64 - 1);
+        if let Some(cut) = self.cut {
+            let gap = ((cut - 1 - last) as u64).min(mean_gap).min(day);
+            return (last + gap as i64, self.late.first().map_or(0, |&late| (late - last) as u64).min(day));
+        }
         match self.late.first() {
             // Nothing of train may follow; but when the late ones come is not for train to tell.
             Some(&late) => {
