@@ -34,7 +34,8 @@ VERSION: str
 
 _Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 _Target = tuple[str | PathLike[str], Sequence[tuple[str, str]]]
-_Part = tuple[int, int, int, _Target | None, _Target | None]
+_Part = tuple[int, int, int, _Target | None, _Target | None, _Target | None]
+_Split = Literal["train", "valid", "test"]
 
 _Column = tuple[
     str,
@@ -52,6 +53,7 @@ class _FileSummary(TypedDict):
 class _PartSummary(TypedDict):
     index: int
     train: _FileSummary | None
+    valid: _FileSummary | None
     test: _FileSummary | None
 
 class _JobSummary(TypedDict):
@@ -91,13 +93,13 @@ class Generator:
         times: npt.NDArray[np.int64] | None = None,
         test_is_late: bool = False,
         hour: int | None = None,
-        cut: int | None = None,
+        cuts: tuple[int, int] | None = None,
         factors: npt.NDArray[np.float64] | None = None,
         ratings: npt.NDArray[np.float64] | None = None,
         columns: Sequence[_Column] = ...,
     ) -> Generator: ...
     def interactions(
-        self, first: int, last: int, test: bool
+        self, first: int, last: int, split: _Split
     ) -> tuple[_Ids, _Ids, npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
     def columns(self, i: int, j: int) -> npt.NDArray[np.uint32]: ...
     def source_users(self, i: int) -> npt.NDArray[np.uint32]: ...
@@ -120,11 +122,14 @@ _Real = TypeVar("_Real", np.float32, np.float64)
 
 class _Degrees(TypedDict):
     user_train: npt.NDArray[np.uint32]
+    user_valid: npt.NDArray[np.uint32]
     user_test: npt.NDArray[np.uint32]
     item_train: npt.NDArray[np.uint32]
+    item_valid: npt.NDArray[np.uint32]
     item_test: npt.NDArray[np.uint32]
     item_user_degree: npt.NDArray[np.uint64]
     block_train: npt.NDArray[np.uint64]
+    block_valid: npt.NDArray[np.uint64]
     block_test: npt.NDArray[np.uint64]
     density: npt.NDArray[np.uint64]
     violations: dict[str, tuple[int, tuple[int, int] | None]]
@@ -151,7 +156,7 @@ class StreamedMatrix:
         users: int,
         items: int,
         pieces: _Pieces,
-        files: Sequence[tuple[_Path | None, _Path | None]],
+        files: Sequence[tuple[_Path | None, ...]],
         *,
         interactions: int,
         threads: int,
@@ -189,7 +194,7 @@ class StreamedMatrix:
         progress: _Progress = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.float64]]: ...
     def collect(
-        self, chosen: npt.NDArray[np.uint64], *, test: bool, progress: _Progress = None
+        self, chosen: npt.NDArray[np.uint64], *, split: _Split, progress: _Progress = None
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]: ...
     def nearest(
         self,
@@ -223,6 +228,7 @@ def collapse(
     *,
     hold_out: Literal["last", "all"] | None,
     leave_out: int,
+    validation: bool,
     least_times: int,
     positions: bool,
     threads: int,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Split = Literal["train", "test"]
-"""The two halves of every base, expansion and data set."""
-SPLITS: tuple[Split, ...] = ("train", "test")
+Split = Literal["train", "valid", "test"]
+"""What an interaction of a base, an expansion or a data set is for; few have any for validation."""
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 Order = Literal["block", "item", "time"]
 """How a user's interactions follow each other: by column block, by item id, or by time."""

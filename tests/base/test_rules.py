@@ -1,5 +1,6 @@
 """Which interactions each rule of a split holds out."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 from fractalrs.base import Base, leave_last_out
 from fractalrs.errors import InputError
 from fractalrs.reading import read_interactions
+from fractalrs.words import SPLITS
 
 YEAR = 1_420_070_400
 """The first second of 2015."""
 
 
-def source(rows: list[tuple[int, ...]], kind: pa.DataType | None = None) -> pa.Table:
+def source(rows: Sequence[tuple[int, ...]], kind: pa.DataType | None = None) -> pa.Table:
     """A table of (user, item) or (user, item, time)."""
     names = ("user_id", "item_id", "timestamp")
     columns = {name: pa.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
@@ -151,6 +153,103 @@ def test_a_base_remembers_its_cut(tmp_path: Path) -> None:
     assert other.fingerprint != base.fingerprint
 
 
+# --- validation -------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(rows_with_times, st.integers(1, 3), st.sampled_from(["last", "all"]))
+def test_as_many_before_test_are_for_validation(rows: list[tuple[int, ...]], count: int, ties: Any) -> None:
+    options: dict[str, Any] = {"split": "last", "ties": ties, "min_timestamps": 0}
+    base = leave_last_out(source(rows), leave_out=count, validation=True, **options)
+    without, twice = (leave_last_out(source(rows), leave_out=k, **options) for k in (count, 2 * count))
+    assert np.array_equal(base.test_mask, without.test_mask)
+    assert np.array_equal(base.test_mask | base.mask("valid"), twice.test_mask)
+    assert base.train_count + base.valid_count + base.test_count == base.count
+    assert np.array_equal(
+        base.user_degrees("valid"), np.bincount(base.owners[base.mask("valid")], minlength=base.shape[0])
+    )
+    assert np.array_equal(
+        base.valid.toarray() + base.test.toarray() + base.train.toarray(), abs(base.to_scipy()).toarray()
+    )
+
+
+def test_validation_leaves_every_user_a_train_interaction() -> None:
+    rows = [(user, item, min(item, user)) for user in range(9) for item in range(8)]
+    base = leave_last_out(source(rows), split="last", leave_out=2, validation=True)
+    assert base.shape[0] == 9 - 4
+    assert min(base.user_degrees(split).min() for split in SPLITS) >= 1
+
+
+@settings(deadline=None)
+@given(rows_with_times.filter(lambda rows: len({r[2] for r in rows}) > 2), st.floats(0.01, 0.4))
+def test_validation_by_the_clock(rows: list[tuple[int, ...]], share: float) -> None:
+    plain = leave_last_out(source(rows), split="time", test_share=share)
+    options: dict[str, Any] = {"split": "time", "test_share": share, "validation": True}
+    if len({time for _, _, time in rows if time < plain.cuts[0]}) == 1:
+        with pytest.raises(InputError, match="leave nothing before validation"):
+            leave_last_out(source(rows), **options)
+        return
+    base = leave_last_out(source(rows), **options)
+    first, last = base.cuts
+    assert last == plain.cuts[0]
+    times = {(user, item): time for user, item, time in rows}
+    for split, mask in ((split, base.mask(split)) for split in SPLITS):
+        users, items = base.owners[mask], base.indices[mask]
+        found = [
+            times[base.user_ids[int(u)].as_py(), base.item_ids[int(i)].as_py()]
+            for u, i in zip(users, items, strict=True)
+        ]
+        assert found
+        assert all({"train": t < first, "valid": first <= t < last, "test": t >= last}[split] for t in found)
+
+
+def test_validation_from_a_time_on() -> None:
+    rows = [(u, i, i) for u in range(2) for i in range(9)]
+    base = leave_last_out(source(rows), split="time", test_after=7, valid_after=5)
+    assert base.cuts == (5, 7)
+    assert [base.train_count, base.valid_count, base.test_count] == [10, 4, 4]
+    assert repr(base) == "Base(2 users × 9 items, 10 train, 4 valid, 4 test, split='time')"
+
+
+@settings(deadline=None)
+@given(st.integers(3, 40), st.floats(0.01, 0.99), st.integers(0, 5))
+def test_other_users_are_for_validation(users: int, share: float, seed: int) -> None:
+    rows = source([(user, item) for user in range(users) for item in range(user % 3 + 1)] + [(0, 5)])
+    base = leave_last_out(rows, split="users", test_share=share, seed=seed, validation=True)
+    in_split = np.array([base.user_degrees(split) > 0 for split in SPLITS])
+    assert np.all(in_split.sum(axis=0) == 1)
+    train, valid, test = in_split.sum(axis=1)
+    assert valid == test == min(max(round(share * users), 1), (users - 1) // 2)
+    assert train > 0
+
+
+def test_another_random_interaction_is_for_validation() -> None:
+    rows = source([(u, i) for u in range(300) for i in range(4)] + [(900, 1), (900, 2)])
+    counts = np.zeros((4, 4))
+    for seed in range(20):
+        base = leave_last_out(rows, split="random", validation=True, seed=seed)
+        assert base.shape[0] == 300
+        assert np.all(base.user_degrees("valid") == 1)
+        np.add.at(counts, (base.indices[base.mask("valid")], base.indices[base.test_mask]), 1)
+    assert np.all(np.diag(counts) == 0)
+    # Twelve cells of 500 each: Chi-square with 11 degrees of freedom is above 50 with probability 1e-6.
+    assert ((counts[counts > 0] - 500) ** 2 / 500).sum() < 50
+
+
+def test_a_base_with_validation_is_saved(tmp_path: Path) -> None:
+    rows = [(u, i, 10 * i) for u in range(3) for i in range(5)]
+    base = leave_last_out(source(rows), validation=True, payload=["timestamp"])
+    base.save(tmp_path / "base")
+    loaded = Base.load(tmp_path / "base", verify=True)
+    assert np.array_equal(loaded.mask("valid"), base.mask("valid"))
+    assert loaded.fingerprint == base.fingerprint
+    masks = {"test_mask": base.test_mask, "valid_mask": base.mask("valid")}
+    payload = {"timestamp": base.column("timestamp")}
+    again = Base.from_arrays(base.indptr, base.indices, **masks, split="last", payload=payload)  # type: ignore[arg-type]
+    assert again.fingerprint == base.fingerprint
+    assert again.fingerprint != Base.from_arrays(base.indptr, base.indices, base.test_mask, payload=payload).fingerprint
+
+
 GOOD = [(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2)]
 
 
@@ -189,6 +288,15 @@ GOOD = [(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2)]
         ({"leave_out": 0}, "leave_out must be a whole number, 1 or more, not 0"),
         ({"split": "random", "leave_out": 2}, "only the split 'last' leaves so many out"),
         ({"leave_out": 3}, "the filter leaves 0 users"),
+        ({"validation": 1}, "validation is 1; it must be True or False"),
+        ({"split": "none", "validation": True}, "the split 'none' holds nothing out"),
+        ({"split": "users", "test_share": 0.5, "validation": True}, "with validation needs three users"),
+        ({"split": "time", "test_after": 2, "validation": True}, "would leave nothing before validation"),
+        (
+            {"split": "time", "test_after": 2, "valid_after": 2},
+            "no interaction is from it on and before test",
+        ),
+        ({"valid_after": 2}, "valid_after is for the split 'time'"),
     ],
 )
 def test_bad_rules_are_refused(options: dict[str, Any], message: str) -> None:
@@ -209,7 +317,7 @@ def test_what_needs_timestamps_says_so(options: dict[str, Any], message: str) ->
 
 
 def test_one_time_cannot_be_cut() -> None:
-    with pytest.raises(InputError, match="would leave nothing to train on: they are from 7 to 7"):
+    with pytest.raises(InputError, match="would leave nothing before test: all of it happened at 7"):
         leave_last_out(source([(*row[:2], 7) for row in GOOD]), split="time", test_share=0.5)
 
 

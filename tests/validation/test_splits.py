@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fractalrs.base import Base
 from fractalrs.columns import ticks
 from fractalrs.dataset import Folder
 from fractalrs.errors import InputError
+from fractalrs.validation.checks import blocks
 from fractalrs.validation.checks import times as time_checks
 from fractalrs.workflow import read_planned_base, recipe_text
 
@@ -25,6 +27,10 @@ RULES: list[dict[str, Any]] = [
     {"split": "time", "test_after": "2015-06-01"},
     {"split": "users", "test_share": 0.2},
     {"split": "last", "leave_out": 3},
+    {"split": "last", "validation": True},
+    {"split": "time", "test_share": 0.1, "validation": True},
+    {"split": "users", "test_share": 0.2, "validation": True},
+    {"split": "random", "validation": True},
 ]
 OF_RULES = [" ".join(map(str, rule.values())) for rule in RULES]
 
@@ -60,7 +66,7 @@ def moved(table: pa.Table, ticks: int) -> pa.Table:
 def test_what_a_split_promises_holds(rule: dict[str, Any], tmp_path: Path) -> None:
     source = interactions()
     if "test_after" in rule:
-        rule = rule | {"test_after": int(np.quantile(source.timestamps, 0.8))}
+        rule = rule | {"test_after": int(np.sort(np.asarray(source.timestamps))[4_000])}
     dataset = fr.expand(
         source, tmp_path / "out", user_multiplier=3, item_multiplier=4, ratings="carry", parts=3, **rule, **TIMED
     )
@@ -70,16 +76,20 @@ def test_what_a_split_promises_holds(rule: dict[str, Any], tmp_path: Path) -> No
     assert (plan.base.split, plan.base.cuts, plan.base.fingerprint) == (base.split, base.cuts, base.fingerprint)
     report = fr.validate(dataset, base, only="integrity")
     assert report.holds, report.failures
-    assert [check.name for check in report.checks].count(time_checks.CUT) == len(base.cuts)
-    for cut in base.cuts:
-        assert times_of(dataset.path, "train").max() < cut <= times_of(dataset.path, "test").min()
+    assert [check.name for check in report.checks].count(time_checks.CUT) == bool(base.cuts)
+    assert [check.name for check in report.checks].count(blocks.VALID_BLOCKS) == bool(base.valid_count)
+    assert dataset.splits == (("train", "valid", "test") if "validation" in rule else ("train", "test"))
+    for cut, before in zip(base.cuts, dataset.splits, strict=False):
+        after = dataset.splits[dataset.splits.index(before) + 1]
+        assert times_of(dataset.path, before).max() < cut <= times_of(dataset.path, after).min()
     if base.split == "users":
         users = [
             set(np.concatenate([np.asarray(t["user_id"]) for t in d.to_batches()]))
             for d in (dataset.train, dataset.test)
         ]
         assert not users[0] & users[1]
-    assert dataset.totals["test"] > 0
+    assert all(dataset.totals[split] > 0 for split in dataset.splits)
+    assert sum(dataset.totals[split] for split in dataset.splits) == dataset.totals["interactions"]
     # The same again from its own recipe.
     (tmp_path / "recipe.toml").write_text(recipe_text(dataset.path))
     for name, value in rule.items():
@@ -89,7 +99,7 @@ def test_what_a_split_promises_holds(rule: dict[str, Any], tmp_path: Path) -> No
 @pytest.mark.parametrize("rule", RULES[:1] + RULES[2:], ids=OF_RULES[:1] + OF_RULES[2:])
 def test_test_interactions_do_not_reach_the_reduced_matrix(rule: dict[str, Any]) -> None:
     base = fr.leave_last_out(interactions(), **rule)
-    train = ~base.test_mask
+    train = base.mask("train")
     indptr = np.concatenate(([0], np.cumsum(base.user_degrees("train"))))
     alone = Base.from_arrays(indptr, base.indices[train], user_ids=base.user_ids, item_ids=base.item_ids)
     assert np.array_equal(fr.reduce(base, (4, 5)).values, fr.reduce(alone, (4, 5)).values)
@@ -102,7 +112,7 @@ def test_users_without_train_interactions_are_no_trouble(split: Any) -> None:
     report = fr.validate(fr.Expansion(base, fr.fit(base, (2, 3))), base)
     assert not [check.name for check in report.checks if check.holds is False]
     assert report.metrics
-    assert all(np.isfinite(metric.synthetic) for metric in report.metrics if metric.holds is not None)
+    assert all(np.isfinite(metric.synthetic or 0.0) for metric in report.metrics if metric.holds is not None)
 
 
 @pytest.fixture
@@ -121,13 +131,13 @@ def test_one_interaction_across_the_cut_is_found(cut: Path, split: str, sign: in
     apart = plan.base.cuts[0] - (times.max() if sign > 0 else times.min())
     # The nearest one to the cut, right up to it, is right; one tick more is wrong.
     for ticks_more, holds in ((apart - (sign > 0), True), (apart - (sign < 0), False)):
-        rewrite(cut, split, lambda table, by=ticks_more: moved(table, int(by)))
+        rewrite(cut, split, partial(moved, ticks=int(ticks_more)))
         assert (time_checks.CUT not in fr.validate(cut, only="integrity").failures) == holds
-        rewrite(cut, split, lambda table, by=ticks_more: moved(table, -int(by)))
+        rewrite(cut, split, partial(moved, ticks=-int(ticks_more)))
 
 
 def test_cold_ones_are_of_any_time(tmp_path: Path) -> None:
-    rule = {"split": "time", "test_share": 0.2, "cold_items": 0.2, "cold_users": 0.1}
+    rule: dict[str, Any] = {"split": "time", "test_share": 0.2, "cold_items": 0.2, "cold_users": 0.1}
     dataset = fr.expand(interactions(), tmp_path / "out", user_multiplier=2, item_multiplier=3, **rule, **TIMED)
     assert fr.validate(dataset, only="integrity").holds
     plan = Folder.read(dataset.path).plan

@@ -10,8 +10,8 @@ from fractalrs.errors import InputError
 
 Integers = npt.NDArray[np.int64]
 
-MAX_CODES = 1 << 31
-"""Codes of users and of items fit 31 bits."""
+MAX_USERS, MAX_ITEMS = 1 << 31, 1 << 30
+"""Codes of users fit 31 bits, codes of items 30."""
 
 
 def integers(values: npt.ArrayLike, name: str) -> Integers:
@@ -26,10 +26,24 @@ def integers(values: npt.ArrayLike, name: str) -> Integers:
     return array.astype(np.int64, copy=False)
 
 
-def check_codes(count: int) -> None:
+def check_codes(users: int, items: int) -> None:
     """Refuse more users, or items, than there are codes."""
-    if count > MAX_CODES:
-        raise InputError(f"a base holds at most {MAX_CODES:,} users and as many items, not {count:,}")
+    if users > MAX_USERS or items > MAX_ITEMS:
+        most = f"{MAX_USERS:,} users and {MAX_ITEMS:,} items"
+        raise InputError(f"a base holds at most {most}, not {users:,} and {items:,}")
+
+
+def checked_mask(name: str, mask: npt.ArrayLike | None, count: int) -> npt.NDArray[np.bool_]:
+    """Return booleans, one per interaction, all False where none are given; refuse anything else by its name."""
+    try:
+        found = np.zeros(count, dtype=bool) if mask is None else np.asarray(mask)
+    except ValueError as error:
+        raise InputError(f"{name} must be booleans, one per interaction: {error}") from None
+    if found.dtype != np.bool_ or found.shape != (count,):
+        raise InputError(
+            f"{name} must be {count} booleans, one per interaction, not {found.dtype} of shape {found.shape}"
+        )
+    return found
 
 
 def check_rows(starts: Integers, items: Integers) -> None:

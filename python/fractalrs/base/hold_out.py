@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs._core import collapse
-from fractalrs.base.base import TEST_BIT, Base
+from fractalrs.base.base import TEST_BIT, VALID_BIT, Base
 from fractalrs.base.payload import MAX_ROWS, check_payload_size
 from fractalrs.base.rules import Rows, SplitRule, held_out
 from fractalrs.columns import ROLES
@@ -33,6 +33,8 @@ def leave_last_out(
     leave_out: int = 1,
     test_after: str | int | date | None = None,
     test_share: float | None = None,
+    validation: bool = False,
+    valid_after: str | int | date | None = None,
     min_timestamps: int | None = None,
     seed: int = 0,
     payload: Sequence[str] = (),
@@ -65,10 +67,13 @@ def leave_last_out(
         ``"2015-01-31T12:00"`` (UTC), or a number as the timestamps have.
     test_share
         With ``"time"``: test are about so many of the interactions, the latest. With ``"users"``: so many of the users.
+    validation, valid_after
+        Hold out about as much again for validation: what comes right before test, another interaction of each user, or
+        other users. With ``"time"`` it may begin at a time of its own, as `test_after` says one.
     min_timestamps
-        Users with fewer distinct timestamps are dropped. By default one more than `leave_out` for ``"last"``, which
-        leaves every user a train interaction; for the others nobody is dropped for their timestamps. With
-        ``"random"``, users with fewer than two interactions are dropped in any case.
+        Users with fewer distinct timestamps are dropped. By default one more than are held out of each for ``"last"``,
+        which leaves every user a train interaction; for the others nobody is dropped for their timestamps. With
+        ``"random"``, users with fewer than two interactions (three with validation) are dropped in any case.
     seed
         Chooses the test interactions of ``"random"``, and the users of ``"users"``.
     payload
@@ -96,28 +101,8 @@ def leave_last_out(
     >>> fr.leave_last_out(fr.sample_interactions(60, 40, 600))
     Base(60 users × 40 items, 540 train, 60 test, split='last')
     """
-    rule = SplitRule(split, ties, leave_out, test_after, test_share, min_timestamps, seed)
-    columns = checked_columns("payload", payload)
-    if not isinstance(interactions, Interactions):
-        further = [name for name in columns if name not in ROLES]
-        interactions = read_interactions(interactions, carry=further, uses=needed(split, min_timestamps, columns))
-    _check_payload(columns, interactions)
-
-    notes = [note for note in interactions.notes if note == MADE_UP or note.startswith(WARNING)]
-    rule = rule.resolved(interactions.timestamps, notes)
-    user_ids, item_ids = (interactions.codes(column)[1] for column in ("user_id", "item_id"))
-    pairs, cuts = _filtered(interactions, rule, bool(columns), notes), tuple[int, ...]()
-    if rule.split not in ("last", "none"):
-        by_time = rule.split == "time"
-        times = interactions.timestamps[pairs.positions] if by_time and interactions.timestamps is not None else None
-        field = interactions.table.schema.field("timestamp") if by_time else None
-        mask, cuts = held_out(rule, Rows(pairs.indptr, times, field, notes))
-        pairs.entries[mask] |= TEST_BIT
-    users, items = ("numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids))
-    notes.append(f"Codes follow user ids sorted {users} and item ids sorted {items}.")
-    kept = user_ids.filter(pa.array(pairs.users)), item_ids.filter(pa.array(pairs.items))
-    base = Base(pairs.indptr, pairs.entries, *kept, rule.split, tuple(notes), cuts=cuts)
-    return with_payload(base, interactions, columns, pairs.positions) if columns else base
+    rule = SplitRule(split, ties, leave_out, test_after, test_share, validation, valid_after, min_timestamps, seed)
+    return _base_of(interactions, rule, checked_columns("payload", payload))
 
 
 def needed(split: HoldOut, min_timestamps: int | None, payload: Sequence[str]) -> list[str]:
@@ -132,6 +117,31 @@ def needed(split: HoldOut, min_timestamps: int | None, payload: Sequence[str]) -
     """
     timed = split in ("auto", *LATEST) or (min_timestamps or 0) > 1 or bool(payload)
     return [role for role, is_needed in (("rating", "rating" in payload), ("timestamp", timed)) if is_needed]
+
+
+def _base_of(interactions: Any, rule: SplitRule, columns: tuple[Any, ...]) -> Base:
+    if not isinstance(interactions, Interactions):
+        further = [name for name in columns if name not in ROLES]
+        interactions = read_interactions(
+            interactions, carry=further, uses=needed(rule.split, rule.min_timestamps, columns)
+        )
+    _check_payload(columns, interactions)
+
+    notes = [note for note in interactions.notes if note == MADE_UP or note.startswith(WARNING)]
+    rule = rule.resolved(interactions.timestamps, notes)
+    user_ids, item_ids = (interactions.codes(column)[1] for column in ("user_id", "item_id"))
+    pairs, cuts = _filtered(interactions, rule, bool(columns), notes), tuple[int, ...]()
+    if rule.split not in ("last", "none"):
+        by_time = rule.split == "time"
+        times = interactions.timestamps[pairs.positions] if by_time and interactions.timestamps is not None else None
+        field = interactions.table.schema.field("timestamp") if by_time else None
+        found, cuts = held_out(rule, Rows(pairs.indptr, times, field, notes))
+        pairs.entries[...] |= found
+    users, items = ("numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids))
+    notes.append(f"Codes follow user ids sorted {users} and item ids sorted {items}.")
+    kept = user_ids.filter(pa.array(pairs.users)), item_ids.filter(pa.array(pairs.items))
+    base = Base(pairs.indptr, pairs.entries, *kept, rule.split, tuple(notes), cuts=cuts)
+    return with_payload(base, interactions, columns, pairs.positions) if columns else base
 
 
 def with_payload(
@@ -169,6 +179,7 @@ def _filtered(interactions: Interactions, rule: SplitRule, positions: bool, note
         len(user_ids),
         hold_out=rule.ties if rule.split == "last" else None,
         leave_out=rule.leave_out,
+        validation=rule.has_validation,
         least_times=1 if times is None else max(min_timestamps, 1),
         positions=positions,
         threads=resolve_threads(None),
@@ -190,19 +201,21 @@ def _filtered(interactions: Interactions, rule: SplitRule, positions: bool, note
 
     drop(~has_times, f"fewer than {min_timestamps} distinct timestamps")
     if rule.split == "random":
-        drop(degrees < 2, "fewer than 2 interactions")
+        least = 2 + rule.has_validation
+        drop(degrees < least, f"fewer than {least} interactions")
     notes += dropped
     if dropped:
         stay = np.repeat(enough, degrees)
         entries, places = entries[stay], places[stay] if positions else places
         indptr = np.concatenate(([0], np.cumsum(degrees[enough])))
-    codes = entries & ~TEST_BIT
+    held_out = entries & (TEST_BIT | VALID_BIT)
+    codes = entries ^ held_out
     seen = np.bincount(codes.view(np.int32), minlength=len(item_ids)) > 0
     _check_size(int(enough.sum()), int(seen.sum()), "the filter leaves", dropped)
     if not seen.all():
         notes.append(f"Dropped {_count(int((~seen).sum()), 'item')} left without interactions.")
         # New codes of what stays, in the old order; those of the rest mean nothing.
-        entries = (np.cumsum(seen) - 1).astype(np.uint32)[codes] | (entries & TEST_BIT)
+        entries = (np.cumsum(seen) - 1).astype(np.uint32)[codes] | held_out
     return _Pairs(indptr, entries, places, enough, seen)
 
 

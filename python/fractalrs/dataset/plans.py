@@ -34,6 +34,10 @@ _SAMPLE_INTERACTIONS = 500_000
 OTHER_SOURCE = "the source's interactions are not the same"
 
 
+_SOMETIMES = ("cuts", "valid")
+"""What a plan says of the base only where there is something to say."""
+
+
 @dataclass(frozen=True)
 class PlannedBase:
     """What a plan knows of the base: its shape, its counts, how it was split and where, its fingerprint, what went."""
@@ -46,17 +50,17 @@ class PlannedBase:
     fingerprint: str
     warnings: tuple[str, ...] = ()
     cuts: tuple[int, ...] = ()
+    valid: int = 0
 
     @classmethod
     def of(cls, base: Base) -> Self:
         """Return what is known of a base."""
         counts = base.train_count, base.test_count
-        return cls(*base.shape, *counts, base.split, base.fingerprint, base.warnings, base.cuts)
+        return cls(*base.shape, *counts, base.split, base.fingerprint, base.warnings, base.cuts, base.valid_count)
 
     def described(self) -> dict[str, Any]:
         """Return its fields, without what it does not have."""
-        found = dataclasses.asdict(self)
-        return found if self.cuts else {name: value for name, value in found.items() if name != "cuts"}
+        return {name: value for name, value in dataclasses.asdict(self).items() if value or name not in _SOMETIMES}
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,7 +75,7 @@ class Plan(Shown):
     fractalrs, generator
         Version of the program, number of the algorithm.
     base, splits
-        What was expanded; train and test, or train alone where nothing is held out.
+        What was expanded; train, and of validation and test what is held out.
     user_multiplier, item_multiplier, profile, options, user_cell_size, item_cell_size, reduced
         How it is expanded; `reduced` describes the reduced matrix.
     recipe
@@ -132,9 +136,10 @@ class Plan(Shown):
 
     @property
     def expected_rows(self) -> dict[Split, int]:
-        """About how many train and test interactions there will be."""
+        """About how many interactions of each split there will be."""
         expected = self.expansion.expected
-        return {"train": round(expected.train.mean), "test": round(expected.test.mean)}
+        counts = {"train": expected.train, "valid": expected.valid, "test": expected.test}
+        return {split: round(counts[split].mean) for split in SPLITS if split != "valid" or split in self.splits}
 
     @cached_property
     def expected_bytes(self) -> int:
@@ -321,7 +326,7 @@ def plan(
         fractalrs=VERSION,
         generator=GENERATOR,
         base=PlannedBase.of(base),
-        splits=SPLITS if expansion.has_test else ("train",),
+        splits=expansion.splits,
         user_multiplier=expansion.reduced.shape[0],
         item_multiplier=expansion.reduced.shape[1],
         profile=expansion.profile,
@@ -383,9 +388,9 @@ def expected_bytes(expansion: Expansion, parquet: ParquetOptions) -> int:
     wanted = min(users, max(1, int(users * _SAMPLE_INTERACTIONS / max(1.0, interactions))))
     first = (users - wanted) // 2
     target: tuple[str, list[tuple[str, str]]] = ("sample", [])
-    jobs, encoding = [(0, first, first + wanted, target, target)], dataclasses.asdict(parquet)
+    jobs, encoding = [(0, first, first + wanted, target, target, target)], dataclasses.asdict(parquet)
     report = expansion.generator.run(jobs, stage="encode", threads=1, **encoding)
-    files = [file for part in report["parts"] for file in (part["train"], part["test"]) if file is not None]
+    files = [file for part in report["parts"] for split in expansion.splits if (file := part[split]) is not None]
     rows = sum(file["rows"] for file in files)
     return round(interactions * sum(file["bytes"] for file in files) / rows) if rows else 0
 

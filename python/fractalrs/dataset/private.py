@@ -135,7 +135,8 @@ def _checked(plan: Plan, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.N
     """Refuse statistics that are not those of the plan's base, by a `ValueError` or `KeyError`."""
     base = plan.base
     for kind, count in (("user", base.users), ("item", base.items)):
-        for split, total in (("train", base.train), ("test", base.test)):
+        valid = [("valid", base.valid)] if base.valid else []
+        for split, total in (("train", base.train), *valid, ("test", base.test)):
             degrees = arrays[f"{split}_{kind}_degrees"]
             if degrees.dtype.kind != "i" or degrees.shape != (count,) or degrees.sum() != total:
                 raise ValueError(f"{split}_{kind}_degrees are not those of {count:,} {kind}s")

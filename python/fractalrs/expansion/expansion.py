@@ -95,6 +95,8 @@ class Expansion(Shown):
         self.payload = Payload.of(base, self.options)
         self._path: Path | None = None
         if self.operator.is_function:
+            if base.valid_count:
+                raise InputError("a function makes train and test interactions, and the base has some for validation")
             # It does what writing asks of the core.
             made = FunctionGenerator(base, self.reduced.values, options["operator"], self.seed, self.schema)
             self.generator = cast("Generator", made)
@@ -115,7 +117,7 @@ class Expansion(Shown):
             # Nothing may come after what was held out as the latest, nor after the cut of a split by the clock.
             test_is_late=base.test_is_late,
             hour=self.payload.hour,
-            cut=base.cuts[0] if base.cuts else None,
+            cuts=(base.cuts[0], base.cuts[-1]) if base.cuts else None,
             factors=_factors(self.reduced, options) if options.multiplies else None,
             ratings=self.payload.ratings,
             columns=self.payload.columns(),
@@ -152,11 +154,13 @@ class Expansion(Shown):
         return pa.schema([field("user_id", self.shape[0]), field("item_id", self.shape[1]), *self.payload.fields])
 
     @property
-    def has_test(self) -> bool:
-        """Whether any interaction can be test."""
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that an interaction can be in, train always."""
         # What a function makes may be of any sign.
         cold = self.options.cold_users > 0 or self.options.cold_items > 0
-        return self.operator.is_function or self.base.test_count > 0 or cold
+        has_test = self.operator.is_function or self.base.test_count > 0 or cold
+        there = {"train": True, "valid": self.base.valid_count > 0, "test": has_test}
+        return tuple(split for split in SPLITS if there[split])
 
     @cached_property
     def expected(self) -> Expected:
@@ -165,8 +169,8 @@ class Expansion(Shown):
 
     @property
     def expected_interactions(self) -> float:
-        """Expected number of train and test interactions."""
-        return self.expected.train.mean + self.expected.test.mean
+        """Expected number of interactions of all splits."""
+        return self.expected.interactions
 
     def cuts(self, parts: int) -> list[int]:
         """Return the P + 1 users between which P parts of equally many expected interactions are, from 0 to all.
@@ -209,7 +213,7 @@ class Expansion(Shown):
             Columns ``user_id``, ``item_id`` and what is carried, with exactly the files' schema and order.
         """
         first, last = self._checked(first, last, split)
-        users, items, sources, times, ratings = self.generator.interactions(first, last, split == "test")
+        users, items, sources, times, ratings = self.generator.interactions(first, last, split)
         columns = [pa.array(users), pa.array(items), *self.payload.gather(sources, times, ratings)]
         return pa.Table.from_arrays(columns, schema=self.schema)
 

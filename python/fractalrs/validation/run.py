@@ -177,11 +177,11 @@ class _Run:
         if "timestamp" in carries:
             planned = measured.planned
             late = planned is not None and planned.test_is_last
-            cut = planned.cuts[0] if planned is not None and planned.cuts else None
+            cuts = () if planned is None else planned.cuts
             if footers.columns.holds and readable:
                 with measured.stages("following times"):
                     is_cold = planned is not None and planned.is_cold
-                    self.checks += times.check_times(dataset, late, cut, is_cold, *how)
+                    self.checks += times.check_times(dataset, late, cuts, is_cold, *how)
             if planned is None:
                 self._leave_out(NEEDS_PRIVATE, times.TEST_IS_LAST)
         if measured.expansion is None or not readable:
@@ -240,7 +240,7 @@ class _Run:
         if isinstance(of, Dataset):
             subject: dict[str, Any] = {"data set": of.path.name}
             subject |= {name: getattr(of, name) for name in ("profile", "shuffle", "operator")}
-            subject |= {split: of.totals[split] for split in SPLITS}
+            subject |= {split: of.totals[split] for split in SPLITS if split in of.totals}
             subject |= {"multipliers": "{} × {}".format(*of.multipliers)}
             subject |= {name: getattr(of.manifest, name) for name in ("fractalrs", "generator")}
         else:

@@ -340,10 +340,8 @@ class Recipe(Splitting, Shown):
     @property
     def splitting(self) -> dict[str, Any]:
         """How the source is split: arguments of `leave_last_out` that do not depend on the source."""
-        names = ("split", "leave_out", "test_after", "test_share")
-        return {"ties": self.ties or self.defaults.ties, "seed": self.options.seed} | {
-            name: getattr(self, name) for name in names
-        }
+        given = {name: getattr(self, name) for name in ("split", *SPLITTING)}
+        return {"ties": self.ties or self.defaults.ties, "seed": self.options.seed} | given
 
     @property
     def least_timestamps(self) -> int | None:

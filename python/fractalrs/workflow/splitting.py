@@ -7,7 +7,7 @@ from fractalrs.columns import checked_moment
 from fractalrs.expansion import Group, option
 from fractalrs.words import HoldOut, Ties
 
-SPLITTING = ("leave_out", "test_after", "test_share")
+SPLITTING = ("leave_out", "test_after", "test_share", "validation", "valid_after")
 """Options of some splits, which a plan names where they are given."""
 
 
@@ -48,6 +48,21 @@ class Splitting:
         value="SHARE",
         within=lambda share: 0 < share < 1,
         words="a number above 0 and below 1",
+        unset="none",
+    )
+    validation: bool = option(
+        False,
+        "Hold out about as much again for validation: what comes right before test (last, time), another interaction "
+        "(random), or other users (users).",
+        Group.SPLIT,
+    )
+    valid_after: str | None = option(
+        None,
+        "With split time: validation is what happened then or later, before test.",
+        Group.SPLIT,
+        value="TIME",
+        accepts=int | date,
+        take=checked_moment,
         unset="none",
     )
     ties: Ties | None = option(

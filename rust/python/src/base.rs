@@ -15,7 +15,7 @@ type Csr<'py> = (Array<'py, i64>, Array<'py, i32>);
 /// Distinct pairs of interactions, by user and then item: starts, entries (test marked), positions and which users have enough
 /// distinct times.
 #[pyfunction]
-#[pyo3(signature = (users, items, times, count, *, hold_out, leave_out, least_times, positions, threads))]
+#[pyo3(signature = (users, items, times, count, *, hold_out, leave_out, validation, least_times, positions, threads))]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 pub fn collapse<'py>(
     py: Python<'py>,
@@ -25,6 +25,7 @@ pub fn collapse<'py>(
     count: usize,
     hold_out: Option<&str>,
     leave_out: usize,
+    validation: bool,
     least_times: usize,
     positions: bool,
     threads: usize,
@@ -35,7 +36,7 @@ pub fn collapse<'py>(
         Some("all") => Some(Ties::All),
         Some(other) => return Err(PyValueError::new_err(format!("ties {other:?} are not known"))),
     };
-    let hold_out = ties.map(|ties| HoldOut { ties, count: leave_out });
+    let hold_out = ties.map(|ties| HoldOut { ties, count: leave_out, validation });
     let rule = Rule { hold_out, least_times, positions };
     let (users, items) = (users.as_slice()?, items.as_slice()?);
     let times = times.as_ref().map(|times| times.as_slice()).transpose()?;

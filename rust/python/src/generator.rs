@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
-use fractalrs_core::base::{Base, Cells, Times};
+use fractalrs_core::base::{Base, Cells, Split, Times};
 use fractalrs_core::error::Error;
-use fractalrs_core::expansion::{Columns, Expansion, Id, Interactions, Options, Payload};
+use fractalrs_core::expansion::{Columns, Expansion, Id, Options, Payload, Splits};
 use fractalrs_core::for_id_types;
 use fractalrs_core::parts::{
     Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Stage, Target, parse_compression, run,
@@ -38,7 +38,7 @@ impl Generator {
     #[new]
     #[pyo3(signature = (
         indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, *,
-        options, times=None, test_is_late=false, hour=None, cut=None, factors=None, ratings=None, columns=Vec::new(),
+        options, times=None, test_is_late=false, hour=None, cuts=None, factors=None, ratings=None, columns=Vec::new(),
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new<'py>(
@@ -55,7 +55,7 @@ impl Generator {
         times: Option<PyReadonlyArray1<'py, i64>>,
         test_is_late: bool,
         hour: Option<u64>,
-        cut: Option<i64>,
+        cuts: Option<(i64, i64)>,
         factors: Option<PyReadonlyArray2<'py, f64>>,
         ratings: Option<PyReadonlyArray1<'py, f64>>,
         columns: Vec<Py<PyAny>>,
@@ -77,7 +77,7 @@ impl Generator {
             base.check()?;
             let user_cells = Cells::new(user_order, user_starts, base.users(), "user")?;
             let item_cells = Cells::new(item_order, item_starts, base.items(), "item")?;
-            let times = times.map(|times| Times::new(&base, times, test_is_late, hour, cut)).transpose()?;
+            let times = times.map(|times| Times::new(&base, times, test_is_late, hour, cuts)).transpose()?;
             let payload = Payload { sources, times, factors };
             Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload)
         });
@@ -86,10 +86,11 @@ impl Generator {
 
     /// Interactions of the expanded users `first` to `last` (not included) of one split: user, item, and where the
     /// expansion has them the entry of the base, the time and the product of rating and factor, else empty arrays.
-    fn interactions<'py>(&self, py: Python<'py>, first: u64, last: u64, test: bool) -> PyResult<Arrays<'py>> {
+    fn interactions<'py>(&self, py: Python<'py>, first: u64, last: u64, split: &str) -> PyResult<Arrays<'py>> {
         let expansion = &self.expansion;
         check_users(expansion, first, last)?;
-        for_id_types!(expansion, interactions(py, expansion, first, last, test))
+        let split = split_named(split)?;
+        for_id_types!(expansion, interactions(py, expansion, first, last, split))
     }
 
     /// The column that each source item takes in block (i, j).
@@ -110,7 +111,8 @@ impl Generator {
 
     /// Makes parts on `threads` threads, up to a stage: "generate", "encode", "write" or "flush".
     ///
-    /// A part is `(index, first user, last user, train target, test target)`, a target `(path, labels)` or None.
+    /// A part is `(index, first user, last user, train target, validation target, test target)`, a target `(path, labels)`
+    /// or None.
     /// `progress` is called about ten times a second with the interactions made and the parts finished.
     #[pyo3(signature = (parts, *, encoding, compression, row_group_size, stage, threads, progress=None))]
     #[allow(clippy::too_many_arguments)]
@@ -146,9 +148,9 @@ impl Generator {
             return Err(PyValueError::new_err("threads and row_group_size must be at least 1"));
         }
         let mut made = Vec::with_capacity(parts.len());
-        for (index, first, last, train, test) in parts {
+        for (index, first, last, train, valid, test) in parts {
             check_users(expansion, first, last)?;
-            made.push(Part { index, users: first..last, train: target(train), test: target(test) });
+            made.push(Part { index, users: first..last, targets: [train, valid, test].map(target) });
         }
         let job = |state: &Progress| run(expansion, &made, &format, stage, threads, state);
         summary(py, &watch(py, progress.as_ref(), job)?)
@@ -162,8 +164,17 @@ type Arrays<'py> = (
     Bound<'py, PyArray1<i64>>,
     Bound<'py, PyArray1<f64>>,
 );
-type PyPart = (u64, u64, u64, Option<PyTarget>, Option<PyTarget>);
+type PyPart = (u64, u64, u64, Option<PyTarget>, Option<PyTarget>, Option<PyTarget>);
 type PyTarget = (PathBuf, Vec<(String, String)>);
+
+/// The split of a name.
+pub fn split_named(name: &str) -> PyResult<Split> {
+    let named = SPLITS.iter().position(|&other| other == name).map(|number| Split::ALL[number]);
+    named.ok_or_else(|| PyValueError::new_err(format!("unknown split {name:?}")))
+}
+
+/// What splits are called, in their order.
+pub const SPLITS: [&str; 3] = ["train", "valid", "test"];
 
 fn target(target: Option<PyTarget>) -> Option<Target> {
     target.map(|(path, labels)| Target { path, labels })
@@ -183,17 +194,16 @@ fn interactions<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
     expansion: &Expansion,
     first: u64,
     last: u64,
-    test: bool,
+    split: Split,
 ) -> PyResult<Arrays<'py>> {
     let (users, made) = watch(py, None, |progress| {
-        let (mut of_train, mut of_test) = (Interactions::<I>::default(), Interactions::<I>::default());
-        let users = first..last;
-        Tiler::new(expansion).expand(users.clone(), &users, &mut of_train, &mut of_test, |of_train, of_test| {
-            let unwanted = if test { of_train } else { of_test };
-            unwanted.clear();
+        let (mut made, users) = (Splits::<I>::default(), first..last);
+        Tiler::new(expansion).expand(users.clone(), &users, &mut made, |made| {
+            let unwanted = Split::ALL.into_iter().filter(|&other| other != split);
+            unwanted.for_each(|other| made[other as usize].clear());
             if progress.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
         })?;
-        let wanted = if test { of_test } else { of_train };
+        let wanted = std::mem::take(&mut made[split as usize]);
         let mut users = Vec::with_capacity(wanted.items.len());
         for &(user, count) in &wanted.users {
             users.extend(std::iter::repeat_n(U::at(user, 0), count as usize));
@@ -222,8 +232,9 @@ fn summary<'py>(py: Python<'py>, summary: &JobSummary) -> PyResult<Bound<'py, Py
     for part in &summary.parts {
         let dict = PyDict::new(py);
         dict.set_item("index", part.index)?;
-        dict.set_item("train", file(&part.train)?)?;
-        dict.set_item("test", file(&part.test)?)?;
+        for (name, summary) in SPLITS.iter().zip(&part.files) {
+            dict.set_item(name, file(summary)?)?;
+        }
         parts.append(dict)?;
     }
     let dict = PyDict::new(py);

@@ -8,7 +8,7 @@ mod pairs;
 mod partition;
 mod train;
 
-pub use base::{Base, TEST};
+pub use base::{Base, ITEM, Split, TEST};
 pub use cells::{Cells, Place};
 pub use energies::{Energies, SomeCells};
 pub(crate) use layout::refuse_times;

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::base::TEST;
+use super::base::{TEST, VALID};
 use crate::error::Error;
 use crate::threads::{Progress, on_threads};
 
@@ -21,6 +21,8 @@ pub enum Ties {
 pub struct HoldOut {
     pub ties: Ties,
     pub count: usize,
+    /// Whether as many before those are for validation.
+    pub validation: bool,
 }
 
 /// What to do with a user's pairs.
@@ -92,6 +94,9 @@ impl Pairs {
         }
         if times.is_none() && (rule.hold_out.is_some() || rule.least_times > 1) {
             return Err(Error::Invalid("there are no times".to_owned()));
+        }
+        if rule.hold_out.is_some_and(|rule| rule.validation) && items.iter().any(|&item| item as u32 >= VALID) {
+            return Err(Error::Invalid("with validation there are at most 2**30 items".to_owned()));
         }
         let given = Interactions::by_user(users, items, times, count);
         let mut pairs = Self {
@@ -197,7 +202,7 @@ impl<'i> Interactions<'i> {
                 *enough = room.has_times(rule.least_times);
             }
             match rule.hold_out {
-                Some(HoldOut { ties, count: 1 }) => room.hold_out(ties, entries),
+                Some(HoldOut { ties, count: 1, validation: false }) => room.hold_out(ties, entries),
                 Some(rule) => room.hold_out_many(rule, entries),
                 None => {}
             }
@@ -265,10 +270,10 @@ impl Room {
         for &(time, _, place) in latest.iter().rev() {
             let is_tied = rule.ties == Ties::All && later == Some(time);
             rank += usize::from(later.is_some() && !is_tied);
-            if rank >= rule.count {
+            if rank >= rule.count << usize::from(rule.validation) {
                 return;
             }
-            entries[place] |= TEST;
+            entries[place] |= if rank < rule.count { TEST } else { TEST | VALID };
             later = Some(time);
         }
     }
@@ -313,7 +318,9 @@ mod tests {
 
     #[test]
     fn the_latest_are_held_out() {
-        let held_out = |ties, count| collapsed(Some(HoldOut { ties, count }), 1, 1).entries;
+        let held_out = |ties, count| collapsed(Some(HoldOut { ties, count, validation: false }), 1, 1).entries;
+        let valid = HoldOut { ties: Ties::Last, count: 1, validation: true };
+        assert_eq!(collapsed(Some(valid), 1, 1).entries, [1 | TEST, 3 | TEST | VALID, 2 | TEST | VALID, 7, 9 | TEST]);
         assert_eq!(held_out(Ties::Last, 1), [1 | TEST, 3, 2, 7, 9 | TEST]);
         assert_eq!(held_out(Ties::All, 1), [1 | TEST, 3 | TEST, 2 | TEST, 7, 9 | TEST]);
         assert_eq!(held_out(Ties::Last, 2), [1 | TEST, 3 | TEST, 2 | TEST, 7, 9 | TEST]);
@@ -322,7 +329,7 @@ mod tests {
 
     #[test]
     fn item_codes_have_31_bits() {
-        let rule = Rule { hold_out: Some(HoldOut { ties: Ties::Last, count: 1 }), least_times: 2, positions: true };
+        let rule = Rule { hold_out: Some(HoldOut { ties: Ties::Last, count: 1, validation: false }), least_times: 2, positions: true };
         let items = [i32::MAX - 1, 0, 1, 1, i32::MAX - 1, 0];
         let pairs = Pairs::collapse(&[1, 0, 1, 0, 1, 0], &items, Some(&[9, 4, 3, 2, 9, 1]), 2, rule, 2).unwrap();
         assert_eq!(pairs.entries, [TEST, 1, 1, (i32::MAX - 1) as u32 | TEST]);
