@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fractalrs.expansion import Expansion as Expansion
     from fractalrs.expansion import Fit as Fit
     from fractalrs.expansion import ReducedMatrix as ReducedMatrix
+    from fractalrs.expansion import Stream as Stream
     from fractalrs.expansion import fit as fit
     from fractalrs.expansion import group_cells as group_cells
     from fractalrs.expansion import reduce as reduce
@@ -62,7 +63,7 @@ _HOMES = {
     "fractalrs.tools": ("Progress",),
     "fractalrs.reading": ("Interactions", "download", "read_interactions", "sample_interactions", "write_interactions"),
     "fractalrs.base": ("Base", "leave_last_out"),
-    "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "fit", "group_cells", "reduce"),
+    "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "Stream", "fit", "group_cells", "reduce"),
     "fractalrs.dataset": (
         *("Dataset", "ParquetOptions", "Plan"),
         *("finish", "open_dataset", "plan", "publish", "write", "write_part"),

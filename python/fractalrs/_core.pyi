@@ -37,7 +37,8 @@ VERSION: str
 _Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 _Columns = tuple[_Ids, _Ids, npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 _Target = tuple[str | PathLike[str], Sequence[tuple[str, str]]]
-_Part = tuple[int, int, int, _Target | None, _Target | None]
+_Part = tuple[int, int, int, _Target | None, _Target | None, _Target | None]
+_Split = Literal["train", "valid", "test"]
 
 _Column = tuple[
     str,
@@ -55,6 +56,7 @@ class _FileSummary(TypedDict):
 class _PartSummary(TypedDict):
     index: int
     train: _FileSummary | None
+    valid: _FileSummary | None
     test: _FileSummary | None
 
 class _JobSummary(TypedDict):
@@ -97,12 +99,13 @@ class Generator:
         times: npt.NDArray[np.int64] | None = None,
         test_is_late: bool = False,
         hour: int | None = None,
+        cuts: tuple[int, int] | None = None,
         factors: npt.NDArray[np.float64] | None = None,
         ratings: npt.NDArray[np.float64] | None = None,
         columns: Sequence[_Column] = ...,
     ) -> Generator: ...
-    def interactions(self, first: int, last: int, test: bool) -> _Columns: ...
-    def histories(self, users: npt.NDArray[np.uint64], test: bool, *, carrying: bool, threads: int) -> _Columns: ...
+    def interactions(self, first: int, last: int, split: _Split) -> _Columns: ...
+    def histories(self, users: npt.NDArray[np.uint64], split: _Split, *, carrying: bool, threads: int) -> _Columns: ...
     def memberships(
         self, users: npt.NDArray[np.uint64], items: npt.NDArray[np.uint64], threads: int
     ) -> npt.NDArray[np.uint8]: ...
@@ -130,7 +133,7 @@ class Stream(Iterator[_Columns]):
         generator: Generator,
         first: int,
         last: int,
-        test: bool,
+        split: _Split,
         *,
         with_users: bool,
         carrying: bool,
@@ -147,11 +150,14 @@ _Real = TypeVar("_Real", np.float32, np.float64)
 
 class _Degrees(TypedDict):
     user_train: npt.NDArray[np.uint32]
+    user_valid: npt.NDArray[np.uint32]
     user_test: npt.NDArray[np.uint32]
     item_train: npt.NDArray[np.uint32]
+    item_valid: npt.NDArray[np.uint32]
     item_test: npt.NDArray[np.uint32]
     item_user_degree: npt.NDArray[np.uint64]
     block_train: npt.NDArray[np.uint64]
+    block_valid: npt.NDArray[np.uint64]
     block_test: npt.NDArray[np.uint64]
     density: npt.NDArray[np.uint64]
     violations: dict[str, tuple[int, tuple[int, int] | None]]
@@ -178,7 +184,7 @@ class StreamedMatrix:
         users: int,
         items: int,
         pieces: _Pieces,
-        files: Sequence[tuple[_Path | None, _Path | None]],
+        files: Sequence[tuple[_Path | None, ...]],
         *,
         interactions: int,
         threads: int,
@@ -216,7 +222,7 @@ class StreamedMatrix:
         progress: _Progress = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.float64]]: ...
     def collect(
-        self, chosen: npt.NDArray[np.uint64], *, test: bool, progress: _Progress = None
+        self, chosen: npt.NDArray[np.uint64], *, split: _Split, progress: _Progress = None
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]: ...
     def nearest(
         self,
@@ -249,6 +255,8 @@ def collapse(
     count: int,
     *,
     hold_out: Literal["last", "all"] | None,
+    leave_out: int,
+    validation: bool,
     least_times: int,
     positions: bool,
     threads: int,

@@ -52,8 +52,8 @@ def iterable(
     check_count("shards", shards, 1)
     stream = source.stream(split, columns=columns)
     users = list(pairwise(source.cuts(min(shards, source.shape[0]))))
-    # A list is what workers divide.
-    given = {"source": source, "split": split, "columns": stream.schema.names, "users": users}
+    # Workers divide lists.
+    given = {"source": source, "split": split, "columns": tuple(stream.schema.names), "users": users}
     info = DatasetInfo(features=Features.from_arrow_schema(stream.schema))
     return IterableDataset(ArrowExamplesIterable(_tables, given), info=info, split=NamedSplit(split))
 

@@ -1,18 +1,16 @@
 """PyTorch: batches and histories as its data sets; works with ``DataLoader`` and torchdata's ``StatefulDataLoader``."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
-from fractalrs.expansion import Expansion
-from fractalrs.loading import Batches, Histories
-from fractalrs.loading import Source as Source
-from fractalrs.tools import installed
-from fractalrs.words import Split
+import torch
+from torch.utils.data import Dataset as MapDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
-with installed("torch"):
-    import torch
-    from torch.utils.data import Dataset as MapDataset
-    from torch.utils.data import IterableDataset, get_worker_info
+from fractalrs.expansion import Expansion
+from fractalrs.loading import Batches, Histories, Source
+from fractalrs.words import Split
 
 
 class ExpansionDataset(IterableDataset[dict[str, torch.Tensor]]):
@@ -29,7 +27,8 @@ class ExpansionDataset(IterableDataset[dict[str, torch.Tensor]]):
 
     def __init__(self, source: Source, batch_size: int, split: Split = "train", **options: Any) -> None:
         self._arguments = (source, batch_size, split)
-        self._options, self._state = options, None
+        self._options = options
+        self._state: dict[str, Any] | None = None
         self._batches = Batches(*self._arguments, **options)
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
@@ -76,4 +75,4 @@ class HistoryDataset(MapDataset[torch.Tensor]):
 
     def __getitems__(self, users: list[int]) -> list[torch.Tensor]:
         values, _, offsets = self.histories.__getitems__(users)
-        return [torch.from_numpy(values[start:end]) for start, end in zip(offsets, offsets[1:], strict=False)]
+        return [torch.from_numpy(values[start:end]) for start, end in pairwise(offsets)]

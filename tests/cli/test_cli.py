@@ -529,7 +529,17 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--item-cell-size",
         ],
         "Train and test": [
-            *("--split", "--ties", "--min-timestamps", "--test-items", "--drop-incomplete", "--keep-incomplete"),
+            *(
+                "--split",
+                "--leave-out",
+                "--test-after",
+                "--test-share",
+                "--ties",
+                "--min-timestamps",
+                "--test-items",
+                "--drop-incomplete",
+                "--keep-incomplete",
+            ),
             *("--cold-users", "--cold-items"),
         ],
         "Reduced matrix": [

@@ -81,8 +81,8 @@ def test_ranges_outside_are_refused(expansion: Expansion, users: tuple[int, int]
 
 
 def test_unknown_splits_are_refused(expansion: Expansion) -> None:
-    with pytest.raises(InputError, match=r"(?s)split is 'valid'.*train, test"):
-        expansion.table(0, 1, "valid")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"(?s)split is 'dev'.*train, valid, test"):
+        expansion.table(0, 1, "dev")  # type: ignore[arg-type]
 
 
 def test_a_seed_may_be_a_numpy_integer(expansion: Expansion) -> None:

@@ -85,6 +85,22 @@ def test_any_range_in_any_batches_is_the_table(data: st.DataObject) -> None:
     assert pa.table(stream).equals(made.table(first, last))
 
 
+def test_a_stream_may_be_of_a_time(expansion: Expansion) -> None:
+    made = expanded(OPTIONS[0])
+    table = made.table(0, made.shape[0])
+    times = table["timestamp"].to_numpy()
+    start, end = (int(time) for time in np.quantile(times, [0.3, 0.6], method="nearest"))
+    wanted = table.filter(pa.array((times >= start) & (times < end)))
+    assert 0 < len(wanted) < len(table)
+    assert pa.table(made.stream(time=(start, end), batch_size=500, threads=2)).equals(wanted)
+    assert pa.table(made.stream(time=(start, end), columns=["item_id"])).equals(wanted.select(["item_id"]))
+    for stream, message in [(expansion.stream, "get no times"), (made.stream, "which is no date")]:
+        with pytest.raises(InputError, match=message):
+            stream(time=("soon", "later"))
+    with pytest.raises(InputError, match="time"):
+        made.stream(time=5)  # type: ignore[arg-type]
+
+
 def test_a_stream_may_be_read_again_and_twice_at_a_time(expansion: Expansion) -> None:
     stream = expansion.stream(batch_size=1_000)
     one, other = iter(stream), iter(stream)
@@ -188,7 +204,7 @@ def test_what_a_function_makes_streams_too() -> None:
         ({"columns": []}, "columns is empty"),
         ({"batch_size": 0}, "batch_size must be a whole number, 1 or more"),
         ({"threads": 0}, "threads is 0"),
-        ({"split": "valid"}, "split is 'valid'"),
+        ({"split": "validation"}, "split is 'validation'"),
         ({"users": (5, 601)}, "not within 0 to 600"),
     ],
 )

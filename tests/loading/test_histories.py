@@ -47,7 +47,7 @@ def test_histories_are_a_sequence(expansion: Expansion) -> None:
 def test_what_cannot_be_is_refused(expansion: Expansion) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"source": "out"}, "load_csr"),
-        ({"split": "valid"}, "unknown split"),
+        ({"split": "validation"}, "unknown split"),
         ({"max_length": 0}, "max_length must be"),
     ]
     for named, message in wrong:

@@ -70,7 +70,7 @@ def test_shuffled_batches_are_the_same_interactions_in_another_order(expansion: 
 
 def test_the_order_is_that_of_the_key() -> None:
     # More interactions than a bucket holds.
-    made = small_expansion(min_keep=0.4)
+    made = small_expansion(keep_scale=1.0, min_keep=0.6, max_keep=0.95)
     table = made.table(0, 600)
     assert table.num_rows > 33_000
     for epoch in (0, 2):
@@ -197,7 +197,7 @@ def test_what_is_carried_is_loaded() -> None:
         ({"rank": 2, "world_size": 2}, "rank is 2, and world_size is 2"),
         ({"worker": 1}, "worker is 1, and workers is 1"),
         ({"world_size": 601}, "601 readers share 600 users"),
-        ({"split": "valid"}, "unknown split 'valid'"),
+        ({"split": "validation"}, "unknown split 'validation'"),
         ({"steps_per_epoch": 0}, "steps_per_epoch must be"),
         ({"epoch": -1}, "epoch must be"),
         ({"source": "out"}, "source is 'out'; it must be an Expansion or a Dataset"),

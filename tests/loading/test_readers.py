@@ -39,12 +39,17 @@ def test_arrow_streams_give_the_files(expansion: Expansion, source: Any) -> None
     assert pa.table(source).to_pandas().equals(table.to_pandas())
 
 
+def run(query: str, **tables: Any) -> Any:
+    """Run a query of DuckDB's over tables by their names."""
+    connection: Any = duckdb.connect()
+    for name, table in tables.items():
+        connection.register(name, table)
+    return connection.sql(query)
+
+
 def test_duckdb_reads_it_once_a_query(expansion: Expansion, source: Any) -> None:
     table = expansion.table(0, 600)
     query = "SELECT count(*), sum(user_id), sum(item_id), count(DISTINCT item_id) FROM source WHERE user_id < 100"
-    wanted = duckdb.sql(query.replace("source", "table")).fetchone()
-    assert duckdb.sql(query).fetchone() == wanted
-    assert duckdb.sql("FROM source").arrow().read_all().cast(table.schema).equals(table)
     opened = []
 
     class Counting:
@@ -55,10 +60,12 @@ def test_duckdb_reads_it_once_a_query(expansion: Expansion, source: Any) -> None
         def __arrow_c_schema__(self) -> object:
             return source.__arrow_c_schema__()
 
-    counting = Counting()
-    assert duckdb.sql(query.replace("source", "counting")).fetchone() == wanted
+    scanned: Any = duckdb
+    counting, wanted = Counting(), run(query, source=table).fetchall()
+    assert scanned.sql(query.replace("source", "counting")).fetchall() == wanted
     assert len(opened) == 1
     assert counting
+    assert pa.table(scanned.sql("FROM source").arrow()).cast(table.schema).equals(table)
 
 
 QUERIES: list[Any] = [
@@ -99,18 +106,19 @@ def test_polars_makes_only_the_users_that_pass(expansion: Expansion, monkeypatch
     scan(expansion).filter(pl.col("user_id").is_in([3, 9, 500])).select("item_id").collect()
     made = [(users, columns) for users, columns in asked if users is not None]
     assert [users for users, _ in made] == [(3, 10), (500, 501)]
-    assert {*made[0][1]} == {"user_id", "item_id"}
+    assert sorted(made[0][1] or []) == ["item_id", "user_id"]
 
 
 def test_the_hub_reads_shards(expansion: Expansion) -> None:
-    for split in ("train", "test"):
-        data = hub.iterable(expansion, split, shards=5)  # type: ignore[arg-type]
+    splits: tuple[Any, ...] = ("train", "test")
+    for split in splits:
+        data: Any = hub.iterable(expansion, split, shards=5)
         assert data.num_shards == 5
-        table = expansion.table(0, 600, split)  # type: ignore[arg-type]
-        made = pa.concat_tables([pa.table(batch) for batch in data.with_format("arrow").iter(1_000)])
+        table = expansion.table(0, 600, split)
+        made = pa.concat_tables([*data.with_format("arrow").iter(1_000)])
         assert made.cast(table.schema).equals(table)
     first = next(iter(hub.iterable(expansion, columns=["item_id"])))
-    assert first == {"item_id": expansion.table(0, 1)["item_id"][0].as_py()}
+    assert first == {"item_id": expansion.table(0, 600)["item_id"][0].as_py()}
 
 
 def test_the_hub_divides_shards_among_nodes(expansion: Expansion) -> None:
@@ -124,8 +132,8 @@ def test_the_hub_divides_shards_among_nodes(expansion: Expansion) -> None:
 def test_what_cannot_be_read_is_refused(expansion: Expansion, dataset: Dataset) -> None:
     with pytest.raises(InputError, match="source is 'out'"):
         scan("out")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="split is 'valid'"):
-        scan(expansion, "valid")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="split is 'validation'"):
+        scan(expansion, "validation")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="load_dataset"):
         hub.iterable(dataset)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="shards must be"):

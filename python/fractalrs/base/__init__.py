@@ -1,8 +1,9 @@
 """The base: the signed matrix of users and items, and all that is known of it before anything is generated."""
 
-from fractalrs.base.base import TEST_BIT, Base
+from fractalrs.base.base import TEST_BIT, VALID_BIT, Base
 from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical, leading_svd
 from fractalrs.base.hold_out import leave_last_out, needed
+from fractalrs.base.rules import SplitRule
 from fractalrs.base.sparse import Sparse
 from fractalrs.base.summary import (
     base_statistics,
@@ -17,9 +18,11 @@ __all__ = [
     "SVD",
     "TEST_BIT",
     "TOLERANCE",
+    "VALID_BIT",
     "Base",
     "Canonical",
     "Sparse",
+    "SplitRule",
     "base_statistics",
     "canonical",
     "leading_svd",

@@ -26,7 +26,7 @@ from fractalrs.cli.output import (
 from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
 from fractalrs.expansion import Expansion, Group
 from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
-from fractalrs.words import SIDES
+from fractalrs.words import SIDES, SPLITS
 from fractalrs.workflow import RECIPE, Page, Recipe, prepare
 
 _LOW_RATE, _GINI, _RATIOS = 0.02, 0.02, 0.10
@@ -145,8 +145,11 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
     return {
         "users": {"ids": counts.user_ids, "expected": round(counts.users)},
         "items": {"ids": counts.item_ids, "expected": round(counts.items)},
-        "train": {"expected": round(counts.train.mean), "std": round(counts.train.std)},
-        "test": {"expected": round(counts.test.mean), "std": round(counts.test.std)},
+        **{
+            split: {"expected": round(count.mean), "std": round(count.std)}
+            for split, count in (("train", counts.train), ("valid", counts.valid), ("test", counts.test))
+            if split != "valid" or split in expansion.splits
+        },
     }
 
 
@@ -167,7 +170,7 @@ def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[s
 
 def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str, Any]:
     totals, counts = dataset.totals, _expected(expansion)
-    for split in ("train", "test"):
+    for split in (split for split in SPLITS if split in totals):
         counts[split]["written"] = totals[split]
     return {
         "output": str(dataset.path),

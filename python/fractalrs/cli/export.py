@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from fractalrs.expansion import Group
 from fractalrs.formats import FORMATS
 from fractalrs.formats import export as write
 from fractalrs.tools import peak_memory
+from fractalrs.words import SPLITS
 
 
 def export(
@@ -35,12 +36,11 @@ def export(
         print_note(f"interrupted: nothing is left of {destination}")
         raise typer.Exit(INTERRUPTED) from None
     files = [file for file in destination.rglob("*") if file.is_file()]
-    summary = {
+    summary: dict[str, Any] = {
         "destination": str(destination),
         "format": format,
         "seconds": round(time.monotonic() - started, 2),
-        "train": dataset.totals["train"],
-        "test": dataset.totals["test"],
+        **{split: dataset.totals[split] for split in SPLITS if split in dataset.totals},
         "bytes": sum(file.stat().st_size for file in files),
         "files": len(files),
         "peak_memory_bytes": peak_memory(),

@@ -22,8 +22,12 @@ _HUB_LICENCE = re.compile(
 _HELD_OUT = {
     "last": "each user's latest interaction is test",
     "random": "one interaction of each user, chosen at random, is test",
+    "time": "every interaction from a time on is test",
+    "users": "all interactions of some users are test",
     "none": "nothing is held out",
 }
+_HUB_NAMES = {"valid": "validation"}
+"""What hub libraries call splits, where it is something else."""
 _GIVEN = "the test interactions were given"
 
 _LOADING = """## How to load it
@@ -89,7 +93,10 @@ def data_card(plan: Plan, manifest: Manifest, published: Published | None = None
     base, options, totals = plan.base, plan.options, manifest.totals
     m, n = plan.user_multiplier, plan.item_multiplier
     shuffle = shuffle_named(options.shuffle)
-    splits = "\n".join(f"      - split: {split}\n        path: {split}/*.parquet" for split in plan.splits)
+    splits = "\n".join(
+        f"      - split: {_HUB_NAMES.get(split, split)}\n        path: {split}/*.parquet" for split in plan.splits
+    )
+    valid = f"| validation interactions | {totals['valid']:,} |\n" if "valid" in totals else ""
     shares = {"users": options.cold_users, "items": options.cold_items}
     cold = "".join(
         f"| cold {kind} | {share:g} of them have test interactions only |\n" for kind, share in shares.items() if share
@@ -129,7 +136,7 @@ Recommendation Datasets through Fractal Expansions*).{f" {MADE_UP}" if told.made
 | user ids | {m * base.users:,} |
 | item ids | {n * base.items:,} |
 | train interactions | {totals["train"]:,} |
-| test interactions | {totals["test"]:,} |
+{valid}| test interactions | {totals["test"]:,} |
 | held out in the source | {_HELD_OUT.get(base.split, _GIVEN)} |
 {_fit_row(plan.reduced)}{cold}| ids | {manifest.id_layout} |
 | columns | {", ".join(f"`{column.name}` ({column.type})" for column in manifest.schema)} |

@@ -88,6 +88,11 @@ class Dataset(Shown):
         return self._files("train")
 
     @cached_property
+    def valid(self) -> pa.dataset.Dataset:
+        """What is held out for validation: the same columns; without rows where nothing is."""
+        return self._files("valid")
+
+    @cached_property
     def test(self) -> pa.dataset.Dataset:
         """Test interactions: the same columns; without rows where nothing is held out."""
         return self._files("test")
@@ -120,7 +125,8 @@ class Dataset(Shown):
 
     def __repr__(self) -> str:
         users, items = self.shape
-        size = f"{self.totals['train']:,} train and {self.totals['test']:,} test interactions"
+        valid = f", {self.totals['valid']:,} validation" if "valid" in self.totals else ""
+        size = f"{self.totals['train']:,} train{valid} and {self.totals['test']:,} test interactions"
         return one_line(f"Dataset({str(self.path)!r}: {users:,} users × {items:,} items, {size})")
 
     def _facts(self) -> dict[str, Any]:

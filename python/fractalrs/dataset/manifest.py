@@ -94,9 +94,13 @@ class Manifest(Shown):
 
     @property
     def totals(self) -> dict[str, int]:
-        """Counts of ``train``, ``test`` and all ``interactions``, of ``bytes`` and of ``files`` of interactions."""
+        """Counts of each split and of all ``interactions``, of ``bytes`` and of ``files`` of interactions.
+
+        ``train`` and ``test`` are there in any case, ``valid`` where there are files of it.
+        """
         files = [(split, file) for part in self.parts for split, file in part.files.items()]
-        rows: dict[str, int] = {split: sum(file.rows for of, file in files if of == split) for split in SPLITS}
+        splits = [split for split in SPLITS if split != "valid" or any(of == split for of, _ in files)]
+        rows: dict[str, int] = {split: sum(file.rows for of, file in files if of == split) for split in splits}
         more = {"bytes": sum(file.bytes for _, file in files), "files": len(files)}
         return {**rows, "interactions": sum(rows.values()), **more}
 
@@ -166,7 +170,7 @@ class Manifest(Shown):
         if end != users:
             return f"its parts have {end:,} users instead of {users:,}"
         found = self.totals
-        for split in SPLITS:
+        for split in (split for split in SPLITS if split in found):
             if found[split] != totals[split]:
                 return f"its parts have {found[split]:,} {split} interactions, its totals {totals[split]:,}"
         adds_up = found["interactions"] == totals["interactions"] and found["files"] <= totals["files"]

@@ -34,9 +34,13 @@ _SAMPLE_INTERACTIONS = 500_000
 OTHER_SOURCE = "the source's interactions are not the same"
 
 
+_SOMETIMES = ("cuts", "valid")
+"""What a plan says of the base only where there is something to say."""
+
+
 @dataclass(frozen=True)
 class PlannedBase:
-    """What a plan knows of the base: its shape, its counts, how it was split, its fingerprint, what was dropped."""
+    """What a plan knows of the base: its shape, its counts, how it was split and where, its fingerprint, what went."""
 
     users: int
     items: int
@@ -45,6 +49,18 @@ class PlannedBase:
     split: str
     fingerprint: str
     warnings: tuple[str, ...] = ()
+    cuts: tuple[int, ...] = ()
+    valid: int = 0
+
+    @classmethod
+    def of(cls, base: Base) -> Self:
+        """Return what is known of a base."""
+        counts = base.train_count, base.test_count
+        return cls(*base.shape, *counts, base.split, base.fingerprint, base.warnings, base.cuts, base.valid_count)
+
+    def described(self) -> dict[str, Any]:
+        """Return its fields, without what it does not have."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value or name not in _SOMETIMES}
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +75,7 @@ class Plan(Shown):
     fractalrs, generator
         Version of the program, number of the algorithm.
     base, splits
-        What was expanded; train and test, or train alone where nothing is held out.
+        What was expanded; train, and of validation and test what is held out.
     user_multiplier, item_multiplier, profile, options, user_cell_size, item_cell_size, reduced
         How it is expanded; `reduced` describes the reduced matrix.
     recipe
@@ -120,9 +136,10 @@ class Plan(Shown):
 
     @property
     def expected_rows(self) -> dict[Split, int]:
-        """About how many train and test interactions there will be."""
+        """About how many interactions of each split there will be."""
         expected = self.expansion.expected
-        return {"train": round(expected.train.mean), "test": round(expected.test.mean)}
+        counts = {"train": expected.train, "valid": expected.valid, "test": expected.test}
+        return {split: round(counts[split].mean) for split in SPLITS if split != "valid" or split in self.splits}
 
     @cached_property
     def expected_bytes(self) -> int:
@@ -170,6 +187,7 @@ class Plan(Shown):
         content = {
             "format": FORMAT,
             **{name: getattr(self, name) for name in names[: names.index("part_count")]},
+            "base": self.base.described(),
             "writing": {"parts": self.part_count, **dataclasses.asdict(self.parquet)},
             "source_licence": self.source_licence,
             "fingerprints": {"expansion": self.expansion_fingerprint, "plan": self.fingerprint},
@@ -204,9 +222,9 @@ class Plan(Shown):
         if "train" not in splits:
             raise ValueError(f"splits is {content['splits']!r}")
         base, attributes = PlannedBase(**content["base"]), content.get("attributes", {})
-        base = dataclasses.replace(base, warnings=texts("warnings", base.warnings))
+        base = dataclasses.replace(base, warnings=texts("warnings", base.warnings), cuts=_ticks(base.cuts))
         for known in fields(base):
-            if known.name != "warnings":
+            if known.name not in ("warnings", "cuts"):
                 plain(vars(base), known.name, known.type, least=0)
         made = cls(
             **{name: plain(content, name, str) for name in ("fractalrs", "profile")},
@@ -307,8 +325,8 @@ def plan(
     made = Plan(
         fractalrs=VERSION,
         generator=GENERATOR,
-        base=PlannedBase(*base.shape, base.train_count, base.test_count, base.split, base.fingerprint, base.warnings),
-        splits=SPLITS if expansion.has_test else ("train",),
+        base=PlannedBase.of(base),
+        splits=expansion.splits,
         user_multiplier=expansion.reduced.shape[0],
         item_multiplier=expansion.reduced.shape[1],
         profile=expansion.profile,
@@ -370,9 +388,9 @@ def expected_bytes(expansion: Expansion, parquet: ParquetOptions) -> int:
     wanted = min(users, max(1, int(users * _SAMPLE_INTERACTIONS / max(1.0, interactions))))
     first = (users - wanted) // 2
     target: tuple[str, list[tuple[str, str]]] = ("sample", [])
-    jobs, encoding = [(0, first, first + wanted, target, target)], dataclasses.asdict(parquet)
+    jobs, encoding = [(0, first, first + wanted, target, target, target)], dataclasses.asdict(parquet)
     report = expansion.generator.run(jobs, stage="encode", threads=1, **encoding)
-    files = [file for part in report["parts"] for file in (part["train"], part["test"]) if file is not None]
+    files = [file for part in report["parts"] for split in expansion.splits if (file := part[split]) is not None]
     rows = sum(file["rows"] for file in files)
     return round(interactions * sum(file["bytes"] for file in files) / rows) if rows else 0
 
@@ -391,6 +409,12 @@ def whole_index(name: str, value: Any) -> int:
         if not isinstance(value, bool):
             return operator.index(value)
     raise InputError(f"{name} is {value!r}; it must be a whole number")
+
+
+def _ticks(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple) or not all(type(one) is int for one in value):
+        raise ValueError(f"cuts is {value!r}")
+    return tuple(value)
 
 
 def _matched(base: Base, side: Side, source: Any) -> Attributes:

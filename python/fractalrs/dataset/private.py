@@ -18,6 +18,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Cells, ReducedMatrix, fingerprint_of, operator_named
 from fractalrs.statistics import Activity, Ratings
 from fractalrs.tools import Shown, Store, blas_threads
+from fractalrs.words import LATEST
 
 REDUCED = "private/reduced_matrix.npy"
 SIGNED = "private/signed_matrix.npy"
@@ -125,7 +126,7 @@ def _are_planned(plan: Plan, reduced: ReducedMatrix, cells: Cells) -> bool:
     multipliers, base = (plan.user_multiplier, plan.item_multiplier), plan.base
     if there != (*multipliers, *multipliers, base.users, base.items, plan.user_cell_size, plan.item_cell_size):
         return False
-    late = plan.options.timestamps and plan.base.split == "last"
+    late = plan.options.timestamps and plan.base.split in LATEST
     made = fingerprint_of(plan.generator, plan.base.fingerprint, plan.options, late, reduced, cells)
     return made == plan.expansion_fingerprint
 
@@ -134,7 +135,8 @@ def _checked(plan: Plan, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.N
     """Refuse statistics that are not those of the plan's base, by a `ValueError` or `KeyError`."""
     base = plan.base
     for kind, count in (("user", base.users), ("item", base.items)):
-        for split, total in (("train", base.train), ("test", base.test)):
+        valid = [("valid", base.valid)] if base.valid else []
+        for split, total in (("train", base.train), *valid, ("test", base.test)):
             degrees = arrays[f"{split}_{kind}_degrees"]
             if degrees.dtype.kind != "i" or degrees.shape != (count,) or degrees.sum() != total:
                 raise ValueError(f"{split}_{kind}_degrees are not those of {count:,} {kind}s")

@@ -29,6 +29,7 @@ from fractalrs.tools import (
     suggests,
     whole_folder,
 )
+from fractalrs.words import SPLITS
 
 logger = logging.getLogger(__name__)
 
@@ -187,7 +188,7 @@ def _report_of(report: Any, dataset: Dataset) -> Mapping[str, Any]:
     told: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
     if not {"subject", "failures", "metrics"} <= told.keys():
         raise InputError("the report has no subject, failures and metrics", hint=_PRINTED)
-    there = {split: dataset.totals[split] for split in ("train", "test")}
+    there = {split: dataset.totals[split] for split in SPLITS if split in dataset.totals}
     found = {split: told["subject"].get(split) for split in there}
     if found != there:
         raise InputError(f"the report is of another data set: it has {found}, this one {there}", hint=_PRINTED)

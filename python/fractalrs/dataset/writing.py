@@ -32,6 +32,8 @@ from fractalrs.words import SPLITS, Split
 
 logger = logging.getLogger(__name__)
 
+_Target = tuple[Path, list[tuple[str, str]]] | None
+
 
 @suggests
 def write(
@@ -270,7 +272,7 @@ def _make_parts(
     expansion = plan.expansion
     with store.staging() as staging:
 
-        def target(part: Part, split: Split) -> tuple[Path, list[tuple[str, str]]] | None:
+        def target(part: Part, split: Split) -> _Target:
             name = part.file(split)
             wanted = split in plan.splits and name not in finished
             return (staging.path(name), plan.files[name]) if wanted else None
@@ -282,8 +284,11 @@ def _make_parts(
             for name in names:
                 staging.publish(name, flushed=True)
 
-        jobs = [(part.index, part.first, part.last, target(part, "train"), target(part, "test")) for part in parts]
-        jobs = [job for job in jobs if any(job[3:])]
+        def job(part: Part) -> tuple[int, int, int, _Target, _Target, _Target]:
+            train, valid, test = (target(part, split) for split in SPLITS)
+            return part.index, part.first, part.last, train, valid, test
+
+        jobs = [made for part in parts if any((made := job(part))[3:])]
         interactions = expansion.expected_interactions * len(jobs) / plan.part_count
         with (progress if jobs else SILENT).task("expanding", interactions, len(jobs)) as report:
 

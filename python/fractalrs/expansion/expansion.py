@@ -22,6 +22,7 @@ from fractalrs.expansion.declared import accepts, document, one_of, pair, refuse
 from fractalrs.expansion.division import divide, row_block_weights
 from fractalrs.expansion.expected import Expected
 from fractalrs.expansion.fingerprint import factors_of, fingerprint_of
+from fractalrs.expansion.fitted import of_fit
 from fractalrs.expansion.fitting import Fit
 from fractalrs.expansion.functions import FunctionGenerator
 from fractalrs.expansion.operators import Operator, operator_named
@@ -29,7 +30,7 @@ from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
 from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.expansion.stream import BATCH_SIZE, Stream, chosen_schema
+from fractalrs.expansion.stream import BATCH_SIZE, Stream, chosen_schema, ticks_between
 from fractalrs.tools import Shown, as_path, check_count, checked_ids, resolve_threads, whole_folder
 from fractalrs.words import SPLITS, Split
 
@@ -83,7 +84,7 @@ class Expansion(Shown):
         refuse_unknown(options, inspect.signature(Expansion).parameters)
         self.base = base
         if isinstance(reduced, Fit):
-            matrix, cells, options = _of_fit(reduced, profile, cells, options)
+            matrix, cells, options = of_fit(reduced, profile, cells, options)
         else:
             matrix = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
         self.reduced = matrix
@@ -94,6 +95,8 @@ class Expansion(Shown):
         self.payload = Payload.of(base, self.options)
         self._path: Path | None = None
         if self.operator.is_function:
+            if base.valid_count:
+                raise InputError("a function makes train and test interactions, and the base has some for validation")
             # It does what writing asks of the core.
             made = FunctionGenerator(base, self.reduced.values, options["operator"], self.seed, self.schema)
             self.generator = cast("Generator", made)
@@ -111,9 +114,10 @@ class Expansion(Shown):
             *vars(self.cells).values(),
             options={**dataclasses.asdict(options), "shuffled": shuffle_named(self.shuffle).permutes},
             times=self.payload.times,
-            # Of a split by time nothing may come after what was held out as the latest.
-            test_is_late=base.split == "last",
+            # Nothing may come after what was held out as the latest, nor after the cut of a split by the clock.
+            test_is_late=base.test_is_late,
             hour=self.payload.hour,
+            cuts=(base.cuts[0], base.cuts[-1]) if base.cuts else None,
             factors=factors_of(self.reduced, options) if options.multiplies else None,
             ratings=self.payload.ratings,
             columns=self.payload.columns(),
@@ -150,11 +154,13 @@ class Expansion(Shown):
         return pa.schema([field("user_id", self.shape[0]), field("item_id", self.shape[1]), *self.payload.fields])
 
     @property
-    def has_test(self) -> bool:
-        """Whether any interaction can be test."""
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that an interaction can be in, train always."""
         # What a function makes may be of any sign.
         cold = self.options.cold_users > 0 or self.options.cold_items > 0
-        return self.operator.is_function or self.base.test_count > 0 or cold
+        has_test = self.operator.is_function or self.base.test_count > 0 or cold
+        there = {"train": True, "valid": self.base.valid_count > 0, "test": has_test}
+        return tuple(split for split in SPLITS if there[split])
 
     @cached_property
     def expected(self) -> Expected:
@@ -163,8 +169,8 @@ class Expansion(Shown):
 
     @property
     def expected_interactions(self) -> float:
-        """Expected number of train and test interactions."""
-        return self.expected.train.mean + self.expected.test.mean
+        """Expected number of interactions of all splits."""
+        return self.expected.interactions
 
     def cuts(self, parts: int) -> list[int]:
         """Return the P + 1 users between which P parts of equally many expected interactions are, from 0 to all.
@@ -190,7 +196,7 @@ class Expansion(Shown):
     def fingerprint(self) -> str:
         """BLAKE3 digest, in hex, of everything that the interactions depend on."""
         # Times depend on how test interactions were chosen.
-        late = self.options.timestamps and self.base.split == "last"
+        late = self.options.timestamps and self.base.test_is_late
         return fingerprint_of(GENERATOR, self.base.fingerprint, self.options, late, self.reduced, self.cells)
 
     def table(self, first: int, last: int, split: Split = "train") -> pa.Table:
@@ -207,7 +213,7 @@ class Expansion(Shown):
             Columns ``user_id``, ``item_id`` and what is carried, with exactly the files' schema and order.
         """
         first, last = self._checked(first, last, split)
-        users, items, sources, times, ratings = self.generator.interactions(first, last, split == "test")
+        users, items, sources, times, ratings = self.generator.interactions(first, last, split)
         carried = self.payload.gather(self.schema.names[2:], sources, times, ratings)
         columns = [pa.array(users), pa.array(items), *carried]
         return pa.Table.from_arrays(columns, schema=self.schema)
@@ -217,6 +223,7 @@ class Expansion(Shown):
         split: Split = "train",
         *,
         users: tuple[int, int] | None = None,
+        time: tuple[Any, Any] | None = None,
         columns: Sequence[str] | None = None,
         batch_size: int = BATCH_SIZE,
         threads: int | None = None,
@@ -227,6 +234,8 @@ class Expansion(Shown):
         ----------
         users
             First expanded user and the one after the last; all by default.
+        time
+            Dates, or ticks: interactions from the first on and before the second; all by default.
         columns
             Names of the columns to make, in their order; all by default.
         batch_size
@@ -237,12 +246,13 @@ class Expansion(Shown):
         Raises
         ------
         InputError
-            If users are out of range, or a column does not exist.
+            If users are out of range, a column does not exist, or interactions get no times and are chosen by them.
         """
         chosen = self._checked(*pair("users", (0, self.shape[0]) if users is None else users), split)
         check_count("batch_size", batch_size, least=1)
         schema = chosen_schema(self.schema, columns)
-        return Stream(schema, split, chosen, batch_size, resolve_threads(threads), self.generator, self.payload)
+        ticks = None if time is None else ticks_between(*pair("time", time), self.schema)
+        return Stream(schema, split, chosen, ticks, batch_size, resolve_threads(threads), self.generator, self.payload)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand its train interactions over as an Arrow stream."""
@@ -293,7 +303,7 @@ class Expansion(Shown):
         except ValueError:
             raise InputError(f"users {user.shape} and items {item.shape} do not fit each other") from None
         found = self.core.memberships(user.ravel(), item.ravel(), resolve_threads(threads)).reshape(user.shape)
-        return np.isin(found, [1, 2] if split is None else 1 + SPLITS.index(split))
+        return found > 0 if split is None else found == 1 + SPLITS.index(split)
 
     def negatives(
         self, users: npt.ArrayLike, k: int, *, seed: int = 0, threads: int | None = None
@@ -418,21 +428,6 @@ class Expansion(Shown):
         named = {"base": self.base, "multipliers": self.reduced.shape, "user_ids": self.shape[0]}
         named |= {"item_ids": self.shape[1], "profile": self.profile, "shuffle": self.shuffle}
         return {**named, "operator": self.operator.name, "columns": ", ".join(self.schema.names), "seed": self.seed}
-
-
-def _of_fit(
-    fitted: Fit, profile: str, cells: Cells | None, options: dict[str, Any]
-) -> tuple[ReducedMatrix, Cells, dict[str, Any]]:
-    """Return what an expansion takes from a fit; refuse what it was not made for."""
-    given = {name: value for name, value in options.items() if value is not None}
-    for name, value in fitted.rates.items():
-        if given.get(name, value) != value:
-            raise InputError(f"{name} is {given[name]}, but the fit was made for {value:g}", f"fit again with {name}")
-    if cells is not None:
-        raise InputError("cells are given, but the fit has its own", hint="take fit.reduced with cells of your own")
-    if not shuffle_named(Options.resolve(profile, **given).shuffle).takes_cells:
-        raise InputError("a fit is for the shuffle 'cells'", hint="take the profile realistic, or reduce in its place")
-    return fitted.reduced, fitted.cells, given | fitted.rates
 
 
 def _load_same(kind: type[Expansion], path: Path, fingerprint: str) -> Expansion:

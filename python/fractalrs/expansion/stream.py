@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from fractalrs._core import Generator
 from fractalrs._core import Stream as Pieces
+from fractalrs.columns import checked_moment, moment_ticks
 from fractalrs.errors import InputError
 from fractalrs.expansion.functions import FunctionGenerator
 from fractalrs.expansion.payload import Payload
@@ -35,6 +36,8 @@ class Stream(Shown):
         The columns, in their order.
     split, users, batch_size, threads
         As `Expansion.stream` takes them.
+    ticks
+        The first tick of its timestamps and the one after the last; None for all.
 
     Examples
     --------
@@ -52,6 +55,7 @@ class Stream(Shown):
     schema: pa.Schema
     split: Split
     users: tuple[int, int]
+    ticks: tuple[int, int] | None
     batch_size: int
     threads: int
     _generator: Generator | FunctionGenerator
@@ -64,18 +68,23 @@ class Stream(Shown):
         names = self.schema.names
         carried = [name for name in names if name not in ("user_id", "item_id")]
         piece = min(max(self.batch_size, _SMALLEST_PIECE), _LARGEST_PIECE)
-        wanted = {"with_users": "user_id" in names, "carrying": bool(carried), "interactions": piece}
+        wanted = {"with_users": "user_id" in names, "carrying": bool(carried or self.ticks), "interactions": piece}
         for users, items, *rest in self._pieces(wanted):
             ids = {"user_id": users, "item_id": items}
             gathered = dict(zip(carried, self._payload.gather(carried, *rest), strict=True))
             arrays = [gathered[name] if name in gathered else pa.array(ids[name]) for name in names]
-            yield from evenly_cut(pa.RecordBatch.from_arrays(arrays, schema=self.schema), self.batch_size)
+            batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+            if self.ticks is not None:
+                start, end = self.ticks
+                times = rest[1]
+                batch = batch.filter(pa.array((times >= start) & (times < end)))
+            yield from evenly_cut(batch, self.batch_size)
 
     def _pieces(self, wanted: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-        (first, last), test = self.users, self.split == "test"
+        first, last = self.users
         if isinstance(self._generator, FunctionGenerator):
-            return self._generator.pieces(first, last, test)
-        return iter(Pieces(self._generator, first, last, test, **wanted, threads=self.threads))
+            return self._generator.pieces(first, last, self.split)
+        return iter(Pieces(self._generator, first, last, self.split, **wanted, threads=self.threads))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand it over as an Arrow stream."""
@@ -113,3 +122,12 @@ def chosen_schema(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema
     if not names:
         raise InputError("columns is empty", hint=f"choose from {', '.join(schema.names)}")
     return pa.schema([schema.field(name) for name in names])
+
+
+def ticks_between(first: Any, last: Any, schema: pa.Schema) -> tuple[int, int]:
+    """Return dates, or ticks, as ticks of the timestamps."""
+    if "timestamp" not in schema.names:
+        raise InputError("interactions get no times", hint="expand with timestamps=True")
+    field = schema.field("timestamp")
+    start, end = (moment_ticks("time", checked_moment("time", moment), field) for moment in (first, last))
+    return start, end

@@ -2,5 +2,6 @@
 
 from fractalrs.loading.batches import Batch, Batches
 from fractalrs.loading.histories import Histories
+from fractalrs.loading.windows import Source
 
-__all__ = ["Batch", "Batches", "Histories"]
+__all__ = ["Batch", "Batches", "Histories", "Source"]

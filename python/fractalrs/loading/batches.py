@@ -18,6 +18,7 @@ from fractalrs.words import Split
 Batch = dict[str, npt.NDArray[Any]]
 """Arrays of one length by the names of columns."""
 
+
 @dataclass(frozen=True)
 class _Place:
     """Where the next batch begins."""

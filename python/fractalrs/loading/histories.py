@@ -66,7 +66,7 @@ class Histories(Shown):
         if not 0 <= number < self._users:
             # Where a sequence ends loops must see this one.
             raise IndexError(f"user {user} is not within 0 to {self._users - 1}")
-        items = self._core.interactions(number, number + 1, self._split == "test")[1]
+        items = self._core.interactions(number, number + 1, self._split)[1]
         return items if self._max_length is None else items[-self._max_length :]
 
     def __getitems__(self, users: Sequence[int] | Integers) -> tuple[Integers, Integers, Integers]:
@@ -83,7 +83,7 @@ class Histories(Shown):
             The items; int64, how many each user has; int64, one more than users: where each begins, and the last ends.
         """
         wanted = checked_ids("users", np.asarray(users), self._users).ravel()
-        made = self._core.histories(wanted, self._split == "test", carrying=False, threads=self._threads)
+        made = self._core.histories(wanted, self._split, carrying=False, threads=self._threads)
         lengths, values = np.asarray(made[0], np.int64), made[1]
         if self._max_length is not None:
             ends, lengths = np.cumsum(lengths), np.minimum(lengths, self._max_length)

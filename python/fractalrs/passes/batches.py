@@ -217,7 +217,7 @@ def _cut(firsts: Iterable[int], lasts: Iterable[int], longest: int) -> Iterator[
 
 
 def _generated(expansion: Expansion, first: int, last: int, names: list[str], split: Split) -> InteractionBatch:
-    users, items, sources, times, ratings = expansion.generator.interactions(first, last, split == "test")
+    users, items, sources, times, ratings = expansion.generator.interactions(first, last, split)
     # With the users it has as many rows where it has no other column.
     columns = [pa.array(users), *expansion.payload.gather(names, sources, times, ratings)]
     table = pa.Table.from_arrays(columns, ["user_id", *names]).select(names)

@@ -175,11 +175,14 @@ class _Run:
         if carries:
             self.checks.append(footers.columns)
         if "timestamp" in carries:
-            late = measured.planned is not None and measured.planned.test_is_last
+            planned = measured.planned
+            late = planned is not None and planned.test_is_last
+            cuts = () if planned is None else planned.cuts
             if footers.columns.holds and readable:
                 with measured.stages("following times"):
-                    self.checks += times.check_times(dataset, late, *how)
-            if measured.planned is None:
+                    is_cold = planned is not None and planned.is_cold
+                    self.checks += times.check_times(dataset, late, cuts, is_cold, *how)
+            if planned is None:
                 self._leave_out(NEEDS_PRIVATE, times.TEST_IS_LAST)
         if measured.expansion is None or not readable:
             against_source = regeneration.AGAINST_SOURCE if "timestamp" in carries else ()
@@ -237,7 +240,7 @@ class _Run:
         if isinstance(of, Dataset):
             subject: dict[str, Any] = {"data set": of.path.name}
             subject |= {name: getattr(of, name) for name in ("profile", "shuffle", "operator")}
-            subject |= {split: of.totals[split] for split in SPLITS}
+            subject |= {split: of.totals[split] for split in SPLITS if split in of.totals}
             subject |= {"multipliers": "{} × {}".format(*of.multipliers)}
             subject |= {name: getattr(of.manifest, name) for name in ("fractalrs", "generator")}
         else:

@@ -36,6 +36,7 @@ from fractalrs.expansion import (
 )
 from fractalrs.tools import as_path, blas_threads
 from fractalrs.workflow.recipe import RECIPE, Recipe
+from fractalrs.workflow.splitting import SPLITTING
 
 CELLS = "cells.npz"
 """Beside a recipe, the cells of its data set, as they are in ``private/``: then none are grouped."""
@@ -118,7 +119,8 @@ def command_text(plan: Plan) -> str:
 def _options(plan: Plan) -> dict[str, Any]:
     """Return the options of a plan, those that were chosen for it too."""
     read = Recipe.of_plan(plan)
-    names = [name for name, one in RECIPE.items() if one.group == Group.READING] + ["split", "ties", "min_timestamps"]
+    names = [name for name, one in RECIPE.items() if one.group == Group.READING]
+    names += ["split", "ties", "min_timestamps", *SPLITTING]
     given = {name: getattr(read, name) for name in names if getattr(read, name) != RECIPE[name].default}
     found = {"profile": plan.profile, "user_multiplier": plan.user_multiplier, "item_multiplier": plan.item_multiplier}
     found |= given | asdict(plan.options)

@@ -207,11 +207,9 @@ def read_base(source: Any, recipe: Recipe) -> Base:
     interactions = read_source(source, recipe, uses)
     base = leave_last_out(
         interactions,
-        split=recipe.split,
-        ties=recipe.ties or recipe.defaults.ties,
+        **recipe.splitting,
         # A profile's minimum is for sources that have timestamps.
         min_timestamps=recipe.min_timestamps if interactions.timestamps is None else recipe.least_timestamps,
-        seed=recipe.options.seed,
         payload=recipe.options.payload,
     )
     _log([note for note in base.notes if note not in interactions.notes])

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
-use fractalrs_core::base::{Base, Cells, Times};
+use fractalrs_core::base::{Base, Cells, Split, Times};
 use fractalrs_core::error::Error;
 use fractalrs_core::expansion::{Columns, Expansion, Id, Options, Payload};
 use fractalrs_core::for_id_types;
@@ -42,7 +42,7 @@ impl Generator {
     #[new]
     #[pyo3(signature = (
         indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, *,
-        options, times=None, test_is_late=false, hour=None, factors=None, ratings=None, columns=Vec::new(),
+        options, times=None, test_is_late=false, hour=None, cuts=None, factors=None, ratings=None, columns=Vec::new(),
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new<'py>(
@@ -59,6 +59,7 @@ impl Generator {
         times: Option<PyReadonlyArray1<'py, i64>>,
         test_is_late: bool,
         hour: Option<u64>,
+        cuts: Option<(i64, i64)>,
         factors: Option<PyReadonlyArray2<'py, f64>>,
         ratings: Option<PyReadonlyArray1<'py, f64>>,
         columns: Vec<Py<PyAny>>,
@@ -80,7 +81,7 @@ impl Generator {
             base.check()?;
             let user_cells = Cells::new(user_order, user_starts, base.users(), "user")?;
             let item_cells = Cells::new(item_order, item_starts, base.items(), "item")?;
-            let times = times.map(|times| Times::new(&base, times, test_is_late, hour)).transpose()?;
+            let times = times.map(|times| Times::new(&base, times, test_is_late, hour, cuts)).transpose()?;
             let payload = Payload { sources, times, factors };
             Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload)
         });
@@ -89,35 +90,37 @@ impl Generator {
 
     /// Interactions of the expanded users `first` to `last` (not included) of one split: user, item, and where the
     /// expansion has them the entry of the base, the time and the product of rating and factor, else empty arrays.
-    fn interactions<'py>(&self, py: Python<'py>, first: u64, last: u64, test: bool) -> PyResult<Arrays<'py>> {
+    fn interactions<'py>(&self, py: Python<'py>, first: u64, last: u64, split: &str) -> PyResult<Arrays<'py>> {
         let expansion = &self.expansion;
         check_users(expansion, first, last)?;
-        for_id_types!(expansion, arrays(py, expansion, first, last, test))
+        let split = split_named(split)?;
+        for_id_types!(expansion, arrays(py, expansion, first, last, split))
     }
 
     /// The interactions of any users of one split, as `interactions` gives them, user by user as they are asked for: how
     /// many each has comes first, in place of users.
-    #[pyo3(signature = (users, test, *, carrying, threads))]
+    #[pyo3(signature = (users, split, *, carrying, threads))]
     fn histories<'py>(
         &self,
         py: Python<'py>,
         users: PyReadonlyArray1<'py, u64>,
-        test: bool,
+        split: &str,
         carrying: bool,
         threads: usize,
     ) -> PyResult<Arrays<'py>> {
         let (expansion, users) = (&self.expansion, users.to_vec()?);
         users.iter().try_for_each(|&user| check_users(expansion, user, user.saturating_add(1)))?;
-        let wanted = if carrying { Wanted::All } else { Wanted::Ids };
+        let (split, wanted) = (split_named(split)?, if carrying { Wanted::All } else { Wanted::Ids });
         let narrow = expansion.items() <= 1 << 31;
         if narrow {
-            histories::<i32>(py, expansion, users, test, wanted, threads)
+            histories::<i32>(py, expansion, users, split, wanted, threads)
         } else {
-            histories::<i64>(py, expansion, users, test, wanted, threads)
+            histories::<i64>(py, expansion, users, split, wanted, threads)
         }
     }
 
-    /// What each user and item have to do with each other: 0 nothing, 1 a train interaction, 2 a test interaction.
+    /// What each user and item have to do with each other: 0 nothing, else an
+    /// interaction: 1 of train, 2 of validation, 3 of test.
     fn memberships<'py>(
         &self,
         py: Python<'py>,
@@ -131,7 +134,7 @@ impl Generator {
             return Err(PyValueError::new_err("users or items are not within the expansion's"));
         }
         let found = watch(py, None, |progress| find(expansion, &pairs, threads, progress))?;
-        Ok(found.into_iter().map(|membership| membership as u8).collect::<Vec<_>>().into_pyarray(py))
+        Ok(found.into_iter().map(|split| split.map_or(0, |split| 1 + split as u8)).collect::<Vec<_>>().into_pyarray(py))
     }
 
     /// So many different items for each user that it has nothing to do with: user by user.
@@ -167,7 +170,8 @@ impl Generator {
 
     /// Makes parts on `threads` threads, up to a stage: "generate", "encode", "write" or "flush".
     ///
-    /// A part is `(index, first user, last user, train target, test target)`, a target `(path, labels)` or None.
+    /// A part is `(index, first user, last user, train target, validation target, test target)`, a target `(path, labels)`
+    /// or None.
     /// `progress` is called about ten times a second with the interactions made and the parts finished.
     #[pyo3(signature = (parts, *, encoding, compression, row_group_size, stage, threads, progress=None))]
     #[allow(clippy::too_many_arguments)]
@@ -203,9 +207,9 @@ impl Generator {
             return Err(PyValueError::new_err("threads and row_group_size must be at least 1"));
         }
         let mut made = Vec::with_capacity(parts.len());
-        for (index, first, last, train, test) in parts {
+        for (index, first, last, train, valid, test) in parts {
             check_users(expansion, first, last)?;
-            made.push(Part { index, users: first..last, train: target(train), test: target(test) });
+            made.push(Part { index, users: first..last, targets: [train, valid, test].map(target) });
         }
         let job = |state: &Progress| run(expansion, &made, &format, stage, threads, state);
         summary(py, &watch(py, progress.as_ref(), job)?)
@@ -219,8 +223,17 @@ pub type Arrays<'py> = (
     Bound<'py, PyArray1<i64>>,
     Bound<'py, PyArray1<f64>>,
 );
-type PyPart = (u64, u64, u64, Option<PyTarget>, Option<PyTarget>);
+type PyPart = (u64, u64, u64, Option<PyTarget>, Option<PyTarget>, Option<PyTarget>);
 type PyTarget = (PathBuf, Vec<(String, String)>);
+
+/// The split of a name.
+pub fn split_named(name: &str) -> PyResult<Split> {
+    let named = SPLITS.iter().position(|&other| other == name).map(|number| Split::ALL[number]);
+    named.ok_or_else(|| PyValueError::new_err(format!("unknown split {name:?}")))
+}
+
+/// What splits are called, in their order.
+pub const SPLITS: [&str; 3] = ["train", "valid", "test"];
 
 fn target(target: Option<PyTarget>) -> Option<Target> {
     target.map(|(path, labels)| Target { path, labels })
@@ -240,10 +253,10 @@ fn arrays<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
     expansion: &Expansion,
     first: u64,
     last: u64,
-    test: bool,
+    split: Split,
 ) -> PyResult<Arrays<'py>> {
     let wanted = Wanted::All;
-    let request = Request { users: first..last, test, wanted, with_users: true, interactions: usize::MAX, threads: 1 };
+    let request = Request { users: first..last, split, wanted, with_users: true, interactions: usize::MAX, threads: 1 };
     let make = |progress: &Progress| {
         let mut tiler = Tiler::new(expansion, wanted);
         let made = interactions(&mut tiler, first..last, &request, || progress.advance(0))?;
@@ -262,11 +275,11 @@ fn histories<'py, I: Id + numpy::Element>(
     py: Python<'py>,
     expansion: &Expansion,
     users: Vec<u64>,
-    test: bool,
+    split: Split,
     wanted: Wanted,
     threads: usize,
 ) -> PyResult<Arrays<'py>> {
-    let make = |progress: &Progress| passes::histories::<I>(expansion, &users, test, wanted, threads, progress);
+    let make = |progress: &Progress| passes::histories::<I>(expansion, &users, split, wanted, threads, progress);
     let (lengths, made) = watch(py, None, make)?;
     Ok(Box::new(Piece { users: lengths.into_iter().map(|length| length as i64).collect(), made }).into_arrays(py))
 }
@@ -284,8 +297,9 @@ fn summary<'py>(py: Python<'py>, summary: &JobSummary) -> PyResult<Bound<'py, Py
     for part in &summary.parts {
         let dict = PyDict::new(py);
         dict.set_item("index", part.index)?;
-        dict.set_item("train", file(&part.train)?)?;
-        dict.set_item("test", file(&part.test)?)?;
+        for (name, summary) in SPLITS.iter().zip(&part.files) {
+            dict.set_item(name, file(summary)?)?;
+        }
         parts.append(dict)?;
     }
     let dict = PyDict::new(py);

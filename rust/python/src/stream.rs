@@ -14,7 +14,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::raised;
-use crate::generator::{Arrays, Generator, check_users};
+use crate::generator::{Arrays, Generator, check_users, split_named};
 
 /// How often who waits for a piece looks for Ctrl-C.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -68,13 +68,13 @@ impl Stream {
     /// `with_users` and `carrying` say whether users, and what the expansion carries, are wanted; a piece has about
     /// `interactions` interactions at the most.
     #[new]
-    #[pyo3(signature = (generator, first, last, test, *, with_users, carrying, interactions, threads))]
+    #[pyo3(signature = (generator, first, last, split, *, with_users, carrying, interactions, threads))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         generator: &Bound<'_, Generator>,
         first: u64,
         last: u64,
-        test: bool,
+        split: &str,
         with_users: bool,
         carrying: bool,
         interactions: usize,
@@ -86,7 +86,8 @@ impl Stream {
             return Err(PyValueError::new_err("threads and interactions must be at least 1"));
         }
         let wanted = if carrying { Wanted::All } else { Wanted::Ids };
-        let request = Request { users: first..last, test, wanted, with_users, interactions, threads };
+        let request =
+            Request { users: first..last, split: split_named(split)?, wanted, with_users, interactions, threads };
         Ok(Self(Mutex::new(for_id_types!(expansion, boxed(expansion, request)))))
     }
 

@@ -2,8 +2,8 @@
 
 use super::dropout::SMALLEST_KEEP_RATE;
 use super::existence::{Existence, words_below};
-use super::options::{Operator, Options, Order};
-use crate::base::{Base, Cells, Layout, Times};
+use super::options::{Operator, Options, Order, TestItems};
+use crate::base::{Base, Cells, Layout, Split, Times};
 use crate::chance::{Keys, Permutation};
 use crate::error::Error;
 use crate::time::Timeline;
@@ -207,6 +207,10 @@ fn check(
         factors.len() != keep_rates.len() || ratings.as_ref().is_some_and(|ratings| ratings.len() != base.len())
     }) {
         return invalid("the factors or the ratings do not fit the keep rates and the base".into());
+    }
+    let has_valid = base.entries().iter().any(|&entry| Split::of(entry) == Split::Valid);
+    if has_valid && (options.test_items == TestItems::One || options.drop_incomplete) {
+        return invalid("one test item, or complete users alone, there are only without validation".into());
     }
     if options.operator == Operator::Sketch
         && (keep_rates.len() / column_blocks as usize > base.users() as usize || column_blocks > base.items())

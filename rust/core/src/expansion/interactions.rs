@@ -1,5 +1,7 @@
 //! Interactions in output order, and the types their ids come in.
 
+use crate::base::Split;
+
 /// A type of expanded ids.
 pub trait Id: Copy + Ord + Send + Sync + 'static {
     /// The id `step` after `start`; the caller has checked that the id space fits the type.
@@ -31,6 +33,14 @@ macro_rules! for_id_types {
             [false, false] => $function::<i64, i64>($($argument),*),
         }
     };
+}
+
+/// Interactions of each split: train, validation, test.
+pub type Splits<I> = [Interactions<I>; 3];
+
+/// How many interactions all splits hold.
+pub fn count_all<I>(splits: &Splits<I>) -> usize {
+    splits.iter().map(|interactions| interactions.items.len()).sum()
 }
 
 /// Interactions in output order, users run-length encoded. What an expansion does not carry is empty.
@@ -83,20 +93,23 @@ impl<I: Copy> Interactions<I> {
         self.ratings.extend_from_slice(&other.ratings);
     }
 
-    /// Moves the test interactions among those from `start` on over to `test`; the others stay.
-    pub(crate) fn divide(&mut self, start: usize, is_test: &[bool], test: &mut Self) {
-        let of_test = is_test.iter().filter(|&&is_test| is_test).count();
-        let end = self.items.len() - of_test;
+    /// Moves those held out among the interactions from `start` on over to their splits; the others stay.
+    pub(crate) fn divide(&mut self, start: usize, splits: &[Split], held_out: &mut [Self; 2]) {
+        let place = |&number: &usize| splits[number - start];
         // In the order of times they mostly come last anyway, or there are none.
-        if !is_test[end - start..].iter().all(|&is_test| is_test) {
-            let side = |wanted: bool| (start..).zip(is_test).filter(move |&(_, &is_test)| is_test == wanted);
-            let order: Vec<usize> = side(false).chain(side(true)).map(|(number, _)| number).collect();
+        if !splits.is_sorted() {
+            let mut order: Vec<usize> = (start..self.items.len()).collect();
+            order.sort_by_key(place);
             self.reorder(&order);
         }
-        move_from(&mut self.items, end, &mut test.items);
-        move_from(&mut self.sources, end, &mut test.sources);
-        move_from(&mut self.times, end, &mut test.times);
-        move_from(&mut self.ratings, end, &mut test.ratings);
+        let [valid, test] = held_out;
+        for (split, other) in [(Split::Test, test), (Split::Valid, valid)] {
+            let end = self.items.len() - splits.iter().filter(|&&of| of == split).count();
+            move_from(&mut self.items, end, &mut other.items);
+            move_from(&mut self.sources, end, &mut other.sources);
+            move_from(&mut self.times, end, &mut other.times);
+            move_from(&mut self.ratings, end, &mut other.ratings);
+        }
     }
 
     /// Sorts the interactions from `start` on, which are one user's.

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::base::Split;
 use crate::error::Error;
-use crate::expansion::{Expansion, Id, Interactions};
+use crate::expansion::{Expansion, Id, Interactions, Splits};
 use crate::threads::{Progress, on_threads};
 use crate::tiles::{Tiler, Wanted};
 
@@ -16,7 +17,7 @@ const CHUNK: usize = 64;
 pub fn histories<I: Id>(
     expansion: &Expansion,
     users: &[u64],
-    test: bool,
+    split: Split,
     wanted: Wanted,
     threads: usize,
     progress: &Progress,
@@ -30,7 +31,7 @@ pub fn histories<I: Id>(
     on_threads(threads.min(chunks.len()).max(1), progress, || {
         let mut tiler = tiler.sharing();
         while let Some(&chunk) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let of_chunk = make(&mut tiler, chunk, users, test, progress)?;
+            let of_chunk = make(&mut tiler, chunk, users, split, progress)?;
             made.lock().unwrap_or_else(PoisonError::into_inner).extend(of_chunk);
         }
         Ok(())
@@ -50,15 +51,15 @@ fn make<I: Id>(
     tiler: &mut Tiler,
     chunk: &[usize],
     users: &[u64],
-    test: bool,
+    split: Split,
     progress: &Progress,
 ) -> Result<Vec<(usize, Interactions<I>)>, Error> {
     let mut made = Vec::with_capacity(chunk.len());
     for &number in chunk {
         let user = users[number]..users[number] + 1;
-        let [mut of_train, mut of_test] = [Interactions::default(), Interactions::default()];
-        tiler.expand(user.clone(), &user, &mut of_train, &mut of_test, |_, _| progress.advance(0))?;
-        made.push((number, if test { of_test } else { of_train }));
+        let mut of_user = Splits::default();
+        tiler.expand(user.clone(), &user, &mut of_user, |_| progress.advance(0))?;
+        made.push((number, std::mem::take(&mut of_user[split as usize])));
     }
     Ok(made)
 }

@@ -8,20 +8,21 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::ahead::{Ahead, Queue};
+use crate::base::Split;
 use crate::error::Error;
-use crate::expansion::{Expansion, Id, Interactions};
+use crate::expansion::{Expansion, Id, Interactions, Splits};
 use crate::threads::on_threads;
 use crate::tiles::{Ranges, Tiler, Wanted};
 
-/// A piece of test interactions takes so many times the interactions that it is to have: they are few.
-const TEST_PIECE: f64 = 8.0;
+/// A piece of what is held out takes so many times the interactions that it is to have: they are few.
+const HELD_OUT_PIECE: f64 = 8.0;
 
 /// What a stream is to give.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Expanded users.
     pub users: Range<u64>,
-    pub test: bool,
+    pub split: Split,
     pub wanted: Wanted,
     /// Whether the user of each interaction is wanted, beside its item.
     pub with_users: bool,
@@ -52,7 +53,8 @@ pub struct Stream<U, I> {
 impl<U: Id, I: Id> Stream<U, I> {
     #[must_use]
     pub fn new(expansion: Arc<Expansion>, request: Request) -> Self {
-        let interactions = request.interactions as f64 * if request.test { TEST_PIECE } else { 1.0 };
+        let interactions =
+            request.interactions as f64 * if request.split == Split::Train { 1.0 } else { HELD_OUT_PIECE };
         let left = Ranges::new(Arc::clone(&expansion), request.users.clone(), interactions);
         Self { expansion, request, left, running: None }
     }
@@ -116,13 +118,13 @@ pub fn interactions<I: Id>(
     request: &Request,
     check: impl Fn() -> Result<(), Error>,
 ) -> Result<Interactions<I>, Error> {
-    let (mut of_train, mut of_test) = (Interactions::default(), Interactions::default());
-    tiler.expand(users, &request.users, &mut of_train, &mut of_test, |of_train, of_test| {
-        let unwanted = if request.test { of_train } else { of_test };
-        unwanted.clear();
+    let mut made = Splits::default();
+    tiler.expand(users, &request.users, &mut made, |made| {
+        let unwanted = Split::ALL.into_iter().filter(|&split| split != request.split);
+        unwanted.for_each(|split| made[split as usize].clear());
         check()
     })?;
-    Ok(if request.test { of_test } else { of_train })
+    Ok(std::mem::take(&mut made[request.split as usize]))
 }
 
 /// The user of each interaction.

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::tables::worth_a_table;
 use super::tile::{Tiler, Wanted};
-use crate::base::{Code, Codes};
+use crate::base::{Code, Codes, Split};
 use crate::chance::{Permutation, bounded};
 use crate::error::Error;
-use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Interactions, Operator, TestItems};
+use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Operator, Splits, TestItems};
 use crate::threads::{Progress, on_threads};
 
 /// So many pairs are looked up at a time.
@@ -18,30 +18,16 @@ const CHUNK: usize = 4_096;
 /// So often a user's items are drawn, for each that is wanted, before too few are taken to be left.
 const DRAWS_PER_NEGATIVE: u64 = 1_000;
 
-/// What a user and an item have to do with each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Membership {
-    None,
-    Train,
-    Test,
-}
-
-impl Membership {
-    fn of(is_test: bool) -> Self {
-        if is_test { Self::Test } else { Self::Train }
-    }
-}
-
 /// A user and an item.
 pub type Pair = (u64, u64);
 
-/// Finds what each user and item of some pairs have to do with each other, on threads.
+/// Finds the split in which each user of some pairs has an interaction with the item, on threads; none if it has none.
 pub fn find(
     expansion: &Expansion,
     pairs: &[Pair],
     threads: usize,
     progress: &Progress,
-) -> Result<Vec<Membership>, Error> {
+) -> Result<Vec<Option<Split>>, Error> {
     let options = &expansion.options;
     // What is dropped of a user depends on all interactions it has.
     let whole_users =
@@ -51,7 +37,7 @@ pub fn find(
     // Pairs of one block, or of one user, are looked up together.
     let mut order: Vec<usize> = (0..pairs.len()).collect();
     order.sort_unstable_by_key(|&number| (group(&pairs[number]), number));
-    let (next, found) = (AtomicUsize::new(0), Mutex::new(vec![Membership::None; pairs.len()]));
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(vec![None; pairs.len()]));
     let threads = threads.min(pairs.len().div_ceil(CHUNK)).max(1);
     on_threads(threads, progress, || {
         let mut made = Vec::with_capacity(CHUNK);
@@ -68,8 +54,8 @@ pub fn find(
                 }
             }
             let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            for (&number, &membership) in chunk.iter().zip(&made) {
-                found[number] = membership;
+            for (&number, &split) in chunk.iter().zip(&made) {
+                found[number] = split;
             }
         }
         Ok(())
@@ -82,13 +68,13 @@ fn of_block<C: Code>(
     expansion: &Expansion,
     codes: &[C],
     pairs: impl ExactSizeIterator<Item = Pair> + Clone,
-    made: &mut Vec<Membership>,
+    made: &mut Vec<Option<Split>>,
 ) {
     let Expansion { base_users, base_items, layout, keys, user_cells, options, .. } = expansion;
     let Some((user, item)) = pairs.clone().next() else { return };
     let (i, j) = ((user / u64::from(*base_users)) as u32, (item / u64::from(*base_items)) as u32);
     let Some(keep_rate) = expansion.keep_rate(i, j) else {
-        made.extend(pairs.map(|_| Membership::None));
+        made.extend(pairs.map(|_| None));
         return;
     };
     let (draws, gaps) = (Draws::new(keys, i, j), GapTable::new(keep_rate));
@@ -115,15 +101,15 @@ fn of_block<C: Code>(
             anchor
         };
         let entries = &codes[layout.row(slot)];
-        let mut membership = Membership::None;
+        let mut found = None;
         gaps.keep(draws, draws.row(user_cells.code(slot)), entries.len(), |place| {
             let code = entries[place];
             if column(code.item()) == wanted {
-                let is_test = code.is_test() || expansion.is_cold_user(user) || expansion.is_cold_item(item);
-                membership = Membership::of(is_test);
+                let cold = expansion.is_cold_user(user) || expansion.is_cold_item(item);
+                found = Some(if cold { Split::Test } else { code.split() });
             }
         });
-        membership
+        found
     }));
 }
 
@@ -132,16 +118,13 @@ fn of_user(
     expansion: &Expansion,
     user: u64,
     pairs: impl Iterator<Item = Pair>,
-    made: &mut Vec<Membership>,
+    made: &mut Vec<Option<Split>>,
 ) -> Result<(), Error> {
-    let (mut train, mut test) = (Interactions::<i64>::default(), Interactions::<i64>::default());
+    let mut all = Splits::<i64>::default();
     let mut tiler = Tiler::new(expansion, Wanted::Ids);
-    tiler.expand(user..user + 1, &(user..user + 1), &mut train, &mut test, |_, _| Ok(()))?;
-    made.extend(pairs.map(|(_, item)| match item as i64 {
-        item if train.items.contains(&item) => Membership::Train,
-        item if test.items.contains(&item) => Membership::Test,
-        _ => Membership::None,
-    }));
+    tiler.expand(user..user + 1, &(user..user + 1), &mut all, |_| Ok(()))?;
+    let has = |split: Split, item: u64| all[split as usize].items.contains(&(item as i64));
+    made.extend(pairs.map(|(_, item)| Split::ALL.into_iter().find(|&split| has(split, item))));
     Ok(())
 }
 
@@ -176,8 +159,8 @@ pub fn negatives(
         }
         pairs.extend(candidates.iter().map(|&(number, item)| (users[number], item)));
         let found = find(expansion, &pairs, threads, progress)?;
-        for (&(number, item), membership) in candidates.iter().zip(found) {
-            if membership == Membership::None {
+        for (&(number, item), split) in candidates.iter().zip(found) {
+            if split.is_none() {
                 chosen[number].push(item);
             }
         }

@@ -6,5 +6,5 @@ mod stitch;
 mod tables;
 mod tile;
 
-pub use membership::{Membership, Pair, find, negatives};
+pub use membership::{Pair, find, negatives};
 pub use tile::{Ranges, Tiler, Wanted, range_interactions};

@@ -12,9 +12,7 @@ use super::tables::{Block, Shared, Tabulated, worth_a_table};
 use crate::base::{Code, Codes, Place};
 use crate::chance::Permutation;
 use crate::error::Error;
-use crate::expansion::{
-    Columns, Draws, Exchange, Expansion, GapTable, Id, Interactions, Operator, Order, expand_sketch,
-};
+use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Id, Operator, Order, Splits, expand_sketch};
 use crate::memory::prefetch_all;
 
 /// About how many interactions a range holds: enough to use a column table well, few enough to stay in cache.
@@ -65,20 +63,19 @@ impl<'e> Tiler<'e> {
         }
     }
 
-    /// Appends the interactions of the expanded users to `train` and `test`, and hands both to `each_tile` after every
+    /// Appends the interactions of the expanded users to those of their splits, and hands all to `each_tile` after every
     /// tile; it may take what is in them. The users are some of those of `job`, the rest of which is to be made too,
     /// before or after.
     pub fn expand<I: Id>(
         &mut self,
         users: Range<u64>,
         job: &Range<u64>,
-        train: &mut Interactions<I>,
-        test: &mut Interactions<I>,
-        each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
+        made: &mut Splits<I>,
+        each_tile: impl FnMut(&mut Splits<I>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self {
-            Self::Narrow(tiles) => tiles.expand(users, job, train, test, each_tile),
-            Self::Wide(tiles) => tiles.expand(users, job, train, test, each_tile),
+            Self::Narrow(tiles) => tiles.expand(users, job, made, each_tile),
+            Self::Wide(tiles) => tiles.expand(users, job, made, each_tile),
         }
     }
 }
@@ -181,12 +178,11 @@ impl<'e, C: Code> Tiles<'e, C> {
         &mut self,
         users: Range<u64>,
         job: &Range<u64>,
-        train: &mut Interactions<I>,
-        test: &mut Interactions<I>,
-        mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
+        made: &mut Splits<I>,
+        mut each_tile: impl FnMut(&mut Splits<I>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if self.expansion.options.operator == Operator::Sketch {
-            return expand_sketch(self.expansion, self.codes, users, train, test, each_tile);
+            return expand_sketch(self.expansion, self.codes, users, made, each_tile);
         }
         let base_users = u64::from(self.expansion.base_users);
         let mut first = users.start;
@@ -199,8 +195,8 @@ impl<'e, C: Code> Tiles<'e, C> {
             while first < segment_end {
                 self.find_slots(&row, (first - row_block.start) as u32, (segment_end - first) as u32);
                 self.keep(&row);
-                self.stitch(&row.row_block, first, train, test);
-                each_tile(train, test)?;
+                self.stitch(&row.row_block, first, made);
+                each_tile(made)?;
                 first += self.slots.len() as u64;
             }
         }
@@ -306,13 +302,7 @@ impl<'e, C: Code> Tiles<'e, C> {
     }
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.
-    fn stitch<I: Id>(
-        &mut self,
-        row_block: &RowBlock,
-        first_user: u64,
-        train: &mut Interactions<I>,
-        test: &mut Interactions<I>,
-    ) {
+    fn stitch<I: Id>(&mut self, row_block: &RowBlock, first_user: u64, made: &mut Splits<I>) {
         let Expansion { layout, timeline, .. } = self.expansion;
         for (number, &slot) in self.slots.iter().enumerate() {
             if let (true, Some(timeline), Some(&next)) = (self.kept.carrying(), timeline, self.slots.get(number + 1)) {
@@ -321,7 +311,7 @@ impl<'e, C: Code> Tiles<'e, C> {
                 timeline.prefetch(next, row);
             }
             let user = User { id: first_user + number as u64, number, slot };
-            self.stitcher.stitch(self.expansion, row_block, &mut self.kept, user, train, test);
+            self.stitcher.stitch(self.expansion, row_block, &mut self.kept, user, made);
         }
     }
 }
