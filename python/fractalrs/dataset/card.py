@@ -93,8 +93,9 @@ def data_card(plan: Plan, manifest: Manifest, published: Published | None = None
     base, options, totals = plan.base, plan.options, manifest.totals
     m, n = plan.user_multiplier, plan.item_multiplier
     shuffle = shuffle_named(options.shuffle)
+    files = "**/*.parquet" if plan.partition else "*.parquet"
     splits = "\n".join(
-        f"      - split: {_HUB_NAMES.get(split, split)}\n        path: {split}/*.parquet" for split in plan.splits
+        f"      - split: {_HUB_NAMES.get(split, split)}\n        path: {split}/{files}" for split in plan.splits
     )
     valid = f"| validation interactions | {totals['valid']:,} |\n" if "valid" in totals else ""
     shares = {"users": options.cold_users, "items": options.cold_items}
