@@ -124,6 +124,7 @@ class Generator:
         stage: Literal["generate", "encode", "write", "flush"],
         threads: int,
         progress: Callable[[int, int], Any] | None = None,
+        periods: tuple[Sequence[int], Sequence[str]] | None = None,
     ) -> _JobSummary: ...
 
 @final
@@ -184,7 +185,7 @@ class StreamedMatrix:
         users: int,
         items: int,
         pieces: _Pieces,
-        files: Sequence[tuple[_Path | None, ...]],
+        files: Sequence[Sequence[Sequence[_Path]]],
         *,
         interactions: int,
         threads: int,

@@ -9,6 +9,8 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 Order = Literal["block", "item", "time"]
 """How a user's interactions follow each other: by column block, by item id, or by time."""
+Partition = Literal["week", "month", "day"]
+"""By what periods of time files are divided."""
 Ratings = Literal["carry", "kronecker"]
 """How an interaction gets its rating: its source's, or that times the entry of the reduced matrix."""
 TestItems = Literal["all", "one"]

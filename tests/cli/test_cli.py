@@ -534,6 +534,8 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
                 "--leave-out",
                 "--test-after",
                 "--test-share",
+                "--validation",
+                "--valid-after",
                 "--ties",
                 "--min-timestamps",
                 "--test-items",
@@ -551,6 +553,7 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
         "Output files": [
             "--order",
             "--parts",
+            "--partition",
             "--encoding",
             "--compression",
             "--row-group-size",

@@ -56,7 +56,7 @@ def out(written: Path, tmp_path: Path) -> Path:
 
 def test_a_plan_says_what_will_be_written(plan: Plan, written: Path) -> None:
     dataset = fr.open_dataset(written)
-    assert list(plan.files) == [file.path for part in dataset.parts for file in part.files.values()]
+    assert list(plan.files) == [file.path for part in dataset.parts for (file,) in part.files.values()]
     assert [(part.first, part.last) for part in plan.parts] == [(part.first, part.last) for part in dataset.parts]
     assert plan.expansion_fingerprint == plan.expansion.fingerprint == dataset.manifest.fingerprints["expansion"]
     assert plan.expected_bytes == pytest.approx(dataset.totals["bytes"], rel=0.5)

@@ -143,7 +143,7 @@ def test_no_test_folder_where_nothing_is_held_out(tmp_path: Path) -> None:
 def test_a_part_without_interactions_has_its_files(tmp_path: Path) -> None:
     base = fr.Base.from_arrays([0, 0, 2], [0, 1], [False, True])
     dataset = fr.write(Expansion(base, [[0.95]], shuffle="none", min_keep=0), tmp_path / "out", parts=2)
-    assert dataset.parts[0].files["train"].rows == 0
+    assert dataset.parts[0].files["train"][0].rows == 0
     assert len(files_of(tmp_path / "out", "train")) == len(files_of(tmp_path / "out", "test")) == 2
 
 
@@ -837,7 +837,7 @@ def test_overwriting_repairs_a_damaged_part(tmp_path: Path, written: Path, expan
     path = tmp_path / "out"
     dataset = fr.write(expansion, path, parts=7)
     (path / "manifest.json").unlink()
-    part = path / dataset.parts[3].files["train"].path
+    part = path / dataset.parts[3].files["train"][0].path
     part.write_bytes(part.read_bytes()[:-100])
     with pytest.raises(OutputError, match="damaged"):
         fr.write(expansion, path, parts=7)

@@ -8,6 +8,7 @@ from fractalrs.dataset.dataset import Dataset, open_dataset, opened, whole_users
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.layout import ParquetOptions
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
+from fractalrs.dataset.periods import folders_of
 from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, differences, expected_bytes, plan
 from fractalrs.dataset.private import Private
 from fractalrs.dataset.publishing import publish
@@ -16,5 +17,5 @@ from fractalrs.dataset.writing import finish, write, write_part, write_plan
 
 __all__ = ["AttributesEntry", "FileEntry", "Folder", "Manifest", "ParquetOptions", "PartEntry", "Private"]
 __all__ += ["OTHER_SOURCE", "Plan", "checked_licence", "differences", "expected_bytes", "other_plan", "plan"]
-__all__ += ["finish", "forecast", "match", "source_codes", "write", "write_part", "write_plan"]
+__all__ += ["finish", "folders_of", "forecast", "match", "source_codes", "write", "write_part", "write_plan"]
 __all__ += ["Dataset", "open_dataset", "opened", "publish", "whole_users"]

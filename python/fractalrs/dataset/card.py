@@ -87,14 +87,21 @@ class Published:
     report: Mapping[str, Any] | None = None
 
 
+def _held_out(plan: Plan) -> str:
+    count = (plan.recipe or {}).get("leave_out")
+    text = f"each user's latest {count} interactions are test" if count else _HELD_OUT.get(plan.base.split, _GIVEN)
+    return text + (", and about as much again is for validation" if plan.base.valid else "")
+
+
 def data_card(plan: Plan, manifest: Manifest, published: Published | None = None) -> str:
     """Return the card of a finished data set: of one that stays at home, or of one that is given away."""
     told = published or Published(licence=plan.source_licence, made_up=_is_made_up(plan))
     base, options, totals = plan.base, plan.options, manifest.totals
     m, n = plan.user_multiplier, plan.item_multiplier
     shuffle = shuffle_named(options.shuffle)
+    files = "**/*.parquet" if plan.partition else "*.parquet"
     splits = "\n".join(
-        f"      - split: {_HUB_NAMES.get(split, split)}\n        path: {split}/*.parquet" for split in plan.splits
+        f"      - split: {_HUB_NAMES.get(split, split)}\n        path: {split}/{files}" for split in plan.splits
     )
     valid = f"| validation interactions | {totals['valid']:,} |\n" if "valid" in totals else ""
     shares = {"users": options.cold_users, "items": options.cold_items}
@@ -137,11 +144,11 @@ Recommendation Datasets through Fractal Expansions*).{f" {MADE_UP}" if told.made
 | item ids | {n * base.items:,} |
 | train interactions | {totals["train"]:,} |
 {valid}| test interactions | {totals["test"]:,} |
-| held out in the source | {_HELD_OUT.get(base.split, _GIVEN)} |
+| held out in the source | {_held_out(plan)} |
 {_fit_row(plan.reduced)}{cold}| ids | {manifest.id_layout} |
 | columns | {", ".join(f"`{column.name}` ({column.type})" for column in manifest.schema)} |
 {named}{_dropped_text(plan.base.warnings)}""",
-        _LOADING,
+        _LOADING.replace("*.parquet", files),
         f"## Licence\n\n{_licence_text(told)}\n",
         f"""## What it is good for
 

@@ -76,11 +76,11 @@ class Dataset(Shown):
         self.shape = m * p, n * q
         self.schema, self.parts = known.schema, known.parts
         self.splits: tuple[Split, ...] = tuple(split for split in SPLITS if split in self.parts[0].files)
-        self.attributes, self.totals = known.attributes, known.totals
+        self.attributes, self.totals, self.partition = known.attributes, known.totals, known.partition
 
     def files(self, split: Split) -> list[FileEntry]:
         """Return the files of a split, in order of users."""
-        return [part.files[split] for part in self.parts if split in part.files]
+        return [file for part in self.parts for file in part.files.get(split, ())]
 
     @cached_property
     def train(self) -> pa.dataset.Dataset:

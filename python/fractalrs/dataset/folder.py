@@ -1,14 +1,13 @@
 """What is in an output folder: what of it is ours, how far it is, and what may be deleted."""
 
-import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 
 import numpy as np
 
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part, part_file
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part, part_file, part_of
 from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import PRIVATE_FILES, files_beside
@@ -18,7 +17,6 @@ from fractalrs.words import SPLITS
 
 OLD_MANIFEST = ".manifest.json.old"
 """The manifest of a data set that is being deleted and has no plan: it alone names the files that are still there."""
-_PART = re.compile(r"(?:train|test)/part-(\d{5,})-of-(\d{5,})\.parquet")
 _SHOWN = 3
 """So many files that are not ours are named…"""
 _SHOWN_RUNS = 4
@@ -85,12 +83,15 @@ class Folder:
             manifest = read_manifest(self.store, OLD_MANIFEST)
         if self.plan is not None:
             count, attributes = self.plan.part_count, {*self.plan.attribute_fingerprints}
+            partition = self.plan.partition
         elif manifest is not None:
-            count, attributes = len(manifest.parts), {*manifest.attributes}
+            count, attributes, partition = len(manifest.parts), {*manifest.attributes}, manifest.partition
         else:
             return []
-        matches = filter(None, map(_PART.fullmatch, self.files))
-        parts = [match[0] for match in matches if int(match[2]) == count and int(match[1]) < count]
+        known = {name: found for name in self.files if (found := part_of(name)) is not None}
+        parts = [
+            name for name, (_, by, k, of) in known.items() if by == (partition or "") and of == count and k < count
+        ]
         others = [MANIFEST, *parts, *(ATTRIBUTE_FILES[kind] for kind in attributes), CARD]
         # What names the others is last.
         return [name for name in (*others, *reversed(PRIVATE_FILES), OLD_MANIFEST) if name in self.files]
@@ -137,11 +138,26 @@ def read_manifest(store: Store, name: str = MANIFEST, hint: str | None = None) -
     return Manifest.from_json(_content(store, name), store.path / name, hint)
 
 
-def missing_files(plan: Plan, there: Container[str], attributes: bool = True) -> str:
+def units(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of files by what they are called without the folders of their periods.
+
+    Examples
+    --------
+    >>> units(["test/week=2015-W03/part-00002-of-00008.parquet", "README.md"])
+    {'test/part-00002-of-00008.parquet': ['test/week=2015-W03/part-00002-of-00008.parquet'], 'README.md': ['README.md']}
+    """
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        known = part_of(name)
+        found.setdefault(name if known is None else known[0], []).append(name)
+    return found
+
+
+def missing_files(plan: Plan, there: Collection[str], attributes: bool = True) -> str:
     """Return the files of a plan that are not there in words, parts by their numbers; nothing where all are."""
-    missing = []
+    missing, known = [], units(there)
     for split in plan.splits:
-        parts = [k for k in range(plan.part_count) if part_file(k, plan.part_count, split) not in there]
+        parts = [k for k in range(plan.part_count) if part_file(k, plan.part_count, split) not in known]
         if parts:
             missing.append(f"{split} {'part' if len(parts) == 1 else 'parts'} {_runs(parts)} of {plan.part_count}")
     kinds = plan.attribute_fingerprints if attributes else {}

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import pyarrow as pa
 
 from fractalrs.errors import InputError
 from fractalrs.tools import Shown
-from fractalrs.words import SPLITS, Split
+from fractalrs.words import SPLITS, Partition, Split
 
 ELSEWHERE = "move the folder away, or choose another"
 FORMAT = 2
@@ -39,11 +39,11 @@ class AttributesEntry(FileEntry):
 
 @dataclass(frozen=True, repr=False)
 class PartEntry(Shown):
-    """A part: the expanded users ``first`` to ``last`` (not included), and its files by split."""
+    """A part: the expanded users ``first`` to ``last`` (not included), and its files by split: one, or one a period."""
 
     first: int
     last: int
-    files: Mapping[Split, FileEntry]
+    files: Mapping[Split, tuple[FileEntry, ...]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,6 +58,8 @@ class Manifest(Shown):
         Shape of a block, and how many blocks there are.
     profile, shuffle, order, operator, id_layout
         What was expanded how, and what ids mean.
+    partition
+        By what periods of time files are divided; empty where they are not.
     schema
         The columns of train and test files.
     fingerprints
@@ -86,11 +88,13 @@ class Manifest(Shown):
     parts: tuple[PartEntry, ...]
     attributes: Mapping[str, AttributesEntry]
     warnings: tuple[str, ...] = ()
+    partition: Partition | None = None
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """All files, those of attributes last."""
-        return (*(file for part in self.parts for file in part.files.values()), *self.attributes.values())
+        of_parts = (file for part in self.parts for files in part.files.values() for file in files)
+        return (*of_parts, *self.attributes.values())
 
     @property
     def totals(self) -> dict[str, int]:
@@ -98,7 +102,7 @@ class Manifest(Shown):
 
         ``train`` and ``test`` are there in any case, ``valid`` where there are files of it.
         """
-        files = [(split, file) for part in self.parts for split, file in part.files.items()]
+        files = [(split, file) for part in self.parts for split, some in part.files.items() for file in some]
         splits = [split for split in SPLITS if split != "valid" or any(of == split for of, _ in files)]
         rows: dict[str, int] = {split: sum(file.rows for of, file in files if of == split) for split in splits}
         more = {"bytes": sum(file.bytes for _, file in files), "files": len(files)}
@@ -113,14 +117,21 @@ class Manifest(Shown):
         ]
         content |= {"totals": self.totals, "fingerprints": dict(self.fingerprints)}
         content["parts"] = [
-            {"users": [part.first, part.last], **{split: asdict(file) for split, file in part.files.items()}}
+            {"users": [part.first, part.last], **{split: self._described(of) for split, of in part.files.items()}}
             for part in self.parts
         ]
         if self.attributes:
             content["attributes"] = {name: asdict(file) for name, file in self.attributes.items()}
         if self.warnings:
             content["warnings"] = list(self.warnings)
+        if self.partition:
+            content["partition"] = self.partition
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    def _described(self, files: tuple[FileEntry, ...]) -> Any:
+        """Return one file, or of a partition a list of them, as JSON has it."""
+        described = [asdict(file) for file in files]
+        return described if self.partition else described[0]
 
     @classmethod
     def from_json(cls, text: bytes, file: Path, hint: str | None = None) -> Self:
@@ -141,8 +152,15 @@ class Manifest(Shown):
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
         head = {name: plain(content, name, kind) for name, kind in _HEAD.items()}
+        partition = content.get("partition")
+        if partition is not None and partition not in get_args(Partition):
+            raise WrongError(f"partition is {partition!r}")
+
+        def entries(files: Any) -> tuple[FileEntry, ...]:
+            return tuple(_entry(FileEntry, file) for file in (files if partition else [files]))
+
         parts = tuple(
-            PartEntry(first, last, {split: _entry(FileEntry, part[split]) for split in SPLITS if split in part})
+            PartEntry(first, last, {split: entries(part[split]) for split in SPLITS if split in part})
             for part in content["parts"]
             for first, last in [part["users"]]
         )
@@ -153,7 +171,9 @@ class Manifest(Shown):
         )
         prints = {name: str(content["fingerprints"][name]) for name in ("expansion", "plan")}
         warnings = texts("warnings", content.get("warnings", ()))
-        return cls(**head, schema=schema, fingerprints=prints, parts=parts, attributes=attributes, warnings=warnings)
+        found: dict[str, Any] = {"parts": parts, "attributes": attributes}
+        found |= {"warnings": warnings, "partition": partition}
+        return cls(**head, schema=schema, fingerprints=prints, **found)
 
     def contradiction(self, totals: dict[str, int]) -> str | None:
         """Return what contradicts itself, if anything does."""
@@ -163,7 +183,11 @@ class Manifest(Shown):
         for part in self.parts:
             if not end == part.first <= part.last:
                 return f"a part has the users from {part.first} after one that ends with {end}"
-            if part.files.keys() != self.parts[0].files.keys() or "train" not in part.files:
+            if (
+                part.files.keys() != self.parts[0].files.keys()
+                or "train" not in part.files
+                or not all(part.files.values())
+            ):
                 return f"the part from user {part.first} lacks a file"
             end = part.last
         users = self.user_multiplier * self.base_users

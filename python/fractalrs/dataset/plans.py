@@ -11,56 +11,33 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part, part_file
-from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, texts, type_of
+from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, type_of
+from fractalrs.dataset.periods import Periods
+from fractalrs.dataset.planned_base import PlannedBase
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import AttributeTable
-from fractalrs.tools import Shown, check_count, check_kind, digest_of_json, suggests
-from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
+from fractalrs.tools import Shown, check_count, check_kind, check_word, digest_of_json, suggests
+from fractalrs.words import ITEMS, SPLITS, USERS, Partition, Side, Split
 
 PART_INTERACTIONS = 1_000_000, 16_000_000
 """About how many expected interactions a part has by default, at the least and at the most."""
+PARTITIONED_INTERACTIONS = 8_000_000
+"""So many expected interactions a part holds at most, and by default, where files are divided by periods."""
+_FILE_BYTES = 1_500
+"""Of a file of a period: what it takes beside its interactions."""
 _PARTS = 128
 """So many parts there are by default, as far as their sizes allow it: enough for as many threads."""
 _SAMPLE_INTERACTIONS = 500_000
 """So many are encoded to tell how many bytes all take."""
 
 OTHER_SOURCE = "the source's interactions are not the same"
-
-
-_SOMETIMES = ("cuts", "valid")
-"""What a plan says of the base only where there is something to say."""
-
-
-@dataclass(frozen=True)
-class PlannedBase:
-    """What a plan knows of the base: its shape, its counts, how it was split and where, its fingerprint, what went."""
-
-    users: int
-    items: int
-    train: int
-    test: int
-    split: str
-    fingerprint: str
-    warnings: tuple[str, ...] = ()
-    cuts: tuple[int, ...] = ()
-    valid: int = 0
-
-    @classmethod
-    def of(cls, base: Base) -> Self:
-        """Return what is known of a base."""
-        counts = base.train_count, base.test_count
-        return cls(*base.shape, *counts, base.split, base.fingerprint, base.warnings, base.cuts, base.valid_count)
-
-    def described(self) -> dict[str, Any]:
-        """Return its fields, without what it does not have."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value or name not in _SOMETIMES}
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,6 +59,8 @@ class Plan(Shown):
         How base, reduced matrix and cells were made, where that is known.
     part_count, parquet, source_licence
         How many parts, how they are encoded, and the source's licence as the data card names it, where it is known.
+    partition
+        By what periods of time files are divided, if they are.
     attribute_fingerprints
         Those of the attributes of ``"items"`` and ``"users"`` that are written too.
     expansion_fingerprint, fingerprint
@@ -106,6 +85,7 @@ class Plan(Shown):
     attribute_fingerprints: Mapping[str, str]
     expansion_fingerprint: str
     fingerprint: str
+    partition: Partition | None = None
     made_of: Expansion | None = field(default=None, compare=False)
     attributes: tuple[Attributes, ...] = field(default=(), compare=False)
 
@@ -123,8 +103,21 @@ class Plan(Shown):
         return tuple(Part(k, count, *cut) for k, cut in enumerate(pairwise(self.expansion.cuts(count))))
 
     @cached_property
+    def periods(self) -> Periods | None:
+        """The periods by which files are divided."""
+        return None if self.partition is None else Periods.of(self.expansion, self.partition)
+
+    @property
+    def _writing(self) -> dict[str, Any]:
+        partition = {} if self.partition is None else {"partition": self.partition}
+        return {"parts": self.part_count, **dataclasses.asdict(self.parquet), **partition}
+
+    @cached_property
     def files(self) -> dict[str, list[tuple[str, str]]]:
-        """Names of all files, those of attributes last, with the labels by which each is known again."""
+        """Names of all files, those of attributes last, with the labels by which each is known again.
+
+        Where files are divided by periods, a name stands for those of all periods, without their folders.
+        """
         ours, count = ("fractalrs.plan", self.fingerprint), self.part_count
         files = {
             part_file(k, count, split): [ours, ("fractalrs.part", f"{k} of {count}"), ("fractalrs.split", split)]
@@ -144,7 +137,10 @@ class Plan(Shown):
     @cached_property
     def expected_bytes(self) -> int:
         """About how many bytes the files of all parts will have; a sample is encoded to tell."""
-        return expected_bytes(self.expansion, self.parquet)
+        of_files = (
+            0 if self.periods is None else _FILE_BYTES * len(self.periods.starts) * self.part_count * len(self.splits)
+        )
+        return expected_bytes(self.expansion, self.parquet) + of_files
 
     @cached_property
     def expected_attribute_bytes(self) -> dict[str, int]:
@@ -160,8 +156,7 @@ class Plan(Shown):
 
     def recomputed(self) -> str:
         """Return the fingerprint that follows from what is planned, that of the expansion included."""
-        writing = {"parts": self.part_count, **dataclasses.asdict(self.parquet)}
-        whole: dict[str, Any] = {"expansion": self.expansion_fingerprint, "writing": writing}
+        whole: dict[str, Any] = {"expansion": self.expansion_fingerprint, "writing": self._writing}
         whole |= {"source_licence": self.source_licence, "writer": self.fractalrs}
         whole |= {"attributes": dict(self.attribute_fingerprints)} if self.attribute_fingerprints else {}
         return digest_of_json(whole)
@@ -188,7 +183,7 @@ class Plan(Shown):
             "format": FORMAT,
             **{name: getattr(self, name) for name in names[: names.index("part_count")]},
             "base": self.base.described(),
-            "writing": {"parts": self.part_count, **dataclasses.asdict(self.parquet)},
+            "writing": self._writing,
             "source_licence": self.source_licence,
             "fingerprints": {"expansion": self.expansion_fingerprint, "plan": self.fingerprint},
             **({"attributes": self.attribute_fingerprints} if self.attribute_fingerprints else {}),
@@ -215,17 +210,16 @@ class Plan(Shown):
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
         writing, prints = dict(content["writing"]), content["fingerprints"]
+        partition = writing.pop("partition", None)
+        if partition is not None and partition not in get_args(Partition):
+            raise ValueError(f"partition is {partition!r}")
         for name, kind in (("options", Options), ("writing", ParquetOptions)):
             for known in fields(kind):
                 _ = content[name][known.name]
         splits = tuple(split for split in SPLITS if split in plain(content, "splits", list))
         if "train" not in splits:
             raise ValueError(f"splits is {content['splits']!r}")
-        base, attributes = PlannedBase(**content["base"]), content.get("attributes", {})
-        base = dataclasses.replace(base, warnings=texts("warnings", base.warnings), cuts=_ticks(base.cuts))
-        for known in fields(base):
-            if known.name not in ("warnings", "cuts"):
-                plain(vars(base), known.name, known.type, least=0)
+        base, attributes = PlannedBase.read(content["base"]), content.get("attributes", {})
         made = cls(
             **{name: plain(content, name, str) for name in ("fractalrs", "profile")},
             **{name: plain(content, name, int) for name in ("generator", "user_multiplier", "item_multiplier")},
@@ -237,6 +231,7 @@ class Plan(Shown):
             recipe=None if content["recipe"] is None else plain(content, "recipe", dict),
             part_count=plain({"parts": writing.pop("parts")}, "parts", int),
             parquet=ParquetOptions(**writing),
+            partition=partition,
             source_licence=None if content["source_licence"] is None else plain(content, "source_licence", str),
             attribute_fingerprints={kind: print for kind, print in attributes.items() if kind in ATTRIBUTE_FILES},
             expansion_fingerprint=plain(prints, "expansion", str),
@@ -271,6 +266,7 @@ def plan(
     *,
     parts: int | None = None,
     parquet: ParquetOptions = DEFAULT_PARQUET,
+    partition: Partition | None = None,
     source_licence: str | None = None,
     item_attributes: Any = None,
     user_attributes: Any = None,
@@ -281,7 +277,7 @@ def plan(
 
     Parameters
     ----------
-    expansion, parquet, source_licence
+    expansion, parquet, partition, source_licence
         As for `write`.
     parts, part_interactions
         Number of parts; by default one for each `part_interactions` expected interactions, or 128 of 1 to 16
@@ -309,17 +305,12 @@ def plan(
     check_kind("expansion", expansion, Expansion, "an Expansion")
     check_kind("parquet", parquet, ParquetOptions, "ParquetOptions")
     check_kind("recipe", recipe, (Mapping, NoneType), "a mapping")
-    if part_interactions is not None:
-        check_count("part_interactions", part_interactions, 1)
-    cells, base, users = expansion.cells, expansion.base, expansion.shape[0]
+    cells, base = expansion.cells, expansion.base
     given = ((ITEMS, item_attributes), (USERS, user_attributes))
     tables = tuple(_matched(base, side, source) for side, source in given if source is not None)
     expansion.options.check_sources(cells.user_cell_size, cells.item_cell_size, [table.side for table in tables])
     _check_schema(expansion)
-    if parts is None:
-        parts = min(users, _default_parts(expansion.expected_interactions, part_interactions))
-    if not 1 <= (parts := whole_index("parts", parts)) <= users:
-        raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
+    parts = _number_of_parts(expansion, parts, part_interactions, partition)
     attributes = {table.side.plural: table.fingerprint for table in tables}
     licence = None if source_licence is None else checked_licence(source_licence)
     made = Plan(
@@ -337,6 +328,7 @@ def plan(
         recipe=_json_values("recipe", recipe),
         part_count=parts,
         parquet=parquet,
+        partition=partition,
         source_licence=licence,
         attribute_fingerprints=attributes,
         expansion_fingerprint=expansion.fingerprint,
@@ -345,6 +337,31 @@ def plan(
         attributes=tables,
     )
     return dataclasses.replace(made, fingerprint=made.recomputed())
+
+
+def _number_of_parts(
+    expansion: Expansion, parts: int | None, part_interactions: int | None, partition: Partition | None
+) -> int:
+    """Return how many parts there are; of those that are divided by periods none may hold too much."""
+    interactions, users = expansion.expected_interactions, expansion.shape[0]
+    if part_interactions is not None:
+        check_count("part_interactions", part_interactions, 1)
+    if partition is not None:
+        check_word("partition", partition, get_args(Partition))
+        _ = Periods.of(expansion, partition)
+    # A part is kept in memory to be divided.
+    most = part_interactions or (PARTITIONED_INTERACTIONS if partition else None)
+    if parts is None:
+        parts = min(users, _default_parts(interactions, most))
+    if not 1 <= (parts := whole_index("parts", parts)) <= users:
+        raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
+    if partition is not None and most is not None and interactions > parts * most:
+        raise InputError(
+            f"parts is {parts}: a part is kept in memory to be divided by {partition}, and holds at most {most:,} "
+            "expected interactions",
+            hint=f"give at least {math.ceil(interactions / most)} parts",
+        )
+    return parts
 
 
 def _default_parts(interactions: float, part_interactions: int | None) -> int:
@@ -409,12 +426,6 @@ def whole_index(name: str, value: Any) -> int:
         if not isinstance(value, bool):
             return operator.index(value)
     raise InputError(f"{name} is {value!r}; it must be a whole number")
-
-
-def _ticks(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list | tuple) or not all(type(one) is int for one in value):
-        raise ValueError(f"cuts is {value!r}")
-    return tuple(value)
 
 
 def _matched(base: Base, side: Side, source: Any) -> Attributes:

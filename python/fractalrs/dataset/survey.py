@@ -8,12 +8,12 @@ from typing import Literal
 
 import pyarrow as pa
 
-from fractalrs.dataset.folder import Folder, Place, read_plan, store_of
-from fractalrs.dataset.layout import PLAN, ParquetOptions
+from fractalrs.dataset.folder import Folder, Place, read_plan, store_of, units
+from fractalrs.dataset.layout import FILES, PLAN
 from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError, OutputError
-from fractalrs.expansion import Expansion, operator_named
+from fractalrs.expansion import operator_named
 from fractalrs.tools import FileReport, Store, busy, check_kind, read_labelled, require_disk, resolve_threads
 
 Finished = Mapping[str, FileReport]
@@ -93,7 +93,7 @@ def forecast(plan: Plan, path: Place, *, threads: int | None = None, overwrite: 
         plan.part_count,
         plan.expected_bytes,
         {table.side.plural: {"bytes": sizes[table.name], **table.counts} for table in plan.attributes},
-        _memory_needed(plan.expansion, plan.parquet, threads),
+        _memory_needed(plan, threads),
         store.free(),
     )
 
@@ -156,42 +156,50 @@ def other_plan(store: Store, why: str) -> OutputError:
 
 def find_finished(folder: Folder, plan: Plan, names: Iterable[str], threads: int) -> Finished:
     """Read every one of these files that is there, once; refuse one that is not whole, or not of this plan."""
-    there = [name for name in names if name in folder.files]
+    there = units(folder.files)
+    found = [(unit, name) for unit in names if unit in there for name in there[unit]]
     with ThreadPoolExecutor(threads) as pool:
-        reports = pool.map(lambda name: _inspect(folder.store, name, plan), there)
-        return dict(zip(there, reports, strict=True))
+        reports = [*pool.map(lambda one: _inspect(folder.store, one[0], one[1], plan), found)]
+    # Of the files of some periods others may be missing.
+    whole = {unit: count for (unit, _), (count, _) in zip(found, reports, strict=True)}
+    return {
+        name: report
+        for (unit, name), (_, report) in zip(found, reports, strict=True)
+        if plan.partition is None or whole[unit] in (None, len(there[unit]))
+    }
 
 
-def _inspect(store: Store, name: str, plan: Plan) -> FileReport:
+def _inspect(store: Store, unit: str, name: str, plan: Plan) -> tuple[int | None, FileReport]:
+    """Read a file; return of how many it is one, where its part's are divided by periods, and what is known of it."""
     hint = "delete it and run the same command again"
     try:
         with store.open(name) as file:
             labels, report = read_labelled(file)
     except (pa.ArrowException, OSError, KeyError, ValueError):
         raise OutputError(f"{store.path / name} is damaged", hint) from None
-    if any(labels.get(label) != value for label, value in plan.files[name]):
+    if any(labels.get(label) != value for label, value in plan.files[unit]):
         hint += ", or replace the whole data set by overwrite=True"
         raise OutputError(f"{store.path / name} is a part of a data set that was made otherwise", hint)
-    return report
+    return int(labels[FILES]) if FILES in labels else None, report
 
 
 def _check_disk(folder: Folder, plan: Plan, finished: Finished) -> None:
     """Refuse too little room for what is missing; unfinished files, and those of another plan, make room."""
     sizes = plan.expected_attribute_bytes
     parts = plan.files.keys() - sizes.keys()
-    missing = 1 - len(parts & finished.keys()) / len(parts)
+    missing = 1 - len(parts & units(finished).keys()) / len(parts)
     more = sum(size for name, size in sizes.items() if name not in finished)
     freed = sum(folder.files.values()) - sum(file["bytes"] for file in finished.values())
     hint = "free some, choose another disk, or lower the target, keep_scale or the multipliers"
     require_disk(folder.store.path, plan.expected_bytes * missing + more, hint, folder.store.free() + freed)
 
 
-def _memory_needed(expansion: Expansion, parquet: ParquetOptions, threads: int) -> int:
+def _memory_needed(plan: Plan, threads: int) -> int:
     """Return about how much memory generating and writing takes at most, in bytes.
 
     The base's arrays, the core's copy of them in the order of cells, and what each thread holds.
     """
-    base = expansion.base
+    expansion, base = plan.expansion, plan.expansion.base
     arrays = base.indptr.nbytes + base.entries.nbytes + (0 if base.payload is None else base.payload.nbytes)
     if operator_named(expansion.options.operator).keeps_entries:
         code_bytes = 2 if base.shape[1] <= 2**15 else 4
@@ -202,4 +210,8 @@ def _memory_needed(expansion: Expansion, parquet: ParquetOptions, threads: int) 
         arrays += _TIMELINE_BYTES * base.count
     # What is carried is held beside the ids, with its source.
     carried = 12 * len(expansion.payload.fields)
-    return arrays + threads * (_THREAD_BYTES + (16 + carried) * parquet.row_group_size) + _PROCESS_BYTES
+    held = plan.parquet.row_group_size
+    if plan.partition is not None:
+        # All of a part, in vectors that may be twice as long.
+        held += 2 * round(expansion.expected_interactions / plan.part_count)
+    return arrays + threads * (_THREAD_BYTES + (16 + carried) * held) + _PROCESS_BYTES

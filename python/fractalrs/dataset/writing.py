@@ -9,8 +9,8 @@ from typing import Any
 
 from fractalrs.dataset.card import data_card
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.folder import Folder, Place, missing_files, store_of
-from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part
+from fractalrs.dataset.folder import Folder, Place, missing_files, store_of, units
+from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
 from fractalrs.dataset.private import Private
@@ -28,7 +28,7 @@ from fractalrs.tools import (
     suggests,
     visible,
 )
-from fractalrs.words import SPLITS, Split
+from fractalrs.words import SPLITS, Partition, Split
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def write(
     parts: int | None = None,
     threads: int | None = None,
     parquet: ParquetOptions = DEFAULT_PARQUET,
+    partition: Partition | None = None,
     overwrite: bool = False,
     progress: bool | Progress = False,
     source_licence: str | None = None,
@@ -65,6 +66,9 @@ def write(
         Generating threads; by default as many as this process may use.
     parquet
         How Parquet files are encoded.
+    partition
+        ``"week"``, ``"month"`` or ``"day"``: a file of each such period of time, in a folder like
+        ``train/week=2015-W03``; it needs timestamps. By default files are not divided.
     overwrite
         Delete a data set of another plan first. Only files of ours are deleted.
     progress
@@ -92,7 +96,9 @@ def write(
     (60, 80)
     """
     attributes = {"item_attributes": item_attributes, "user_attributes": user_attributes}
-    made = plan(expansion, parts=parts, parquet=parquet, source_licence=source_licence, **attributes)
+    made = plan(
+        expansion, parts=parts, parquet=parquet, partition=partition, source_licence=source_licence, **attributes
+    )
     return write_plan(made, path, threads=threads, overwrite=overwrite, progress=progress)
 
 
@@ -171,7 +177,7 @@ def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
     if compare(folder, plan) == "complete" and folder.manifest is not None:
         return folder.manifest.parts[number]
     finished = find_finished(folder, plan, names, 1)
-    if len(finished) < len(names):
+    if units(finished).keys() < {*names}:
         size = plan.expected_bytes / plan.part_count
         require_disk(store.path, size, "free some; what is finished stays", store.free())
     private = _missing_private(folder, plan)
@@ -183,7 +189,7 @@ def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
         store.clear()
         _begin(store, plan, private, folder.plan is not None)
         made = _make_parts(store, plan, [wanted], finished, 1, SILENT)
-    return _part_entry(wanted, plan.splits, {**finished, **made})
+    return next(_part_entries([wanted], plan.splits, {**finished, **made}))
 
 
 @suggests
@@ -269,12 +275,12 @@ def _make_parts(
     store: Store, plan: Plan, parts: Sequence[Part], finished: Finished, threads: int, progress: Progress
 ) -> Finished:
     """Write the files of parts that are not finished, and return what is known of them."""
-    expansion = plan.expansion
+    expansion, periods, there = plan.expansion, plan.periods, units(finished)
     with store.staging() as staging:
 
         def target(part: Part, split: Split) -> _Target:
             name = part.file(split)
-            wanted = split in plan.splits and name not in finished
+            wanted = split in plan.splits and name not in there
             return (staging.path(name), plan.files[name]) if wanted else None
 
         def publish() -> None:
@@ -288,7 +294,7 @@ def _make_parts(
             train, valid, test = (target(part, split) for split in SPLITS)
             return part.index, part.first, part.last, train, valid, test
 
-        jobs = [made for part in parts if any((made := job(part))[3:])]
+        jobs = [wanted for part in parts if any((wanted := job(part))[3:])]
         interactions = expansion.expected_interactions * len(jobs) / plan.part_count
         with (progress if jobs else SILENT).task("expanding", interactions, len(jobs)) as report:
 
@@ -297,12 +303,19 @@ def _make_parts(
                 report(interactions, parts)
 
             try:
-                encoding = asdict(plan.parquet)
+                encoding: dict[str, Any] = asdict(plan.parquet)
+                if periods is not None:
+                    encoding["periods"] = periods.starts.tolist(), [*periods.folders]
                 result = expansion.generator.run(jobs, stage="flush", threads=threads, progress=passed, **encoding)
             finally:
                 publish()
-    files = [(plan.parts[made["index"]].file(split), made[split]) for made in result["parts"] for split in SPLITS]
-    return {name: file for name, file in files if file is not None}
+    found: dict[str, Any] = {}
+    for done in result["parts"]:
+        for split in SPLITS:
+            made: Any = done[split] or {}
+            of_folders = {"": made} if made and periods is None else made
+            found |= {part_file(done["index"], plan.part_count, split, name): one for name, one in of_folders.items()}
+    return found
 
 
 def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress: Progress) -> Dataset:
@@ -342,12 +355,16 @@ def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEn
         id_layout=operator_named(plan.options.operator).id_layout,
         schema=plan.expansion.schema,
         fingerprints={"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint},
-        parts=tuple(_part_entry(part, plan.splits, files) for part in plan.parts),
+        parts=tuple(_part_entries(plan.parts, plan.splits, files)),
+        partition=plan.partition,
         attributes=attributes,
         warnings=plan.base.warnings,
     )
 
 
-def _part_entry(part: Part, splits: Sequence[Split], files: Finished) -> PartEntry:
-    names = {split: part.file(split) for split in splits}
-    return PartEntry(part.first, part.last, {split: FileEntry(name, **files[name]) for split, name in names.items()})
+def _part_entries(parts: Sequence[Part], splits: Sequence[Split], files: Finished) -> Iterator[PartEntry]:
+    there = units(files)
+    for part in parts:
+        names = {split: there[part.file(split)] for split in splits}
+        entries = {split: tuple(FileEntry(name, **files[name]) for name in some) for split, some in names.items()}
+        yield PartEntry(part.first, part.last, entries)

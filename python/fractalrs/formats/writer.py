@@ -8,7 +8,8 @@ from threading import Lock
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import operator_named
-from fractalrs.formats.format import BATCH, FORMATS, SplitReader
+from fractalrs.formats.format import BATCH, FORMATS, Format, SplitReader
+from fractalrs.formats.gathered import in_order_of_users
 from fractalrs.tools import (
     Progress,
     ProgressCallback,
@@ -92,8 +93,13 @@ def export(
         )
     target = as_path("path", path)
     _check_place(dataset, target)
+    with in_order_of_users(dataset, target.resolve().parent) as dataset:
+        return _written(dataset, chosen, target, batch_size, threads, as_progress(progress))
+
+
+def _written(dataset: Dataset, chosen: Format, target: Path, batch_size: int, threads: int, progress: Progress) -> Path:
     files = sum(len(dataset.files(split)) for split in dataset.splits)
-    with as_progress(progress).task("exporting", dataset.totals["interactions"], files) as report:
+    with progress.task("exporting", dataset.totals["interactions"], files) as report:
         passed = _counted(report)
         readers = [SplitReader(dataset, split, passed, batch_size, threads) for split in dataset.splits]
         require_disk(target, sum(map(chosen.size, readers)), "free some, or choose another disk")

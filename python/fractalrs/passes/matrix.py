@@ -383,9 +383,8 @@ def _ids(name: str, values: npt.ArrayLike, count: int, rise: bool = True) -> npt
     return np.ascontiguousarray(ids, dtype=np.uint64)
 
 
-def _files(dataset: Dataset) -> list[tuple[Path | None, ...]]:
-    """Return the file of each split of every part; None where it has none."""
+def _files(dataset: Dataset) -> list[list[list[Path]]]:
+    """Return the files of each split of every part."""
     return [
-        tuple(dataset.path / part.files[split].path if split in part.files else None for split in SPLITS)
-        for part in dataset.parts
+        [[dataset.path / file.path for file in part.files.get(split, ())] for split in SPLITS] for part in dataset.parts
     ]

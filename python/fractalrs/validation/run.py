@@ -182,6 +182,8 @@ class _Run:
                 with measured.stages("following times"):
                     is_cold = planned is not None and planned.is_cold
                     self.checks += times.check_times(dataset, late, cuts, is_cold, *how)
+                    if dataset.partition is not None:
+                        self.checks.append(times.check_periods(dataset, measured.threads))
             if planned is None:
                 self._leave_out(NEEDS_PRIVATE, times.TEST_IS_LAST)
         if measured.expansion is None or not readable:

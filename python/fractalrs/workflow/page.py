@@ -127,6 +127,7 @@ def _options(plan: Plan) -> dict[str, Any]:
     if shuffle_named(plan.options.shuffle).takes_cells:
         found |= {"fit": False, "user_cell_size": plan.user_cell_size, "item_cell_size": plan.item_cell_size}
     found |= {"parts": plan.part_count, **asdict(plan.parquet), "source_licence": plan.source_licence}
+    found |= {"partition": plan.partition}
     return {name: found[name] for name in RECIPE if found.get(name) not in (None, ())}
 
 

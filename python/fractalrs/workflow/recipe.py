@@ -36,7 +36,7 @@ from fractalrs.expansion import (
 )
 from fractalrs.reading import checked_encoding, checked_form, format_names
 from fractalrs.tools import Shown, as_path
-from fractalrs.words import SIDES, MissingIds, OrderBy, Rescale
+from fractalrs.words import SIDES, MissingIds, OrderBy, Partition, Rescale
 from fractalrs.workflow.splitting import SPLITTING, Splitting
 
 
@@ -182,6 +182,12 @@ class Recipe(Splitting, Shown):
         Group.FILES,
         **_POSITIVE | {"unset": "128 of 1 to 16 M interactions"},
     )
+    partition: Partition | None = option(
+        None,
+        "Divide files by time, in folders such as train/week=2015-W03 (needs --timestamps).",
+        Group.FILES,
+        unset="not divided",
+    )
     encoding: Literal["default", "fast"] = option(
         "default", "default: every reader. fast: quicker, but not for Spark before 4.3.", Group.FILES, value="NAME"
     )
@@ -267,6 +273,10 @@ class Recipe(Splitting, Shown):
         if self.reduced_matrix is not None and (self.order_by or self.rescale != "absolute"):
             raise InputError("rescale and order_by are for a matrix made here, but reduced_matrix is given")
         self._check_fit()
+        if self.partition is not None and not options.timestamps:
+            raise InputError(
+                f"the partition by {self.partition} needs timestamps", hint="say timestamps (--timestamps)"
+            )
         written = [side for side in SIDES if getattr(self, f"{side.singular}_attributes") is not None]
         options.check_sources(*self.cell_sizes, written)
 

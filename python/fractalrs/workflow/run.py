@@ -157,6 +157,7 @@ def prepare(
         expansion,
         parts=recipe.parts,
         parquet=recipe.parquet,
+        partition=recipe.partition,
         source_licence=recipe.source_licence,
         recipe=description,
         **attributes,

@@ -9,7 +9,7 @@ use fractalrs_core::error::Error;
 use fractalrs_core::expansion::{Columns, Expansion, Id, Options, Payload};
 use fractalrs_core::for_id_types;
 use fractalrs_core::parts::{
-    Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Stage, Target, parse_compression, run,
+    Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Periods, Stage, Target, parse_compression, run,
 };
 use fractalrs_core::passes::{self, Piece, Request, interactions, spelt_out};
 use fractalrs_core::threads::Progress;
@@ -173,7 +173,9 @@ impl Generator {
     /// A part is `(index, first user, last user, train target, validation target, test target)`, a target `(path, labels)`
     /// or None.
     /// `progress` is called about ten times a second with the interactions made and the parts finished.
-    #[pyo3(signature = (parts, *, encoding, compression, row_group_size, stage, threads, progress=None))]
+    /// With `periods`, their starts and the names of their folders, a file is one of each period that occurs, in a folder
+    /// beside its target.
+    #[pyo3(signature = (parts, *, encoding, compression, row_group_size, stage, threads, progress=None, periods=None))]
     #[allow(clippy::too_many_arguments)]
     fn run<'py>(
         &self,
@@ -185,6 +187,7 @@ impl Generator {
         stage: &str,
         threads: usize,
         progress: Option<Bound<'py, PyAny>>,
+        periods: Option<(Vec<i64>, Vec<String>)>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let expansion = &self.expansion;
         let borrowed = self.columns.iter().map(|column| column.extract(py)).collect::<PyResult<Vec<PyColumn>>>()?;
@@ -195,7 +198,12 @@ impl Generator {
         let columns: Vec<_> = columns.map(|(column, dictionary)| column.with(dictionary.as_ref())).collect();
         let (encoding, compression) =
             (EncodingChoice::from_str(encoding).map_err(raised)?, parse_compression(compression).map_err(raised)?);
-        let format = Format::new(encoding, compression, row_group_size, &columns);
+        if periods.is_some() && !expansion.has_times() {
+            return Err(PyValueError::new_err("periods need times"));
+        }
+        let periods =
+            periods.map(|(starts, folders)| Periods::new(starts, folders)).transpose().map_err(raised)?;
+        let format = Format::new(encoding, compression, row_group_size, &columns, periods.as_ref());
         let stage = match stage {
             "generate" => Stage::Generate,
             "encode" => Stage::Encode,
@@ -285,12 +293,23 @@ fn histories<'py, I: Id + numpy::Element>(
 }
 
 fn summary<'py>(py: Python<'py>, summary: &JobSummary) -> PyResult<Bound<'py, PyDict>> {
-    let file = |file: &Option<FileSummary>| -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Some(file) = file else { return Ok(None) };
+    let file = |file: &FileSummary| -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("rows", file.rows)?;
         dict.set_item("bytes", file.bytes)?;
         dict.set_item("blake3", &file.blake3)?;
+        Ok(dict)
+    };
+    // By their folders, where files are divided by periods.
+    let files = |files: &[FileSummary]| -> PyResult<Option<Bound<'py, PyDict>>> {
+        let [first, ..] = files else { return Ok(None) };
+        if first.folder.is_none() {
+            return file(first).map(Some);
+        }
+        let dict = PyDict::new(py);
+        for one in files {
+            dict.set_item(&one.folder, file(one)?)?;
+        }
         Ok(Some(dict))
     };
     let parts = PyList::empty(py);
@@ -298,7 +317,7 @@ fn summary<'py>(py: Python<'py>, summary: &JobSummary) -> PyResult<Bound<'py, Py
         let dict = PyDict::new(py);
         dict.set_item("index", part.index)?;
         for (name, summary) in SPLITS.iter().zip(&part.files) {
-            dict.set_item(name, file(summary)?)?;
+            dict.set_item(name, files(summary)?)?;
         }
         parts.append(dict)?;
     }

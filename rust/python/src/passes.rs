@@ -39,7 +39,7 @@ const CACHED_ROW: u64 = 24;
 enum Source {
     Base { indptr: Py<PyArray1<i64>>, entries: Py<PyArray1<u32>>, items: u32 },
     Expansion(Py<Generator>),
-    Files { users: u64, items: u64, files: Vec<[Option<PathBuf>; 3]> },
+    Files { users: u64, items: u64, files: Vec<[Vec<PathBuf>; 3]> },
 }
 
 type Pieces = Vec<(u64, u64)>;
@@ -200,7 +200,7 @@ impl StreamedMatrix {
         Self::new(Source::Expansion(generator), pieces, interactions, threads, memory).keeping(users, rows_memory)
     }
 
-    /// The rows of files: for each piece its file of each split, or None.
+    /// The rows of files: for each piece its files of each split.
     #[staticmethod]
     #[pyo3(signature = (users, items, pieces, files, *, interactions, threads, memory, rows_memory))]
     #[allow(clippy::too_many_arguments)]
@@ -208,7 +208,7 @@ impl StreamedMatrix {
         users: u64,
         items: u64,
         pieces: Pieces,
-        files: Vec<[Option<PathBuf>; 3]>,
+        files: Vec<[Vec<PathBuf>; 3]>,
         interactions: u64,
         threads: usize,
         memory: usize,

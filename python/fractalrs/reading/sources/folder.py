@@ -11,6 +11,7 @@ from fractalrs.errors import InputError
 from fractalrs.reading.picking import picked
 from fractalrs.reading.source import Asked, Source, SourceFormat, open_path, register, starts_with
 from fractalrs.reading.sources import parquet, text
+from fractalrs.words import SPLITS
 
 _OURS = ("base_users", "user_multiplier", "totals", "fingerprints")
 
@@ -20,7 +21,7 @@ def _open(path: Path, asked: Asked) -> Source:
     files = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
     tables = [file for file in files if file.suffix.lower() in parquet.SUFFIXES]
     if _is_ours(path):
-        parts = [file for split in ("train", "test") for file in tables if file.parent == path / split]
+        parts = [file for split in SPLITS for file in tables if path / split in file.parents]
         said = f"the train and test interactions of a data set of fractalrs, {len(parts)} Parquet files"
         return parquet.open_files(parts, path, _only_parquet(name, asked), said)
     if (path / "private" / "plan.json").is_file():

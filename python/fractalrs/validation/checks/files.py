@@ -27,7 +27,7 @@ class Footers:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self.files: list[tuple[Split, FileEntry]] = [
-            (split, part.files[split]) for part in dataset.parts for split in SPLITS if split in part.files
+            (split, file) for part in dataset.parts for split in SPLITS for file in part.files.get(split, ())
         ]
 
     @cached_property

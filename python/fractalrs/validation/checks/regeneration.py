@@ -17,9 +17,9 @@ from fractalrs.passes import (
     Mask,
     StreamedMatrix,
     each_on_threads,
-    file_batches,
     generated,
     joined,
+    part_batches,
     share_of,
     with_sources,
 )
@@ -87,13 +87,11 @@ def check_sources(
     chosen = np.zeros(dataset.shape[0], dtype=np.bool_)
     chosen[users] = True
 
-    def batches(part: PartEntry, split: Split) -> Iterator[InteractionBatch]:
-        if split in part.files:
-            yield from file_batches(dataset.path / part.files[split].path, names, chosen)
-
     def work(part: PartEntry) -> Iterator[int]:
-        late: dict[Split, list[InteractionBatch]] = {split: [*batches(part, split)] for split in SPLITS[1:]}
-        for train in batches(part, "train"):
+        late: dict[Split, list[InteractionBatch]] = {
+            split: [*part_batches(dataset, part, split, names, chosen)] for split in SPLITS[1:]
+        }
+        for train in part_batches(dataset, part, "train", names, chosen):
             both: dict[Split, list[InteractionBatch]] = {"train": [train]}
             for split, some in late.items():
                 now = [np.isin(rows.users, train.users) for rows in some]

@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
-from fractalrs.dataset import Dataset
+from fractalrs.columns import ticks
+from fractalrs.dataset import Dataset, FileEntry, folders_of, opened
 from fractalrs.passes import Integers, InteractionBatch, visit
-from fractalrs.tools import SILENT, Progress
+from fractalrs.tools import SILENT, Progress, in_order
 from fractalrs.validation.findings import Check
+from fractalrs.validation.wording import first_few
 from fractalrs.words import Split
 
 TIMES_RISE = "times of a user never fall"
 TEST_IS_LAST = "no test interaction comes before a train interaction of its user"
 CUT = "each split keeps to its side of the cut"
+PERIODS = "files hold the periods of their folders"
 
 
 def check_times(
@@ -46,6 +50,26 @@ def check_times(
     if cuts:
         checks.append(state.across.check(CUT, "interactions are on the wrong side of the cut"))
     return checks
+
+
+def check_periods(dataset: Dataset, threads: int) -> Check:
+    """Check that all times of a file are in the period that its folder names."""
+    assert dataset.partition is not None
+    partition, files = dataset.partition, [file for split in dataset.splits for file in dataset.files(split)]
+
+    def folders(file: FileEntry) -> set[str]:
+        with opened(dataset.path / file.path) as parquet:
+            table = parquet.read(["timestamp"])
+        times = ticks(table["timestamp"])
+        if not len(times):
+            return set()
+        return folders_of(partition, dataset.schema.field("timestamp"), np.array([times.min(), times.max()]))
+
+    wrong = []
+    for file, found in zip(files, in_order(folders, files, threads), strict=True):
+        if found - {Path(file.path).parent.name}:
+            wrong.append(f"{file.path} has interactions of {' and '.join(sorted(found))}")
+    return Check(PERIODS, "integrity", not wrong, first_few(wrong) or "everywhere")
 
 
 class Offences:

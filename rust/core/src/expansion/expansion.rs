@@ -99,6 +99,11 @@ impl Expansion {
     }
 
     #[must_use]
+    pub fn has_times(&self) -> bool {
+        self.timeline.is_some()
+    }
+
+    #[must_use]
     pub fn base_items(&self) -> u32 {
         self.base_items
     }

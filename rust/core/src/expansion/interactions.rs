@@ -1,5 +1,7 @@
 //! Interactions in output order, and the types their ids come in.
 
+use std::ops::Range;
+
 use crate::base::Split;
 
 /// A type of expanded ids.
@@ -83,6 +85,19 @@ impl<I: Copy> Interactions<I> {
         self.sources.drain(..count.min(self.sources.len()));
         self.times.drain(..count.min(self.times.len()));
         self.ratings.drain(..count.min(self.ratings.len()));
+    }
+
+    /// Appends some interactions of a user, who is not before the last one here.
+    pub(crate) fn push(&mut self, user: u64, other: &Self, rows: Range<usize>) {
+        match self.users.last_mut() {
+            Some(last) if last.0 == user => last.1 += rows.len() as u32,
+            _ => self.users.push((user, rows.len() as u32)),
+        }
+        let carried = |length: usize| if length == 0 { 0..0 } else { rows.clone() };
+        self.items.extend_from_slice(&other.items[rows.clone()]);
+        self.sources.extend_from_slice(&other.sources[carried(other.sources.len())]);
+        self.times.extend_from_slice(&other.times[carried(other.times.len())]);
+        self.ratings.extend_from_slice(&other.ratings[carried(other.ratings.len())]);
     }
 
     /// Appends the interactions of the users after those that are here.

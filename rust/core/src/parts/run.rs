@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::encoding::Format;
 use super::part_file::{FileSummary, PartFile};
+use super::periods::{ByPeriod, Periods};
 use super::row_group::Stored;
 use super::sharing::{Hand, Sharing, Task};
 use super::sink::{Sink, Temporary};
@@ -49,12 +50,12 @@ pub enum Stage {
     Flush,
 }
 
-/// What is known of a part when it is done. A file without target has no summary.
+/// What is known of a part when it is done. What has no target has no summary.
 #[derive(Clone, Debug)]
 pub struct PartSummary {
     pub index: u64,
-    /// Of each split.
-    pub files: [Option<FileSummary>; 3],
+    /// Of each split: a file, or one of each period that occurs.
+    pub files: [Vec<FileSummary>; 3],
 }
 
 /// The parts of a job in their order, and the time its threads spent in each step.
@@ -171,7 +172,7 @@ impl Job<'_> {
                     generating += mark.elapsed();
                 }
                 Task::Finish { part } => {
-                    let finished = own.take().ok_or_else(no_part)?.finish(parts[part].index)?;
+                    let finished = own.take().ok_or_else(no_part)?.finish(parts[part].index, progress)?;
                     encoding += mark.elapsed();
                     if to_disk.send(finished).is_err() {
                         return Err(Error::Cancelled);
@@ -208,9 +209,13 @@ impl<'f, U: Stored, I: Stored> Files<'f, U, I> {
         })
     }
 
-    fn finish(self, index: u64) -> Result<Finished, Error> {
+    fn finish(self, index: u64, progress: &Progress) -> Result<Finished, Error> {
         let Self { files: [train, valid, test], held: [mut of_train, mut of_valid, mut of_test] } = self;
-        let files = [train.finish(&mut of_train)?, valid.finish(&mut of_valid)?, test.finish(&mut of_test)?];
+        let files = [
+            train.finish(&mut of_train, progress)?,
+            valid.finish(&mut of_valid, progress)?,
+            test.finish(&mut of_test, progress)?,
+        ];
         Ok(Finished { index, files })
     }
 }
@@ -219,11 +224,15 @@ impl<'f, U: Stored, I: Stored> Files<'f, U, I> {
 enum OfSplit<'f, U: Stored, I: Stored> {
     Dropped,
     File { path: PathBuf, file: Box<PartFile<'f, U, I, Sink>> },
+    ByPeriod { made: ByPeriod<I>, format: &'f Format<'f>, periods: &'f Periods },
 }
 
 impl<'f, U: Stored, I: Stored> OfSplit<'f, U, I> {
     fn open(target: Option<&Target>, format: &'f Format<'f>, stage: Stage) -> Result<Self, Error> {
         let Some(target) = target.filter(|_| stage != Stage::Generate) else { return Ok(Self::Dropped) };
+        if let Some(periods) = format.periods {
+            return Ok(Self::ByPeriod { made: ByPeriod::new(target.clone(), stage), format, periods });
+        }
         let sink =
             if stage == Stage::Encode { Sink::Null } else { Sink::File(Temporary::create(target.path.clone())?) };
         let path = target.path.clone();
@@ -240,15 +249,26 @@ impl<'f, U: Stored, I: Stored> OfSplit<'f, U, I> {
                 Ok(())
             }
             Self::File { path, file } => file.write(interactions).map_err(|error| Error::unwritable(path, error)),
+            Self::ByPeriod { made, periods, .. } => {
+                made.take(interactions, periods);
+                Ok(())
+            }
         }
     }
 
-    fn finish(self, interactions: &mut Interactions<I>) -> Result<Option<(Sink, FileSummary)>, Error> {
+    fn finish(
+        mut self,
+        interactions: &mut Interactions<I>,
+        progress: &Progress,
+    ) -> Result<Vec<(Sink, FileSummary)>, Error> {
+        self.write(interactions)?;
         match self {
-            Self::Dropped => Ok(None),
+            Self::Dropped => Ok(Vec::new()),
             Self::File { path, file } => {
-                file.finish(interactions).map(Some).map_err(|error| Error::unwritable(&path, error))
+                let made = file.finish(interactions).map_err(|error| Error::unwritable(&path, error))?;
+                Ok(vec![made])
             }
+            Self::ByPeriod { made, format, periods } => made.finish::<U>(format, periods, progress),
         }
     }
 }
@@ -256,7 +276,7 @@ impl<'f, U: Stored, I: Stored> OfSplit<'f, U, I> {
 /// A part whose files are written but do not have their names yet.
 struct Finished {
     index: u64,
-    files: [Option<(Sink, FileSummary)>; 3],
+    files: [Vec<(Sink, FileSummary)>; 3],
 }
 
 /// Flushes finished files and gives them their names, beside the generating threads.
@@ -266,10 +286,10 @@ fn publish(finished: &Receiver<Finished>, stage: Stage, progress: &Progress) -> 
             return Err(Error::Cancelled);
         }
         let mut sinks = Vec::new();
-        let files = part.files.map(|file| {
-            let (sink, summary) = file.unzip();
-            sinks.extend(sink);
-            summary
+        let files = part.files.map(|files| {
+            let (of_files, summaries): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+            sinks.extend(of_files);
+            summaries
         });
         if stage == Stage::Flush {
             sinks.iter().try_for_each(Sink::flush_to_disk)?;

@@ -32,8 +32,8 @@ pub enum Source<'a> {
     Base(Base<'a>),
     /// They are generated while they are visited.
     Expansion(&'a Expansion),
-    /// For each piece its file of each split.
-    Files(&'a [[Option<PathBuf>; 3]]),
+    /// For each piece its files of each split: none, one, or one of each period.
+    Files(&'a [[Vec<PathBuf>; 3]]),
 }
 
 /// How a pass may use the machine.
@@ -107,7 +107,11 @@ impl StreamedMatrix<'_> {
                 })
             }
             Source::Files(files) => Box::new(move |piece, each| {
-                let open = |split: Split| FileCursor::open(files[piece][split as usize].as_deref());
+                let open = |split: Split| match files[piece][split as usize].as_slice() {
+                    [] => FileCursor::open(None),
+                    [file] => FileCursor::open(Some(file)),
+                    several => FileCursor::gather(several),
+                };
                 merge([open(Split::Train)?, open(Split::Valid)?, open(Split::Test)?], each)
             }),
         }
