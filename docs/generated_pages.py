@@ -22,14 +22,14 @@ GROUPS = {
 }
 """Headings, and the packages whose names stand below each; any other package comes last."""
 
-
 ADAPTERS = (
     "fractalrs.loading.Batches",
     "fractalrs.loading.Histories",
     "fractalrs.polars.scan",
     "fractalrs.hub.iterable",
+    "fractalrs.torch.ExpansionDataset",
+    "fractalrs.torch.HistoryDataset",
 )
-ADAPTERS += ("fractalrs.torch.ExpansionDataset", "fractalrs.torch.HistoryDataset")
 """What is imported from modules of its own, each of which needs a library of the user's."""
 
 
