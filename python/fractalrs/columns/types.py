@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from fractalrs.columns.calendar import written_as_integers
 from fractalrs.errors import InputError
+from fractalrs.words import WARNING
 
 CORRECT_ROW = "correct or remove the row"
 
@@ -82,7 +83,7 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
         _refuse_rows(pc.invert(pc.is_finite(values)), "timestamp", "is not a finite number")
         whole = pc.floor(values.cast(pa.float64()))
         if not whole.equals(values.cast(pa.float64())):
-            note = "timestamp: fractions were rounded down to whole numbers."
+            note = _on_fractions(values, whole)
         values = whole
     elif is_time(values.type):
         kind = written_type(values.type)
@@ -266,12 +267,27 @@ def is_time(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
+def _on_fractions(values: pa.Array, whole: pa.Array) -> str:
+    """Return what is said of times that are rounded down; refuse where most of them would be one time."""
+    times, left = pc.count_distinct(values).as_py(), pc.count_distinct(whole).as_py()
+    if 2 * left < times and pc.max(values).as_py() < _BOUNDS[0]:
+        row = pc.index(pc.not_equal(values.cast(pa.float64()), whole), True).as_py()
+        raise InputError(
+            f"row {row + 1}: the timestamp {values[row].as_py()} has a fraction, and without fractions {times:,} "
+            f"different times would be {left:,}",
+            hint=_or_decline("write whole numbers of something finer, or dates with times of day", "timestamp"),
+        )
+    said = "timestamp: fractions were rounded down to whole numbers"
+    return f"{said}." if left == times else f"{WARNING}{said}, so that {times:,} different times are {left:,} now."
+
+
 def _integers(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     return (column.cast(pa.int32()) if pa.types.is_date32(column.type) else column).cast(pa.int64())
 
 
 def _parse_timestamps(texts: pa.Array) -> pa.Array:
-    texts = texts.cast(pa.string())
+    # As BigQuery writes them.
+    texts = pc.replace_substring_regex(texts.cast(pa.string()), r"(:\d\d(\.\d+)?) UTC$", r"\1Z")
     dates = [pa.timestamp(unit, zone) for zone in (None, "UTC") for unit in ("ms", "us", "ns")]
     problem = None
     for kind in (pa.int64(), pa.float64(), *dates):
