@@ -201,11 +201,15 @@ def _refuse_twins(names: Sequence[str], sample: Sequence[Sequence[str]], roles: 
 
 def _on_times_of_day(names: Sequence[str], sample: Sequence[Sequence[str]], roles: Mapping[str, int]) -> list[str]:
     """Warn of times of day in a column that is not used, beside dates."""
-    if "timestamp" not in roles or (looks_of(column_of(sample, roles["timestamp"])).grain or 0) < _A_DAY:
+    if "timestamp" not in roles:
         return []
     for column, name in enumerate(names):
+        if column in roles.values():
+            continue
         cells = [cell.strip() for cell in column_of(sample, column) if cell.strip()]
-        if column not in roles.values() and cells and all(map(_TIME_OF_DAY.fullmatch, cells)):
+        if not cells or not all(map(_TIME_OF_DAY.fullmatch, cells)):
+            continue
+        if (looks_of(column_of(sample, roles["timestamp"])).grain or 0) >= _A_DAY:
             return [
                 f"{WARNING}The timestamps {names[roles['timestamp']]!r} are days, and {name!r} has times of day: "
                 "who was last on a day is not known; write both into one column, such as 2024-01-31 12:00:00."
@@ -280,13 +284,12 @@ def _by_name(
     chosen = dict(asked)
     for role in ROLES:
         if role not in chosen and role not in declined:
-            fitting = [
-                (column, looks_of(column_of(sample, column))) for column in serving(names, role, chosen.values())
-            ]
-            # Of equals the first is taken, whose name is the better one.
-            best = min(fitting, key=lambda one: _misfit(role, one[1]), default=None)
-            if best is not None:
-                chosen[role] = best[0]
+            fitting = serving(names, role, chosen.values())
+            if len(fitting) > 1:
+                # Of equals the first is taken, whose name is the better one.
+                fitting = [min(fitting, key=lambda column: _misfit(role, looks_of(column_of(sample, column))))]
+            if fitting:
+                chosen[role] = fitting[0]
     missing = [what for role, what in (("user_id", "users"), ("item_id", "items")) if role not in chosen]
     if missing:
         raise InputError(

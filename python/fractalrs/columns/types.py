@@ -58,7 +58,7 @@ def as_ratings(column: pa.ChunkedArray) -> pa.Array:
         raise InputError(
             f"rating has the type {kind}: {error}", hint=_or_decline("give ratings as numbers", "rating")
         ) from None
-    _refuse_rows(pc.is_null(ratings), "rating", "is missing")
+    _refuse_missing(ratings, "rating")
     if pa.types.is_floating(ratings.type):
         _refuse_rows(pc.invert(pc.is_finite(ratings)), "rating", "is not a finite number")
     return ratings
@@ -76,7 +76,7 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
         has the first such row, counted from 1.
     """
     values, kind, note = one_chunk(column), pa.int64(), None
-    _refuse_rows(pc.is_null(values), "timestamp", "is missing")
+    _refuse_missing(values, "timestamp")
     if is_text(values.type):
         values = _parse_timestamps(values)
     if pa.types.is_floating(values.type):
@@ -99,10 +99,10 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
     except pa.ArrowInvalid as error:
         raise InputError(f"a timestamp is beyond 64 bits: {error}", hint="use a coarser unit") from None
     if kind == pa.int64() and (dates := written_as_integers(values)) is not None:
-        _refuse_rows(pc.less(_integers(dates), 0), "timestamp", "is before 1970")
+        _refuse_negative(_integers(dates), "is before 1970")
         note = f"timestamp: integers such as {values[0].as_py()} are dates, kept as {dates.type}."
         values = dates
-    _refuse_rows(pc.less(_integers(values), 0), "timestamp", "is negative")
+    _refuse_negative(_integers(values), "is negative")
     return values, note
 
 
@@ -324,6 +324,16 @@ def _unit(ticks: np.int64) -> int:
 
 def _or_decline(what: str, role: str) -> str:
     return f"{what}, or decline the column: {role}_column='none' (--{role}-column none)"
+
+
+def _refuse_missing(values: pa.Array, role: str) -> None:
+    if values.null_count:
+        _refuse_rows(pc.is_null(values), role, "is missing")
+
+
+def _refuse_negative(values: pa.Array, problem: str) -> None:
+    if len(values) and pc.min(values).as_py() < 0:
+        _refuse_rows(pc.less(values, 0), "timestamp", problem)
 
 
 def _refuse_rows(bad: pa.BooleanArray, role: str, problem: str) -> None:

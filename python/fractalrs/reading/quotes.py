@@ -2,6 +2,7 @@ r"""Quotes that hide rows: one that is left open, or written ``\"`` within quote
 
 import csv
 import io
+import mmap
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,17 @@ _LONGEST = 1 << 20
 
 class EscapedError(Exception):
     r"""A quote within quotes is written ``\"``."""
+
+
+def may_hold_quotes(layout: Layout) -> bool:
+    """Return whether there may be quotes behind the header: what is packed or changed is not looked into."""
+    if not layout.quoted or not layout.is_tidy or layout.comment:
+        return layout.quoted
+    with layout.stored.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = 0
+        for _ in range(layout.first_line):
+            start = content.find(b"\n", start) + 1
+        return content.find(b'"', start) >= 0
 
 
 class Watched(io.RawIOBase):

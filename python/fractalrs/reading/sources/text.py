@@ -20,7 +20,7 @@ from fractalrs.columns import ROLES, is_date, is_number
 from fractalrs.errors import InputError
 from fractalrs.reading.faults import explain
 from fractalrs.reading.layout import UNIT_SEPARATOR, Layout, sniff
-from fractalrs.reading.quotes import EscapedError, Watched, refuse_hidden_rows
+from fractalrs.reading.quotes import EscapedError, Watched, may_hold_quotes, refuse_hidden_rows
 from fractalrs.reading.source import A_TABLE, Asked, Source, SourceFormat, register
 from fractalrs.reading.sources.lines import LONGEST_LINE_BYTES, LinesSource
 from fractalrs.reading.stored import BlockStream, Stored, without_lines
@@ -158,8 +158,9 @@ class TextSource(Source):
         raise AssertionError("the last attempt returns or raises")
 
     def _read_all(self, positions: Mapping[str, int], time_type: pa.DataType) -> pa.Table:
+        quotes = any(map(may_hold_quotes, self.parts))
         with self._stream() as (stream, first_line):
-            if not self.layout.quoted:
+            if not quotes:
                 return self._read_cells(stream, positions, time_type, first_line)
             watched = Watched(stream, self.layout)
             table = self._read_cells(watched, positions, time_type, first_line)
