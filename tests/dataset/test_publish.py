@@ -98,6 +98,13 @@ def test_the_recipe_is_the_page_that_info_prints_without_the_seed(tmp_path: Path
     assert {name for name in there if there[name] != here[name]} <= {"private/plan.json"}
 
 
+def test_what_was_written_from_python_has_a_recipe_too(written: Path, tmp_path: Path) -> None:
+    fr.publish(written, tmp_path / "public", with_seed=True)
+    page = page_of(tmp_path / "public")
+    assert "# The data set was written from Python: how its source was read is not said here." in page
+    assert page == run("info", written, "--recipe").out
+
+
 def test_files_are_links_where_that_can_be_and_copies_elsewhere(
     written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,7 +59,7 @@ def recipe_text(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     InputError
-        If ``private/`` is not there, or does not say how the source was read.
+        If ``private/`` is not there, or the data set was made by a function.
 
     Examples
     --------
@@ -72,9 +72,8 @@ def recipe_text(path: str | os.PathLike[str]) -> str:
     True
     """
     private = Private.read(path)
-    if private is None or private.plan.recipe is None:
-        lacks = "no private/plan.json" if private is None else "no recipe: it was written from Python"
-        raise InputError(f"{path} has {lacks}", hint="the folder that fractalrs expand wrote has one")
+    if private is None:
+        raise InputError(f"{path} has no private/plan.json", hint="the folder that was written first has one")
     page = page_text(private)
     if page is None:
         raise InputError(f"{path} was made by a function, which no page of text holds")

@@ -91,13 +91,11 @@ def publish(
     target = as_path("destination", destination).absolute()
     _check_place(made.path.absolute(), target)
     private = _private_of(made, with_seed)
-    plan = private.plan
-    licence = plan.source_licence if source_licence is None else checked_licence(source_licence)
+    licence = private.plan.source_licence if source_licence is None else checked_licence(source_licence)
     name, link = _line("source_name", source_name), _line("licence_link", licence_link)
     shown_report = None if report is None else _report_of(report, made)
-    told = Published(
-        name, licence, link, _says_made_up(made.path / CARD), page_text(private, with_seed=with_seed), shown_report
-    )
+    recipe, made_up = page_text(private, with_seed=with_seed), _says_made_up(made.path / CARD)
+    told = Published(name, licence, link, made_up, recipe, shown_report)
     manifest = made.manifest if with_attributes else replace(made.manifest, attributes={})
     if made.attributes and not with_attributes:
         logger.info(f"left out: {', '.join(file.path for file in made.attributes.values())}, which name source ids")
@@ -110,7 +108,7 @@ def publish(
     try:
         with whole_folder(target) as staged, shown.task("publishing", size, len(manifest.files)) as done:
             _take(made.path, staged, manifest.files, done)
-            (staged / CARD).write_text(data_card(plan, manifest, told), encoding="utf-8")
+            (staged / CARD).write_text(data_card(private.plan, manifest, told), encoding="utf-8")
             (staged / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     except OSError as error:
         raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing is left of it") from error
