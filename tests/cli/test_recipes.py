@@ -66,12 +66,14 @@ def test_a_recipe_makes_the_same_files_again(source: Path, tmp_path: Path, optio
     assert run("info", tmp_path / "again", "--recipe").out == page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("profile", ["realistic", "traceable"])
-def test_a_recipe_makes_the_same_data_on_another_machine(source: Path, tmp_path: Path, profile: str) -> None:
+@pytest.mark.parametrize("profile", [("realistic",), ("traceable", "--timestamps", "--ratings", "carry")])
+def test_a_recipe_makes_the_same_data_on_another_machine(
+    source: Path, tmp_path: Path, profile: tuple[str, ...]
+) -> None:
     """Another folder, name of the source, locale, time zone, number of threads, and an older processor's roundings."""
     command = [sys.executable, "-m", "fractalrs"]
     here = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-    options = ("--profile", profile, "--timestamps", *SIZE, "--seed", "7", "--parts", "3", "--threads", "1", "--quiet")
+    options = ("--profile", *profile, *SIZE, "--seed", "7", "--parts", "3", "--threads", "1", "--quiet")
     made = [*command, "expand", source, "out", *options]
     subprocess.run([*map(str, made)], cwd=tmp_path, env=os.environ | here, check=True)
     shown = subprocess.run([*command, "info", "out", "--recipe"], cwd=tmp_path, check=True, capture_output=True)
