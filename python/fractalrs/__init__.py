@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fractalrs.dataset import finish as finish
     from fractalrs.dataset import open_dataset as open_dataset
     from fractalrs.dataset import plan as plan
-    from fractalrs.dataset import publish as publish
     from fractalrs.dataset import write as write
     from fractalrs.dataset import write_part as write_part
     from fractalrs.errors import FractalrsError as FractalrsError
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from fractalrs.validation import Report as Report
     from fractalrs.validation import validate as validate
     from fractalrs.workflow import expand as expand
+    from fractalrs.workflow import publish as publish
 
 __version__ = VERSION
 
@@ -66,13 +66,13 @@ _HOMES = {
     "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "Stream", "fit", "group_cells", "reduce"),
     "fractalrs.dataset": (
         *("Dataset", "ParquetOptions", "Plan"),
-        *("finish", "open_dataset", "plan", "publish", "write", "write_part"),
+        *("finish", "open_dataset", "plan", "write", "write_part"),
     ),
     "fractalrs.passes": ("StreamedMatrix",),
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "backcast"),
-    "fractalrs.workflow": ("expand",),
+    "fractalrs.workflow": ("expand", "publish"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

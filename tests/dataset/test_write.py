@@ -432,9 +432,9 @@ class Interrupted(LocalStaging):
         ("private/plan.json", set()),
         ("private/reduced_matrix.npy", {"private"}),
         ("private/base_statistics.npz", {"private"}),
-        ("train/part-00003-of-00007.parquet", {"private", "train", "test"}),
-        ("README.md", {"private", "train", "test"}),
-        ("manifest.json", {"private", "train", "test", "README.md"}),
+        ("train/part-00003-of-00007.parquet", {".gitignore", "private", "train", "test"}),
+        ("README.md", {".gitignore", "private", "train", "test"}),
+        ("manifest.json", {".gitignore", "private", "train", "test", "README.md"}),
     ],
 )
 def test_private_comes_first_and_the_manifest_last(
@@ -794,7 +794,7 @@ def test_a_full_disk_is_a_failed_run_that_can_go_on(tmp_path: Path, written: Pat
     with pytest.raises(fr.WriteError, match=r"cannot write .*out/train/\.part-00003"):
         fr.write(expansion, Obstructed(path), parts=7)
     assert not (path / "manifest.json").exists()
-    assert not [name for name in digests(path) if name.startswith(".")]
+    assert [name for name in digests(path) if name.startswith(".")] == [".gitignore"]
     fr.write(expansion, path, parts=7)
     assert digests(path) == digests(written)
 

@@ -7,9 +7,9 @@ import typer
 
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Complete, Json, NoProgress, Quiet, flag, option, print_note, print_summary
-from fractalrs.dataset import publish as give
 from fractalrs.tools import notes_on_stderr
 from fractalrs.words import SPLITS
+from fractalrs.workflow import publish as give
 
 CARD = "What the card says"
 GIVEN = "What is given away"

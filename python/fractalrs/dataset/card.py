@@ -73,8 +73,8 @@ class Published:
         Of the source, where they are given.
     made_up
         Whether the source is the built-in sample.
-    with_seed
-        Whether the seed is told.
+    recipe
+        The page that makes it again, if one can: without the seed unless that is told.
     report
         A report of a validation, as `fractalrs.Report.to_dict` returns it.
     """
@@ -83,7 +83,7 @@ class Published:
     licence: str | None = None
     licence_link: str | None = None
     made_up: bool = False
-    with_seed: bool = False
+    recipe: str | None = None
     report: Mapping[str, Any] | None = None
 
 
@@ -162,7 +162,7 @@ This data set (shuffle `{shuffle.name}`) is for {shuffle.good_for}
   copies on both sides and leaks. Use the `train/` and `test/` that are here.
 """,
         _report_text(told.report),
-        _HOME if published is None else _recipe_text(plan, told.with_seed),
+        _HOME if published is None else _recipe_text(told.recipe),
         _attributes_text(manifest.attributes),
         _CITATION,
     ]
@@ -189,16 +189,12 @@ def _source_of(told: Published) -> str:
     return f"extended|other-{slug or 'interactions'}"
 
 
-def _recipe_text(plan: Plan, with_seed: bool) -> str:
-    """Say how it was made, without the seed unless asked; the source's fingerprint would tell what was in it."""
-    given = {**vars(plan.options), **(plan.recipe or {})}
-    given |= {"user_multiplier": plan.user_multiplier, "item_multiplier": plan.item_multiplier, "profile": plan.profile}
-    given |= given.get("reading", {})
-    hidden = {"fractalrs", "reading", "reduced_matrix_digest", *(() if with_seed else ("seed",))}
-    kept = {name: value for name, value in given.items() if name not in hidden and value not in (None, (), [], {})}
-    lines = "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in sorted(kept.items()))
-    seed = "" if with_seed else " The seed is not told: with it the shuffles could be undone."
-    return f"## Recipe\n\nOptions of `fractalrs expand`, version {plan.fractalrs}.{seed}\n\n```toml\n{lines}\n```\n"
+def _recipe_text(page: str | None) -> str:
+    if page is None:
+        return ""
+    # Matrices are written with backticks too.
+    said = "Save this page as `recipe.toml`; its first lines say how to use it."
+    return f"## Recipe\n\n{said}\n\n`````toml\n{page}\n`````\n"
 
 
 def _report_text(report: Mapping[str, Any] | None) -> str:

@@ -25,9 +25,9 @@ SIGNED = "private/signed_matrix.npy"
 CELLS = "private/cells.npz"
 STATISTICS = "private/base_statistics.npz"
 _AGAIN = "take private/ away, or delete the file and give the command that made the data set again"
-GUARD = "private/.gitignore"
-"""What keeps the folder out of repositories."""
-PRIVATE_FILES = (PLAN, GUARD, REDUCED, SIGNED, CELLS, STATISTICS)
+GUARDS = {".gitignore": b"private/\n", "private/.gitignore": b"*\n"}
+"""What keeps the folder out of repositories; and out of the hub, which looks into the first one alone."""
+PRIVATE_FILES = (PLAN, *GUARDS, REDUCED, SIGNED, CELLS, STATISTICS)
 
 
 def files_beside(plan: Plan) -> tuple[str, ...]:
@@ -78,7 +78,8 @@ class Private(Shown):
             for name in files_beside(self.plan):
                 if name not in there:
                     staging.publish(name)
-        store.claim(GUARD, b"*\n")
+        for name, content in GUARDS.items():
+            store.claim(name, content)
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self | None:

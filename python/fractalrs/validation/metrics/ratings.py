@@ -36,7 +36,13 @@ def _values(measured: Measured) -> Values | None:
 def _mean(measured: Measured) -> Values:
     real, synthetic = _both(measured)
     if _are_products(measured):
-        return Values(real.mean, None, synthetic.mean, note="the synthetic ones are products with R̂", judged=False)
+        return Values(
+            real.mean,
+            None,
+            synthetic.mean,
+            note="the synthetic ones are products with the reduced matrix",
+            judged=False,
+        )
     null = float(real.values.mean()) if real.exact else None
     return Values(real.mean, None, synthetic.mean, null, abs(synthetic.mean - real.mean), thinned=real.mean, floor=0.0)
 
