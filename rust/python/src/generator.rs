@@ -287,8 +287,8 @@ fn histories<'py, I: Id + numpy::Element>(
     wanted: Wanted,
     threads: usize,
 ) -> PyResult<Arrays<'py>> {
-    let make = |progress: &Progress| passes::histories::<I>(expansion, &users, split, wanted, threads, progress);
-    let (lengths, made) = watch(py, None, make)?;
+    let job = |progress: &Progress| passes::histories::<I>(expansion, &users, split, wanted, threads, progress);
+    let (lengths, made) = watch(py, None, job)?;
     Ok(Box::new(Piece { users: lengths.into_iter().map(|length| length as i64).collect(), made }).into_arrays(py))
 }
 
