@@ -238,9 +238,10 @@ def _in_order(arrays: Batch, seed: int, path: Sequence[int]) -> Batch:
     plain = [name for name, array in arrays.items() if array.dtype.kind in "iufM" and array.itemsize in (4, 8)]
     words = [np.ascontiguousarray(arrays[name]).view(f"u{arrays[name].itemsize}") for name in plain]
     # Texts and the like are taken by the numbers of rows.
-    *made, order = shuffled(seed, path, count, [*words, np.arange(count, dtype=np.uint32)])
-    ordered = {name: column.view(arrays[name].dtype) for name, column in zip(plain, made, strict=True)}
-    return {name: ordered[name] if name in ordered else array[order] for name, array in arrays.items()}
+    numbers = [np.arange(count, dtype=np.uint32)] if len(plain) < len(arrays) else []
+    made = shuffled(seed, path, count, [*words, *numbers])
+    ordered = {name: column.view(arrays[name].dtype) for name, column in zip(plain, made, strict=False)}
+    return {name: ordered[name] if name in ordered else array[made[-1]] for name, array in arrays.items()}
 
 
 def _arrays(table: pa.Table | pa.RecordBatch) -> Batch:
