@@ -329,7 +329,11 @@ mod tests {
 
     #[test]
     fn item_codes_have_31_bits() {
-        let rule = Rule { hold_out: Some(HoldOut { ties: Ties::Last, count: 1, validation: false }), least_times: 2, positions: true };
+        let rule = Rule {
+            hold_out: Some(HoldOut { ties: Ties::Last, count: 1, validation: false }),
+            least_times: 2,
+            positions: true,
+        };
         let items = [i32::MAX - 1, 0, 1, 1, i32::MAX - 1, 0];
         let pairs = Pairs::collapse(&[1, 0, 1, 0, 1, 0], &items, Some(&[9, 4, 3, 2, 9, 1]), 2, rule, 2).unwrap();
         assert_eq!(pairs.entries, [TEST, 1, 1, (i32::MAX - 1) as u32 | TEST]);

@@ -41,6 +41,7 @@ macro_rules! for_id_types {
 pub type Splits<I> = [Interactions<I>; 3];
 
 /// How many interactions all splits hold.
+#[must_use]
 pub fn count_all<I>(splits: &Splits<I>) -> usize {
     splits.iter().map(|interactions| interactions.items.len()).sum()
 }

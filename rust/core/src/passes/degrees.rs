@@ -107,8 +107,7 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
             state.last_user = None;
         }
         if state.last_user >= Some(row.user) {
-            state.degrees.violations[USER_ORDER]
-                .note(row.user, row.all().next().unwrap_or(0));
+            state.degrees.violations[USER_ORDER].note(row.user, row.all().next().unwrap_or(0));
         }
         state.last_user = Some(row.user);
         if !matrix.pieces[piece].contains(&row.user) {
@@ -129,10 +128,7 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
     })?;
     // The arrays of one thread become those of all.
     let degrees = states.into_iter().map(|state| state.degrees).reduce(Degrees::add).unwrap_or_default();
-    Ok(Degrees {
-        users: of_users.map(|degrees| degrees.into_iter().map(AtomicU32::into_inner).collect()),
-        ..degrees
-    })
+    Ok(Degrees { users: of_users.map(|degrees| degrees.into_iter().map(AtomicU32::into_inner).collect()), ..degrees })
 }
 
 impl Degrees {
@@ -240,8 +236,7 @@ impl State {
             let of_blocks = &mut of_blocks[split as usize][first_block..][..column_blocks];
             for (number, &item) in items.iter().enumerate() {
                 if let Some(&far) = items.get(number + AHEAD)
-                    && let (Some(sum), Some(degree)) =
-                        (sums.get(far as usize), item_user_degree.get(far as usize))
+                    && let (Some(sum), Some(degree)) = (sums.get(far as usize), item_user_degree.get(far as usize))
                 {
                     prefetch(sum);
                     prefetch(degree);

@@ -251,12 +251,7 @@ impl<'e, C: Code> Tiles<'e, C> {
     }
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.
-    fn stitch<I: Id>(
-        &mut self,
-        row_block: &RowBlock,
-        first_user: u64,
-        made: &mut Splits<I>,
-    ) {
+    fn stitch<I: Id>(&mut self, row_block: &RowBlock, first_user: u64, made: &mut Splits<I>) {
         let Expansion { layout, timeline, .. } = self.expansion;
         for (number, &slot) in self.slots.iter().enumerate() {
             if let (Some(timeline), Some(&next)) = (timeline, self.slots.get(number + 1)) {
