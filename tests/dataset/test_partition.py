@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.dataset
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -96,6 +96,10 @@ def test_every_engine_reads_the_folders(written: fr.Dataset, expansion: fr.Expan
     files = f"read_parquet('{folder}/*/*.parquet', hive_partitioning = true)"
     by_duckdb = sql(f"SELECT {name}::VARCHAR, count(*) FROM {files} GROUP BY 1").fetchall()
     assert dict(by_arrow) == wanted
+    assert written.train.schema.names == [*written.schema.names, name]
+    for period, count in wanted.items():
+        chosen = written.train.to_table(filter=pa.compute.field(name) == period)
+        assert len(chosen) == count
     assert dict(zip(by_polars[name].cast(pl.String), by_polars["len"], strict=True)) == wanted
     assert dict(by_duckdb) == wanted
 
