@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.dataset
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -95,6 +96,10 @@ def test_every_engine_reads_the_folders(written: fr.Dataset, expansion: fr.Expan
     files = f"read_parquet('{folder}/*/*.parquet', hive_partitioning = true)"
     by_duckdb = sql(f"SELECT {name}::VARCHAR, count(*) FROM {files} GROUP BY 1").fetchall()
     assert dict(by_arrow) == wanted
+    assert written.train.schema.names == [*written.schema.names, name]
+    for period, count in wanted.items():
+        chosen = written.train.to_table(filter=pa.compute.field(name) == period)
+        assert len(chosen) == count
     assert dict(zip(by_polars[name].cast(pl.String), by_polars["len"], strict=True)) == wanted
     assert dict(by_duckdb) == wanted
 
@@ -128,6 +133,34 @@ def test_a_part_that_lacks_a_file_is_written_again(
     fr.write(expansion, out, parts=4, partition=written.partition)
     assert digests(out) == before
     assert stamps(out, untouched) == kept
+
+
+@pytest.mark.parametrize("steps", [0, 2, 9, 30, 61])
+def test_a_run_that_is_killed_is_finished_by_the_same(
+    written: fr.Dataset, expansion: fr.Expansion, tmp_path: Path, steps: int
+) -> None:
+    class Killed(BaseException):
+        """Ends a run as a signal would."""
+
+    left, replace = itertools.count(steps, -1), os.replace
+
+    def replace_or_die(*names: Any) -> None:
+        if next(left) == 0:
+            raise Killed
+        replace(*names)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", replace_or_die)
+        with pytest.raises(Killed):
+            fr.write(expansion, tmp_path / "out", parts=4, partition=written.partition)
+    there, whole = digests(tmp_path / "out"), digests(written.path)
+    assert {name: digest for name, digest in there.items() if not name.startswith(".")}.items() <= whole.items()
+    assert "manifest.json" not in there
+    kept = stamps(tmp_path / "out", {name for name in there if "part-" in name and not name.startswith(".")})
+    fr.write(expansion, tmp_path / "out", parts=4, partition=written.partition)
+    assert digests(tmp_path / "out") == whole
+    # What was whole of a part of which something lacked was made again, and put in place of the same.
+    assert stamps(tmp_path / "out").keys() >= kept.keys()
 
 
 def test_a_missing_part_is_named(written: fr.Dataset, expansion: fr.Expansion, tmp_path: Path) -> None:

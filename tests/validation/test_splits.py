@@ -96,6 +96,69 @@ def test_what_a_split_promises_holds(rule: dict[str, Any], tmp_path: Path) -> No
         assert f"{name} = {json.dumps(value)}" in (tmp_path / "recipe.toml").read_text().splitlines()
 
 
+def test_every_reader_knows_three_splits(tmp_path: Path) -> None:
+    base = fr.leave_last_out(interactions(), validation=True, leave_out=2)
+    expansion = fr.Expansion(base, fr.reduce(base, (2, 3)), shuffle="aligned")
+    dataset = fr.write(expansion, tmp_path / "out", parts=2)
+    assert [dataset.valid.count_rows(), dataset.test.count_rows()] == [dataset.totals[one] for one in ("valid", "test")]
+    assert {entry.name for entry in fr.export(dataset, tmp_path / "csv", format="csv").iterdir()} == {
+        f"{split}.csv" for split in dataset.splits
+    }
+    assert fr.load_csr(fr.export(dataset, tmp_path / "csr", format="csr"), "valid").nnz == dataset.totals["valid"]
+    assert len(fr.read_interactions(dataset.path)) == dataset.totals["interactions"]
+    fr.publish(dataset.path, tmp_path / "public")
+    public = fr.open_dataset(tmp_path / "public")
+    assert (public.splits, public.totals) == (dataset.splits, dataset.totals)
+    assert "      - split: validation\n        path: valid/*.parquet\n" in (public.path / "README.md").read_text()
+    files, generated, users = fr.StreamedMatrix(dataset), fr.StreamedMatrix(expansion), np.arange(expansion.shape[0])
+    for split in dataset.splits:
+        one, other = files.collect(users, split), generated.collect(users, split)
+        assert one.nnz == dataset.totals[split]
+        assert np.array_equal(one.indices, other.indices)
+    degrees = files.degrees()
+    assert degrees.user_valid.sum() == degrees.item_valid.sum() == degrees.block_valid.sum() == dataset.totals["valid"]
+    # The same again goes on, another one takes its place.
+    (dataset.path / "manifest.json").unlink()
+    next((dataset.path / "valid").iterdir()).unlink()
+    assert fr.write(expansion, dataset.path, parts=2).totals == dataset.totals
+    fr.write(expansion, dataset.path, parts=3, overwrite=True)
+    assert len([*(dataset.path / "valid").iterdir()]) == 3
+
+
+def test_an_interaction_in_two_splits_is_found(tmp_path: Path) -> None:
+    base = fr.leave_last_out(interactions(), validation=True)
+    dataset = fr.write(fr.Expansion(base, fr.reduce(base, (2, 3)), shuffle="aligned"), tmp_path / "out", parts=1)
+    valid, test = (pq.read_table(next((dataset.path / split).iterdir())) for split in ("valid", "test"))
+    user = int(np.intersect1d(valid["user_id"], test["user_id"])[0])
+    items = np.asarray(test["item_id"]).copy()
+    at = int(np.flatnonzero(np.asarray(test["user_id"]) == user)[0])
+    items[at] = np.asarray(valid["item_id"])[np.asarray(valid["user_id"]) == user][0]
+    rewrite(dataset.path, "test", lambda table: table.set_column(1, table.schema.field(1), pa.array(items)))
+    report = fr.validate(dataset.path, only="integrity")
+    assert "train and test are disjoint" in report.failures
+
+
+@pytest.mark.parametrize("what", ["drop_incomplete", "test_items"])
+def test_validation_does_not_go_with_what_chooses_among_users(what: str) -> None:
+    base = fr.leave_last_out(interactions(), validation=True)
+    options: dict[str, Any] = {what: {"drop_incomplete": True, "test_items": "one"}[what]}
+    with pytest.raises(InputError, match=f"{what}.* does not go with a validation split"):
+        fr.Expansion(base, fr.reduce(base, (2, 3)), **options)
+    with pytest.raises(InputError, match="a function makes train and test interactions"):
+        fr.Expansion(base, fr.reduce(base, (2, 3)), operator=lambda matrix, *_: matrix)
+
+
+def test_what_is_expected_of_three_splits_comes_out() -> None:
+    base = fr.leave_last_out(interactions(), validation=True)
+    for options in ({}, {"cold_users": 0.1, "cold_items": 0.2}):
+        expansion = fr.Expansion(base, np.full((4, 6), 0.5), shuffle="aligned", **options)  # type: ignore[arg-type]
+        expected = expansion.expected
+        for split in expansion.splits:
+            count = getattr(expected, split)
+            assert abs(len(expansion.table(0, expansion.shape[0], split)) - count.mean) < 5 * count.std
+        assert expected.interactions == pytest.approx(24 * 0.5 * base.count)
+
+
 @pytest.mark.parametrize("rule", RULES[:1] + RULES[2:], ids=OF_RULES[:1] + OF_RULES[2:])
 def test_test_interactions_do_not_reach_the_reduced_matrix(rule: dict[str, Any]) -> None:
     base = fr.leave_last_out(interactions(), **rule)
@@ -103,6 +166,18 @@ def test_test_interactions_do_not_reach_the_reduced_matrix(rule: dict[str, Any])
     indptr = np.concatenate(([0], np.cumsum(base.user_degrees("train"))))
     alone = Base.from_arrays(indptr, base.indices[train], user_ids=base.user_ids, item_ids=base.item_ids)
     assert np.array_equal(fr.reduce(base, (4, 5)).values, fr.reduce(alone, (4, 5)).values)
+
+
+def test_train_tells_nothing_of_when_test_happens() -> None:
+    base = fr.leave_last_out(interactions(), split="time", test_share=0.2, payload=["timestamp"])
+    times = ticks(base.column("timestamp")).copy()
+    assert base.test_mask.any()
+    times[base.test_mask] += np.arange(base.test_count)[::-1] * 7_919
+    masks = {"test_mask": base.test_mask, "cuts": base.cuts, "split": "time"}
+    moved_base = Base.from_arrays(base.indptr, base.indices, payload={"timestamp": times}, **masks)  # type: ignore[arg-type]
+    one, other = (fr.Expansion(each, fr.reduce(base, (3, 4)), seed=5, **TIMED) for each in (base, moved_base))
+    assert one.table(0, 600).equals(other.table(0, 600))
+    assert not one.table(0, 600, "test").equals(other.table(0, 600, "test"))
 
 
 @pytest.mark.parametrize("split", ["time", "users"])

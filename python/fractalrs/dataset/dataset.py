@@ -47,13 +47,15 @@ class Dataset(Shown):
         User multiplier m and item multiplier n; users p and items q of a block, those of the base; expanded user ids
         m·p and item ids n·q.
     schema : pyarrow.Schema
-        The columns of train and test files.
+        The columns of the files of interactions.
     parts, splits : tuple
-        The parts in order of users, each with its files; train and test, or train alone where nothing is held out.
+        The parts in order of users, each with its files; train, and of validation and test what is held out.
+    partition : str or None
+        By what periods of time files are divided, if they are: ``"week"``, ``"month"`` or ``"day"``.
     attributes : mapping of str to AttributesEntry
         Files of attributes by ``"items"`` and ``"users"``, as far as there are any.
     totals : dict
-        Counts of ``train``, ``test`` and all ``interactions``, of ``bytes`` and of ``files``.
+        Counts of ``train``, ``test`` (and ``valid``) and all ``interactions``, of ``bytes`` and of ``files``.
 
     Examples
     --------
@@ -84,7 +86,7 @@ class Dataset(Shown):
 
     @cached_property
     def train(self) -> pa.dataset.Dataset:
-        """Train interactions: ``user_id``, ``item_id``, and what they carry."""
+        """Train interactions: ``user_id``, ``item_id``, and what they carry; the period, where files are divided."""
         return self._files("train")
 
     @cached_property
@@ -113,7 +115,16 @@ class Dataset(Shown):
 
     def _files(self, split: Split) -> pa.dataset.Dataset:
         files = [str(self.path / file.path) for file in self.files(split)]
-        return pa.dataset.dataset(files, schema=self.schema, format="parquet")
+        if self.partition is None:
+            return pa.dataset.dataset(files, schema=self.schema, format="parquet")
+        period = pa.field(self.partition, pa.string())
+        return pa.dataset.dataset(
+            files,
+            schema=self.schema.append(period),
+            format="parquet",
+            partitioning=pa.dataset.partitioning(pa.schema([period]), flavor="hive"),
+            partition_base_dir=str(self.path / split),
+        )
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand its train interactions over as an Arrow stream, in the files' order."""

@@ -30,13 +30,13 @@ pub fn collapse<'py>(
     positions: bool,
     threads: usize,
 ) -> PyResult<(Array<'py, i64>, Array<'py, u32>, Array<'py, i64>, Array<'py, bool>)> {
-    let last_of = match hold_out {
+    let latest = |ties| Some(HoldOut { ties, count: leave_out, validation });
+    let hold_out = match hold_out {
         None => None,
-        Some("last") => Some(Ties::Last),
-        Some("all") => Some(Ties::All),
+        Some("last") => latest(Ties::Last),
+        Some("all") => latest(Ties::All),
         Some(other) => return Err(PyValueError::new_err(format!("ties {other:?} are not known"))),
     };
-    let hold_out = last_of.map(|ties| HoldOut { ties, count: leave_out, validation });
     let rule = Rule { hold_out, least_times, positions };
     let (users, items) = (users.as_slice()?, items.as_slice()?);
     let times = times.as_ref().map(|times| times.as_slice()).transpose()?;

@@ -9,7 +9,8 @@ use fractalrs_core::error::Error;
 use fractalrs_core::expansion::{Columns, Expansion, Id, Options, Payload};
 use fractalrs_core::for_id_types;
 use fractalrs_core::parts::{
-    Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Periods, Stage, Target, parse_compression, run,
+    Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Periods, Stage, Target,
+    parse_compression, run,
 };
 use fractalrs_core::passes::{self, Piece, Request, interactions, spelt_out};
 use fractalrs_core::threads::Progress;
@@ -201,8 +202,7 @@ impl Generator {
         if periods.is_some() && !expansion.has_times() {
             return Err(PyValueError::new_err("periods need times"));
         }
-        let periods =
-            periods.map(|(starts, folders)| Periods::new(starts, folders)).transpose().map_err(raised)?;
+        let periods = periods.map(|(starts, folders)| Periods::new(starts, folders)).transpose().map_err(raised)?;
         let format = Format::new(encoding, compression, row_group_size, &columns, periods.as_ref());
         let stage = match stage {
             "generate" => Stage::Generate,
