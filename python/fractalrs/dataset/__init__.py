@@ -12,9 +12,10 @@ from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, differe
 from fractalrs.dataset.private import Private
 from fractalrs.dataset.publishing import publish
 from fractalrs.dataset.survey import forecast, other_plan
-from fractalrs.dataset.writing import finish, write, write_part, write_plan
+from fractalrs.dataset.writing import begun_plan, finish, write, write_part, write_parts, write_plan
 
 __all__ = ["AttributesEntry", "FileEntry", "Folder", "Manifest", "ParquetOptions", "PartEntry", "Private"]
 __all__ += ["OTHER_SOURCE", "Plan", "checked_licence", "differences", "expected_bytes", "other_plan", "plan"]
-__all__ += ["finish", "forecast", "match", "source_codes", "write", "write_part", "write_plan"]
+__all__ += ["begun_plan", "finish", "forecast", "match", "source_codes"]
+__all__ += ["write", "write_part", "write_parts", "write_plan"]
 __all__ += ["Dataset", "open_dataset", "opened", "publish", "whole_users"]

@@ -16,11 +16,11 @@ from typing import Any, Self
 from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part, part_file
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, Division, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, texts, type_of
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
-from fractalrs.reading import AttributeTable
+from fractalrs.reading import MADE_UP, AttributeTable
 from fractalrs.tools import Shown, check_count, check_kind, digest_of_json, suggests
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
@@ -92,6 +92,7 @@ class Plan(Shown):
     fingerprint: str
     made_of: Expansion | None = field(default=None, compare=False)
     attributes: tuple[Attributes, ...] = field(default=(), compare=False)
+    divided: Division | None = field(default=None, compare=False)
 
     @property
     def expansion(self) -> Expansion:
@@ -104,7 +105,15 @@ class Plan(Shown):
     def parts(self) -> tuple[Part, ...]:
         """The parts: ranges of users that are cut where the expected interactions reach k/P of all."""
         count = self.part_count
-        return tuple(Part(k, count, *cut) for k, cut in enumerate(pairwise(self.expansion.cuts(count))))
+        return tuple(Part(k, count, *cut) for k, cut in enumerate(pairwise(self.division.cuts)))
+
+    @property
+    def division(self) -> Division:
+        """Where the parts are cut, and what else finishing needs; also of a plan that was read to be finished."""
+        if self.divided is not None:
+            return self.divided
+        made = self.expansion
+        return Division(made.cuts(self.part_count), made.schema, MADE_UP in made.base.notes)
 
     @cached_property
     def files(self) -> dict[str, list[tuple[str, str]]]:
