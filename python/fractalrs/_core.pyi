@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from typing import Any, Literal, TypedDict, TypeVar, final
 
@@ -11,6 +11,7 @@ __all__ = [
     "VERSION",
     "Blake3",
     "Generator",
+    "Stream",
     "StreamedMatrix",
     "cell_energies",
     "check_parquet_options",
@@ -22,6 +23,7 @@ __all__ = [
     "ordered",
     "peel_groups",
     "read_plain",
+    "shuffled",
     "sort_groups",
     "sparse_product",
     "sparse_transpose",
@@ -33,6 +35,7 @@ GENERATOR: int
 VERSION: str
 
 _Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+_Columns = tuple[_Ids, _Ids, npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 _Target = tuple[str | PathLike[str], Sequence[tuple[str, str]]]
 _Part = tuple[int, int, int, _Target | None, _Target | None]
 
@@ -59,6 +62,9 @@ class _JobSummary(TypedDict):
     generating_seconds: float
     encoding_seconds: float
 
+def shuffled(
+    seed: int, path: Sequence[int], count: int, columns: Sequence[npt.NDArray[np.uint32] | npt.NDArray[np.uint64]]
+) -> list[npt.NDArray[Any]]: ...
 def check_parquet_options(encoding: str, compression: str) -> None: ...
 def digest_file(path: str | PathLike[str]) -> str: ...
 def existing_blocks(seed: int, block_keep: float, shape: tuple[int, int]) -> npt.NDArray[np.bool_]: ...
@@ -95,9 +101,14 @@ class Generator:
         ratings: npt.NDArray[np.float64] | None = None,
         columns: Sequence[_Column] = ...,
     ) -> Generator: ...
-    def interactions(
-        self, first: int, last: int, test: bool
-    ) -> tuple[_Ids, _Ids, npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
+    def interactions(self, first: int, last: int, test: bool) -> _Columns: ...
+    def histories(self, users: npt.NDArray[np.uint64], test: bool, *, carrying: bool, threads: int) -> _Columns: ...
+    def memberships(
+        self, users: npt.NDArray[np.uint64], items: npt.NDArray[np.uint64], threads: int
+    ) -> npt.NDArray[np.uint8]: ...
+    def negatives(
+        self, users: npt.NDArray[np.uint64], count: int, seed: int, threads: int
+    ) -> npt.NDArray[np.uint64]: ...
     def columns(self, i: int, j: int) -> npt.NDArray[np.uint32]: ...
     def source_users(self, i: int) -> npt.NDArray[np.uint32]: ...
     def run(
@@ -111,6 +122,23 @@ class Generator:
         threads: int,
         progress: Callable[[int, int], Any] | None = None,
     ) -> _JobSummary: ...
+
+@final
+class Stream(Iterator[_Columns]):
+    def __new__(
+        cls,
+        generator: Generator,
+        first: int,
+        last: int,
+        test: bool,
+        *,
+        with_users: bool,
+        carrying: bool,
+        interactions: int,
+        threads: int,
+    ) -> Stream: ...
+    def __iter__(self) -> Stream: ...
+    def __next__(self) -> _Columns: ...
 
 _Pieces = Sequence[tuple[int, int]]
 _Path = str | PathLike[str]

@@ -23,7 +23,7 @@ Interactions = npt.NDArray[np.void]
 
 LOW = 0xFFFFFFFF
 GOLDEN, STIR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
-BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS = range(12)
+BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS, NEGATIVE, LOADING = range(14)
 """The purposes: x in root/x."""
 
 INTERACTION = np.dtype(
@@ -110,6 +110,29 @@ def permutations(keys: npt.ArrayLike, c: int) -> Integers:
         image[walking] = left * b + right
         walking = image >= c
     return image.astype(np.int64)
+
+
+def shuffling(key: npt.ArrayLike, count: int) -> Integers:
+    """The order in which rows are loaded."""
+    number = 1
+    while number * 32_768 < count and number < 1_024:
+        number *= 2
+    bits = number.bit_length() - 1
+    of_word = 64 // bits if bits else 64
+    words = under(key, 0, np.arange(-(-count // of_word)))
+    shifts = np.arange(of_word, dtype=np.uint64) * np.uint64(bits)
+    buckets = ((words[:, None] >> shifts) & np.uint64(number - 1)).ravel()[:count]
+    order = []
+    for bucket in range(number):
+        rows = np.flatnonzero(buckets == bucket)
+        for pair in range(0, len(rows) - 1, 2):
+            word = int(under(key, 1, bucket, pair // 2))
+            for last in range(len(rows) - 1 - pair, max(0, len(rows) - 3 - pair), -1):
+                other = (word * (last + 1)) >> 64
+                word = (word * (last + 1)) % 2**64
+                rows[[last, other]] = rows[[other, last]]
+        order.append(rows)
+    return np.concatenate(order)
 
 
 def permutation(key: npt.ArrayLike, c: int) -> Integers:

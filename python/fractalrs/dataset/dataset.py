@@ -110,6 +110,14 @@ class Dataset(Shown):
         files = [str(self.path / file.path) for file in self.files(split)]
         return pa.dataset.dataset(files, schema=self.schema, format="parquet")
 
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand its train interactions over as an Arrow stream, in the files' order."""
+        return self.train.scanner().to_reader().__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """Hand its schema over, for readers that ask for it before they read."""
+        return self.schema.__arrow_c_schema__()
+
     def __repr__(self) -> str:
         users, items = self.shape
         size = f"{self.totals['train']:,} train and {self.totals['test']:,} test interactions"

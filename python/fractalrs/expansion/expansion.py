@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
@@ -21,6 +21,7 @@ from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.declared import accepts, document, one_of, pair, refuse_unknown, whole
 from fractalrs.expansion.division import divide, row_block_weights
 from fractalrs.expansion.expected import Expected
+from fractalrs.expansion.fingerprint import factors_of, fingerprint_of
 from fractalrs.expansion.fitting import Fit
 from fractalrs.expansion.functions import FunctionGenerator
 from fractalrs.expansion.operators import Operator, operator_named
@@ -28,11 +29,9 @@ from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
 from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.tools import Digest, Shown, as_path, check_count, digest_of_json, whole_folder
+from fractalrs.expansion.stream import BATCH_SIZE, Stream, chosen_schema
+from fractalrs.tools import Shown, as_path, check_count, checked_ids, resolve_threads, whole_folder
 from fractalrs.words import SPLITS, Split
-
-BATCH_INTERACTIONS = 1_000_000
-"""About how many interactions a batch has by default, at the most."""
 
 
 class Expansion(Shown):
@@ -115,7 +114,7 @@ class Expansion(Shown):
             # Of a split by time nothing may come after what was held out as the latest.
             test_is_late=base.split == "last",
             hour=self.payload.hour,
-            factors=_factors(self.reduced, options) if options.multiplies else None,
+            factors=factors_of(self.reduced, options) if options.multiplies else None,
             ratings=self.payload.ratings,
             columns=self.payload.columns(),
         )
@@ -141,7 +140,7 @@ class Expansion(Shown):
         (m, n), (p, q) = self.reduced.shape, self.base.shape
         return m * p, n * q
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """Of files, tables and batches: int32 where the id space fits, else int64."""
 
@@ -209,31 +208,138 @@ class Expansion(Shown):
         """
         first, last = self._checked(first, last, split)
         users, items, sources, times, ratings = self.generator.interactions(first, last, split == "test")
-        columns = [pa.array(users), pa.array(items), *self.payload.gather(sources, times, ratings)]
+        carried = self.payload.gather(self.schema.names[2:], sources, times, ratings)
+        columns = [pa.array(users), pa.array(items), *carried]
         return pa.Table.from_arrays(columns, schema=self.schema)
 
-    def batches(
-        self, split: Split = "train", users: tuple[int, int] | None = None, *, interactions: int = BATCH_INTERACTIONS
-    ) -> pa.RecordBatchReader:
-        """Generate a range of expanded users, all by default, as a stream in flat memory.
+    def stream(
+        self,
+        split: Split = "train",
+        *,
+        users: tuple[int, int] | None = None,
+        columns: Sequence[str] | None = None,
+        batch_size: int = BATCH_SIZE,
+        threads: int | None = None,
+    ) -> Stream:
+        """Return interactions as Arrow record batches in their order, made while they are read, in flat memory.
 
         Parameters
         ----------
         users
-            First user and the one after the last.
-        interactions
-            About how many a batch has at the most.
+            First expanded user and the one after the last; all by default.
+        columns
+            Names of the columns to make, in their order; all by default.
+        batch_size
+            How many interactions a batch has at the most.
+        threads
+            Threads that make batches ahead; by default as many as this process may use.
+
+        Raises
+        ------
+        InputError
+            If users are out of range, or a column does not exist.
         """
-        first, last = self._checked(*pair("users", (0, self.shape[0]) if users is None else users), split)
-        check_count("interactions", interactions)
-        kept_per_user = self.base.count / self.base.shape[0] * self.keep_rates.sum(axis=1).max()
-        step = max(1, int(interactions / max(1.0, kept_per_user * self.options.block_keep)))
+        chosen = self._checked(*pair("users", (0, self.shape[0]) if users is None else users), split)
+        check_count("batch_size", batch_size, least=1)
+        schema = chosen_schema(self.schema, columns)
+        return Stream(schema, split, chosen, batch_size, resolve_threads(threads), self.generator, self.payload)
 
-        def generate() -> Iterator[pa.RecordBatch]:
-            for start in range(first, last, step):
-                yield from self.table(start, min(last, start + step), split).to_batches()
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand its train interactions over as an Arrow stream."""
+        return self.stream().__arrow_c_stream__(requested_schema)
 
-        return pa.RecordBatchReader.from_batches(self.schema, generate())
+    def __arrow_c_schema__(self) -> object:
+        """Hand its schema over, for readers that ask for it before they read."""
+        return self.schema.__arrow_c_schema__()
+
+    def contains(
+        self, users: npt.ArrayLike, items: npt.ArrayLike, split: Split | None = None, *, threads: int | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether expanded users have interactions with expanded items: exactly, and without any table of them.
+
+        For each pair one source row of one block is made again.
+
+        Parameters
+        ----------
+        users, items
+            Ids, broadcast against each other.
+        split
+            The interactions that count: of ``"train"``, of ``"test"``, or of both by default.
+
+        Returns
+        -------
+        numpy.ndarray
+            bool, of the shape of the two together.
+
+        Raises
+        ------
+        InputError
+            If an id is out of range, or a function makes the blocks.
+
+        Examples
+        --------
+        >>> from fractalrs import leave_last_out, reduce, sample_interactions
+        >>> base = leave_last_out(sample_interactions(60, 40, 600))
+        >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
+        >>> table = expansion.table(0, 120)
+        >>> bool(expansion.contains(table["user_id"], table["item_id"]).all())
+        True
+        """
+        if split is not None:
+            one_of("split", split, SPLITS)
+        user, item = checked_ids("users", users, self.shape[0]), checked_ids("items", items, self.shape[1])
+        try:
+            user, item = np.broadcast_arrays(user, item)
+        except ValueError:
+            raise InputError(f"users {user.shape} and items {item.shape} do not fit each other") from None
+        found = self.core.memberships(user.ravel(), item.ravel(), resolve_threads(threads)).reshape(user.shape)
+        return np.isin(found, [1, 2] if split is None else 1 + SPLITS.index(split))
+
+    def negatives(
+        self, users: npt.ArrayLike, k: int, *, seed: int = 0, threads: int | None = None
+    ) -> npt.NDArray[np.signedinteger[Any]]:
+        """Draw k different items for each user, uniformly of those that it has no interaction with, train or test.
+
+        Keyed: an expansion, a seed, a user and k say which, whoever else is asked for; fewer are the first of more.
+
+        Parameters
+        ----------
+        users
+            Ids, one-dimensional; they may occur more than once, and then get the same items.
+        seed
+            Another one, such as the number of an epoch, gives others.
+
+        Returns
+        -------
+        numpy.ndarray
+            Item ids, shape (users, k), of the type of the files' ``item_id``.
+
+        Raises
+        ------
+        InputError
+            If an id is out of range, a user has too few items left, or a function makes the blocks.
+
+        Examples
+        --------
+        >>> from fractalrs import leave_last_out, reduce, sample_interactions
+        >>> base = leave_last_out(sample_interactions(60, 40, 600))
+        >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
+        >>> expansion.negatives([3, 70], 4).shape
+        (2, 4)
+        """
+        check_count("k", k)
+        check_count("seed", seed)
+        wanted = checked_ids("users", users, self.shape[0]).ravel()
+        chosen = self.core.negatives(wanted, k, seed % 2**64, resolve_threads(threads))
+        kind = self.schema.field("item_id").type.to_pandas_dtype()
+        return chosen.astype(kind).reshape(len(wanted), k)
+
+    @property
+    def core(self) -> Generator:
+        """The generator, which must be the core's."""
+        if self.operator.is_function:
+            raise InputError("single interactions can be looked up only where the blocks are not made by a function")
+        return self.generator
 
     def _checked(self, first: int, last: int, split: Split) -> tuple[int, int]:
         one_of("split", split, SPLITS)
@@ -329,26 +435,6 @@ def _of_fit(
     return fitted.reduced, fitted.cells, given | fitted.rates
 
 
-def fingerprint_of(
-    generator: int, base: str, options: Options, late: bool, reduced: ReducedMatrix, cells: Cells
-) -> str:
-    """Return `Expansion.fingerprint` of what it depends on: of the base its fingerprint is enough."""
-    content: dict[str, Any] = {
-        "generator": generator,
-        "base": base,
-        "options": dataclasses.asdict(options),
-        "reduced": _digest(_factors(reduced, options)),
-        "late": late,
-        "cells": [*map(_digest, vars(cells).values())],
-    }
-    return digest_of_json(content)
-
-
-def _factors(reduced: ReducedMatrix, options: Options) -> npt.NDArray[np.float64]:
-    """What the output depends on of the reduced matrix."""
-    return reduced.signed if operator_named(options.operator).multiplies else reduced.values
-
-
 def _load_same(kind: type[Expansion], path: Path, fingerprint: str) -> Expansion:
     """Load a pickled expansion, which is its path: refuse another one that lies there now."""
     expansion = kind.load(path)
@@ -360,7 +446,3 @@ def _load_same(kind: type[Expansion], path: Path, fingerprint: str) -> Expansion
 
 
 document(Expansion, OPTIONS.values())
-
-
-def _digest(array: npt.NDArray[Any]) -> str:
-    return Digest([str(array.shape).encode(), array.astype(array.dtype.newbyteorder("<")).tobytes()]).hex()

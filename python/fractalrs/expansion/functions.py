@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 from weakref import WeakKeyDictionary
@@ -66,6 +66,14 @@ class FunctionGenerator:
         """Generate users of one split, as `_core.Generator.interactions` does: without sources, times and ratings."""
         users, items = self._both(first, last)["test" if test else "train"]
         return users, items, np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0)
+
+    def pieces(self, first: int, last: int, test: bool) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+        """Generate users of one split row block by row block, as `_core.Stream` does."""
+        p = self._matrix.shape[0]
+        while first < last:
+            end = min(last, (first // p + 1) * p)
+            yield self.interactions(first, end, test)
+            first = end
 
     def _both(self, first: int, last: int) -> dict[str, list[npt.NDArray[Any]]]:
         """Generate user ids and item ids of both splits, so that each block is made once."""

@@ -218,10 +218,9 @@ def _cut(firsts: Iterable[int], lasts: Iterable[int], longest: int) -> Iterator[
 
 def _generated(expansion: Expansion, first: int, last: int, names: list[str], split: Split) -> InteractionBatch:
     users, items, sources, times, ratings = expansion.generator.interactions(first, last, split == "test")
-    columns = [pa.array(users), *expansion.payload.gather(sources, times, ratings)]
     # With the users it has as many rows where it has no other column.
-    fields = ["user_id", *(field.name for field in expansion.payload.fields)]
-    table = pa.Table.from_arrays(columns, fields).select(names)
+    columns = [pa.array(users), *expansion.payload.gather(names, sources, times, ratings)]
+    table = pa.Table.from_arrays(columns, ["user_id", *names]).select(names)
     # Where interactions carry nothing, the core does not name their sources.
     traced = sources.astype(np.int64) if len(sources) == len(users) else None
     return InteractionBatch(users.astype(np.int64), items.astype(np.int64), table, traced)

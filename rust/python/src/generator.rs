@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use fractalrs_core::base::{Base, Cells, Times};
 use fractalrs_core::error::Error;
-use fractalrs_core::expansion::{Columns, Expansion, Id, Interactions, Options, Payload};
+use fractalrs_core::expansion::{Columns, Expansion, Id, Options, Payload};
 use fractalrs_core::for_id_types;
 use fractalrs_core::parts::{
     Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Stage, Target, parse_compression, run,
 };
+use fractalrs_core::passes::{self, Piece, Request, interactions, spelt_out};
 use fractalrs_core::threads::Progress;
-use fractalrs_core::tiles::Tiler;
+use fractalrs_core::tiles::{Pair, Ranges, Tiler, Wanted, find, negatives};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -22,12 +22,16 @@ use pythonize::depythonize;
 
 use crate::columns::PyColumn;
 use crate::errors::raised;
+use crate::stream::IntoArrays;
 use crate::watch::watch;
+
+/// So few interactions are made at once, without a thread that watches for Ctrl-C.
+const AT_ONCE: f64 = 100_000.0;
 
 /// Generates the interactions of one expansion, as `docs/generator.md` defines them.
 #[pyclass(frozen, module = "fractalrs._core")]
 pub struct Generator {
-    pub expansion: Expansion,
+    pub expansion: Arc<Expansion>,
     columns: Vec<Py<PyAny>>,
     /// Those of the columns, made when files are written.
     dictionaries: OnceLock<Vec<Option<Dictionary>>>,
@@ -80,7 +84,7 @@ impl Generator {
             let payload = Payload { sources, times, factors };
             Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload)
         });
-        Ok(Self { expansion: expansion.map_err(raised)?, columns, dictionaries: OnceLock::new() })
+        Ok(Self { expansion: Arc::new(expansion.map_err(raised)?), columns, dictionaries: OnceLock::new() })
     }
 
     /// Interactions of the expanded users `first` to `last` (not included) of one split: user, item, and where the
@@ -88,7 +92,61 @@ impl Generator {
     fn interactions<'py>(&self, py: Python<'py>, first: u64, last: u64, test: bool) -> PyResult<Arrays<'py>> {
         let expansion = &self.expansion;
         check_users(expansion, first, last)?;
-        for_id_types!(expansion, interactions(py, expansion, first, last, test))
+        for_id_types!(expansion, arrays(py, expansion, first, last, test))
+    }
+
+    /// The interactions of any users of one split, as `interactions` gives them, user by user as they are asked for: how
+    /// many each has comes first, in place of users.
+    #[pyo3(signature = (users, test, *, carrying, threads))]
+    fn histories<'py>(
+        &self,
+        py: Python<'py>,
+        users: PyReadonlyArray1<'py, u64>,
+        test: bool,
+        carrying: bool,
+        threads: usize,
+    ) -> PyResult<Arrays<'py>> {
+        let (expansion, users) = (&self.expansion, users.to_vec()?);
+        users.iter().try_for_each(|&user| check_users(expansion, user, user.saturating_add(1)))?;
+        let wanted = if carrying { Wanted::All } else { Wanted::Ids };
+        let narrow = expansion.items() <= 1 << 31;
+        if narrow {
+            histories::<i32>(py, expansion, users, test, wanted, threads)
+        } else {
+            histories::<i64>(py, expansion, users, test, wanted, threads)
+        }
+    }
+
+    /// What each user and item have to do with each other: 0 nothing, 1 a train interaction, 2 a test interaction.
+    fn memberships<'py>(
+        &self,
+        py: Python<'py>,
+        users: PyReadonlyArray1<'py, u64>,
+        items: PyReadonlyArray1<'py, u64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<u8>>> {
+        let expansion = &self.expansion;
+        let pairs: Vec<Pair> = users.as_slice()?.iter().copied().zip(items.as_slice()?.iter().copied()).collect();
+        if pairs.iter().any(|&(user, item)| user >= expansion.users() || item >= expansion.items()) {
+            return Err(PyValueError::new_err("users or items are not within the expansion's"));
+        }
+        let found = watch(py, None, |progress| find(expansion, &pairs, threads, progress))?;
+        Ok(found.into_iter().map(|membership| membership as u8).collect::<Vec<_>>().into_pyarray(py))
+    }
+
+    /// So many different items for each user that it has nothing to do with: user by user.
+    fn negatives<'py>(
+        &self,
+        py: Python<'py>,
+        users: PyReadonlyArray1<'py, u64>,
+        count: usize,
+        seed: u64,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let (expansion, users) = (&self.expansion, users.to_vec()?);
+        users.iter().try_for_each(|&user| check_users(expansion, user, user.saturating_add(1)))?;
+        let chosen = watch(py, None, |progress| negatives(expansion, &users, count, seed, threads, progress))?;
+        Ok(chosen.into_pyarray(py))
     }
 
     /// The column that each source item takes in block (i, j).
@@ -154,7 +212,7 @@ impl Generator {
     }
 }
 
-type Arrays<'py> = (
+pub type Arrays<'py> = (
     Bound<'py, PyAny>,
     Bound<'py, PyAny>,
     Bound<'py, PyArray1<u32>>,
@@ -168,7 +226,7 @@ fn target(target: Option<PyTarget>) -> Option<Target> {
     target.map(|(path, labels)| Target { path, labels })
 }
 
-fn check_users(expansion: &Expansion, first: u64, last: u64) -> PyResult<()> {
+pub fn check_users(expansion: &Expansion, first: u64, last: u64) -> PyResult<()> {
     let users = expansion.users();
     if first > last || last > users {
         let message = format!("users {first} to {last} are not within the expansion's users 0 to {users}");
@@ -177,35 +235,40 @@ fn check_users(expansion: &Expansion, first: u64, last: u64) -> PyResult<()> {
     Ok(())
 }
 
-fn interactions<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
+fn arrays<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
     py: Python<'py>,
     expansion: &Expansion,
     first: u64,
     last: u64,
     test: bool,
 ) -> PyResult<Arrays<'py>> {
-    let (users, made) = watch(py, None, |progress| {
-        let (mut of_train, mut of_test) = (Interactions::<I>::default(), Interactions::<I>::default());
-        let users = first..last;
-        Tiler::new(expansion).expand(users.clone(), &users, &mut of_train, &mut of_test, |of_train, of_test| {
-            let unwanted = if test { of_train } else { of_test };
-            unwanted.clear();
-            if progress.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
-        })?;
-        let wanted = if test { of_test } else { of_train };
-        let mut users = Vec::with_capacity(wanted.items.len());
-        for &(user, count) in &wanted.users {
-            users.extend(std::iter::repeat_n(U::at(user, 0), count as usize));
-        }
-        Ok((users, wanted))
-    })?;
-    Ok((
-        users.into_pyarray(py).into_any(),
-        made.items.into_pyarray(py).into_any(),
-        made.sources.into_pyarray(py),
-        made.times.into_pyarray(py),
-        made.ratings.into_pyarray(py),
-    ))
+    let wanted = Wanted::All;
+    let request = Request { users: first..last, test, wanted, with_users: true, interactions: usize::MAX, threads: 1 };
+    let make = |progress: &Progress| {
+        let mut tiler = Tiler::new(expansion, wanted);
+        let made = interactions(&mut tiler, first..last, &request, || progress.advance(0))?;
+        Ok(Piece { users: spelt_out(&made), made })
+    };
+    let mut ranges = Ranges::new(expansion, first..last, AT_ONCE);
+    let piece: Piece<U, I> = if ranges.nth(1).is_none() {
+        py.detach(|| make(&Progress::default())).map_err(raised)?
+    } else {
+        watch(py, None, make)?
+    };
+    Ok(Box::new(piece).into_arrays(py))
+}
+
+fn histories<'py, I: Id + numpy::Element>(
+    py: Python<'py>,
+    expansion: &Expansion,
+    users: Vec<u64>,
+    test: bool,
+    wanted: Wanted,
+    threads: usize,
+) -> PyResult<Arrays<'py>> {
+    let make = |progress: &Progress| passes::histories::<I>(expansion, &users, test, wanted, threads, progress);
+    let (lengths, made) = watch(py, None, make)?;
+    Ok(Box::new(Piece { users: lengths.into_iter().map(|length| length as i64).collect(), made }).into_arrays(py))
 }
 
 fn summary<'py>(py: Python<'py>, summary: &JobSummary) -> PyResult<Bound<'py, PyDict>> {

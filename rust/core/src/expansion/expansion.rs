@@ -159,6 +159,12 @@ impl Expansion {
         kept_of_base * self.layout.len() as f64 / f64::from(self.base_users)
     }
 
+    /// The keep rate of block (i, j), if it exists.
+    pub(crate) fn keep_rate(&self, i: u32, j: u32) -> Option<f64> {
+        let keep_rate = self.keep_rates[i as usize * self.column_blocks as usize + j as usize];
+        (keep_rate > 0.0 && self.existence.has(i, j)).then_some(keep_rate)
+    }
+
     /// The blocks of row block i that exist: column block and keep rate.
     pub(crate) fn blocks(&self, i: u32) -> impl Iterator<Item = (u32, f64)> {
         let row = &self.keep_rates[i as usize * self.column_blocks as usize..][..self.column_blocks as usize];

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::expansion::{Expansion, Interactions};
 use crate::for_id_types;
 use crate::threads::{Progress, on_threads};
-use crate::tiles::{Tiler, ranges};
+use crate::tiles::{Ranges, Tiler, Wanted, range_interactions};
 
 /// A file of a part: where it goes, and what its own metadata says.
 #[derive(Clone, Debug)]
@@ -87,10 +87,12 @@ fn run_with<U: Stored, I: Stored>(
     // Those of most users first: of as many interactions they take the longest.
     let mut parts: Vec<&Part> = parts.iter().collect();
     parts.sort_by_key(|part| Reverse(part.users.end - part.users.start));
-    let ranges: Vec<Vec<Range<u64>>> = parts.iter().map(|part| ranges(expansion, &part.users)).collect();
+    let most = range_interactions(expansion, Wanted::All);
+    let ranges = parts.iter().map(|part| Ranges::new(expansion, part.users.clone(), most).collect());
+    let ranges: Vec<Vec<Range<u64>>> = ranges.collect();
     let counts: Vec<usize> = ranges.iter().map(Vec::len).collect();
     let job = Job { parts: &parts, ranges: &ranges, format, stage, progress };
-    let (sharing, tiler) = (Sharing::new(&counts, threads), Tiler::new(expansion));
+    let (sharing, tiler) = (Sharing::new(&counts, threads), Tiler::new(expansion, Wanted::All));
     thread::scope(|scope| {
         // Few files wait for the disk at a time, so that generation cannot run away from it.
         let (to_disk, finished) = mpsc::sync_channel(threads);

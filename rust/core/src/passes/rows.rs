@@ -11,7 +11,7 @@ use crate::base::{Base, TEST};
 use crate::error::Error;
 use crate::expansion::{Expansion, Interactions};
 use crate::threads::{Progress, on_threads};
-use crate::tiles::Tiler;
+use crate::tiles::{Tiler, Wanted};
 
 /// A matrix that can be gone through in pieces.
 pub struct StreamedMatrix<'a> {
@@ -95,7 +95,7 @@ impl StreamedMatrix<'_> {
             }
             Source::Expansion(expansion) => {
                 // Pieces of one row block share its tables.
-                let mut tiler = Tiler::new(expansion);
+                let mut tiler = Tiler::new(expansion, Wanted::Ids);
                 let (mut train, mut test) = (Interactions::default(), Interactions::default());
                 Box::new(move |piece, each| {
                     let users = &self.pieces[piece];

@@ -60,6 +60,10 @@ impl<C: Code> Kept<C> {
         Self { carrying, ..Self::default() }
     }
 
+    pub fn carrying(&self) -> bool {
+        self.carrying
+    }
+
     /// Begins with other users.
     pub fn clear(&mut self, users: usize) {
         self.users = users;

@@ -53,7 +53,7 @@ impl Stitcher {
         kept.slices(user.number, &mut self.slices);
         choose(expansion, row_block, user, &mut self.slices, kept);
         let count = self.slices.iter().map(|slice| slice.len()).sum();
-        if expansion.carries_sources {
+        if kept.carrying() {
             self.stitch_carrying(expansion, row_block, kept, user, count, train, test);
         } else {
             self.stitch_plain(&row_block.offsets, kept, count, train, test);
