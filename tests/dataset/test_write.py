@@ -211,7 +211,7 @@ def test_nothing_public_tells_the_seed(tmp_path: Path) -> None:
 
 def test_private_holds_the_plan_and_what_validation_needs(written: Path, expansion: Expansion) -> None:
     private = written / "private"
-    names = [".gitignore", "base_statistics.npz", "cells.npz", "plan.json", "reduced_matrix.npy"]
+    names = [".gitignore", "base_statistics.npz", "cells.npz", "division.json", "plan.json", "reduced_matrix.npy"]
     assert sorted(file.name for file in private.iterdir()) == names
     plan = json.loads((private / "plan.json").read_text())
     assert plan["options"]["seed"] == 7

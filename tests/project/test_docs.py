@@ -79,7 +79,7 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         # Each line of a guide stands for itself.
         if words[1] == "sample":
             Path(words[2]).unlink()
-        if words[1] == "expand":
+        if words[1] == "expand" and "--part-range" not in words:
             shutil.rmtree(words[3], ignore_errors=True)
             words += ["--dry-run"] * ("1e9" in words)
         run(words)

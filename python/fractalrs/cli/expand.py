@@ -2,7 +2,9 @@
 
 import inspect
 import logging
+import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +25,8 @@ from fractalrs.cli.output import (
     print_summary,
     warnings_of,
 )
-from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
+from fractalrs.dataset import Dataset, Folder, PartEntry, Plan, forecast, write_parts, write_plan
+from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Group
 from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
 from fractalrs.words import SIDES, SPLITS
@@ -58,6 +61,16 @@ def expand(
     threads: Annotated[
         int | None, option(Group.RUNNING, "Generating threads.", value="INT", default="all this process may use")
     ] = None,
+    part_range: Annotated[
+        str | None,
+        option(
+            Group.RUNNING,
+            "Write the parts from FIRST to LAST (not included) alone: other machines write the others into the same "
+            "OUTPUT, and `fractalrs finish OUTPUT` comes last. 0:0 begins a data set and writes none.",
+            value="FIRST:LAST",
+            default="all parts, and finish",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         flag(
@@ -77,15 +90,22 @@ def expand(
     if page is not None:
         options = page.with_options({name: options[name] for name in options if _is_typed(context, name)})
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
+    parts = None if part_range is None else _range_of(part_range, recipe.parts, overwrite)
     page = page if page is not None and page.made else None
     with notes_on_stderr(not quiet):
         try:
             plan = prepare(source, recipe, output, overwrite=overwrite, progress=shown, page=page)
+            if part_range is not None:
+                parts = _range_of(part_range, plan.part_count, overwrite)
             if dry_run:
                 expected = _forecast(plan, output, threads, overwrite)
                 for risk in _risks(plan):
                     logger.warning(f"warning: {risk}")
                 print_content(expected, as_json)
+                return
+            if parts is not None:
+                written = write_parts(plan, parts, output, threads=threads, progress=shown)
+                print_summary(_part_summary(plan, output, parts, written, time.monotonic() - started), as_json, quiet)
                 return
             finished = _is_finished(plan, output)
             dataset = write_plan(plan, output, threads=threads, overwrite=overwrite, progress=shown)
@@ -96,6 +116,19 @@ def expand(
             raise typer.Exit(INTERRUPTED) from None
     if as_json or not finished:
         print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
+
+
+def _range_of(text: str, count: int | None, overwrite: bool) -> range:
+    """Return the parts that are asked for; refuse those that the plan does not have, as far as it is known."""
+    match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise InputError(f"--part-range is {text!r}", hint="give two numbers of parts, such as 0:64 for the first 64")
+    if overwrite:
+        hint = "delete OUTPUT before the machines start, or choose another"
+        raise InputError("--overwrite with --part-range would delete what other machines write", hint)
+    if count is not None and int(match[2]) > count:
+        raise InputError(f"--part-range is {text}, but the plan has {count} parts", f"give a range within 0:{count}")
+    return range(int(match[1]), int(match[2]))
 
 
 def _risks(plan: Plan) -> list[str]:
@@ -166,6 +199,21 @@ def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[s
         "largest_keep_rate": float(expansion.keep_rates.max()),
         **({"fit": plan.reduced["fit"]} if "fit" in plan.reduced else {}),
         **{name: value for name, value in vars(found).items() if name != "attributes" or value},
+    }
+
+
+def _part_summary(
+    plan: Plan, output: Path, parts: range, written: Sequence[PartEntry], seconds: float
+) -> dict[str, Any]:
+    files = [(split, file) for part in written for split, some in part.files.items() for file in some]
+    return {
+        "output": str(output),
+        "seconds": round(seconds, 2),
+        "parts": {"first": parts.start, "last": parts.stop, "of": plan.part_count},
+        **{split: {"written": sum(file.rows for of, file in files if of == split)} for split in plan.splits},
+        "bytes": sum(file.bytes for _, file in files),
+        "files": len(files),
+        "peak_memory_bytes": peak_memory(),
     }
 
 

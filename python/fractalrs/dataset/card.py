@@ -178,7 +178,7 @@ one, such as the default 0, can be guessed, and the shuffles undone.
 
 
 def _is_made_up(plan: Plan) -> bool:
-    return plan.made_of is not None and MADE_UP in plan.made_of.base.notes
+    return plan.division.made_up
 
 
 def _source_of(told: Published) -> str:

@@ -1,8 +1,11 @@
 """Where each file of a data set is, and how the Parquet files are encoded."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
+
+import pyarrow as pa
 
 from fractalrs._core import check_parquet_options
 from fractalrs.errors import InputError
@@ -79,6 +82,15 @@ class Part:
     def file(self, split: Split) -> str:
         """Return the name of the part's file of one split, relative to the data set's folder."""
         return part_file(self.index, self.of, split)
+
+
+@dataclass(frozen=True)
+class Division:
+    """What finishing needs of an expansion: the P + 1 users between which its parts are, columns, if it is made up."""
+
+    cuts: Sequence[int]
+    schema: pa.Schema
+    made_up: bool
 
 
 def part_file(index: int, of: int, split: Split, folder: str = "") -> str:

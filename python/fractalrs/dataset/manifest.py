@@ -111,10 +111,7 @@ class Manifest(Shown):
     def to_json(self) -> str:
         """Return the text of ``manifest.json``."""
         content: dict[str, Any] = {"format": FORMAT} | {name: getattr(self, name) for name in _HEAD}
-        content["schema"] = [
-            {"name": field.name, "type": str(field.type)} | ({"nullable": True} if field.nullable else {})
-            for field in self.schema
-        ]
+        content["schema"] = described_schema(self.schema)
         content |= {"totals": self.totals, "fingerprints": dict(self.fingerprints)}
         content["parts"] = [
             {"users": [part.first, part.last], **{split: self._described(of) for split, of in part.files.items()}}
@@ -165,10 +162,7 @@ class Manifest(Shown):
             for first, last in [part["users"]]
         )
         attributes = {name: _entry(AttributesEntry, file) for name, file in content.get("attributes", {}).items()}
-        schema = pa.schema(
-            pa.field(column["name"], type_of(column["type"]), nullable=column.get("nullable", False))
-            for column in content["schema"]
-        )
+        schema = schema_of(content["schema"])
         prints = {name: str(content["fingerprints"][name]) for name in ("expansion", "plan")}
         warnings = texts("warnings", content.get("warnings", ()))
         found: dict[str, Any] = {"parts": parts, "attributes": attributes}
@@ -260,3 +254,18 @@ def type_of(name: str) -> pa.DataType:
     if zone:
         return pa.timestamp(unit, zone)
     return pa.date32() if name == "date32[day]" else pa.type_for_alias(name)
+
+
+def described_schema(schema: pa.Schema) -> list[dict[str, Any]]:
+    """Return the columns of a schema as plain JSON values."""
+    return [
+        {"name": field.name, "type": str(field.type)} | ({"nullable": True} if field.nullable else {})
+        for field in schema
+    ]
+
+
+def schema_of(columns: list[dict[str, Any]]) -> pa.Schema:
+    """Return the schema of what `described_schema` made."""
+    return pa.schema(
+        pa.field(column["name"], type_of(column["type"]), nullable=column.get("nullable", False)) for column in columns
+    )

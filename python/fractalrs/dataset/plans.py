@@ -16,13 +16,14 @@ from typing import Any, Self, get_args
 from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part, part_file
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, Division, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, type_of
 from fractalrs.dataset.periods import Periods
 from fractalrs.dataset.planned_base import PlannedBase
+from fractalrs.dataset.sizes import expected_bytes
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
-from fractalrs.reading import AttributeTable
+from fractalrs.reading import MADE_UP, AttributeTable
 from fractalrs.tools import Shown, check_count, check_kind, check_word, digest_of_json, suggests
 from fractalrs.words import ITEMS, SPLITS, USERS, Partition, Side, Split
 
@@ -34,8 +35,6 @@ _FILE_BYTES = 1_500
 """Of a file of a period: what it takes beside its interactions."""
 _PARTS = 128
 """So many parts there are by default, as far as their sizes allow it: enough for as many threads."""
-_SAMPLE_INTERACTIONS = 500_000
-"""So many are encoded to tell how many bytes all take."""
 
 OTHER_SOURCE = "the source's interactions are not the same"
 
@@ -88,6 +87,7 @@ class Plan(Shown):
     partition: Partition | None = None
     made_of: Expansion | None = field(default=None, compare=False)
     attributes: tuple[Attributes, ...] = field(default=(), compare=False)
+    divided: Division | None = field(default=None, compare=False)
 
     @property
     def expansion(self) -> Expansion:
@@ -100,7 +100,15 @@ class Plan(Shown):
     def parts(self) -> tuple[Part, ...]:
         """The parts: ranges of users that are cut where the expected interactions reach k/P of all."""
         count = self.part_count
-        return tuple(Part(k, count, *cut) for k, cut in enumerate(pairwise(self.expansion.cuts(count))))
+        return tuple(Part(k, count, *cut) for k, cut in enumerate(pairwise(self.division.cuts)))
+
+    @property
+    def division(self) -> Division:
+        """Where the parts are cut, and what else finishing needs; also of a plan that was read to be finished."""
+        if self.divided is not None:
+            return self.divided
+        made = self.expansion
+        return Division(made.cuts(self.part_count), made.schema, MADE_UP in made.base.notes)
 
     @cached_property
     def periods(self) -> Periods | None:
@@ -387,29 +395,6 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {
         name: leaf for key, inner in value.items() for name, leaf in _flat(inner, f"{prefix}.{key}".strip(".")).items()
     }
-
-
-def expected_bytes(expansion: Expansion, parquet: ParquetOptions) -> int:
-    """Return how many bytes all files of interactions will have, from encoding a sample of them.
-
-    Examples
-    --------
-    >>> import fractalrs as fr
-    >>> from fractalrs.dataset import expected_bytes
-    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
-    >>> expansion = fr.Expansion(base, [[0.5]], shuffle="aligned")
-    >>> 0 < expected_bytes(expansion, fr.ParquetOptions()) < 100_000
-    True
-    """
-    users, interactions = expansion.shape[0], expansion.expected_interactions
-    wanted = min(users, max(1, int(users * _SAMPLE_INTERACTIONS / max(1.0, interactions))))
-    first = (users - wanted) // 2
-    target: tuple[str, list[tuple[str, str]]] = ("sample", [])
-    jobs, encoding = [(0, first, first + wanted, target, target, target)], dataclasses.asdict(parquet)
-    report = expansion.generator.run(jobs, stage="encode", threads=1, **encoding)
-    files = [file for part in report["parts"] for split in expansion.splits if (file := part[split]) is not None]
-    rows = sum(file["rows"] for file in files)
-    return round(interactions * sum(file["bytes"] for file in files) / rows) if rows else 0
 
 
 def checked_licence(text: str) -> str:

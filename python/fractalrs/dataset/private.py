@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base import SINGULAR_VALUES, base_statistics
+from fractalrs.dataset.division import DIVISION, division_text
 from fractalrs.dataset.layout import PLAN
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError
@@ -27,12 +28,18 @@ STATISTICS = "private/base_statistics.npz"
 _AGAIN = "take private/ away, or delete the file and give the command that made the data set again"
 GUARDS = {".gitignore": b"private/\n", "private/.gitignore": b"*\n"}
 """What keeps the folder out of repositories; and out of the hub, which looks into the first one alone."""
-PRIVATE_FILES = (PLAN, *GUARDS, REDUCED, SIGNED, CELLS, STATISTICS)
+PRIVATE_FILES = (PLAN, *GUARDS, REDUCED, SIGNED, CELLS, STATISTICS, DIVISION)
 
 
 def files_beside(plan: Plan) -> tuple[str, ...]:
     """Return the names of the private files of a plan, without the plan's own."""
-    return (REDUCED, *((SIGNED,) if operator_named(plan.options.operator).multiplies else ()), CELLS, STATISTICS)
+    return (
+        REDUCED,
+        *((SIGNED,) if operator_named(plan.options.operator).multiplies else ()),
+        CELLS,
+        STATISTICS,
+        DIVISION,
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,6 +79,7 @@ class Private(Shown):
             np.save(staging.path(SIGNED), self.reduced.signed)
             self.cells.save(staging.path(CELLS))
             np.savez(staging.path(STATISTICS), allow_pickle=False, **self.statistics)
+            staging.path(DIVISION).write_text(division_text(self.plan))
             if not begun and not store.claim(PLAN, self.plan.to_json().encode()):
                 raise FileExistsError(PLAN)
             there = store.list()

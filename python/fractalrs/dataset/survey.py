@@ -8,6 +8,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from fractalrs._core import VERSION
 from fractalrs.dataset.folder import Folder, Place, read_plan, store_of, units
 from fractalrs.dataset.layout import FILES, PLAN
 from fractalrs.dataset.manifest import ELSEWHERE
@@ -112,7 +113,7 @@ def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> S
             state = "other"
     if state == "begun" and folder.plan is not None:
         # Another profile may have begun the same.
-        plan = replace(folder.plan, made_of=plan.made_of, attributes=plan.attributes)
+        plan = replace(folder.plan, made_of=plan.made_of, attributes=plan.attributes, divided=plan.divided)
     if state != "complete":
         _check_disk(folder, plan, finished)
     return Survey(folder, state, plan, finished)
@@ -135,7 +136,7 @@ def compare(folder: Folder, plan: Plan, overwrite: bool = False) -> State:
     if same:
         return "complete" if folder.is_complete else "begun"
     if not overwrite:
-        raise other_plan(folder.store, why)
+        raise other_plan(folder.store, why, there)
     return "other"
 
 
@@ -144,13 +145,15 @@ def require_ours(store: Store, plan: Plan) -> None:
     with suppress(InputError):
         if (there := read_plan(store)).fingerprint == plan.fingerprint:
             return
-        raise other_plan(store, there.differences(plan))
+        raise other_plan(store, there.differences(plan), there)
     raise other_plan(store, "another run has deleted what there was")
 
 
-def other_plan(store: Store, why: str) -> OutputError:
-    """Return the refusal of a folder that holds a data set that is not the one asked for."""
+def other_plan(store: Store, why: str, there: Plan | None = None) -> OutputError:
+    """Return the refusal of a folder that holds a data set that is not the one asked for, maybe another version's."""
     hint = "choose another folder, give the options it was made with, or replace it by overwrite=True"
+    if there is not None and there.fractalrs != VERSION:
+        hint = f"go on with fractalrs {there.fractalrs}, or choose another folder"
     return OutputError(f"{store.path} holds a data set that was made otherwise: {why}", hint)
 
 
@@ -191,7 +194,9 @@ def _check_disk(folder: Folder, plan: Plan, finished: Finished) -> None:
     more = sum(size for name, size in sizes.items() if name not in finished)
     freed = sum(folder.files.values()) - sum(file["bytes"] for file in finished.values())
     hint = "free some, choose another disk, or lower the target, keep_scale or the multipliers"
-    require_disk(folder.store.path, plan.expected_bytes * missing + more, hint, folder.store.free() + freed)
+    # What was read from a folder to finish it writes no part.
+    of_parts = 0 if plan.divided else plan.expected_bytes * missing
+    require_disk(folder.store.path, of_parts + more, hint, folder.store.free() + freed)
 
 
 def _memory_needed(plan: Plan, threads: int) -> int:

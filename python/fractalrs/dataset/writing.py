@@ -9,6 +9,7 @@ from typing import Any
 
 from fractalrs.dataset.card import data_card
 from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.division import DIVISION, divided
 from fractalrs.dataset.folder import Folder, Place, missing_files, store_of, units
 from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
@@ -168,28 +169,52 @@ def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
     (30, 60)
     """
     check_kind("plan", plan, Plan, "a Plan")
-    store, number = store_of(path), whole_index("part", part)
+    number = whole_index("part", part)
     if not 0 <= number < plan.part_count:
         raise InputError(f"part is {part}; the plan has the parts 0 to {plan.part_count - 1}")
-    wanted = plan.parts[number]
-    names = [wanted.file(split) for split in plan.splits]
+    return write_parts(plan, range(number, number + 1), path, threads=1)[0]
+
+
+def write_parts(
+    plan: Plan, parts: range, path: Place, *, threads: int | None = None, progress: bool | Progress = False
+) -> tuple[PartEntry, ...]:
+    """Write some parts of a plan as `write_part` does each, on threads; the empty range claims the folder for the plan.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> from fractalrs.dataset import write_parts
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> plan = fr.plan(fr.Expansion(base, [[0.5, 0.9]]), parts=4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [part.last for part in write_parts(plan, range(1, 3), folder)]
+    [30, 45]
+    """
+    check_kind("plan", plan, Plan, "a Plan")
+    threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
+    if parts and not 0 <= parts.start <= parts[-1] < plan.part_count:
+        asked = f"the parts {parts.start} to {parts[-1]} are asked for"
+        raise InputError(f"{asked}; the plan has the parts 0 to {plan.part_count - 1}")
+    wanted = plan.parts[parts.start : parts.stop]
+    names = [part.file(split) for part in wanted for split in plan.splits]
     folder = Folder.ours(store)
     if compare(folder, plan) == "complete" and folder.manifest is not None:
-        return folder.manifest.parts[number]
-    finished = find_finished(folder, plan, names, 1)
-    if units(finished).keys() < {*names}:
-        size = plan.expected_bytes / plan.part_count
+        return folder.manifest.parts[parts.start : parts.stop]
+    finished = find_finished(folder, plan, names, threads)
+    if missing := len({*names} - units(finished).keys()):
+        size = plan.expected_bytes * missing / (plan.part_count * len(plan.splits))
         require_disk(store.path, size, "free some; what is finished stays", store.free())
     private = _missing_private(folder, plan)
     with _failures(store), store.locked(shared=True):
         if (now := Folder.ours(store)) != folder:
             compare(now, plan)
-            folder, finished = now, find_finished(now, plan, names, 1)
+            folder, finished = now, find_finished(now, plan, names, threads)
             private = _missing_private(folder, plan)
         store.clear()
         _begin(store, plan, private, folder.plan is not None)
-        made = _make_parts(store, plan, [wanted], finished, 1, SILENT)
-    return next(_part_entries([wanted], plan.splits, {**finished, **made}))
+        made = _make_parts(store, plan, wanted, finished, threads, progress)
+    return tuple(_part_entries(wanted, plan.splits, {**finished, **made}))
 
 
 @suggests
@@ -230,11 +255,40 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
         return _complete(store, found.plan, found.finished, threads, progress)
 
 
+def begun_plan(path: Place) -> Plan:
+    """Return the plan of a data set that was begun, as far as `finish` needs it: the source is not.
+
+    Raises
+    ------
+    InputError
+        If nothing was begun there, another version began it, or attributes of the source have still to be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> from fractalrs.dataset import begun_plan
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> plan = fr.plan(fr.Expansion(base, [[0.5, 0.9]]), parts=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part in plan.parts:
+    ...         entry = fr.write_part(plan, part.index, folder)
+    ...     dataset = fr.finish(begun_plan(folder), folder)
+    """
+    folder = Folder.read(path)
+    place = folder.store.path
+    if folder.plan is None or DIVISION not in folder.files:
+        hint = "begin one there: fractalrs expand SOURCE OUTPUT --part-range 0:0"
+        raise InputError(f"{place} holds no data set that was begun", hint)
+    with folder.store.open(DIVISION) as file:
+        return divided(folder.plan, file.read(), str(place))
+
+
 def _survey_whole(store: Store, plan: Plan, threads: int) -> Survey:
     """Look at all files of a plan; refuse a folder that lacks parts."""
     found = survey(store, plan, threads)
     if missing := missing_files(plan, found.finished, attributes=False) if found.state != "complete" else "":
-        hint = "write them: fractalrs.write_part(plan, part, path)"
+        hint = "write them: fractalrs expand with --part-range FIRST:LAST, or fractalrs.write_part(plan, part, path)"
         raise OutputError(f"the data set in {store.path} cannot be finished: it lacks {missing}", hint)
     return found
 
@@ -353,7 +407,7 @@ def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEn
         order=plan.options.order,
         operator=plan.options.operator,
         id_layout=operator_named(plan.options.operator).id_layout,
-        schema=plan.expansion.schema,
+        schema=plan.division.schema,
         fingerprints={"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint},
         parts=tuple(_part_entries(plan.parts, plan.splits, files)),
         partition=plan.partition,

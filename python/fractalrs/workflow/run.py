@@ -317,6 +317,6 @@ def _begun(folder: Folder, description: dict[str, Any], overwrite: bool) -> Priv
         return None
     found = differences(folder.plan.recipe, description)
     if found and not overwrite:
-        raise other_plan(folder.store, "; ".join(found))
+        raise other_plan(folder.store, "; ".join(found), folder.plan)
     # Overwriting makes everything anew: the matrix and the cells may be another version's.
     return None if found or overwrite or not folder.has_private else Private.read(folder.store.path)
