@@ -174,3 +174,34 @@ fn reorder<T: Copy>(values: &mut [T], order: &[usize]) {
         values[start..].copy_from_slice(&ordered);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn each_goes_to_its_split_in_order(
+            before in 0_usize..3,
+            codes in prop::collection::vec(0_usize..3, 0..40),
+            carried: bool,
+        ) {
+            let splits: Vec<Split> = codes.iter().map(|&code| Split::ALL[code]).collect();
+            let items: Vec<i32> = (0..(before + splits.len()) as i32).collect();
+            let times = if carried { items.iter().map(|&item| i64::from(item)).collect() } else { Vec::new() };
+            let mut made: Splits<i32> = [Interactions { items, times, ..Interactions::default() }, Interactions::default(), Interactions::default()];
+            let [train, held_out @ ..] = &mut made;
+            train.divide(before, &splits, held_out);
+            for (split, found) in Split::ALL.into_iter().zip(&made) {
+                let theirs = splits.iter().zip(before as i32..).filter(|&(&of, _)| of == split).map(|(_, item)| item);
+                let first = if split == Split::Train { before } else { 0 };
+                let expected: Vec<i32> = (0..first as i32).chain(theirs).collect();
+                prop_assert_eq!(&found.items, &expected);
+                let times: Vec<i64> = expected.iter().map(|&item| i64::from(item)).collect();
+                prop_assert_eq!(&found.times, if carried { &times } else { &found.times });
+                prop_assert!(carried || found.times.is_empty());
+            }
+        }
+    }
+}

@@ -107,3 +107,48 @@ fn in_folder(path: &Path, folder: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default();
     path.with_file_name(folder).join(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn periods_that_do_not_rise_are_refused() {
+        for (starts, folders) in [(vec![], vec![]), (vec![1, 1], vec!["a", "b"]), (vec![1, 2], vec!["a"])] {
+            assert!(Periods::new(starts, folders.into_iter().map(str::to_owned).collect()).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn each_period_has_its_interactions_in_their_order(
+            starts in prop::collection::btree_set(-50_i64..50, 1..8),
+            runs in prop::collection::vec(prop::collection::vec(-60_i64..60, 1..9), 0..9),
+        ) {
+            let starts: Vec<i64> = starts.into_iter().collect();
+            let periods = Periods::new(starts.clone(), starts.iter().map(ToString::to_string).collect()).unwrap();
+            let period = |time: i64| starts.iter().filter(|&&start| start <= time).count().saturating_sub(1);
+            let mut made = Interactions::<i32>::default();
+            for (user, times) in runs.iter().enumerate() {
+                made.users.push((user as u64, times.len() as u32));
+                made.items.extend(made.items.len() as i32..(made.items.len() + times.len()) as i32);
+                made.times.extend(times);
+            }
+            let (items, times) = (made.items.clone(), made.times.clone());
+            let target = Target { path: PathBuf::new(), labels: Vec::new() };
+            let mut divided = ByPeriod::new(target, Stage::Encode);
+            divided.take(&mut made, &periods);
+            prop_assert!(made.items.is_empty() && made.users.is_empty());
+            for (number, found) in &divided.of {
+                let mine: Vec<i32> =
+                    items.iter().zip(&times).filter(|&(_, &time)| period(time) == *number).map(|(&item, _)| item).collect();
+                prop_assert_eq!(&found.items, &mine);
+                let counts: u32 = found.users.iter().map(|&(_, count)| count).sum();
+                prop_assert_eq!(counts as usize, found.items.len());
+                prop_assert!(found.users.windows(2).all(|pair| pair[0].0 < pair[1].0));
+            }
+            prop_assert_eq!(divided.of.values().map(|found| found.items.len()).sum::<usize>(), items.len());
+        }
+    }
+}
