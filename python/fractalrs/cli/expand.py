@@ -14,16 +14,18 @@ from fractalrs.cli.output import (
     NoProgress,
     Quiet,
     Source,
+    StorageOption,
     attributes_of,
     flag,
     option,
     parameter,
+    place_of,
     print_content,
     print_note,
     print_summary,
     warnings_of,
 )
-from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
+from fractalrs.dataset import Dataset, Folder, Place, Plan, forecast, store_of, write_plan
 from fractalrs.expansion import Expansion, Group
 from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
 from fractalrs.words import SIDES
@@ -40,7 +42,10 @@ def expand(
     context: typer.Context,
     source: Source,
     output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
+        Path,
+        typer.Argument(
+            metavar="OUTPUT", help="Folder or URL (s3://, gs://, az://) of the data set. An unfinished one is finished."
+        ),
     ],
     overwrite: Annotated[
         bool, flag(Group.FILES, "--overwrite", "Replace a data set in OUTPUT that was made with other options.")
@@ -66,6 +71,7 @@ def expand(
             "Print what would come out (counts, bytes, memory, free disk), or why nothing would; write nothing.",
         ),
     ] = False,
+    storage_option: StorageOption = None,
     as_json: Json = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
@@ -77,20 +83,21 @@ def expand(
     if page is not None:
         options = page.with_options({name: options[name] for name in options if _is_typed(context, name)})
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
+    place = place_of(output, storage_option)
     page = page if page is not None and page.made else None
     with notes_on_stderr(not quiet):
         try:
-            plan = prepare(source, recipe, output, overwrite=overwrite, progress=shown, page=page)
+            plan = prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page)
             if dry_run:
-                expected = _forecast(plan, output, threads, overwrite)
+                expected = _forecast(plan, place, threads, overwrite)
                 for risk in _risks(plan):
                     logger.warning(f"warning: {risk}")
                 print_content(expected, as_json)
                 return
-            finished = _is_finished(plan, output)
-            dataset = write_plan(plan, output, threads=threads, overwrite=overwrite, progress=shown)
+            finished = _is_finished(plan, place)
+            dataset = write_plan(plan, place, threads=threads, overwrite=overwrite, progress=shown)
         except KeyboardInterrupt:
-            begun = not dry_run and Folder.read(output).plan is not None
+            begun = not dry_run and Folder.read(place).plan is not None
             stays = "what is finished stays, the same command goes on from there"
             print_note(f"interrupted: {stays if begun else 'nothing was written'}")
             raise typer.Exit(INTERRUPTED) from None
@@ -125,7 +132,7 @@ def _is_typed(context: typer.Context, name: str) -> bool:
     return place is not None and place.name == "COMMANDLINE"
 
 
-def _is_finished(plan: Plan, output: Path) -> bool:
+def _is_finished(plan: Plan, output: Place) -> bool:
     """Whether there is nothing to do."""
     there = Folder.read(output)
     return there.is_complete and there.manifest is not None and there.manifest.fingerprints["plan"] == plan.fingerprint
@@ -150,10 +157,10 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
     }
 
 
-def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
+def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool) -> dict[str, Any]:
     expansion, found = plan.expansion, forecast(plan, output, threads=threads, overwrite=overwrite)
     return {
-        "output": str(output),
+        "output": str(store_of(output).path),
         **warnings_of(plan.base.warnings),
         **_expected(expansion),
         "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
@@ -170,7 +177,7 @@ def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str
     for split in ("train", "test"):
         counts[split]["written"] = totals[split]
     return {
-        "output": str(dataset.path),
+        "output": str(dataset.place),
         "seconds": round(seconds, 2),
         **warnings_of(dataset.manifest.warnings),
         **counts,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
+from os import PathLike, fsdecode
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import PRIVATE_FILES, files_beside
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools import LocalStore, Store, as_path
+from fractalrs.tools import SCHEMES, LocalStore, ObjectStore, Store, as_path, url_scheme
 from fractalrs.words import SPLITS
 
 OLD_MANIFEST = ".manifest.json.old"
@@ -25,12 +25,16 @@ _SHOWN_RUNS = 4
 """… and so many runs of missing parts."""
 
 Place = str | PathLike[str] | Store
-"""A folder's path, or a store."""
+"""A folder's path, a URL in an object store, or a store."""
 
 
 def store_of(path: Place) -> Store:
-    """Return the store at a path."""
-    return path if isinstance(path, Store) else LocalStore(as_path("path", path))
+    """Return the store at a path or URL."""
+    if isinstance(path, Store):
+        return path
+    if isinstance(path, str | PathLike) and url_scheme(fsdecode(path)) in SCHEMES:
+        return ObjectStore(fsdecode(path))
+    return LocalStore(as_path("path", path))
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,8 @@ class Folder:
         folders = [Part(0, 1, 0, 0).file(split) for split in SPLITS]
         public = [name for name in self.names if name not in (*PRIVATE_FILES, OLD_MANIFEST)]
         self.store.delete([*public, *folders])
-        self.store.delete([*reversed(PRIVATE_FILES), OLD_MANIFEST])
+        for name in (*reversed(PRIVATE_FILES), OLD_MANIFEST):
+            self.store.delete([name])
 
 
 def read_plan(store: Store) -> Plan:

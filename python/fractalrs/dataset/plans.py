@@ -21,7 +21,7 @@ from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_obj
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import AttributeTable
-from fractalrs.tools import Shown, check_count, check_kind, digest_of_json, suggests
+from fractalrs.tools import RemotePath, Shown, check_count, check_kind, digest_of_json, suggests
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 PART_INTERACTIONS = 1_000_000, 16_000_000
@@ -184,7 +184,7 @@ class Plan(Shown):
         return json.dumps(self._content(), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: bytes, file: Path) -> Self:
+    def from_json(cls, text: bytes, file: Path | RemotePath) -> Self:
         """Read the text of a plan; refuse one that is damaged, with the file and what is wrong in it."""
         content = json_object(text, file, {"base", "options", "writing", "fingerprints"}, ELSEWHERE)
         check_format(content, file)

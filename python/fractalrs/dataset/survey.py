@@ -14,7 +14,7 @@ from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Expansion, operator_named
-from fractalrs.tools import FileReport, Store, busy, check_kind, read_labelled, require_disk, resolve_threads
+from fractalrs.tools import FileReport, Store, busy, check_kind, resolve_threads
 
 Finished = Mapping[str, FileReport]
 """Files that are whole and of a plan, by name."""
@@ -114,7 +114,7 @@ def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> S
         # Another profile may have begun the same.
         plan = replace(folder.plan, made_of=plan.made_of, attributes=plan.attributes)
     if state != "complete":
-        _check_disk(folder, plan, finished)
+        _check_disk(folder, plan, finished, threads)
     return Survey(folder, state, plan, finished)
 
 
@@ -165,8 +165,7 @@ def find_finished(folder: Folder, plan: Plan, names: Iterable[str], threads: int
 def _inspect(store: Store, name: str, plan: Plan) -> FileReport:
     hint = "delete it and run the same command again"
     try:
-        with store.open(name) as file:
-            labels, report = read_labelled(file)
+        labels, report = store.known(name)
     except (pa.ArrowException, OSError, KeyError, ValueError):
         raise OutputError(f"{store.path / name} is damaged", hint) from None
     if any(labels.get(label) != value for label, value in plan.files[name]):
@@ -175,7 +174,7 @@ def _inspect(store: Store, name: str, plan: Plan) -> FileReport:
     return report
 
 
-def _check_disk(folder: Folder, plan: Plan, finished: Finished) -> None:
+def _check_disk(folder: Folder, plan: Plan, finished: Finished, threads: int) -> None:
     """Refuse too little room for what is missing; unfinished files, and those of another plan, make room."""
     sizes = plan.expected_attribute_bytes
     parts = plan.files.keys() - sizes.keys()
@@ -183,7 +182,8 @@ def _check_disk(folder: Folder, plan: Plan, finished: Finished) -> None:
     more = sum(size for name, size in sizes.items() if name not in finished)
     freed = sum(folder.files.values()) - sum(file["bytes"] for file in finished.values())
     hint = "free some, choose another disk, or lower the target, keep_scale or the multipliers"
-    require_disk(folder.store.path, plan.expected_bytes * missing + more, hint, folder.store.free() + freed)
+    piece = max(plan.expected_bytes / plan.part_count, *sizes.values(), 0)
+    folder.store.require_room(plan.expected_bytes * missing + more, freed, piece, threads, hint)
 
 
 def _memory_needed(expansion: Expansion, parquet: ParquetOptions, threads: int) -> int:

@@ -23,7 +23,6 @@ from fractalrs.tools import (
     Store,
     as_progress,
     check_kind,
-    require_disk,
     resolve_threads,
     suggests,
     visible,
@@ -108,7 +107,7 @@ def write_plan(
         found = survey(store, plan, threads, overwrite)
         if found.state == "complete":
             logger.info("%s is complete already: nothing to do", store.path)
-            return Dataset(store.path, found.folder.manifest)
+            return Dataset(store, found.folder.manifest)
         private = _missing_private(found.folder, found.plan, found.state == "other")
         with _failures(store):
             if found.state == "other":
@@ -171,7 +170,7 @@ def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
     finished = find_finished(folder, plan, names, 1)
     if len(finished) < len(names):
         size = plan.expected_bytes / plan.part_count
-        require_disk(store.path, size, "free some; what is finished stays", store.free())
+        store.require_room(size, 0, size, 1, "free some; what is finished stays")
     private = _missing_private(folder, plan)
     with _failures(store), store.locked(shared=True):
         if (now := Folder.ours(store)) != folder:
@@ -210,12 +209,12 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
     threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
     found = _survey_whole(store, plan, threads)
     if found.state == "complete":
-        return Dataset(store.path, found.folder.manifest)
+        return Dataset(store, found.folder.manifest)
     with _failures(store), store.locked(shared=True):
         if Folder.ours(store) != found.folder:
             found = _survey_whole(store, plan, threads)
             if found.state == "complete":
-                return Dataset(store.path, found.folder.manifest)
+                return Dataset(store, found.folder.manifest)
         private = _missing_private(found.folder, found.plan)
         store.clear()
         _begin(store, found.plan, private, found.folder.plan is not None)
@@ -285,18 +284,21 @@ def _make_parts(
         jobs = [(part.index, part.first, part.last, target(part, "train"), target(part, "test")) for part in parts]
         jobs = [job for job in jobs if any(job[3:])]
         interactions = expansion.expected_interactions * len(jobs) / plan.part_count
+        encoding, made, done = asdict(plan.parquet), list[Any](), 0
         with (progress if jobs else SILENT).task("expanding", interactions, len(jobs)) as report:
 
             def passed(interactions: int, parts: int) -> None:
                 publish()
-                report(interactions, parts)
+                report(done + interactions, len(made) + parts)
 
-            try:
-                encoding = asdict(plan.parquet)
-                result = expansion.generator.run(jobs, stage="flush", threads=threads, progress=passed, **encoding)
-            finally:
-                publish()
-    files = [(plan.parts[made["index"]].file(split), made[split]) for made in result["parts"] for split in SPLITS]
+            for some in staging.rounds(jobs, threads):
+                try:
+                    result = expansion.generator.run(some, stage="flush", threads=threads, progress=passed, **encoding)
+                finally:
+                    publish()
+                made += result["parts"]
+                done += sum(file["rows"] for part in result["parts"] for file in (part["train"], part["test"]) if file)
+    files = [(plan.parts[part["index"]].file(split), part[split]) for part in made for split in SPLITS]
     return {name: file for name, file in files if file is not None}
 
 
@@ -318,7 +320,7 @@ def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress:
     store.put(CARD, data_card(plan, manifest).encode())
     require_ours(store, plan)
     store.put(MANIFEST, manifest.to_json().encode())
-    return Dataset(store.path, manifest)
+    return Dataset(store, manifest)
 
 
 def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEntry]) -> Manifest:

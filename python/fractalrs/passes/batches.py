@@ -14,7 +14,7 @@ import pyarrow as pa
 from fractalrs.columns import ticks
 from fractalrs.dataset import Dataset, opened, whole_users
 from fractalrs.expansion import Expansion
-from fractalrs.tools import Progress, ProgressCallback, as_progress
+from fractalrs.tools import Progress, ProgressCallback, RemotePath, as_progress
 from fractalrs.words import Split
 
 BATCH = 1 << 20
@@ -115,12 +115,12 @@ def visit(
     """
     if isinstance(dataset, Dataset):
 
-        def read(path: Path) -> Iterator[InteractionBatch]:
+        def read(path: Path | RemotePath) -> Iterator[InteractionBatch]:
             for batch in file_batches(path, names, chosen, batch_size):
                 made = None if origin is None else generated(origin, np.unique(batch.users), [], split)
                 yield batch if made is None else with_sources(batch, made)
 
-        works = [read(dataset.path / file.path) for file in dataset.files(split)]
+        works = [read(dataset.place / file.path) for file in dataset.files(split)]
         total: float = dataset.totals[split]
     else:
         ranges = _ranges(chosen, dataset.shape[0], _users_of(dataset, batch_size))
@@ -175,7 +175,7 @@ def each_on_threads(
 
 
 def file_batches(
-    path: Path, names: list[str], chosen: Mask | None, batch_size: int = BATCH
+    path: Path | RemotePath, names: list[str], chosen: Mask | None, batch_size: int = BATCH
 ) -> Iterator[InteractionBatch]:
     """Read a file's interactions, or those of chosen users."""
     with opened(path) as file:

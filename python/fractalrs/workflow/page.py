@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from fractalrs._core import GENERATOR
 from fractalrs.base import Base
-from fractalrs.dataset import ParquetOptions, Plan, Private
+from fractalrs.dataset import ParquetOptions, Place, Plan, Private, store_of
 from fractalrs.errors import InputError
 from fractalrs.expansion import (
     Cells,
@@ -49,7 +49,7 @@ _HEAD = """\
 """
 
 
-def recipe_text(path: str | os.PathLike[str]) -> str:
+def recipe_text(path: Place) -> str:
     """Return the recipe of a data set, from its ``private/``.
 
     Raises
@@ -67,13 +67,13 @@ def recipe_text(path: str | os.PathLike[str]) -> str:
     >>> 'profile = "paper"' in text
     True
     """
-    private = Private.read(path)
+    private = Private.of_store(store := store_of(path))
     if private is None or private.plan.recipe is None:
         lacks = "no private/plan.json" if private is None else "no recipe: it was written from Python"
-        raise InputError(f"{path} has {lacks}", hint="the folder that fractalrs expand wrote has one")
+        raise InputError(f"{store.path} has {lacks}", hint="the folder that fractalrs expand wrote has one")
     plan, reduced = private.plan, private.reduced
     if operator_named(plan.options.operator).is_function:
-        raise InputError(f"{path} was made by a function, which no page of text holds")
+        raise InputError(f"{store.path} was made by a function, which no page of text holds")
     lines = [_HEAD.format(version=plan.fractalrs), *_lines(_options(plan))]
     base = plan.base
     lines += ["", "[source]", *_lines(asdict(base) | {"fingerprint": base.fingerprint})]

@@ -15,6 +15,7 @@ from fractalrs.dataset import (
     OTHER_SOURCE,
     Dataset,
     Folder,
+    Place,
     Plan,
     Private,
     differences,
@@ -54,7 +55,7 @@ logger = logging.getLogger(__name__)
 @accepts(RECIPE.values())
 def expand(
     source: Any,
-    output: str | os.PathLike[str],
+    output: Place,
     *,
     threads: int | None = None,
     overwrite: bool = False,
@@ -108,7 +109,7 @@ def expand(
 def prepare(
     source: Any,
     recipe: Recipe,
-    output: str | os.PathLike[str],
+    output: Place,
     *,
     overwrite: bool = False,
     progress: bool | Progress = False,
@@ -122,8 +123,8 @@ def prepare(
     """
     folder = Folder.ours(output)
     for given in (source, recipe.reduced_matrix):
-        if isinstance(given, str | os.PathLike) and given != SAMPLE:
-            _check_apart(Path(given), Path(output))
+        if isinstance(given, str | os.PathLike) and given != SAMPLE and isinstance(folder.store.path, Path):
+            _check_apart(Path(given), folder.store.path)
     # The short ones first: what is wrong with them is known before the source is read.
     given_matrix = None if recipe.reduced_matrix is None else ReducedMatrix.load(recipe.reduced_matrix)
     tables = read_attributes(recipe.item_attributes, recipe.user_attributes)
@@ -223,7 +224,7 @@ def _log(notes: Iterable[str]) -> None:
         logger.log(logging.WARNING if note.startswith(WARNING) else logging.INFO, note)
 
 
-def read_planned_base(source: Any, output: str | os.PathLike[str]) -> Base:
+def read_planned_base(source: Any, output: Place) -> Base:
     """Read and split the source of a data set again, with the options that its plan remembers."""
     plan = Folder.read(output).plan
     if plan is None:
@@ -320,4 +321,4 @@ def _begun(folder: Folder, description: dict[str, Any], overwrite: bool) -> Priv
     if found and not overwrite:
         raise other_plan(folder.store, "; ".join(found))
     # Overwriting makes everything anew: the matrix and the cells may be another version's.
-    return None if found or overwrite or not folder.has_private else Private.read(folder.store.path)
+    return None if found or overwrite or not folder.has_private else Private.of_store(folder.store)
