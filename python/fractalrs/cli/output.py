@@ -69,14 +69,15 @@ NoProgress = Annotated[bool, flag(Group.RUNNING, "--no-progress", "Show no progr
 
 def place_of(output: Path, storage_option: list[str] | None) -> Place:
     """Return the folder or object store that an argument names; refuse options that are none, without their values."""
-    if url_scheme(str(output)) not in SCHEMES:
+    # A path has fewer slashes than a URL.
+    if url_scheme(f"{output}/") not in SCHEMES:
         if storage_option:
             raise InputError(f"storage_option is given, but {output} is in no object store", "leave it out")
         return output
     pairs = [each.partition("=") for each in storage_option or ()]
-    for key, equals, _ in pairs:
-        if not key or not equals:
-            raise InputError(f"storage_option is {key or 'nothing'!r} without a value", "give KEY=VALUE")
+    if not all(key and equals for key, equals, _ in pairs):
+        # It may be the credentials: they are not shown.
+        raise InputError("a storage_option is no KEY=VALUE", hint="give endpoint=http://127.0.0.1:9000, and the like")
     return ObjectStore(str(output), {key: value for key, _, value in pairs})
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
 
-from fractalrs.dataset.folder import Folder, Place, read_plan, store_of
+from fractalrs.dataset.folder import Folder, Place, store_of
 from fractalrs.dataset.layout import PLAN, ParquetOptions
 from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
@@ -141,11 +140,13 @@ def compare(folder: Folder, plan: Plan, overwrite: bool = False) -> State:
 
 def require_ours(store: Store, plan: Plan) -> None:
     """Refuse to go on where another plan has taken a folder over; only where there are no locks can it."""
-    with suppress(InputError):
-        if (there := read_plan(store)).fingerprint == plan.fingerprint:
-            return
+    try:
+        with store.open(PLAN) as file:
+            there = Plan.from_json(file.read(), store.path / PLAN)
+    except (FileNotFoundError, InputError):
+        raise other_plan(store, "another run has deleted what there was") from None
+    if there.fingerprint != plan.fingerprint:
         raise other_plan(store, there.differences(plan))
-    raise other_plan(store, "another run has deleted what there was")
 
 
 def other_plan(store: Store, why: str) -> OutputError:

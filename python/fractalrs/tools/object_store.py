@@ -13,10 +13,11 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
@@ -36,6 +37,12 @@ _CLIENT = ("allow_http", "allow_invalid_certificates", "connect_timeout", "proxy
 """Options of the connection, not of the store."""
 _TIMEOUT = "10 minutes"
 """Of a request: the largest part at 10 MB a second."""
+_RETRIES = {
+    "max_retries": 1_000,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=3), "base": 2},
+}
+"""A minute, however many attempts that are; the client's ten are over in two seconds where nobody listens."""
 _CHUNK, _FETCHED_AT_ONCE = 1 << 22, 8
 
 _Result = TypeVar("_Result")
@@ -65,7 +72,7 @@ class ObjectStore:
 
     def __post_init__(self) -> None:
         """Bring the URL into one form, whatever its slashes."""
-        scheme = url_scheme(self.url)
+        scheme = url_scheme(f"{self.url}/")
         if scheme not in SCHEMES or re.search(r"[?#]", self.url):
             hint = "give s3://bucket/prefix, gs://bucket/prefix or az://account/container/prefix"
             raise InputError(f"{self.url!r} names no object store that is known", hint)
@@ -131,11 +138,11 @@ class ObjectStore:
                 return False
         return True
 
-    def putting(self, name: str, content: Any, **how: Any) -> Coroutine[Any, Any, Any]:
-        """Return the one request that puts a file."""
+    async def putting(self, name: str, content: Any, **how: Any) -> None:
+        """Put a file by one request."""
         import obstore
 
-        return obstore.put_async(self.client, name, content, use_multipart=False, **how)
+        await obstore.put_async(self.client, name, content, use_multipart=False, **how)
 
     def restrict(self, folder: str) -> None:
         """Do nothing: who may read what is for the bucket's policy to say."""
@@ -235,7 +242,8 @@ class ObjectStore:
             client.setdefault("allow_http", "true")
         try:
             from_url: Any = store.from_url
-            return from_url(self.url, config=options, client_options={"timeout": _TIMEOUT} | client)
+            connection = {"timeout": _TIMEOUT} | client
+            return from_url(self.url, config=options, client_options=connection, retry_config=_RETRIES)
         except Exception as error:
             # Of what is given wrong the client says the name, and sometimes the value.
             raise InputError(f"{self.url} cannot be used: {self._told(error)}", hint=_OPTIONS) from None
