@@ -21,7 +21,7 @@ import pyarrow.dataset
 import pyarrow.fs as pa_fs
 import pytest
 
-from fractalrs.dataset import Dataset, finish, open_dataset, plan, publish, write, write_part
+from fractalrs.dataset import Dataset, Plan, finish, open_dataset, plan, publish, write, write_part
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion
 from fractalrs.formats import export
@@ -353,6 +353,27 @@ def test_the_commands_take_urls(server: Server, tmp_path: Path, monkeypatch: pyt
     assert run("info", f"s3://{BUCKET}/nothing").err.startswith(f"error: nothing is there: s3://{BUCKET}/nothing")
     refused = run("export", url, "s3://bucket/csv", "--format", "csv")
     assert (refused.code, "give a local path" in refused.err) == (2, True)
+
+
+def test_a_saved_expansion_is_all_that_workers_need(server: Server, local: Dataset, scratch: Path) -> None:
+    store, expansion = at(server, "saved"), small_expansion()
+    with pytest.raises(InputError, match="s3://bucket/saved is not a saved expansion"):
+        Expansion.load(store)
+    # What a writer that was killed has left does not stand in the way.
+    store.put("cells.npz", b"begun")
+    expansion.save(store)
+    assert "expansion.json" in server.sizes("saved")
+    for again in (Expansion.load(store), pickle.loads(pickle.dumps(expansion))):
+        assert again.fingerprint == expansion.fingerprint
+        assert again.table(0, 50).equals(expansion.table(0, 50))
+        assert again.base.path is None
+    sent: Plan = pickle.loads(pickle.dumps(plan(again, parts=PARTS)))
+    assert write_part(sent, 3, at(server, "sent")).files["train"] == local.parts[3].files["train"]
+    with pytest.raises(OutputError, match="s3://bucket/saved exists already"):
+        small_expansion(seed=2).save(store)
+    with pytest.raises(OutputError, match="no such bucket"):
+        expansion.save(ObjectStore("s3://elsewhere/x", options(server.endpoint)))
+    assert [*scratch.iterdir()] == []
 
 
 def test_parts_too_large_for_one_request_are_refused(server: Server) -> None:

@@ -4,6 +4,7 @@ from fractalrs.base.base import TEST_BIT, Base
 from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical, leading_svd
 from fractalrs.base.hold_out import leave_last_out, needed
 from fractalrs.base.sparse import Sparse
+from fractalrs.base.storage import BASE_FILES
 from fractalrs.base.summary import (
     base_statistics,
     real_activity,
@@ -13,6 +14,7 @@ from fractalrs.base.summary import (
 from fractalrs.base.svd import SVD, TOLERANCE, orthonormal, truncated_svd
 
 __all__ = [
+    "BASE_FILES",
     "SINGULAR_VALUES",
     "SVD",
     "TEST_BIT",

@@ -14,6 +14,8 @@ from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.tools import whole_folder
 
 FORMAT = "fractalrs base 2"
+BASE_FILES = ("base.json", "indptr.npy", "entries.npy", "user_ids.arrow", "item_ids.arrow", "payload.arrow")
+"""What a saved base may have."""
 HINT_DAMAGED = "the folder is not a complete saved base: save it again"
 
 

@@ -25,9 +25,9 @@ from fractalrs.cli.output import (
     print_summary,
     warnings_of,
 )
-from fractalrs.dataset import Dataset, Folder, Place, Plan, forecast, store_of, write_plan
+from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
 from fractalrs.expansion import Expansion, Group
-from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
+from fractalrs.tools import Place, notes_on_stderr, peak_memory, resolve_threads, store_of
 from fractalrs.words import SIDES
 from fractalrs.workflow import RECIPE, Page, Recipe, prepare
 

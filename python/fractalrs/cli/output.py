@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fractalrs.dataset import Dataset, Place
+from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Group, Option
-from fractalrs.tools import SCHEMES, ObjectStore, drawing, readable, url_scheme
+from fractalrs.tools import SCHEMES, ObjectStore, Place, drawing, readable, url_scheme
 from fractalrs.workflow import SAMPLE
 
 

@@ -22,9 +22,9 @@ from fractalrs.cli.output import (
     place_of,
     print_note,
 )
-from fractalrs.dataset import Dataset, Folder, Place
+from fractalrs.dataset import Dataset, Folder
 from fractalrs.expansion import Group
-from fractalrs.tools import notes_on_stderr, resolve_threads
+from fractalrs.tools import Place, notes_on_stderr, resolve_threads
 from fractalrs.validation import read_thresholds
 from fractalrs.validation import validate as run
 from fractalrs.workflow import command_text, read_planned_base

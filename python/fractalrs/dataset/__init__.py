@@ -5,7 +5,7 @@ Layout of the files is `layout`; what is there `folder`; `writing` puts them the
 
 from fractalrs.dataset.attributes import match, source_codes
 from fractalrs.dataset.dataset import Dataset, open_dataset, opened, whole_users
-from fractalrs.dataset.folder import Folder, Place, store_of
+from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.layout import ParquetOptions
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, differences, expected_bytes, plan
@@ -14,7 +14,7 @@ from fractalrs.dataset.publishing import publish
 from fractalrs.dataset.survey import forecast, other_plan
 from fractalrs.dataset.writing import finish, write, write_part, write_plan
 
-__all__ = ["AttributesEntry", "FileEntry", "Folder", "Manifest", "ParquetOptions", "PartEntry", "Place", "Private"]
+__all__ = ["AttributesEntry", "FileEntry", "Folder", "Manifest", "ParquetOptions", "PartEntry", "Private"]
 __all__ += ["OTHER_SOURCE", "Plan", "checked_licence", "differences", "expected_bytes", "other_plan", "plan"]
 __all__ += ["finish", "forecast", "match", "source_codes", "write", "write_part", "write_plan"]
-__all__ += ["Dataset", "open_dataset", "opened", "publish", "store_of", "whole_users"]
+__all__ += ["Dataset", "open_dataset", "opened", "publish", "whole_users"]

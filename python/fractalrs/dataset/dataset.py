@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from fractalrs.dataset.folder import Folder, Place, missing_files, read_manifest, store_of
+from fractalrs.dataset.folder import Folder, missing_files, read_manifest
 from fractalrs.dataset.layout import MANIFEST, PLAN
 from fractalrs.dataset.manifest import FileEntry, Manifest
 from fractalrs.errors import InputError
-from fractalrs.tools import RemotePath, Shown, Store, one_line
+from fractalrs.tools import Place, RemotePath, Shown, Store, one_line, store_of
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 _HINT = "delete the file and run the command that made the data set again"

@@ -4,7 +4,6 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike, fsdecode
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import PRIVATE_FILES, files_beside
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools import SCHEMES, LocalStore, ObjectStore, Store, as_path, url_scheme
+from fractalrs.tools import Place, Store, store_of
 from fractalrs.words import SPLITS
 
 OLD_MANIFEST = ".manifest.json.old"
@@ -23,18 +22,6 @@ _SHOWN = 3
 """So many files that are not ours are named…"""
 _SHOWN_RUNS = 4
 """… and so many runs of missing parts."""
-
-Place = str | PathLike[str] | Store
-"""A folder's path, a URL in an object store, or a store."""
-
-
-def store_of(path: Place) -> Store:
-    """Return the store at a path or URL."""
-    if isinstance(path, Store):
-        return path
-    if isinstance(path, str | PathLike) and url_scheme(fsdecode(path)) in SCHEMES:
-        return ObjectStore(fsdecode(path))
-    return LocalStore(as_path("path", path))
 
 
 @dataclass(frozen=True)

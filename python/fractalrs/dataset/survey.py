@@ -7,13 +7,13 @@ from typing import Literal
 
 import pyarrow as pa
 
-from fractalrs.dataset.folder import Folder, Place, store_of
+from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.layout import PLAN, ParquetOptions
 from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Expansion, operator_named
-from fractalrs.tools import FileReport, Store, busy, check_kind, resolve_threads
+from fractalrs.tools import FileReport, Place, Store, busy, check_kind, resolve_threads, store_of
 
 Finished = Mapping[str, FileReport]
 """Files that are whole and of a plan, by name."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from fractalrs.dataset.card import data_card
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.folder import Folder, Place, missing_files, store_of
+from fractalrs.dataset.folder import Folder, missing_files
 from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
@@ -19,11 +19,13 @@ from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion, operator_named
 from fractalrs.tools import (
     SILENT,
+    Place,
     Progress,
     Store,
     as_progress,
     check_kind,
     resolve_threads,
+    store_of,
     suggests,
     visible,
 )

@@ -3,8 +3,8 @@
 import dataclasses
 import inspect
 import json
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs._core import GENERATOR, Generator
-from fractalrs.base import Base
+from fractalrs.base import BASE_FILES, Base
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.declared import accepts, document, one_of, pair, refuse_unknown, whole
@@ -28,11 +28,17 @@ from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
 from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.tools import Digest, Shown, as_path, check_count, digest_of_json, whole_folder
+from fractalrs.tools import Digest, Place, Shown, Store, check_count, digest_of_json, store_of, whole_folder
 from fractalrs.words import SPLITS, Split
 
 BATCH_INTERACTIONS = 1_000_000
 """About how many interactions a batch has by default, at the most."""
+
+
+SAVED = "expansion.json"
+"""Of a saved expansion the file that is written last."""
+_FILES = {"reduced.npz", "cells.npz", *map("base/{}".format, BASE_FILES)}
+"""The others."""
 
 
 class Expansion(Shown):
@@ -93,7 +99,7 @@ class Expansion(Shown):
         self.keep_rates = self.options.keep_rates(self.reduced.values)
         self.cells = self.options.fit(base, cells)
         self.payload = Payload.of(base, self.options)
-        self._path: Path | None = None
+        self._place: Path | Store | None = None
         if self.operator.is_function:
             # It does what writing asks of the core.
             made = FunctionGenerator(base, self.reduced.values, options["operator"], self.seed, self.schema)
@@ -242,8 +248,8 @@ class Expansion(Shown):
             raise InputError(f"users {first} to {last} are not within 0 to {self.shape[0]}")
         return first, last
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save to a folder that `load` maps into memory; nothing may be there yet.
+    def save(self, path: Place) -> None:
+        """Save to a folder that `load` maps into memory, or into an object store; nothing may be there yet.
 
         Raises
         ------
@@ -252,57 +258,79 @@ class Expansion(Shown):
         OutputError
             If something is there, or it cannot be written to.
         WriteError
-            If writing fails midway; nothing is left under `path`.
+            If writing fails midway; nothing is left under `path` that `load` takes.
         """
         if self.operator.is_function:
             raise InputError("an expansion made by a function cannot be saved: Python does not save functions")
-        target, folder = as_path("path", path).absolute(), None
-        if target.exists():
+        store, begun = store_of(path), False
+        target = store.path.absolute() if isinstance(store.path, Path) else store.path
+        if target.exists() if isinstance(target, Path) else not store.list().keys() <= _FILES:
             raise OutputError(f"{target} exists already", hint="choose a new folder")
-        settings, arrays = {"profile": self.profile, **dataclasses.asdict(self.options)}, dict(vars(self.reduced))
-        content = {"settings": settings, "reduced": arrays.pop("description")}
         try:
-            with whole_folder(target) as folder:
-                # A value of its own: the folder it is saved in now is about to be renamed.
-                dataclasses.replace(self.base).save(folder / "base")
-                np.savez(folder / "reduced.npz", allow_pickle=False, **arrays)
-                self.cells.save(folder / "cells.npz")
-                (folder / "expansion.json").write_text(json.dumps(content, indent=2) + "\n")
+            with whole_folder(target) if isinstance(target, Path) else _put_whole(store) as folder:
+                begun = True
+                self._write(folder)
         except (OSError, OutputError, WriteError) as error:
             # The base and the cells name the temporary folder.
-            why, kind = error.__cause__ or error, OutputError if folder is None else WriteError
+            why, kind = error.__cause__ or error, WriteError if begun else OutputError
             raise kind(f"cannot write {target}: {getattr(why, 'strerror', None) or why}") from error
-        if self.base.path is None:
+        if isinstance(target, Path) and self.base.path is None:
             # Nothing is written again; but from now on the base has a path by which it can be pickled too.
             self.base.save(target / "base")
-        self._path = target
+        self._place = target if isinstance(target, Path) else store
+
+    def _write(self, folder: Path) -> None:
+        settings, arrays = {"profile": self.profile, **dataclasses.asdict(self.options)}, dict(vars(self.reduced))
+        content = {"settings": settings, "reduced": arrays.pop("description")}
+        # A value of its own: the folder it is saved in now is about to be renamed.
+        dataclasses.replace(self.base).save(folder / "base")
+        np.savez(folder / "reduced.npz", allow_pickle=False, **arrays)
+        self.cells.save(folder / "cells.npz")
+        (folder / SAVED).write_text(json.dumps(content, indent=2) + "\n")
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: Place) -> Self:
         """Load what `save` wrote; the base stays on disk, mapped into memory.
+
+        What is in an object store is fetched into a temporary folder, as long as it is used.
 
         Raises
         ------
         InputError
             If no saved expansion is there.
         """
-        folder = as_path("path", path).absolute()
+        store = store_of(path)
+        if isinstance(store.path, Path):
+            return cls._read(folder := store.path.absolute(), folder)
         try:
-            content = json.loads((folder / "expansion.json").read_text())
+            with store.local(_FILES | {SAVED}) as here:
+                # What is mapped outlives its names.
+                return cls._read(here, store)
+        except (OSError, OutputError) as error:
+            raise InputError(f"{store.path} is not a saved expansion: {error}") from None
+
+    @classmethod
+    def _read(cls, folder: Path, place: Path | Store) -> Self:
+        try:
+            content = json.loads((folder / SAVED).read_text())
             settings = content["settings"]
             with np.load(folder / "reduced.npz") as arrays:
                 reduced = ReducedMatrix(**arrays, description=content["reduced"])
             cells = Cells.load(folder / "cells.npz") if shuffle_named(settings["shuffle"]).takes_cells else None
         except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-            raise InputError(f"{folder} is not a saved expansion: {error}") from None
-        expansion = cls(Base.load(folder / "base"), reduced, cells=cells, **settings)
-        expansion._path = folder
+            where = place if isinstance(place, Path) else place.path
+            raise InputError(f"{where} is not a saved expansion: {error}") from None
+        base = Base.load(folder / "base")
+        # Of a temporary folder the base must not tell.
+        base = base if folder == place else dataclasses.replace(base)
+        expansion = cls(base, reduced, cells=cells, **settings)
+        expansion._place = place
         return expansion
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._path is None:
+        if self._place is None:
             raise InputError("this expansion is not saved, so it cannot be sent to another process", "save it first")
-        return _load_same, (type(self), self._path, self.fingerprint)
+        return _load_same, (type(self), self._place, self.fingerprint)
 
     def __repr__(self) -> str:
         (m, n), (p, q) = self.reduced.shape, self.base.shape
@@ -312,6 +340,19 @@ class Expansion(Shown):
         named = {"base": self.base, "multipliers": self.reduced.shape, "user_ids": self.shape[0]}
         named |= {"item_ids": self.shape[1], "profile": self.profile, "shuffle": self.shuffle}
         return {**named, "operator": self.operator.name, "columns": ", ".join(self.schema.names), "seed": self.seed}
+
+
+@contextmanager
+def _put_whole(store: Store) -> Iterator[Path]:
+    """Yield a folder to fill; at the end it is put into a store, and last what makes it an expansion."""
+    with store.staging() as staging:
+        yield staging.path(SAVED).parent
+        last = staging.path(SAVED).read_bytes()
+        for name in staging.finished():
+            if name != SAVED:
+                staging.publish(name)
+    if not store.claim(SAVED, last):
+        raise FileExistsError(17, "somebody else has saved one meanwhile")
 
 
 def _of_fit(
@@ -349,13 +390,14 @@ def _factors(reduced: ReducedMatrix, options: Options) -> npt.NDArray[np.float64
     return reduced.signed if operator_named(options.operator).multiplies else reduced.values
 
 
-def _load_same(kind: type[Expansion], path: Path, fingerprint: str) -> Expansion:
+def _load_same(kind: type[Expansion], path: Path | Store, fingerprint: str) -> Expansion:
     """Load a pickled expansion, which is its path: refuse another one that lies there now."""
     expansion = kind.load(path)
     if expansion.fingerprint == fingerprint:
         return expansion
+    where = path if isinstance(path, Path) else path.path
     raise InputError(
-        f"the expansion saved in {path} is not the one that was pickled", "pickle the one that is there now"
+        f"the expansion saved in {where} is not the one that was pickled", "pickle the one that is there now"
     )
 
 

@@ -24,9 +24,9 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import machine
-from fractalrs.tools.arguments import url_scheme
+from fractalrs.tools.arguments import as_path, url_scheme
 from fractalrs.tools.sealed import FileReport, read_labelled
-from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, is_litter
+from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, is_litter
 
 SCHEMES = ("s3", "gs", "az")
 LARGEST = 5_000_000_000
@@ -296,6 +296,26 @@ class ObjectStore:
             if len(value) > 3 and (name in self.options or re.match("AWS|AZURE|GOOGLE", name)):
                 text = text.replace(value, "…")
         return text[:200]
+
+
+Place = str | os.PathLike[str] | Store
+"""A folder's path, a URL in an object store, or a store."""
+
+
+def store_of(path: Place) -> Store:
+    """Return the store at a path or URL.
+
+    Examples
+    --------
+    >>> from fractalrs.tools import store_of
+    >>> store_of("s3://bucket/out"), store_of("out")
+    (ObjectStore(url='s3://bucket/out'), LocalStore(path=PosixPath('out')))
+    """
+    if isinstance(path, Store):
+        return path
+    if isinstance(path, str | os.PathLike) and url_scheme(os.fsdecode(path)) in SCHEMES:
+        return ObjectStore(os.fsdecode(path))
+    return LocalStore(as_path("path", path))
 
 
 _OPTIONS = "see that bucket, endpoint, region and credentials are right: in the environment, or as storage options"

@@ -9,11 +9,21 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from fractalrs.base import Base
-from fractalrs.dataset import Dataset, Place, open_dataset
+from fractalrs.dataset import Dataset, open_dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.statistics import Curve, Floats
-from fractalrs.tools import Progress, Stages, Store, as_progress, blas_threads, check_kind, resolve_threads, suggests
+from fractalrs.tools import (
+    Place,
+    Progress,
+    Stages,
+    Store,
+    as_progress,
+    blas_threads,
+    check_kind,
+    resolve_threads,
+    suggests,
+)
 from fractalrs.validation import metrics
 from fractalrs.validation.checks import blocks, files, regeneration, rows, times
 from fractalrs.validation.checks.attributes import check_attributes

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from fractalrs._core import GENERATOR
 from fractalrs.base import Base
-from fractalrs.dataset import ParquetOptions, Place, Plan, Private, store_of
+from fractalrs.dataset import ParquetOptions, Plan, Private
 from fractalrs.errors import InputError
 from fractalrs.expansion import (
     Cells,
@@ -34,7 +34,7 @@ from fractalrs.expansion import (
     profile_named,
     shuffle_named,
 )
-from fractalrs.tools import as_path, blas_threads
+from fractalrs.tools import Place, as_path, blas_threads, store_of
 from fractalrs.workflow.recipe import RECIPE, Recipe
 
 CELLS = "cells.npz"

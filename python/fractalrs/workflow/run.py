@@ -15,7 +15,6 @@ from fractalrs.dataset import (
     OTHER_SOURCE,
     Dataset,
     Folder,
-    Place,
     Plan,
     Private,
     differences,
@@ -40,7 +39,7 @@ from fractalrs.expansion import (
     solve_keep_scale,
 )
 from fractalrs.reading import Interactions, located, read_attributes, read_interactions, sample_interactions
-from fractalrs.tools import Progress, as_progress, notes_on_stderr, readable, resolve_threads
+from fractalrs.tools import Place, Progress, as_progress, notes_on_stderr, readable, resolve_threads
 from fractalrs.words import WARNING
 from fractalrs.workflow.page import Page
 from fractalrs.workflow.recipe import RECIPE, Recipe
