@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from fractalrs.reading import read_interactions as read_interactions
     from fractalrs.reading import sample_interactions as sample_interactions
     from fractalrs.reading import write_interactions as write_interactions
+    from fractalrs.tools import ObjectStore as ObjectStore
     from fractalrs.tools import Progress as Progress
     from fractalrs.validation import Report as Report
     from fractalrs.validation import validate as validate
@@ -60,7 +61,7 @@ __version__ = VERSION
 _HOMES = {
     "fractalrs": ("plot",),
     "fractalrs.errors": ("FractalrsError", "InputError", "OutputError", "WriteError"),
-    "fractalrs.tools": ("Progress",),
+    "fractalrs.tools": ("ObjectStore", "Progress"),
     "fractalrs.reading": ("Interactions", "download", "read_interactions", "sample_interactions", "write_interactions"),
     "fractalrs.base": ("Base", "leave_last_out"),
     "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "Stream", "fit", "group_cells", "reduce"),

@@ -5,6 +5,7 @@ from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical
 from fractalrs.base.hold_out import leave_last_out, needed
 from fractalrs.base.rules import SplitRule
 from fractalrs.base.sparse import Sparse
+from fractalrs.base.storage import BASE_FILES
 from fractalrs.base.summary import (
     base_statistics,
     real_activity,
@@ -14,6 +15,7 @@ from fractalrs.base.summary import (
 from fractalrs.base.svd import SVD, TOLERANCE, orthonormal, truncated_svd
 
 __all__ = [
+    "BASE_FILES",
     "SINGULAR_VALUES",
     "SVD",
     "TEST_BIT",

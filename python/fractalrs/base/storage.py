@@ -17,6 +17,8 @@ from fractalrs.words import SPLITS
 FORMAT = "fractalrs base 3"
 DIGESTED = "fractalrs base 2"
 """What fingerprints begin with: they are the same since then, where a base has no cuts."""
+BASE_FILES = ("base.json", "indptr.npy", "entries.npy", "user_ids.arrow", "item_ids.arrow", "payload.arrow")
+"""What a saved base may have."""
 HINT_DAMAGED = "the folder is not a complete saved base: save it again"
 
 

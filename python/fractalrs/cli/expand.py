@@ -16,10 +16,12 @@ from fractalrs.cli.output import (
     NoProgress,
     Quiet,
     Source,
+    StorageOption,
     attributes_of,
     flag,
     option,
     parameter,
+    place_of,
     print_content,
     print_note,
     print_summary,
@@ -28,7 +30,7 @@ from fractalrs.cli.output import (
 from fractalrs.dataset import Dataset, Folder, PartEntry, Plan, forecast, write_parts, write_plan
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Group
-from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
+from fractalrs.tools import Place, notes_on_stderr, peak_memory, resolve_threads, store_of
 from fractalrs.words import SIDES, SPLITS
 from fractalrs.workflow import RECIPE, Page, Recipe, prepare
 
@@ -43,7 +45,10 @@ def expand(
     context: typer.Context,
     source: Source,
     output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
+        Path,
+        typer.Argument(
+            metavar="OUTPUT", help="Folder or URL (s3://, gs://, az://) of the data set. An unfinished one is finished."
+        ),
     ],
     overwrite: Annotated[
         bool, flag(Group.FILES, "--overwrite", "Replace a data set in OUTPUT that was made with other options.")
@@ -79,6 +84,7 @@ def expand(
             "Print what would come out (counts, bytes, memory, free disk), or why nothing would; write nothing.",
         ),
     ] = False,
+    storage_option: StorageOption = None,
     as_json: Json = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
@@ -91,26 +97,27 @@ def expand(
         options = page.with_options({name: options[name] for name in options if _is_typed(context, name)})
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
     parts = None if part_range is None else _range_of(part_range, recipe.parts, overwrite)
+    place = place_of(output, storage_option)
     page = page if page is not None and page.made else None
     with notes_on_stderr(not quiet):
         try:
-            plan = prepare(source, recipe, output, overwrite=overwrite, progress=shown, page=page)
+            plan = prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page)
             if part_range is not None:
                 parts = _range_of(part_range, plan.part_count, overwrite)
             if dry_run:
-                expected = _forecast(plan, output, threads, overwrite)
+                expected = _forecast(plan, place, threads, overwrite)
                 for risk in _risks(plan):
                     logger.warning(f"warning: {risk}")
                 print_content(expected, as_json)
                 return
             if parts is not None:
-                written = write_parts(plan, parts, output, threads=threads, progress=shown)
-                print_summary(_part_summary(plan, output, parts, written, time.monotonic() - started), as_json, quiet)
+                written = write_parts(plan, parts, place, threads=threads, progress=shown)
+                print_summary(_part_summary(plan, place, parts, written, time.monotonic() - started), as_json, quiet)
                 return
-            finished = _is_finished(plan, output)
-            dataset = write_plan(plan, output, threads=threads, overwrite=overwrite, progress=shown)
+            finished = _is_finished(plan, place)
+            dataset = write_plan(plan, place, threads=threads, overwrite=overwrite, progress=shown)
         except KeyboardInterrupt:
-            begun = not dry_run and Folder.read(output).plan is not None
+            begun = not dry_run and Folder.read(place).plan is not None
             stays = "what is finished stays, the same command goes on from there"
             print_note(f"interrupted: {stays if begun else 'nothing was written'}")
             raise typer.Exit(INTERRUPTED) from None
@@ -159,7 +166,7 @@ def _is_typed(context: typer.Context, name: str) -> bool:
     return place is not None and place.name == "COMMANDLINE"
 
 
-def _is_finished(plan: Plan, output: Path) -> bool:
+def _is_finished(plan: Plan, output: Place) -> bool:
     """Whether there is nothing to do."""
     there = Folder.read(output)
     return there.is_complete and there.manifest is not None and there.manifest.fingerprints["plan"] == plan.fingerprint
@@ -187,10 +194,10 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
     }
 
 
-def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
+def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool) -> dict[str, Any]:
     expansion, found = plan.expansion, forecast(plan, output, threads=threads, overwrite=overwrite)
     return {
-        "output": str(output),
+        "output": str(store_of(output).path),
         **warnings_of(plan.base.warnings),
         **_expected(expansion),
         "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
@@ -203,11 +210,11 @@ def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[s
 
 
 def _part_summary(
-    plan: Plan, output: Path, parts: range, written: Sequence[PartEntry], seconds: float
+    plan: Plan, place: Place, parts: range, written: Sequence[PartEntry], seconds: float
 ) -> dict[str, Any]:
     files = [(split, file) for part in written for split, some in part.files.items() for file in some]
     return {
-        "output": str(output),
+        "output": str(store_of(place).path),
         "seconds": round(seconds, 2),
         "parts": {"first": parts.start, "last": parts.stop, "of": plan.part_count},
         **{split: {"written": sum(file.rows for of, file in files if of == split)} for split in plan.splits},
@@ -222,7 +229,7 @@ def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str
     for split in (split for split in SPLITS if split in totals):
         counts[split]["written"] = totals[split]
     return {
-        "output": str(dataset.path),
+        "output": str(dataset.place),
         "seconds": round(seconds, 2),
         **warnings_of(dataset.manifest.warnings),
         **counts,

@@ -7,7 +7,17 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fractalrs.cli import INTERRUPTED
-from fractalrs.cli.output import Complete, Json, NoProgress, Quiet, option, print_note, print_summary
+from fractalrs.cli.output import (
+    Complete,
+    Json,
+    NoProgress,
+    Quiet,
+    StorageOption,
+    option,
+    place_of,
+    print_note,
+    print_summary,
+)
 from fractalrs.dataset import Dataset
 from fractalrs.expansion import Group
 from fractalrs.formats import FORMATS
@@ -23,13 +33,14 @@ def export(
         Literal[tuple(FORMATS)],  # type: ignore[valid-type]
         option(Group.FILES, " ".join(f"{each.name}: {each.about}." for each in FORMATS.values()), value="NAME"),
     ],
+    storage_option: StorageOption = None,
     as_json: Json = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
 ) -> None:
     """Run the command."""
     started = time.monotonic()
-    dataset = Dataset(output)
+    dataset = Dataset(place_of(output, storage_option))
     try:
         write(dataset, destination, format=format, progress=not (quiet or no_progress))
     except KeyboardInterrupt:

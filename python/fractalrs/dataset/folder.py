@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import PRIVATE_FILES, files_beside
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools import LocalStore, Store, as_path
+from fractalrs.tools import Place, Store, store_of
 from fractalrs.words import SPLITS
 
 OLD_MANIFEST = ".manifest.json.old"
@@ -21,14 +20,6 @@ _SHOWN = 3
 """So many files that are not ours are named…"""
 _SHOWN_RUNS = 4
 """… and so many runs of missing parts."""
-
-Place = str | PathLike[str] | Store
-"""A folder's path, or a store."""
-
-
-def store_of(path: Place) -> Store:
-    """Return the store at a path."""
-    return path if isinstance(path, Store) else LocalStore(as_path("path", path))
 
 
 @dataclass(frozen=True)
@@ -125,7 +116,8 @@ class Folder:
         folders = [Part(0, 1, 0, 0).file(split) for split in SPLITS]
         public = [name for name in self.names if name not in (*PRIVATE_FILES, OLD_MANIFEST)]
         self.store.delete([*public, *folders])
-        self.store.delete([*reversed(PRIVATE_FILES), OLD_MANIFEST])
+        for name in (*reversed(PRIVATE_FILES), OLD_MANIFEST):
+            self.store.delete([name])
 
 
 def read_plan(store: Store) -> Plan:

@@ -9,7 +9,7 @@ from typing import Any, Self, get_args
 import pyarrow as pa
 
 from fractalrs.errors import InputError
-from fractalrs.tools import Shown
+from fractalrs.tools import RemotePath, Shown
 from fractalrs.words import SPLITS, Partition, Split
 
 ELSEWHERE = "move the folder away, or choose another"
@@ -131,7 +131,7 @@ class Manifest(Shown):
         return described if self.partition else described[0]
 
     @classmethod
-    def from_json(cls, text: bytes, file: Path, hint: str | None = None) -> Self:
+    def from_json(cls, text: bytes, file: Path | RemotePath, hint: str | None = None) -> Self:
         """Read the text of a manifest; refuse one that is damaged or contradicts itself, with what is wrong in it."""
         content = json_object(text, file, _OURS, hint)
         check_format(content, file)
@@ -203,7 +203,7 @@ class WrongError(ValueError):
     """What is wrong with a value, in the user's words."""
 
 
-def json_object(text: bytes, file: Path, names: set[str], hint: str | None) -> dict[str, Any]:
+def json_object(text: bytes, file: Path | RemotePath, names: set[str], hint: str | None) -> dict[str, Any]:
     """Read a JSON object; refuse what is none by a hint of the caller's, and one that lacks names as not ours."""
     try:
         content = json.loads(text)
@@ -214,7 +214,7 @@ def json_object(text: bytes, file: Path, names: set[str], hint: str | None) -> d
     return content
 
 
-def check_format(content: Mapping[str, Any], file: Path) -> None:
+def check_format(content: Mapping[str, Any], file: Path | RemotePath) -> None:
     """Refuse what another version wrote in another format."""
     if (there := content.get("format", 1)) != FORMAT:
         raise InputError(

@@ -24,7 +24,7 @@ from fractalrs.dataset.sizes import expected_bytes
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import MADE_UP, AttributeTable
-from fractalrs.tools import Shown, check_count, check_kind, check_word, digest_of_json, suggests
+from fractalrs.tools import RemotePath, Shown, check_count, check_kind, check_word, digest_of_json, suggests
 from fractalrs.words import ITEMS, SPLITS, USERS, Partition, Side, Split
 
 PART_INTERACTIONS = 1_000_000, 16_000_000
@@ -205,7 +205,7 @@ class Plan(Shown):
         return json.dumps(self._content(), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: bytes, file: Path) -> Self:
+    def from_json(cls, text: bytes, file: Path | RemotePath) -> Self:
         """Read the text of a plan; refuse one that is damaged, with the file and what is wrong in it."""
         content = json_object(text, file, {"base", "options", "writing", "fingerprints"}, ELSEWHERE)
         check_format(content, file)

@@ -90,6 +90,12 @@ class Private(Shown):
             store.claim(name, content)
 
     @classmethod
+    def of_store(cls, store: Store) -> Self | None:
+        """Read it where a data set is; see `read`."""
+        with store.local(PRIVATE_FILES) as folder:
+            return cls.read(folder)
+
+    @classmethod
     def read(cls, path: str | PathLike[str]) -> Self | None:
         """Read it beside a data set; refuse files that are missing or damaged.
 

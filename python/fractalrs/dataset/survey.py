@@ -2,20 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
 
 from fractalrs._core import VERSION
-from fractalrs.dataset.folder import Folder, Place, read_plan, store_of, units
+from fractalrs.dataset.folder import Folder, units
 from fractalrs.dataset.layout import FILES, PLAN
 from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import operator_named
-from fractalrs.tools import FileReport, Store, busy, check_kind, read_labelled, require_disk, resolve_threads
+from fractalrs.tools import FileReport, Place, Store, busy, check_kind, resolve_threads, store_of
 
 Finished = Mapping[str, FileReport]
 """Files that are whole and of a plan, by name."""
@@ -115,7 +114,7 @@ def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> S
         # Another profile may have begun the same.
         plan = replace(folder.plan, made_of=plan.made_of, attributes=plan.attributes, divided=plan.divided)
     if state != "complete":
-        _check_disk(folder, plan, finished)
+        _check_disk(folder, plan, finished, threads)
     return Survey(folder, state, plan, finished)
 
 
@@ -142,11 +141,13 @@ def compare(folder: Folder, plan: Plan, overwrite: bool = False) -> State:
 
 def require_ours(store: Store, plan: Plan) -> None:
     """Refuse to go on where another plan has taken a folder over; only where there are no locks can it."""
-    with suppress(InputError):
-        if (there := read_plan(store)).fingerprint == plan.fingerprint:
-            return
+    try:
+        with store.open(PLAN) as file:
+            there = Plan.from_json(file.read(), store.path / PLAN)
+    except (FileNotFoundError, InputError):
+        raise other_plan(store, "another run has deleted what there was") from None
+    if there.fingerprint != plan.fingerprint:
         raise other_plan(store, there.differences(plan), there)
-    raise other_plan(store, "another run has deleted what there was")
 
 
 def other_plan(store: Store, why: str, there: Plan | None = None) -> OutputError:
@@ -176,8 +177,7 @@ def _inspect(store: Store, unit: str, name: str, plan: Plan) -> tuple[int | None
     """Read a file; return of how many it is one, where its part's are divided by periods, and what is known of it."""
     hint = "delete it and run the same command again"
     try:
-        with store.open(name) as file:
-            labels, report = read_labelled(file)
+        labels, report = store.known(name)
     except (pa.ArrowException, OSError, KeyError, ValueError):
         raise OutputError(f"{store.path / name} is damaged", hint) from None
     if any(labels.get(label) != value for label, value in plan.files[unit]):
@@ -186,7 +186,7 @@ def _inspect(store: Store, unit: str, name: str, plan: Plan) -> tuple[int | None
     return int(labels[FILES]) if FILES in labels else None, report
 
 
-def _check_disk(folder: Folder, plan: Plan, finished: Finished) -> None:
+def _check_disk(folder: Folder, plan: Plan, finished: Finished, threads: int) -> None:
     """Refuse too little room for what is missing; unfinished files, and those of another plan, make room."""
     sizes = plan.expected_attribute_bytes
     parts = plan.files.keys() - sizes.keys()
@@ -195,8 +195,9 @@ def _check_disk(folder: Folder, plan: Plan, finished: Finished) -> None:
     freed = sum(folder.files.values()) - sum(file["bytes"] for file in finished.values())
     hint = "free some, choose another disk, or lower the target, keep_scale or the multipliers"
     # What was read from a folder to finish it writes no part.
-    of_parts = 0 if plan.divided else plan.expected_bytes * missing
-    require_disk(folder.store.path, of_parts + more, hint, folder.store.free() + freed)
+    of_parts = 0 if plan.divided else plan.expected_bytes
+    piece = max(of_parts / plan.part_count, *sizes.values(), 0)
+    folder.store.require_room(of_parts * missing + more, freed, piece, threads, hint)
 
 
 def _memory_needed(plan: Plan, threads: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from fractalrs.dataset.card import data_card
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.division import DIVISION, divided
-from fractalrs.dataset.folder import Folder, Place, missing_files, store_of, units
+from fractalrs.dataset.folder import Folder, missing_files, units
 from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
@@ -20,12 +20,13 @@ from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion, operator_named
 from fractalrs.tools import (
     SILENT,
+    Place,
     Progress,
     Store,
     as_progress,
     check_kind,
-    require_disk,
     resolve_threads,
+    store_of,
     suggests,
     visible,
 )
@@ -117,7 +118,7 @@ def write_plan(
         found = survey(store, plan, threads, overwrite)
         if found.state == "complete":
             logger.info("%s is complete already: nothing to do", store.path)
-            return Dataset(store.path, found.folder.manifest)
+            return Dataset(store, found.folder.manifest)
         private = _missing_private(found.folder, found.plan, found.state == "other")
         with _failures(store):
             if found.state == "other":
@@ -204,7 +205,8 @@ def write_parts(
     finished = find_finished(folder, plan, names, threads)
     if missing := len({*names} - units(finished).keys()):
         size = plan.expected_bytes * missing / (plan.part_count * len(plan.splits))
-        require_disk(store.path, size, "free some; what is finished stays", store.free())
+        piece = plan.expected_bytes / plan.part_count
+        store.require_room(size, 0, piece, threads, "free some; what is finished stays")
     private = _missing_private(folder, plan)
     with _failures(store), store.locked(shared=True):
         if (now := Folder.ours(store)) != folder:
@@ -243,12 +245,12 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
     threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
     found = _survey_whole(store, plan, threads)
     if found.state == "complete":
-        return Dataset(store.path, found.folder.manifest)
+        return Dataset(store, found.folder.manifest)
     with _failures(store), store.locked(shared=True):
         if Folder.ours(store) != found.folder:
             found = _survey_whole(store, plan, threads)
             if found.state == "complete":
-                return Dataset(store.path, found.folder.manifest)
+                return Dataset(store, found.folder.manifest)
         private = _missing_private(found.folder, found.plan)
         store.clear()
         _begin(store, found.plan, private, found.folder.plan is not None)
@@ -350,26 +352,35 @@ def _make_parts(
 
         jobs = [wanted for part in parts if any((wanted := job(part))[3:])]
         interactions = expansion.expected_interactions * len(jobs) / plan.part_count
+        encoding: dict[str, Any] = asdict(plan.parquet)
+        if periods is not None:
+            encoding["periods"] = periods.starts.tolist(), [*periods.folders]
+        made, done = list[Any](), 0
         with (progress if jobs else SILENT).task("expanding", interactions, len(jobs)) as report:
 
             def passed(interactions: int, parts: int) -> None:
                 publish()
-                report(interactions, parts)
+                report(done + interactions, len(made) + parts)
 
-            try:
-                encoding: dict[str, Any] = asdict(plan.parquet)
-                if periods is not None:
-                    encoding["periods"] = periods.starts.tolist(), [*periods.folders]
-                result = expansion.generator.run(jobs, stage="flush", threads=threads, progress=passed, **encoding)
-            finally:
-                publish()
+            for some in staging.rounds(jobs, threads):
+                try:
+                    result = expansion.generator.run(some, stage="flush", threads=threads, progress=passed, **encoding)
+                finally:
+                    publish()
+                made += result["parts"]
+                done += sum(_rows(part[split]) for part in result["parts"] for split in SPLITS)
     found: dict[str, Any] = {}
-    for done in result["parts"]:
+    for part in made:
         for split in SPLITS:
-            made: Any = done[split] or {}
-            of_folders = {"": made} if made and periods is None else made
-            found |= {part_file(done["index"], plan.part_count, split, name): one for name, one in of_folders.items()}
+            files: Any = part[split] or {}
+            of_folders = {"": files} if files and periods is None else files
+            found |= {part_file(part["index"], plan.part_count, split, name): one for name, one in of_folders.items()}
     return found
+
+
+def _rows(files: Any) -> int:
+    """Return how many interactions a file, or the files of a part's periods, have."""
+    return sum(one["rows"] for one in ([files] if "rows" in files else files.values())) if files else 0
 
 
 def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress: Progress) -> Dataset:
@@ -390,7 +401,7 @@ def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress:
     store.put(CARD, data_card(plan, manifest).encode())
     require_ours(store, plan)
     store.put(MANIFEST, manifest.to_json().encode())
-    return Dataset(store.path, manifest)
+    return Dataset(store, manifest)
 
 
 def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEntry]) -> Manifest:

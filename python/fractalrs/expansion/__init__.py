@@ -9,7 +9,7 @@ Each room imports only rooms above it::
     functions · operators        blocks made by a function; what makes a block
     options                      what can be chosen, and named defaults
     payload · sizing · fitting   what interactions carry; a shape for a target; real tails and spectrum
-    fitted                       what an expansion takes from a fit
+    fitted · saved               what an expansion takes from a fit; its folder
     division · fingerprint       where users are cut into parts; one digest of all of it
     stream                       interactions as Arrow batches, made while they are read
     expansion                    all of it as one value

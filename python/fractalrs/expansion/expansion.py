@@ -2,13 +2,10 @@
 
 import dataclasses
 import inspect
-import json
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +26,10 @@ from fractalrs.expansion.operators import Operator, operator_named
 from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
 from fractalrs.expansion.reduction import ReducedMatrix
+from fractalrs.expansion.saved import FILES, SAVED, put_whole, read_saved, write_saved
 from fractalrs.expansion.shuffles import shuffle_named
 from fractalrs.expansion.stream import BATCH_SIZE, Stream, chosen_schema, ticks_between
-from fractalrs.tools import Shown, as_path, check_count, checked_ids, resolve_threads, whole_folder
+from fractalrs.tools import Place, Shown, Store, check_count, checked_ids, resolve_threads, store_of, whole_folder
 from fractalrs.words import SPLITS, Split
 
 
@@ -93,7 +91,7 @@ class Expansion(Shown):
         self.keep_rates = self.options.keep_rates(self.reduced.values)
         self.cells = self.options.fit(base, cells)
         self.payload = Payload.of(base, self.options)
-        self._path: Path | None = None
+        self._place: Path | Store | None = None
         if self.operator.is_function:
             if base.valid_count:
                 raise InputError("a function makes train and test interactions, and the base has some for validation")
@@ -358,8 +356,8 @@ class Expansion(Shown):
             raise InputError(f"users {first} to {last} are not within 0 to {self.shape[0]}")
         return first, last
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save to a folder that `load` maps into memory; nothing may be there yet.
+    def save(self, path: Place) -> None:
+        """Save to a folder that `load` maps into memory, or into an object store; nothing may be there yet.
 
         Raises
         ------
@@ -368,57 +366,63 @@ class Expansion(Shown):
         OutputError
             If something is there, or it cannot be written to.
         WriteError
-            If writing fails midway; nothing is left under `path`.
+            If writing fails midway; nothing is left under `path` that `load` takes.
         """
         if self.operator.is_function:
             raise InputError("an expansion made by a function cannot be saved: Python does not save functions")
-        target, folder = as_path("path", path).absolute(), None
-        if target.exists():
+        store, begun = store_of(path), False
+        target = store.path.absolute() if isinstance(store.path, Path) else store.path
+        if target.exists() if isinstance(target, Path) else not store.list().keys() <= FILES:
             raise OutputError(f"{target} exists already", hint="choose a new folder")
-        settings, arrays = {"profile": self.profile, **dataclasses.asdict(self.options)}, dict(vars(self.reduced))
-        content = {"settings": settings, "reduced": arrays.pop("description")}
         try:
-            with whole_folder(target) as folder:
-                # A value of its own: the folder it is saved in now is about to be renamed.
-                dataclasses.replace(self.base).save(folder / "base")
-                np.savez(folder / "reduced.npz", allow_pickle=False, **arrays)
-                self.cells.save(folder / "cells.npz")
-                (folder / "expansion.json").write_text(json.dumps(content, indent=2) + "\n")
+            with whole_folder(target) if isinstance(target, Path) else put_whole(store) as folder:
+                begun = True
+                settings = {"profile": self.profile, **dataclasses.asdict(self.options)}
+                write_saved(folder, self.base, self.reduced, self.cells, settings)
         except (OSError, OutputError, WriteError) as error:
             # The base and the cells name the temporary folder.
-            why, kind = error.__cause__ or error, OutputError if folder is None else WriteError
+            why, kind = error.__cause__ or error, WriteError if begun else OutputError
             raise kind(f"cannot write {target}: {getattr(why, 'strerror', None) or why}") from error
-        if self.base.path is None:
+        if isinstance(target, Path) and self.base.path is None:
             # Nothing is written again; but from now on the base has a path by which it can be pickled too.
             self.base.save(target / "base")
-        self._path = target
+        self._place = target if isinstance(target, Path) else store
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: Place) -> Self:
         """Load what `save` wrote; the base stays on disk, mapped into memory.
+
+        What is in an object store is fetched into a temporary folder, as long as it is used.
 
         Raises
         ------
         InputError
             If no saved expansion is there.
         """
-        folder = as_path("path", path).absolute()
+        store = store_of(path)
+        if isinstance(store.path, Path):
+            return cls._read(folder := store.path.absolute(), folder)
         try:
-            content = json.loads((folder / "expansion.json").read_text())
-            settings = content["settings"]
-            with np.load(folder / "reduced.npz") as arrays:
-                reduced = ReducedMatrix(**arrays, description=content["reduced"])
-            cells = Cells.load(folder / "cells.npz") if shuffle_named(settings["shuffle"]).takes_cells else None
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-            raise InputError(f"{folder} is not a saved expansion: {error}") from None
-        expansion = cls(Base.load(folder / "base"), reduced, cells=cells, **settings)
-        expansion._path = folder
+            with store.local(FILES | {SAVED}) as here:
+                # What is mapped outlives its names.
+                return cls._read(here, store)
+        except (OSError, OutputError) as error:
+            raise InputError(f"{store.path} is not a saved expansion: {error}") from None
+
+    @classmethod
+    def _read(cls, folder: Path, place: Path | Store) -> Self:
+        reduced, cells, settings = read_saved(folder, place if isinstance(place, Path) else place.path)
+        base = Base.load(folder / "base")
+        # Of a temporary folder the base must not tell.
+        base = base if folder == place else dataclasses.replace(base)
+        expansion = cls(base, reduced, cells=cells, **settings)
+        expansion._place = place
         return expansion
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._path is None:
+        if self._place is None:
             raise InputError("this expansion is not saved, so it cannot be sent to another process", "save it first")
-        return _load_same, (type(self), self._path, self.fingerprint)
+        return _load_same, (type(self), self._place, self.fingerprint)
 
     def __repr__(self) -> str:
         (m, n), (p, q) = self.reduced.shape, self.base.shape
@@ -430,13 +434,14 @@ class Expansion(Shown):
         return {**named, "operator": self.operator.name, "columns": ", ".join(self.schema.names), "seed": self.seed}
 
 
-def _load_same(kind: type[Expansion], path: Path, fingerprint: str) -> Expansion:
+def _load_same(kind: type[Expansion], path: Path | Store, fingerprint: str) -> Expansion:
     """Load a pickled expansion, which is its path: refuse another one that lies there now."""
     expansion = kind.load(path)
     if expansion.fingerprint == fingerprint:
         return expansion
+    where = path if isinstance(path, Path) else path.path
     raise InputError(
-        f"the expansion saved in {path} is not the one that was pickled", "pickle the one that is there now"
+        f"the expansion saved in {where} is not the one that was pickled", "pickle the one that is there now"
     )
 
 

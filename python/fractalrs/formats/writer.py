@@ -126,13 +126,13 @@ def _counted(report: ProgressCallback) -> Callable[[int, int], None]:
 
 def _check_place(dataset: Dataset, target: Path) -> None:
     try:
-        source, final = dataset.path.resolve(), target.resolve()
+        source, final = isinstance(dataset.place, Path) and dataset.place.resolve(), target.resolve()
         exists = target.exists() or target.is_symlink()
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot create {target}: {getattr(error, 'strerror', None) or error}") from None
-    if final == source or final in source.parents or source in final.parents:
+    if source and (final == source or final in source.parents or source in final.parents):
         raise OutputError(
-            f"{target} and the data set {dataset.path} lie one inside the other",
+            f"{target} and the data set {dataset.place} lie one inside the other",
             hint="name a folder beside the data set",
         )
     if exists:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from fractalrs.columns import ticks
 from fractalrs.dataset import Dataset, PartEntry, opened, whole_users
 from fractalrs.expansion import Expansion
-from fractalrs.tools import Progress, ProgressCallback, as_progress
+from fractalrs.tools import Progress, ProgressCallback, RemotePath, as_progress
 from fractalrs.words import Split
 
 BATCH = 1 << 20
@@ -178,7 +178,7 @@ def part_batches(
     dataset: Dataset, part: PartEntry, split: Split, names: list[str], chosen: Mask | None, batch_size: int = BATCH
 ) -> Iterator[InteractionBatch]:
     """Read the interactions of a part and split, or those of chosen users, in order of users."""
-    files = [dataset.path / file.path for file in part.files.get(split, ())]
+    files = [dataset.place / file.path for file in part.files.get(split, ())]
     if dataset.partition is None:
         for path in files:
             yield from file_batches(path, names, chosen, batch_size)
@@ -197,7 +197,7 @@ def part_batches(
 
 
 def file_batches(
-    path: Path, names: list[str], chosen: Mask | None, batch_size: int = BATCH
+    path: Path | RemotePath, names: list[str], chosen: Mask | None, batch_size: int = BATCH
 ) -> Iterator[InteractionBatch]:
     """Read a file's interactions, or those of chosen users."""
     with opened(path) as file:

@@ -34,7 +34,7 @@ from fractalrs.expansion import (
     profile_named,
     shuffle_named,
 )
-from fractalrs.tools import as_path, blas_threads
+from fractalrs.tools import Place, as_path, blas_threads, store_of
 from fractalrs.words import SIDES
 from fractalrs.workflow.recipe import RECIPE, Recipe
 from fractalrs.workflow.splitting import SPLITTING
@@ -54,7 +54,7 @@ _NOT_TOLD = "It lacks the seed, with which every shuffle could be undone: ask wh
 _FROM_PYTHON = "# The data set was written from Python: how its source was read is not said here."
 
 
-def recipe_text(path: str | os.PathLike[str]) -> str:
+def recipe_text(path: Place) -> str:
     """Return the recipe of a data set, from its ``private/``.
 
     Raises
@@ -72,12 +72,12 @@ def recipe_text(path: str | os.PathLike[str]) -> str:
     >>> 'profile = "paper"' in text
     True
     """
-    private = Private.read(path)
+    private = Private.of_store(store := store_of(path))
     if private is None:
-        raise InputError(f"{path} has no private/plan.json", hint="the folder that was written first has one")
+        raise InputError(f"{store.path} has no private/plan.json", hint="the folder that was written first has one")
     page = page_text(private)
     if page is None:
-        raise InputError(f"{path} was made by a function, which no page of text holds")
+        raise InputError(f"{store.path} was made by a function, which no page of text holds")
     return page
 
 

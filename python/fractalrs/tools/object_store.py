@@ -1,0 +1,460 @@
+"""Object stores, by `obstore`: S3, Google Cloud Storage, Azure, and what speaks like them.
+
+Every file is put by one request, which shows it whole or not at all and leaves no pending upload, however the writer
+ends. What is to be put is made in a temporary folder of this machine and read from there without a copy in memory.
+Nobody can hold a lock: the plan, put where nothing is, is the claim, and whoever writes looks if it is still there.
+"""
+
+import asyncio
+import io
+import json
+import mmap
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+from fractalrs.errors import InputError, OutputError
+from fractalrs.tools import machine
+from fractalrs.tools.arguments import as_path, url_scheme
+from fractalrs.tools.sealed import FileReport, read_labelled
+from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, is_litter
+
+SCHEMES = ("s3", "gs", "az")
+LARGEST = 5_000_000_000
+"""Bytes that S3 and Azure take in one request."""
+_KNOWN = "fractalrs"
+"""The key of an object's metadata that says what is known of a file: letters alone, which all stores take."""
+_CLIENT = ("allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "root_certificate", "timeout")
+"""Options of the connection, not of the store."""
+_TIMEOUT = "10 minutes"
+"""Of a request: the largest part at 10 MB a second."""
+_RETRIES = {
+    "max_retries": 1_000,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=3), "base": 2},
+}
+"""A minute, however many attempts that are; the client's ten are over in two seconds where nobody listens."""
+_CHUNK, _FETCHED_AT_ONCE = 1 << 22, 8
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A place in an object store, given by a URL: a bucket, or what is below a prefix of it.
+
+    Parameters
+    ----------
+    url
+        ``"s3://bucket/prefix"``, ``"gs://bucket/prefix"`` or ``"az://account/container/prefix"``.
+    options
+        What the environment does not say, as `obstore` names it: ``{"endpoint": "http://127.0.0.1:9000"}``. They may
+        hold credentials, and are never shown.
+
+    Examples
+    --------
+    >>> from fractalrs import ObjectStore
+    >>> ObjectStore("s3://bucket/out/", {"secret_access_key": "hidden", "region": "eu-west-1"})
+    ObjectStore(url='s3://bucket/out')
+    """
+
+    url: str
+    options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+
+    def __post_init__(self) -> None:
+        """Bring the URL into one form, whatever its slashes."""
+        scheme = url_scheme(f"{self.url}/")
+        if scheme not in SCHEMES or re.search(r"[?#]", self.url):
+            hint = "give s3://bucket/prefix, gs://bucket/prefix or az://account/container/prefix"
+            raise InputError(f"{self.url!r} names no object store that is known", hint)
+        place = [part for part in self.url.partition(":")[2].split("/") if part]
+        if not place or ".." in place or "." in place:
+            raise InputError(f"{self.url!r} names no bucket", hint=f"give {scheme}://bucket/prefix")
+        object.__setattr__(self, "url", f"{scheme}://{'/'.join(place)}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ObjectStore, (self.url, dict(self.options))
+
+    @property
+    def path(self) -> RemotePath:
+        """What its files are named by."""
+        return RemotePath(self.url, self)
+
+    def check(self) -> None:
+        """Refuse options that cannot be; whether the store answers, `list` finds out."""
+        _ = self.client
+
+    def list(self) -> dict[str, int]:
+        """Return names and sizes of all files, but for litter and what stands for folders."""
+        import obstore
+
+        with self._refusing():
+            found = _wait(_collected, obstore.list(self.client))
+        own = ((each["path"], each["size"]) for each in found)
+        return {name: size for name, size in own if name and not name.endswith("/") and not is_litter(name)}
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading."""
+        return cast(BinaryIO, _Reader(self, name))
+
+    def known(self, name: str) -> tuple[dict[str, str], FileReport]:
+        """Return labels and what is known of a Parquet file from its metadata; where it has none, read the file."""
+        import obstore
+
+        with self.asking(name):
+            found = _wait(obstore.get_async, self.client, name, options={"head": True})
+        if (text := found.attributes.get(_KNOWN)) is None:
+            with self.open(name) as file:
+                return read_labelled(file)
+        told = json.loads(text)
+        report: FileReport = told["file"]
+        if report["bytes"] != found.meta["size"]:
+            raise ValueError("its metadata are of another file")
+        return told["labels"], report
+
+    def put(self, name: str, content: bytes) -> None:
+        """Put a file, in place of what is there."""
+        with self.asking(name):
+            _wait(self.putting, name, content)
+
+    def claim(self, name: str, content: bytes) -> bool:
+        """Put a file where nothing of that name is; return whether it was put."""
+        from obstore.exceptions import AlreadyExistsError
+
+        # The first that is written: whoever may not is refused here.
+        with self._refusing(name):
+            try:
+                _wait(self.putting, name, content, mode="create")
+            except AlreadyExistsError:
+                return False
+        return True
+
+    async def putting(self, name: str, content: Any, **how: Any) -> None:
+        """Put a file by one request."""
+        import obstore
+
+        await obstore.put_async(self.client, name, content, use_multipart=False, **how)
+
+    def restrict(self, folder: str) -> None:
+        """Do nothing: who may read what is for the bucket's policy to say."""
+
+    def require_room(self, size: float, freed: float, piece: float, threads: int, hint: str) -> None:  # noqa: ARG002
+        """Refuse parts that one request cannot put, and too little room for those that are made and put at a time."""
+        if piece > LARGEST:
+            what = f"a part has about {machine.readable(piece)}, and an object put at once at most"
+            raise OutputError(f"{what} {machine.readable(LARGEST)}", hint="give more parts")
+        machine.require_disk(self._scratch.path, min(size, 2 * threads * piece), "free some, or set TMPDIR")
+
+    def free(self) -> int:
+        """Return the free bytes of the disk on which files are made before they are put."""
+        return self._scratch.free()
+
+    @contextmanager
+    def staging(self) -> Iterator["ObjectStaging"]:
+        """Begin a temporary folder of this machine to make files in; at the end all that was published is put."""
+        with self._scratch.staging() as made:
+            made.folder.chmod(0o700)
+            staging = ObjectStaging(made.store, made.folder, set(), self, [])
+            try:
+                yield staging
+                staging.settle(staging.uploads)
+            finally:
+                for upload in staging.uploads:
+                    upload.cancel()
+
+    @contextmanager
+    def local(self, names: Iterable[str]) -> Iterator[Path]:
+        """Fetch the files that are there into a temporary folder, called as here, that goes when the context ends."""
+        sizes = self.list()
+        wanted = {name: sizes[name] for name in names if name in sizes}
+        machine.require_disk(self._scratch.path, sum(wanted.values()), "free some, or set TMPDIR")
+        with self._scratch.staging() as made:
+            made.folder.chmod(0o700)
+            folder = made.path(self.url.rpartition("/")[2])
+            folder.mkdir()
+            _wait(self._fetch, {name: made.path(f"{folder.name}/{name}") for name in wanted})
+            yield folder
+
+    async def _fetch(self, files: Mapping[str, Path]) -> None:
+        """Fetch objects into files, some at a time."""
+        import obstore
+
+        free = asyncio.Semaphore(_FETCHED_AT_ONCE)
+
+        async def fetch(name: str, file: Path) -> None:
+            async with free:
+                with self.asking(name), file.open("wb") as here:
+                    async for chunk in (await obstore.get_async(self.client, name)).stream(min_chunk_size=_CHUNK):
+                        here.write(chunk)
+
+        await asyncio.gather(*(fetch(*each) for each in files.items()))
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files, if they are there, in any order."""
+        import obstore
+
+        listed = [*names]
+        with self._refusing():
+            try:
+                _wait(obstore.delete_async, self.client, listed)
+            except FileNotFoundError:
+                for name in listed:
+                    with suppress(FileNotFoundError):
+                        _wait(obstore.delete_async, self.client, [name])
+
+    def locked(self, *, shared: bool = False) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Keep nobody out: there are no locks here, and all that is put is whole."""
+        return nullcontext()
+
+    def is_locked(self) -> bool:
+        """Return that nobody holds a lock."""
+        return False
+
+    def clear(self) -> None:
+        """Delete what writers that are dead have left on this machine; in the store they leave nothing."""
+        self._scratch.clear()
+
+    @property
+    def _scratch(self) -> LocalStore:
+        return LocalStore(Path(tempfile.gettempdir()))
+
+    @cached_property
+    def client(self) -> Any:
+        """The store as `obstore` has it."""
+        try:
+            from obstore import store
+        except ModuleNotFoundError as error:
+            raise InputError(f"{self.url} needs obstore", hint="pip install 'fractalrs[cloud]'") from error
+        options = dict(self.options)
+        client = {name: options.pop(name) for name in _CLIENT if name in options}
+        names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+        endpoints = (options.get("endpoint"), options.get("endpoint_url"), *map(os.environ.get, names))
+        if next(filter(None, endpoints), "").startswith("http://"):
+            client.setdefault("allow_http", "true")
+        try:
+            from_url: Any = store.from_url
+            connection = {"timeout": _TIMEOUT} | client
+            return from_url(self.url, config=options, client_options=connection, retry_config=_RETRIES)
+        except Exception as error:
+            # Of what is given wrong the client says the name, and sometimes the value.
+            raise InputError(f"{self.url} cannot be used: {self._told(error)}", hint=_OPTIONS) from None
+
+    @contextmanager
+    def asking(self, name: str = "") -> Iterator[None]:
+        """Say in words, and without what the client tells of requests, what the store refuses; as an `OSError`."""
+        from obstore.exceptions import AlreadyExistsError, BaseError
+
+        try:
+            yield
+        except AlreadyExistsError:
+            raise
+        except (BaseError, OSError) as error:
+            raise self._refused(error, name) from None
+
+    def _refused(self, error: Exception, name: str) -> OSError:
+        from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+        text, place = str(error), str(self.path / name if name else self.path)
+        code = found[1] if (found := re.search(r"<Code>(\w+)</Code>", text)) else None
+        status = found[1] if (found := re.search(r"status code: (\d{3}(?: \w+)*)", text)) else None
+        if code == "NoSuchBucket":
+            return FileNotFoundError(2, "there is no such bucket", self.url)
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or (status or "").startswith(("401", "403")):
+            return PermissionError(13, f"the store denies access ({code or status or 'credentials'})", place)
+        if isinstance(error, FileNotFoundError):
+            return FileNotFoundError(2, "does not exist", place)
+        if code or status:
+            answer = ", ".join(filter(None, (status, code)))
+            return OSError(5, f"the store answers {answer}", place)
+        if re.search("connect|sending request|timed out|timeout|dns", text, re.IGNORECASE):
+            return OSError(5, "the store cannot be reached", place)
+        return OSError(5, self._told(error), place)
+
+    @contextmanager
+    def _refusing(self, name: str = "") -> Iterator[None]:
+        """Say what the store refuses before anything is written there."""
+        try:
+            with self.asking(name):
+                yield
+        except OSError as error:
+            message = f"{error.filename or self.url} cannot be used: {error.strerror or error}"
+            raise OutputError(message, hint=_OPTIONS) from None
+
+    def _told(self, error: Exception) -> str:
+        """Return what the client says, without the values of options and what stands behind a URL."""
+        text = re.sub(r"\?\S+", "", re.sub(r"\s+", " ", str(error)))
+        for name, value in [*self.options.items(), *os.environ.items()]:
+            if len(value) > 3 and (name in self.options or re.match("AWS|AZURE|GOOGLE", name)):
+                text = text.replace(value, "…")
+        return text[:200]
+
+
+Place = str | os.PathLike[str] | Store
+"""A folder's path, a URL in an object store, or a store."""
+
+
+def store_of(path: Place) -> Store:
+    """Return the store at a path or URL.
+
+    Examples
+    --------
+    >>> from fractalrs.tools import store_of
+    >>> store_of("s3://bucket/out"), store_of("out")
+    (ObjectStore(url='s3://bucket/out'), LocalStore(path=PosixPath('out')))
+    """
+    if isinstance(path, Store):
+        return path
+    if isinstance(path, str | os.PathLike) and url_scheme(os.fsdecode(path)) in SCHEMES:
+        return ObjectStore(os.fsdecode(path))
+    return LocalStore(as_path("path", path))
+
+
+_OPTIONS = "see that bucket, endpoint, region and credentials are right: in the environment, or as storage options"
+
+
+@dataclass(frozen=True)
+class ObjectStaging(LocalStaging):
+    """A folder of this machine in which files are made before they are put into an `ObjectStore`."""
+
+    objects: ObjectStore
+    uploads: list["Future[Any]"]
+
+    def publish(self, name: str, *, flushed: bool = False) -> None:  # noqa: ARG002
+        """Begin to put what was made for this name; raise what has gone wrong with others."""
+        self.settle([upload for upload in self.uploads if upload.done()])
+        made = self.folder / name
+        # No longer among the finished ones.
+        hidden = made.replace(made.with_name(f".{made.name}"))
+        self.uploads.append(asyncio.run_coroutine_threadsafe(self._put(name, hidden), _loop()))
+
+    async def _put(self, name: str, file: Path) -> None:
+        how: dict[str, Any] = {}
+        if name.endswith(".parquet"):
+            labels, report = await asyncio.to_thread(_read, file)
+            how = {"attributes": {_KNOWN: json.dumps({"labels": labels, "file": report})}}
+        with file.open("rb") as opened:
+            content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        with self.objects.asking(name):
+            await self.objects.putting(name, memoryview(content), **how)
+        file.unlink()
+
+    def settle(self, uploads: Iterable["Future[Any]"]) -> None:
+        """Wait until these are put."""
+        for upload in [*uploads]:
+            upload.result()
+            # It may be among those that were found done meanwhile.
+            with suppress(ValueError):
+                self.uploads.remove(upload)
+
+    def rounds(self, jobs: Sequence[_Result], threads: int) -> Iterator[Sequence[_Result]]:
+        """Cut jobs into rounds of one for each thread: while the files of one are put, those of the next are made."""
+        before: list[Future[Any]] = []
+        for first in range(0, len(jobs), threads):
+            yield jobs[first : first + threads]
+            now = [upload for upload in self.uploads if upload not in before]
+            self.settle(before)
+            before = now
+
+
+class _Reader(io.RawIOBase):
+    """An object as a file to read; what is read is asked for piece by piece."""
+
+    def __init__(self, store: ObjectStore, name: str) -> None:
+        self._store, self._name, self._place = store, name, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    @cached_property
+    def _size(self) -> int:
+        import obstore
+
+        with self._store.asking(self._name):
+            return int(_wait(obstore.head_async, self._store.client, self._name)["size"])
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + (0 if whence == io.SEEK_SET else self._place if whence == io.SEEK_CUR else self._size)
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        import obstore
+
+        if size is None or size < 0:
+            if self._place == 0:
+                with self._store.asking(self._name):
+                    content: bytes = _wait(_content, self._store.client, self._name)
+                self._place = len(content)
+                return content
+            size = self._size
+        size = max(0, min(size, self._size - self._place))
+        if not size:
+            return b""
+        with self._store.asking(self._name):
+            where = {"start": self._place, "length": size}
+            content = bytes(_wait(obstore.get_range_async, self._store.client, self._name, **where))
+        self._place += len(content)
+        return content
+
+    def readall(self) -> bytes:
+        return self.read()
+
+    def readinto(self, buffer: Any) -> int:
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+
+def _read(file: Path) -> tuple[dict[str, str], FileReport]:
+    with file.open("rb") as opened:
+        return read_labelled(opened)
+
+
+async def _collected(stream: Any) -> list[Any]:
+    return [each async for some in stream for each in some]
+
+
+async def _content(client: Any, name: str) -> bytes:
+    import obstore
+
+    return bytes(await (await obstore.get_async(client, name)).bytes_async())
+
+
+_loops: dict[int, asyncio.AbstractEventLoop] = {}
+"""The one that waits for stores, by process: what is forked has no threads."""
+_starting = threading.Lock()
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    with _starting:
+        if (loop := _loops.get(os.getpid())) is None:
+            loop = _loops[os.getpid()] = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="object stores", daemon=True).start()
+    return loop
+
+
+def _wait(ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Ask, and wait for the answer; unlike within the client itself, Ctrl-C is heard meanwhile."""
+
+    async def answered() -> Any:
+        return await ask(*arguments, **named)
+
+    answer = asyncio.run_coroutine_threadsafe(answered(), _loop())
+    try:
+        return answer.result()
+    finally:
+        answer.cancel()
