@@ -40,6 +40,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         fr.StreamedMatrix(base),
         fr.Progress(),
         fr.ParquetOptions(),
+        fr.ObjectStore("s3://bucket/" + "a-folder-whose-name-is-long/" * 9),
         fr.backcast(fr.sample_interactions(80, 60, 1_200), 1 / 2, 1 / 2, repeats=1),
     ]
     return {type(value).__name__: value for value in made}

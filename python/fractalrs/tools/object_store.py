@@ -12,12 +12,10 @@ import mmap
 import os
 import re
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
@@ -25,7 +23,9 @@ from typing import Any, BinaryIO, TypeVar, cast
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import machine
 from fractalrs.tools.arguments import as_path, url_scheme
+from fractalrs.tools.object_client import SEE, client_of, collected, content_of, loop, refusal, wait
 from fractalrs.tools.sealed import FileReport, read_labelled
+from fractalrs.tools.shown import Shown
 from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, is_litter
 
 SCHEMES = ("s3", "gs", "az")
@@ -33,23 +33,13 @@ LARGEST = 5_000_000_000
 """Bytes that S3 and Azure take in one request."""
 _KNOWN = "fractalrs"
 """The key of an object's metadata that says what is known of a file: letters alone, which all stores take."""
-_CLIENT = ("allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "root_certificate", "timeout")
-"""Options of the connection, not of the store."""
-_TIMEOUT = "10 minutes"
-"""Of a request: the largest part at 10 MB a second."""
-_RETRIES = {
-    "max_retries": 1_000,
-    "retry_timeout": timedelta(seconds=60),
-    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=3), "base": 2},
-}
-"""A minute, however many attempts that are; the client's ten are over in two seconds where nobody listens."""
 _CHUNK, _FETCHED_AT_ONCE = 1 << 22, 8
 
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True)
-class ObjectStore:
+@dataclass(frozen=True, repr=False)
+class ObjectStore(Shown):
     """A place in an object store, given by a URL: a bucket, or what is below a prefix of it.
 
     Parameters
@@ -98,7 +88,7 @@ class ObjectStore:
         import obstore
 
         with self._refusing():
-            found = _wait(_collected, obstore.list(self.client))
+            found = wait(collected, obstore.list(self.client))
         own = ((each["path"], each["size"]) for each in found)
         return {name: size for name, size in own if name and not name.endswith("/") and not is_litter(name)}
 
@@ -111,7 +101,7 @@ class ObjectStore:
         import obstore
 
         with self.asking(name):
-            found = _wait(obstore.get_async, self.client, name, options={"head": True})
+            found = wait(obstore.get_async, self.client, name, options={"head": True})
         if (text := found.attributes.get(_KNOWN)) is None:
             with self.open(name) as file:
                 return read_labelled(file)
@@ -124,7 +114,7 @@ class ObjectStore:
     def put(self, name: str, content: bytes) -> None:
         """Put a file, in place of what is there."""
         with self.asking(name):
-            _wait(self.putting, name, content)
+            wait(self.putting, name, content)
 
     def claim(self, name: str, content: bytes) -> bool:
         """Put a file where nothing of that name is; return whether it was put."""
@@ -133,7 +123,7 @@ class ObjectStore:
         # The first that is written: whoever may not is refused here.
         with self._refusing(name):
             try:
-                _wait(self.putting, name, content, mode="create")
+                wait(self.putting, name, content, mode="create")
             except AlreadyExistsError:
                 return False
         return True
@@ -181,7 +171,7 @@ class ObjectStore:
             made.folder.chmod(0o700)
             folder = made.path(self.url.rpartition("/")[2])
             folder.mkdir()
-            _wait(self._fetch, {name: made.path(f"{folder.name}/{name}") for name in wanted})
+            wait(self._fetch, {name: made.path(f"{folder.name}/{name}") for name in wanted})
             yield folder
 
     async def _fetch(self, files: Mapping[str, Path]) -> None:
@@ -205,11 +195,11 @@ class ObjectStore:
         listed = [*names]
         with self._refusing():
             try:
-                _wait(obstore.delete_async, self.client, listed)
+                wait(obstore.delete_async, self.client, listed)
             except FileNotFoundError:
                 for name in listed:
                     with suppress(FileNotFoundError):
-                        _wait(obstore.delete_async, self.client, [name])
+                        wait(obstore.delete_async, self.client, [name])
 
     def locked(self, *, shared: bool = False) -> AbstractContextManager[None]:  # noqa: ARG002
         """Keep nobody out: there are no locks here, and all that is put is whole."""
@@ -230,23 +220,7 @@ class ObjectStore:
     @cached_property
     def client(self) -> Any:
         """The store as `obstore` has it."""
-        try:
-            from obstore import store
-        except ModuleNotFoundError as error:
-            raise InputError(f"{self.url} needs obstore", hint="pip install 'fractalrs[cloud]'") from error
-        options = dict(self.options)
-        client = {name: options.pop(name) for name in _CLIENT if name in options}
-        names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-        endpoints = (options.get("endpoint"), options.get("endpoint_url"), *map(os.environ.get, names))
-        if next(filter(None, endpoints), "").startswith("http://"):
-            client.setdefault("allow_http", "true")
-        try:
-            from_url: Any = store.from_url
-            connection = {"timeout": _TIMEOUT} | client
-            return from_url(self.url, config=options, client_options=connection, retry_config=_RETRIES)
-        except Exception as error:
-            # Of what is given wrong the client says the name, and sometimes the value.
-            raise InputError(f"{self.url} cannot be used: {self._told(error)}", hint=_OPTIONS) from None
+        return client_of(self.url, self.options)
 
     @contextmanager
     def asking(self, name: str = "") -> Iterator[None]:
@@ -258,26 +232,7 @@ class ObjectStore:
         except AlreadyExistsError:
             raise
         except (BaseError, OSError) as error:
-            raise self._refused(error, name) from None
-
-    def _refused(self, error: Exception, name: str) -> OSError:
-        from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
-
-        text, place = str(error), str(self.path / name if name else self.path)
-        code = found[1] if (found := re.search(r"<Code>(\w+)</Code>", text)) else None
-        status = found[1] if (found := re.search(r"status code: (\d{3}(?: \w+)*)", text)) else None
-        if code == "NoSuchBucket":
-            return FileNotFoundError(2, "there is no such bucket", self.url)
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or (status or "").startswith(("401", "403")):
-            return PermissionError(13, f"the store denies access ({code or status or 'credentials'})", place)
-        if isinstance(error, FileNotFoundError):
-            return FileNotFoundError(2, "does not exist", place)
-        if code or status:
-            answer = ", ".join(filter(None, (status, code)))
-            return OSError(5, f"the store answers {answer}", place)
-        if re.search("connect|sending request|timed out|timeout|dns", text, re.IGNORECASE):
-            return OSError(5, "the store cannot be reached", place)
-        return OSError(5, self._told(error), place)
+            raise refusal(error, self.url, str(self.path / name if name else self.path), self.options) from None
 
     @contextmanager
     def _refusing(self, name: str = "") -> Iterator[None]:
@@ -287,15 +242,7 @@ class ObjectStore:
                 yield
         except OSError as error:
             message = f"{error.filename or self.url} cannot be used: {error.strerror or error}"
-            raise OutputError(message, hint=_OPTIONS) from None
-
-    def _told(self, error: Exception) -> str:
-        """Return what the client says, without the values of options and what stands behind a URL."""
-        text = re.sub(r"\?\S+", "", re.sub(r"\s+", " ", str(error)))
-        for name, value in [*self.options.items(), *os.environ.items()]:
-            if len(value) > 3 and (name in self.options or re.match("AWS|AZURE|GOOGLE", name)):
-                text = text.replace(value, "…")
-        return text[:200]
+            raise OutputError(message, hint=SEE) from None
 
 
 Place = str | os.PathLike[str] | Store
@@ -309,16 +256,13 @@ def store_of(path: Place) -> Store:
     --------
     >>> from fractalrs.tools import store_of
     >>> store_of("s3://bucket/out"), store_of("out")
-    (ObjectStore(url='s3://bucket/out'), LocalStore(path=PosixPath('out')))
+    (ObjectStore(url='s3://bucket/out'), LocalStore(path='out'))
     """
     if isinstance(path, Store):
         return path
     if isinstance(path, str | os.PathLike) and url_scheme(os.fsdecode(path)) in SCHEMES:
         return ObjectStore(os.fsdecode(path))
     return LocalStore(as_path("path", path))
-
-
-_OPTIONS = "see that bucket, endpoint, region and credentials are right: in the environment, or as storage options"
 
 
 @dataclass(frozen=True)
@@ -334,7 +278,7 @@ class ObjectStaging(LocalStaging):
         made = self.folder / name
         # No longer among the finished ones.
         hidden = made.replace(made.with_name(f".{made.name}"))
-        self.uploads.append(asyncio.run_coroutine_threadsafe(self._put(name, hidden), _loop()))
+        self.uploads.append(asyncio.run_coroutine_threadsafe(self._put(name, hidden), loop()))
 
     async def _put(self, name: str, file: Path) -> None:
         how: dict[str, Any] = {}
@@ -382,7 +326,7 @@ class _Reader(io.RawIOBase):
         import obstore
 
         with self._store.asking(self._name):
-            return int(_wait(obstore.head_async, self._store.client, self._name)["size"])
+            return int(wait(obstore.head_async, self._store.client, self._name)["size"])
 
     def tell(self) -> int:
         return self._place
@@ -397,7 +341,7 @@ class _Reader(io.RawIOBase):
         if size is None or size < 0:
             if self._place == 0:
                 with self._store.asking(self._name):
-                    content: bytes = _wait(_content, self._store.client, self._name)
+                    content: bytes = wait(content_of, self._store.client, self._name)
                 self._place = len(content)
                 return content
             size = self._size
@@ -406,7 +350,7 @@ class _Reader(io.RawIOBase):
             return b""
         with self._store.asking(self._name):
             where = {"start": self._place, "length": size}
-            content = bytes(_wait(obstore.get_range_async, self._store.client, self._name, **where))
+            content = bytes(wait(obstore.get_range_async, self._store.client, self._name, **where))
         self._place += len(content)
         return content
 
@@ -422,39 +366,3 @@ class _Reader(io.RawIOBase):
 def _read(file: Path) -> tuple[dict[str, str], FileReport]:
     with file.open("rb") as opened:
         return read_labelled(opened)
-
-
-async def _collected(stream: Any) -> list[Any]:
-    return [each async for some in stream for each in some]
-
-
-async def _content(client: Any, name: str) -> bytes:
-    import obstore
-
-    return bytes(await (await obstore.get_async(client, name)).bytes_async())
-
-
-_loops: dict[int, asyncio.AbstractEventLoop] = {}
-"""The one that waits for stores, by process: what is forked has no threads."""
-_starting = threading.Lock()
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    with _starting:
-        if (loop := _loops.get(os.getpid())) is None:
-            loop = _loops[os.getpid()] = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="object stores", daemon=True).start()
-    return loop
-
-
-def _wait(ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Ask, and wait for the answer; unlike within the client itself, Ctrl-C is heard meanwhile."""
-
-    async def answered() -> Any:
-        return await ask(*arguments, **named)
-
-    answer = asyncio.run_coroutine_threadsafe(answered(), _loop())
-    try:
-        return answer.result()
-    finally:
-        answer.cancel()

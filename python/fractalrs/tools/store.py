@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
@@ -28,6 +28,7 @@ from fractalrs.errors import OutputError
 from fractalrs.tools import machine
 from fractalrs.tools.atomic import flush
 from fractalrs.tools.sealed import FileReport, read_labelled
+from fractalrs.tools.shown import Shown
 
 _Job = TypeVar("_Job")
 
@@ -70,8 +71,8 @@ def _refusing(path: Path) -> Iterator[None]:
         raise OutputError(message, "change its permissions, or choose another folder") from error
 
 
-@dataclass(frozen=True)
-class RemotePath:
+@dataclass(frozen=True, repr=False)
+class RemotePath(Shown):
     """Where something is in a store that is no local folder; it reads as its URL.
 
     Examples
@@ -82,7 +83,7 @@ class RemotePath:
     """
 
     url: str
-    store: "Store"
+    store: "Store" = field(repr=False)
     name: str = ""
 
     def __truediv__(self, name: str) -> "RemotePath":
@@ -150,8 +151,8 @@ class Store(Protocol):
         """Delete what writers that are dead have left."""
 
 
-@dataclass(frozen=True)
-class LocalStore:
+@dataclass(frozen=True, repr=False)
+class LocalStore(Shown):
     """A local folder, or one on a network file system.
 
     Writers are known to be alive by locks on regular files opened for writing, which network file systems have too.

@@ -62,8 +62,7 @@ def validate(
     Parameters
     ----------
     dataset
-        A data set, or its folder or URL; or an expansion, which is generated instead of read. A data set in an object
-        store is fetched into a temporary folder first: that takes as much disk as it has bytes.
+        A data set, its folder or URL (which is fetched into a temporary folder); or an expansion, which is generated.
     base
         What it was expanded from. Without it, what needs the real interactions themselves is left out: users generated
         again, singular vectors, real neighbours, copies.
