@@ -1,5 +1,6 @@
 """Cells: small groups of users, and of items, alike in taste and activity, inside which blocks exchange members."""
 
+import math
 import os
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -185,9 +186,16 @@ def group_cells(
 
 
 def group_canonical(
-    base: Canonical, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE, coordinates: int = COORDINATES
+    base: Canonical,
+    user_cell_size: int = CELL_SIZE,
+    item_cell_size: int = CELL_SIZE,
+    coordinates: int = COORDINATES,
+    moved: float = math.inf,
 ) -> Cells:
-    """Group users and items of a base in canonical order, see `group_cells`: the cells hold places in that order."""
+    """Group users and items of a base in canonical order, see `group_cells`: the cells hold places in that order.
+
+    Those at the top, who have no equals among the next in order of degree, are apart: see `tops`.
+    """
     p, q = base.shape
     user_size, item_size = _check_size(user_cell_size, "user"), _check_size(item_cell_size, "item")
     users = None if 1 < user_size < p else _trivial(p, user_size)
@@ -197,9 +205,52 @@ def group_canonical(
         # A direction of length zero holds rounding errors only.
         real = s > _MIN_SINGULAR_RATIO * s[0]
         tastes = (image[:, real] / np.sqrt(s[real]) for image in base.images(coordinates))
-        of_users, of_items = map(features, tastes, (base.user_degrees, base.item_degrees))
-        users, items = users or partition(of_users, user_size), items or partition(of_items, item_size)
+        degrees = base.user_degrees, base.item_degrees
+        of_users, of_items = map(features, tastes, degrees)
+        users = users or _with_tops(of_users, degrees[0], user_size, moved)
+        items = items or _with_tops(of_items, degrees[1], item_size, moved)
     return Cells(*users, *items)
+
+
+def tops(degrees: npt.NDArray[np.integer[Any]], size: int, moved: float) -> list[_Codes]:
+    """Return cells for the top of a ranking, by degree alone, so that none moves much of all interactions.
+
+    What a cell moves is Σ |degree − mean of the cell|, as a share of all interactions: an expanded id has its cell's
+    mean in the long run. Below the last `size` neighbours of the ranking that would move more than `moved` any cell
+    may do; down to there each has as many of the next as move no more.
+
+    Examples
+    --------
+    >>> [cell.tolist() for cell in tops(np.array([2, 90, 2, 3, 30, 29, 2]), 3, 0.01)]
+    [[1], [4, 5]]
+    """
+    order = np.argsort(-degrees, kind="stable").astype(np.uint32)
+    ranking, most = degrees[order].astype(np.float64), moved * float(degrees.sum())
+    if len(ranking) < size:
+        return []
+    windows = np.lib.stride_tricks.sliding_window_view(ranking, size)
+    too_far = np.flatnonzero(np.abs(windows - windows.mean(axis=1, keepdims=True)).sum(axis=1) > most)
+    last, cells, place = too_far.max(initial=-1), [], 0
+    while place <= last:
+        count = size
+        while np.abs(ranking[place : place + count] - ranking[place : place + count].mean()).sum() > most:
+            count -= 1
+        cells.append(np.sort(order[place : place + count]))
+        place += count
+    return cells
+
+
+def _with_tops(
+    points: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[Any]], size: int, moved: float
+) -> tuple[_Codes, _Codes]:
+    """Put those at the top into cells of their own, and the others into cells of those alike."""
+    apart = tops(degrees, size, moved)
+    if not apart:
+        return partition(points, size)
+    others = np.setdiff1d(np.arange(len(points), dtype=np.uint32), np.concatenate(apart))
+    order, starts = partition(points[others], size) if len(others) else (others, np.zeros(1, np.uint32))
+    ends = np.cumsum([0, *map(len, apart)])
+    return np.concatenate((*apart, others[order])), np.concatenate((ends[:-1], starts + ends[-1])).astype(np.uint32)
 
 
 def features(tastes: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
