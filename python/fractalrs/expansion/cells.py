@@ -13,6 +13,7 @@ from fractalrs._core import group_spreads, peel_groups, sort_groups
 from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.declared import whole
+from fractalrs.statistics import wasserstein
 from fractalrs.tools import Shown, as_path, check_count, check_kind, suggests, whole_file
 
 COORDINATES = 16
@@ -190,11 +191,13 @@ def group_canonical(
     user_cell_size: int = CELL_SIZE,
     item_cell_size: int = CELL_SIZE,
     coordinates: int = COORDINATES,
-    moved: float = math.inf,
+    lost: float = math.inf,
 ) -> Cells:
     """Group users and items of a base in canonical order, see `group_cells`: the cells hold places in that order.
 
-    Those at the top, who have no equals among the next in order of degree, are apart: see `tops`.
+    Where cells would lose more of the ranking by degree than `lost`, in the long run, those at its top who have no
+    equals among the next are apart, see `tops`. The loss is the Wasserstein distance of degrees, over their mean, from
+    the means of cells, which is what expanded ids have in many blocks.
     """
     p, q = base.shape
     user_size, item_size = _check_size(user_cell_size, "user"), _check_size(item_cell_size, "item")
@@ -207,8 +210,8 @@ def group_canonical(
         tastes = (image[:, real] / np.sqrt(s[real]) for image in base.images(coordinates))
         degrees = base.user_degrees, base.item_degrees
         of_users, of_items = map(features, tastes, degrees)
-        users = users or _with_tops(of_users, degrees[0], user_size, moved)
-        items = items or _with_tops(of_items, degrees[1], item_size, moved)
+        users = users or _with_tops(of_users, degrees[0], user_size, lost)
+        items = items or _with_tops(of_items, degrees[1], item_size, lost)
     return Cells(*users, *items)
 
 
@@ -241,12 +244,15 @@ def tops(degrees: npt.NDArray[np.integer[Any]], size: int, moved: float) -> list
 
 
 def _with_tops(
-    points: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[Any]], size: int, moved: float
+    points: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[Any]], size: int, lost: float
 ) -> tuple[_Codes, _Codes]:
-    """Put those at the top into cells of their own, and the others into cells of those alike."""
-    apart = tops(degrees, size, moved)
+    """Put those alike into cells; where that loses too much, those at the top into cells of their own."""
+    order, starts = partition(points, size)
+    sizes: npt.NDArray[np.int64] = np.asarray(np.diff(starts.astype(np.int64)), np.int64)
+    means = np.repeat(np.add.reduceat(degrees[order].astype(np.float64), starts[:-1]) / sizes, sizes)
+    apart = tops(degrees, size, lost / 10) if (wasserstein(degrees, means) or 0.0) > lost else []
     if not apart:
-        return partition(points, size)
+        return order, starts
     others = np.setdiff1d(np.arange(len(points), dtype=np.uint32), np.concatenate(apart))
     order, starts = partition(points[others], size) if len(others) else (others, np.zeros(1, np.uint32))
     ends = np.cumsum([0, *map(len, apart)])
