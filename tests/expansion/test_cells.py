@@ -376,16 +376,19 @@ def test_no_cell_at_the_top_moves_much(tail: float, size: int) -> None:
 def test_tops_have_cells_of_their_own() -> None:
     pairs = random_pairs(200, 150, 8, user_tail=1.2, item_tail=0.0, seed=4)
     known = canonical(base_of(pairs))
-    cells, plain = group_canonical(known, lost=0.02), group_canonical(known)
+    cells, plain = group_canonical(known, lost=0.02, blocks=(8, 8)), group_canonical(known)
     apart = tops(known.user_degrees, 5, 0.002)
     assert len(apart) > 2
     assert [sorted(cell) for cell in members(cells.user_order, cells.user_starts)[: len(apart)]] == [
         cell.tolist() for cell in apart
     ]
     # What loses less is left as it is: all with a higher limit, and of both sides but the one that does not.
-    for other, names in ((group_canonical(known, lost=10.0), FIELDS), (group_canonical(known, lost=0.1), FIELDS[2:])):
+    for other, names in (
+        (group_canonical(known, lost=10.0, blocks=(8, 8)), FIELDS),
+        (group_canonical(known, lost=0.1, blocks=(8, 8)), FIELDS[2:]),
+    ):
         assert all(np.array_equal(getattr(other, name), getattr(plain, name)) for name in names)
-    assert not np.array_equal(group_canonical(known, lost=0.1).user_order, plain.user_order)
+    assert not np.array_equal(group_canonical(known, lost=0.1, blocks=(8, 8)).user_order, plain.user_order)
     # The others are in as few cells as their number allows.
     assert len(cells.user_starts) - 1 == len(apart) + -(-(200 - sum(map(len, apart))) // 5)
 
@@ -394,7 +397,7 @@ def test_all_may_be_at_the_top() -> None:
     known = canonical(base_of(np.array([(user, item) for user in range(6) for item in range(2**user)])))
     assert [len(cell) for cell in tops(known.user_degrees, 2, 0.0)] == [1, 1, 1, 1, 1]
     assert tops(known.user_degrees, 7, 0.0) == []
-    cells = group_canonical(known, 2, 2, lost=0.0)
+    cells = group_canonical(known, 2, 2, lost=0.0, blocks=(4, 4))
     assert np.array_equal(np.sort(cells.user_order), np.arange(6))
     # Two of three equal ones, which are all that is left over.
     assert [cell.tolist() for cell in tops(np.array([1, 4, 1]), 3, 0.0)] == [[1]]

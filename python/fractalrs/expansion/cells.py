@@ -192,12 +192,13 @@ def group_canonical(
     item_cell_size: int = CELL_SIZE,
     coordinates: int = COORDINATES,
     lost: float = math.inf,
+    blocks: tuple[int, int] = (1, 1),
 ) -> Cells:
     """Group users and items of a base in canonical order, see `group_cells`: the cells hold places in that order.
 
-    Where cells would lose more of the ranking by degree than `lost`, in the long run, those at its top who have no
-    equals among the next are apart, see `tops`. The loss is the Wasserstein distance of degrees, over their mean, from
-    the means of cells, which is what expanded ids have in many blocks.
+    Where cells would lose more of the ranking by degree than `lost`, those at its top who have no equals among the next
+    are apart, see `tops`. The loss is the Wasserstein distance of degrees, over their mean, from what expanded ids have
+    instead: in each of n (of m) blocks that of a random member of their cell.
     """
     p, q = base.shape
     user_size, item_size = _check_size(user_cell_size, "user"), _check_size(item_cell_size, "item")
@@ -210,8 +211,8 @@ def group_canonical(
         tastes = (image[:, real] / np.sqrt(s[real]) for image in base.images(coordinates))
         degrees = base.user_degrees, base.item_degrees
         of_users, of_items = map(features, tastes, degrees)
-        users = users or _with_tops(of_users, degrees[0], user_size, lost)
-        items = items or _with_tops(of_items, degrees[1], item_size, lost)
+        users = users or _with_tops(of_users, degrees[0], user_size, lost, blocks[1])
+        items = items or _with_tops(of_items, degrees[1], item_size, lost, blocks[0])
     return Cells(*users, *items)
 
 
@@ -244,13 +245,18 @@ def tops(degrees: npt.NDArray[np.integer[Any]], size: int, moved: float) -> list
 
 
 def _with_tops(
-    points: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[Any]], size: int, lost: float
+    points: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[Any]], size: int, lost: float, blocks: int
 ) -> tuple[_Codes, _Codes]:
     """Put those alike into cells; where that loses too much, those at the top into cells of their own."""
     order, starts = partition(points, size)
+    if lost == math.inf:
+        return order, starts
     sizes: npt.NDArray[np.int64] = np.asarray(np.diff(starts.astype(np.int64)), np.int64)
-    means = np.repeat(np.add.reduceat(degrees[order].astype(np.float64), starts[:-1]) / sizes, sizes)
-    apart = tops(degrees, size, lost / 10) if (wasserstein(degrees, means) or 0.0) > lost else []
+    of_cell, first, members = degrees[order], np.repeat(starts[:-1].astype(np.int64), sizes), np.repeat(sizes, sizes)
+    rng, expanded = np.random.default_rng(0), np.zeros(len(order), np.int64)
+    for _ in range(blocks):
+        expanded += of_cell[first + (rng.random(len(order)) * members).astype(np.int64)]
+    apart = tops(degrees, size, lost / 10) if (wasserstein(degrees, expanded) or 0.0) > lost else []
     if not apart:
         return order, starts
     others = np.setdiff1d(np.arange(len(points), dtype=np.uint32), np.concatenate(apart))

@@ -339,7 +339,7 @@ class _Search:
         )
 
     def _with_cells(self, coordinates: int) -> "_Found":
-        cells = group_canonical(self.base, *self.sizes, coordinates, LOST)
+        cells = group_canonical(self.base, *self.sizes, coordinates, LOST, self.start.shape)
         spectrum = Spectrum.of(self.base, cells)
         # The strength has next to no influence on margins.
         balance = self._balance(cells)
