@@ -32,6 +32,7 @@ from fractalrs.statistics import (
     recall_by_rank,
     thinned_degrees,
     thinned_singular_values,
+    thinned_variation,
 )
 from fractalrs.tools import SILENT, Progress, Stages
 from fractalrs.validation.measure.neighbours import Neighbours, copies, neighbours, null_neighbours
@@ -205,6 +206,10 @@ class Measured:
     def flat_rate(self) -> float:
         """The one keep rate that thins the real data, repeated m × n times, to the synthetic density."""
         return min(1.0, self.interactions / (self.real.interactions * math.prod(self.multipliers)))
+
+    def histogram_floor(self, real: npt.NDArray[np.integer], looked_at: int) -> float | None:
+        """Return how far a histogram of so many interactions is from the real one by thinning alone."""
+        return thinned_variation(real, math.prod(self.multipliers), looked_at)
 
     @cached_property
     def degrees_by_side(self) -> dict[Side, Compared]:

@@ -30,7 +30,8 @@ def _values(measured: Measured) -> Values | None:
     uniform = total_variation(real.counts, np.append(np.ones(len(real.values), dtype=np.int64), 0))
     what = "distinct values" if real.exact else "quantiles of the real ones"
     note = f"total variation of the shares of {len(real.values)} {what}, of {synthetic.counts.sum():,} interactions"
-    return Values(None, None, off, uniform, off, note)
+    floor = measured.histogram_floor(real.counts, int(synthetic.counts.sum()))
+    return Values(None, None, off, uniform, off, note, thinned=floor, floor=floor)
 
 
 def _mean(measured: Measured) -> Values:
