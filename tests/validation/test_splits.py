@@ -36,7 +36,10 @@ OF_RULES = [" ".join(map(str, rule.values())) for rule in RULES]
 
 
 def interactions() -> fr.Interactions:
-    return fr.sample_interactions(200, 150, 5_000, 1)
+    """The sample, its times weeks apart: without a limit some would move across a cut."""
+    table = fr.sample_interactions(200, 150, 5_000, 1).table
+    times = np.random.default_rng(1).integers(1_400_000_000, 1_440_000_000, len(table))
+    return fr.Interactions(table.set_column(table.column_names.index("timestamp"), "timestamp", pa.array(times)))
 
 
 def times_of(folder: Path, split: str) -> np.ndarray[Any, Any]:
