@@ -132,6 +132,19 @@ def test_another_plan_is_refused_and_replaced_when_that_is_said(server: Server) 
         write(small_expansion(seed=3), store, parts=3, overwrite=True)
 
 
+def test_one_of_many_claims_wins(server: Server) -> None:
+    store = at(server, "claims")
+    with ThreadPoolExecutor(8) as pool:
+        won = [*pool.map(lambda number: store.claim("a/plan", b"%d" % number), range(20))]
+    assert sum(won) == 1
+    assert server.content("claims", "a/plan") == b"%d" % won.index(True)
+    store.put("a/plan", b"another")
+    with store.open("a/plan") as file:
+        assert (file.read(3), file.seek(-2, os.SEEK_END), file.read(), file.read()) == (b"ano", 5, b"er", b"")
+    store.delete(["a/plan", "a/nothing"])
+    assert store.list() == {}
+
+
 def test_one_of_two_plans_at_once_claims_the_place(server: Server) -> None:
     def attempt(seed: int) -> str:
         try:

@@ -1,14 +1,17 @@
 """The client of object stores, `obstore`: how it is opened and waited for, and its refusals in words."""
 
-import asyncio
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fractalrs.errors import InputError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 SEE = "see that bucket, endpoint, region and credentials are right: in the environment, or as storage options"
 _CLIENT = ("allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "root_certificate", "timeout")
@@ -77,6 +80,19 @@ async def collected(stream: Any) -> list[Any]:
     return [each async for some in stream for each in some]
 
 
+async def each_of(ask: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], at_a_time: int) -> None:
+    """Ask for one after another, so many at a time."""
+    import asyncio
+
+    free = asyncio.Semaphore(at_a_time)
+
+    async def answered(*those: Any) -> None:
+        async with free:
+            await ask(*those)
+
+    await asyncio.gather(*(answered(*those) for those in arguments))
+
+
 async def content_of(client: Any, name: str) -> bytes:
     """Return all of an object."""
     import obstore
@@ -84,27 +100,29 @@ async def content_of(client: Any, name: str) -> bytes:
     return bytes(await (await obstore.get_async(client, name)).bytes_async())
 
 
-_loops: dict[int, asyncio.AbstractEventLoop] = {}
+_loops: dict[int, "AbstractEventLoop"] = {}
 """The one that waits for stores, by process: what is forked has no threads."""
 _starting = threading.Lock()
 
 
-def loop() -> asyncio.AbstractEventLoop:
-    """Return what waits for stores, on a thread of its own."""
-    with _starting:
-        if (waiting := _loops.get(os.getpid())) is None:
-            waiting = _loops[os.getpid()] = asyncio.new_event_loop()
-            threading.Thread(target=waiting.run_forever, name="object stores", daemon=True).start()
-    return waiting
-
-
-def wait(ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Ask, and wait for the answer; unlike within the client itself, Ctrl-C is heard meanwhile."""
+def begin(ask: Callable[..., Any], *arguments: Any, **named: Any) -> "Future[Any]":
+    """Ask on the thread that waits for stores, where much is asked at a time."""
+    # Nobody else needs it, and it takes a while to load.
+    import asyncio
 
     async def answered() -> Any:
         return await ask(*arguments, **named)
 
-    answer = asyncio.run_coroutine_threadsafe(answered(), loop())
+    with _starting:
+        if (waiting := _loops.get(os.getpid())) is None:
+            waiting = _loops[os.getpid()] = asyncio.new_event_loop()
+            threading.Thread(target=waiting.run_forever, name="object stores", daemon=True).start()
+    return asyncio.run_coroutine_threadsafe(answered(), waiting)
+
+
+def wait(ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Ask, and wait for the answer; unlike within the client itself, Ctrl-C is heard meanwhile."""
+    answer = begin(ask, *arguments, **named)
     try:
         return answer.result()
     finally:

@@ -5,7 +5,6 @@ ends. What is to be put is made in a temporary folder of this machine and read f
 Nobody can hold a lock: the plan, put where nothing is, is the claim, and whoever writes looks if it is still there.
 """
 
-import asyncio
 import io
 import json
 import mmap
@@ -23,7 +22,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import machine
 from fractalrs.tools.arguments import as_path, url_scheme
-from fractalrs.tools.object_client import SEE, client_of, collected, content_of, loop, refusal, wait
+from fractalrs.tools.object_client import SEE, begin, client_of, collected, content_of, each_of, refusal, wait
 from fractalrs.tools.sealed import FileReport, read_labelled
 from fractalrs.tools.shown import Shown
 from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, is_litter
@@ -171,22 +170,16 @@ class ObjectStore(Shown):
             made.folder.chmod(0o700)
             folder = made.path(self.url.rpartition("/")[2])
             folder.mkdir()
-            wait(self._fetch, {name: made.path(f"{folder.name}/{name}") for name in wanted})
+            files = [(name, made.path(f"{folder.name}/{name}")) for name in wanted]
+            wait(each_of, self._fetch, files, _FETCHED_AT_ONCE)
             yield folder
 
-    async def _fetch(self, files: Mapping[str, Path]) -> None:
-        """Fetch objects into files, some at a time."""
+    async def _fetch(self, name: str, file: Path) -> None:
         import obstore
 
-        free = asyncio.Semaphore(_FETCHED_AT_ONCE)
-
-        async def fetch(name: str, file: Path) -> None:
-            async with free:
-                with self.asking(name), file.open("wb") as here:
-                    async for chunk in (await obstore.get_async(self.client, name)).stream(min_chunk_size=_CHUNK):
-                        here.write(chunk)
-
-        await asyncio.gather(*(fetch(*each) for each in files.items()))
+        with self.asking(name), file.open("wb") as here:
+            async for chunk in (await obstore.get_async(self.client, name)).stream(min_chunk_size=_CHUNK):
+                here.write(chunk)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files, if they are there, in any order."""
@@ -278,9 +271,11 @@ class ObjectStaging(LocalStaging):
         made = self.folder / name
         # No longer among the finished ones.
         hidden = made.replace(made.with_name(f".{made.name}"))
-        self.uploads.append(asyncio.run_coroutine_threadsafe(self._put(name, hidden), loop()))
+        self.uploads.append(begin(self._put, name, hidden))
 
     async def _put(self, name: str, file: Path) -> None:
+        import asyncio
+
         how: dict[str, Any] = {}
         if name.endswith(".parquet"):
             labels, report = await asyncio.to_thread(_read, file)
