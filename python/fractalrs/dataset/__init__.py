@@ -5,10 +5,11 @@ Layout of the files is `layout`; what is there `folder`; `writing` puts them the
 
 from fractalrs.dataset.attributes import match, source_codes
 from fractalrs.dataset.dataset import Dataset, open_dataset, opened, whole_users
+from fractalrs.dataset.differences import differences
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.layout import ParquetOptions
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
-from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, differences, expected_bytes, plan
+from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, expected_bytes, plan
 from fractalrs.dataset.private import Private
 from fractalrs.dataset.publishing import publish
 from fractalrs.dataset.survey import forecast, other_plan

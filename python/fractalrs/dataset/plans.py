@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import operator
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -16,6 +17,7 @@ from typing import Any, Self
 from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
+from fractalrs.dataset.differences import differences
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, Division, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, texts, type_of
 from fractalrs.errors import InputError
@@ -133,10 +135,21 @@ class Plan(Shown):
         expected = self.expansion.expected
         return {"train": round(expected.train.mean), "test": round(expected.test.mean)}
 
-    @cached_property
+    @property
     def expected_bytes(self) -> int:
         """About how many bytes the files of all parts will have; a sample is encoded to tell."""
-        return expected_bytes(self.expansion, self.parquet)
+        return self._sampled[0]
+
+    @property
+    def core_hours(self) -> float:
+        """About how many hours one core of this machine takes to make all parts, by the same sample."""
+        return self._sampled[1] / 3600
+
+    @cached_property
+    def _sampled(self) -> tuple[int, float]:
+        interactions, started = self.expansion.expected_interactions, time.process_time()
+        size = expected_bytes(self.expansion, self.parquet)
+        return size, (time.process_time() - started) * max(1.0, interactions / _SAMPLE_INTERACTIONS)
 
     @cached_property
     def expected_attribute_bytes(self) -> dict[str, int]:
@@ -342,25 +355,6 @@ def _default_parts(interactions: float, part_interactions: int | None) -> int:
     """Return how many parts so many interactions are cut into: it does not depend on the machine."""
     least, most = PART_INTERACTIONS
     return max(1, math.ceil(interactions / (part_interactions or min(most, max(least, interactions / _PARTS)))))
-
-
-def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Return what differs between the options of a data set and those asked for, in the user's words: at most four."""
-    old, new = _flat(there), _flat(asked)
-    found = {
-        name.rpartition(".")[2]: f"{name.rpartition('.')[2]} is {old.get(name)} there and {new.get(name)} here"
-        for name in old | new
-        if old.get(name) != new.get(name)
-    }
-    return list(found.values())[:4]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    return {
-        name: leaf for key, inner in value.items() for name, leaf in _flat(inner, f"{prefix}.{key}".strip(".")).items()
-    }
 
 
 def expected_bytes(expansion: Expansion, parquet: ParquetOptions) -> int:
