@@ -600,6 +600,16 @@ class Counting:
         return getattr(self.generator, name)
 
 
+def test_a_forecast_says_what_one_machine_should_not_do_alone(plan: Plan, tmp_path: Path) -> None:
+    found = forecast(plan, tmp_path / "out")
+    assert 0 < found.core_hours < 0.1
+    assert found.advice is None
+    for large in (replace(found, core_hours=3.3), replace(found, bytes=2_200_000_000_000)):
+        assert large.advice is not None
+        assert "--part-range" in large.advice
+        assert "7 parts" in large.advice
+
+
 def test_a_forecast_encodes_its_sample_once_and_writes_nothing(tmp_path: Path) -> None:
     expansion = small_expansion(shuffle="aligned")
     given = {"item_attributes": pa.table({"item": expansion.base.item_ids})}

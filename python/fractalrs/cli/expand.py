@@ -196,6 +196,8 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
 
 def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool) -> dict[str, Any]:
     expansion, found = plan.expansion, forecast(plan, output, threads=threads, overwrite=overwrite)
+    if found.advice is not None:
+        logger.info(found.advice)
     return {
         "output": str(store_of(output).path),
         **warnings_of(plan.base.warnings),

@@ -6,11 +6,12 @@ Layout of the files is `layout`; what is there `folder`; `writing` puts them the
 from fractalrs.dataset.attributes import match, source_codes
 from fractalrs.dataset.card import Published, data_card
 from fractalrs.dataset.dataset import Dataset, open_dataset, opened, whole_users
+from fractalrs.dataset.differences import differences
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.layout import CARD, MANIFEST, ParquetOptions
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.periods import folders_of
-from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, differences, plan
+from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, plan
 from fractalrs.dataset.private import Private
 from fractalrs.dataset.sizes import expected_bytes
 from fractalrs.dataset.survey import forecast, other_plan

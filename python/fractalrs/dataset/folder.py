@@ -1,6 +1,8 @@
 """What is in an output folder: what of it is ours, how far it is, and what may be deleted."""
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,6 +67,22 @@ class Folder:
             hint = "choose a new folder, or move these away"
             raise OutputError(f"{store.path} holds what is not ours: {shown}", hint)
         return folder
+
+    @classmethod
+    def glance(cls, store: Store, plan: Plan, names: Iterable[str]) -> "Folder":
+        """Look for some files of a plan alone, if it was begun and all private files are there; otherwise at all.
+
+        Who writes one part of many thousands would take longer to look at the others than to write it.
+        """
+        files: dict[str, int] = {}
+        for name in (PLAN, MANIFEST, *files_beside(plan), *names):
+            with suppress(OSError), store.open(name) as file:
+                files[name] = file.seek(0, os.SEEK_END)
+        if PLAN in files and MANIFEST not in files:
+            folder = cls(store, files, read_plan(store), None)
+            if folder.has_private:
+                return folder
+        return cls.ours(store)
 
     @cached_property
     def names(self) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import operator
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -16,11 +17,12 @@ from typing import Any, Self, get_args
 from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
+from fractalrs.dataset.differences import differences
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, Division, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, type_of
 from fractalrs.dataset.periods import Periods
 from fractalrs.dataset.planned_base import PlannedBase
-from fractalrs.dataset.sizes import expected_bytes
+from fractalrs.dataset.sizes import SAMPLE_INTERACTIONS, expected_bytes
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import MADE_UP, AttributeTable
@@ -142,13 +144,22 @@ class Plan(Shown):
         counts = {"train": expected.train, "valid": expected.valid, "test": expected.test}
         return {split: round(counts[split].mean) for split in SPLITS if split != "valid" or split in self.splits}
 
-    @cached_property
+    @property
     def expected_bytes(self) -> int:
         """About how many bytes the files of all parts will have; a sample is encoded to tell."""
-        of_files = (
-            0 if self.periods is None else _FILE_BYTES * len(self.periods.starts) * self.part_count * len(self.splits)
-        )
-        return expected_bytes(self.expansion, self.parquet) + of_files
+        return self._sampled[0]
+
+    @property
+    def core_hours(self) -> float:
+        """About how many hours one core of this machine takes to make all parts, by the same sample."""
+        return self._sampled[1] / 3600
+
+    @cached_property
+    def _sampled(self) -> tuple[int, float]:
+        interactions, started = self.expansion.expected_interactions, time.process_time()
+        files = 0 if self.periods is None else len(self.periods.starts) * self.part_count * len(self.splits)
+        size = expected_bytes(self.expansion, self.parquet) + files * _FILE_BYTES
+        return size, (time.process_time() - started) * max(1.0, interactions / SAMPLE_INTERACTIONS)
 
     @cached_property
     def expected_attribute_bytes(self) -> dict[str, int]:
@@ -376,25 +387,6 @@ def _default_parts(interactions: float, part_interactions: int | None) -> int:
     """Return how many parts so many interactions are cut into: it does not depend on the machine."""
     least, most = PART_INTERACTIONS
     return max(1, math.ceil(interactions / (part_interactions or min(most, max(least, interactions / _PARTS)))))
-
-
-def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Return what differs between the options of a data set and those asked for, in the user's words: at most four."""
-    old, new = _flat(there), _flat(asked)
-    found = {
-        name.rpartition(".")[2]: f"{name.rpartition('.')[2]} is {old.get(name)} there and {new.get(name)} here"
-        for name in old | new
-        if old.get(name) != new.get(name)
-    }
-    return list(found.values())[:4]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    return {
-        name: leaf for key, inner in value.items() for name, leaf in _flat(inner, f"{prefix}.{key}".strip(".")).items()
-    }
 
 
 def checked_licence(text: str) -> str:

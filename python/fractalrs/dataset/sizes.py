@@ -5,7 +5,7 @@ import dataclasses
 from fractalrs.dataset.layout import ParquetOptions
 from fractalrs.expansion import Expansion
 
-_SAMPLE_INTERACTIONS = 500_000
+SAMPLE_INTERACTIONS = 500_000
 """So many are encoded to tell how many bytes all take."""
 
 
@@ -22,7 +22,7 @@ def expected_bytes(expansion: Expansion, parquet: ParquetOptions) -> int:
     True
     """
     users, interactions = expansion.shape[0], expansion.expected_interactions
-    wanted = min(users, max(1, int(users * _SAMPLE_INTERACTIONS / max(1.0, interactions))))
+    wanted = min(users, max(1, int(users * SAMPLE_INTERACTIONS / max(1.0, interactions))))
     first = (users - wanted) // 2
     target: tuple[str, list[tuple[str, str]]] = ("sample", [])
     jobs, encoding = [(0, first, first + wanted, target, target, target)], dataclasses.asdict(parquet)

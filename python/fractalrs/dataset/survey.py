@@ -14,7 +14,7 @@ from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import operator_named
-from fractalrs.tools import FileReport, Place, Store, busy, check_kind, resolve_threads, store_of
+from fractalrs.tools import FileReport, Place, Store, busy, check_kind, readable, resolve_threads, store_of
 
 Finished = Mapping[str, FileReport]
 """Files that are whole and of a plan, by name."""
@@ -27,6 +27,8 @@ _SOURCE_BYTES = 4
 """Of an entry: where it stands in the base, if anything is carried."""
 _TIMELINE_BYTES = 12
 """Of an entry: its time, and where it may go."""
+_LARGE_HOURS, _LARGE_BYTES = 1.0, 100e9
+"""From so many hours of one core, or bytes, on more than one machine is advisable."""
 _PROCESS_BYTES = 200 << 20
 """The interpreter and its libraries."""
 
@@ -53,6 +55,8 @@ class Forecast:
         For each file of attributes, by ``"items"`` and ``"users"``: its bytes, and what was matched.
     memory_bytes, free_disk_bytes
         About how much memory it takes, and how much disk is free.
+    core_hours
+        About how long one core of this machine takes to make all of it, by a sample that was made just now.
     """
 
     parts: int
@@ -60,6 +64,18 @@ class Forecast:
     attributes: Mapping[str, Mapping[str, int]]
     memory_bytes: int
     free_disk_bytes: int
+    core_hours: float
+
+    @property
+    def advice(self) -> str | None:
+        """What to do about a size that is for several machines."""
+        if self.core_hours < _LARGE_HOURS and self.bytes < _LARGE_BYTES:
+            return None
+        return (
+            f"large: {readable(self.bytes)} in {self.core_hours:.3g} hours of one core, and a disk or a network that "
+            f"takes them; several machines can each make a range of the {self.parts:,} parts (--part-range), and "
+            "`fractalrs finish` comes last"
+        )
 
 
 def forecast(plan: Plan, path: Place, *, threads: int | None = None, overwrite: bool = False) -> Forecast:
@@ -95,6 +111,7 @@ def forecast(plan: Plan, path: Place, *, threads: int | None = None, overwrite: 
         {table.side.plural: {"bytes": sizes[table.name], **table.counts} for table in plan.attributes},
         _memory_needed(plan, threads),
         store.free(),
+        float(f"{plan.core_hours:.2g}"),
     )
 
 

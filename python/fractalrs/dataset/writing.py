@@ -199,7 +199,8 @@ def write_parts(
         raise InputError(f"{asked}; the plan has the parts 0 to {plan.part_count - 1}")
     wanted = plan.parts[parts.start : parts.stop]
     names = [part.file(split) for part in wanted for split in plan.splits]
-    folder = Folder.ours(store)
+    store.check()
+    folder = Folder.glance(store, plan, names)
     if compare(folder, plan) == "complete" and folder.manifest is not None:
         return folder.manifest.parts[parts.start : parts.stop]
     finished = find_finished(folder, plan, names, threads)
@@ -209,7 +210,7 @@ def write_parts(
         store.require_room(size, 0, piece, threads, "free some; what is finished stays")
     private = _missing_private(folder, plan)
     with _failures(store), store.locked(shared=True):
-        if (now := Folder.ours(store)) != folder:
+        if (now := Folder.glance(store, plan, names)) != folder:
             compare(now, plan)
             folder, finished = now, find_finished(now, plan, names, threads)
             private = _missing_private(folder, plan)
