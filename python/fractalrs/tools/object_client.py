@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import timedelta
@@ -24,6 +25,9 @@ _RETRIES = {
     "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=3), "base": 2},
 }
 """A minute, however many attempts that are; the client's ten are over in two seconds where nobody listens."""
+
+_GRACE = 0.5
+"""Seconds."""
 
 
 def client_of(url: str, given: Mapping[str, str]) -> Any:
@@ -68,7 +72,7 @@ def refusal(error: Exception, url: str, place: str, options: Mapping[str, str]) 
 
 def _told(error: Exception, options: Mapping[str, str]) -> str:
     """Return what the client says, without the values of options and what stands behind a URL."""
-    text = re.sub(r"\?\S+", "", re.sub(r"\s+", " ", str(error)))
+    text = re.sub(r"\?\S+", "", " ".join(str(error).partition("Debug source")[0].split()))
     for name, value in [*options.items(), *os.environ.items()]:
         if len(value) > 3 and (name in options or re.match("AWS|AZURE|GOOGLE", name)):
             text = text.replace(value, "…")
@@ -126,4 +130,11 @@ def wait(ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     try:
         return answer.result()
     finally:
-        answer.cancel()
+        give_up([answer])
+
+
+def give_up(asked: Iterable["Future[Any]"]) -> None:
+    """Give up what is not answered yet."""
+    if [each for each in asked if each.cancel()]:
+        # On threads of its own the client hands it back to Python, which must not have ended by then.
+        time.sleep(_GRACE)

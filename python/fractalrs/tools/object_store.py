@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import machine
 from fractalrs.tools.arguments import as_path, url_scheme
-from fractalrs.tools.object_client import SEE, begin, client_of, collected, content_of, each_of, refusal, wait
+from fractalrs.tools.object_client import SEE, begin, client_of, collected, content_of, each_of, give_up, refusal, wait
 from fractalrs.tools.sealed import FileReport, read_labelled
 from fractalrs.tools.shown import Shown
 from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, is_litter
@@ -44,7 +44,7 @@ class ObjectStore(Shown):
     Parameters
     ----------
     url
-        ``"s3://bucket/prefix"``, ``"gs://bucket/prefix"`` or ``"az://account/container/prefix"``.
+        ``"s3://bucket/prefix"``, ``"gs://bucket/prefix"`` or ``"az://container/prefix"``.
     options
         What the environment does not say, as `obstore` names it: ``{"endpoint": "http://127.0.0.1:9000"}``. They may
         hold credentials, and are never shown.
@@ -63,7 +63,7 @@ class ObjectStore(Shown):
         """Bring the URL into one form, whatever its slashes."""
         scheme = url_scheme(f"{self.url}/")
         if scheme not in SCHEMES or re.search(r"[?#]", self.url):
-            hint = "give s3://bucket/prefix, gs://bucket/prefix or az://account/container/prefix"
+            hint = "give s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
             raise InputError(f"{self.url!r} names no object store that is known", hint)
         place = [part for part in self.url.partition(":")[2].split("/") if part]
         if not place or ".." in place or "." in place:
@@ -157,8 +157,7 @@ class ObjectStore(Shown):
                 yield staging
                 staging.settle(staging.uploads)
             finally:
-                for upload in staging.uploads:
-                    upload.cancel()
+                give_up(staging.uploads)
 
     @contextmanager
     def local(self, names: Iterable[str]) -> Iterator[Path]:
