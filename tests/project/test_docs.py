@@ -55,8 +55,9 @@ def test_python_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.Mon
     fr.write_interactions(fr.sample_interactions(400, 300, 8_000), "ratings.csv")
     # A page may register a format.
     with patch.dict(FORMATS):
+        # A page is read from its top.
+        scope: dict[str, object] = {"__name__": page.stem}
         for block in blocks(page):
-            scope: dict[str, object] = {"__name__": page.stem}
             exec(compile(block, page.name, "exec"), scope)
 
 
