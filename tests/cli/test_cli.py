@@ -563,7 +563,16 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--timestamp-column",
             "--missing-ids",
         ],
-        "Running": ["--config", "--recipe", "--threads", "--part-range", "--dry-run", "--json", "--quiet", "--no-progress"],
+        "Running": [
+            "--config",
+            "--recipe",
+            "--threads",
+            "--part-range",
+            "--dry-run",
+            "--json",
+            "--quiet",
+            "--no-progress",
+        ],
         "Help": ["--help"],
         "Examples": [],
     }
