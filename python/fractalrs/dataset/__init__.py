@@ -4,8 +4,8 @@ Layout of the files is `layout`; what is there `folder`; `writing` puts them the
 """
 
 from fractalrs.dataset.attributes import match, source_codes
+from fractalrs.dataset.contrast import differences
 from fractalrs.dataset.dataset import Dataset, open_dataset, opened, whole_users
-from fractalrs.dataset.differences import differences
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.layout import ParquetOptions
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
