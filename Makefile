@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 DEMO ?= demo
 # Engines and trainers, for their tests alone: large, and the same for every checkout that has the same constraints.
 ADAPTERS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fractalrs/adapters-$(firstword $(shell cksum constraints.txt))
-ADAPTED = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib", vars={"base": "$(ADAPTERS)"}))')
+packages_of = $$($(1)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # The versions that were tested, for every call of pip, those of maturin too; `make PIP_CONSTRAINT= …` takes the newest.
 export PIP_CONSTRAINT = constraints.txt
@@ -28,7 +28,7 @@ test: $(VENV)/tested ## run all tests, Python's and Rust's
 adapters: $(ADAPTERS)/installed ## install engines and trainers for their tests, outside the checkout
 
 test-adapters: adapters ## run the tests of Spark, Ray and the like, which are kept outside the checkout
-	PYTHONPATH=$(ADAPTED) $(BIN)/python -m pytest -m adapters tests/engines tests/loading
+	PYTHONPATH=$(call packages_of,$(ADAPTERS)/bin) $(BIN)/python -m pytest -m adapters tests/engines tests/loading
 
 lint: $(VENV)/tested $(VENV)/linted ## check style, types, stubs, lints and what imports what
 	$(BIN)/ruff format --check
@@ -101,9 +101,11 @@ $(VENV)/tested: $(VENV)/installed
 	$(BIN)/pip install --quiet --group test
 	@touch $@
 
-# What the tested environment lacks, and nothing that it has.
+# What the tested environment lacks, beside it: pip changes nothing in an environment that is not its own.
 $(ADAPTERS)/installed: | $(VENV)/tested
-	$(BIN)/pip install --quiet --prefix $(ADAPTERS) --group adapters
+	$(PYTHON) -m venv $(ADAPTERS)
+	$(ADAPTERS)/bin/pip install --quiet --upgrade pip
+	PYTHONPATH=$(call packages_of,$(BIN)) $(ADAPTERS)/bin/pip install --quiet --group adapters
 	@touch $@
 
 $(VENV)/benched: $(VENV)/tested

@@ -577,7 +577,7 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--missing-ids",
         ],
         "Running": [
-            *("--config", "--recipe", "--threads", "--dry-run", "--storage-option"),
+            *("--config", "--recipe", "--threads", "--part-range", "--dry-run", "--storage-option"),
             *("--json", "--quiet", "--no-progress"),
         ],
         "Help": ["--help"],

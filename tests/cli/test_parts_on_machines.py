@@ -200,6 +200,7 @@ def test_whatever_is_expanded_is_finished_from_its_folder(tmp_path: Path, option
     for part in (2, 0, 3, 1):
         fr.write_part(plan, part, tmp_path / "parts")
     fr.finish(begun_plan(tmp_path / "parts"), tmp_path / "parts")
+    assert "The source is made up" in (tmp_path / "parts/README.md").read_text()
     fr.write(expansion, tmp_path / "whole", parts=4)
     assert digests(tmp_path / "parts") == digests(tmp_path / "whole")
 

@@ -84,7 +84,7 @@ def test_the_plan_is_there_before_any_part_and_the_manifest_last(
 def test_attributes_are_not_sent_to_workers(tmp_path: Path) -> None:
     expansion = small_expansion(shuffle="aligned")
     expansion.save(tmp_path / "saved")
-    items = pa.table({"item": expansion.base.item_ids, "text": ["x" * 1000] * 150})
+    items = pa.table({"item": expansion.base.item_ids, "text": [f"{number:0500}" for number in range(150)]})
     made = fr.plan(expansion, parts=2, item_attributes=items)
     parts = Parts.begin(made, str(tmp_path / "out"))
     assert len(parts.sent) < 20_000

@@ -5,8 +5,8 @@ Layout of the files is `layout`; what is there `folder`; `writing` puts them the
 
 from fractalrs.dataset.attributes import match, source_codes
 from fractalrs.dataset.card import Published, data_card
+from fractalrs.dataset.contrast import differences
 from fractalrs.dataset.dataset import Dataset, open_dataset, opened, whole_users
-from fractalrs.dataset.differing import differences
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.layout import CARD, MANIFEST, ParquetOptions
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry

@@ -84,8 +84,8 @@ class Part:
         return part_file(self.index, self.of, split)
 
 
-@dataclass(frozen=True)
-class Division:
+@dataclass(frozen=True, repr=False)
+class Division(Shown):
     """What finishing needs of an expansion: the P + 1 users between which its parts are, columns, if it is made up."""
 
     cuts: Sequence[int]
