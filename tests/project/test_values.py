@@ -34,6 +34,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         fr.fit(base, (2, 3)),
         expansion.cells,
         expansion,
+        expansion.stream("test", threads=2),
         dataset,
         fr.plan(expansion),
         fr.validate(dataset, base),

@@ -117,12 +117,15 @@ def expand(
             finished = _is_finished(plan, place)
             dataset = write_plan(plan, place, threads=threads, overwrite=overwrite, progress=shown)
         except KeyboardInterrupt:
-            begun = not dry_run and Folder.read(place).plan is not None
-            stays = "what is finished stays, the same command goes on from there"
-            print_note(f"interrupted: {stays if begun else 'nothing was written'}")
+            _say_interrupted(not dry_run and Folder.read(place).plan is not None)
             raise typer.Exit(INTERRUPTED) from None
     if as_json or not finished:
         print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
+
+
+def _say_interrupted(begun: bool) -> None:
+    stays = "what is finished stays, the same command goes on from there"
+    print_note(f"interrupted: {stays if begun else 'nothing was written'}")
 
 
 def _range_of(text: str, count: int | None, overwrite: bool) -> range:
