@@ -114,6 +114,14 @@ def test_bytes_do_not_depend_on_who_writes_them(written: fr.Dataset, expansion: 
     assert digests(tmp_path / "parts") == digests(written.path) == digests(tmp_path / "threads")
 
 
+def test_a_part_that_is_there_is_left_alone(expansion: fr.Expansion, tmp_path: Path) -> None:
+    plan = fr.plan(expansion, parts=4, partition="month")
+    entry = fr.write_part(plan, 2, tmp_path)
+    before = stamps(tmp_path)
+    assert fr.write_part(plan, 2, tmp_path) == entry
+    assert stamps(tmp_path) == before
+
+
 def test_a_part_that_lacks_a_file_is_written_again(
     written: fr.Dataset, expansion: fr.Expansion, tmp_path: Path
 ) -> None:

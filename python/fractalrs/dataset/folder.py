@@ -74,6 +74,9 @@ class Folder:
 
         Who writes one part of many thousands would take longer to look at the others than to write it.
         """
+        if plan.partition is not None:
+            # How many files a part has only its folder says.
+            return cls.ours(store)
         files: dict[str, int] = {}
         for name in (PLAN, MANIFEST, *files_beside(plan), *names):
             with suppress(OSError), store.open(name) as file:
