@@ -69,7 +69,7 @@ def test_the_empty_range_begins_a_data_set(source: Path, alone: Path, tmp_path: 
     out = tmp_path / "out"
     done = expand(source, out, "0:0", "--json")
     assert json.loads(done.out)["parts"] == {"first": 0, "last": 0, "of": PARTS}
-    assert {file.name for file in out.iterdir()} == {"private"}
+    assert {file.name for file in out.iterdir()} == {".gitignore", "private"}
     done = expand(source, out, "0:9", "--json")
     assert json.loads(done.out)["files"] == 2 * PARTS
     assert "those of the data set that was begun" in done.err

@@ -235,7 +235,7 @@ def test_ctrl_c_leaves_whole_files_alone(server: Server, scratch: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     assert "files are finished already" in done.stderr
-    assert len(server.sizes("interrupted")) == 120 + 7
+    assert len(server.sizes("interrupted")) == 120 + 9
     assert server.pending() == 0
 
 

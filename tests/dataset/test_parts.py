@@ -260,7 +260,7 @@ def test_of_two_plans_at_once_one_begins(tmp_path: Path) -> None:
         found = sorted(pool.map(begin, plans), key=len)
     assert found[0] == "written"
     assert "made otherwise: seed is" in found[1]
-    assert len(digests(tmp_path / "out")) == 8
+    assert len(digests(tmp_path / "out")) == 9
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def test_the_plan_is_there_before_any_part_and_the_manifest_last(
     monkeypatch.chdir(tmp_path)
     made = fr.plan(expansion, parts=5)
     parts = Parts.begin(made, "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"private"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".gitignore", "private"}
     with pytest.raises(fr.OutputError, match="parts is 5 there and 4 here"):
         Parts.begin(fr.plan(expansion, parts=4), "out")
     order = [0, 1, 2, 3, 4, 2, 0]

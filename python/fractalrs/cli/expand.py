@@ -91,8 +91,7 @@ def expand(
     **options: Any,
 ) -> None:
     """Run the command."""
-    started = time.monotonic()
-    page = None if config is None else Page.read(config)
+    started, page = time.monotonic(), None if config is None else Page.read(config)
     if page is not None:
         options = page.with_options({name: options[name] for name in options if _is_typed(context, name)})
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)

@@ -11,7 +11,7 @@ import numpy as np
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part, part_file, part_of
 from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
-from fractalrs.dataset.private import PRIVATE_FILES, files_beside
+from fractalrs.dataset.private import GUARDS, PRIVATE_FILES, files_beside
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import Place, Store, store_of
 from fractalrs.words import SPLITS
@@ -78,7 +78,7 @@ class Folder:
             # How many files a part has only its folder says.
             return cls.ours(store)
         files: dict[str, int] = {}
-        for name in (PLAN, MANIFEST, *files_beside(plan), *names):
+        for name in (PLAN, MANIFEST, *GUARDS, *files_beside(plan), *names):
             with suppress(OSError), store.open(name) as file:
                 files[name] = file.seek(0, os.SEEK_END)
         if PLAN in files and MANIFEST not in files:
@@ -116,7 +116,7 @@ class Folder:
     @property
     def has_private(self) -> bool:
         """Whether all private files are there."""
-        return self.plan is not None and self.files.keys() >= {*files_beside(self.plan)}
+        return self.plan is not None and self.files.keys() >= {*GUARDS, *files_beside(self.plan)}
 
     @property
     def is_complete(self) -> bool:
@@ -157,7 +157,7 @@ def units(names: Iterable[str]) -> dict[str, list[str]]:
     Examples
     --------
     >>> units(["test/week=2015-W03/part-00002-of-00008.parquet", "README.md"])
-    {'test/part-00002-of-00008.parquet': ['test/week=2015-W03/part-00002-of-00008.parquet'], 'README.md': ['README.md']}
+    {'README.md': ['README.md'], 'test/part-00002-of-00008.parquet': ['test/week=2015-W03/part-00002-of-00008.parquet']}
     """
     found: dict[str, list[str]] = {}
     for name in sorted(names):

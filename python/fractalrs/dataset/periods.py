@@ -39,7 +39,7 @@ class Periods:
     >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600), payload=["timestamp"])
     >>> expansion = fr.Expansion(base, [[0.5]], profile="traceable", timestamps=True)
     >>> Periods.of(expansion, "month").folders[0]
-    'month=2015-01'
+    'month=2015-03'
     """
 
     starts: npt.NDArray[np.int64]

@@ -82,12 +82,12 @@ class Private(Shown):
             staging.path(DIVISION).write_text(division_text(self.plan))
             if not begun and not store.claim(PLAN, self.plan.to_json().encode()):
                 raise FileExistsError(PLAN)
+            for name, content in GUARDS.items():
+                store.claim(name, content)
             there = store.list()
             for name in files_beside(self.plan):
                 if name not in there:
                     staging.publish(name)
-        for name, content in GUARDS.items():
-            store.claim(name, content)
 
     @classmethod
     def of_store(cls, store: Store) -> Self | None:

@@ -19,7 +19,7 @@ from fractalrs.expansion.cells import CELL_SIZE, Cells, group_cells
 from fractalrs.expansion.declared import Option, accepts, declared_by, document, option, refuse_unknown
 from fractalrs.expansion.expansion import Expansion
 from fractalrs.expansion.fingerprint import fingerprint_of
-from fractalrs.expansion.fitting import Fit, fit
+from fractalrs.expansion.fitting import Fit, fit, fitted_cells
 from fractalrs.expansion.functions import BlockFunction, Matrix
 from fractalrs.expansion.operators import Operator, operator_named
 from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, PROFILES, Group, Options, Profile, profile_named
@@ -37,6 +37,7 @@ __all__ += [
     "declared_by",
     "document",
     "fit",
+    "fitted_cells",
     "group_cells",
     "operator_named",
     "option",

@@ -205,6 +205,16 @@ def fit(
         return search.result(reduced, options.rates)
 
 
+def fitted_cells(
+    base: Base, user_cell_size: int, item_cell_size: int, coordinates: int, multipliers: tuple[int, int]
+) -> Cells:
+    """Return the cells of a fit that found these sizes and coordinates, for so many blocks."""
+    known = canonical(base)
+    return Cells.of_places(
+        group_canonical(known, user_cell_size, item_cell_size, coordinates, LOST, multipliers), known
+    )
+
+
 def cell_size(blocks: int) -> int:
     """Return the least size of cells with which an id of so many blocks hardly repeats one source: see `fit`.
 

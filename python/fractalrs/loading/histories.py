@@ -43,7 +43,7 @@ class Histories(Shown):
     >>> len(histories), len(histories[3]) <= 5
     (120, True)
     >>> values, lengths, offsets = histories.__getitems__([3, 70])
-    >>> len(values) == offsets[-1] == lengths.sum()
+    >>> bool(len(values) == offsets[-1] == lengths.sum())
     True
     """
 

@@ -29,6 +29,7 @@ from fractalrs.expansion import (
     Group,
     Options,
     ReducedMatrix,
+    fitted_cells,
     group_cells,
     operator_named,
     profile_named,
@@ -107,7 +108,8 @@ def page_text(private: Private, *, with_seed: bool = True) -> str | None:
     made |= {"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint}
     lines += _lines(made | {"attributes": sorted(plan.attribute_fingerprints)})
     lines += ["", "[reduced_matrix]", f"description = {json.dumps(json.dumps(_described(plan, with_seed)))}"]
-    lines += _lines({"coordinates": plan.reduced.get("fit", {}).get("coordinates", 16)})
+    found = plan.reduced.get("fit", {})
+    lines += _lines({"coordinates": found.get("coordinates", 16), "fitted": bool(found)})
     lines += [f"values = '''\n{_encoded(reduced.values)}\n'''"]
     if operator_named(plan.options.operator).multiplies:
         lines += [f"signed = '''\n{_encoded(reduced.signed)}\n'''"]
@@ -263,8 +265,11 @@ class Page:
         if beside.is_file():
             return Cells.load(beside)
         sizes = self.options["user_cell_size"], self.options["item_cell_size"]
+        made = self.made["reduced_matrix"]
         with blas_threads(1):
-            return group_cells(base, *sizes, self.made["reduced_matrix"]["coordinates"])
+            if made["fitted"]:
+                return fitted_cells(base, *sizes, made["coordinates"], self.reduced.shape)
+            return group_cells(base, *sizes, made["coordinates"])
 
     def check_source(self, base: Base) -> None:
         """Refuse another source than the recipe's."""
