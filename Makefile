@@ -3,13 +3,16 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 DEMO ?= demo
+# Engines and trainers, for their tests alone: large, and the same for every checkout that has the same constraints.
+ADAPTERS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fractalrs/adapters-$(firstword $(shell cksum constraints.txt))
+packages_of = $$($(1)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # The versions that were tested, for every call of pip, those of maturin too; `make PIP_CONSTRAINT= …` takes the newest.
 export PIP_CONSTRAINT = constraints.txt
 SOURCES = $(wildcard rust/*/src/*.rs rust/*/src/*/*.rs rust/*/Cargo.toml) Cargo.toml Cargo.lock pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test lint docs guard bench bench-quick wheel try-wheel sdist lock clean
+.PHONY: help demo test adapters test-adapters lint docs guard bench bench-quick wheel try-wheel sdist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +24,11 @@ demo: $(VENV)/installed ## build, install into .venv, expand the built-in sample
 test: $(VENV)/tested ## run all tests, Python's and Rust's
 	$(BIN)/python -m pytest
 	cargo test --release --locked --package fractalrs-core
+
+adapters: $(ADAPTERS)/installed ## install engines and trainers for their tests, outside the checkout
+
+test-adapters: adapters ## run the tests of Spark, Ray and the like, which are kept outside the checkout
+	PYTHONPATH=$(call packages_of,$(ADAPTERS)/bin) $(BIN)/python -m pytest -m adapters tests/engines tests/loading
 
 lint: $(VENV)/tested $(VENV)/linted ## check style, types, stubs, lints and what imports what
 	$(BIN)/ruff format --check
@@ -71,7 +79,8 @@ lock: ## renew constraints.txt: the newest versions pyproject.toml allows; then 
 		extras = project["project"]["optional-dependencies"].values(); \
 		print(*project["build-system"]["requires"], *project["project"]["dependencies"], *sum(extras, []), sep="\n")' \
 		> target/lock/needed.txt
-	PIP_CONSTRAINT= target/lock/bin/pip install --quiet --requirement target/lock/needed.txt --group test --group bench --group lint --group docs
+	PIP_CONSTRAINT= target/lock/bin/pip install --quiet --requirement target/lock/needed.txt --group test --group bench --group lint --group docs \
+		--group adapters
 	(echo "# Made by \`make lock\`: the versions that development and CI use."; target/lock/bin/pip freeze) > constraints.txt
 
 clean: ## delete what these targets made
@@ -90,6 +99,13 @@ $(VENV)/installed: $(SOURCES) | $(VENV)/bin/maturin
 
 $(VENV)/tested: $(VENV)/installed
 	$(BIN)/pip install --quiet --group test
+	@touch $@
+
+# What the tested environment lacks, beside it: pip changes nothing in an environment that is not its own.
+$(ADAPTERS)/installed: | $(VENV)/tested
+	$(PYTHON) -m venv $(ADAPTERS)
+	$(ADAPTERS)/bin/pip install --quiet --upgrade pip
+	PYTHONPATH=$(call packages_of,$(BIN)) $(ADAPTERS)/bin/pip install --quiet --group adapters
 	@touch $@
 
 $(VENV)/benched: $(VENV)/tested

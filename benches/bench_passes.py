@@ -9,7 +9,6 @@ from suite import Timed
 
 import fractalrs as fr
 from fractalrs.formats import FORMATS
-from fractalrs.words import SPLITS
 
 WIDTH = 8
 """Vectors that are multiplied at once."""
@@ -51,7 +50,7 @@ def test_validate(timed: Timed, size: Size, dataset: fr.Dataset, only: str) -> N
     def validate(base: fr.Base) -> bool:
         return fr.validate(dataset, base, only=only).holds  # type: ignore[arg-type]
 
-    made = sum(dataset.totals[split] for split in SPLITS)
+    made = sum(dataset.totals[split] for split in dataset.splits)
     timed(validate, lambda: (size.base(),), interactions=made, rounds=1)
 
 
@@ -60,4 +59,4 @@ def test_export(timed: Timed, dataset: fr.Dataset, out: Path, format: str) -> No
     def export() -> None:
         fr.export(dataset, emptied(out) / "exported", format=format)
 
-    timed(export, interactions=sum(dataset.totals[split] for split in SPLITS), rounds=2)
+    timed(export, interactions=sum(dataset.totals[split] for split in dataset.splits), rounds=2)

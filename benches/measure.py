@@ -116,7 +116,7 @@ def run(plan: fr.Plan, stage: Stage, folder: Path, threads: int | None = None) -
     for split in plan.splits:
         (folder / split).mkdir(parents=True, exist_ok=True)
     parts: list[Any] = [
-        (part.index, part.first, part.last, (folder / part.file("train"), []), (folder / part.file("test"), []))
+        (part.index, part.first, part.last, (folder / part.file("train"), []), None, (folder / part.file("test"), []))
         for part in plan.parts
     ]
     made = 0

@@ -27,6 +27,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpyd
 autosummary_filename_map = {name: f"{name}-class" for name in public_names() if not name.rpartition(".")[2].islower()}
 exclude_patterns = ["_build", "raw"]
 templates_path = ["templates"]
+autodoc_mock_imports = ["torch"]
 html_theme = "pydata_sphinx_theme"
 html_title = "fractalrs"
 html_baseurl = METADATA["urls"]["Documentation"]

@@ -22,6 +22,16 @@ GROUPS = {
 }
 """Headings, and the packages whose names stand below each; any other package comes last."""
 
+ADAPTERS = (
+    "fractalrs.loading.Batches",
+    "fractalrs.loading.Histories",
+    "fractalrs.polars.scan",
+    "fractalrs.hub.iterable",
+    "fractalrs.torch.ExpansionDataset",
+    "fractalrs.torch.HistoryDataset",
+)
+"""What is imported from modules of its own, each of which needs a library of the user's."""
+
 
 def plots() -> list[str]:
     """Name what draws."""
@@ -32,7 +42,7 @@ def plots() -> list[str]:
 
 def public_names() -> list[str]:
     """Name all that is public, from the package's own face."""
-    return [*(f"fractalrs.{name}" for name in fractalrs.__all__), *plots()]
+    return [*(f"fractalrs.{name}" for name in fractalrs.__all__), *plots(), *ADAPTERS]
 
 
 def api_page() -> str:
@@ -44,6 +54,7 @@ def api_page() -> str:
         heading = next((heading for heading, packages in GROUPS.items() if package in packages), "Errors and progress")
         below[heading].append(f"fractalrs.{name}")
     below["Figures"] = plots()
+    below["Trainers and readers"] = [*ADAPTERS]
     lines = [
         "Python",
         "======",

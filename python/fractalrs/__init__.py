@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fractalrs.dataset import finish as finish
     from fractalrs.dataset import open_dataset as open_dataset
     from fractalrs.dataset import plan as plan
-    from fractalrs.dataset import publish as publish
     from fractalrs.dataset import write as write
     from fractalrs.dataset import write_part as write_part
     from fractalrs.errors import FractalrsError as FractalrsError
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from fractalrs.expansion import Expansion as Expansion
     from fractalrs.expansion import Fit as Fit
     from fractalrs.expansion import ReducedMatrix as ReducedMatrix
+    from fractalrs.expansion import Stream as Stream
     from fractalrs.expansion import fit as fit
     from fractalrs.expansion import group_cells as group_cells
     from fractalrs.expansion import reduce as reduce
@@ -49,29 +49,31 @@ if TYPE_CHECKING:
     from fractalrs.reading import read_interactions as read_interactions
     from fractalrs.reading import sample_interactions as sample_interactions
     from fractalrs.reading import write_interactions as write_interactions
+    from fractalrs.tools import ObjectStore as ObjectStore
     from fractalrs.tools import Progress as Progress
     from fractalrs.validation import Report as Report
     from fractalrs.validation import validate as validate
     from fractalrs.workflow import expand as expand
+    from fractalrs.workflow import publish as publish
 
 __version__ = VERSION
 
 _HOMES = {
     "fractalrs": ("plot",),
     "fractalrs.errors": ("FractalrsError", "InputError", "OutputError", "WriteError"),
-    "fractalrs.tools": ("Progress",),
+    "fractalrs.tools": ("ObjectStore", "Progress"),
     "fractalrs.reading": ("Interactions", "download", "read_interactions", "sample_interactions", "write_interactions"),
     "fractalrs.base": ("Base", "leave_last_out"),
-    "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "fit", "group_cells", "reduce"),
+    "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "Stream", "fit", "group_cells", "reduce"),
     "fractalrs.dataset": (
         *("Dataset", "ParquetOptions", "Plan"),
-        *("finish", "open_dataset", "plan", "publish", "write", "write_part"),
+        *("finish", "open_dataset", "plan", "write", "write_part"),
     ),
     "fractalrs.passes": ("StreamedMatrix",),
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "backcast"),
-    "fractalrs.workflow": ("expand",),
+    "fractalrs.workflow": ("expand", "publish"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from typing import Any, Literal, TypedDict, TypeVar, final
 
@@ -11,6 +11,7 @@ __all__ = [
     "VERSION",
     "Blake3",
     "Generator",
+    "Stream",
     "StreamedMatrix",
     "cell_energies",
     "check_parquet_options",
@@ -22,6 +23,7 @@ __all__ = [
     "ordered",
     "peel_groups",
     "read_plain",
+    "shuffled",
     "sort_groups",
     "sparse_product",
     "sparse_transpose",
@@ -33,8 +35,10 @@ GENERATOR: int
 VERSION: str
 
 _Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+_Columns = tuple[_Ids, _Ids, npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 _Target = tuple[str | PathLike[str], Sequence[tuple[str, str]]]
-_Part = tuple[int, int, int, _Target | None, _Target | None]
+_Part = tuple[int, int, int, _Target | None, _Target | None, _Target | None]
+_Split = Literal["train", "valid", "test"]
 
 _Column = tuple[
     str,
@@ -52,6 +56,7 @@ class _FileSummary(TypedDict):
 class _PartSummary(TypedDict):
     index: int
     train: _FileSummary | None
+    valid: _FileSummary | None
     test: _FileSummary | None
 
 class _JobSummary(TypedDict):
@@ -59,6 +64,9 @@ class _JobSummary(TypedDict):
     generating_seconds: float
     encoding_seconds: float
 
+def shuffled(
+    seed: int, path: Sequence[int], count: int, columns: Sequence[npt.NDArray[np.uint32] | npt.NDArray[np.uint64]]
+) -> list[npt.NDArray[Any]]: ...
 def check_parquet_options(encoding: str, compression: str) -> None: ...
 def digest_file(path: str | PathLike[str]) -> str: ...
 def existing_blocks(seed: int, block_keep: float, shape: tuple[int, int]) -> npt.NDArray[np.bool_]: ...
@@ -91,13 +99,19 @@ class Generator:
         times: npt.NDArray[np.int64] | None = None,
         test_is_late: bool = False,
         hour: int | None = None,
+        cuts: tuple[int, int] | None = None,
         factors: npt.NDArray[np.float64] | None = None,
         ratings: npt.NDArray[np.float64] | None = None,
         columns: Sequence[_Column] = ...,
     ) -> Generator: ...
-    def interactions(
-        self, first: int, last: int, test: bool
-    ) -> tuple[_Ids, _Ids, npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
+    def interactions(self, first: int, last: int, split: _Split) -> _Columns: ...
+    def histories(self, users: npt.NDArray[np.uint64], split: _Split, *, carrying: bool, threads: int) -> _Columns: ...
+    def memberships(
+        self, users: npt.NDArray[np.uint64], items: npt.NDArray[np.uint64], threads: int
+    ) -> npt.NDArray[np.uint8]: ...
+    def negatives(
+        self, users: npt.NDArray[np.uint64], count: int, seed: int, threads: int
+    ) -> npt.NDArray[np.uint64]: ...
     def columns(self, i: int, j: int) -> npt.NDArray[np.uint32]: ...
     def source_users(self, i: int) -> npt.NDArray[np.uint32]: ...
     def run(
@@ -110,7 +124,25 @@ class Generator:
         stage: Literal["generate", "encode", "write", "flush"],
         threads: int,
         progress: Callable[[int, int], Any] | None = None,
+        periods: tuple[Sequence[int], Sequence[str]] | None = None,
     ) -> _JobSummary: ...
+
+@final
+class Stream(Iterator[_Columns]):
+    def __new__(
+        cls,
+        generator: Generator,
+        first: int,
+        last: int,
+        split: _Split,
+        *,
+        with_users: bool,
+        carrying: bool,
+        interactions: int,
+        threads: int,
+    ) -> Stream: ...
+    def __iter__(self) -> Stream: ...
+    def __next__(self) -> _Columns: ...
 
 _Pieces = Sequence[tuple[int, int]]
 _Path = str | PathLike[str]
@@ -119,11 +151,14 @@ _Real = TypeVar("_Real", np.float32, np.float64)
 
 class _Degrees(TypedDict):
     user_train: npt.NDArray[np.uint32]
+    user_valid: npt.NDArray[np.uint32]
     user_test: npt.NDArray[np.uint32]
     item_train: npt.NDArray[np.uint32]
+    item_valid: npt.NDArray[np.uint32]
     item_test: npt.NDArray[np.uint32]
     item_user_degree: npt.NDArray[np.uint64]
     block_train: npt.NDArray[np.uint64]
+    block_valid: npt.NDArray[np.uint64]
     block_test: npt.NDArray[np.uint64]
     density: npt.NDArray[np.uint64]
     violations: dict[str, tuple[int, tuple[int, int] | None]]
@@ -150,7 +185,7 @@ class StreamedMatrix:
         users: int,
         items: int,
         pieces: _Pieces,
-        files: Sequence[tuple[_Path | None, _Path | None]],
+        files: Sequence[Sequence[Sequence[_Path]]],
         *,
         interactions: int,
         threads: int,
@@ -188,7 +223,7 @@ class StreamedMatrix:
         progress: _Progress = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.float64]]: ...
     def collect(
-        self, chosen: npt.NDArray[np.uint64], *, test: bool, progress: _Progress = None
+        self, chosen: npt.NDArray[np.uint64], *, split: _Split, progress: _Progress = None
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]: ...
     def nearest(
         self,
@@ -221,6 +256,8 @@ def collapse(
     count: int,
     *,
     hold_out: Literal["last", "all"] | None,
+    leave_out: int,
+    validation: bool,
     least_times: int,
     positions: bool,
     threads: int,

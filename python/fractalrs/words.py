@@ -3,18 +3,22 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Split = Literal["train", "test"]
-"""The two halves of every base, expansion and data set."""
-SPLITS: tuple[Split, ...] = ("train", "test")
+Split = Literal["train", "valid", "test"]
+"""What an interaction of a base, an expansion or a data set is for; few have any for validation."""
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 Order = Literal["block", "item", "time"]
 """How a user's interactions follow each other: by column block, by item id, or by time."""
+Partition = Literal["week", "month", "day"]
+"""By what periods of time files are divided."""
 Ratings = Literal["carry", "kronecker"]
 """How an interaction gets its rating: its source's, or that times the entry of the reduced matrix."""
 TestItems = Literal["all", "one"]
 """Test interactions of an expanded user: all, or one of them at random."""
-HoldOut = Literal["auto", "last", "random", "none"]
-"""Which interaction of each user becomes test; ``"auto"``: as the source allows."""
+HoldOut = Literal["auto", "last", "random", "time", "users", "none"]
+"""Which interactions become test: of each user, from a time on, or of whole users; ``"auto"``: as the source allows."""
+LATEST = ("last", "time")
+"""Of these splits no train interaction comes after a test interaction of its user."""
 Ties = Literal["last", "all"]
 """Of several interactions at a user's last timestamp, the last in file order is test, or all are."""
 OrderBy = Literal["content", "cells", "degree", "id"]

@@ -330,7 +330,7 @@ GOOD = [(1, 1, 1), (1, 2, 2), (2, 1, 1), (2, 2, 2)]
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        (GOOD, {"split": "latest"}, r"unknown split 'latest'\nhint: use one of auto, last, random, none"),
+        (GOOD, {"split": "latest"}, r"unknown split 'latest'\nhint: use one of auto, last, random, time, users, none"),
         (GOOD, {"ties": "first"}, r"unknown ties 'first'\nhint: use one of last, all"),
         (GOOD, {"min_timestamps": -1}, "min_timestamps must be a whole number, 0 or more, not -1"),
         (GOOD, {"payload": ["rating"]}, r"the interactions have no ratings to keep\nhint: .*--rating-column"),

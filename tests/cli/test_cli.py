@@ -529,7 +529,19 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--item-cell-size",
         ],
         "Train and test": [
-            *("--split", "--ties", "--min-timestamps", "--test-items", "--drop-incomplete", "--keep-incomplete"),
+            *(
+                "--split",
+                "--leave-out",
+                "--test-after",
+                "--test-share",
+                "--validation",
+                "--valid-after",
+                "--ties",
+                "--min-timestamps",
+                "--test-items",
+                "--drop-incomplete",
+                "--keep-incomplete",
+            ),
             *("--cold-users", "--cold-items"),
         ],
         "Reduced matrix": [
@@ -541,6 +553,7 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
         "Output files": [
             "--order",
             "--parts",
+            "--partition",
             "--encoding",
             "--compression",
             "--row-group-size",
@@ -563,7 +576,10 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--timestamp-column",
             "--missing-ids",
         ],
-        "Running": ["--config", "--recipe", "--threads", "--dry-run", "--json", "--quiet", "--no-progress"],
+        "Running": [
+            *("--config", "--recipe", "--threads", "--part-range", "--dry-run", "--storage-option"),
+            *("--json", "--quiet", "--no-progress"),
+        ],
         "Help": ["--help"],
         "Examples": [],
     }

@@ -1,8 +1,11 @@
 """A recipe makes the same data set again; targets as people write them; looking into data sets."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,41 @@ def test_a_recipe_makes_the_same_files_again(source: Path, tmp_path: Path, optio
     assert done.code == 0, done.out
     # The recipe of what a recipe made is the same page.
     assert run("info", tmp_path / "again", "--recipe").out == page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("profile", [("realistic",), ("traceable", "--timestamps", "--ratings", "carry")])
+def test_a_recipe_makes_the_same_data_on_another_machine(
+    source: Path, tmp_path: Path, profile: tuple[str, ...]
+) -> None:
+    """Another folder, name of the source, locale, time zone, number of threads, and an older processor's roundings."""
+    command = [sys.executable, "-m", "fractalrs"]
+    here = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    options = ("--profile", *profile, *SIZE, "--seed", "7", "--parts", "3", "--threads", "1", "--quiet")
+    made = [*command, "expand", source, "out", *options]
+    subprocess.run([*map(str, made)], cwd=tmp_path, env=os.environ | here, check=True)
+    shown = subprocess.run([*command, "info", "out", "--recipe"], cwd=tmp_path, check=True, capture_output=True)
+    there = {
+        "OMP_NUM_THREADS": "2",
+        "OPENBLAS_NUM_THREADS": "2",
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3",
+        "LC_ALL": "tr_TR.UTF-8",
+        "TZ": "Asia/Kathmandu",
+        "PYTHONHASHSEED": "5",
+    }
+    place = tmp_path / "another place"
+    place.mkdir()
+    (place / "page ä.toml").write_bytes(shown.stdout)
+    shutil.copy(source, place / "Bewertungen ä.txt")
+    again = [*command, "expand", "--recipe", "page ä.toml", "Bewertungen ä.txt", "again", "--threads", "2", "--quiet"]
+    subprocess.run(again, cwd=place, env=os.environ | there, check=True)
+    first, second = digests(tmp_path / "out"), digests(place / "again")
+    assert first.keys() == second.keys()
+    # Validation's statistics may differ in their last bits, and the plan says which options were given.
+    assert {name for name in first if first[name] != second[name]} <= {
+        "private/plan.json",
+        "private/base_statistics.npz",
+    }
 
 
 def test_a_recipe_by_target_has_what_was_chosen(source: Path, tmp_path: Path) -> None:

@@ -545,7 +545,7 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(
     with pytest.raises(WriteError if isinstance(error, OSError) else KeyboardInterrupt):
         write_again(store, progress=FailingProgress(error) if step == "progress" else False)
     names = {file.name for file in path.iterdir()}
-    assert names == {"private", "train", "test", *there}
+    assert names == {".gitignore", "private", "train", "test", *there}
     with pytest.raises(InputError, match="not complete"):
         fr.open_dataset(path)
     parts = stamps(path)

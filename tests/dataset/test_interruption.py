@@ -51,7 +51,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     assert (code, out) == (0, ""), err
     assert len(read(path, "train")) > 15_000_000
     found = digests(path)
-    assert len(found) == 2 * PARTS + 7
+    assert len(found) == 2 * PARTS + 9
     return found
 
 

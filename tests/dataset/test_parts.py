@@ -56,7 +56,7 @@ def out(written: Path, tmp_path: Path) -> Path:
 
 def test_a_plan_says_what_will_be_written(plan: Plan, written: Path) -> None:
     dataset = fr.open_dataset(written)
-    assert list(plan.files) == [file.path for part in dataset.parts for file in part.files.values()]
+    assert list(plan.files) == [file.path for part in dataset.parts for (file,) in part.files.values()]
     assert [(part.first, part.last) for part in plan.parts] == [(part.first, part.last) for part in dataset.parts]
     assert plan.expansion_fingerprint == plan.expansion.fingerprint == dataset.manifest.fingerprints["expansion"]
     assert plan.expected_bytes == pytest.approx(dataset.totals["bytes"], rel=0.5)
@@ -260,7 +260,7 @@ def test_of_two_plans_at_once_one_begins(tmp_path: Path) -> None:
         found = sorted(pool.map(begin, plans), key=len)
     assert found[0] == "written"
     assert "made otherwise: seed is" in found[1]
-    assert len(digests(tmp_path / "out")) == 7
+    assert len(digests(tmp_path / "out")) == 9
 
 
 @dataclass(frozen=True)
@@ -598,6 +598,16 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         self.runs += name == "run"
         return getattr(self.generator, name)
+
+
+def test_a_forecast_says_what_one_machine_should_not_do_alone(plan: Plan, tmp_path: Path) -> None:
+    found = forecast(plan, tmp_path / "out")
+    assert 0 < found.core_hours < 0.1
+    assert found.advice is None
+    for large in (replace(found, core_hours=3.3), replace(found, bytes=2_200_000_000_000)):
+        assert large.advice is not None
+        assert "--part-range" in large.advice
+        assert "7 parts" in large.advice
 
 
 def test_a_forecast_encodes_its_sample_once_and_writes_nothing(tmp_path: Path) -> None:

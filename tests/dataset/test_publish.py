@@ -69,6 +69,42 @@ def test_what_is_asked_for_is_given_away_too(written: Path, tmp_path: Path) -> N
     assert "`items.parquet`" in card
 
 
+def page_of(folder: Path) -> str:
+    found = re.search(r"`````toml\n(.*?)\n`````\n", card_of(folder), flags=re.DOTALL)
+    assert found is not None
+    return found[1] + "\n"
+
+
+def test_the_recipe_is_the_page_that_info_prints_without_the_seed(tmp_path: Path) -> None:
+    source = tmp_path / "ratings.csv"
+    fr.write_interactions(fr.sample_interactions(200, 150, 4_000, 1), source)
+    size = ("--user-multiplier", 3, "--item-multiplier", 5)
+    assert run("expand", source, tmp_path / "out", *size, "--seed", SECRET, "--quiet").code == 0
+    fr.publish(tmp_path / "out", tmp_path / "told", with_seed=True)
+    assert page_of(tmp_path / "told") == run("info", tmp_path / "out", "--recipe").out
+    fr.publish(tmp_path / "out", tmp_path / "public")
+    page = tmp_path / "recipe.toml"
+    page.write_text(page_of(tmp_path / "public"), encoding="utf-8")
+    assert str(SECRET) not in page.read_text()
+    assert "real" not in page.read_text().replace("realistic", "")
+    command = ("expand", "--recipe", page, source, tmp_path / "again", "--quiet")
+    done = run(*command)
+    assert (done.code, "has no seed" in done.err, "--seed" in done.err) == (2, True, True)
+    done = run(*command, "--seed", 5)
+    assert (done.code, "is --seed the one of that data set?" in done.err) == (2, True)
+    assert run(*command, "--seed", SECRET, "--dry-run").code == 0
+    assert run(*command, "--seed", SECRET).code == 0
+    there, here = (digests(tmp_path / name) for name in ("out", "again"))
+    assert {name for name in there if there[name] != here[name]} <= {"private/plan.json"}
+
+
+def test_what_was_written_from_python_has_a_recipe_too(written: Path, tmp_path: Path) -> None:
+    fr.publish(written, tmp_path / "public", with_seed=True)
+    page = page_of(tmp_path / "public")
+    assert "# The data set was written from Python: how its source was read is not said here." in page
+    assert page == run("info", written, "--recipe").out
+
+
 def test_files_are_links_where_that_can_be_and_copies_elsewhere(
     written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +218,8 @@ def test_a_seed_that_cannot_be_guessed_is_not_warned_of(
 
 def test_private_files_are_the_owners_alone_and_stay_out_of_repositories(written: Path, tmp_path: Path) -> None:
     assert stat.S_IMODE((written / "private").stat().st_mode) == 0o700
+    # The hub looks at the one in the folder that is uploaded, and at none below.
+    assert (written / ".gitignore").read_text() == "private/\n"
     copy = tmp_path / "repository"
     shutil.copytree(written, copy)
     git = shutil.which("git")

@@ -143,7 +143,7 @@ def test_no_test_folder_where_nothing_is_held_out(tmp_path: Path) -> None:
 def test_a_part_without_interactions_has_its_files(tmp_path: Path) -> None:
     base = fr.Base.from_arrays([0, 0, 2], [0, 1], [False, True])
     dataset = fr.write(Expansion(base, [[0.95]], shuffle="none", min_keep=0), tmp_path / "out", parts=2)
-    assert dataset.parts[0].files["train"].rows == 0
+    assert dataset.parts[0].files["train"][0].rows == 0
     assert len(files_of(tmp_path / "out", "train")) == len(files_of(tmp_path / "out", "test")) == 2
 
 
@@ -161,8 +161,8 @@ def test_a_given_matrix_may_be_larger_than_the_base(tmp_path: Path, shuffle: Any
     rates = np.linspace(0.1, 0.9, 77).reshape(7, 11)
     expansion = Expansion(base, rates, shuffle=shuffle, max_keep=0.95, seed=3)
     fr.write(expansion, tmp_path / "out", parts=2)
-    slow = oracle.expand(base, rates, expansion.cells, shuffle=shuffle, seed=3)
-    for split, interactions in zip(SPLITS, slow, strict=True):
+    train, _, test = oracle.expand(base, rates, expansion.cells, shuffle=shuffle, seed=3)
+    for split, interactions in zip(SPLITS, (train, test), strict=True):
         table = read(tmp_path / "out", split)
         users_and_items = np.column_stack([column.to_numpy() for column in table.columns])
         np.testing.assert_array_equal(users_and_items, oracle.pairs(interactions))
@@ -211,7 +211,7 @@ def test_nothing_public_tells_the_seed(tmp_path: Path) -> None:
 
 def test_private_holds_the_plan_and_what_validation_needs(written: Path, expansion: Expansion) -> None:
     private = written / "private"
-    names = [".gitignore", "base_statistics.npz", "cells.npz", "plan.json", "reduced_matrix.npy"]
+    names = [".gitignore", "base_statistics.npz", "cells.npz", "division.json", "plan.json", "reduced_matrix.npy"]
     assert sorted(file.name for file in private.iterdir()) == names
     plan = json.loads((private / "plan.json").read_text())
     assert plan["options"]["seed"] == 7
@@ -432,9 +432,9 @@ class Interrupted(LocalStaging):
         ("private/plan.json", set()),
         ("private/reduced_matrix.npy", {"private"}),
         ("private/base_statistics.npz", {"private"}),
-        ("train/part-00003-of-00007.parquet", {"private", "train", "test"}),
-        ("README.md", {"private", "train", "test"}),
-        ("manifest.json", {"private", "train", "test", "README.md"}),
+        ("train/part-00003-of-00007.parquet", {".gitignore", "private", "train", "test"}),
+        ("README.md", {".gitignore", "private", "train", "test"}),
+        ("manifest.json", {".gitignore", "private", "train", "test", "README.md"}),
     ],
 )
 def test_private_comes_first_and_the_manifest_last(
@@ -794,7 +794,7 @@ def test_a_full_disk_is_a_failed_run_that_can_go_on(tmp_path: Path, written: Pat
     with pytest.raises(fr.WriteError, match=r"cannot write .*out/train/\.part-00003"):
         fr.write(expansion, Obstructed(path), parts=7)
     assert not (path / "manifest.json").exists()
-    assert not [name for name in digests(path) if name.startswith(".")]
+    assert [name for name in digests(path) if name.startswith(".")] == [".gitignore"]
     fr.write(expansion, path, parts=7)
     assert digests(path) == digests(written)
 
@@ -837,7 +837,7 @@ def test_overwriting_repairs_a_damaged_part(tmp_path: Path, written: Path, expan
     path = tmp_path / "out"
     dataset = fr.write(expansion, path, parts=7)
     (path / "manifest.json").unlink()
-    part = path / dataset.parts[3].files["train"].path
+    part = path / dataset.parts[3].files["train"][0].path
     part.write_bytes(part.read_bytes()[:-100])
     with pytest.raises(OutputError, match="damaged"):
         fr.write(expansion, path, parts=7)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from fractalrs.base import Base, canonical
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Cells, group_cells
-from fractalrs.expansion.cells import features, partition
+from fractalrs.expansion.cells import features, group_canonical, partition, tops
+from helpers.bases import base_of, random_pairs
 
 FIELDS = ("user_order", "user_starts", "item_order", "item_starts")
 
@@ -344,3 +345,60 @@ def test_what_is_of_another_kind_is_refused_by_its_name() -> None:
     for message, call in calls:
         with pytest.raises(InputError, match=message):
             call()
+
+
+# --- Those at the top ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tail", [0.0, 0.7, 1.5])
+@pytest.mark.parametrize("size", [2, 5])
+def test_no_cell_at_the_top_moves_much(tail: float, size: int) -> None:
+    degrees = np.random.default_rng(1).permutation(np.round(2_000 * np.arange(1.0, 301) ** -tail).astype(np.int64))
+    moved, total = 0.002, degrees.sum()
+    cells, ranking = tops(degrees, size, moved), np.sort(degrees)[::-1]
+    apart = np.concatenate([*cells, np.empty(0, np.uint32)]).astype(np.int64)
+    # They are the first of the ranking, each once and in cells of at most the size.
+    assert np.array_equal(np.sort(degrees[apart])[::-1], ranking[: len(apart)])
+    assert len(np.unique(apart)) == len(apart)
+    assert max((len(cell) for cell in cells), default=1) <= size
+    for cell in cells:
+        assert np.abs(degrees[cell] - degrees[cell].mean()).sum() / total <= moved
+    for cell, following in itertools.pairwise(cells):
+        if len(cell) < size:
+            more = np.append(degrees[cell], degrees[following].max())
+            assert np.abs(more - more.mean()).sum() / total > moved
+    for place in range(len(apart), len(degrees) - size + 1):
+        window = ranking[place : place + size]
+        assert np.abs(window - window.mean()).sum() / total <= moved
+    assert bool(cells) == (tail > 0)
+
+
+def test_tops_have_cells_of_their_own() -> None:
+    pairs = random_pairs(200, 150, 8, user_tail=1.2, item_tail=0.0, seed=4)
+    known = canonical(base_of(pairs))
+    cells, plain = group_canonical(known, lost=0.02, blocks=(8, 8)), group_canonical(known)
+    apart = tops(known.user_degrees, 5, 0.002)
+    assert len(apart) > 2
+    assert [sorted(cell) for cell in members(cells.user_order, cells.user_starts)[: len(apart)]] == [
+        cell.tolist() for cell in apart
+    ]
+    # What loses less is left as it is: all with a higher limit, and of both sides but the one that does not.
+    for other, names in (
+        (group_canonical(known, lost=10.0, blocks=(8, 8)), FIELDS),
+        (group_canonical(known, lost=0.1, blocks=(8, 8)), FIELDS[2:]),
+    ):
+        assert all(np.array_equal(getattr(other, name), getattr(plain, name)) for name in names)
+    assert not np.array_equal(group_canonical(known, lost=0.1, blocks=(8, 8)).user_order, plain.user_order)
+    # The others are in as few cells as their number allows.
+    assert len(cells.user_starts) - 1 == len(apart) + -(-(200 - sum(map(len, apart))) // 5)
+
+
+def test_all_may_be_at_the_top() -> None:
+    known = canonical(base_of(np.array([(user, item) for user in range(6) for item in range(2**user)])))
+    assert [len(cell) for cell in tops(known.user_degrees, 2, 0.0)] == [1, 1, 1, 1, 1]
+    assert tops(known.user_degrees, 7, 0.0) == []
+    cells = group_canonical(known, 2, 2, lost=0.0, blocks=(4, 4))
+    assert np.array_equal(np.sort(cells.user_order), np.arange(6))
+    # Two of three equal ones, which are all that is left over.
+    assert [cell.tolist() for cell in tops(np.array([1, 4, 1]), 3, 0.0)] == [[1]]
+    assert [cell.tolist() for cell in tops(np.array([1, 4]), 2, 0.0)] == [[1]]

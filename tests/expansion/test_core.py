@@ -68,6 +68,6 @@ def processor_time(call: Callable[[], object]) -> float:
 def test_one_user_costs_the_same_whatever_the_base() -> None:
     small, large = (expansion_of(2_000 * factor, 1_000 * factor).generator for factor in (1, 200))
     # When each call went over all users and items, this was 12.
-    assert processor_time(lambda: large.interactions(7, 8, False)) < 4 * processor_time(
-        lambda: small.interactions(7, 8, False)
+    assert processor_time(lambda: large.interactions(7, 8, "train")) < 4 * processor_time(
+        lambda: small.interactions(7, 8, "train")
     )

@@ -62,7 +62,7 @@ def test_schema_is_int32_and_without_nulls(expansion: Expansion) -> None:
     expected = pa.schema([pa.field("user_id", pa.int32(), nullable=False), pa.field("item_id", pa.int32(), False)])
     assert expansion.schema.equals(expected)
     assert expansion.table(5, 5).schema.equals(expected)
-    assert expansion.batches("test").schema.equals(expected)
+    assert expansion.stream("test").schema.equals(expected)
 
 
 def test_schema_is_int64_where_the_id_space_needs_it() -> None:
@@ -72,31 +72,17 @@ def test_schema_is_int64_where_the_id_space_needs_it() -> None:
     assert expansion.table(0, 1).schema.equals(expansion.schema)
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("users", [None, (0, 0), (150, 450)])
-def test_batches_are_the_rows(expansion: Expansion, split: Any, users: Any) -> None:
-    first, last = users or (0, 600)
-    assert expansion.batches(split, users).read_all().equals(expansion.table(first, last, split))
-
-
-def test_batches_are_many_and_small_where_the_output_is_large(expansion: Expansion) -> None:
-    batches = list(expansion.batches("train", interactions=1_000))
-    assert len(batches) > 20
-    assert max(len(batch) for batch in batches) < 3_000
-    assert pa.Table.from_batches(batches).equals(expansion.table(0, 600))
-
-
 @pytest.mark.parametrize("users", [(-1, 5), (0, 601), (5, 4), (700, 700)])
 def test_ranges_outside_are_refused(expansion: Expansion, users: tuple[int, int]) -> None:
     with pytest.raises(InputError, match="not within 0 to 600"):
         expansion.table(*users)
     with pytest.raises(InputError, match="not within 0 to 600"):
-        expansion.batches("train", users)
+        expansion.stream("train", users=users)
 
 
 def test_unknown_splits_are_refused(expansion: Expansion) -> None:
-    with pytest.raises(InputError, match=r"(?s)split is 'valid'.*train, test"):
-        expansion.table(0, 1, "valid")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"(?s)split is 'dev'.*train, valid, test"):
+        expansion.table(0, 1, "dev")  # type: ignore[arg-type]
 
 
 def test_a_seed_may_be_a_numpy_integer(expansion: Expansion) -> None:
@@ -345,9 +331,9 @@ def test_a_full_disk_names_the_folder_that_was_asked_for(tmp_path: Path, monkeyp
         ("timestamps", lambda made: Expansion(made.base, RATES, timestamps=np.zeros(2))),
         ("first", lambda made: made.table("a", "b")),
         ("last", lambda made: made.table(0, 1.0)),
-        ("users", lambda made: made.batches(users=5)),
-        ("users", lambda made: made.batches(users=(1, 2, 3))),
-        ("interactions", lambda made: made.batches(interactions="many")),
+        ("users", lambda made: made.stream(users=5)),
+        ("users", lambda made: made.stream(users=(1, 2, 3))),
+        ("batch_size", lambda made: made.stream(batch_size="many")),
         ("path", lambda made: made.save(5)),
         ("path", lambda _: Expansion.load(5)),  # type: ignore[arg-type]
     ],

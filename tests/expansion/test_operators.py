@@ -255,7 +255,7 @@ def test_a_run_makes_each_block_once(base: fr.Base) -> None:
     count = Counting()
     expansion = fr.Expansion(base, fr.reduce(base, (5, 7)), operator=count)
     target: Any = ("sample", [])
-    part = (0, 0, expansion.shape[0], target, target)
+    part = (0, 0, expansion.shape[0], target, None, target)
     run = expansion.generator.run
     report: Any = run([part], encoding="default", compression="none", row_group_size=1_000, stage="encode", threads=1)
     assert [report["parts"][0][split]["rows"] for split in ("train", "test")] == [35 * base.train_count, 35 * 40]
@@ -275,7 +275,7 @@ def test_a_function_writes_nothing_before_the_stage_of_writing(
     target: Any = (tmp_path / "part.parquet", [])
     settings: dict[str, Any] = {"encoding": "default", "compression": "none", "row_group_size": 1_000, "threads": 1}
     for generator in generators:
-        report = generator.run([(0, 0, 120, target, target)], stage=stage, **settings)
+        report = generator.run([(0, 0, 120, target, None, target)], stage=stage, **settings)
         assert (report["parts"][0]["train"] is None) == (stage == "generate")
     assert list(tmp_path.iterdir()) == []
 

@@ -16,7 +16,17 @@ from fractalrs.base import Base
 from fractalrs.expansion import Cells, Expansion
 from fractalrs.words import SPLITS
 from helpers import oracle
-from helpers.core import GOLDEN_RATES, Pairs, core, golden_base, group_cells, make_base, make_expansion, pairs_of
+from helpers.core import (
+    GOLDEN_RATES,
+    HALVES,
+    Pairs,
+    core,
+    golden_base,
+    group_cells,
+    make_base,
+    make_expansion,
+    pairs_of,
+)
 
 Rates = npt.NDArray[np.float64]
 
@@ -27,7 +37,7 @@ def slow(base: Base, rates: npt.ArrayLike, shuffle: str, cells: Cells | None = N
     """What the oracle gives for the same."""
     if shuffle != "cells" or cells is None:
         cells = Cells.whole(*base.shape) if shuffle == "block" else Cells.single(*base.shape)
-    train, test = oracle.expand(base, np.asarray(rates, float), cells, shuffle=shuffle, **options)
+    train, _, test = oracle.expand(base, np.asarray(rates, float), cells, shuffle=shuffle, **options)
     return oracle.pairs(train), oracle.pairs(test)
 
 
@@ -35,7 +45,7 @@ def assert_same(base: Base, rates: npt.ArrayLike, shuffle: str, cells: Cells | N
     expansion = make_expansion(base, rates, shuffle, cells, **options)
     np.testing.assert_array_equal(expansion.keep_rates, rates)
     ours, theirs = core(expansion), slow(base, rates, shuffle, cells, **options)
-    for name, mine, right in zip(SPLITS, ours, theirs, strict=True):
+    for name, mine, right in zip(HALVES, ours, theirs, strict=True):
         np.testing.assert_array_equal(mine, right, err_msg=f"{name}, {shuffle}, {options}")
     return theirs
 

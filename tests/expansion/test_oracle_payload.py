@@ -21,9 +21,9 @@ from fractalrs.base import Base
 from fractalrs.columns import PARQUET_TYPES, ticks, timestamp_field, timestamps_from_ticks
 from fractalrs.errors import InputError
 from fractalrs.expansion import Cells, Expansion
-from fractalrs.words import SPLITS
+from fractalrs.words import SPLITS, Split
 from helpers import oracle
-from helpers.core import GOLDEN_RATES, golden_base, group_cells
+from helpers.core import GOLDEN_RATES, HALVES, golden_base, group_cells
 from helpers.folders import read
 
 END = 2**62
@@ -86,7 +86,27 @@ def make_base(rng: np.random.Generator, p: int, q: int, split: str, unit: int = 
     rows = [np.sort(rng.choice(q, degree, replace=False)) for degree in degrees]
     end = 2**30 if pa.types.is_date32(timestamp_type) else END
     times = [make_times(rng, row, 24 if hour is None else hour, end) for row in rows]
-    mask = np.concatenate([make_mask(rng, split, row) for row in times])
+    mask, cuts = np.concatenate([make_mask(rng, split, row) for row in times]), []
+    valid = np.zeros(len(mask), dtype=bool)
+    if split == "time":
+        # Now and then nothing is before it, or nothing after.
+        every = np.sort(np.concatenate(times))
+        cuts = [int(rng.choice(np.append(every, [0, end])) if p < 50 else every[len(every) // 2])]
+        mask = np.concatenate(times) >= cuts[0]
+        if p % 2 and mask.any():
+            cuts = [int(rng.choice(np.concatenate(times)[mask])), cuts[0]][::-1]
+            valid = mask & (np.concatenate(times) < cuts[1])
+            cuts = cuts if valid.any() else cuts[1:]
+            mask &= ~valid
+    elif split != "last" and p % 2:
+        valid = mask & (rng.random(len(mask)) < 0.5)
+        mask &= ~valid
+    elif p % 2:
+        # The earlier ones of each user's latest.
+        for start, row in zip(np.append(0, np.cumsum(degrees)), times, strict=False):
+            late = start + np.flatnonzero(mask[start : start + len(row)])
+            first = late[np.argsort(row[late - start], kind="stable")][: rng.integers(len(late) + 1)]
+            valid[first], mask[first] = True, False
     count = int(degrees.sum())
     ratings = rng.integers(-9, 10, count).astype(kind) if kind == "int64" else rng.normal(3, 2, count)
     return Base.from_arrays(
@@ -95,6 +115,8 @@ def make_base(rng: np.random.Generator, p: int, q: int, split: str, unit: int = 
         mask,
         item_ids=np.arange(q),
         split=split,
+        cuts=cuts,
+        valid_mask=valid,
         payload=timed(np.concatenate(times), timestamp_type, hour, rating=ratings, source=np.arange(count)),
     )
 
@@ -136,8 +158,9 @@ def slow(expansion: Expansion) -> dict[str, oracle.Interactions]:
         cold_items=options.cold_items,
         order=options.order,
         times=times if options.timestamps else None,
-        late=base.split == "last",
+        late=base.test_is_late,
         hour=base.ticks_per_hour,
+        cuts=base.cuts,
         factors=expansion.reduced.values,
         ratings=ratings.astype(float),
     )
@@ -176,7 +199,7 @@ def cases(draw: st.DrawFn, /, **given_options: Any) -> Case:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     m, n = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 3, 5, 70]))
     p, q = draw(st.integers(1, 8 if n > 5 else 40)), draw(st.integers(1, 12 if n > 5 else 80))
-    split = draw(st.sampled_from(["last", "last", "given", "none"]))
+    split = draw(st.sampled_from(["last", "last", "time", "time", "given", "none"]))
     unit, kind = draw(st.integers(0, len(UNITS) - 1)), draw(st.sampled_from(["int64", "float64"]))
     base = make_base(rng, p, q, split, unit, kind)
     rates = rng.choice([0.0, 1e-4, 0.02, 0.3, 0.5, rng.random(), 1.0], (m, n))
@@ -195,8 +218,8 @@ def cases(draw: st.DrawFn, /, **given_options: Any) -> Case:
         options |= {"cold_users": draw(st.sampled_from([0.0, 0.3])), "cold_items": draw(st.sampled_from([0.0, 0.2]))}
     else:
         # Not together with cold users and items.
-        options["test_items"] = draw(st.sampled_from(["all", "one"]))
-        options["drop_incomplete"] = bool(base.test_count) and draw(st.booleans())
+        options["test_items"] = draw(st.sampled_from(["all"] if base.valid_count else ["all", "one"]))
+        options["drop_incomplete"] = not base.valid_count and bool(base.test_count) and draw(st.booleans())
     if options["shuffle"] == "cells":
         options["cells"] = group_cells(p, q, 1, draw(st.sampled_from([1, 3, 100])), seed=p)
     return Case(base, rates, options | given_options)
@@ -248,7 +271,7 @@ def large(split: str, unit: int) -> Base:
     return make_base(np.random.default_rng(5), 60, 150, split, unit)
 
 
-@pytest.mark.parametrize("split", ["last", "given", "none"])
+@pytest.mark.parametrize("split", ["last", "time", "given", "none"])
 @pytest.mark.parametrize("unit", range(len(UNITS)))
 def test_every_unit_and_split(unit: int, split: str) -> None:
     """Larger than the random cases, and enough of everything is compared."""
@@ -257,7 +280,7 @@ def test_every_unit_and_split(unit: int, split: str) -> None:
     options: dict[str, Any] = {"timestamps": True, "ratings": "kronecker", "carry": ["source"], "cold_users": 0.1}
     expansion = Expansion(base, rates, shuffle="aligned", min_keep=0, max_keep=1, seed=unit, **options)
     theirs = assert_same(expansion)
-    assert min(len(part) for part in theirs.values()) > 200
+    assert min(len(theirs["train"]), len(theirs["test"])) > 200
     moved = np.concatenate(
         [part["time"] != ticks(payload(base)["timestamp"])[part["source"]] for part in theirs.values()]
     )
@@ -299,19 +322,27 @@ def test_promises(case: Case) -> None:
     expansion = Expansion(case.base, case.rates, **case.options)
     base, events = case.base, Events.of(expansion)
     times = ticks(payload(base)["timestamp"])
-    late = base.test_mask & (base.split == "last")
+    split = base.mask("valid") + 2 * base.test_mask.astype(int)
+    late = (split > 0) & base.test_is_late
     assert np.all(events.time >= 0)
 
     # Inside a column block a user's times follow the source's order.
-    rank = oracle.inverse(np.lexsort((base.indices, times, late)))[events.source]
+    rank = oracle.inverse(np.lexsort((base.indices, times, split * late)))[events.source]
     sequence = np.lexsort((rank, events.block, events.user))
     together = (np.diff(events.user[sequence]) == 0) & (np.diff(events.block[sequence]) == 0)
     assert np.all(np.diff(events.time[sequence])[together] >= 0)
 
-    # No late event before another event of its user.
-    latest = np.full(expansion.shape[0], -1)
-    np.maximum.at(latest, events.user[~late[events.source]], events.time[~late[events.source]])
-    assert np.all(events.time[late[events.source]] >= latest[events.user[late[events.source]]])
+    # No late event before another event of its user, and none for test before one for validation.
+    of_events = (split * late)[events.source]
+    for before in (0, 1):
+        latest = np.full(expansion.shape[0], -1)
+        np.maximum.at(latest, events.user[of_events <= before], events.time[of_events <= before])
+        after = of_events > before
+        assert np.all(events.time[after] >= latest[events.user[after]])
+
+    # Everything on the side of the cut where its source is.
+    for cut, before in zip(base.cuts, (0, 1) if len(base.cuts) > 1 else (1,), strict=False):
+        assert np.array_equal(events.time >= cut, split[events.source] > before)
 
     # No expanded item before its source item's first time; and no user begins before its source user.
     for of_entry in (base.indices, np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))):
@@ -348,7 +379,7 @@ def test_times_leave_alone_which_places_of_a_row_a_block_keeps() -> None:
     base = large("last", 0)
     common: dict[str, Any] = {"shuffle": "aligned", "seed": 3, "ratings": "kronecker", "carry": ["source"]}
     row_of = np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))
-    late = base.test_mask & (base.split == "last")
+    late = base.test_mask & base.test_is_late
     rows = np.lexsort((base.indices, ticks(payload(base)["timestamp"]), late, row_of))
     places = []
     for expansion, at in (
@@ -389,7 +420,8 @@ def test_times_leave_rows_alone_that_are_in_their_order() -> None:
     common: dict[str, Any] = {"shuffle": "aligned", "seed": 3, "ratings": "kronecker", "carry": ["source"]}
     without = Expansion(ordered, GOLDEN_RATES, **common)
     with_times = Expansion(ordered, GOLDEN_RATES, timestamps=True, order="block", **common)
-    for split in SPLITS:
+    splits: tuple[Split, ...] = ("train", "test")
+    for split in splits:
         table = without.table(0, without.shape[0], split=split)
         assert len(table) > 20
         assert with_times.table(0, without.shape[0], split=split).drop_columns(["timestamp"]).equals(table)
@@ -452,7 +484,7 @@ def test_files_hold_the_columns_of_every_type(tmp_path: Path, unit: int, split: 
     carried = [name for name in payload(base).column_names if name not in ("timestamp", "rating")]
     options: dict[str, Any] = {"shuffle": "aligned", "seed": 9, "cold_items": 0.1, "timestamps": True}
     expansion = Expansion(base, GOLDEN_RATES, ratings=ratings, carry=carried, **options)
-    whole = {split: expansion.table(0, expansion.shape[0], split=split) for split in SPLITS}
+    whole = {split: expansion.table(0, expansion.shape[0], split=split) for split in HALVES}
     theirs = slow(expansion)
     for split, table in whole.items():
         right = theirs[split]
@@ -525,6 +557,7 @@ def test_golden_digests(shuffle: str) -> None:
     expansion = golden_expansion(shuffle)
     theirs = assert_same(expansion)
     digests = []
+    assert len(theirs.pop("valid")) == 0
     for part in theirs.values():
         bits = [part[name].view(np.int64) for name in ("user", "item", "source", "time", "rating")]
         digests.append(hashlib.sha256(np.column_stack(bits).astype("<i8").tobytes()).hexdigest())

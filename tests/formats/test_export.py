@@ -30,8 +30,9 @@ import fractalrs as fr
 from fractalrs.dataset import whole_users
 from fractalrs.formats import FORMATS, Format, SplitReader
 from fractalrs.formats.pieces import lines_of
-from fractalrs.words import SPLITS, Split
+from fractalrs.words import Split
 from helpers.commands import run
+from helpers.core import HALVES as SPLITS
 from helpers.folders import RATES, digests, files_of, read, small_base, small_expansion, sql
 
 NOW = 1_700_000_000

@@ -8,10 +8,12 @@ import pyarrow as pa
 
 from fractalrs.base import Base
 from fractalrs.expansion import Cells, Expansion
-from fractalrs.words import SPLITS
+from fractalrs.words import Split
 from helpers import oracle
 
 Pairs = tuple[oracle.Integers, oracle.Integers]
+HALVES: tuple[Split, ...] = ("train", "test")
+"""The splits of what has no validation."""
 
 
 def make_base(degrees: npt.ArrayLike, q: int, *, test_share: float = 0.2, seed: int = 0) -> Base:
@@ -43,7 +45,7 @@ def make_expansion(
 def core(expansion: Expansion, first: int = 0, last: int | None = None) -> Pairs:
     """What the core gives for a range of users, by default all: (user, item) pairs of train and of test."""
     last = len(expansion.keep_rates) * expansion.base.shape[0] if last is None else last
-    train, test = (pairs_of(expansion.table(first, last, split=split)) for split in SPLITS)
+    train, test = (pairs_of(expansion.table(first, last, split=split)) for split in HALVES)
     return train, test
 
 

@@ -23,14 +23,15 @@ Interactions = npt.NDArray[np.void]
 
 LOW = 0xFFFFFFFF
 GOLDEN, STIR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
-BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS = range(12)
+BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS, NEGATIVE, LOADING = range(14)
 """The purposes: x in root/x."""
 
 INTERACTION = np.dtype(
-    [(name, np.int64) for name in ("user", "item", "test", "source", "block", "time", "number")]
+    [(name, np.int64) for name in ("user", "item", "split", "source", "block", "time", "number")]
     + [("rating", np.float64)]
 )
-"""`source` is the place of its entry in the base, `block` is s and `number` is z of the page."""
+"""`split` is 0 for train, 1 for validation and 2 for test; `source` is the place of its entry in the base, `block` is s
+and `number` is z of the page."""
 
 
 @np.errstate(over="ignore")
@@ -112,6 +113,29 @@ def permutations(keys: npt.ArrayLike, c: int) -> Integers:
     return image.astype(np.int64)
 
 
+def shuffling(key: npt.ArrayLike, count: int) -> Integers:
+    """The order in which rows are loaded."""
+    number = 1
+    while number * 32_768 < count and number < 1_024:
+        number *= 2
+    bits = number.bit_length() - 1
+    of_word = 64 // bits if bits else 64
+    words = under(key, 0, np.arange(-(-count // of_word)))
+    shifts = np.arange(of_word, dtype=np.uint64) * np.uint64(bits)
+    buckets = ((words[:, None] >> shifts) & np.uint64(number - 1)).ravel()[:count]
+    order = []
+    for bucket in range(number):
+        rows = np.flatnonzero(buckets == bucket)
+        for pair in range(0, len(rows) - 1, 2):
+            word = int(under(key, 1, bucket, pair // 2))
+            for last in range(len(rows) - 1 - pair, max(0, len(rows) - 3 - pair), -1):
+                other = (word * (last + 1)) >> 64
+                word = (word * (last + 1)) % 2**64
+                rows[[last, other]] = rows[[other, last]]
+        order.append(rows)
+    return np.concatenate(order)
+
+
 def permutation(key: npt.ArrayLike, c: int) -> Integers:
     image: Integers = permutations(key, c)[0]
     return image
@@ -189,7 +213,8 @@ class Timelines:
     """The timelines of the source users: four arrays have a value per entry, three one per user."""
 
     times: Words
-    late: npt.NDArray[np.bool_]
+    late: Integers
+    """0 where not, 1 of those for validation, 2 of those for test."""
     place: Words
     floor: Words
     d: Words
@@ -198,19 +223,28 @@ class Timelines:
     """Where t[0 … d] begin in `t`."""
     t: Words
     week: Week | None
+    end_of_valid: int
 
     @classmethod
-    def of(cls, base: "Base", rows: Integers, times: Integers, late: npt.NDArray[np.bool_], hour: int | None) -> Self:
+    def of(
+        cls,
+        base: "Base",
+        rows: Integers,
+        times: Integers,
+        late: Integers,
+        hour: int | None,
+        cuts: tuple[int, ...],
+    ) -> Self:
         """`rows` has the entry of the base at each place of the rows."""
         day = 24 * hour if hour else 2**63
         first = np.full(base.shape[1], 2**63 - 1)
-        np.minimum.at(first, base.indices[~late], times[~late])
+        np.minimum.at(first, base.indices[late == 0], times[late == 0])
         place, floor, room = np.zeros(base.count, int), np.zeros(base.count, int), np.zeros(base.shape[0], int)
         lines = []
         for u in range(base.shape[0]):
             entries = rows[base.indptr[u] : base.indptr[u + 1]]
             place[entries] = np.arange(len(entries))
-            on, after = entries[~late[entries]], entries[late[entries]]
+            on, after = entries[late[entries] == 0], entries[late[entries] > 0]
             t = times[on].tolist()
             floor[on] = np.searchsorted(t, np.maximum.accumulate(first[base.indices[on]]))
             end = mean_gap = (t[-1] - t[0]) // max(len(t) - 1, 1) if t else 0
@@ -220,6 +254,10 @@ class Timelines:
                 end = t[-1] + min(gap, mean_gap if len(t) > 1 else day)
             elif t:
                 end = t[-1] + min(mean_gap, day)
+            if t and cuts:
+                end = t[-1] + min(cuts[0] - 1 - t[-1], mean_gap if len(t) > 1 else day, day)
+            elif cuts and len(after) > 1:
+                room[u] = min(int(times[after[-1]] - times[after[0]]) // (len(after) - 1), day)
             lines.append([*t, end])
         lengths = np.array([len(line) for line in lines])
         place, floor, room, d, t = (
@@ -227,8 +265,9 @@ class Timelines:
             for array in (place, floor, room, lengths - 1, [t for line in lines for t in line])
         )
         times = times.astype(np.uint64)
-        week = Week.of(times[~late], hour) if hour else None
-        return cls(times, late, place, floor, d, room, np.cumsum(lengths) - lengths, t, week)
+        week = Week.of(times[late == 0], hour) if hour else None
+        end_of_valid = max(cuts[-1] - 1, 0) if cuts else 2**63 - 1
+        return cls(times, late, place, floor, d, room, np.cumsum(lengths) - lengths, t, week, end_of_valid)
 
     def move(self, events: Interactions, key: Words, anchor: Integers, rates: npt.NDArray[np.float64]) -> None:
         """Give the events of a row block, sorted by user, their times and numbers; `key` is Z/i."""
@@ -241,7 +280,8 @@ class Timelines:
         np.put_along_axis(begin, blocks, np.cumsum(share[blocks], axis=1) - share[blocks], axis=1)
 
         # Of late events only the place counts here.
-        k, late, d = self.place[source], self.late[source], np.maximum(self.d[anchor[row]], 1)
+        k, rank, d = self.place[source], self.late[source], np.maximum(self.d[anchor[row]], 1)
+        late = rank > 0
         part = (2 * k + 1) * (2**32 // (2 * d))
         pace = np.minimum(begin[row, s] + (share[s] * part >> 32), 2**32 - 1)
         reach = (3 * d + 7) // 8
@@ -250,10 +290,10 @@ class Timelines:
         _, count = within_groups(row)
         fine = np.minimum(16, np.log2(np.maximum(1, count // d)).astype(np.uint64))
         bucket = np.where(late, position, position >> (32 - fine))
-        arranged = np.lexsort((k, s, np.where(late, begin[row, s], 0), bucket, late, row))
+        arranged = np.lexsort((k, s, np.where(late, begin[row, s], 0), bucket, rank, row))
 
         stretch = np.where(late, LOW, position >> 32)[arranged]
-        row, source, late = row[arranged], source[arranged], late[arranged]
+        row, source, late, rank = row[arranged], source[arranged], late[arranged], rank[arranged]
         z, _ = within_groups(row)
         x, c = within_groups(row, stretch)
         h = child(a, 1)[row] + (z + 1) * GOLDEN
@@ -263,6 +303,7 @@ class Timelines:
         start = np.where(late, self.times[source], self.t[at])
         end = np.where(late, start + self.room[anchor[row]], self.t[np.where(late, at, at + 1)])
         time = start + bounded(f, end - start)
+        time[rank == 1] = np.minimum(time[rank == 1], self.end_of_valid)
         if self.week is not None:
             by_week = ~late & (end - start > self.week.hour)
             start, end, f = start[by_week], end[by_week], f[by_week]
@@ -302,10 +343,11 @@ def expand(
     times: Integers | None = None,
     late: bool = False,
     hour: int | None = None,
+    cuts: tuple[int, ...] = (),
     factors: npt.NDArray[np.float64] | None = None,
     ratings: npt.NDArray[np.float64] | None = None,
-) -> tuple[Interactions, Interactions]:
-    """Expand it all: the train and the test interactions.
+) -> tuple[Interactions, Interactions, Interactions]:
+    """Expand it all: the train, the validation and the test interactions.
 
     `times` and `ratings` have a value per entry of the base, test entries are late or not, and `factors` is R̂. What is
     not given comes out as 0.
@@ -317,10 +359,10 @@ def expand(
         for array in (cells.user_order, cells.user_starts, cells.item_order, cells.item_starts)
     )
     # The entry of the base at each place of the rows: the base has them by item code.
-    entries, timelines = np.arange(base.count), None
+    entries, timelines, split = np.arange(base.count), None, base.mask("valid") + 2 * base.mask("test").astype(int)
     if times is not None:
-        entries = np.lexsort((base.indices, times, base.test_mask & late, row_of))
-        timelines = Timelines.of(base, entries, times, base.test_mask & late, hour)
+        entries = np.lexsort((base.indices, times, split * late, row_of))
+        timelines = Timelines.of(base, entries, times, split * late, hour, cuts)
     key = root(seed)
     row_blocks = [np.empty(0, INTERACTION)]
     for i, rates in enumerate(keep_rates):
@@ -344,11 +386,9 @@ def expand(
             block = np.zeros(len(kept), INTERACTION)
             block["user"] = i * p + inverse(source_row)[row_of[kept]]
             block["item"] = j * q + column[base.indices[kept]]
-            block["test"] = (
-                base.test_mask[kept]
-                | below(cold_users, under(key, COLD_USER, block["user"]))
-                | below(cold_items, under(key, COLD_ITEM, block["item"]))
-            )
+            cold = below(cold_users, under(key, COLD_USER, block["user"]))
+            cold |= below(cold_items, under(key, COLD_ITEM, block["item"]))
+            block["split"] = np.where(cold, 2, split[kept])
             block["source"], block["block"] = kept, s
             if factors is not None and ratings is not None:
                 block["rating"] = factors[i, j] * ratings[kept]
@@ -356,7 +396,7 @@ def expand(
         rows = np.concatenate(blocks)
         rows = rows[np.argsort(rows["user"], kind="stable")]
         if test_items == "one":
-            test = np.flatnonzero(rows["test"])
+            test = np.flatnonzero(rows["split"])
             number, count = within_groups(rows["user"][test])
             chosen = bounded(under(key, TEST, i, anchor[rows["user"][test] % p]), count)
             rows = np.delete(rows, test[number != chosen])
@@ -365,11 +405,11 @@ def expand(
         row_blocks.append(rows)
 
     rows = np.concatenate(row_blocks)
-    train, test = rows[rows["test"] == 0], rows[rows["test"] == 1]
+    train, valid, test = (rows[rows["split"] == number] for number in range(3))
     if drop_incomplete:
         complete = np.intersect1d(train["user"], test["user"])
         train, test = train[np.isin(train["user"], complete)], test[np.isin(test["user"], complete)]
     if order != "block":
         by = {"item": "item", "time": "number"}[order]
-        train, test = (part[np.lexsort((part[by], part["user"]))] for part in (train, test))
-    return train, test
+        train, valid, test = (part[np.lexsort((part[by], part["user"]))] for part in (train, valid, test))
+    return train, valid, test

@@ -24,6 +24,7 @@ from fractalrs.expansion import Expansion
 from fractalrs.passes import Degrees, StreamedMatrix
 from fractalrs.passes.matrix import DENSITY_BINS
 from fractalrs.words import SPLITS
+from helpers.core import HALVES
 from helpers.folders import small_base, small_expansion
 
 Ids = npt.NDArray[np.int64]
@@ -159,7 +160,7 @@ def test_a_user_may_be_longer_than_a_decoded_chunk(row_group_size: int, tmp_path
 
 def test_little_memory_means_fewer_threads() -> None:
     degrees = StreamedMatrix(small_expansion(), threads=2, memory=1).degrees()
-    train, test = (pairs_of(small_expansion(), split) for split in SPLITS)
+    train, test = (pairs_of(small_expansion(), split) for split in HALVES)
     assert_degrees(degrees, train, test, (USERS, ITEMS), (200, 150))
 
 
@@ -197,7 +198,7 @@ def test_nothing_held_out_and_users_without_anything(tmp_path: Path) -> None:
     assert not (tmp_path / "out/test").exists()
     for source in (expansion, dataset):
         assert_source(source, expansion)
-        assert StreamedMatrix(source).collect([0, 1], test=True).nnz == 0
+        assert StreamedMatrix(source).collect([0, 1], "test").nnz == 0
     assert_source(base, base)
 
 
@@ -399,7 +400,7 @@ def test_rows_that_are_kept_are_those_that_are_read(measured: Any, threads: int)
     passes: list[Callable[[StreamedMatrix], Any]] = [
         lambda rows: rows.gram(x),
         lambda rows: rows.product(x),
-        lambda rows: rows.collect(users, test=True).indices,
+        lambda rows: rows.collect(users, "test").indices,
         lambda rows: rows.cooccurrence([1, 4]),
         lambda rows: rows.nearest(users, rows.collect(users), 100)[1],
         lambda rows: rows.degrees().density,
@@ -413,12 +414,12 @@ def test_rows_that_are_kept_are_those_that_are_read(measured: Any, threads: int)
 
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_collect_keeps_the_order_of_every_row(measured: Any, split: str, threads: int) -> None:
+def test_collect_keeps_the_order_of_every_row(measured: Any, split: Any, threads: int) -> None:
     source, truth = measured
     users, items = pairs_of(truth, split)
     every = np.arange(truth.shape[0])
     for chosen in (every, every[1::7], every[[0, -1]], every[:0], every[5:9].tolist()):
-        found = StreamedMatrix(source, threads=threads).collect(chosen, test=split == "test")
+        found = StreamedMatrix(source, threads=threads).collect(chosen, split)
         assert found.shape == (len(chosen), truth.shape[1])
         assert (found.data == 1).all()
         expected = [items[users == user] for user in chosen]
@@ -431,8 +432,8 @@ def test_collect_finds_absent_users_empty(tmp_path: Path) -> None:
     absent = np.setdiff1d(np.arange(USERS), pairs_of(expansion, "train")[0])
     assert len(absent) > 10
     for source in (expansion, fr.write(expansion, tmp_path / "out", parts=3)):
-        for test in (False, True):
-            assert StreamedMatrix(source).collect(absent, test=test).nnz == 0
+        for split in SPLITS:
+            assert StreamedMatrix(source).collect(absent, split).nnz == 0
 
 
 @pytest.mark.parametrize(
@@ -803,7 +804,7 @@ def test_collecting_test_rows_refuses_ids_out_of_range(out: Path) -> None:
     rewrite(out, 2, lambda *_: (users, items), "test")
     rows = StreamedMatrix(fr.open_dataset(out))
     with pytest.raises(InputError, match=rf"user {users[5]} has an id out of range"):
-        rows.collect([users[5]], test=True)
+        rows.collect([users[5]], "test")
 
 
 def test_a_product_refuses_users_of_another_part(out: Path) -> None:

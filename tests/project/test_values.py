@@ -34,12 +34,14 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         fr.fit(base, (2, 3)),
         expansion.cells,
         expansion,
+        expansion.stream("test", threads=2),
         dataset,
         fr.plan(expansion),
         fr.validate(dataset, base),
         fr.StreamedMatrix(base),
         fr.Progress(),
         fr.ParquetOptions(),
+        fr.ObjectStore("s3://bucket/" + "a-folder-whose-name-is-long/" * 9),
         fr.backcast(fr.sample_interactions(80, 60, 1_200), 1 / 2, 1 / 2, repeats=1),
     ]
     return {type(value).__name__: value for value in made}

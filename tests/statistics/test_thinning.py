@@ -178,3 +178,24 @@ def test_clustering_falls_as_the_density_does() -> None:
     closed, paths = total(matrix)
     drawn = np.sum([total(thinned(matrix, seed, 1, 1, rate)) for seed in range(60)], axis=0)
     assert drawn[0] / drawn[1] == pytest.approx(rate * closed / paths, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("counts", "repeats", "kept"),
+    [([3, 5, 40], 4, 30), ([1, 2, 3, 0, 500], 6, 700), ([30_000, 50_000, 1], 32, 200_000), ([1, 1, 1, 1], 1, 2)],
+)
+def test_variation_is_that_of_random_thinnings(counts: list[int], repeats: int, kept: int) -> None:
+    """Few of each value and many, one of them without any."""
+    rng, events = np.random.default_rng(0), np.array(counts) * repeats
+    shares = [rng.multivariate_hypergeometric(events, kept, method="marginals") / kept for _ in range(4_000)]
+    drawn = np.abs(np.array(shares) - events / events.sum()).sum(axis=1) / 2
+    assert statistics.thinned_variation(np.array(counts), repeats, kept) == pytest.approx(drawn.mean(), rel=0.05)
+
+
+def test_variation_of_all_and_of_none() -> None:
+    counts = np.array([4, 6])
+    assert statistics.thinned_variation(counts, 3, 30) == pytest.approx(0, abs=1e-12)
+    # More than there are is all there is.
+    assert statistics.thinned_variation(counts, 3, 31) == pytest.approx(0, abs=1e-12)
+    assert statistics.thinned_variation(counts, 3, 0) is None
+    assert statistics.thinned_variation(counts * 0, 3, 5) is None

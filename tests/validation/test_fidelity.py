@@ -171,7 +171,7 @@ def test_singular_values(case: Case) -> None:
     errors = np.abs((written[1:16] / written[0]) / (real[1:16] / real[0]) - 1)
     assert case.metric(names.RATIOS).distance == pytest.approx(np.median(errors), abs=2e-5)
     assert case.metric("singular ratios 2 to 16, largest error").distance == pytest.approx(errors.max(), abs=2e-5)
-    first = case.metric("first singular value over √interactions")
+    first = case.metric("first singular value over the root of interactions")
     assert first.real == pytest.approx(real[0] / np.sqrt(case.real.sum()), rel=1e-5)
     assert first.synthetic == pytest.approx(written[0] / np.sqrt(case.matrix.sum()), rel=1e-5)
     slope = np.polyfit(np.log(np.arange(1, 41)), np.log(written[:40]), 1)[0]

@@ -57,7 +57,7 @@ CLOSE = {
     # Sampling noise adds to a distance, never takes from it.
     **dict.fromkeys(names.WASSERSTEINS, 0.01),
     **{names.ASSORTATIVITY: 0.01, "density": 1e-9, names.CAPTURED: 0.01},
-    "first singular value over √interactions": 0.001,
+    "first singular value over the root of interactions": 0.001,
     # Measured on one block of a twenty-fourth of the interactions.
     names.CLUSTERING: 0.4,
 }

@@ -203,6 +203,25 @@ def test_the_report_shows_them(written: Path, base: Base, tmp_path: Path) -> Non
     json.dumps(report.to_dict(), allow_nan=False)
 
 
+def test_histograms_have_the_floor_of_thinning(base: Base) -> None:
+    """As far from real as what is repeated and thinned evenly is in the mean, and so is the memory of activity."""
+    flat = fr.Expansion(base, np.full((4, 8), 0.2), shuffle="none", ratings="carry", timestamps=True, seed=2)
+    found, real = measured(flat, flat), real_activity(base)
+    kept, rng = look_at(flat, flat).interactions, np.random.default_rng(0)
+    for name, counts in ((names.HOURS, real.hours), (names.WEEKDAYS, real.weekdays)):
+        thinned = [rng.multivariate_hypergeometric(counts * 32, kept, method="marginals") for _ in range(500)]
+        expected = np.mean([time_statistics.total_variation(counts, one) or 0.0 for one in thinned])
+        assert found[name].floor == found[name].thinned == pytest.approx(expected, rel=0.05)
+    # Whatever a block keeps, its ratings are those of a random choice.
+    ratings = found[names.RATINGS]
+    assert ratings.floor is not None
+    assert 0 < (ratings.distance or 0) < 3 * ratings.floor
+    memory, drawn = found[names.MEMORY], rng.binomial(real.active * 32, kept / 32 / real.count)
+    again = dataclasses.replace(real, active=drawn)
+    assert memory.thinned == pytest.approx(time_statistics.memory(again, real.count), abs=0.03)
+    assert memory.floor == pytest.approx(abs((memory.thinned or 0) - (memory.real or 0)), abs=1e-12)
+
+
 def test_without_times_nothing_is_asked_for(base: Base, tmp_path: Path) -> None:
     plain = fr.Expansion(base, np.full((2, 3), 0.3), shuffle="aligned", seed=1)
     report = fr.validate(fr.write(plain, tmp_path / "plain"), base, singular_values=8)
@@ -551,7 +570,7 @@ def test_batches_without_interactions_change_nothing(base: Base, expansion: fr.E
             seen.add("test", batch)
         found.append((tally.total().arrays(), ratings_tally.total().arrays(), vars(seen)))
     for one, other in zip(*found, strict=True):
-        for name in one.keys() - {"_lock", "falls"}:
+        for name in one.keys() - {"_lock", "falls", "across"}:
             assert np.array_equal(one[name], other[name], equal_nan=np.asarray(one[name]).dtype.kind == "f"), name
     alone = time_statistics.ActivityTally(real.clock, expansion.shape[1])
     alone.add(empty.users, empty.items, empty.times)

@@ -281,7 +281,7 @@ def test_one_test_interaction_in_train(copied: Path) -> None:
 
     rewrite(copied, "train", leak)
     report = assert_fails(copied, rows.DISJOINT)
-    there = f"1 test interactions are in train too, the first at user {user}, item {item}"
+    there = f"1 interactions are in two splits, the first at user {user}, item {item}"
     assert detail(report, rows.DISJOINT) == there
 
 
@@ -509,7 +509,9 @@ def found_in_blocks(
     nothing = np.zeros(0, dtype=np.uint32)
     users = np.ones(rates.shape[0] * len(test_degrees), dtype=np.uint32)
     train = np.round(rates * len(test_degrees)).astype(np.uint64)
-    degrees = Degrees(users, users, nothing, nothing, nothing.astype(np.uint64), train, block_test, train, {})
+    none, many = np.zeros_like(train), nothing.astype(np.uint64)
+    of_blocks = train, none, block_test
+    degrees = Degrees(users, 0 * users, users, nothing, nothing, nothing, many, *of_blocks, train, {})
     statistics = {"train_user_degrees": np.ones_like(test_degrees), "test_user_degrees": test_degrees}
     return blocks.check_blocks(degrees, planned(rates, "block", statistics))[-1].holds
 

@@ -1,9 +1,11 @@
 """The base: the signed matrix of users and items, and all that is known of it before anything is generated."""
 
-from fractalrs.base.base import TEST_BIT, Base
+from fractalrs.base.base import TEST_BIT, VALID_BIT, Base
 from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical, leading_svd
 from fractalrs.base.hold_out import leave_last_out, needed
+from fractalrs.base.rules import SplitRule
 from fractalrs.base.sparse import Sparse
+from fractalrs.base.storage import BASE_FILES
 from fractalrs.base.summary import (
     base_statistics,
     real_activity,
@@ -13,13 +15,16 @@ from fractalrs.base.summary import (
 from fractalrs.base.svd import SVD, TOLERANCE, orthonormal, truncated_svd
 
 __all__ = [
+    "BASE_FILES",
     "SINGULAR_VALUES",
     "SVD",
     "TEST_BIT",
     "TOLERANCE",
+    "VALID_BIT",
     "Base",
     "Canonical",
     "Sparse",
+    "SplitRule",
     "base_statistics",
     "canonical",
     "leading_svd",

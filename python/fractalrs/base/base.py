@@ -1,7 +1,7 @@
 """The base: the signed sparse matrix of users × items that everything else is made from."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,25 +11,27 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fractalrs.base.checks import check_codes, check_rows, checked_ids, checked_mask, integers
 from fractalrs.base.payload import checked_payload, digested, in_one_chunk
-from fractalrs.base.storage import FORMAT, HINT_DAMAGED, Stored, read_base, write_base
-from fractalrs.columns import ticks_per_hour
+from fractalrs.base.storage import DIGESTED, HINT_DAMAGED, Stored, read_base, write_base
+from fractalrs.columns import ticks, ticks_per_hour
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import Digest, Shown, as_path, check_kind, check_word, checked_texts, one_line
-from fractalrs.words import SPLITS, WARNING, Split
+from fractalrs.words import LATEST, SPLITS, WARNING, Split
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-HowSplit = Literal["last", "random", "none", "given"]
+HowSplit = Literal["last", "random", "time", "users", "none", "given"]
 """How the test interactions of a base were chosen."""
 _Number = TypeVar("_Number", np.int8, np.float64)
 _Integers = npt.NDArray[np.int64]
 
 TEST_BIT = np.uint32(1 << 31)
-"""Set in an entry that is a test interaction; the other 31 bits are its item code."""
-MAX_CODES = 1 << 31
-"""Codes of users and of items fit 31 bits."""
+"""Set in an entry that is held out."""
+VALID_BIT = np.uint32(1 << 30)
+"""Set too in one that is held out for validation; the other 30 bits are its item code."""
+_VALID, _ITEM = TEST_BIT | VALID_BIT, VALID_BIT - np.uint32(1)
 _COUNTED = 1 << 20
 """So many entries are counted at a time: counting copies them."""
 
@@ -46,18 +48,21 @@ class Base(Shown):
     indptr : int64, shape (p + 1,)
         Where each user's entries begin, in CSR order; ``indptr[p]`` is the number of interactions.
     entries : uint32, shape (nnz,)
-        Item code in the low 31 bits, bit 31 set for a test interaction. Sorted by item code inside each user,
-        each item at most once.
+        Item code in the low 30 bits, bit 31 set for an interaction that is held out, and bit 30 too where that is
+        for validation. Sorted by item code inside each user, each item at most once.
     user_ids, item_ids : pyarrow.Array of int64 or string
         Code to original id.
     split : str
-        How test interactions were chosen: ``"last"``, ``"random"``, ``"none"``, or ``"given"`` by the caller of
-        `from_arrays`.
+        How test interactions were chosen: ``"last"``, ``"random"``, ``"time"``, ``"users"``, ``"none"``, or
+        ``"given"`` by the caller of `from_arrays`.
     notes : tuple of str
         What was decided on the way, one sentence each.
     payload : pyarrow.Table, nnz rows, or None
         Columns that go along, row by row with `entries`, such as ``rating`` and ``timestamp``; one chunk per column.
         ``timestamp`` has the type of the source and of the output: int64, ``timestamp[ms | us | ns]`` or date32.
+    cuts : tuple of int
+        Of the split ``"time"``: the tick of the timestamps from which on everything is test, and nothing before it;
+        with validation, before it the one from which on nothing is train.
 
     Examples
     --------
@@ -76,6 +81,7 @@ class Base(Shown):
     split: str = "none"
     notes: tuple[str, ...] = ()
     payload: pa.Table | None = None
+    cuts: tuple[int, ...] = ()
     _path: Path | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +103,8 @@ class Base(Shown):
         split: str | None = None,
         notes: tuple[str, ...] = (),
         payload: Mapping[str, Any] | pa.Table | None = None,
+        cuts: Sequence[int] = (),
+        valid_mask: npt.ArrayLike | None = None,
     ) -> Self:
         """Return the base of CSR arrays, after checking and copying them.
 
@@ -116,6 +124,10 @@ class Base(Shown):
             Columns that go along, one value for each of `indices`. ``timestamp`` holds times, dates or integers: how
             many of these make an hour is what the field of a table says (`fractalrs.columns.timestamp_field`), and
             else what their size tells (`fractalrs.columns.hour_by_size`).
+        cuts
+            As in `Base`; the split ``"time"`` needs them, and no other has them.
+        valid_mask
+            Booleans as in `test_mask`: True for an interaction that is held out for validation, and then not for test.
 
         Raises
         ------
@@ -125,31 +137,32 @@ class Base(Shown):
         if split is not None:
             check_word("split", split, get_args(HowSplit))
         decided = checked_texts("notes", notes)
-        starts, items = _integers(indptr, "indptr"), _integers(indices, "indices")
-        _check_rows(starts, items)
-        try:
-            mask = np.zeros(len(items), dtype=bool) if test_mask is None else np.asarray(test_mask)
-        except ValueError as error:
-            raise InputError(f"test_mask must be booleans, one per interaction: {error}") from None
-        if mask.dtype != np.bool_ or mask.shape != items.shape:
-            raise InputError(
-                f"test_mask must be {len(items)} booleans, one per interaction, not {mask.dtype} of shape {mask.shape}"
-            )
+        starts, items = integers(indptr, "indptr"), integers(indices, "indices")
+        check_rows(starts, items)
+        mask, valid = (
+            checked_mask("test_mask", test_mask, len(items)),
+            checked_mask("valid_mask", valid_mask, len(items)),
+        )
+        if np.any(mask & valid):
+            raise InputError("test_mask and valid_mask are both True of an interaction", hint="choose one of them")
         p, q = len(starts) - 1, int(items.max(initial=-1)) + 1
-        _check_codes(max(p, q))
-        users = _ids(np.arange(p) if user_ids is None else user_ids, "user_ids")
-        catalogue = _ids(np.arange(q) if item_ids is None else item_ids, "item_ids")
+        check_codes(p, q)
+        users = checked_ids(np.arange(p) if user_ids is None else user_ids, "user_ids")
+        catalogue = checked_ids(np.arange(q) if item_ids is None else item_ids, "item_ids")
         if len(users) != p:
             raise InputError(f"there are {len(users)} user_ids for {p} users")
         if q > len(catalogue):
             raise InputError(f"item code {q - 1} has no id: there are {len(catalogue)} item_ids")
-        _check_codes(len(catalogue))
+        check_codes(p, len(catalogue))
         entries = items.astype(np.uint32)
         entries[mask] |= TEST_BIT
+        entries[valid] |= TEST_BIT | VALID_BIT
         if split is None:
-            split = "given" if mask.any() else "none"
+            split = "given" if mask.any() or valid.any() else "none"
         columns = checked_payload({} if payload is None else payload, len(items))
-        return cls(starts.copy(), entries, users, catalogue, split, decided, columns)
+        base = cls(starts.copy(), entries, users, catalogue, split, decided, columns, tuple(cuts))
+        _check_cuts(base)
+        return base
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -158,13 +171,18 @@ class Base(Shown):
 
     @property
     def count(self) -> int:
-        """Number of interactions, train and test."""
+        """Number of interactions, of all splits."""
         return len(self.entries)
 
     @property
     def train_count(self) -> int:
         """Number of train interactions."""
-        return self.count - self.test_count
+        return self.count - self.valid_count - self.test_count
+
+    @cached_property
+    def valid_count(self) -> int:
+        """Number of interactions held out for validation."""
+        return int(np.count_nonzero(self.mask("valid")))
 
     @cached_property
     def test_count(self) -> int:
@@ -174,17 +192,26 @@ class Base(Shown):
     @property
     def indices(self) -> npt.NDArray[np.int32]:
         """Item code of each entry: int32, shape (nnz,)."""
-        return (self.entries & ~TEST_BIT).view(np.int32)
+        return (self.entries & _ITEM).view(np.int32)
 
     @property
     def test_mask(self) -> npt.NDArray[np.bool_]:
         """Whether each entry is a test interaction: bool, shape (nnz,)."""
-        return self.entries >= TEST_BIT
+        return self.mask("test")
+
+    def mask(self, split: Split) -> npt.NDArray[np.bool_]:
+        """Return whether each entry is in a split: bool, shape (nnz,)."""
+        return _of_split(self.entries, split)
 
     @property
     def signs(self) -> npt.NDArray[np.int8]:
-        """+1 for a train entry and −1 for a test entry: int8, shape (nnz,)."""
-        return np.int8(1) - np.int8(2) * self.test_mask.view(np.int8)
+        """+1 for a train entry and −1 for one that is held out: int8, shape (nnz,)."""
+        return np.int8(1) - np.int8(2) * (self.entries >= TEST_BIT).view(np.int8)
+
+    @property
+    def test_is_late(self) -> bool:
+        """Whether no train interaction comes after a test interaction of its user, because it was split so."""
+        return self.split in LATEST
 
     @property
     def owners(self) -> _Integers:
@@ -217,9 +244,10 @@ class Base(Shown):
         degrees = np.diff(self.indptr)
         if split == "all":
             return degrees
-        owners = np.searchsorted(self.indptr, np.flatnonzero(self.test_mask), side="right") - 1
-        test = np.bincount(owners, minlength=self.shape[0]).astype(np.int64, copy=False)
-        return test if split == "test" else degrees - test
+        if split == "train":
+            return degrees - self.user_degrees("valid") - self.user_degrees("test")
+        owners = np.searchsorted(self.indptr, np.flatnonzero(self.mask(split)), side="right") - 1
+        return np.bincount(owners, minlength=self.shape[0]).astype(np.int64, copy=False)
 
     def item_degrees(self, split: Split | Literal["all"] = "all") -> _Integers:
         """Return the number of interactions of each item: int64, shape (q,)."""
@@ -228,8 +256,8 @@ class Base(Shown):
         for start in range(0, self.count, step):
             entries = self.entries[start : start + step]
             if split != "all":
-                entries = entries[(entries >= TEST_BIT) == (split == "test")]
-            degrees += np.bincount(entries & ~TEST_BIT, minlength=len(degrees))
+                entries = entries[_of_split(entries, split)]
+            degrees += np.bincount(entries & _ITEM, minlength=len(degrees))
         return degrees
 
     def to_scipy(self) -> "sp.csr_array[np.int8, tuple[int, int]]":
@@ -246,20 +274,27 @@ class Base(Shown):
         """The test part likewise."""
         return self._part("test")
 
+    @property
+    def valid(self) -> "sp.csr_array[np.float64, tuple[int, int]]":
+        """The part that is held out for validation likewise."""
+        return self._part("valid")
+
     def _part(self, split: Split) -> "sp.csr_array[np.float64, tuple[int, int]]":
-        codes = self.indices[self.test_mask == (split == "test")]
+        codes = self.indices[self.mask(split)]
         indptr = np.concatenate(([0], np.cumsum(self.user_degrees(split))))
         return _csr(np.ones(len(codes)), codes, indptr, self.shape)
 
     @cached_property
     def fingerprint(self) -> str:
         """BLAKE3 digest, in hex, of what a generator reads: shape, `indptr` and `entries`, and the payload if any."""
-        digest = Digest([FORMAT.encode()])
+        digest = Digest([DIGESTED.encode()])
         digest.update(np.array(self.shape, dtype="<i8").tobytes())
         digest.update(self.indptr.astype("<i8", copy=False).data)
         digest.update(self.entries.astype("<u4", copy=False).data)
         for part in () if self.payload is None else digested(self.payload):
             digest.update(part)
+        if self.cuts:
+            digest.update(np.array(self.cuts, dtype="<i8").tobytes())
         return digest.hex()
 
     @property
@@ -292,17 +327,19 @@ class Base(Shown):
                     f"{target} exists and is not this base", hint="choose another path, or delete it first"
                 )
         else:
-            write_base(target, self._stored, self.test_count)
+            write_base(target, self._stored, self.valid_count, self.test_count)
         object.__setattr__(self, "_path", target)
 
     @property
     def _stored(self) -> Stored:
         ids = self.user_ids, self.item_ids
-        return Stored(self.indptr, self.entries, *ids, self.split, self.notes, self.payload, self.fingerprint)
+        return Stored(
+            self.indptr, self.entries, *ids, self.split, self.notes, self.payload, self.cuts, self.fingerprint
+        )
 
     def _is_saved_at(self, target: Path) -> bool:
         def saved(base: Base) -> tuple[Any, ...]:
-            return base.fingerprint, base.user_ids, base.item_ids, base.split, base.notes
+            return base.fingerprint, base.user_ids, base.item_ids, base.split, base.notes, base.cuts
 
         try:
             return saved(Base.load(target)) == saved(self)
@@ -352,15 +389,23 @@ class Base(Shown):
 
     def __repr__(self) -> str:
         place = "" if self._path is None else f", path={str(self._path)!r}"
-        sizes = (
-            f"{self.shape[0]:,} users × {self.shape[1]:,} items, {self.train_count:,} train, {self.test_count:,} test"
-        )
+        valid = f"{self.valid_count:,} valid, " if self.valid_count else ""
+        held_out = f"{valid}{self.test_count:,} test"
+        sizes = f"{self.shape[0]:,} users × {self.shape[1]:,} items, {self.train_count:,} train, {held_out}"
         return one_line(f"Base({sizes}, split={self.split!r}{place})")
 
     def _facts(self) -> dict[str, Any]:
         carried = [] if self.payload is None else self.payload.column_names
-        counts = {"users": self.shape[0], "items": self.shape[1], "train": self.train_count, "test": self.test_count}
+        counts = {"users": self.shape[0], "items": self.shape[1], "train": self.train_count}
+        counts |= {"valid": self.valid_count} if self.valid_count else {}
+        counts |= {"test": self.test_count}
         return {**counts, "split": self.split, "carried columns": ", ".join(carried) or "none", "path": self._path}
+
+
+def _of_split(entries: npt.NDArray[np.uint32], split: Split) -> npt.NDArray[np.bool_]:
+    if split == "train":
+        return entries < TEST_BIT
+    return entries >= _VALID if split == "valid" else (entries >= TEST_BIT) & (entries < _VALID)
 
 
 def _read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -383,60 +428,17 @@ def _csr(
     return matrix
 
 
-def _integers(values: npt.ArrayLike, name: str) -> _Integers:
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{name} must be a one-dimensional array of integers: {error}") from None
-    # An empty list arrives as floats.
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise InputError(f"{name} must be a one-dimensional array of integers, not {array.dtype} {array.shape}")
-    return array.astype(np.int64, copy=False)
-
-
-def _check_codes(count: int) -> None:
-    if count > MAX_CODES:
-        raise InputError(f"a base holds at most {MAX_CODES:,} users and as many items, not {count:,}")
-
-
-def _check_rows(starts: _Integers, items: _Integers) -> None:
-    """Refuse what is no CSR matrix with sorted rows."""
-    if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(items) or np.any(starts[1:] < starts[:-1]):
-        raise InputError(
-            f"indptr must rise from 0 to the number of indices, {len(items)}, with one step per user",
-            hint="give the indptr and indices of a CSR matrix with at least one row",
-        )
-    if len(items) and items.min() < 0:
-        raise InputError(f"item code {items.min()} is negative", hint="item codes start at 0")
-    rising = items[1:] > items[:-1]
-    rising[starts[(starts > 0) & (starts < len(items))] - 1] = True
-    if not rising.all():
-        at = int(np.argmin(rising)) + 1
-        user = int(np.searchsorted(starts, at, side="right")) - 1
-        wrong = "repeats" if items[at] == items[at - 1] else "is out of order at"
-        raise InputError(
-            f"the row of user code {user} {wrong} item code {items[at]}",
-            hint="sort each row by item code and keep each item once",
-        )
-
-
-def _ids(values: Any, name: str) -> pa.Array:
-    if isinstance(values, str):
-        raise InputError(f"{name} is the text {values!r}", hint="give a list of ids")
-    try:
-        array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
-    except (pa.ArrowException, TypeError, OverflowError) as error:
-        raise InputError(f"{name} must be integers or strings: {error}") from None
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    whole = pa.types.is_integer(array.type)
-    if not (whole or pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-        raise InputError(f"{name} must be integers or strings, not {array.type}")
-    if array.null_count:
-        raise InputError(f"{name} holds {array.null_count} nulls")
-    if len(array.unique()) != len(array):
-        raise InputError(f"{name} holds the same id more than once")
-    try:
-        return pa.concat_arrays([array.cast(pa.int64() if whole else pa.string())])
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{name} must be integers below 2^63 or strings: {error}") from None
+def _check_cuts(base: Base) -> None:
+    """Refuse cuts that no clock made."""
+    wanted = (1 + bool(base.valid_count)) * (base.split == "time")
+    if len(base.cuts) != wanted or sorted(base.cuts) != [*base.cuts]:
+        hint = "the split 'time' has one cut, with validation two that rise"
+        raise InputError(f"cuts are {base.cuts}, the split is {base.split!r}", hint=hint)
+    if base.cuts and base.timestamp_type is not None:
+        times = ticks(base.column("timestamp"))
+        late, test = times >= base.cuts[0], times >= base.cuts[-1]
+        if np.any(late != (base.entries >= TEST_BIT)) or np.any(test != base.test_mask):
+            raise InputError(
+                f"a train interaction is after the cut {base.cuts[0]}, or a test interaction before {base.cuts[-1]}",
+                hint="of the split 'time' test is what happened then or later",
+            )

@@ -1,21 +1,23 @@
-"""From interactions to a base: binarise, filter, code, and hold out the latest interaction of each user."""
+"""From interactions to a base: binarise, filter, code, and hold out what a rule says."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs._core import collapse
-from fractalrs.base.base import TEST_BIT, Base
+from fractalrs.base.base import TEST_BIT, VALID_BIT, Base
 from fractalrs.base.payload import MAX_ROWS, check_payload_size
+from fractalrs.base.rules import Rows, SplitRule, held_out
 from fractalrs.columns import ROLES
 from fractalrs.errors import InputError
 from fractalrs.reading import MADE_UP, Interactions, read_interactions
-from fractalrs.tools import check_count, check_word, checked_columns, resolve_threads, suggests
-from fractalrs.words import WARNING, HoldOut, Ties, percent
+from fractalrs.tools import checked_columns, resolve_threads, suggests
+from fractalrs.words import LATEST, WARNING, HoldOut, Ties, percent
 
 _Integers = npt.NDArray[np.int64]
 _MANY_DROPPED, _MANY_REPEATED = 0.1, 0.5
@@ -28,11 +30,16 @@ def leave_last_out(
     *,
     split: HoldOut = "auto",
     ties: Ties = "last",
+    leave_out: int = 1,
+    test_after: str | int | date | None = None,
+    test_share: float | None = None,
+    validation: bool = False,
+    valid_after: str | int | date | None = None,
     min_timestamps: int | None = None,
     seed: int = 0,
     payload: Sequence[str] = (),
 ) -> Base:
-    """Return the base of interactions, with each user's latest held out as test.
+    """Return the base of interactions, with each user's latest held out as test, or what another rule says.
 
     In this order: repeated (user, item) pairs collapse to the latest one (of equally late ones, the last in file
     order); the distinct timestamps of each user are counted, and users with too few are dropped; items left without
@@ -45,17 +52,30 @@ def leave_last_out(
         `Interactions`, or anything that `read_interactions` takes.
     split
         ``"last"``: the latest interaction of each user is test. ``"random"``: one interaction of each user is test,
-        each with the same probability, from `seed`. ``"none"``: nothing is held out. ``"auto"``: ``"last"`` where
-        there are timestamps that are not all equal, else ``"random"``; `Base.notes` says which.
+        each with the same probability, from `seed`. ``"time"``: every interaction from a time on is test
+        (`test_after` or `test_share`). ``"users"``: all interactions of some users are test (`test_share`), each user
+        with the same probability, from `seed`. ``"none"``: nothing is held out. ``"auto"``: ``"last"`` where there are
+        timestamps that are not all equal, else ``"random"``; `Base.notes` says which.
     ties
         What ``"last"`` does with several interactions at the last timestamp of a user: ``"last"`` takes the last of
         them in file order, ``"all"`` takes all.
+    leave_out
+        With ``"last"``: so many of the latest interactions of each user are test; with all ties, those at so many of
+        the latest timestamps.
+    test_after
+        With ``"time"``: test is what happened then or later: a date such as ``"2015-01-31"`` or
+        ``"2015-01-31T12:00"`` (UTC), or a number as the timestamps have.
+    test_share
+        With ``"time"``: test are about so many of the interactions, the latest. With ``"users"``: so many of the users.
+    validation, valid_after
+        Hold out about as much again for validation: what comes right before test, another interaction of each user, or
+        other users. With ``"time"`` it may begin at a time of its own, as `test_after` says one.
     min_timestamps
-        Users with fewer distinct timestamps are dropped. By default 2 for ``"last"``, which leaves every user a
-        train interaction; for the others nobody is dropped for their timestamps. With ``"random"``, users with fewer
-        than two interactions are dropped in any case.
+        Users with fewer distinct timestamps are dropped. By default one more than are held out of each for ``"last"``,
+        which leaves every user a train interaction; for the others nobody is dropped for their timestamps. With
+        ``"random"``, users with fewer than two interactions (three with validation) are dropped in any case.
     seed
-        Chooses the test interactions of ``"random"``.
+        Chooses the test interactions of ``"random"``, and the users of ``"users"``.
     payload
         Names of columns of the interactions that go along, in this order: ``"rating"``, ``"timestamp"`` and further
         ones that were carried. Of repeated pairs they are those of the interaction that stays.
@@ -81,28 +101,8 @@ def leave_last_out(
     >>> fr.leave_last_out(fr.sample_interactions(60, 40, 600))
     Base(60 users × 40 items, 540 train, 60 test, split='last')
     """
-    check_word("split", split, get_args(HoldOut))
-    check_word("ties", ties, get_args(Ties))
-    check_count("min_timestamps", 0 if min_timestamps is None else min_timestamps)
-    check_count("seed", seed)
-    columns = checked_columns("payload", payload)
-    if not isinstance(interactions, Interactions):
-        further = [name for name in columns if name not in ROLES]
-        interactions = read_interactions(interactions, carry=further, uses=needed(split, min_timestamps, columns))
-    _check_payload(columns, interactions)
-
-    notes = [note for note in interactions.notes if note == MADE_UP or note.startswith(WARNING)]
-    split, least = _resolve(split, min_timestamps, interactions.timestamps, notes)
-    user_ids, item_ids = (interactions.codes(column)[1] for column in ("user_id", "item_id"))
-    pairs = _filtered(interactions, split, ties, least, bool(columns), notes)
-    if split == "random":
-        rng = np.random.default_rng(seed)
-        pairs.entries[pairs.indptr[:-1] + rng.integers(np.diff(pairs.indptr))] |= TEST_BIT
-    users, items = ("numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids))
-    notes.append(f"Codes follow user ids sorted {users} and item ids sorted {items}.")
-    kept = user_ids.filter(pa.array(pairs.users)), item_ids.filter(pa.array(pairs.items))
-    base = Base(pairs.indptr, pairs.entries, *kept, split, tuple(notes))
-    return with_payload(base, interactions, columns, pairs.positions) if columns else base
+    rule = SplitRule(split, ties, leave_out, test_after, test_share, validation, valid_after, min_timestamps, seed)
+    return _base_of(interactions, rule, checked_columns("payload", payload))
 
 
 def needed(split: HoldOut, min_timestamps: int | None, payload: Sequence[str]) -> list[str]:
@@ -115,8 +115,33 @@ def needed(split: HoldOut, min_timestamps: int | None, payload: Sequence[str]) -
     >>> needed("random", None, []), needed("auto", None, ["rating"])
     ([], ['rating', 'timestamp'])
     """
-    timed = split in ("auto", "last") or (min_timestamps or 0) > 1 or bool(payload)
+    timed = split in ("auto", *LATEST) or (min_timestamps or 0) > 1 or bool(payload)
     return [role for role, is_needed in (("rating", "rating" in payload), ("timestamp", timed)) if is_needed]
+
+
+def _base_of(interactions: Any, rule: SplitRule, columns: tuple[Any, ...]) -> Base:
+    if not isinstance(interactions, Interactions):
+        further = [name for name in columns if name not in ROLES]
+        interactions = read_interactions(
+            interactions, carry=further, uses=needed(rule.split, rule.min_timestamps, columns)
+        )
+    _check_payload(columns, interactions)
+
+    notes = [note for note in interactions.notes if note == MADE_UP or note.startswith(WARNING)]
+    rule = rule.resolved(interactions.timestamps, notes)
+    user_ids, item_ids = (interactions.codes(column)[1] for column in ("user_id", "item_id"))
+    pairs, cuts = _filtered(interactions, rule, bool(columns), notes), tuple[int, ...]()
+    if rule.split not in ("last", "none"):
+        by_time = rule.split == "time"
+        times = interactions.timestamps[pairs.positions] if by_time and interactions.timestamps is not None else None
+        field = interactions.table.schema.field("timestamp") if by_time else None
+        found, cuts = held_out(rule, Rows(pairs.indptr, times, field, notes))
+        pairs.entries[...] |= found
+    users, items = ("numerically" if pa.types.is_integer(ids.type) else "bytewise" for ids in (user_ids, item_ids))
+    notes.append(f"Codes follow user ids sorted {users} and item ids sorted {items}.")
+    kept = user_ids.filter(pa.array(pairs.users)), item_ids.filter(pa.array(pairs.items))
+    base = Base(pairs.indptr, pairs.entries, *kept, rule.split, tuple(notes), cuts=cuts)
+    return with_payload(base, interactions, columns, pairs.positions) if columns else base
 
 
 def with_payload(
@@ -141,46 +166,20 @@ class _Pairs:
     items: npt.NDArray[np.bool_]
 
 
-def _resolve(
-    split: HoldOut, min_timestamps: int | None, timestamps: _Integers | None, notes: list[str]
-) -> tuple[HoldOut, int]:
-    """Return the split that is meant and the least number of distinct timestamps; refuse what needs timestamps."""
-    if split == "auto":
-        if timestamps is None:
-            split, reason = "random", "the interactions have no timestamps"
-        elif timestamps.min() == timestamps.max():
-            split, reason = "random", "all timestamps are equal"
-        else:
-            split, reason = "last", "the interactions have timestamps"
-        notes.append(f"Split: {split}, because {reason}.")
-    if timestamps is None:
-        if split == "last":
-            raise InputError(
-                "the split 'last' needs timestamps, and the interactions have none",
-                hint="name the timestamp column, or use the split 'random' or 'none'",
-            )
-        # Everybody has one, whatever it is.
-        if (min_timestamps or 0) > 1:
-            raise InputError(
-                f"a minimum of {min_timestamps} distinct timestamps needs timestamps, and the interactions have none",
-                hint="name the timestamp column, or leave the minimum out",
-            )
-    return split, (2 if split == "last" else 0) if min_timestamps is None else min_timestamps
-
-
-def _filtered(
-    interactions: Interactions, split: HoldOut, ties: Ties, min_timestamps: int, positions: bool, notes: list[str]
-) -> _Pairs:
+def _filtered(interactions: Interactions, rule: SplitRule, positions: bool, notes: list[str]) -> _Pairs:
     """Return the pairs that stay, the latest held out where the split says so; positions are empty unless asked for."""
     (users, user_ids), (items, item_ids) = (interactions.codes(name) for name in ("user_id", "item_id"))
     _check_size(len(user_ids), len(item_ids), "the interactions have", [])
-    times = interactions.timestamps
+    times, min_timestamps = interactions.timestamps, rule.min_timestamps or 0
+    positions |= rule.split == "time"
     indptr, entries, places, has_times = collapse(
         users,
         items,
         times,
         len(user_ids),
-        hold_out=ties if split == "last" else None,
+        hold_out=rule.ties if rule.split == "last" else None,
+        leave_out=rule.leave_out,
+        validation=rule.has_validation,
         least_times=1 if times is None else max(min_timestamps, 1),
         positions=positions,
         threads=resolve_threads(None),
@@ -201,20 +200,22 @@ def _filtered(
         enough[users] = False
 
     drop(~has_times, f"fewer than {min_timestamps} distinct timestamps")
-    if split == "random":
-        drop(degrees < 2, "fewer than 2 interactions")
+    if rule.split == "random":
+        least = 2 + rule.has_validation
+        drop(degrees < least, f"fewer than {least} interactions")
     notes += dropped
     if dropped:
         stay = np.repeat(enough, degrees)
         entries, places = entries[stay], places[stay] if positions else places
         indptr = np.concatenate(([0], np.cumsum(degrees[enough])))
-    codes = entries & ~TEST_BIT
+    held_out = entries & (TEST_BIT | VALID_BIT)
+    codes = entries ^ held_out
     seen = np.bincount(codes.view(np.int32), minlength=len(item_ids)) > 0
     _check_size(int(enough.sum()), int(seen.sum()), "the filter leaves", dropped)
     if not seen.all():
         notes.append(f"Dropped {_count(int((~seen).sum()), 'item')} left without interactions.")
         # New codes of what stays, in the old order; those of the rest mean nothing.
-        entries = (np.cumsum(seen) - 1).astype(np.uint32)[codes] | (entries & TEST_BIT)
+        entries = (np.cumsum(seen) - 1).astype(np.uint32)[codes] | held_out
     return _Pairs(indptr, entries, places, enough, seen)
 
 

@@ -12,8 +12,13 @@ import pyarrow as pa
 from fractalrs.base.payload import describe_payload
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.tools import whole_folder
+from fractalrs.words import SPLITS
 
-FORMAT = "fractalrs base 2"
+FORMAT = "fractalrs base 3"
+DIGESTED = "fractalrs base 2"
+"""What fingerprints begin with: they are the same since then, where a base has no cuts."""
+BASE_FILES = ("base.json", "indptr.npy", "entries.npy", "user_ids.arrow", "item_ids.arrow", "payload.arrow")
+"""What a saved base may have."""
 HINT_DAMAGED = "the folder is not a complete saved base: save it again"
 
 
@@ -27,19 +32,22 @@ class Stored(NamedTuple):
     split: str
     notes: tuple[str, ...]
     payload: pa.Table | None
+    cuts: tuple[int, ...]
     fingerprint: str
 
 
-def write_base(target: Path, stored: Stored, test_count: int) -> None:
-    """Write a base, so many of its entries test interactions, to a folder that appears whole; see `Base.save`."""
+def write_base(target: Path, stored: Stored, valid_count: int, test_count: int) -> None:
+    """Write a base, so many of its entries held out, to a folder that appears whole; see `Base.save`."""
     description: dict[str, Any] = {
         "format": FORMAT,
         "users": len(stored.user_ids),
         "items": len(stored.item_ids),
-        "train": len(stored.entries) - test_count,
+        "train": len(stored.entries) - valid_count - test_count,
+        "valid": valid_count,
         "test": test_count,
         "split": stored.split,
         "notes": list(stored.notes),
+        "cuts": list(stored.cuts),
         "fingerprint": stored.fingerprint,
     }
     tables = {"user_ids": pa.table({"id": stored.user_ids}), "item_ids": pa.table({"id": stored.item_ids})}
@@ -77,7 +85,7 @@ def read_base(folder: Path) -> Stored:
                 f"{folder} holds {description['format']!r}, this version reads {FORMAT!r}",
                 hint="make the base again from its source",
             )
-        p, q, count = description["users"], description["items"], description["train"] + description["test"]
+        p, q, count = description["users"], description["items"], sum(description[split] for split in SPLITS)
         has_payload = "payload" in description
         stored = Stored(
             _load_array(folder / "indptr.npy", np.dtype("<i8"), p + 1),
@@ -87,6 +95,7 @@ def read_base(folder: Path) -> Stored:
             description["split"],
             tuple(description["notes"]),
             _load_payload(folder / "payload.arrow", description["payload"], count) if has_payload else None,
+            tuple(description["cuts"]),
             description["fingerprint"],
         )
     except FileNotFoundError as error:

@@ -36,6 +36,7 @@ def base_statistics(base: Base, *, timestamps: bool = False, rated: bool = False
       users and items in the train part: the base's share in the dropout noise of the expanded singular values;
     - ``assortativity`` (float64): degree assortativity of the train part, NaN where it has no meaning;
     - ``shape``, ``counts`` (int64, 2): users and items, train and test interactions; ``fingerprint``;
+    - where there is validation, ``valid_user_degrees`` and ``valid_item_degrees`` likewise;
     - with `timestamps`, ``time_…``: counts of train interactions in time (`fractalrs.statistics.Activity`);
     - with `rated`, ``rating_…``: the distribution of train ratings (`fractalrs.statistics.Ratings`).
 
@@ -64,6 +65,7 @@ def _statistics(base: Base, timestamps: bool, rated: bool) -> dict[str, npt.NDAr
         "train_item_degrees": -np.sort(-item_degrees),
         "test_user_degrees": -np.sort(-base.user_degrees("test")),
         "test_item_degrees": -np.sort(-base.item_degrees("test")),
+        **(_valid_degrees(base) if base.valid_count else {}),
         **spectrum_statistics(base),
         "assortativity": np.array(_assortativity(base, user_degrees, item_degrees)),
         "shape": np.array(base.shape),
@@ -71,6 +73,13 @@ def _statistics(base: Base, timestamps: bool, rated: bool) -> dict[str, npt.NDAr
         "fingerprint": np.array(base.fingerprint),
         **(real_activity(base).arrays() if timestamps else {}),
         **({} if distribution is None else distribution.arrays()),
+    }
+
+
+def _valid_degrees(base: Base) -> dict[str, npt.NDArray[Any]]:
+    return {
+        "valid_user_degrees": -np.sort(-base.user_degrees("valid")),
+        "valid_item_degrees": -np.sort(-base.item_degrees("valid")),
     }
 
 
@@ -99,7 +108,7 @@ def _assortativity(base: Base, user_degrees: npt.NDArray[np.int64], item_degrees
 
 def real_activity(base: Base) -> Activity:
     """Count the base's train interactions in time; its payload must have ``timestamp``."""
-    times, is_train = ticks(base.column("timestamp")), ~base.test_mask
+    times, is_train = ticks(base.column("timestamp")), base.mask("train")
     tally = ActivityTally(Clock.of(times, base.ticks_per_hour), base.shape[1])
     tally.add(base.owners[is_train], base.indices[is_train].astype(np.int64), times[is_train])
     return tally.total()
@@ -110,7 +119,7 @@ def real_ratings(base: Base) -> Ratings | None:
     column = base.column("rating")
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         return None
-    is_train = ~base.test_mask
+    is_train = base.mask("train")
     ratings = numbers(pa.chunked_array([column]))[is_train]
     if not np.isfinite(ratings).any():
         return None

@@ -10,6 +10,8 @@ from fractalrs.cli.help import Shown, ShownGroup
 
 COMMANDS = {
     "expand": "Expand SOURCE into a Parquet data set in OUTPUT, by multipliers of users and items or to a target.",
+    "finish": "Complete OUTPUT, whose parts were written by `fractalrs expand --part-range`: check that all are there "
+    "and whole, and write the manifest.",
     "validate": "Check OUTPUT, all of it, against its plan and the real statistics; exit with 3 when something does "
     "not hold.",
     "backcast": "Expand sub-samples of SOURCE back to its size, and compare with SOURCE itself and with simple rivals: "
@@ -39,6 +41,10 @@ EXAMPLES = {
     "expand": (
         "fractalrs expand ratings.csv out --user-multiplier 4 --item-multiplier 8",
         "fractalrs expand ratings.csv out --target-interactions 1B --dry-run",
+    ),
+    "finish": (
+        "fractalrs expand ratings.csv out --target-interactions 1B --parts 64 --part-range 0:8",
+        "fractalrs finish out",
     ),
     "validate": (
         "fractalrs validate out --report report.html",

@@ -14,7 +14,7 @@ from fractalrs.passes import StreamedMatrix
 from fractalrs.statistics import coverage, gini, top_share
 from fractalrs.tools import readable, resolve_threads
 from fractalrs.validation import aligned, for_people, number
-from fractalrs.words import SIDES
+from fractalrs.words import SIDES, SPLITS
 
 
 def compare(
@@ -45,7 +45,7 @@ def _of_data_set(path: Path, threads: int, progress: bool) -> dict[str, str]:
     totals, degrees = dataset.totals, StreamedMatrix(dataset, threads=threads, progress=progress).degrees()
     found = {name: str(getattr(dataset, name)) for name in ("profile", "shuffle", "operator")}
     found |= {"multipliers": "{} × {}".format(*dataset.multipliers)}
-    found |= {split: f"{totals[split]:,}" for split in ("train", "test")}
+    found |= {split: f"{totals[split]:,}" for split in SPLITS if split in totals}
     found |= {"bytes": readable(totals["bytes"]), "generator": str(dataset.manifest.generator)}
     for side, each in zip(SIDES, (degrees.user_train, degrees.item_train), strict=True):
         found[side.plural] = f"{len(each):,}"

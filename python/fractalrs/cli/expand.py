@@ -2,7 +2,9 @@
 
 import inspect
 import logging
+import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,19 +16,22 @@ from fractalrs.cli.output import (
     NoProgress,
     Quiet,
     Source,
+    StorageOption,
     attributes_of,
     flag,
     option,
     parameter,
+    place_of,
     print_content,
     print_note,
     print_summary,
     warnings_of,
 )
-from fractalrs.dataset import Dataset, Folder, Plan, forecast, write_plan
+from fractalrs.dataset import Dataset, Folder, PartEntry, Plan, forecast, write_parts, write_plan
+from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Group
-from fractalrs.tools import notes_on_stderr, peak_memory, resolve_threads
-from fractalrs.words import SIDES
+from fractalrs.tools import Place, notes_on_stderr, peak_memory, resolve_threads, store_of
+from fractalrs.words import SIDES, SPLITS
 from fractalrs.workflow import RECIPE, Page, Recipe, prepare
 
 _LOW_RATE, _GINI, _RATIOS = 0.02, 0.02, 0.10
@@ -40,7 +45,10 @@ def expand(
     context: typer.Context,
     source: Source,
     output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", help="Folder of the data set. An unfinished one is finished.")
+        Path,
+        typer.Argument(
+            metavar="OUTPUT", help="Folder or URL (s3://, gs://, az://) of the data set. An unfinished one is finished."
+        ),
     ],
     overwrite: Annotated[
         bool, flag(Group.FILES, "--overwrite", "Replace a data set in OUTPUT that was made with other options.")
@@ -58,6 +66,16 @@ def expand(
     threads: Annotated[
         int | None, option(Group.RUNNING, "Generating threads.", value="INT", default="all this process may use")
     ] = None,
+    part_range: Annotated[
+        str | None,
+        option(
+            Group.RUNNING,
+            "Write the parts from FIRST to LAST (not included) alone: other machines write the others into the same "
+            "OUTPUT, and `fractalrs finish OUTPUT` comes last. 0:0 begins a data set and writes none.",
+            value="FIRST:LAST",
+            default="all parts, and finish",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         flag(
@@ -66,36 +84,60 @@ def expand(
             "Print what would come out (counts, bytes, memory, free disk), or why nothing would; write nothing.",
         ),
     ] = False,
+    storage_option: StorageOption = None,
     as_json: Json = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
     **options: Any,
 ) -> None:
     """Run the command."""
-    started = time.monotonic()
-    page = None if config is None else Page.read(config)
+    started, page = time.monotonic(), None if config is None else Page.read(config)
     if page is not None:
         options = page.with_options({name: options[name] for name in options if _is_typed(context, name)})
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
+    parts = None if part_range is None else _range_of(part_range, recipe.parts, overwrite)
+    place = place_of(output, storage_option)
     page = page if page is not None and page.made else None
     with notes_on_stderr(not quiet):
         try:
-            plan = prepare(source, recipe, output, overwrite=overwrite, progress=shown, page=page)
+            plan = prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page)
+            if part_range is not None:
+                parts = _range_of(part_range, plan.part_count, overwrite)
             if dry_run:
-                expected = _forecast(plan, output, threads, overwrite)
+                expected = _forecast(plan, place, threads, overwrite)
                 for risk in _risks(plan):
                     logger.warning(f"warning: {risk}")
                 print_content(expected, as_json)
                 return
-            finished = _is_finished(plan, output)
-            dataset = write_plan(plan, output, threads=threads, overwrite=overwrite, progress=shown)
+            if parts is not None:
+                written = write_parts(plan, parts, place, threads=threads, progress=shown)
+                print_summary(_part_summary(plan, place, parts, written, time.monotonic() - started), as_json, quiet)
+                return
+            finished = _is_finished(plan, place)
+            dataset = write_plan(plan, place, threads=threads, overwrite=overwrite, progress=shown)
         except KeyboardInterrupt:
-            begun = not dry_run and Folder.read(output).plan is not None
-            stays = "what is finished stays, the same command goes on from there"
-            print_note(f"interrupted: {stays if begun else 'nothing was written'}")
+            _say_interrupted(not dry_run and Folder.read(place).plan is not None)
             raise typer.Exit(INTERRUPTED) from None
     if as_json or not finished:
         print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
+
+
+def _say_interrupted(begun: bool) -> None:
+    stays = "what is finished stays, the same command goes on from there"
+    print_note(f"interrupted: {stays if begun else 'nothing was written'}")
+
+
+def _range_of(text: str, count: int | None, overwrite: bool) -> range:
+    """Return the parts that are asked for; refuse those that the plan does not have, as far as it is known."""
+    match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise InputError(f"--part-range is {text!r}", hint="give two numbers of parts, such as 0:64 for the first 64")
+    if overwrite:
+        hint = "delete OUTPUT before the machines start, or choose another"
+        raise InputError("--overwrite with --part-range would delete what other machines write", hint)
+    if count is not None and int(match[2]) > count:
+        raise InputError(f"--part-range is {text}, but the plan has {count} parts", f"give a range within 0:{count}")
+    return range(int(match[1]), int(match[2]))
 
 
 def _risks(plan: Plan) -> list[str]:
@@ -110,8 +152,9 @@ def _risks(plan: Plan) -> list[str]:
     fitted = plan.reduced.get("fit")
     if fitted:
         for side in SIDES:
-            real, made = fitted[f"gini_of_{side}"]["real"], fitted[f"gini_of_{side}"]["expected"]
-            if abs(made - real) > _GINI:
+            real, made = fitted[f"gini_of_{side}"].get("real"), fitted[f"gini_of_{side}"]["expected"]
+            # A recipe that was given away does not tell it.
+            if real is not None and abs(made - real) > _GINI:
                 found.append(f"the Gini coefficient of {side} will be about {made:.2f}, the real one is {real:.2f}")
         median = fitted["singular_ratios"]["median of 16"]
         if median > _RATIOS:
@@ -125,7 +168,7 @@ def _is_typed(context: typer.Context, name: str) -> bool:
     return place is not None and place.name == "COMMANDLINE"
 
 
-def _is_finished(plan: Plan, output: Path) -> bool:
+def _is_finished(plan: Plan, output: Place) -> bool:
     """Whether there is nothing to do."""
     there = Folder.read(output)
     return there.is_complete and there.manifest is not None and there.manifest.fingerprints["plan"] == plan.fingerprint
@@ -145,15 +188,20 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
     return {
         "users": {"ids": counts.user_ids, "expected": round(counts.users)},
         "items": {"ids": counts.item_ids, "expected": round(counts.items)},
-        "train": {"expected": round(counts.train.mean), "std": round(counts.train.std)},
-        "test": {"expected": round(counts.test.mean), "std": round(counts.test.std)},
+        **{
+            split: {"expected": round(count.mean), "std": round(count.std)}
+            for split, count in (("train", counts.train), ("valid", counts.valid), ("test", counts.test))
+            if split != "valid" or split in expansion.splits
+        },
     }
 
 
-def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[str, Any]:
+def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool) -> dict[str, Any]:
     expansion, found = plan.expansion, forecast(plan, output, threads=threads, overwrite=overwrite)
+    if found.advice is not None:
+        logger.info(found.advice)
     return {
-        "output": str(output),
+        "output": str(store_of(output).path),
         **warnings_of(plan.base.warnings),
         **_expected(expansion),
         "multipliers": dict(zip(("user", "item"), expansion.reduced.shape, strict=True)),
@@ -165,12 +213,27 @@ def _forecast(plan: Plan, output: Path, threads: int, overwrite: bool) -> dict[s
     }
 
 
+def _part_summary(
+    plan: Plan, place: Place, parts: range, written: Sequence[PartEntry], seconds: float
+) -> dict[str, Any]:
+    files = [(split, file) for part in written for split, some in part.files.items() for file in some]
+    return {
+        "output": str(store_of(place).path),
+        "seconds": round(seconds, 2),
+        "parts": {"first": parts.start, "last": parts.stop, "of": plan.part_count},
+        **{split: {"written": sum(file.rows for of, file in files if of == split)} for split in plan.splits},
+        "bytes": sum(file.bytes for _, file in files),
+        "files": len(files),
+        "peak_memory_bytes": peak_memory(),
+    }
+
+
 def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str, Any]:
     totals, counts = dataset.totals, _expected(expansion)
-    for split in ("train", "test"):
+    for split in (split for split in SPLITS if split in totals):
         counts[split]["written"] = totals[split]
     return {
-        "output": str(dataset.path),
+        "output": str(dataset.place),
         "seconds": round(seconds, 2),
         **warnings_of(dataset.manifest.warnings),
         **counts,

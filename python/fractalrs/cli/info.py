@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from fractalrs.cli.output import attributes_of, flag, print_content, warnings_of
-from fractalrs.dataset import Dataset
+from fractalrs.cli.output import StorageOption, attributes_of, flag, place_of, print_content, warnings_of
+from fractalrs.dataset import Dataset, Folder
 from fractalrs.workflow import recipe_text
 
 
 def info(
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a data set.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder or URL of a data set.")],
     as_json: Annotated[bool, flag(None, "--json", "Print one JSON object on stdout.")] = False,
     recipe: Annotated[
         bool,
@@ -21,15 +21,16 @@ def info(
             "Print its recipe instead, a page of text: `fractalrs expand --recipe` makes it again. It holds the seed.",
         ),
     ] = False,
+    storage_option: StorageOption = None,
 ) -> None:
     """Run the command."""
-    dataset = Dataset(output)
+    dataset = Dataset(place_of(output, storage_option))
     if recipe:
-        print(recipe_text(output))
+        print(recipe_text(dataset.store))
         return
     (users, items), (p, q), (m, n) = dataset.shape, dataset.block_shape, dataset.multipliers
     content = {
-        "output": str(output),
+        "output": str(dataset.place),
         "users": {"ids": users},
         "items": {"ids": items},
         "base": {"users": p, "items": q},
@@ -44,6 +45,6 @@ def info(
         **attributes_of(dataset),
         **warnings_of(dataset.manifest.warnings),
         "made_by": {"fractalrs": dataset.manifest.fractalrs, "generator": dataset.manifest.generator},
-        "private": "there: keep it at home" if (output / "private").is_dir() else "not there",
+        "private": "there: keep it at home" if Folder.read(dataset.store).plan else "not there",
     }
     print_content(content, as_json)

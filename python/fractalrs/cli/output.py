@@ -13,7 +13,7 @@ import typer
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Group, Option
-from fractalrs.tools import drawing, readable
+from fractalrs.tools import SCHEMES, ObjectStore, Place, drawing, readable, url_scheme
 from fractalrs.workflow import SAMPLE
 
 
@@ -51,10 +51,34 @@ Source = Annotated[
         f"zip or tar archive; a folder of them; a URL such as s3://; ml-20m and the like; or {SAMPLE!r}, built in.",
     ),
 ]
-Complete = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of a complete data set.")]
+Complete = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder or URL of a complete data set.")]
+StorageOption = Annotated[
+    list[str] | None,
+    option(
+        Group.RUNNING,
+        "Of the object store that OUTPUT is in, where the environment does not say it: endpoint=http://127.0.0.1:9000. "
+        "May be repeated.",
+        "--storage-option",
+        value="KEY=VALUE",
+    ),
+]
 Json = Annotated[bool, flag(Group.RUNNING, "--json", "Print one JSON object on stdout.")]
 Quiet = Annotated[bool, flag(Group.RUNNING, "--quiet", "Say nothing but errors.")]
 NoProgress = Annotated[bool, flag(Group.RUNNING, "--no-progress", "Show no progress bar.")]
+
+
+def place_of(output: Path, storage_option: list[str] | None) -> Place:
+    """Return the folder or object store that an argument names; refuse options that are none, without their values."""
+    # A path has fewer slashes than a URL.
+    if url_scheme(f"{output}/") not in SCHEMES:
+        if storage_option:
+            raise InputError(f"storage_option is given, but {output} is in no object store", "leave it out")
+        return output
+    pairs = [each.partition("=") for each in storage_option or ()]
+    if not all(key and equals for key, equals, _ in pairs):
+        # It may be the credentials: they are not shown.
+        raise InputError("a storage_option is no KEY=VALUE", hint="give endpoint=http://127.0.0.1:9000, and the like")
+    return ObjectStore(str(output), {key: value for key, _, value in pairs})
 
 
 def check_report(report: Path | None) -> None:

@@ -7,8 +7,9 @@ import typer
 
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Complete, Json, NoProgress, Quiet, flag, option, print_note, print_summary
-from fractalrs.dataset import publish as give
 from fractalrs.tools import notes_on_stderr
+from fractalrs.words import SPLITS
+from fractalrs.workflow import publish as give
 
 CARD = "What the card says"
 GIVEN = "What is given away"
@@ -56,5 +57,8 @@ def publish(
             print_note(f"interrupted: nothing is left of {destination}")
             raise typer.Exit(INTERRUPTED) from None
     totals = given.totals
-    summary = {"destination": str(destination), **{name: totals[name] for name in ("train", "test", "bytes", "files")}}
+    summary = {
+        "destination": str(destination),
+        **{name: totals[name] for name in (*SPLITS, "bytes", "files") if name in totals},
+    }
     print_summary(summary, as_json, quiet)

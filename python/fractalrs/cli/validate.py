@@ -11,10 +11,20 @@ import typer
 
 from fractalrs._core import VERSION
 from fractalrs.cli import INTERRUPTED, UNTRUE
-from fractalrs.cli.output import Complete, Json, NoProgress, check_report, flag, option, print_note
+from fractalrs.cli.output import (
+    Complete,
+    Json,
+    NoProgress,
+    StorageOption,
+    check_report,
+    flag,
+    option,
+    place_of,
+    print_note,
+)
 from fractalrs.dataset import Dataset, Folder
 from fractalrs.expansion import Group
-from fractalrs.tools import notes_on_stderr, resolve_threads
+from fractalrs.tools import Place, notes_on_stderr, resolve_threads
 from fractalrs.validation import read_thresholds
 from fractalrs.validation import validate as run
 from fractalrs.workflow import command_text, read_planned_base
@@ -58,6 +68,7 @@ def validate(
     threads: Annotated[
         int | None, option(Group.RUNNING, "Threads.", value="INT", default="all this process may use")
     ] = None,
+    storage_option: StorageOption = None,
     as_json: Json = False,
     quiet: Annotated[bool, flag(Group.RUNNING, "--quiet", "Say nothing but errors: the exit code tells.")] = False,
     no_progress: NoProgress = False,
@@ -65,11 +76,11 @@ def validate(
     """Run the command."""
     check_report(report)
     own = None if thresholds is None else read_thresholds(thresholds)
-    threads = resolve_threads(threads)
+    threads, place = resolve_threads(threads), place_of(output, storage_option)
     with notes_on_stderr(not quiet):
         try:
-            dataset = Dataset(output)
-            base = None if source is None else read_planned_base(source, output)
+            dataset = Dataset(place)
+            base = None if source is None else read_planned_base(source, place)
             found = run(
                 dataset,
                 base,
@@ -81,7 +92,7 @@ def validate(
                 progress=not (quiet or no_progress),
             )
             found = replace(
-                found, findings=replace(found.findings, subject=found.findings.subject | _origin(output, source))
+                found, findings=replace(found.findings, subject=found.findings.subject | _origin(place, source))
             )
             if report is not None:
                 logger.info("drawing the report")
@@ -98,7 +109,7 @@ def validate(
         raise typer.Exit(UNTRUE)
 
 
-def _origin(output: Path, source: str | None) -> dict[str, str]:
+def _origin(output: Place, source: str | None) -> dict[str, str]:
     """Say what the data set was made of, and how, and when it was validated; its seed is for whoever owns it."""
     plan = Folder.read(output).plan
     origin = {} if source is None else {"source": Path(source).name}

@@ -1,6 +1,7 @@
 """Columns of tables: how they are found by name, and what their types become."""
 
 from fractalrs.columns.looks import column_of, is_date, is_number
+from fractalrs.columns.moments import checked_moment, moment_ticks, shown_moment
 from fractalrs.columns.names import (
     ALIASES,
     OPTIONAL,
@@ -43,6 +44,7 @@ __all__ = [
     "as_ratings",
     "as_timestamps",
     "check_names",
+    "checked_moment",
     "choose_columns",
     "column_of",
     "has_header",
@@ -51,11 +53,13 @@ __all__ = [
     "is_number",
     "is_text",
     "is_time",
+    "moment_ticks",
     "numbers",
     "one_chunk",
     "owned",
     "serving",
     "settled_field",
+    "shown_moment",
     "simplify",
     "strip_type",
     "ticks",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from fractalrs.columns.looks import Looks, column_of, is_date, is_number, looks_of
 from fractalrs.errors import InputError
+from fractalrs.words import WARNING
 
 ROLES = ("user_id", "item_id", "rating", "timestamp")
 """What a column can be, in the order in which `Interactions` holds them."""
@@ -22,11 +23,23 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("userid", "user", "users", "uid", "useridx", "userindex", "userkey", "userno", "usercode", "remapuserid"),
         *("reviewerid", "customerid", "custid", "customer", "visitorid", "fullvisitorid", "memberid", "profileid"),
         *("accountid", "playerid", "steamid", "authorsteamid", "personid", "clientid", "msno", "householdkey"),
-        *("readerid", "listenerid", "reviewer", "reviewprofilename", "username", "cookieid"),
+        *("readerid", "listenerid", "reviewer", "reviewprofilename", "username", "cookieid", "userpseudoid"),
         *("sessionid", "session"),
     ),
     "item_id": (
-        *("itemid", "item", "items", "iid", "itemidx", "itemindex", "itemkey", "itemno", "itemcode", "remapitemid"),
+        *(
+            "itemid",
+            "item",
+            "items",
+            "itemids",
+            "iid",
+            "itemidx",
+            "itemindex",
+            "itemkey",
+            "itemno",
+            "itemcode",
+            "remapitemid",
+        ),
         *("parentasin", "asin", "movieid", "movie", "businessid", "gmapid", "bookid", "book", "isbn", "articleid"),
         *("productid", "product", "prodid", "sku", "songid", "song", "trackid", "track", "traid", "artistid", "artist"),
         *("artid", "musicid", "albumid", "gameid", "game", "gametitle", "appid", "videoid", "video", "photoid"),
@@ -41,7 +54,17 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("confidence", "interest", "value", "label"),
     ),
     "timestamp": (
-        *("timestamp", "unixreviewtime", "unixtimestamp", "unixtime", "ratingtimestamp", "timestampms", "ts", "time"),
+        *(
+            "timestamp",
+            "timestamps",
+            "unixreviewtime",
+            "unixtimestamp",
+            "unixtime",
+            "ratingtimestamp",
+            "timestampms",
+            "ts",
+            "time",
+        ),
         *("datetime", "eventtime", "eventtimestamp", "utctimestamp", "checkintime", "date", "eventdate", "tdat"),
         *("createdat", "reviewdate", "ratingdate", "timecreated", "reviewtime", "submissiondate", "timems"),
     ),
@@ -51,6 +74,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
 OPTIONAL = ("rating", "timestamp")
 """The roles that a source need not have, and that can be declined: their column is ``"none"``."""
 
+_SHOWN = 30
+_TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( ?[AaPp][Mm])?")
+_A_DAY = 86_400 * 10**9
 _NO_TIME = 10**18
 """More than any grain of times."""
 _NAME_THE_COLUMNS = "name them with user_column and item_column (--user-column, --item-column)"
@@ -153,9 +179,42 @@ def choose_columns(
     roles = {role: chosen[role] for role in ROLES if role in chosen}
     carried = _find_carried(names, width, wanted.carry, roles, source)
     notes = [_describe(names, width, roles, carried)]
+    if names is not None:
+        _refuse_twins(names, sample, {role: column for role, column in roles.items() if role not in asked}, source)
+        notes += _on_times_of_day(names, sample, roles)
     if names is None and not {"user_id", "item_id"} <= asked.keys():
         notes.append(_exchanged(sample, roles))
     return roles | carried, notes
+
+
+def _refuse_twins(names: Sequence[str], sample: Sequence[Sequence[str]], roles: Mapping[str, int], source: str) -> None:
+    """Refuse a column that was found by its name where another, with other cells, has the same name."""
+    for role, chosen in roles.items():
+        others = [column for column, name in enumerate(names) if name == names[chosen] and column != chosen]
+        if any(column_of(sample, column) != column_of(sample, chosen) for column in others):
+            option = f"{role.removesuffix('_id')}_column"
+            raise InputError(
+                f"{source}: the columns {chosen + 1} and {others[0] + 1} are both called {names[chosen]!r}",
+                hint=f"say which holds the {role}: {option}={chosen + 1} (--{option.replace('_', '-')} {chosen + 1})",
+            )
+
+
+def _on_times_of_day(names: Sequence[str], sample: Sequence[Sequence[str]], roles: Mapping[str, int]) -> list[str]:
+    """Warn of times of day in a column that is not used, beside dates."""
+    if "timestamp" not in roles:
+        return []
+    for column, name in enumerate(names):
+        if column in roles.values():
+            continue
+        cells = [cell.strip() for cell in column_of(sample, column) if cell.strip()]
+        if not cells or not all(map(_TIME_OF_DAY.fullmatch, cells)):
+            continue
+        if (looks_of(column_of(sample, roles["timestamp"])).grain or 0) >= _A_DAY:
+            return [
+                f"{WARNING}The timestamps {names[roles['timestamp']]!r} are days, and {name!r} has times of day: "
+                "who was last on a day is not known; write both into one column, such as 2024-01-31 12:00:00."
+            ]
+    return []
 
 
 def serving(names: Sequence[str] | None, role: str, used: Iterable[int]) -> list[int]:
@@ -225,13 +284,12 @@ def _by_name(
     chosen = dict(asked)
     for role in ROLES:
         if role not in chosen and role not in declined:
-            fitting = [
-                (column, looks_of(column_of(sample, column))) for column in serving(names, role, chosen.values())
-            ]
-            # Of equals the first is taken, whose name is the better one.
-            best = min(fitting, key=lambda one: _misfit(role, one[1]), default=None)
-            if best is not None:
-                chosen[role] = best[0]
+            fitting = serving(names, role, chosen.values())
+            if len(fitting) > 1:
+                # Of equals the first is taken, whose name is the better one.
+                fitting = [min(fitting, key=lambda column: _misfit(role, looks_of(column_of(sample, column))))]
+            if fitting:
+                chosen[role] = fitting[0]
     missing = [what for role, what in (("user_id", "users"), ("item_id", "items")) if role not in chosen]
     if missing:
         raise InputError(
@@ -308,7 +366,8 @@ def _exchanged(sample: Sequence[Sequence[str]], roles: Mapping[str, int]) -> str
 def _saw(names: Sequence[str] | None, width: int) -> str:
     if names is None:
         return f"saw {width} column{'s' if width != 1 else ''} without names"
-    return "saw the columns " + ", ".join(repr(name) for name in names)
+    more = f" and {width - _SHOWN} more" if width > _SHOWN else ""
+    return "saw the columns " + ", ".join(repr(name) for name in names[:_SHOWN]) + more
 
 
 def _describe(names: Sequence[str] | None, width: int, roles: Mapping[str, int], carried: Mapping[str, int]) -> str:

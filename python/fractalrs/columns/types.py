@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from fractalrs.columns.calendar import written_as_integers
 from fractalrs.errors import InputError
+from fractalrs.words import WARNING
 
 CORRECT_ROW = "correct or remove the row"
 
@@ -57,7 +58,7 @@ def as_ratings(column: pa.ChunkedArray) -> pa.Array:
         raise InputError(
             f"rating has the type {kind}: {error}", hint=_or_decline("give ratings as numbers", "rating")
         ) from None
-    _refuse_rows(pc.is_null(ratings), "rating", "is missing")
+    _refuse_missing(ratings, "rating")
     if pa.types.is_floating(ratings.type):
         _refuse_rows(pc.invert(pc.is_finite(ratings)), "rating", "is not a finite number")
     return ratings
@@ -75,14 +76,14 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
         has the first such row, counted from 1.
     """
     values, kind, note = one_chunk(column), pa.int64(), None
-    _refuse_rows(pc.is_null(values), "timestamp", "is missing")
+    _refuse_missing(values, "timestamp")
     if is_text(values.type):
         values = _parse_timestamps(values)
     if pa.types.is_floating(values.type):
         _refuse_rows(pc.invert(pc.is_finite(values)), "timestamp", "is not a finite number")
         whole = pc.floor(values.cast(pa.float64()))
         if not whole.equals(values.cast(pa.float64())):
-            note = "timestamp: fractions were rounded down to whole numbers."
+            note = _on_fractions(values, whole)
         values = whole
     elif is_time(values.type):
         kind = written_type(values.type)
@@ -98,10 +99,10 @@ def as_timestamps(column: pa.ChunkedArray) -> tuple[pa.Array, str | None]:
     except pa.ArrowInvalid as error:
         raise InputError(f"a timestamp is beyond 64 bits: {error}", hint="use a coarser unit") from None
     if kind == pa.int64() and (dates := written_as_integers(values)) is not None:
-        _refuse_rows(pc.less(_integers(dates), 0), "timestamp", "is before 1970")
+        _refuse_negative(_integers(dates), "is before 1970")
         note = f"timestamp: integers such as {values[0].as_py()} are dates, kept as {dates.type}."
         values = dates
-    _refuse_rows(pc.less(_integers(values), 0), "timestamp", "is negative")
+    _refuse_negative(_integers(values), "is negative")
     return values, note
 
 
@@ -266,12 +267,27 @@ def is_time(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
+def _on_fractions(values: pa.Array, whole: pa.Array) -> str:
+    """Return what is said of times that are rounded down; refuse where most of them would be one time."""
+    times, left = pc.count_distinct(values).as_py(), pc.count_distinct(whole).as_py()
+    if 2 * left < times and pc.max(values).as_py() < _BOUNDS[0]:
+        row = pc.index(pc.not_equal(values.cast(pa.float64()), whole), True).as_py()
+        raise InputError(
+            f"row {row + 1}: the timestamp {values[row].as_py()} has a fraction, and without fractions {times:,} "
+            f"different times would be {left:,}",
+            hint=_or_decline("write whole numbers of something finer, or dates with times of day", "timestamp"),
+        )
+    said = "timestamp: fractions were rounded down to whole numbers"
+    return f"{said}." if left == times else f"{WARNING}{said}, so that {times:,} different times are {left:,} now."
+
+
 def _integers(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     return (column.cast(pa.int32()) if pa.types.is_date32(column.type) else column).cast(pa.int64())
 
 
 def _parse_timestamps(texts: pa.Array) -> pa.Array:
-    texts = texts.cast(pa.string())
+    # As BigQuery writes them.
+    texts = pc.replace_substring_regex(texts.cast(pa.string()), r"(:\d\d(\.\d+)?) UTC$", r"\1Z")
     dates = [pa.timestamp(unit, zone) for zone in (None, "UTC") for unit in ("ms", "us", "ns")]
     problem = None
     for kind in (pa.int64(), pa.float64(), *dates):
@@ -308,6 +324,16 @@ def _unit(ticks: np.int64) -> int:
 
 def _or_decline(what: str, role: str) -> str:
     return f"{what}, or decline the column: {role}_column='none' (--{role}-column none)"
+
+
+def _refuse_missing(values: pa.Array, role: str) -> None:
+    if values.null_count:
+        _refuse_rows(pc.is_null(values), role, "is missing")
+
+
+def _refuse_negative(values: pa.Array, problem: str) -> None:
+    if len(values) and pc.min(values).as_py() < 0:
+        _refuse_rows(pc.less(values, 0), "timestamp", problem)
 
 
 def _refuse_rows(bad: pa.BooleanArray, role: str, problem: str) -> None:

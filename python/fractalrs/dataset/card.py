@@ -22,8 +22,12 @@ _HUB_LICENCE = re.compile(
 _HELD_OUT = {
     "last": "each user's latest interaction is test",
     "random": "one interaction of each user, chosen at random, is test",
+    "time": "every interaction from a time on is test",
+    "users": "all interactions of some users are test",
     "none": "nothing is held out",
 }
+_HUB_NAMES = {"valid": "validation"}
+"""What hub libraries call splits, where it is something else."""
 _GIVEN = "the test interactions were given"
 
 _LOADING = """## How to load it
@@ -69,8 +73,8 @@ class Published:
         Of the source, where they are given.
     made_up
         Whether the source is the built-in sample.
-    with_seed
-        Whether the seed is told.
+    recipe
+        The page that makes it again, if one can: without the seed unless that is told.
     report
         A report of a validation, as `fractalrs.Report.to_dict` returns it.
     """
@@ -79,8 +83,14 @@ class Published:
     licence: str | None = None
     licence_link: str | None = None
     made_up: bool = False
-    with_seed: bool = False
+    recipe: str | None = None
     report: Mapping[str, Any] | None = None
+
+
+def _held_out(plan: Plan) -> str:
+    count = (plan.recipe or {}).get("leave_out")
+    text = f"each user's latest {count} interactions are test" if count else _HELD_OUT.get(plan.base.split, _GIVEN)
+    return text + (", and about as much again is for validation" if plan.base.valid else "")
 
 
 def data_card(plan: Plan, manifest: Manifest, published: Published | None = None) -> str:
@@ -89,7 +99,11 @@ def data_card(plan: Plan, manifest: Manifest, published: Published | None = None
     base, options, totals = plan.base, plan.options, manifest.totals
     m, n = plan.user_multiplier, plan.item_multiplier
     shuffle = shuffle_named(options.shuffle)
-    splits = "\n".join(f"      - split: {split}\n        path: {split}/*.parquet" for split in plan.splits)
+    files = "**/*.parquet" if plan.partition else "*.parquet"
+    splits = "\n".join(
+        f"      - split: {_HUB_NAMES.get(split, split)}\n        path: {split}/{files}" for split in plan.splits
+    )
+    valid = f"| validation interactions | {totals['valid']:,} |\n" if "valid" in totals else ""
     shares = {"users": options.cold_users, "items": options.cold_items}
     cold = "".join(
         f"| cold {kind} | {share:g} of them have test interactions only |\n" for kind, share in shares.items() if share
@@ -129,12 +143,12 @@ Recommendation Datasets through Fractal Expansions*).{f" {MADE_UP}" if told.made
 | user ids | {m * base.users:,} |
 | item ids | {n * base.items:,} |
 | train interactions | {totals["train"]:,} |
-| test interactions | {totals["test"]:,} |
-| held out in the source | {_HELD_OUT.get(base.split, _GIVEN)} |
+{valid}| test interactions | {totals["test"]:,} |
+| held out in the source | {_held_out(plan)} |
 {_fit_row(plan.reduced)}{cold}| ids | {manifest.id_layout} |
 | columns | {", ".join(f"`{column.name}` ({column.type})" for column in manifest.schema)} |
 {named}{_dropped_text(plan.base.warnings)}""",
-        _LOADING,
+        _LOADING.replace("*.parquet", files),
         f"## Licence\n\n{_licence_text(told)}\n",
         f"""## What it is good for
 
@@ -148,7 +162,7 @@ This data set (shuffle `{shuffle.name}`) is for {shuffle.good_for}
   copies on both sides and leaks. Use the `train/` and `test/` that are here.
 """,
         _report_text(told.report),
-        _HOME if published is None else _recipe_text(plan, told.with_seed),
+        _HOME if published is None else _recipe_text(told.recipe),
         _attributes_text(manifest.attributes),
         _CITATION,
     ]
@@ -164,7 +178,7 @@ one, such as the default 0, can be guessed, and the shuffles undone.
 
 
 def _is_made_up(plan: Plan) -> bool:
-    return plan.made_of is not None and MADE_UP in plan.made_of.base.notes
+    return plan.division.made_up
 
 
 def _source_of(told: Published) -> str:
@@ -175,16 +189,12 @@ def _source_of(told: Published) -> str:
     return f"extended|other-{slug or 'interactions'}"
 
 
-def _recipe_text(plan: Plan, with_seed: bool) -> str:
-    """Say how it was made, without the seed unless asked; the source's fingerprint would tell what was in it."""
-    given = {**vars(plan.options), **(plan.recipe or {})}
-    given |= {"user_multiplier": plan.user_multiplier, "item_multiplier": plan.item_multiplier, "profile": plan.profile}
-    given |= given.get("reading", {})
-    hidden = {"fractalrs", "reading", "reduced_matrix_digest", *(() if with_seed else ("seed",))}
-    kept = {name: value for name, value in given.items() if name not in hidden and value not in (None, (), [], {})}
-    lines = "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in sorted(kept.items()))
-    seed = "" if with_seed else " The seed is not told: with it the shuffles could be undone."
-    return f"## Recipe\n\nOptions of `fractalrs expand`, version {plan.fractalrs}.{seed}\n\n```toml\n{lines}\n```\n"
+def _recipe_text(page: str | None) -> str:
+    if page is None:
+        return ""
+    # Matrices are written with backticks too.
+    said = "Save this page as `recipe.toml`; its first lines say how to use it."
+    return f"## Recipe\n\n{said}\n\n`````toml\n{page}\n`````\n"
 
 
 def _report_text(report: Mapping[str, Any] | None) -> str:

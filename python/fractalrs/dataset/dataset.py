@@ -1,11 +1,9 @@
 """A data set on disk: two Parquet data sets, train and test, and their manifest."""
 
 import errno
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from fractalrs.dataset.folder import Folder, missing_files, read_manifest
 from fractalrs.dataset.layout import MANIFEST, PLAN
 from fractalrs.dataset.manifest import FileEntry, Manifest
 from fractalrs.errors import InputError
-from fractalrs.tools import LocalStore, Shown, as_path, one_line
+from fractalrs.tools import Place, RemotePath, Shown, Store, one_line, store_of
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
 
 _HINT = "delete the file and run the command that made the data set again"
@@ -30,14 +28,16 @@ class Dataset(Shown):
     Parameters
     ----------
     path
-        Its folder.
+        Its folder, its URL in an object store, or an `ObjectStore`.
     manifest
         What its manifest says, if that is known.
 
     Attributes
     ----------
     path : pathlib.Path
-        Its folder.
+        Its folder; a data set in an object store has none, and whoever asks for it is refused.
+    place, store
+        Its folder, or what reads as its URL in an object store; what its files are read from.
     manifest : Manifest
         What ``manifest.json`` says.
     profile, shuffle, operator, order : str
@@ -47,13 +47,15 @@ class Dataset(Shown):
         User multiplier m and item multiplier n; users p and items q of a block, those of the base; expanded user ids
         m·p and item ids n·q.
     schema : pyarrow.Schema
-        The columns of train and test files.
+        The columns of the files of interactions.
     parts, splits : tuple
-        The parts in order of users, each with its files; train and test, or train alone where nothing is held out.
+        The parts in order of users, each with its files; train, and of validation and test what is held out.
+    partition : str or None
+        By what periods of time files are divided, if they are: ``"week"``, ``"month"`` or ``"day"``.
     attributes : mapping of str to AttributesEntry
         Files of attributes by ``"items"`` and ``"users"``, as far as there are any.
     totals : dict
-        Counts of ``train``, ``test`` and all ``interactions``, of ``bytes`` and of ``files``.
+        Counts of ``train``, ``test`` (and ``valid``) and all ``interactions``, of ``bytes`` and of ``files``.
 
     Examples
     --------
@@ -66,9 +68,10 @@ class Dataset(Shown):
     ((60, 40), (1, 2), ('train', 'test'))
     """
 
-    def __init__(self, path: str | PathLike[str], manifest: Manifest | None = None) -> None:
-        self.path = as_path("path", path)
-        self.manifest = known = manifest or _manifest(self.path)
+    def __init__(self, path: Place, manifest: Manifest | None = None) -> None:
+        self.store = store_of(path)
+        self.place = self.store.path
+        self.manifest = known = manifest or _manifest(self.store)
         self.profile, self.shuffle = known.profile, known.shuffle
         self.operator, self.order = known.operator, known.order
         self.multipliers = m, n = known.user_multiplier, known.item_multiplier
@@ -76,16 +79,28 @@ class Dataset(Shown):
         self.shape = m * p, n * q
         self.schema, self.parts = known.schema, known.parts
         self.splits: tuple[Split, ...] = tuple(split for split in SPLITS if split in self.parts[0].files)
-        self.attributes, self.totals = known.attributes, known.totals
+        self.attributes, self.totals, self.partition = known.attributes, known.totals, known.partition
 
     def files(self, split: Split) -> list[FileEntry]:
         """Return the files of a split, in order of users."""
-        return [part.files[split] for part in self.parts if split in part.files]
+        return [file for part in self.parts for file in part.files.get(split, ())]
+
+    @property
+    def path(self) -> Path:
+        """Its folder; refused where it is in an object store."""
+        if isinstance(self.place, Path):
+            return self.place
+        raise InputError(f"{self.place} is in an object store, and this reads local files", hint="copy it to a folder")
 
     @cached_property
     def train(self) -> pa.dataset.Dataset:
-        """Train interactions: ``user_id``, ``item_id``, and what they carry."""
+        """Train interactions: ``user_id``, ``item_id``, and what they carry; the period, where files are divided."""
         return self._files("train")
+
+    @cached_property
+    def valid(self) -> pa.dataset.Dataset:
+        """What is held out for validation: the same columns; without rows where nothing is."""
+        return self._files("valid")
 
     @cached_property
     def test(self) -> pa.dataset.Dataset:
@@ -104,22 +119,48 @@ class Dataset(Shown):
 
     def _attributes(self, side: Side) -> pa.dataset.Dataset | None:
         file = self.attributes.get(side.plural)
-        return None if file is None else pa.dataset.dataset(str(self.path / file.path), format="parquet")
+        return None if file is None else self._opened([file.path])
 
     def _files(self, split: Split) -> pa.dataset.Dataset:
-        files = [str(self.path / file.path) for file in self.files(split)]
-        return pa.dataset.dataset(files, schema=self.schema, format="parquet")
+        names = [file.path for file in self.files(split)]
+        if self.partition is None:
+            return self._opened(names, schema=self.schema)
+        period = pa.field(self.partition, pa.string())
+        base = str(self.place / split) if isinstance(self.place, Path) else split
+        return self._opened(
+            names,
+            schema=self.schema.append(period),
+            partitioning=pa.dataset.partitioning(pa.schema([period]), flavor="hive"),
+            partition_base_dir=base,
+        )
+
+    def _opened(self, names: list[str], **how: Any) -> pa.dataset.Dataset:
+        if isinstance(self.place, Path):
+            return pa.dataset.dataset([str(self.place / name) for name in names], format="parquet", **how)
+        # Local data sets do without the file systems.
+        from fractalrs.dataset.remote import file_system
+
+        return pa.dataset.dataset(names, format="parquet", filesystem=file_system(self.store), **how)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand its train interactions over as an Arrow stream, in the files' order."""
+        return self.train.scanner().to_reader().__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """Hand its schema over, for readers that ask for it before they read."""
+        return self.train.schema.__arrow_c_schema__()
 
     def __repr__(self) -> str:
         users, items = self.shape
-        size = f"{self.totals['train']:,} train and {self.totals['test']:,} test interactions"
-        return one_line(f"Dataset({str(self.path)!r}: {users:,} users × {items:,} items, {size})")
+        valid = f", {self.totals['valid']:,} validation" if "valid" in self.totals else ""
+        size = f"{self.totals['train']:,} train{valid} and {self.totals['test']:,} test interactions"
+        return one_line(f"Dataset({str(self.place)!r}: {users:,} users × {items:,} items, {size})")
 
     def _facts(self) -> dict[str, Any]:
         ids = {"users": self.shape[0], "items": self.shape[1], "multipliers": self.multipliers}
         made = {name: getattr(self, name) for name in ("profile", "shuffle", "operator")}
         return {
-            "path": self.path,
+            "path": self.place,
             **ids,
             **self.totals,
             "parts": len(self.parts),
@@ -128,24 +169,26 @@ class Dataset(Shown):
         }
 
 
-def _manifest(path: Path) -> Manifest:
+def _manifest(store: Store) -> Manifest:
     """Read the manifest of a complete data set."""
-    if not path.is_dir():
+    path = store.path
+    if isinstance(path, Path) and not path.is_dir():
         raise FileNotFoundError(errno.ENOENT, "does not exist or is not a folder", str(path))
-    if (path / MANIFEST).is_file():
-        hint = (
-            "delete it, and give the command that made the data set again" if os.access(path / PLAN, os.F_OK) else None
-        )
-        return read_manifest(LocalStore(path), hint=hint)
-    folder = Folder.read(path)
+    there = store.list()
+    if MANIFEST in there:
+        hint = "delete it, and give the command that made the data set again" if PLAN in there else None
+        return read_manifest(store, hint=hint)
+    if not there and isinstance(path, RemotePath):
+        raise FileNotFoundError(errno.ENOENT, "nothing is there", str(path))
+    folder = Folder.read(store)
     if folder.plan is None:
         raise InputError(f"{path} is not a data set of fractalrs: it has no {MANIFEST}")
     lacks = missing_files(folder.plan, folder.files) or MANIFEST
     raise InputError(f"the data set in {path} is not complete: it lacks {lacks}", "run the command that began it again")
 
 
-def open_dataset(path: str | PathLike[str]) -> Dataset:
-    """Open a complete data set.
+def open_dataset(path: Place) -> Dataset:
+    """Open a complete data set: in a folder, or at a URL in an object store.
 
     Raises
     ------
@@ -168,7 +211,7 @@ def open_dataset(path: str | PathLike[str]) -> Dataset:
 
 
 @contextmanager
-def opened(path: Path, interactions: int | None = None) -> Iterator[pq.ParquetFile]:
+def opened(path: Path | RemotePath, interactions: int | None = None) -> Iterator[pq.ParquetFile]:
     """Open a file, which must have so many interactions; name it where it cannot be read, now or later.
 
     Raises
@@ -177,7 +220,8 @@ def opened(path: Path, interactions: int | None = None) -> Iterator[pq.ParquetFi
         If it is not there, damaged, or has another number of interactions.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        source = pa.PythonFile(path.open(), mode="r") if isinstance(path, RemotePath) else path
+        with pq.ParquetFile(source) as file:
             rows = file.metadata.num_rows
             if interactions not in (None, rows):
                 raise InputError(f"{path} has {rows:,} interactions, the manifest says {interactions:,}", _HINT)

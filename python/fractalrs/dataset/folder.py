@@ -1,36 +1,27 @@
 """What is in an output folder: what of it is ours, how far it is, and what may be deleted."""
 
-import re
-from collections.abc import Container, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
 
 import numpy as np
 
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part, part_file
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part, part_file, part_of
 from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
-from fractalrs.dataset.private import PRIVATE_FILES, files_beside
+from fractalrs.dataset.private import GUARDS, PRIVATE_FILES, files_beside
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools import LocalStore, Store, as_path
+from fractalrs.tools import Place, Store, store_of
 from fractalrs.words import SPLITS
 
 OLD_MANIFEST = ".manifest.json.old"
 """The manifest of a data set that is being deleted and has no plan: it alone names the files that are still there."""
-_PART = re.compile(r"(?:train|test)/part-(\d{5,})-of-(\d{5,})\.parquet")
 _SHOWN = 3
 """So many files that are not ours are named…"""
 _SHOWN_RUNS = 4
 """… and so many runs of missing parts."""
-
-Place = str | PathLike[str] | Store
-"""A folder's path, or a store."""
-
-
-def store_of(path: Place) -> Store:
-    """Return the store at a path."""
-    return path if isinstance(path, Store) else LocalStore(as_path("path", path))
 
 
 @dataclass(frozen=True)
@@ -77,6 +68,25 @@ class Folder:
             raise OutputError(f"{store.path} holds what is not ours: {shown}", hint)
         return folder
 
+    @classmethod
+    def glance(cls, store: Store, plan: Plan, names: Iterable[str]) -> "Folder":
+        """Look for some files of a plan alone, if it was begun and all private files are there; otherwise at all.
+
+        Who writes one part of many thousands would take longer to look at the others than to write it.
+        """
+        if plan.partition is not None:
+            # How many files a part has only its folder says.
+            return cls.ours(store)
+        files: dict[str, int] = {}
+        for name in (PLAN, MANIFEST, *GUARDS, *files_beside(plan), *names):
+            with suppress(OSError), store.open(name) as file:
+                files[name] = file.seek(0, os.SEEK_END)
+        if PLAN in files and MANIFEST not in files:
+            folder = cls(store, files, read_plan(store), None)
+            if folder.has_private:
+                return folder
+        return cls.ours(store)
+
     @cached_property
     def names(self) -> list[str]:
         """Names of the files that are there and ours, in the order in which they may be deleted."""
@@ -85,12 +95,15 @@ class Folder:
             manifest = read_manifest(self.store, OLD_MANIFEST)
         if self.plan is not None:
             count, attributes = self.plan.part_count, {*self.plan.attribute_fingerprints}
+            partition = self.plan.partition
         elif manifest is not None:
-            count, attributes = len(manifest.parts), {*manifest.attributes}
+            count, attributes, partition = len(manifest.parts), {*manifest.attributes}, manifest.partition
         else:
             return []
-        matches = filter(None, map(_PART.fullmatch, self.files))
-        parts = [match[0] for match in matches if int(match[2]) == count and int(match[1]) < count]
+        known = {name: found for name in self.files if (found := part_of(name)) is not None}
+        parts = [
+            name for name, (_, by, k, of) in known.items() if by == (partition or "") and of == count and k < count
+        ]
         others = [MANIFEST, *parts, *(ATTRIBUTE_FILES[kind] for kind in attributes), CARD]
         # What names the others is last.
         return [name for name in (*others, *reversed(PRIVATE_FILES), OLD_MANIFEST) if name in self.files]
@@ -103,7 +116,7 @@ class Folder:
     @property
     def has_private(self) -> bool:
         """Whether all private files are there."""
-        return self.plan is not None and self.files.keys() >= {*files_beside(self.plan)}
+        return self.plan is not None and self.files.keys() >= {*GUARDS, *files_beside(self.plan)}
 
     @property
     def is_complete(self) -> bool:
@@ -124,7 +137,8 @@ class Folder:
         folders = [Part(0, 1, 0, 0).file(split) for split in SPLITS]
         public = [name for name in self.names if name not in (*PRIVATE_FILES, OLD_MANIFEST)]
         self.store.delete([*public, *folders])
-        self.store.delete([*reversed(PRIVATE_FILES), OLD_MANIFEST])
+        for name in (*reversed(PRIVATE_FILES), OLD_MANIFEST):
+            self.store.delete([name])
 
 
 def read_plan(store: Store) -> Plan:
@@ -137,11 +151,26 @@ def read_manifest(store: Store, name: str = MANIFEST, hint: str | None = None) -
     return Manifest.from_json(_content(store, name), store.path / name, hint)
 
 
-def missing_files(plan: Plan, there: Container[str], attributes: bool = True) -> str:
+def units(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of files by what they are called without the folders of their periods.
+
+    Examples
+    --------
+    >>> units(["test/week=2015-W03/part-00002-of-00008.parquet", "README.md"])
+    {'README.md': ['README.md'], 'test/part-00002-of-00008.parquet': ['test/week=2015-W03/part-00002-of-00008.parquet']}
+    """
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        known = part_of(name)
+        found.setdefault(name if known is None else known[0], []).append(name)
+    return found
+
+
+def missing_files(plan: Plan, there: Collection[str], attributes: bool = True) -> str:
     """Return the files of a plan that are not there in words, parts by their numbers; nothing where all are."""
-    missing = []
+    missing, known = [], units(there)
     for split in plan.splits:
-        parts = [k for k in range(plan.part_count) if part_file(k, plan.part_count, split) not in there]
+        parts = [k for k in range(plan.part_count) if part_file(k, plan.part_count, split) not in known]
         if parts:
             missing.append(f"{split} {'part' if len(parts) == 1 else 'parts'} {_runs(parts)} of {plan.part_count}")
     kinds = plan.attribute_fingerprints if attributes else {}

@@ -1,17 +1,28 @@
 """Where each file of a data set is, and how the Parquet files are encoded."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
+
+import pyarrow as pa
 
 from fractalrs._core import check_parquet_options
 from fractalrs.errors import InputError
 from fractalrs.tools import Shown
-from fractalrs.words import SIDES, Split
+from fractalrs.words import SIDES, SPLITS, Partition, Split
 
 PLAN = "private/plan.json"
 MANIFEST = "manifest.json"
+FILES = "fractalrs.files"
+"""Label of a file of a period: how many files its part and split have."""
 CARD = "README.md"
 ATTRIBUTE_FILES = {side.plural: f"{side.plural}.parquet" for side in SIDES}
 """Names of the files of attributes, by ``"items"`` and ``"users"``."""
+
+_PART = re.compile(
+    rf"({'|'.join(SPLITS)})/(?:({'|'.join(get_args(Partition))})=[\dW-]+/)?part-(\d{{5,}})-of-(\d{{5,}})\.parquet"
+)
 
 MAX_ROW_GROUP = 1 << 24
 """A row group is held in memory, and written between two looks at Ctrl-C."""
@@ -73,12 +84,37 @@ class Part:
         return part_file(self.index, self.of, split)
 
 
-def part_file(index: int, of: int, split: Split) -> str:
-    """Return the name of the file of a part's split, relative to the data set's folder.
+@dataclass(frozen=True, repr=False)
+class Division(Shown):
+    """What finishing needs of an expansion: the P + 1 users between which its parts are, columns, if it is made up."""
+
+    cuts: Sequence[int]
+    schema: pa.Schema
+    made_up: bool
+
+
+def part_file(index: int, of: int, split: Split, folder: str = "") -> str:
+    """Return the name of the file of a part's split, relative to the data set's folder; of a period's with its folder.
 
     Examples
     --------
-    >>> part_file(2, 8, "train")
-    'train/part-00002-of-00008.parquet'
+    >>> part_file(2, 8, "train"), part_file(2, 8, "train", "week=2015-W03")
+    ('train/part-00002-of-00008.parquet', 'train/week=2015-W03/part-00002-of-00008.parquet')
     """
-    return f"{split}/part-{index:05d}-of-{of:05d}.parquet"
+    return "/".join(filter(None, (split, folder, f"part-{index:05d}-of-{of:05d}.parquet")))
+
+
+def part_of(name: str) -> tuple[str, str, int, int] | None:
+    """Return what a file's name says: it without the folder of its period, by what that is, number and parts.
+
+    Examples
+    --------
+    >>> part_of("test/week=2015-W03/part-00002-of-00008.parquet")
+    ('test/part-00002-of-00008.parquet', 'week', 2, 8)
+    >>> part_of("README.md")
+    """
+    found = _PART.fullmatch(name)
+    if found is None:
+        return None
+    split, partition, index, of = found.groups()
+    return f"{split}/part-{index}-of-{of}.parquet", partition or "", int(index), int(of)

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import pyarrow as pa
 
 from fractalrs.errors import InputError
-from fractalrs.tools import Shown
-from fractalrs.words import SPLITS, Split
+from fractalrs.tools import RemotePath, Shown
+from fractalrs.words import SPLITS, Partition, Split
 
 ELSEWHERE = "move the folder away, or choose another"
 FORMAT = 2
@@ -39,11 +39,11 @@ class AttributesEntry(FileEntry):
 
 @dataclass(frozen=True, repr=False)
 class PartEntry(Shown):
-    """A part: the expanded users ``first`` to ``last`` (not included), and its files by split."""
+    """A part: the expanded users ``first`` to ``last`` (not included), and its files by split: one, or one a period."""
 
     first: int
     last: int
-    files: Mapping[Split, FileEntry]
+    files: Mapping[Split, tuple[FileEntry, ...]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,6 +58,8 @@ class Manifest(Shown):
         Shape of a block, and how many blocks there are.
     profile, shuffle, order, operator, id_layout
         What was expanded how, and what ids mean.
+    partition
+        By what periods of time files are divided; empty where they are not.
     schema
         The columns of train and test files.
     fingerprints
@@ -86,40 +88,50 @@ class Manifest(Shown):
     parts: tuple[PartEntry, ...]
     attributes: Mapping[str, AttributesEntry]
     warnings: tuple[str, ...] = ()
+    partition: Partition | None = None
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """All files, those of attributes last."""
-        return (*(file for part in self.parts for file in part.files.values()), *self.attributes.values())
+        of_parts = (file for part in self.parts for files in part.files.values() for file in files)
+        return (*of_parts, *self.attributes.values())
 
     @property
     def totals(self) -> dict[str, int]:
-        """Counts of ``train``, ``test`` and all ``interactions``, of ``bytes`` and of ``files`` of interactions."""
-        files = [(split, file) for part in self.parts for split, file in part.files.items()]
-        rows: dict[str, int] = {split: sum(file.rows for of, file in files if of == split) for split in SPLITS}
+        """Counts of each split and of all ``interactions``, of ``bytes`` and of ``files`` of interactions.
+
+        ``train`` and ``test`` are there in any case, ``valid`` where there are files of it.
+        """
+        files = [(split, file) for part in self.parts for split, some in part.files.items() for file in some]
+        splits = [split for split in SPLITS if split != "valid" or any(of == split for of, _ in files)]
+        rows: dict[str, int] = {split: sum(file.rows for of, file in files if of == split) for split in splits}
         more = {"bytes": sum(file.bytes for _, file in files), "files": len(files)}
         return {**rows, "interactions": sum(rows.values()), **more}
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``."""
         content: dict[str, Any] = {"format": FORMAT} | {name: getattr(self, name) for name in _HEAD}
-        content["schema"] = [
-            {"name": field.name, "type": str(field.type)} | ({"nullable": True} if field.nullable else {})
-            for field in self.schema
-        ]
+        content["schema"] = described_schema(self.schema)
         content |= {"totals": self.totals, "fingerprints": dict(self.fingerprints)}
         content["parts"] = [
-            {"users": [part.first, part.last], **{split: asdict(file) for split, file in part.files.items()}}
+            {"users": [part.first, part.last], **{split: self._described(of) for split, of in part.files.items()}}
             for part in self.parts
         ]
         if self.attributes:
             content["attributes"] = {name: asdict(file) for name, file in self.attributes.items()}
         if self.warnings:
             content["warnings"] = list(self.warnings)
+        if self.partition:
+            content["partition"] = self.partition
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
+    def _described(self, files: tuple[FileEntry, ...]) -> Any:
+        """Return one file, or of a partition a list of them, as JSON has it."""
+        described = [asdict(file) for file in files]
+        return described if self.partition else described[0]
+
     @classmethod
-    def from_json(cls, text: bytes, file: Path, hint: str | None = None) -> Self:
+    def from_json(cls, text: bytes, file: Path | RemotePath, hint: str | None = None) -> Self:
         """Read the text of a manifest; refuse one that is damaged or contradicts itself, with what is wrong in it."""
         content = json_object(text, file, _OURS, hint)
         check_format(content, file)
@@ -137,19 +149,25 @@ class Manifest(Shown):
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
         head = {name: plain(content, name, kind) for name, kind in _HEAD.items()}
+        partition = content.get("partition")
+        if partition is not None and partition not in get_args(Partition):
+            raise WrongError(f"partition is {partition!r}")
+
+        def entries(files: Any) -> tuple[FileEntry, ...]:
+            return tuple(_entry(FileEntry, file) for file in (files if partition else [files]))
+
         parts = tuple(
-            PartEntry(first, last, {split: _entry(FileEntry, part[split]) for split in SPLITS if split in part})
+            PartEntry(first, last, {split: entries(part[split]) for split in SPLITS if split in part})
             for part in content["parts"]
             for first, last in [part["users"]]
         )
         attributes = {name: _entry(AttributesEntry, file) for name, file in content.get("attributes", {}).items()}
-        schema = pa.schema(
-            pa.field(column["name"], type_of(column["type"]), nullable=column.get("nullable", False))
-            for column in content["schema"]
-        )
+        schema = schema_of(content["schema"])
         prints = {name: str(content["fingerprints"][name]) for name in ("expansion", "plan")}
         warnings = texts("warnings", content.get("warnings", ()))
-        return cls(**head, schema=schema, fingerprints=prints, parts=parts, attributes=attributes, warnings=warnings)
+        found: dict[str, Any] = {"parts": parts, "attributes": attributes}
+        found |= {"warnings": warnings, "partition": partition}
+        return cls(**head, schema=schema, fingerprints=prints, **found)
 
     def contradiction(self, totals: dict[str, int]) -> str | None:
         """Return what contradicts itself, if anything does."""
@@ -159,14 +177,18 @@ class Manifest(Shown):
         for part in self.parts:
             if not end == part.first <= part.last:
                 return f"a part has the users from {part.first} after one that ends with {end}"
-            if part.files.keys() != self.parts[0].files.keys() or "train" not in part.files:
+            if (
+                part.files.keys() != self.parts[0].files.keys()
+                or "train" not in part.files
+                or not all(part.files.values())
+            ):
                 return f"the part from user {part.first} lacks a file"
             end = part.last
         users = self.user_multiplier * self.base_users
         if end != users:
             return f"its parts have {end:,} users instead of {users:,}"
         found = self.totals
-        for split in SPLITS:
+        for split in (split for split in SPLITS if split in found):
             if found[split] != totals[split]:
                 return f"its parts have {found[split]:,} {split} interactions, its totals {totals[split]:,}"
         adds_up = found["interactions"] == totals["interactions"] and found["files"] <= totals["files"]
@@ -181,7 +203,7 @@ class WrongError(ValueError):
     """What is wrong with a value, in the user's words."""
 
 
-def json_object(text: bytes, file: Path, names: set[str], hint: str | None) -> dict[str, Any]:
+def json_object(text: bytes, file: Path | RemotePath, names: set[str], hint: str | None) -> dict[str, Any]:
     """Read a JSON object; refuse what is none by a hint of the caller's, and one that lacks names as not ours."""
     try:
         content = json.loads(text)
@@ -192,7 +214,7 @@ def json_object(text: bytes, file: Path, names: set[str], hint: str | None) -> d
     return content
 
 
-def check_format(content: Mapping[str, Any], file: Path) -> None:
+def check_format(content: Mapping[str, Any], file: Path | RemotePath) -> None:
     """Refuse what another version wrote in another format."""
     if (there := content.get("format", 1)) != FORMAT:
         raise InputError(
@@ -232,3 +254,18 @@ def type_of(name: str) -> pa.DataType:
     if zone:
         return pa.timestamp(unit, zone)
     return pa.date32() if name == "date32[day]" else pa.type_for_alias(name)
+
+
+def described_schema(schema: pa.Schema) -> list[dict[str, Any]]:
+    """Return the columns of a schema as plain JSON values."""
+    return [
+        {"name": field.name, "type": str(field.type)} | ({"nullable": True} if field.nullable else {})
+        for field in schema
+    ]
+
+
+def schema_of(columns: list[dict[str, Any]]) -> pa.Schema:
+    """Return the schema of what `described_schema` made."""
+    return pa.schema(
+        pa.field(column["name"], type_of(column["type"]), nullable=column.get("nullable", False)) for column in columns
+    )

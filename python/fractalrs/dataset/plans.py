@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import operator
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -11,40 +12,33 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from fractalrs._core import GENERATOR, VERSION
 from fractalrs.base import Base
 from fractalrs.dataset.attributes import Attributes, match
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, ParquetOptions, Part, part_file
-from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, texts, type_of
+from fractalrs.dataset.contrast import differences
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, DEFAULT_PARQUET, Division, ParquetOptions, Part, part_file
+from fractalrs.dataset.manifest import ELSEWHERE, FORMAT, check_format, json_object, plain, type_of
+from fractalrs.dataset.periods import Periods
+from fractalrs.dataset.planned_base import PlannedBase
+from fractalrs.dataset.sizes import SAMPLE_INTERACTIONS, expected_bytes
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
-from fractalrs.reading import AttributeTable
-from fractalrs.tools import Shown, check_count, check_kind, digest_of_json, suggests
-from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
+from fractalrs.reading import MADE_UP, AttributeTable
+from fractalrs.tools import RemotePath, Shown, check_count, check_kind, check_word, digest_of_json, suggests
+from fractalrs.words import ITEMS, SPLITS, USERS, Partition, Side, Split
 
 PART_INTERACTIONS = 1_000_000, 16_000_000
 """About how many expected interactions a part has by default, at the least and at the most."""
+PARTITIONED_INTERACTIONS = 8_000_000
+"""So many expected interactions a part holds at most, and by default, where files are divided by periods."""
+_FILE_BYTES = 1_500
+"""Of a file of a period: what it takes beside its interactions."""
 _PARTS = 128
 """So many parts there are by default, as far as their sizes allow it: enough for as many threads."""
-_SAMPLE_INTERACTIONS = 500_000
-"""So many are encoded to tell how many bytes all take."""
 
 OTHER_SOURCE = "the source's interactions are not the same"
-
-
-@dataclass(frozen=True)
-class PlannedBase:
-    """What a plan knows of the base: its shape, its counts, how it was split, its fingerprint, what was dropped."""
-
-    users: int
-    items: int
-    train: int
-    test: int
-    split: str
-    fingerprint: str
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,13 +53,15 @@ class Plan(Shown):
     fractalrs, generator
         Version of the program, number of the algorithm.
     base, splits
-        What was expanded; train and test, or train alone where nothing is held out.
+        What was expanded; train, and of validation and test what is held out.
     user_multiplier, item_multiplier, profile, options, user_cell_size, item_cell_size, reduced
         How it is expanded; `reduced` describes the reduced matrix.
     recipe
         How base, reduced matrix and cells were made, where that is known.
     part_count, parquet, source_licence
         How many parts, how they are encoded, and the source's licence as the data card names it, where it is known.
+    partition
+        By what periods of time files are divided, if they are.
     attribute_fingerprints
         Those of the attributes of ``"items"`` and ``"users"`` that are written too.
     expansion_fingerprint, fingerprint
@@ -90,8 +86,10 @@ class Plan(Shown):
     attribute_fingerprints: Mapping[str, str]
     expansion_fingerprint: str
     fingerprint: str
+    partition: Partition | None = None
     made_of: Expansion | None = field(default=None, compare=False)
     attributes: tuple[Attributes, ...] = field(default=(), compare=False)
+    divided: Division | None = field(default=None, compare=False)
 
     @property
     def expansion(self) -> Expansion:
@@ -104,11 +102,32 @@ class Plan(Shown):
     def parts(self) -> tuple[Part, ...]:
         """The parts: ranges of users that are cut where the expected interactions reach k/P of all."""
         count = self.part_count
-        return tuple(Part(k, count, *cut) for k, cut in enumerate(pairwise(self.expansion.cuts(count))))
+        return tuple(Part(k, count, *cut) for k, cut in enumerate(pairwise(self.division.cuts)))
+
+    @property
+    def division(self) -> Division:
+        """Where the parts are cut, and what else finishing needs; also of a plan that was read to be finished."""
+        if self.divided is not None:
+            return self.divided
+        made = self.expansion
+        return Division(made.cuts(self.part_count), made.schema, MADE_UP in made.base.notes)
+
+    @cached_property
+    def periods(self) -> Periods | None:
+        """The periods by which files are divided."""
+        return None if self.partition is None else Periods.of(self.expansion, self.partition)
+
+    @property
+    def _writing(self) -> dict[str, Any]:
+        partition = {} if self.partition is None else {"partition": self.partition}
+        return {"parts": self.part_count, **dataclasses.asdict(self.parquet), **partition}
 
     @cached_property
     def files(self) -> dict[str, list[tuple[str, str]]]:
-        """Names of all files, those of attributes last, with the labels by which each is known again."""
+        """Names of all files, those of attributes last, with the labels by which each is known again.
+
+        Where files are divided by periods, a name stands for those of all periods, without their folders.
+        """
         ours, count = ("fractalrs.plan", self.fingerprint), self.part_count
         files = {
             part_file(k, count, split): [ours, ("fractalrs.part", f"{k} of {count}"), ("fractalrs.split", split)]
@@ -120,14 +139,27 @@ class Plan(Shown):
 
     @property
     def expected_rows(self) -> dict[Split, int]:
-        """About how many train and test interactions there will be."""
+        """About how many interactions of each split there will be."""
         expected = self.expansion.expected
-        return {"train": round(expected.train.mean), "test": round(expected.test.mean)}
+        counts = {"train": expected.train, "valid": expected.valid, "test": expected.test}
+        return {split: round(counts[split].mean) for split in SPLITS if split != "valid" or split in self.splits}
 
-    @cached_property
+    @property
     def expected_bytes(self) -> int:
         """About how many bytes the files of all parts will have; a sample is encoded to tell."""
-        return expected_bytes(self.expansion, self.parquet)
+        return self._sampled[0]
+
+    @property
+    def core_hours(self) -> float:
+        """About how many hours one core of this machine takes to make all parts, by the same sample."""
+        return self._sampled[1] / 3600
+
+    @cached_property
+    def _sampled(self) -> tuple[int, float]:
+        interactions, started = self.expansion.expected_interactions, time.process_time()
+        files = 0 if self.periods is None else len(self.periods.starts) * self.part_count * len(self.splits)
+        size = expected_bytes(self.expansion, self.parquet) + files * _FILE_BYTES
+        return size, (time.process_time() - started) * max(1.0, interactions / SAMPLE_INTERACTIONS)
 
     @cached_property
     def expected_attribute_bytes(self) -> dict[str, int]:
@@ -143,8 +175,7 @@ class Plan(Shown):
 
     def recomputed(self) -> str:
         """Return the fingerprint that follows from what is planned, that of the expansion included."""
-        writing = {"parts": self.part_count, **dataclasses.asdict(self.parquet)}
-        whole: dict[str, Any] = {"expansion": self.expansion_fingerprint, "writing": writing}
+        whole: dict[str, Any] = {"expansion": self.expansion_fingerprint, "writing": self._writing}
         whole |= {"source_licence": self.source_licence, "writer": self.fractalrs}
         whole |= {"attributes": dict(self.attribute_fingerprints)} if self.attribute_fingerprints else {}
         return digest_of_json(whole)
@@ -170,7 +201,8 @@ class Plan(Shown):
         content = {
             "format": FORMAT,
             **{name: getattr(self, name) for name in names[: names.index("part_count")]},
-            "writing": {"parts": self.part_count, **dataclasses.asdict(self.parquet)},
+            "base": self.base.described(),
+            "writing": self._writing,
             "source_licence": self.source_licence,
             "fingerprints": {"expansion": self.expansion_fingerprint, "plan": self.fingerprint},
             **({"attributes": self.attribute_fingerprints} if self.attribute_fingerprints else {}),
@@ -184,7 +216,7 @@ class Plan(Shown):
         return json.dumps(self._content(), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: bytes, file: Path) -> Self:
+    def from_json(cls, text: bytes, file: Path | RemotePath) -> Self:
         """Read the text of a plan; refuse one that is damaged, with the file and what is wrong in it."""
         content = json_object(text, file, {"base", "options", "writing", "fingerprints"}, ELSEWHERE)
         check_format(content, file)
@@ -197,17 +229,16 @@ class Plan(Shown):
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
         writing, prints = dict(content["writing"]), content["fingerprints"]
+        partition = writing.pop("partition", None)
+        if partition is not None and partition not in get_args(Partition):
+            raise ValueError(f"partition is {partition!r}")
         for name, kind in (("options", Options), ("writing", ParquetOptions)):
             for known in fields(kind):
                 _ = content[name][known.name]
         splits = tuple(split for split in SPLITS if split in plain(content, "splits", list))
         if "train" not in splits:
             raise ValueError(f"splits is {content['splits']!r}")
-        base, attributes = PlannedBase(**content["base"]), content.get("attributes", {})
-        base = dataclasses.replace(base, warnings=texts("warnings", base.warnings))
-        for known in fields(base):
-            if known.name != "warnings":
-                plain(vars(base), known.name, known.type, least=0)
+        base, attributes = PlannedBase.read(content["base"]), content.get("attributes", {})
         made = cls(
             **{name: plain(content, name, str) for name in ("fractalrs", "profile")},
             **{name: plain(content, name, int) for name in ("generator", "user_multiplier", "item_multiplier")},
@@ -219,6 +250,7 @@ class Plan(Shown):
             recipe=None if content["recipe"] is None else plain(content, "recipe", dict),
             part_count=plain({"parts": writing.pop("parts")}, "parts", int),
             parquet=ParquetOptions(**writing),
+            partition=partition,
             source_licence=None if content["source_licence"] is None else plain(content, "source_licence", str),
             attribute_fingerprints={kind: print for kind, print in attributes.items() if kind in ATTRIBUTE_FILES},
             expansion_fingerprint=plain(prints, "expansion", str),
@@ -253,6 +285,7 @@ def plan(
     *,
     parts: int | None = None,
     parquet: ParquetOptions = DEFAULT_PARQUET,
+    partition: Partition | None = None,
     source_licence: str | None = None,
     item_attributes: Any = None,
     user_attributes: Any = None,
@@ -263,7 +296,7 @@ def plan(
 
     Parameters
     ----------
-    expansion, parquet, source_licence
+    expansion, parquet, partition, source_licence
         As for `write`.
     parts, part_interactions
         Number of parts; by default one for each `part_interactions` expected interactions, or 128 of 1 to 16
@@ -291,24 +324,19 @@ def plan(
     check_kind("expansion", expansion, Expansion, "an Expansion")
     check_kind("parquet", parquet, ParquetOptions, "ParquetOptions")
     check_kind("recipe", recipe, (Mapping, NoneType), "a mapping")
-    if part_interactions is not None:
-        check_count("part_interactions", part_interactions, 1)
-    cells, base, users = expansion.cells, expansion.base, expansion.shape[0]
+    cells, base = expansion.cells, expansion.base
     given = ((ITEMS, item_attributes), (USERS, user_attributes))
     tables = tuple(_matched(base, side, source) for side, source in given if source is not None)
     expansion.options.check_sources(cells.user_cell_size, cells.item_cell_size, [table.side for table in tables])
     _check_schema(expansion)
-    if parts is None:
-        parts = min(users, _default_parts(expansion.expected_interactions, part_interactions))
-    if not 1 <= (parts := whole_index("parts", parts)) <= users:
-        raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
+    parts = _number_of_parts(expansion, parts, part_interactions, partition)
     attributes = {table.side.plural: table.fingerprint for table in tables}
     licence = None if source_licence is None else checked_licence(source_licence)
     made = Plan(
         fractalrs=VERSION,
         generator=GENERATOR,
-        base=PlannedBase(*base.shape, base.train_count, base.test_count, base.split, base.fingerprint, base.warnings),
-        splits=SPLITS if expansion.has_test else ("train",),
+        base=PlannedBase.of(base),
+        splits=expansion.splits,
         user_multiplier=expansion.reduced.shape[0],
         item_multiplier=expansion.reduced.shape[1],
         profile=expansion.profile,
@@ -319,6 +347,7 @@ def plan(
         recipe=_json_values("recipe", recipe),
         part_count=parts,
         parquet=parquet,
+        partition=partition,
         source_licence=licence,
         attribute_fingerprints=attributes,
         expansion_fingerprint=expansion.fingerprint,
@@ -329,52 +358,35 @@ def plan(
     return dataclasses.replace(made, fingerprint=made.recomputed())
 
 
+def _number_of_parts(
+    expansion: Expansion, parts: int | None, part_interactions: int | None, partition: Partition | None
+) -> int:
+    """Return how many parts there are; of those that are divided by periods none may hold too much."""
+    interactions, users = expansion.expected_interactions, expansion.shape[0]
+    if part_interactions is not None:
+        check_count("part_interactions", part_interactions, 1)
+    if partition is not None:
+        check_word("partition", partition, get_args(Partition))
+        _ = Periods.of(expansion, partition)
+    # A part is kept in memory to be divided.
+    most = part_interactions or (PARTITIONED_INTERACTIONS if partition else None)
+    if parts is None:
+        parts = min(users, _default_parts(interactions, most))
+    if not 1 <= (parts := whole_index("parts", parts)) <= users:
+        raise InputError(f"parts is {parts}; it must be from 1 to the number of expanded users, {users}")
+    if partition is not None and most is not None and interactions > parts * most:
+        raise InputError(
+            f"parts is {parts}: a part is kept in memory to be divided by {partition}, and holds at most {most:,} "
+            "expected interactions",
+            hint=f"give at least {math.ceil(interactions / most)} parts",
+        )
+    return parts
+
+
 def _default_parts(interactions: float, part_interactions: int | None) -> int:
     """Return how many parts so many interactions are cut into: it does not depend on the machine."""
     least, most = PART_INTERACTIONS
     return max(1, math.ceil(interactions / (part_interactions or min(most, max(least, interactions / _PARTS)))))
-
-
-def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Return what differs between the options of a data set and those asked for, in the user's words: at most four."""
-    old, new = _flat(there), _flat(asked)
-    found = {
-        name.rpartition(".")[2]: f"{name.rpartition('.')[2]} is {old.get(name)} there and {new.get(name)} here"
-        for name in old | new
-        if old.get(name) != new.get(name)
-    }
-    return list(found.values())[:4]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    return {
-        name: leaf for key, inner in value.items() for name, leaf in _flat(inner, f"{prefix}.{key}".strip(".")).items()
-    }
-
-
-def expected_bytes(expansion: Expansion, parquet: ParquetOptions) -> int:
-    """Return how many bytes all files of interactions will have, from encoding a sample of them.
-
-    Examples
-    --------
-    >>> import fractalrs as fr
-    >>> from fractalrs.dataset import expected_bytes
-    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
-    >>> expansion = fr.Expansion(base, [[0.5]], shuffle="aligned")
-    >>> 0 < expected_bytes(expansion, fr.ParquetOptions()) < 100_000
-    True
-    """
-    users, interactions = expansion.shape[0], expansion.expected_interactions
-    wanted = min(users, max(1, int(users * _SAMPLE_INTERACTIONS / max(1.0, interactions))))
-    first = (users - wanted) // 2
-    target: tuple[str, list[tuple[str, str]]] = ("sample", [])
-    jobs, encoding = [(0, first, first + wanted, target, target)], dataclasses.asdict(parquet)
-    report = expansion.generator.run(jobs, stage="encode", threads=1, **encoding)
-    files = [file for part in report["parts"] for file in (part["train"], part["test"]) if file is not None]
-    rows = sum(file["rows"] for file in files)
-    return round(interactions * sum(file["bytes"] for file in files) / rows) if rows else 0
 
 
 def checked_licence(text: str) -> str:

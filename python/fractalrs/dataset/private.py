@@ -12,26 +12,34 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base import SINGULAR_VALUES, base_statistics
+from fractalrs.dataset.division import DIVISION, division_text
 from fractalrs.dataset.layout import PLAN
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError
 from fractalrs.expansion import Cells, ReducedMatrix, fingerprint_of, operator_named
 from fractalrs.statistics import Activity, Ratings
 from fractalrs.tools import Shown, Store, blas_threads
+from fractalrs.words import LATEST
 
 REDUCED = "private/reduced_matrix.npy"
 SIGNED = "private/signed_matrix.npy"
 CELLS = "private/cells.npz"
 STATISTICS = "private/base_statistics.npz"
 _AGAIN = "take private/ away, or delete the file and give the command that made the data set again"
-GUARD = "private/.gitignore"
-"""What keeps the folder out of repositories."""
-PRIVATE_FILES = (PLAN, GUARD, REDUCED, SIGNED, CELLS, STATISTICS)
+GUARDS = {".gitignore": b"private/\n", "private/.gitignore": b"*\n"}
+"""What keeps the folder out of repositories; and out of the hub, which looks into the first one alone."""
+PRIVATE_FILES = (PLAN, *GUARDS, REDUCED, SIGNED, CELLS, STATISTICS, DIVISION)
 
 
 def files_beside(plan: Plan) -> tuple[str, ...]:
     """Return the names of the private files of a plan, without the plan's own."""
-    return (REDUCED, *((SIGNED,) if operator_named(plan.options.operator).multiplies else ()), CELLS, STATISTICS)
+    return (
+        REDUCED,
+        *((SIGNED,) if operator_named(plan.options.operator).multiplies else ()),
+        CELLS,
+        STATISTICS,
+        DIVISION,
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,13 +79,21 @@ class Private(Shown):
             np.save(staging.path(SIGNED), self.reduced.signed)
             self.cells.save(staging.path(CELLS))
             np.savez(staging.path(STATISTICS), allow_pickle=False, **self.statistics)
+            staging.path(DIVISION).write_text(division_text(self.plan))
             if not begun and not store.claim(PLAN, self.plan.to_json().encode()):
                 raise FileExistsError(PLAN)
+            for name, content in GUARDS.items():
+                store.claim(name, content)
             there = store.list()
             for name in files_beside(self.plan):
                 if name not in there:
                     staging.publish(name)
-        store.claim(GUARD, b"*\n")
+
+    @classmethod
+    def of_store(cls, store: Store) -> Self | None:
+        """Read it where a data set is; see `read`."""
+        with store.local(PRIVATE_FILES) as folder:
+            return cls.read(folder)
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self | None:
@@ -125,7 +141,7 @@ def _are_planned(plan: Plan, reduced: ReducedMatrix, cells: Cells) -> bool:
     multipliers, base = (plan.user_multiplier, plan.item_multiplier), plan.base
     if there != (*multipliers, *multipliers, base.users, base.items, plan.user_cell_size, plan.item_cell_size):
         return False
-    late = plan.options.timestamps and plan.base.split == "last"
+    late = plan.options.timestamps and plan.base.split in LATEST
     made = fingerprint_of(plan.generator, plan.base.fingerprint, plan.options, late, reduced, cells)
     return made == plan.expansion_fingerprint
 
@@ -134,7 +150,8 @@ def _checked(plan: Plan, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.N
     """Refuse statistics that are not those of the plan's base, by a `ValueError` or `KeyError`."""
     base = plan.base
     for kind, count in (("user", base.users), ("item", base.items)):
-        for split, total in (("train", base.train), ("test", base.test)):
+        valid = [("valid", base.valid)] if base.valid else []
+        for split, total in (("train", base.train), *valid, ("test", base.test)):
             degrees = arrays[f"{split}_{kind}_degrees"]
             if degrees.dtype.kind != "i" or degrees.shape != (count,) or degrees.sum() != total:
                 raise ValueError(f"{split}_{kind}_degrees are not those of {count:,} {kind}s")

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
 
-from fractalrs.dataset.folder import Folder, Place, read_plan, store_of
-from fractalrs.dataset.layout import PLAN, ParquetOptions
+from fractalrs._core import VERSION
+from fractalrs.dataset.folder import Folder, units
+from fractalrs.dataset.layout import FILES, PLAN
 from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError, OutputError
-from fractalrs.expansion import Expansion, operator_named
-from fractalrs.tools import FileReport, Store, busy, check_kind, read_labelled, require_disk, resolve_threads
+from fractalrs.expansion import operator_named
+from fractalrs.tools import FileReport, Place, Store, busy, check_kind, readable, resolve_threads, store_of
 
 Finished = Mapping[str, FileReport]
 """Files that are whole and of a plan, by name."""
@@ -27,6 +27,8 @@ _SOURCE_BYTES = 4
 """Of an entry: where it stands in the base, if anything is carried."""
 _TIMELINE_BYTES = 12
 """Of an entry: its time, and where it may go."""
+_LARGE_HOURS, _LARGE_BYTES = 1.0, 100e9
+"""From so many hours of one core, or bytes, on more than one machine is advisable."""
 _PROCESS_BYTES = 200 << 20
 """The interpreter and its libraries."""
 
@@ -53,6 +55,8 @@ class Forecast:
         For each file of attributes, by ``"items"`` and ``"users"``: its bytes, and what was matched.
     memory_bytes, free_disk_bytes
         About how much memory it takes, and how much disk is free.
+    core_hours
+        About how long one core of this machine takes to make all of it, by a sample that was made just now.
     """
 
     parts: int
@@ -60,6 +64,18 @@ class Forecast:
     attributes: Mapping[str, Mapping[str, int]]
     memory_bytes: int
     free_disk_bytes: int
+    core_hours: float
+
+    @property
+    def advice(self) -> str | None:
+        """What to do about a size that is for several machines."""
+        if self.core_hours < _LARGE_HOURS and self.bytes < _LARGE_BYTES:
+            return None
+        return (
+            f"large: {readable(self.bytes)} in {self.core_hours:.3g} hours of one core, and a disk or a network that "
+            f"takes them; several machines can each make a range of the {self.parts:,} parts (--part-range), and "
+            "`fractalrs finish` comes last"
+        )
 
 
 def forecast(plan: Plan, path: Place, *, threads: int | None = None, overwrite: bool = False) -> Forecast:
@@ -93,8 +109,9 @@ def forecast(plan: Plan, path: Place, *, threads: int | None = None, overwrite: 
         plan.part_count,
         plan.expected_bytes,
         {table.side.plural: {"bytes": sizes[table.name], **table.counts} for table in plan.attributes},
-        _memory_needed(plan.expansion, plan.parquet, threads),
+        _memory_needed(plan, threads),
         store.free(),
+        float(f"{plan.core_hours:.2g}"),
     )
 
 
@@ -112,9 +129,9 @@ def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> S
             state = "other"
     if state == "begun" and folder.plan is not None:
         # Another profile may have begun the same.
-        plan = replace(folder.plan, made_of=plan.made_of, attributes=plan.attributes)
+        plan = replace(folder.plan, made_of=plan.made_of, attributes=plan.attributes, divided=plan.divided)
     if state != "complete":
-        _check_disk(folder, plan, finished)
+        _check_disk(folder, plan, finished, threads)
     return Survey(folder, state, plan, finished)
 
 
@@ -135,63 +152,77 @@ def compare(folder: Folder, plan: Plan, overwrite: bool = False) -> State:
     if same:
         return "complete" if folder.is_complete else "begun"
     if not overwrite:
-        raise other_plan(folder.store, why)
+        raise other_plan(folder.store, why, there)
     return "other"
 
 
 def require_ours(store: Store, plan: Plan) -> None:
     """Refuse to go on where another plan has taken a folder over; only where there are no locks can it."""
-    with suppress(InputError):
-        if (there := read_plan(store)).fingerprint == plan.fingerprint:
-            return
-        raise other_plan(store, there.differences(plan))
-    raise other_plan(store, "another run has deleted what there was")
+    try:
+        with store.open(PLAN) as file:
+            there = Plan.from_json(file.read(), store.path / PLAN)
+    except (FileNotFoundError, InputError):
+        raise other_plan(store, "another run has deleted what there was") from None
+    if there.fingerprint != plan.fingerprint:
+        raise other_plan(store, there.differences(plan), there)
 
 
-def other_plan(store: Store, why: str) -> OutputError:
-    """Return the refusal of a folder that holds a data set that is not the one asked for."""
+def other_plan(store: Store, why: str, there: Plan | None = None) -> OutputError:
+    """Return the refusal of a folder that holds a data set that is not the one asked for, maybe another version's."""
     hint = "choose another folder, give the options it was made with, or replace it by overwrite=True"
+    if there is not None and there.fractalrs != VERSION:
+        hint = f"go on with fractalrs {there.fractalrs}, or choose another folder"
     return OutputError(f"{store.path} holds a data set that was made otherwise: {why}", hint)
 
 
 def find_finished(folder: Folder, plan: Plan, names: Iterable[str], threads: int) -> Finished:
     """Read every one of these files that is there, once; refuse one that is not whole, or not of this plan."""
-    there = [name for name in names if name in folder.files]
+    there = units(folder.files)
+    found = [(unit, name) for unit in names if unit in there for name in there[unit]]
     with ThreadPoolExecutor(threads) as pool:
-        reports = pool.map(lambda name: _inspect(folder.store, name, plan), there)
-        return dict(zip(there, reports, strict=True))
+        reports = [*pool.map(lambda one: _inspect(folder.store, one[0], one[1], plan), found)]
+    # Of the files of some periods others may be missing.
+    whole = {unit: count for (unit, _), (count, _) in zip(found, reports, strict=True)}
+    return {
+        name: report
+        for (unit, name), (_, report) in zip(found, reports, strict=True)
+        if plan.partition is None or whole[unit] in (None, len(there[unit]))
+    }
 
 
-def _inspect(store: Store, name: str, plan: Plan) -> FileReport:
+def _inspect(store: Store, unit: str, name: str, plan: Plan) -> tuple[int | None, FileReport]:
+    """Read a file; return of how many it is one, where its part's are divided by periods, and what is known of it."""
     hint = "delete it and run the same command again"
     try:
-        with store.open(name) as file:
-            labels, report = read_labelled(file)
+        labels, report = store.known(name)
     except (pa.ArrowException, OSError, KeyError, ValueError):
         raise OutputError(f"{store.path / name} is damaged", hint) from None
-    if any(labels.get(label) != value for label, value in plan.files[name]):
+    if any(labels.get(label) != value for label, value in plan.files[unit]):
         hint += ", or replace the whole data set by overwrite=True"
         raise OutputError(f"{store.path / name} is a part of a data set that was made otherwise", hint)
-    return report
+    return int(labels[FILES]) if FILES in labels else None, report
 
 
-def _check_disk(folder: Folder, plan: Plan, finished: Finished) -> None:
+def _check_disk(folder: Folder, plan: Plan, finished: Finished, threads: int) -> None:
     """Refuse too little room for what is missing; unfinished files, and those of another plan, make room."""
     sizes = plan.expected_attribute_bytes
     parts = plan.files.keys() - sizes.keys()
-    missing = 1 - len(parts & finished.keys()) / len(parts)
+    missing = 1 - len(parts & units(finished).keys()) / len(parts)
     more = sum(size for name, size in sizes.items() if name not in finished)
     freed = sum(folder.files.values()) - sum(file["bytes"] for file in finished.values())
     hint = "free some, choose another disk, or lower the target, keep_scale or the multipliers"
-    require_disk(folder.store.path, plan.expected_bytes * missing + more, hint, folder.store.free() + freed)
+    # What was read from a folder to finish it writes no part.
+    of_parts = 0 if plan.divided else plan.expected_bytes
+    piece = max(of_parts / plan.part_count, *sizes.values(), 0)
+    folder.store.require_room(of_parts * missing + more, freed, piece, threads, hint)
 
 
-def _memory_needed(expansion: Expansion, parquet: ParquetOptions, threads: int) -> int:
+def _memory_needed(plan: Plan, threads: int) -> int:
     """Return about how much memory generating and writing takes at most, in bytes.
 
     The base's arrays, the core's copy of them in the order of cells, and what each thread holds.
     """
-    base = expansion.base
+    expansion, base = plan.expansion, plan.expansion.base
     arrays = base.indptr.nbytes + base.entries.nbytes + (0 if base.payload is None else base.payload.nbytes)
     if operator_named(expansion.options.operator).keeps_entries:
         code_bytes = 2 if base.shape[1] <= 2**15 else 4
@@ -202,4 +233,8 @@ def _memory_needed(expansion: Expansion, parquet: ParquetOptions, threads: int) 
         arrays += _TIMELINE_BYTES * base.count
     # What is carried is held beside the ids, with its source.
     carried = 12 * len(expansion.payload.fields)
-    return arrays + threads * (_THREAD_BYTES + (16 + carried) * parquet.row_group_size) + _PROCESS_BYTES
+    held = plan.parquet.row_group_size
+    if plan.partition is not None:
+        # All of a part, in vectors that may be twice as long.
+        held += 2 * round(expansion.expected_interactions / plan.part_count)
+    return arrays + threads * (_THREAD_BYTES + (16 + carried) * held) + _PROCESS_BYTES

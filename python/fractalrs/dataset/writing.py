@@ -9,8 +9,9 @@ from typing import Any
 
 from fractalrs.dataset.card import data_card
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.folder import Folder, Place, missing_files, store_of
-from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part
+from fractalrs.dataset.division import DIVISION, divided
+from fractalrs.dataset.folder import Folder, missing_files, units
+from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
 from fractalrs.dataset.private import Private
@@ -19,18 +20,21 @@ from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion, operator_named
 from fractalrs.tools import (
     SILENT,
+    Place,
     Progress,
     Store,
     as_progress,
     check_kind,
-    require_disk,
     resolve_threads,
+    store_of,
     suggests,
     visible,
 )
-from fractalrs.words import SPLITS, Split
+from fractalrs.words import SPLITS, Partition, Split
 
 logger = logging.getLogger(__name__)
+
+_Target = tuple[Path, list[tuple[str, str]]] | None
 
 
 @suggests
@@ -41,6 +45,7 @@ def write(
     parts: int | None = None,
     threads: int | None = None,
     parquet: ParquetOptions = DEFAULT_PARQUET,
+    partition: Partition | None = None,
     overwrite: bool = False,
     progress: bool | Progress = False,
     source_licence: str | None = None,
@@ -63,6 +68,9 @@ def write(
         Generating threads; by default as many as this process may use.
     parquet
         How Parquet files are encoded.
+    partition
+        ``"week"``, ``"month"`` or ``"day"``: a file of each such period of time, in a folder like
+        ``train/week=2015-W03``; it needs timestamps. By default files are not divided.
     overwrite
         Delete a data set of another plan first. Only files of ours are deleted.
     progress
@@ -90,7 +98,9 @@ def write(
     (60, 80)
     """
     attributes = {"item_attributes": item_attributes, "user_attributes": user_attributes}
-    made = plan(expansion, parts=parts, parquet=parquet, source_licence=source_licence, **attributes)
+    made = plan(
+        expansion, parts=parts, parquet=parquet, partition=partition, source_licence=source_licence, **attributes
+    )
     return write_plan(made, path, threads=threads, overwrite=overwrite, progress=progress)
 
 
@@ -108,7 +118,7 @@ def write_plan(
         found = survey(store, plan, threads, overwrite)
         if found.state == "complete":
             logger.info("%s is complete already: nothing to do", store.path)
-            return Dataset(store.path, found.folder.manifest)
+            return Dataset(store, found.folder.manifest)
         private = _missing_private(found.folder, found.plan, found.state == "other")
         with _failures(store):
             if found.state == "other":
@@ -160,28 +170,54 @@ def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
     (30, 60)
     """
     check_kind("plan", plan, Plan, "a Plan")
-    store, number = store_of(path), whole_index("part", part)
+    number = whole_index("part", part)
     if not 0 <= number < plan.part_count:
         raise InputError(f"part is {part}; the plan has the parts 0 to {plan.part_count - 1}")
-    wanted = plan.parts[number]
-    names = [wanted.file(split) for split in plan.splits]
-    folder = Folder.ours(store)
+    return write_parts(plan, range(number, number + 1), path, threads=1)[0]
+
+
+def write_parts(
+    plan: Plan, parts: range, path: Place, *, threads: int | None = None, progress: bool | Progress = False
+) -> tuple[PartEntry, ...]:
+    """Write some parts of a plan as `write_part` does each, on threads; the empty range claims the folder for the plan.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> from fractalrs.dataset import write_parts
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> plan = fr.plan(fr.Expansion(base, [[0.5, 0.9]]), parts=4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [part.last for part in write_parts(plan, range(1, 3), folder)]
+    [30, 45]
+    """
+    check_kind("plan", plan, Plan, "a Plan")
+    threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
+    if parts and not 0 <= parts.start <= parts[-1] < plan.part_count:
+        asked = f"the parts {parts.start} to {parts[-1]} are asked for"
+        raise InputError(f"{asked}; the plan has the parts 0 to {plan.part_count - 1}")
+    wanted = plan.parts[parts.start : parts.stop]
+    names = [part.file(split) for part in wanted for split in plan.splits]
+    store.check()
+    folder = Folder.glance(store, plan, names)
     if compare(folder, plan) == "complete" and folder.manifest is not None:
-        return folder.manifest.parts[number]
-    finished = find_finished(folder, plan, names, 1)
-    if len(finished) < len(names):
-        size = plan.expected_bytes / plan.part_count
-        require_disk(store.path, size, "free some; what is finished stays", store.free())
+        return folder.manifest.parts[parts.start : parts.stop]
+    finished = find_finished(folder, plan, names, threads)
+    if missing := len({*names} - units(finished).keys()):
+        size = plan.expected_bytes * missing / (plan.part_count * len(plan.splits))
+        piece = plan.expected_bytes / plan.part_count
+        store.require_room(size, 0, piece, threads, "free some; what is finished stays")
     private = _missing_private(folder, plan)
     with _failures(store), store.locked(shared=True):
-        if (now := Folder.ours(store)) != folder:
+        if (now := Folder.glance(store, plan, names)) != folder:
             compare(now, plan)
-            folder, finished = now, find_finished(now, plan, names, 1)
+            folder, finished = now, find_finished(now, plan, names, threads)
             private = _missing_private(folder, plan)
         store.clear()
         _begin(store, plan, private, folder.plan is not None)
-        made = _make_parts(store, plan, [wanted], finished, 1, SILENT)
-    return _part_entry(wanted, plan.splits, {**finished, **made})
+        made = _make_parts(store, plan, wanted, finished, threads, progress)
+    return tuple(_part_entries(wanted, plan.splits, {**finished, **made}))
 
 
 @suggests
@@ -210,23 +246,52 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
     threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
     found = _survey_whole(store, plan, threads)
     if found.state == "complete":
-        return Dataset(store.path, found.folder.manifest)
+        return Dataset(store, found.folder.manifest)
     with _failures(store), store.locked(shared=True):
         if Folder.ours(store) != found.folder:
             found = _survey_whole(store, plan, threads)
             if found.state == "complete":
-                return Dataset(store.path, found.folder.manifest)
+                return Dataset(store, found.folder.manifest)
         private = _missing_private(found.folder, found.plan)
         store.clear()
         _begin(store, found.plan, private, found.folder.plan is not None)
         return _complete(store, found.plan, found.finished, threads, progress)
 
 
+def begun_plan(path: Place) -> Plan:
+    """Return the plan of a data set that was begun, as far as `finish` needs it: the source is not.
+
+    Raises
+    ------
+    InputError
+        If nothing was begun there, another version began it, or attributes of the source have still to be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> from fractalrs.dataset import begun_plan
+    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    >>> plan = fr.plan(fr.Expansion(base, [[0.5, 0.9]]), parts=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part in plan.parts:
+    ...         entry = fr.write_part(plan, part.index, folder)
+    ...     dataset = fr.finish(begun_plan(folder), folder)
+    """
+    folder = Folder.read(path)
+    place = folder.store.path
+    if folder.plan is None or DIVISION not in folder.files:
+        hint = "begin one there: fractalrs expand SOURCE OUTPUT --part-range 0:0"
+        raise InputError(f"{place} holds no data set that was begun", hint)
+    with folder.store.open(DIVISION) as file:
+        return divided(folder.plan, file.read(), str(place))
+
+
 def _survey_whole(store: Store, plan: Plan, threads: int) -> Survey:
     """Look at all files of a plan; refuse a folder that lacks parts."""
     found = survey(store, plan, threads)
     if missing := missing_files(plan, found.finished, attributes=False) if found.state != "complete" else "":
-        hint = "write them: fractalrs.write_part(plan, part, path)"
+        hint = "write them: fractalrs expand with --part-range FIRST:LAST, or fractalrs.write_part(plan, part, path)"
         raise OutputError(f"the data set in {store.path} cannot be finished: it lacks {missing}", hint)
     return found
 
@@ -267,12 +332,12 @@ def _make_parts(
     store: Store, plan: Plan, parts: Sequence[Part], finished: Finished, threads: int, progress: Progress
 ) -> Finished:
     """Write the files of parts that are not finished, and return what is known of them."""
-    expansion = plan.expansion
+    expansion, periods, there = plan.expansion, plan.periods, units(finished)
     with store.staging() as staging:
 
-        def target(part: Part, split: Split) -> tuple[Path, list[tuple[str, str]]] | None:
+        def target(part: Part, split: Split) -> _Target:
             name = part.file(split)
-            wanted = split in plan.splits and name not in finished
+            wanted = split in plan.splits and name not in there
             return (staging.path(name), plan.files[name]) if wanted else None
 
         def publish() -> None:
@@ -282,22 +347,41 @@ def _make_parts(
             for name in names:
                 staging.publish(name, flushed=True)
 
-        jobs = [(part.index, part.first, part.last, target(part, "train"), target(part, "test")) for part in parts]
-        jobs = [job for job in jobs if any(job[3:])]
+        def job(part: Part) -> tuple[int, int, int, _Target, _Target, _Target]:
+            train, valid, test = (target(part, split) for split in SPLITS)
+            return part.index, part.first, part.last, train, valid, test
+
+        jobs = [wanted for part in parts if any((wanted := job(part))[3:])]
         interactions = expansion.expected_interactions * len(jobs) / plan.part_count
+        encoding: dict[str, Any] = asdict(plan.parquet)
+        if periods is not None:
+            encoding["periods"] = periods.starts.tolist(), [*periods.folders]
+        made, done = list[Any](), 0
         with (progress if jobs else SILENT).task("expanding", interactions, len(jobs)) as report:
 
             def passed(interactions: int, parts: int) -> None:
                 publish()
-                report(interactions, parts)
+                report(done + interactions, len(made) + parts)
 
-            try:
-                encoding = asdict(plan.parquet)
-                result = expansion.generator.run(jobs, stage="flush", threads=threads, progress=passed, **encoding)
-            finally:
-                publish()
-    files = [(plan.parts[made["index"]].file(split), made[split]) for made in result["parts"] for split in SPLITS]
-    return {name: file for name, file in files if file is not None}
+            for some in staging.rounds(jobs, threads):
+                try:
+                    result = expansion.generator.run(some, stage="flush", threads=threads, progress=passed, **encoding)
+                finally:
+                    publish()
+                made += result["parts"]
+                done += sum(_rows(part[split]) for part in result["parts"] for split in SPLITS)
+    found: dict[str, Any] = {}
+    for part in made:
+        for split in SPLITS:
+            files: Any = part[split] or {}
+            of_folders = {"": files} if files and periods is None else files
+            found |= {part_file(part["index"], plan.part_count, split, name): one for name, one in of_folders.items()}
+    return found
+
+
+def _rows(files: Any) -> int:
+    """Return how many interactions a file, or the files of a part's periods, have."""
+    return sum(one["rows"] for one in ([files] if "rows" in files else files.values())) if files else 0
 
 
 def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress: Progress) -> Dataset:
@@ -318,7 +402,7 @@ def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress:
     store.put(CARD, data_card(plan, manifest).encode())
     require_ours(store, plan)
     store.put(MANIFEST, manifest.to_json().encode())
-    return Dataset(store.path, manifest)
+    return Dataset(store, manifest)
 
 
 def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEntry]) -> Manifest:
@@ -335,14 +419,18 @@ def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEn
         order=plan.options.order,
         operator=plan.options.operator,
         id_layout=operator_named(plan.options.operator).id_layout,
-        schema=plan.expansion.schema,
+        schema=plan.division.schema,
         fingerprints={"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint},
-        parts=tuple(_part_entry(part, plan.splits, files) for part in plan.parts),
+        parts=tuple(_part_entries(plan.parts, plan.splits, files)),
+        partition=plan.partition,
         attributes=attributes,
         warnings=plan.base.warnings,
     )
 
 
-def _part_entry(part: Part, splits: Sequence[Split], files: Finished) -> PartEntry:
-    names = {split: part.file(split) for split in splits}
-    return PartEntry(part.first, part.last, {split: FileEntry(name, **files[name]) for split, name in names.items()})
+def _part_entries(parts: Sequence[Part], splits: Sequence[Split], files: Finished) -> Iterator[PartEntry]:
+    there = units(files)
+    for part in parts:
+        names = {split: there[part.file(split)] for split in splits}
+        entries = {split: tuple(FileEntry(name, **files[name]) for name in some) for split, some in names.items()}
+        yield PartEntry(part.first, part.last, entries)

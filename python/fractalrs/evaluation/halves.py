@@ -56,7 +56,7 @@ class Halves(Shown):
     def of_expansion(cls, expansion: Expansion, threads: int | None = None) -> Self:
         """Generate the halves of an expansion."""
         stream, everybody = StreamedMatrix(expansion, threads=threads), np.arange(expansion.shape[0])
-        train, test = stream.collect(everybody), stream.collect(everybody, test=True)
+        train, test = stream.collect(everybody), stream.collect(everybody, "test")
         train.sort_indices()
         test.sort_indices()
         return cls(train, test)

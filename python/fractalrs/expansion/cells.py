@@ -1,5 +1,6 @@
 """Cells: small groups of users, and of items, alike in taste and activity, inside which blocks exchange members."""
 
+import math
 import os
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -12,6 +13,7 @@ from fractalrs._core import group_spreads, peel_groups, sort_groups
 from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.declared import whole
+from fractalrs.statistics import wasserstein
 from fractalrs.tools import Shown, as_path, check_count, check_kind, suggests, whole_file
 
 COORDINATES = 16
@@ -185,9 +187,19 @@ def group_cells(
 
 
 def group_canonical(
-    base: Canonical, user_cell_size: int = CELL_SIZE, item_cell_size: int = CELL_SIZE, coordinates: int = COORDINATES
+    base: Canonical,
+    user_cell_size: int = CELL_SIZE,
+    item_cell_size: int = CELL_SIZE,
+    coordinates: int = COORDINATES,
+    lost: float = math.inf,
+    blocks: tuple[int, int] = (1, 1),
 ) -> Cells:
-    """Group users and items of a base in canonical order, see `group_cells`: the cells hold places in that order."""
+    """Group users and items of a base in canonical order, see `group_cells`: the cells hold places in that order.
+
+    Where cells would lose more of the ranking by degree than `lost`, those at its top who have no equals among the next
+    are apart, see `tops`. The loss is the Wasserstein distance of degrees, over their mean, from what expanded ids have
+    instead: in each of n (of m) blocks that of a random member of their cell.
+    """
     p, q = base.shape
     user_size, item_size = _check_size(user_cell_size, "user"), _check_size(item_cell_size, "item")
     users = None if 1 < user_size < p else _trivial(p, user_size)
@@ -197,9 +209,60 @@ def group_canonical(
         # A direction of length zero holds rounding errors only.
         real = s > _MIN_SINGULAR_RATIO * s[0]
         tastes = (image[:, real] / np.sqrt(s[real]) for image in base.images(coordinates))
-        of_users, of_items = map(features, tastes, (base.user_degrees, base.item_degrees))
-        users, items = users or partition(of_users, user_size), items or partition(of_items, item_size)
+        degrees = base.user_degrees, base.item_degrees
+        of_users, of_items = map(features, tastes, degrees)
+        users = users or _with_tops(of_users, degrees[0], user_size, lost, blocks[1])
+        items = items or _with_tops(of_items, degrees[1], item_size, lost, blocks[0])
     return Cells(*users, *items)
+
+
+def tops(degrees: npt.NDArray[np.integer[Any]], size: int, moved: float) -> list[_Codes]:
+    """Return cells for the top of a ranking, by degree alone, so that none moves much of all interactions.
+
+    What a cell moves is Σ |degree − mean of the cell|, as a share of all interactions: an expanded id has its cell's
+    mean in the long run. Below the last `size` neighbours of the ranking that would move more than `moved` any cell
+    may do; down to there each has as many of the next as move no more.
+
+    Examples
+    --------
+    >>> [cell.tolist() for cell in tops(np.array([2, 90, 2, 3, 30, 29, 2]), 3, 0.01)]
+    [[1], [4, 5]]
+    """
+    order = np.argsort(-degrees, kind="stable").astype(np.uint32)
+    ranking, most = degrees[order].astype(np.float64), moved * float(degrees.sum())
+    if len(ranking) < size:
+        return []
+    windows = np.lib.stride_tricks.sliding_window_view(ranking, size)
+    too_far = np.flatnonzero(np.abs(windows - windows.mean(axis=1, keepdims=True)).sum(axis=1) > most)
+    last, cells, place = too_far.max(initial=-1), [], 0
+    while place <= last:
+        count = size
+        while np.abs(ranking[place : place + count] - ranking[place : place + count].mean()).sum() > most:
+            count -= 1
+        cells.append(np.sort(order[place : place + count]))
+        place += count
+    return cells
+
+
+def _with_tops(
+    points: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[Any]], size: int, lost: float, blocks: int
+) -> tuple[_Codes, _Codes]:
+    """Put those alike into cells; where that loses too much, those at the top into cells of their own."""
+    order, starts = partition(points, size)
+    if lost == math.inf:
+        return order, starts
+    sizes: npt.NDArray[np.int64] = np.asarray(np.diff(starts.astype(np.int64)), np.int64)
+    of_cell, first, members = degrees[order], np.repeat(starts[:-1].astype(np.int64), sizes), np.repeat(sizes, sizes)
+    rng, expanded = np.random.default_rng(0), np.zeros(len(order), np.int64)
+    for _ in range(blocks):
+        expanded += of_cell[first + (rng.random(len(order)) * members).astype(np.int64)]
+    apart = tops(degrees, size, lost / 10) if (wasserstein(degrees, expanded) or 0.0) > lost else []
+    if not apart:
+        return order, starts
+    others = np.setdiff1d(np.arange(len(points), dtype=np.uint32), np.concatenate(apart))
+    order, starts = partition(points[others], size) if len(others) else (others, np.zeros(1, np.uint32))
+    ends = np.cumsum([0, *map(len, apart)])
+    return np.concatenate((*apart, others[order])), np.concatenate((ends[:-1], starts + ends[-1])).astype(np.uint32)
 
 
 def features(tastes: npt.NDArray[np.float64], degrees: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:

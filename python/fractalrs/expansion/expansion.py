@@ -2,13 +2,10 @@
 
 import dataclasses
 import inspect
-import json
-import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +18,19 @@ from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.declared import accepts, document, one_of, pair, refuse_unknown, whole
 from fractalrs.expansion.division import divide, row_block_weights
 from fractalrs.expansion.expected import Expected
+from fractalrs.expansion.fingerprint import factors_of, fingerprint_of
+from fractalrs.expansion.fitted import of_fit
 from fractalrs.expansion.fitting import Fit
 from fractalrs.expansion.functions import FunctionGenerator
 from fractalrs.expansion.operators import Operator, operator_named
 from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
 from fractalrs.expansion.reduction import ReducedMatrix
+from fractalrs.expansion.saved import FILES, SAVED, put_whole, read_saved, write_saved
 from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.tools import Digest, Shown, as_path, check_count, digest_of_json, whole_folder
+from fractalrs.expansion.stream import BATCH_SIZE, Stream, chosen_schema, ticks_between
+from fractalrs.tools import Place, Shown, Store, check_count, checked_ids, resolve_threads, store_of, whole_folder
 from fractalrs.words import SPLITS, Split
-
-BATCH_INTERACTIONS = 1_000_000
-"""About how many interactions a batch has by default, at the most."""
 
 
 class Expansion(Shown):
@@ -84,7 +82,7 @@ class Expansion(Shown):
         refuse_unknown(options, inspect.signature(Expansion).parameters)
         self.base = base
         if isinstance(reduced, Fit):
-            matrix, cells, options = _of_fit(reduced, profile, cells, options)
+            matrix, cells, options = of_fit(reduced, profile, cells, options)
         else:
             matrix = reduced if isinstance(reduced, ReducedMatrix) else ReducedMatrix.from_array(reduced)
         self.reduced = matrix
@@ -93,8 +91,10 @@ class Expansion(Shown):
         self.keep_rates = self.options.keep_rates(self.reduced.values)
         self.cells = self.options.fit(base, cells)
         self.payload = Payload.of(base, self.options)
-        self._path: Path | None = None
+        self._place: Path | Store | None = None
         if self.operator.is_function:
+            if base.valid_count:
+                raise InputError("a function makes train and test interactions, and the base has some for validation")
             # It does what writing asks of the core.
             made = FunctionGenerator(base, self.reduced.values, options["operator"], self.seed, self.schema)
             self.generator = cast("Generator", made)
@@ -112,10 +112,11 @@ class Expansion(Shown):
             *vars(self.cells).values(),
             options={**dataclasses.asdict(options), "shuffled": shuffle_named(self.shuffle).permutes},
             times=self.payload.times,
-            # Of a split by time nothing may come after what was held out as the latest.
-            test_is_late=base.split == "last",
+            # Nothing may come after what was held out as the latest, nor after the cut of a split by the clock.
+            test_is_late=base.test_is_late,
             hour=self.payload.hour,
-            factors=_factors(self.reduced, options) if options.multiplies else None,
+            cuts=(base.cuts[0], base.cuts[-1]) if base.cuts else None,
+            factors=factors_of(self.reduced, options) if options.multiplies else None,
             ratings=self.payload.ratings,
             columns=self.payload.columns(),
         )
@@ -141,7 +142,7 @@ class Expansion(Shown):
         (m, n), (p, q) = self.reduced.shape, self.base.shape
         return m * p, n * q
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """Of files, tables and batches: int32 where the id space fits, else int64."""
 
@@ -151,11 +152,13 @@ class Expansion(Shown):
         return pa.schema([field("user_id", self.shape[0]), field("item_id", self.shape[1]), *self.payload.fields])
 
     @property
-    def has_test(self) -> bool:
-        """Whether any interaction can be test."""
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that an interaction can be in, train always."""
         # What a function makes may be of any sign.
         cold = self.options.cold_users > 0 or self.options.cold_items > 0
-        return self.operator.is_function or self.base.test_count > 0 or cold
+        has_test = self.operator.is_function or self.base.test_count > 0 or cold
+        there = {"train": True, "valid": self.base.valid_count > 0, "test": has_test}
+        return tuple(split for split in SPLITS if there[split])
 
     @cached_property
     def expected(self) -> Expected:
@@ -164,8 +167,8 @@ class Expansion(Shown):
 
     @property
     def expected_interactions(self) -> float:
-        """Expected number of train and test interactions."""
-        return self.expected.train.mean + self.expected.test.mean
+        """Expected number of interactions of all splits."""
+        return self.expected.interactions
 
     def cuts(self, parts: int) -> list[int]:
         """Return the P + 1 users between which P parts of equally many expected interactions are, from 0 to all.
@@ -191,7 +194,7 @@ class Expansion(Shown):
     def fingerprint(self) -> str:
         """BLAKE3 digest, in hex, of everything that the interactions depend on."""
         # Times depend on how test interactions were chosen.
-        late = self.options.timestamps and self.base.split == "last"
+        late = self.options.timestamps and self.base.test_is_late
         return fingerprint_of(GENERATOR, self.base.fingerprint, self.options, late, self.reduced, self.cells)
 
     def table(self, first: int, last: int, split: Split = "train") -> pa.Table:
@@ -208,32 +211,143 @@ class Expansion(Shown):
             Columns ``user_id``, ``item_id`` and what is carried, with exactly the files' schema and order.
         """
         first, last = self._checked(first, last, split)
-        users, items, sources, times, ratings = self.generator.interactions(first, last, split == "test")
-        columns = [pa.array(users), pa.array(items), *self.payload.gather(sources, times, ratings)]
+        users, items, sources, times, ratings = self.generator.interactions(first, last, split)
+        carried = self.payload.gather(self.schema.names[2:], sources, times, ratings)
+        columns = [pa.array(users), pa.array(items), *carried]
         return pa.Table.from_arrays(columns, schema=self.schema)
 
-    def batches(
-        self, split: Split = "train", users: tuple[int, int] | None = None, *, interactions: int = BATCH_INTERACTIONS
-    ) -> pa.RecordBatchReader:
-        """Generate a range of expanded users, all by default, as a stream in flat memory.
+    def stream(
+        self,
+        split: Split = "train",
+        *,
+        users: tuple[int, int] | None = None,
+        time: tuple[Any, Any] | None = None,
+        columns: Sequence[str] | None = None,
+        batch_size: int = BATCH_SIZE,
+        threads: int | None = None,
+    ) -> Stream:
+        """Return interactions as Arrow record batches in their order, made while they are read, in flat memory.
 
         Parameters
         ----------
         users
-            First user and the one after the last.
-        interactions
-            About how many a batch has at the most.
+            First expanded user and the one after the last; all by default.
+        time
+            Dates, or ticks: interactions from the first on and before the second; all by default.
+        columns
+            Names of the columns to make, in their order; all by default.
+        batch_size
+            How many interactions a batch has at the most.
+        threads
+            Threads that make batches ahead; by default as many as this process may use.
+
+        Raises
+        ------
+        InputError
+            If users are out of range, a column does not exist, or interactions get no times and are chosen by them.
         """
-        first, last = self._checked(*pair("users", (0, self.shape[0]) if users is None else users), split)
-        check_count("interactions", interactions)
-        kept_per_user = self.base.count / self.base.shape[0] * self.keep_rates.sum(axis=1).max()
-        step = max(1, int(interactions / max(1.0, kept_per_user * self.options.block_keep)))
+        chosen = self._checked(*pair("users", (0, self.shape[0]) if users is None else users), split)
+        check_count("batch_size", batch_size, least=1)
+        schema = chosen_schema(self.schema, columns)
+        ticks = None if time is None else ticks_between(*pair("time", time), self.schema)
+        return Stream(schema, split, chosen, ticks, batch_size, resolve_threads(threads), self.generator, self.payload)
 
-        def generate() -> Iterator[pa.RecordBatch]:
-            for start in range(first, last, step):
-                yield from self.table(start, min(last, start + step), split).to_batches()
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand its train interactions over as an Arrow stream."""
+        return self.stream().__arrow_c_stream__(requested_schema)
 
-        return pa.RecordBatchReader.from_batches(self.schema, generate())
+    def __arrow_c_schema__(self) -> object:
+        """Hand its schema over, for readers that ask for it before they read."""
+        return self.schema.__arrow_c_schema__()
+
+    def contains(
+        self, users: npt.ArrayLike, items: npt.ArrayLike, split: Split | None = None, *, threads: int | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether expanded users have interactions with expanded items: exactly, and without any table of them.
+
+        For each pair one source row of one block is made again.
+
+        Parameters
+        ----------
+        users, items
+            Ids, broadcast against each other.
+        split
+            The interactions that count: of ``"train"``, of ``"test"``, or of both by default.
+
+        Returns
+        -------
+        numpy.ndarray
+            bool, of the shape of the two together.
+
+        Raises
+        ------
+        InputError
+            If an id is out of range, or a function makes the blocks.
+
+        Examples
+        --------
+        >>> from fractalrs import leave_last_out, reduce, sample_interactions
+        >>> base = leave_last_out(sample_interactions(60, 40, 600))
+        >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
+        >>> table = expansion.table(0, 120)
+        >>> bool(expansion.contains(table["user_id"], table["item_id"]).all())
+        True
+        """
+        if split is not None:
+            one_of("split", split, SPLITS)
+        user, item = checked_ids("users", users, self.shape[0]), checked_ids("items", items, self.shape[1])
+        try:
+            user, item = np.broadcast_arrays(user, item)
+        except ValueError:
+            raise InputError(f"users {user.shape} and items {item.shape} do not fit each other") from None
+        found = self.core.memberships(user.ravel(), item.ravel(), resolve_threads(threads)).reshape(user.shape)
+        return found > 0 if split is None else found == 1 + SPLITS.index(split)
+
+    def negatives(
+        self, users: npt.ArrayLike, k: int, *, seed: int = 0, threads: int | None = None
+    ) -> npt.NDArray[np.signedinteger[Any]]:
+        """Draw k different items for each user, uniformly of those that it has no interaction with, train or test.
+
+        Keyed: an expansion, a seed, a user and k say which, whoever else is asked for; fewer are the first of more.
+
+        Parameters
+        ----------
+        users
+            Ids, one-dimensional; they may occur more than once, and then get the same items.
+        seed
+            Another one, such as the number of an epoch, gives others.
+
+        Returns
+        -------
+        numpy.ndarray
+            Item ids, shape (users, k), of the type of the files' ``item_id``.
+
+        Raises
+        ------
+        InputError
+            If an id is out of range, a user has too few items left, or a function makes the blocks.
+
+        Examples
+        --------
+        >>> from fractalrs import leave_last_out, reduce, sample_interactions
+        >>> base = leave_last_out(sample_interactions(60, 40, 600))
+        >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
+        >>> expansion.negatives([3, 70], 4).shape
+        (2, 4)
+        """
+        check_count("k", k)
+        check_count("seed", seed)
+        wanted = checked_ids("users", users, self.shape[0]).ravel()
+        chosen = self.core.negatives(wanted, k, seed % 2**64, resolve_threads(threads))
+        kind = self.schema.field("item_id").type.to_pandas_dtype()
+        return chosen.astype(kind).reshape(len(wanted), k)
+
+    @property
+    def core(self) -> Generator:
+        """The generator, which must be the core's."""
+        if self.operator.is_function:
+            raise InputError("single interactions can be looked up only where the blocks are not made by a function")
+        return self.generator
 
     def _checked(self, first: int, last: int, split: Split) -> tuple[int, int]:
         one_of("split", split, SPLITS)
@@ -242,8 +356,8 @@ class Expansion(Shown):
             raise InputError(f"users {first} to {last} are not within 0 to {self.shape[0]}")
         return first, last
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save to a folder that `load` maps into memory; nothing may be there yet.
+    def save(self, path: Place) -> None:
+        """Save to a folder that `load` maps into memory, or into an object store; nothing may be there yet.
 
         Raises
         ------
@@ -252,57 +366,63 @@ class Expansion(Shown):
         OutputError
             If something is there, or it cannot be written to.
         WriteError
-            If writing fails midway; nothing is left under `path`.
+            If writing fails midway; nothing is left under `path` that `load` takes.
         """
         if self.operator.is_function:
             raise InputError("an expansion made by a function cannot be saved: Python does not save functions")
-        target, folder = as_path("path", path).absolute(), None
-        if target.exists():
+        store, begun = store_of(path), False
+        target = store.path.absolute() if isinstance(store.path, Path) else store.path
+        if target.exists() if isinstance(target, Path) else not store.list().keys() <= FILES:
             raise OutputError(f"{target} exists already", hint="choose a new folder")
-        settings, arrays = {"profile": self.profile, **dataclasses.asdict(self.options)}, dict(vars(self.reduced))
-        content = {"settings": settings, "reduced": arrays.pop("description")}
         try:
-            with whole_folder(target) as folder:
-                # A value of its own: the folder it is saved in now is about to be renamed.
-                dataclasses.replace(self.base).save(folder / "base")
-                np.savez(folder / "reduced.npz", allow_pickle=False, **arrays)
-                self.cells.save(folder / "cells.npz")
-                (folder / "expansion.json").write_text(json.dumps(content, indent=2) + "\n")
+            with whole_folder(target) if isinstance(target, Path) else put_whole(store) as folder:
+                begun = True
+                settings = {"profile": self.profile, **dataclasses.asdict(self.options)}
+                write_saved(folder, self.base, self.reduced, self.cells, settings)
         except (OSError, OutputError, WriteError) as error:
             # The base and the cells name the temporary folder.
-            why, kind = error.__cause__ or error, OutputError if folder is None else WriteError
+            why, kind = error.__cause__ or error, WriteError if begun else OutputError
             raise kind(f"cannot write {target}: {getattr(why, 'strerror', None) or why}") from error
-        if self.base.path is None:
+        if isinstance(target, Path) and self.base.path is None:
             # Nothing is written again; but from now on the base has a path by which it can be pickled too.
             self.base.save(target / "base")
-        self._path = target
+        self._place = target if isinstance(target, Path) else store
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: Place) -> Self:
         """Load what `save` wrote; the base stays on disk, mapped into memory.
+
+        What is in an object store is fetched into a temporary folder, as long as it is used.
 
         Raises
         ------
         InputError
             If no saved expansion is there.
         """
-        folder = as_path("path", path).absolute()
+        store = store_of(path)
+        if isinstance(store.path, Path):
+            return cls._read(folder := store.path.absolute(), folder)
         try:
-            content = json.loads((folder / "expansion.json").read_text())
-            settings = content["settings"]
-            with np.load(folder / "reduced.npz") as arrays:
-                reduced = ReducedMatrix(**arrays, description=content["reduced"])
-            cells = Cells.load(folder / "cells.npz") if shuffle_named(settings["shuffle"]).takes_cells else None
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-            raise InputError(f"{folder} is not a saved expansion: {error}") from None
-        expansion = cls(Base.load(folder / "base"), reduced, cells=cells, **settings)
-        expansion._path = folder
+            with store.local(FILES | {SAVED}) as here:
+                # What is mapped outlives its names.
+                return cls._read(here, store)
+        except (OSError, OutputError) as error:
+            raise InputError(f"{store.path} is not a saved expansion: {error}") from None
+
+    @classmethod
+    def _read(cls, folder: Path, place: Path | Store) -> Self:
+        reduced, cells, settings = read_saved(folder, place if isinstance(place, Path) else place.path)
+        base = Base.load(folder / "base")
+        # Of a temporary folder the base must not tell.
+        base = base if folder == place else dataclasses.replace(base)
+        expansion = cls(base, reduced, cells=cells, **settings)
+        expansion._place = place
         return expansion
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._path is None:
+        if self._place is None:
             raise InputError("this expansion is not saved, so it cannot be sent to another process", "save it first")
-        return _load_same, (type(self), self._path, self.fingerprint)
+        return _load_same, (type(self), self._place, self.fingerprint)
 
     def __repr__(self) -> str:
         (m, n), (p, q) = self.reduced.shape, self.base.shape
@@ -314,53 +434,15 @@ class Expansion(Shown):
         return {**named, "operator": self.operator.name, "columns": ", ".join(self.schema.names), "seed": self.seed}
 
 
-def _of_fit(
-    fitted: Fit, profile: str, cells: Cells | None, options: dict[str, Any]
-) -> tuple[ReducedMatrix, Cells, dict[str, Any]]:
-    """Return what an expansion takes from a fit; refuse what it was not made for."""
-    given = {name: value for name, value in options.items() if value is not None}
-    for name, value in fitted.rates.items():
-        if given.get(name, value) != value:
-            raise InputError(f"{name} is {given[name]}, but the fit was made for {value:g}", f"fit again with {name}")
-    if cells is not None:
-        raise InputError("cells are given, but the fit has its own", hint="take fit.reduced with cells of your own")
-    if not shuffle_named(Options.resolve(profile, **given).shuffle).takes_cells:
-        raise InputError("a fit is for the shuffle 'cells'", hint="take the profile realistic, or reduce in its place")
-    return fitted.reduced, fitted.cells, given | fitted.rates
-
-
-def fingerprint_of(
-    generator: int, base: str, options: Options, late: bool, reduced: ReducedMatrix, cells: Cells
-) -> str:
-    """Return `Expansion.fingerprint` of what it depends on: of the base its fingerprint is enough."""
-    content: dict[str, Any] = {
-        "generator": generator,
-        "base": base,
-        "options": dataclasses.asdict(options),
-        "reduced": _digest(_factors(reduced, options)),
-        "late": late,
-        "cells": [*map(_digest, vars(cells).values())],
-    }
-    return digest_of_json(content)
-
-
-def _factors(reduced: ReducedMatrix, options: Options) -> npt.NDArray[np.float64]:
-    """What the output depends on of the reduced matrix."""
-    return reduced.signed if operator_named(options.operator).multiplies else reduced.values
-
-
-def _load_same(kind: type[Expansion], path: Path, fingerprint: str) -> Expansion:
+def _load_same(kind: type[Expansion], path: Path | Store, fingerprint: str) -> Expansion:
     """Load a pickled expansion, which is its path: refuse another one that lies there now."""
     expansion = kind.load(path)
     if expansion.fingerprint == fingerprint:
         return expansion
+    where = path if isinstance(path, Path) else path.path
     raise InputError(
-        f"the expansion saved in {path} is not the one that was pickled", "pickle the one that is there now"
+        f"the expansion saved in {where} is not the one that was pickled", "pickle the one that is there now"
     )
 
 
 document(Expansion, OPTIONS.values())
-
-
-def _digest(array: npt.NDArray[Any]) -> str:
-    return Digest([str(array.shape).encode(), array.astype(array.dtype.newbyteorder("<")).tobytes()]).hex()

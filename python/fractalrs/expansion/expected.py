@@ -52,6 +52,7 @@ from fractalrs.base import Base
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.expected_groups import Array, Indicator, blocks_of, groups_of, having, losses, variance_of
 from fractalrs.tools import Shown
+from fractalrs.words import Split
 
 
 class Chances(Protocol):
@@ -90,7 +91,8 @@ class Count:
 class Expected(Shown):
     """What an expansion will hold.
 
-    Ids are m·p and n·q; users and items those expected to have a written interaction; train and test the written ones.
+    Ids are m·p and n·q; users and items those expected to have a written interaction; train, valid and test the written
+    ones.
     """
 
     user_ids: int
@@ -99,17 +101,25 @@ class Expected(Shown):
     items: float
     train: Count
     test: Count
+    valid: Count = Count(0.0, 0.0)
+
+    @property
+    def interactions(self) -> float:
+        """The expected number of all interactions."""
+        return self.train.mean + self.valid.mean + self.test.mean
 
 
 def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances) -> Expected:
     """Compute what an expansion with keep rates K, shape (m, n), will hold, as derived above."""
     (p, q), (m, n), block_keep = base.shape, keep_rates.shape, options.block_keep
     one_test_item = options.test_items == "one"
-    user_degrees = np.column_stack([base.user_degrees("train"), base.user_degrees("test")])
-    item_degrees = np.column_stack([base.item_degrees("train"), base.item_degrees("test")])
+    # With validation no test interaction is chosen, and nobody dropped: then all splits are alike.
+    splits: tuple[Split, ...] = ("train", "test", "valid") if base.valid_count else ("train", "test")
+    user_degrees = np.column_stack([base.user_degrees(split) for split in splits])
+    item_degrees = np.column_stack([base.item_degrees(split) for split in splits])
     user_layout = cells.user_order.astype(np.int64), cells.user_starts.astype(np.int64)
     item_layout = cells.item_order.astype(np.int64), cells.item_starts.astype(np.int64)
-    counts = np.array([base.train_count, base.test_count])
+    counts = user_degrees.sum(axis=0)
     kept = block_keep * keep_rates.sum(axis=1)[:, None] * counts
     written = kept.copy()
     per_block = block_keep * counts * (keep_rates * (1 - keep_rates))[..., None]
@@ -143,16 +153,16 @@ def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances) -> E
     blocks = blocks_of(rates, block_keep)
     items = having(groups_of(item_degrees, *item_layout, blocks), [(-1, (1,) * len(rates))], blocks)
 
-    train, test = (
+    found = (
         Count(float(mean), float(np.sqrt(max(spread, 0.0))))
         for mean, spread in zip(written.sum(axis=0), variance, strict=True)
     )
-    plain = Expected(m * p, n * q, float(users.sum()), float(items.sum()), train, test)
+    plain = Expected(m * p, n * q, float(users.sum()), float(items.sum()), *found)
     return _with_cold(plain, base, keep_rates, options)
 
 
 def _with_cold(counts: Expected, base: Base, keep_rates: Array, options: Chances) -> Expected:
-    """Move what cold users and items have from train to test.
+    """Move what cold users and items have from train, and from validation, to test.
 
     A train interaction stays with the probability s = (1 - cold_users)(1 - cold_items). The variance is that of
     thinning, and that of whole users, and whole items, going: with T_u the expected train interactions of an expanded
@@ -162,17 +172,22 @@ def _with_cold(counts: Expected, base: Base, keep_rates: Array, options: Chances
     stays = (1 - cold_users) * (1 - cold_items)
     if stays == 1:
         return counts
-    spread = [
-        options.block_keep**2 * float((keep_rates.sum(axis=axis) ** 2).sum() * (degrees.astype(np.float64) ** 2).sum())
-        for axis, degrees in ((1, base.user_degrees("train")), (0, base.item_degrees("train")))
-    ]
-    whole = cold_users * (1 - cold_users) * (1 - cold_items) ** 2 * spread[0]
-    whole += cold_items * (1 - cold_items) * (1 - cold_users) ** 2 * spread[1]
-    mean, thinned = counts.train.mean, stays * (1 - stays) * counts.train.mean
-    train = Count(stays * mean, float(np.sqrt(stays**2 * counts.train.std**2 + thinned + whole)))
-    moved = (1 - stays) ** 2 * counts.train.std**2 + thinned + whole
-    test = Count(counts.test.mean + (1 - stays) * mean, float(np.sqrt(counts.test.std**2 + moved)))
-    return replace(counts, train=train, test=test)
+    splits: tuple[Split, ...] = ("train", "valid")
+    for split in splits if base.valid_count else splits[:1]:
+        all_of_it = counts.valid if split == "valid" else counts.train
+        spread = [
+            options.block_keep**2
+            * float((keep_rates.sum(axis=axis) ** 2).sum() * (degrees.astype(np.float64) ** 2).sum())
+            for axis, degrees in ((1, base.user_degrees(split)), (0, base.item_degrees(split)))
+        ]
+        whole = cold_users * (1 - cold_users) * (1 - cold_items) ** 2 * spread[0]
+        whole += cold_items * (1 - cold_items) * (1 - cold_users) ** 2 * spread[1]
+        mean, thinned = all_of_it.mean, stays * (1 - stays) * all_of_it.mean
+        left = Count(stays * mean, float(np.sqrt(stays**2 * all_of_it.std**2 + thinned + whole)))
+        moved = (1 - stays) ** 2 * all_of_it.std**2 + thinned + whole
+        test = Count(counts.test.mean + (1 - stays) * mean, float(np.sqrt(counts.test.std**2 + moved)))
+        counts = replace(counts, valid=left, test=test) if split == "valid" else replace(counts, train=left, test=test)
+    return counts
 
 
 def expected_of_some(base: Base, shape: tuple[int, int], counts: npt.NDArray[np.int64], options: Chances) -> Expected:
@@ -202,8 +217,8 @@ def expected_sketch(base: Base, shape: tuple[int, int]) -> Expected:
     density = base.train_count / (p * q)
     counts = [
         Count(cells * density, float(np.sqrt(cells * density * (1 - density))))
-        for cells in (m * n * base.train_count, m * n * base.test_count)
+        for cells in (m * n * base.train_count, m * n * base.test_count, m * n * base.valid_count)
     ]
     users = m * float((1 - (1 - density) ** (n * base.user_degrees().astype(np.float64))).sum())
     items = n * float((1 - (1 - density) ** (m * base.item_degrees().astype(np.float64))).sum())
-    return Expected(m * p, n * q, users, items, counts[0], counts[1])
+    return Expected(m * p, n * q, users, items, *counts)

@@ -41,6 +41,11 @@ NEAR = 0.01
 Margins that differ mix the activity of blocks, which knows nothing of items, into that of users: they cost
 assortativity."""
 
+LOST = 0.05
+"""Cells may lose so much of the ranking by degree, half of what the validator allows beyond thinning. Where a few have
+many times what their neighbours in the ranking have, these are apart: no cell at the top moves more than a tenth of
+that, as a share of all interactions. Where one has a fifth of all, it is alone."""
+
 TARGETS = (0.05, 0.12, 0.08)
 """Errors of singular ratios that are good enough: median and largest of the first 16, median of 64."""
 
@@ -200,6 +205,16 @@ def fit(
         return search.result(reduced, options.rates)
 
 
+def fitted_cells(
+    base: Base, user_cell_size: int, item_cell_size: int, coordinates: int, multipliers: tuple[int, int]
+) -> Cells:
+    """Return the cells of a fit that found these sizes and coordinates, for so many blocks."""
+    known = canonical(base)
+    return Cells.of_places(
+        group_canonical(known, user_cell_size, item_cell_size, coordinates, LOST, multipliers), known
+    )
+
+
 def cell_size(blocks: int) -> int:
     """Return the least size of cells with which an id of so many blocks hardly repeats one source: see `fit`.
 
@@ -334,7 +349,7 @@ class _Search:
         )
 
     def _with_cells(self, coordinates: int) -> "_Found":
-        cells = group_canonical(self.base, *self.sizes, coordinates)
+        cells = group_canonical(self.base, *self.sizes, coordinates, LOST, self.start.shape)
         spectrum = Spectrum.of(self.base, cells)
         # The strength has next to no influence on margins.
         balance = self._balance(cells)

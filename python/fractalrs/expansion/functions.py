@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 from weakref import WeakKeyDictionary
@@ -15,6 +15,7 @@ import scipy  # Its parts are loaded where they are used.
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.tools import whole_file, write_labelled
+from fractalrs.words import Split
 
 Matrix: TypeAlias = "scipy.sparse.csr_array[np.float64, tuple[int, int]]"
 
@@ -62,13 +63,21 @@ class FunctionGenerator:
         self._matrix = scipy.sparse.csr_array(base.to_scipy().astype(np.float64))
         self._made: tuple[int, Matrix] | None = None
 
-    def interactions(self, first: int, last: int, test: bool) -> tuple[npt.NDArray[Any], ...]:
+    def interactions(self, first: int, last: int, split: Split) -> tuple[npt.NDArray[Any], ...]:
         """Generate users of one split, as `_core.Generator.interactions` does: without sources, times and ratings."""
-        users, items = self._both(first, last)["test" if test else "train"]
+        users, items = self._splits(first, last)[split]
         return users, items, np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0)
 
-    def _both(self, first: int, last: int) -> dict[str, list[npt.NDArray[Any]]]:
-        """Generate user ids and item ids of both splits, so that each block is made once."""
+    def pieces(self, first: int, last: int, split: Split) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+        """Generate users of one split row block by row block, as `_core.Stream` does."""
+        p = self._matrix.shape[0]
+        while first < last:
+            end = min(last, (first // p + 1) * p)
+            yield self.interactions(first, end, split)
+            first = end
+
+    def _splits(self, first: int, last: int) -> dict[Split, list[npt.NDArray[Any]]]:
+        """Generate user ids and item ids of all splits, so that each block is made once; none is for validation."""
         p, pieces = self._matrix.shape[0], [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
         while first < last:
             i, start = divmod(first, p)
@@ -79,7 +88,8 @@ class FunctionGenerator:
         *columns, signs = map(np.concatenate, zip(*pieces, strict=True))
         kinds = [field.type.to_pandas_dtype() for field in self._schema]
         ids = [column.astype(kind) for column, kind in zip(columns, kinds, strict=True)]
-        return {"train": [array[signs > 0] for array in ids], "test": [array[signs < 0] for array in ids]}
+        chosen: dict[Split, Any] = {"train": signs > 0, "valid": slice(0), "test": signs < 0}
+        return {split: [array[rows] for array in ids] for split, rows in chosen.items()}
 
     def count_some(self) -> npt.NDArray[np.int64]:
         """Make some blocks, or all where there are few, and count train and test interactions: shape (blocks, 2)."""
@@ -119,7 +129,7 @@ class FunctionGenerator:
 
     def run(
         self,
-        parts: Sequence[tuple[int, int, int, Any, Any]],
+        parts: Sequence[tuple[int, int, int, Any, Any, Any]],
         *,
         compression: str,
         row_group_size: int,
@@ -131,8 +141,8 @@ class FunctionGenerator:
         reports: list[dict[str, Any]] = []
         made, started = 0, time.perf_counter()
         for index, first, last, *targets in parts:
-            report: dict[str, Any] = {"index": index, "train": None, "test": None}
-            for (split, ids), target in zip(self._both(first, last).items(), targets, strict=True):
+            report: dict[str, Any] = {"index": index, "train": None, "valid": None, "test": None}
+            for (split, ids), target in zip(self._splits(first, last).items(), targets, strict=True):
                 made += len(ids[0]) if target is not None else 0
                 if target is not None and stage != "generate":
                     table = pa.Table.from_arrays([*map(pa.array, ids)], schema=self._schema)

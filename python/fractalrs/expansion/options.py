@@ -333,6 +333,11 @@ class Options(Shown):
         check_kind("base", base, Base, "a Base: leave_last_out makes one")
         check_kind("cells", cells, (Cells, NoneType), "Cells: group_cells makes them")
         shuffle = shuffle_named(self.shuffle)
+        if base.valid_count and (self.test_items == "one" or self.drop_incomplete):
+            name = "drop_incomplete" if self.drop_incomplete else "test_items 'one'"
+            raise InputError(
+                f"{name} does not go with a validation split", hint="leave one of them out; profile reference says both"
+            )
         if self.drop_incomplete and not base.test_count:
             raise InputError("drop_incomplete would leave nothing: no interaction is held out for test")
         if cells is not None and not shuffle.takes_cells:

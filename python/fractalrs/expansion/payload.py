@@ -1,5 +1,6 @@
 """What interactions carry beside users and items: which columns there are, and where the core takes them from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,17 +77,21 @@ class Payload(Shown):
         return columns
 
     def gather(
-        self, sources: npt.NDArray[np.uint32], times: npt.NDArray[np.int64], ratings: npt.NDArray[np.float64]
+        self,
+        names: Sequence[str],
+        sources: npt.NDArray[np.uint32],
+        times: npt.NDArray[np.int64],
+        ratings: npt.NDArray[np.float64],
     ) -> list[pa.Array]:
-        """Return the columns of interactions: of the entries they come from, and as the core made them."""
-        rows = pa.array(sources)
+        """Return some columns of interactions: of the entries they come from, and as the core made them."""
+        kinds = {field.name: field.type for field in self.fields}
         arrays = []
-        for field in self.fields:
-            if field.name in self.table.column_names:
+        for name in names:
+            if name in self.table.column_names:
                 # Not combined, even where it is one chunk already: that would copy all of the base's values.
-                arrays.append(self.table[field.name].chunk(0).take(rows))
-            elif field.name == "timestamp":
-                arrays.append(timestamps_from_ticks(pa.array(times), field.type))
+                arrays.append(self.table[name].chunk(0).take(pa.array(sources)))
+            elif name == "timestamp":
+                arrays.append(timestamps_from_ticks(pa.array(times), kinds[name]))
             else:
                 arrays.append(pa.array(ratings))
         return arrays

@@ -199,7 +199,7 @@ def solve_keep_scale(
             return kept(scale)
         assert groups is not None
         counts = expected(base, rates(scale), groups, options)
-        return counts.train.mean + counts.test.mean
+        return counts.interactions
 
     def meets(count: Callable[[float], float], low: float, high: float) -> float:
         """Keep scale between two at which a count meets the target."""

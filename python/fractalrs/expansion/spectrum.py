@@ -41,8 +41,8 @@ SAMPLE = 2_000_000
 LEVELS = 4
 """At so many values of σ the noise is computed; between them it is interpolated."""
 
-_EDGE = 0.01
-"""The edge of the noise is found to this share of its square."""
+_EDGE, _STEP = 0.01, 0.8
+"""The edge of the noise is found to this share of its square, after steps so large."""
 
 _TINY = 1e-13
 _ITERATIONS = 100
@@ -255,15 +255,16 @@ class Spectrum:
         """Find the square of the largest singular value that the noise has by itself."""
         while self._noise(keep_rates, highest) is None:
             highest *= 2
-        lowest = 0.0
+        # From above: below the edge, too, there may be a solution without what stands out by then.
+        lowest = highest
+        while highest > 1e-12 and self._noise(keep_rates, lowest := highest * _STEP) is not None:
+            highest = lowest
         while highest - lowest > _EDGE * highest:
             middle = (lowest + highest) / 2
             if self._noise(keep_rates, middle) is None:
                 lowest = middle
             else:
                 highest = middle
-            if highest < 1e-12:
-                break
         return highest
 
 

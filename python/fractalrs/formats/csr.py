@@ -40,7 +40,7 @@ def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_ar
     Parameters
     ----------
     path, split
-        What ``fr.export(dataset, path, format="csr")`` wrote, and ``"train"`` or ``"test"`` of it.
+        What ``fr.export(dataset, path, format="csr")`` wrote, and ``"train"``, ``"valid"`` or ``"test"`` of it.
 
     Raises
     ------

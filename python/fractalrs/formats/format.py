@@ -142,7 +142,7 @@ class SplitReader:
         return 0.0
 
     def _opened(self, file: FileEntry) -> Any:
-        return opened(self.dataset.path / file.path, file.rows)
+        return opened(self.dataset.place / file.path, file.rows)
 
     def _read(self, file: FileEntry, size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         with self._opened(file) as parquet:

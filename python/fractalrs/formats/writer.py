@@ -8,7 +8,8 @@ from threading import Lock
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import operator_named
-from fractalrs.formats.format import BATCH, FORMATS, SplitReader
+from fractalrs.formats.format import BATCH, FORMATS, Format, SplitReader
+from fractalrs.formats.gathered import in_order_of_users
 from fractalrs.tools import (
     Progress,
     ProgressCallback,
@@ -92,8 +93,13 @@ def export(
         )
     target = as_path("path", path)
     _check_place(dataset, target)
+    with in_order_of_users(dataset, target.resolve().parent) as dataset:
+        return _written(dataset, chosen, target, batch_size, threads, as_progress(progress))
+
+
+def _written(dataset: Dataset, chosen: Format, target: Path, batch_size: int, threads: int, progress: Progress) -> Path:
     files = sum(len(dataset.files(split)) for split in dataset.splits)
-    with as_progress(progress).task("exporting", dataset.totals["interactions"], files) as report:
+    with progress.task("exporting", dataset.totals["interactions"], files) as report:
         passed = _counted(report)
         readers = [SplitReader(dataset, split, passed, batch_size, threads) for split in dataset.splits]
         require_disk(target, sum(map(chosen.size, readers)), "free some, or choose another disk")
@@ -120,13 +126,13 @@ def _counted(report: ProgressCallback) -> Callable[[int, int], None]:
 
 def _check_place(dataset: Dataset, target: Path) -> None:
     try:
-        source, final = dataset.path.resolve(), target.resolve()
+        source, final = isinstance(dataset.place, Path) and dataset.place.resolve(), target.resolve()
         exists = target.exists() or target.is_symlink()
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot create {target}: {getattr(error, 'strerror', None) or error}") from None
-    if final == source or final in source.parents or source in final.parents:
+    if source and (final == source or final in source.parents or source in final.parents):
         raise OutputError(
-            f"{target} and the data set {dataset.path} lie one inside the other",
+            f"{target} and the data set {dataset.place} lie one inside the other",
             hint="name a folder beside the data set",
         )
     if exists:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from threading import Event, Lock
 
@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.columns import ticks
-from fractalrs.dataset import Dataset, opened, whole_users
+from fractalrs.dataset import Dataset, PartEntry, opened, whole_users
 from fractalrs.expansion import Expansion
-from fractalrs.tools import Progress, ProgressCallback, as_progress
+from fractalrs.tools import Progress, ProgressCallback, RemotePath, as_progress
 from fractalrs.words import Split
 
 BATCH = 1 << 20
@@ -115,12 +115,12 @@ def visit(
     """
     if isinstance(dataset, Dataset):
 
-        def read(path: Path) -> Iterator[InteractionBatch]:
-            for batch in file_batches(path, names, chosen, batch_size):
+        def read(part: PartEntry) -> Iterator[InteractionBatch]:
+            for batch in part_batches(dataset, part, split, names, chosen, batch_size):
                 made = None if origin is None else generated(origin, np.unique(batch.users), [], split)
                 yield batch if made is None else with_sources(batch, made)
 
-        works = [read(dataset.path / file.path) for file in dataset.files(split)]
+        works = [read(part) for part in dataset.parts if split in part.files]
         total: float = dataset.totals[split]
     else:
         ranges = _ranges(chosen, dataset.shape[0], _users_of(dataset, batch_size))
@@ -174,8 +174,30 @@ def each_on_threads(
             raise
 
 
+def part_batches(
+    dataset: Dataset, part: PartEntry, split: Split, names: list[str], chosen: Mask | None, batch_size: int = BATCH
+) -> Iterator[InteractionBatch]:
+    """Read the interactions of a part and split, or those of chosen users, in order of users."""
+    files = [dataset.place / file.path for file in part.files.get(split, ())]
+    if dataset.partition is None:
+        for path in files:
+            yield from file_batches(path, names, chosen, batch_size)
+        return
+    found = [batch for path in files for batch in file_batches(path, names, chosen, batch_size)]
+    if not found:
+        return
+    # A user's rows of a period come after those of the one before.
+    whole = joined(found)
+    order = np.argsort(whole.users, kind="stable")
+    users, items, table = whole.users[order], whole.items[order], whole.table.take(order)
+    starts = np.flatnonzero(np.diff(users, prepend=-1))
+    cuts = np.unique([*starts[np.searchsorted(starts, np.arange(0, len(users), batch_size))], len(users)])
+    for first, last in pairwise(cuts.tolist()):
+        yield InteractionBatch(users[first:last], items[first:last], table.slice(first, last - first))
+
+
 def file_batches(
-    path: Path, names: list[str], chosen: Mask | None, batch_size: int = BATCH
+    path: Path | RemotePath, names: list[str], chosen: Mask | None, batch_size: int = BATCH
 ) -> Iterator[InteractionBatch]:
     """Read a file's interactions, or those of chosen users."""
     with opened(path) as file:
@@ -217,11 +239,10 @@ def _cut(firsts: Iterable[int], lasts: Iterable[int], longest: int) -> Iterator[
 
 
 def _generated(expansion: Expansion, first: int, last: int, names: list[str], split: Split) -> InteractionBatch:
-    users, items, sources, times, ratings = expansion.generator.interactions(first, last, split == "test")
-    columns = [pa.array(users), *expansion.payload.gather(sources, times, ratings)]
+    users, items, sources, times, ratings = expansion.generator.interactions(first, last, split)
     # With the users it has as many rows where it has no other column.
-    fields = ["user_id", *(field.name for field in expansion.payload.fields)]
-    table = pa.Table.from_arrays(columns, fields).select(names)
+    columns = [pa.array(users), *expansion.payload.gather(names, sources, times, ratings)]
+    table = pa.Table.from_arrays(columns, ["user_id", *names]).select(names)
     # Where interactions carry nothing, the core does not name their sources.
     traced = sources.astype(np.int64) if len(sources) == len(users) else None
     return InteractionBatch(users.astype(np.int64), items.astype(np.int64), table, traced)

@@ -19,8 +19,17 @@ from fractalrs.base import Base
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, operator_named, shuffle_named
-from fractalrs.tools import Progress, ProgressCallback, Shown, as_progress, check_count, check_kind, resolve_threads
-from fractalrs.words import SPLITS
+from fractalrs.tools import (
+    Progress,
+    ProgressCallback,
+    Shown,
+    as_progress,
+    check_count,
+    check_kind,
+    check_word,
+    resolve_threads,
+)
+from fractalrs.words import SPLITS, Split
 
 Vectors = npt.NDArray[Any]
 """float32 or float64; what comes back has the type of what went in."""
@@ -53,18 +62,18 @@ class Degrees(Shown):
 
     Attributes
     ----------
-    user_train, user_test
+    user_train, user_valid, user_test
         uint32, (m·p): activity, the interactions of each expanded user.
-    item_train, item_test
+    item_train, item_valid, item_test
         uint32, (n·q): popularity, the interactions of each expanded item; empty, as is the next, without `each_item`.
     item_user_degree
         uint64, (n·q): the train activity of each item's train users, added up; assortativity follows from it.
-    block_train, block_test
+    block_train, block_valid, block_test
         uint64, (m, n).
     density
         uint64: train interactions in bins of contiguous users × items, whole bins in each block.
     violations
-        By name: ``out_of_range``, ``user_order``, ``item_order``, ``duplicates``, ``overlaps`` (train and test).
+        By name: ``out_of_range``, ``user_order``, ``item_order``, ``duplicates``, ``overlaps`` (of splits).
 
     Examples
     --------
@@ -78,11 +87,14 @@ class Degrees(Shown):
     """
 
     user_train: npt.NDArray[np.uint32]
+    user_valid: npt.NDArray[np.uint32]
     user_test: npt.NDArray[np.uint32]
     item_train: npt.NDArray[np.uint32]
+    item_valid: npt.NDArray[np.uint32]
     item_test: npt.NDArray[np.uint32]
     item_user_degree: npt.NDArray[np.uint64]
     block_train: npt.NDArray[np.uint64]
+    block_valid: npt.NDArray[np.uint64]
     block_test: npt.NDArray[np.uint64]
     density: npt.NDArray[np.uint64]
     violations: dict[str, Violations]
@@ -240,7 +252,7 @@ class StreamedMatrix(Shown):
         ----------
         each_item
             Whether to count those of each item, and to draw the density in bins. Without that, arrays of items are
-            empty, blocks have one bin, and memory does not grow with the items; with it, a thread takes 16 bytes an
+            empty, blocks have one bin, and memory does not grow with the items; with it, a thread takes 20 bytes an
             item.
         """
         (p, q), most = self.block_shape, DENSITY_BINS if each_item else 0
@@ -249,7 +261,8 @@ class StreamedMatrix(Shown):
         blocks: dict[str, Any] = {"base_users": p, "base_items": q, "order_by_item": self.order == "item"}
         with self._task("adding up") as report:
             found: dict[str, Any] = {**self._core.degrees(**blocks, bins=bins, each_item=each_item, progress=report)}
-        for name, shape in (("block_train", (m, n)), ("block_test", (m, n)), ("density", (m * bins[0], n * bins[1]))):
+        blocks_of = {f"block_{split}": (m, n) for split in SPLITS}
+        for name, shape in {**blocks_of, "density": (m * bins[0], n * bins[1])}.items():
             found[name] = found[name].reshape(shape)
         found["violations"] = {name: Violations(*seen) for name, seen in found["violations"].items()}
         return Degrees(**found)
@@ -308,11 +321,12 @@ class StreamedMatrix(Shown):
         shape = (len(items), groups, count) if group else (len(items), count)
         return NearItems(ids.reshape(shape), shared.reshape(shape), paths.reshape(-1, 2))
 
-    def collect(self, users: npt.ArrayLike, *, test: bool = False) -> Matrix:
-        """Return the train (or test) rows of users whose ids rise as a matrix of ones, each row in its own order."""
+    def collect(self, users: npt.ArrayLike, split: Split = "train") -> Matrix:
+        """Return the rows of a split of users whose ids rise as a matrix of ones, each row in its own order."""
+        check_word("split", split, SPLITS)
         chosen = _ids("users", users, self.shape[0])
         with self._task("collecting rows") as report:
-            starts, items = self._core.collect(chosen, test=test, progress=report)
+            starts, items = self._core.collect(chosen, split=split, progress=report)
         return sp.csr_array((np.ones(len(items)), items, starts.astype(np.int64)), shape=(len(chosen), self.shape[1]))
 
     def nearest(
@@ -369,10 +383,8 @@ def _ids(name: str, values: npt.ArrayLike, count: int, rise: bool = True) -> npt
     return np.ascontiguousarray(ids, dtype=np.uint64)
 
 
-def _files(dataset: Dataset) -> list[tuple[Path | None, Path | None]]:
-    """Return the train and the test file of every part; None where it has none."""
-    train, test = (
-        [dataset.path / part.files[split].path if split in part.files else None for part in dataset.parts]
-        for split in SPLITS
-    )
-    return list(zip(train, test, strict=True))
+def _files(dataset: Dataset) -> list[list[list[Path]]]:
+    """Return the files of each split of every part."""
+    return [
+        [[dataset.path / file.path for file in part.files.get(split, ())] for split in SPLITS] for part in dataset.parts
+    ]

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from fractalrs.columns import ALIASES, is_text, owned, simplify
 from fractalrs.errors import InputError
-from fractalrs.reading.ids import BLANKS, readable_ids
+from fractalrs.reading.ids import readable_ids, without_blanks
 from fractalrs.reading.readers import open_source
 from fractalrs.reading.source import A_TABLE, Asked
 from fractalrs.tools import Shown
@@ -127,7 +127,7 @@ def _ids(column: pa.ChunkedArray, where: str) -> pa.Array:
     """Return ids as text; refuse what is not there, or there twice."""
     # As those of interactions, so that they match.
     chunks = [chunk.dictionary.cast(pa.string()).take(chunk.indices) for chunk in readable_ids(column, where)]
-    ids = pc.ascii_trim(pa.concat_arrays(chunks), BLANKS)
+    ids = without_blanks(pa.concat_arrays(chunks))
     missing = pc.index(pc.fill_null(pc.equal(ids, ""), True), True).as_py()
     if missing >= 0:
         raise InputError(f"{where}, row {missing + 1}: the id is missing", hint="correct or remove the row")

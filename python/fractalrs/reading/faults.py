@@ -13,6 +13,7 @@ from fractalrs.errors import InputError
 from fractalrs.reading.layout import Layout
 from fractalrs.reading.times import form_advice, has_form, names_zone
 
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,. '\u00a0\u202f])\d{3})(?:\1\d{3})*([.,]\d+)?")
 _CORRECT_LINE = "correct or remove the line"
 
 
@@ -23,8 +24,12 @@ def explain(layout: Layout, positions: Mapping[str, int], good_lines: int, time_
     wrong and what to do. `positions` are those of `Source.read`.
     """
     first_time = layout.first_cell(positions["timestamp"]) if "timestamp" in positions else ""
-    for number, cells in _records(layout, max(good_lines, layout.first_line)):
+    for number, cells in records(layout, max(good_lines, layout.first_line)):
         where = f"{layout.stored.name}, line {number}"
+        if tuple(cells) == layout.header:
+            raise InputError(
+                f"{where}: this is the header again, as of files that were put together", hint="remove such lines"
+            )
         if len(cells) != layout.width:
             raise InputError(
                 f"{where}: {len(cells)} cell{'s' if len(cells) != 1 else ''} instead of {layout.width}",
@@ -45,7 +50,7 @@ def _width_advice(layout: Layout) -> str:
     return _CORRECT_LINE + ("; for one user per line say format='lines' (--input-format lines)" if by_user else "")
 
 
-def _records(layout: Layout, skipped: int) -> Iterator[tuple[int, list[str]]]:
+def records(layout: Layout, skipped: int) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of the first line, cells) of every row of data that is not empty, after the lines skipped."""
     with (
         layout.stream() as stream,
@@ -53,7 +58,7 @@ def _records(layout: Layout, skipped: int) -> Iterator[tuple[int, list[str]]]:
     ):
         next(islice(text, skipped, skipped), None)
         if layout.quoted:
-            reader = csv.reader(text, delimiter=layout.delimiter)
+            reader = csv.reader(text, delimiter=layout.delimiter, escapechar="\\" if layout.escaped else None)
             number = skipped + 1
             try:
                 for cells in reader:
@@ -87,6 +92,10 @@ def _problem(layout: Layout, role: str, text: str) -> tuple[str, str] | None:
     number = text.replace(layout.decimal_point, ".") if layout.decimal_point != "." else text
     if not is_number(number) or "\x1f" in number or (layout.decimal_point != "." and "." in text):
         kind = "a number" if role == "rating" else "a number or an ISO date"
+        if _THOUSANDS.fullmatch(text.strip()):
+            separator = next(character for character in text if not character.isalnum() and character not in "+-")
+            hint = f"write numbers without {separator!r} between thousands, {_decline(role)}"
+            return f"the {role} {text!r} is not {kind}", hint
         hint = f"{_CORRECT_LINE}, name another column, {_decline(role)}"
         return f"the {role} {text!r} is not {kind}", hint
     if abs(float(number)) >= (2**63 if role == "timestamp" else math.inf):
@@ -112,7 +121,8 @@ def _problem_of_time(
     except ValueError:
         date = None
     if date is None:
-        return f"the timestamp {text!r} is not an ISO date", "write 2024-01-31 or 2024-01-31T12:00:00"
+        advice = form_advice([*(row[column] for row in layout.sample if column < len(row)), text])
+        return f"the timestamp {text!r} is not an ISO date", advice or "write 2024-01-31 or 2024-01-31T12:00:00"
     if names_zone(text) != names_zone(first):
         zones = ("a time zone", "none") if names_zone(text) else ("no time zone", "one")
         return f"the timestamp {text!r} names {zones[0]}, and the first, {first!r}, {zones[1]}", (

@@ -13,8 +13,9 @@ _SPREAD = 4
 _EXACT = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}
 """From here on a floating-point number stands for several whole ones."""
 _UUID_DASHES = (8, 13, 18, 23)
-BLANKS = " \t"
-"""What around an id is no part of it."""
+PLAIN_BLANKS = " \t"
+BLANKS = PLAIN_BLANKS + "\u00a0\u200b\ufeff"
+"""What around an id is no part of it: also blanks that do not break or have no width, and marks of byte order."""
 OR_DROP = "correct or remove the {0}, or leave such {0}s out: missing_ids='drop' (--missing-ids drop)"
 """What to do where an id is missing in a row, or line."""
 
@@ -83,6 +84,12 @@ def readable_ids(column: pa.ChunkedArray, role: str) -> list[pa.DictionaryArray]
     return [pa.DictionaryArray.from_arrays(chunk.indices, text) for chunk, text in zip(chunks, texts, strict=True)]
 
 
+def without_blanks(ids: pa.Array, blanks: str = BLANKS) -> pa.Array:
+    """Return text ids without blanks around them; most are ASCII, which is quicker."""
+    is_ascii = pc.all(pc.string_is_ascii(ids), min_count=0).as_py()
+    return pc.ascii_trim(ids, PLAIN_BLANKS) if is_ascii else pc.utf8_trim(ids, blanks)
+
+
 def as_dictionary(ids: pa.Array, role: str) -> pa.DictionaryArray:
     """Return one array of ids as dictionary<int32, int64 | string | binary>."""
     if pa.types.is_dictionary(ids.type):
@@ -113,6 +120,8 @@ def _plain(ids: pa.Array, role: str) -> pa.Array:
     if pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_binary(kind):
         return ids
     hint = "name the column of ids; times are no ids" if is_time(kind) else "give ids as integers or strings"
+    if pa.types.is_nested(kind):
+        hint = "write a row for each element, its id as a field of its own"
     raise InputError(f"{role} has the type {kind}", hint=hint)
 
 

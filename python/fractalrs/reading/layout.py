@@ -1,6 +1,5 @@
 """How a text file is written: learned from its first lines."""
 
-import csv
 import re
 from collections import Counter
 from contextlib import AbstractContextManager
@@ -10,6 +9,7 @@ from typing import Any
 
 from fractalrs.columns import ROLES, Wanted, choose_columns, has_header, is_number, strip_type
 from fractalrs.errors import InputError
+from fractalrs.reading.cells import is_escaped, is_quoted, split
 from fractalrs.reading.source import Asked
 from fractalrs.reading.stored import HEAD_BYTES, Stored, WholeLines
 from fractalrs.reading.unread import refuse_unread
@@ -32,17 +32,20 @@ class Layout:
     """How a text file is written.
 
     `format` is ``"csv"`` (any delimiter), ``"inter"`` or ``"lines"``, for which a space as delimiter means any white
-    space. `first_line` says how many lines come before the first row of data, of which `sample` has the first ones,
-    cells as text; ``"lines"`` have none. Lines that begin with `comment` are none of the table, and where it is
-    `aligned` several blanks are one. Of one user per line, the first number may be `counted` items, the user then being
-    the line, and the items `weighted`: ``item:count``. `remarks` are sentences on what is unusual.
+    space. Quotes within quotes are two, or behind a backslash where they are `escaped`. `first_line` says how many
+    lines come before the first row of data, of which `sample` has the first ones, cells as text; ``"lines"`` have none.
+    Lines that begin with `comment` are none of the table, and where it is `aligned` several blanks are one. Of one user
+    per line, the first number may be `counted` items, the user then being the line, and the items `weighted`:
+    ``item:count``. `header` is the line of names as it stands, and `remarks` are sentences on what is unusual.
     """
 
     stored: Stored
     format: str
     delimiter: str
     quoted: bool = False
+    escaped: bool = False
     names: list[str] | None = None
+    header: tuple[str, ...] = ()
     first_line: int = 0
     sample: list[list[str]]
     width: int = 0
@@ -94,6 +97,10 @@ class Layout:
         return f"Read {name} as {kind} {header}, {between} between cells{how}."
 
 
+class NoRowsError(InputError):
+    """A text file holds a header alone, as the empty parts do that Spark writes."""
+
+
 @dataclass(frozen=True)
 class _Lead:
     """What comes before the table: so many lines, which begin with `comment`, and what Excel says is the delimiter."""
@@ -138,7 +145,7 @@ def sniff(stored: Stored, asked: Asked, header: bool | None) -> Layout:
     if not delimiter:
         raise InputError(
             f"{stored.name}, line {lead.lines + 1}: found no delimiter in {_shorten(lines[0])!r}",
-            hint="say what stands between the cells with delimiter (--delimiter)",
+            hint="each line needs a user and an item; say what stands between the cells with delimiter (--delimiter)",
         )
     return _of_table(stored, lines, whole, delimiter, aligned, header, asked.wanted, lead)
 
@@ -171,15 +178,19 @@ def _of_table(
     lead: _Lead,
 ) -> Layout:
     is_inter = ":token" in lines[0]
-    quoted = _is_quoted(lines, delimiter)
-    rows = _split(lines, delimiter, quoted)
+    quoted = is_quoted(lines, delimiter)
+    rows = split(lines, delimiter, quoted)
+    escaped = quoted and any('\\"' in line for line in lines) and is_escaped(lines, delimiter, whole)
+    if escaped:
+        rows = split(lines, delimiter, quoted, "\\")
     if not whole and len(rows) > 2:
         rows.pop()  # perhaps cut inside quotes
     numbered = header is not False and _is_numbered(rows, header)
     if header is None:
         header = is_inter or numbered or has_header(rows, wanted)
+    _refuse_preamble(rows, stored.name, lead.lines)
     if header and len(rows) == 1:
-        raise InputError(
+        raise NoRowsError(
             f"{stored.name} holds a header and no rows: {_shorten(lines[0])!r}",
             hint="if that line is data, say header=False (--no-header)",
         )
@@ -191,16 +202,23 @@ def _of_table(
         names = in_comment
         remarks.append("The names of its columns stand in a comment.")
     width = len(names or sample[0])
-    if names is not None and all(len(row) == width + 1 for row in sample):
+    beyond = min(map(len, sample)) - width
+    if names is not None and beyond > 0 and not any(any(row[width:]) for row in sample):
+        remarks.append("Every line ends with delimiters: the last columns are empty.")
+        names = [*names, *[""] * beyond]
+    elif names is not None and all(len(row) == width + 1 for row in sample):
         names = _widened(names, sample, remarks, quoted and lines[0].startswith('"'))
-        width = len(names)
+    width = len(names or sample[0])
     if names is not None and numbered:
         names = _by_order(names, sample, stored.name)
         remarks.append("Its header is of numbers: columns go by their order.")
     if names is None and width > 2 and all(len(row) == width and not row[-1] for row in sample):
         remarks.append("Every line ends with a delimiter: the last column is empty.")
-        sample = [row[:-1] for row in sample]
-    point = "." if delimiter == "," or not _has_decimal_commas(sample) else ","
+        while sample[0][2:] and not any(row[-1] for row in sample):
+            sample = [row[:-1] for row in sample]
+    if escaped:
+        remarks.append('Quotes within quotes are written \\".')
+    point = "," if _has_decimal_commas(sample) else "."
     if point == ",":
         remarks.append("Numbers have decimal commas.")
     return Layout(
@@ -208,7 +226,9 @@ def _of_table(
         format="inter" if is_inter and header else "csv",
         delimiter=delimiter,
         quoted=quoted,
+        escaped=escaped,
         names=names,
+        header=tuple(rows[0]) if header else (),
         first_line=first_line,
         sample=sample,
         width=width,
@@ -219,6 +239,16 @@ def _of_table(
     )
 
 
+def _refuse_preamble(rows: list[list[str]], name: str, before: int) -> None:
+    """Refuse a text that begins with lines of another kind than the table below them."""
+    width, count = Counter(map(len, rows)).most_common(1)[0]
+    if width > len(rows[0]) == 1 and 2 * count > len(rows):
+        raise InputError(
+            f"{name}, line {before + 1}: 1 cell, and {width} in most lines",
+            hint="remove what comes before the table, or begin such lines with #",
+        )
+
+
 def _head(stored: Stored) -> tuple[list[str], bool]:
     """Return the first lines, and whether that is the whole file."""
     refuse_unread(stored.name, stored.raw_head(1 << 12), stored.path)
@@ -226,6 +256,12 @@ def _head(stored: Stored) -> tuple[list[str], bool]:
         head = stream.read(HEAD_BYTES)
         whole = not stream.read(1)
     if b"\0" in head:
+        if 3 * head.count(b"\0") > len(head):
+            wide = f"utf-16-{'le' if head.index(0) % 2 else 'be'}"
+            raise InputError(
+                f"{stored.name} is not UTF-8, but looks like {wide}",
+                hint=f"say text_encoding={wide!r} (--text-encoding {wide})",
+            )
         raise InputError(
             f"{stored.name} is not a text file",
             hint="text is read, plain or compressed with gzip, zstd or bzip2; also JSON, Parquet, SciPy's .npz, ZIP "
@@ -286,7 +322,7 @@ def _find_delimiter(lines: list[str], whole: bool, suffix: str) -> str | None:
     best: tuple[float, ...] = (0.0,)
     found = None
     for delimiter in _DELIMITERS:
-        rows = _split(lines, delimiter, _is_quoted(lines, delimiter))
+        rows = split(lines, delimiter, is_quoted(lines, delimiter))
         if not whole and len(rows) > 1:
             rows.pop()
         if not rows:
@@ -305,7 +341,7 @@ def _find_delimiter(lines: list[str], whole: bool, suffix: str) -> str | None:
 
 def _is_aligned(lines: list[str], delimiter: str | None) -> bool:
     """Return whether columns are aligned by blanks: any number of them is one, and only so all lines are alike."""
-    rows = _split(lines, delimiter, _is_quoted(lines, delimiter)) if delimiter else []
+    rows = split(lines, delimiter, is_quoted(lines, delimiter)) if delimiter else []
     # Nothing stands between two blanks; between two tabs an empty cell may.
     full = all(cell for row in rows for cell in row)
     regular = len({len(row) for row in rows}) == 1
@@ -342,20 +378,6 @@ def _is_one_user_per_line(lines: list[str], delimiter: str | None) -> bool:
     return (uneven or weighted) and len(users) == len(rows) and not r_table and not has_header(rows[:1])
 
 
-def _is_quoted(lines: list[str], delimiter: str) -> bool:
-    """Return whether cells may stand in quotes: between commas and the like; elsewhere a quote is a character."""
-    return len(delimiter.encode()) == 1 and (delimiter not in "\t " or lines[0].startswith('"'))
-
-
-def _split(lines: list[str], delimiter: str, quoted: bool) -> list[list[str]]:
-    if not quoted:
-        return [line.split(delimiter) for line in lines if line]
-    try:
-        return [row for row in csv.reader((line + "\n" for line in lines), delimiter=delimiter) if row]
-    except csv.Error:  # a quote that is never closed
-        return _split(lines, delimiter, False)
-
-
 def _is_numbered(rows: list[list[str]], header: bool | None) -> bool:
     """Return whether the first row numbers the columns from 0, as pandas does that knows no names."""
     first = rows[0][1:] if not rows[0][0] else rows[0]
@@ -380,9 +402,6 @@ def _by_order(names: list[str], sample: list[list[str]], name: str) -> list[str]
 
 def _widened(names: list[str], sample: list[list[str]], remarks: list[str], quoted: bool) -> list[str]:
     """Return the names of a table whose rows have a cell more than its header."""
-    if not any(row[-1] for row in sample):
-        remarks.append("Every line ends with a delimiter: the last column is empty.")
-        return [*names, ""]
     first = [row[0] for row in sample]
     numbers = [int(cell) for cell in first if cell.isdecimal() and len(cell) < 19]
     rising = len(numbers) == len(first) and all(a < b for a, b in pairwise(numbers))

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fractalrs.errors import InputError
-from fractalrs.reading.ids import BLANKS, readable_ids
+from fractalrs.reading.ids import BLANKS, PLAIN_BLANKS, readable_ids, without_blanks
+from fractalrs.reading.written import check_written
 from fractalrs.words import WARNING, MissingIds, percent
 
 _WORDS = (
@@ -50,7 +51,7 @@ def settle_ids(
     Raises
     ------
     InputError
-        If more than a small share of rows lack an id, or ids differ in blanks alone.
+        If more than a small share of rows lack an id, ids differ in blanks alone, or were spoiled (`check_written`).
     """
     notes, rows = [], table.num_rows
     keep = np.ones(rows, dtype=bool)
@@ -58,10 +59,13 @@ def settle_ids(
     for role in ("user_id", "item_id"):
         column = table.column(role)
         if column.type != pa.int64() or column.null_count:
-            chunks, note = _stripped(readable_ids(column, role), role, places[role], blanks_are_layout)
+            blanks = PLAIN_BLANKS if missing == "keep" else BLANKS
+            chunks, note = _stripped(readable_ids(column, role), role, places[role], blanks_are_layout, blanks)
             column = pa.chunked_array(chunks, chunks[0].type) if chunks else column
             table = table.set_column(table.column_names.index(role), role, column)
             notes += note
+            if missing != "keep":
+                notes += check_written(chunks, role, places[role])
         found = missing_among(column)
         if not found or missing == "keep":
             continue
@@ -162,24 +166,24 @@ def _rows_of(column: pa.ChunkedArray, words: list[str]) -> npt.NDArray[np.bool_]
 
 
 def _stripped(
-    chunks: list[pa.DictionaryArray], role: str, place: str, blanks_are_layout: bool
+    chunks: list[pa.DictionaryArray], role: str, place: str, blanks_are_layout: bool, blanks: str
 ) -> tuple[list[pa.DictionaryArray], list[str]]:
     """Return ids without blanks around them, and a sentence on it if there were any."""
     if not chunks or not pa.types.is_string(chunks[0].type.value_type):
         return chunks, []
     whole = [chunk.dictionary for chunk in chunks]
-    bare = [pc.ascii_trim(values, BLANKS) for values in whole]
+    bare = [without_blanks(values, blanks) for values in whole]
     changed = [one.nbytes != other.nbytes or not one.equals(other) for one, other in zip(whole, bare, strict=True)]
     if not any(changed):
         return chunks, []
     before, after = pa.chunked_array(whole).unique(), pa.chunked_array(bare).unique()
-    odd = before.filter(pc.not_equal(before, pc.ascii_trim(before, BLANKS)))
+    odd = before.filter(pc.not_equal(before, without_blanks(before, blanks)))
     if len(after) < len(before) and not blanks_are_layout:
-        known, trimmed = pa.concat_arrays([before]), pc.ascii_trim(odd, BLANKS)
+        known, trimmed = pa.concat_arrays([before]), without_blanks(odd, blanks)
         twins = odd.filter(pc.is_in(trimmed, known))
         twin = (twins if len(twins) else odd)[0].as_py()
         raise InputError(
-            f"{place}: the {role}s {twin!r} and {twin.strip(BLANKS)!r} differ in blanks around them alone",
+            f"{place}: the {role}s {twin!r} and {twin.strip(blanks)!r} differ in blanks around them alone",
             hint="strip the blanks where the column comes from, or write the ids so that they differ otherwise",
         )
     made = [pa.DictionaryArray.from_arrays(chunk.indices, text) for chunk, text in zip(chunks, bare, strict=True)]

@@ -70,7 +70,9 @@ def _series(name: str) -> str:
     path = PurePosixPath(name)
     if path.name.startswith("part-"):
         return "part-" + "".join(path.suffixes[-2:])
-    return str(path.parent / re.sub(r"\d+", "#", path.name))
+    # Keys of Hive say what differs between parts.
+    folder = re.sub(r"(^|/)([^/=]+)=[^/]*", r"\1\2=", str(path.parent))
+    return "/".join((folder, re.sub(r"\d+", "#", path.name)))
 
 
 def _by_word(groups: list[list[str]]) -> list[str] | None:

@@ -28,7 +28,13 @@ from fractalrs.statistics.spectra import (
     ratio_error,
     ratios,
 )
-from fractalrs.statistics.thinning import FEW_OF_NOISE, thinned_assortativity, thinned_degrees, thinned_singular_values
+from fractalrs.statistics.thinning import (
+    FEW_OF_NOISE,
+    thinned_assortativity,
+    thinned_degrees,
+    thinned_singular_values,
+    thinned_variation,
+)
 from fractalrs.statistics.times import (
     POINTS,
     Activity,
@@ -57,5 +63,5 @@ __all__ += ["compare_inter_event_times", "coverage", "degree_product", "density"
 __all__ += ["effective_rank", "end_decay", "gini", "hill", "kolmogorov_smirnov", "kronecker", "log_slope", "memory"]
 __all__ += ["network_curve", "network_distance", "network_values", "null_degrees", "null_pairs", "null_singular_values"]
 __all__ += ["predicted", "rank_slope", "ranked", "ratio_error", "ratios", "recall_by_rank", "thinned_assortativity"]
-__all__ += ["thinned_degrees", "thinned_singular_values", "thinning_excess", "top_share", "total_variation"]
-__all__ += ["wasserstein"]
+__all__ += ["thinned_degrees", "thinned_singular_values", "thinned_variation", "thinning_excess", "top_share"]
+__all__ += ["total_variation", "wasserstein"]

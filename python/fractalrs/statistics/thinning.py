@@ -16,6 +16,8 @@ from fractalrs.statistics.graph import edge_moments, whole
 _SPREADS, _LEAST = 8.0, 10.0
 """Beyond so many standard deviations, and so many interactions more, a binomial degree does not occur."""
 _AT_A_TIME = 1 << 20
+_NORMAL = 1_000.0
+"""A count of a larger variance is as good as normally distributed."""
 _CLASSES_TO_E, _HALVINGS, _ROUNDS = 8.0, 40, 60
 FEW_OF_NOISE = 32
 """So many singular values of the noise may stand out of it: the most active users' and the most popular items' own."""
@@ -56,6 +58,38 @@ def thinned_degrees(degrees: Numbers, repeats: int, copies: int, keep_rate: floa
     reached = np.floor(count * np.minimum(np.cumsum(mass) / max(mass.sum(), 1.0), 1.0) + 0.5).astype(np.int64)
     reached[-1:] = count
     return np.repeat(np.arange(len(mass)), np.diff(reached, prepend=0))
+
+
+def thinned_variation(counts: Numbers, repeats: int, kept: int) -> float | None:
+    """Compute the expected total variation between a histogram and that of its events, repeated and thinned.
+
+    Of a thinning it is known how many of the `repeats` · N events are `kept`: they are a random choice of these. So the
+    number of each value is hypergeometric, and what is expected of ½ Σ |its share − p| is known exactly: its mean
+    deviation is 2 ν (1 − (K + k − ν) / M) P(ν), with K events of the value among all M, k of them kept, and ν the
+    least number above k K / M (Diaconis and Zabell 1991). Beyond numbers for which that can be computed it is that of a
+    normal distribution, √(2 / π) of the standard deviation. None where there are no events, or none is kept.
+
+    Examples
+    --------
+    >>> thinned_variation(np.array([1, 1]), 1, 1)
+    0.5
+    >>> thinned_variation(np.array([3, 5]), 4, 32)
+    0.0
+    """
+    each = checked(counts)
+    whole_count, kept = repeats * int(each.sum()), min(kept, repeats * int(each.sum()))
+    if not kept:
+        return None
+    of_value = each[each > 0].astype(np.float64) * repeats
+    mean = kept * of_value / whole_count
+    variance = mean * (1 - of_value / whole_count) * (whole_count - kept) / max(1, whole_count - 1)
+    deviation = np.sqrt(2 / np.pi * variance)
+    # Of many, factorials are too large for their differences.
+    few = variance < _NORMAL
+    least = np.floor(mean[few]) + 1
+    chance = scipy.stats.hypergeom.pmf(least, whole_count, of_value[few], kept)
+    deviation[few] = 2 * least * (1 - (of_value[few] + kept - least) / whole_count) * chance
+    return float(deviation.sum() / kept / 2)
 
 
 def thinned_assortativity(

@@ -6,6 +6,7 @@ from fractalrs.tools.arguments import (
     check_kind,
     check_word,
     checked_columns,
+    checked_ids,
     checked_texts,
     resolve_threads,
     suggests,
@@ -14,11 +15,12 @@ from fractalrs.tools.arguments import (
 from fractalrs.tools.atomic import whole_file, whole_folder
 from fractalrs.tools.digest import Digest, digest_of_json
 from fractalrs.tools.machine import blas_threads, drawing, installed, peak_memory, readable, require_disk, require_place
+from fractalrs.tools.object_store import SCHEMES, ObjectStore, Place, store_of
 from fractalrs.tools.ordered import in_order
 from fractalrs.tools.progress import SILENT, Progress, ProgressCallback, Stages, as_progress, notes_on_stderr
 from fractalrs.tools.sealed import DigestingFile, FileReport, parquet_writer, read_labelled, write_labelled
 from fractalrs.tools.shown import Shown, html_table, one_line
-from fractalrs.tools.store import LocalStaging, LocalStore, Store, busy, is_litter, visible
+from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, busy, is_litter, visible
 
 __all__ = [
     "as_path",
@@ -26,6 +28,7 @@ __all__ = [
     "check_kind",
     "check_word",
     "checked_columns",
+    "checked_ids",
     "checked_texts",
     "resolve_threads",
     "suggests",
@@ -51,5 +54,6 @@ __all__ += [
     "read_labelled",
     "write_labelled",
 ]
-__all__ += ["LocalStaging", "LocalStore", "Store", "busy", "is_litter", "visible"]
+__all__ += ["SCHEMES", "LocalStaging", "LocalStore", "ObjectStore", "Place", "RemotePath", "Store"]
+__all__ += ["busy", "is_litter", "store_of", "visible"]
 __all__ += ["Shown", "html_table", "installed", "one_line", "suggests"]

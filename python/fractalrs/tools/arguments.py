@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from fractalrs.errors import InputError
 
@@ -73,6 +74,16 @@ def checked_columns(name: str, value: Any) -> tuple[Any, ...]:
 def checked_texts(name: str, value: Any) -> tuple[str, ...]:
     """Return a list of texts as a tuple; a single text is none."""
     return _listed(name, value, (str,), "a list of texts")
+
+
+def checked_ids(name: str, values: npt.ArrayLike, count: int) -> npt.NDArray[np.uint64]:
+    """Return ids below a count as the core takes them; refuse those that are none."""
+    ids = np.asarray(values)
+    if ids.dtype.kind not in "iu" and ids.size:
+        raise InputError(f"{name} are of type {ids.dtype}; they must be whole numbers")
+    if ids.size and not (int(ids.min()) >= 0 and int(ids.max()) < count):
+        raise InputError(f"{name} {ids.min()} to {ids.max()} are not within 0 to {count - 1}")
+    return ids.astype(np.uint64)
 
 
 def _listed(name: str, value: Any, kinds: tuple[type, ...], words: str) -> tuple[Any, ...]:

@@ -12,12 +12,12 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
 try:
     import fcntl
@@ -27,6 +27,10 @@ except ImportError:  # Windows has no such lock.
 from fractalrs.errors import OutputError
 from fractalrs.tools import machine
 from fractalrs.tools.atomic import flush
+from fractalrs.tools.sealed import FileReport, read_labelled
+from fractalrs.tools.shown import Shown
+
+_Job = TypeVar("_Job")
 
 logger = logging.getLogger(__name__)
 
@@ -67,25 +71,60 @@ def _refusing(path: Path) -> Iterator[None]:
         raise OutputError(message, "change its permissions, or choose another folder") from error
 
 
+@dataclass(frozen=True, repr=False)
+class RemotePath(Shown):
+    """Where something is in a store that is no local folder; it reads as its URL.
+
+    Examples
+    --------
+    >>> from fractalrs import ObjectStore
+    >>> str(ObjectStore("s3://bucket/out").path / "train")
+    's3://bucket/out/train'
+    """
+
+    url: str
+    store: "Store" = field(repr=False)
+    name: str = ""
+
+    def __truediv__(self, name: str) -> "RemotePath":
+        return RemotePath(self.url, self.store, f"{self.name}/{name}" if self.name else name)
+
+    def __str__(self) -> str:
+        return f"{self.url}/{self.name}" if self.name else self.url
+
+    def open(self) -> BinaryIO:
+        """Open it for reading."""
+        return self.store.open(self.name)
+
+
 @runtime_checkable
 class Store(Protocol):
     """Where the files of a data set are."""
 
     @property
-    def path(self) -> Path:
-        """Where readers of local files find it."""
+    def path(self) -> Path | RemotePath:
+        """What its files are named by."""
 
     def check(self) -> None:
         """Refuse a place that cannot be written to."""
 
     def free(self) -> int:
-        """Return how many bytes can still be written."""
+        """Return how many bytes can still be written on this machine."""
+
+    def require_room(self, size: float, freed: float, piece: float, threads: int, hint: str) -> None:
+        """Refuse too little room for so many bytes, in pieces of which threads make some at a time."""
 
     def list(self) -> dict[str, int]:
         """Return names and sizes of all files, but for litter and what is not whole yet."""
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading."""
+
+    def known(self, name: str) -> tuple[dict[str, str], FileReport]:
+        """Return labels and what is known of a Parquet file that was sealed; see `read_labelled`."""
+
+    def local(self, names: Iterable[str]) -> AbstractContextManager[Path]:
+        """Return a local folder that has these files, until the context ends."""
 
     def put(self, name: str, content: bytes) -> None:
         """Put a file, in place of what is there."""
@@ -100,7 +139,7 @@ class Store(Protocol):
         """Begin a folder to make files in; what is not published goes when the context ends."""
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete files, if they are there; whoever crashes later finds them gone."""
+        """Delete files, if they are there, in any order; whoever crashes later finds them gone."""
 
     def locked(self, *, shared: bool = False) -> AbstractContextManager[None]:
         """Keep others out, or only those who do not share; the lock ends with the process, however that ends."""
@@ -112,8 +151,8 @@ class Store(Protocol):
         """Delete what writers that are dead have left."""
 
 
-@dataclass(frozen=True)
-class LocalStore:
+@dataclass(frozen=True, repr=False)
+class LocalStore(Shown):
     """A local folder, or one on a network file system.
 
     Writers are known to be alive by locks on regular files opened for writing, which network file systems have too.
@@ -137,6 +176,10 @@ class LocalStore:
         """Return the free bytes of the disk, and those of unfinished files of the dead."""
         return machine.free_disk(self.path) + sum(sum(_sizes(folder).values()) for folder in self._dead())
 
+    def require_room(self, size: float, freed: float, piece: float, threads: int, hint: str) -> None:  # noqa: ARG002
+        """Refuse a disk with too little room for so many bytes, if so many are freed."""
+        machine.require_disk(self.path, size, hint, int(self.free() + freed))
+
     def list(self) -> dict[str, int]:
         """Return names and sizes of all files; a link to a folder is a file."""
         with _refusing(self.path):
@@ -147,6 +190,16 @@ class LocalStore:
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading."""
         return (self.path / name).open("rb")
+
+    def known(self, name: str) -> tuple[dict[str, str], FileReport]:
+        """Return labels and what is known of a Parquet file: all of it is read."""
+        with self.open(name) as file:
+            return read_labelled(file)
+
+    @contextmanager
+    def local(self, names: Iterable[str]) -> Iterator[Path]:  # noqa: ARG002
+        """Return the folder itself."""
+        yield self.path
 
     def put(self, name: str, content: bytes) -> None:
         """Put a file, in place of what is there."""
@@ -274,7 +327,7 @@ class LocalStore:
 class LocalStaging:
     """A hidden folder of one writer's own in a `LocalStore`, locked as long as its writer lives.
 
-    Files are made here before they are put into the store; an object store's has a `publish` of its own.
+    Files are made here before they are put into the store; an object store's has `publish` and `rounds` of its own.
     """
 
     store: Path
@@ -296,6 +349,10 @@ class LocalStaging:
         made.replace(final)
         self.touched.add(final.parent)
         os.utime(self.folder / _ALIVE)
+
+    def rounds(self, jobs: Sequence[_Job], threads: int) -> Iterator[Sequence[_Job]]:  # noqa: ARG002
+        """Return what may be made at a time: all, as what is made takes no more room than what is published."""
+        yield jobs
 
     def finished(self) -> list[str]:
         """Return the names for which a file is at its path; what the core still writes is hidden."""

@@ -15,6 +15,7 @@ from fractalrs.dataset import Dataset, Private
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Operator, Shuffle, operator_named, shuffle_named
 from fractalrs.statistics import Floats
+from fractalrs.words import LATEST
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,15 @@ class Planned:
     options: dict[str, Any]  # Of the expansion, as in ``private/plan.json``.
     statistics: Mapping[str, npt.NDArray[Any]]  # Of ``private/base_statistics.npz``.
     split: str = "given"  # How the base's test interactions were chosen.
+    cuts: tuple[int, ...] = ()  # From which tick on everything is test, and nothing before.
 
     @classmethod
     def of(cls, expansion: Expansion) -> "Planned":
         """Return what an expansion plans."""
         options = expansion.options
         statistics = base_statistics(expansion.base, timestamps=options.timestamps, rated=options.ratings is not None)
-        return cls(expansion.keep_rates, dataclasses.asdict(options), statistics, expansion.base.split)
+        base = expansion.base
+        return cls(expansion.keep_rates, dataclasses.asdict(options), statistics, base.split, base.cuts)
 
     @cached_property
     def rates(self) -> Floats:
@@ -77,7 +80,7 @@ class Planned:
     @property
     def test_is_last(self) -> bool:
         """Whether no test interaction of a user may come before a train interaction."""
-        return self.split == "last" and self.options.get("cold_items", 0) == 0
+        return self.split in LATEST and self.options.get("cold_items", 0) == 0
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, E
     if not agree:
         raise InputError(f"private/ and manifest.json of {dataset.path} are of different data sets")
     keep_rates = options.keep_rates(private.reduced.values)
-    planned = Planned(keep_rates, dataclasses.asdict(options), statistics, plan.base.split)
+    planned = Planned(keep_rates, dataclasses.asdict(options), statistics, plan.base.split, plan.base.cuts)
     if base is None:
         return planned, None
     if base.fingerprint != plan.base.fingerprint:

@@ -1,7 +1,9 @@
 """Validate a data set, or an expansion: integrity, fidelity, and the report of both."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,7 +13,17 @@ from fractalrs.dataset import Dataset, open_dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.statistics import Curve, Floats
-from fractalrs.tools import Progress, Stages, as_progress, blas_threads, check_kind, resolve_threads, suggests
+from fractalrs.tools import (
+    Place,
+    Progress,
+    Stages,
+    Store,
+    as_progress,
+    blas_threads,
+    check_kind,
+    resolve_threads,
+    suggests,
+)
 from fractalrs.validation import metrics
 from fractalrs.validation.checks import blocks, files, regeneration, rows, times
 from fractalrs.validation.checks.attributes import check_attributes
@@ -34,7 +46,7 @@ BY_FUNCTION = "what a function made cannot be made again"
 
 @suggests
 def validate(
-    dataset: Dataset | Expansion | str | os.PathLike[str],
+    dataset: Dataset | Expansion | Place,
     base: Base | None = None,
     *,
     only: Only | None = None,
@@ -50,7 +62,7 @@ def validate(
     Parameters
     ----------
     dataset
-        A data set, or its folder; or an expansion, which is generated instead of read.
+        A data set, its folder or URL (which is fetched into a temporary folder); or an expansion, which is generated.
     base
         What it was expanded from. Without it, what needs the real interactions themselves is left out: users generated
         again, singular vectors, real neighbours, copies.
@@ -90,7 +102,7 @@ def validate(
     All 6 checks hold
     """
     _check(only, singular_values, false_alarms)
-    subject = open_dataset(dataset) if isinstance(dataset, str | os.PathLike) else dataset
+    subject = open_dataset(dataset) if isinstance(dataset, str | os.PathLike | Store) else dataset
     check_kind("dataset", subject, (Dataset, Expansion), "a Dataset, its folder, or an Expansion")
     own = checked({} if thresholds is None else thresholds)
     if singular_values == DEFAULT_COUNT:
@@ -99,7 +111,7 @@ def validate(
         check_count(subject.shape, singular_values)
     threads, shown = resolve_threads(threads), as_progress(progress)
     # On several threads of linear algebra the last bits of singular values would depend on how many.
-    with blas_threads(1):
+    with blas_threads(1), _here(subject) as subject:
         planned, base, expansion = _known(subject, base)
         if only == "fidelity" and planned is None:
             raise InputError(
@@ -113,6 +125,16 @@ def validate(
             if only != "integrity":
                 run.measure(own)
     return Report(run.findings())
+
+
+@contextmanager
+def _here(subject: Dataset | Expansion) -> Iterator[Dataset | Expansion]:
+    """Return what is validated, on this machine: every file is read several times."""
+    if isinstance(subject, Expansion) or isinstance(subject.place, Path):
+        yield subject
+    else:
+        with subject.store.local(subject.store.list()) as folder:
+            yield Dataset(folder, subject.manifest)
 
 
 def _check(only: object, singular_values: object, false_alarms: object) -> None:
@@ -175,11 +197,16 @@ class _Run:
         if carries:
             self.checks.append(footers.columns)
         if "timestamp" in carries:
-            late = measured.planned is not None and measured.planned.test_is_last
+            planned = measured.planned
+            late = planned is not None and planned.test_is_last
+            cuts = () if planned is None else planned.cuts
             if footers.columns.holds and readable:
                 with measured.stages("following times"):
-                    self.checks += times.check_times(dataset, late, *how)
-            if measured.planned is None:
+                    is_cold = planned is not None and planned.is_cold
+                    self.checks += times.check_times(dataset, late, cuts, is_cold, *how)
+                    if dataset.partition is not None:
+                        self.checks.append(times.check_periods(dataset, measured.threads))
+            if planned is None:
                 self._leave_out(NEEDS_PRIVATE, times.TEST_IS_LAST)
         if measured.expansion is None or not readable:
             against_source = regeneration.AGAINST_SOURCE if "timestamp" in carries else ()
@@ -237,7 +264,7 @@ class _Run:
         if isinstance(of, Dataset):
             subject: dict[str, Any] = {"data set": of.path.name}
             subject |= {name: getattr(of, name) for name in ("profile", "shuffle", "operator")}
-            subject |= {split: of.totals[split] for split in SPLITS}
+            subject |= {split: of.totals[split] for split in SPLITS if split in of.totals}
             subject |= {"multipliers": "{} × {}".format(*of.multipliers)}
             subject |= {name: getattr(of.manifest, name) for name in ("fractalrs", "generator")}
         else:

@@ -1,6 +1,7 @@
 """All of it in one call: a recipe, and `expand`."""
 
 from fractalrs.workflow.page import Page, command_text, recipe_text
+from fractalrs.workflow.publishing import publish
 from fractalrs.workflow.recipe import RECIPE, Recipe
 from fractalrs.workflow.run import SAMPLE, expand, prepare, read_planned_base, read_source
 
@@ -12,6 +13,7 @@ __all__ = [
     "command_text",
     "expand",
     "prepare",
+    "publish",
     "read_planned_base",
     "read_source",
     "recipe_text",

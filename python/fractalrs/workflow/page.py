@@ -29,13 +29,16 @@ from fractalrs.expansion import (
     Group,
     Options,
     ReducedMatrix,
+    fitted_cells,
     group_cells,
     operator_named,
     profile_named,
     shuffle_named,
 )
-from fractalrs.tools import as_path, blas_threads
+from fractalrs.tools import Place, as_path, blas_threads, store_of
+from fractalrs.words import SIDES
 from fractalrs.workflow.recipe import RECIPE, Recipe
+from fractalrs.workflow.splitting import SPLITTING
 
 CELLS = "cells.npz"
 """Beside a recipe, the cells of its data set, as they are in ``private/``: then none are grouped."""
@@ -43,19 +46,22 @@ _TABLES = ("source", "data_set", "reduced_matrix")
 _HEAD = """\
 # A recipe by fractalrs {version}: with the same source it makes the same data set again, bit for bit.
 #
-#   fractalrs expand --recipe THIS_FILE SOURCE OUTPUT
+#   fractalrs expand --recipe THIS_FILE SOURCE OUTPUT{option}
 #
-# It holds the seed: whoever has it and the source can undo every shuffle.
+# {seed}
 """
+_TOLD = "It holds the seed: whoever has it and the source can undo every shuffle."
+_NOT_TOLD = "It lacks the seed, with which every shuffle could be undone: ask whoever made the data set."
+_FROM_PYTHON = "# The data set was written from Python: how its source was read is not said here."
 
 
-def recipe_text(path: str | os.PathLike[str]) -> str:
+def recipe_text(path: Place) -> str:
     """Return the recipe of a data set, from its ``private/``.
 
     Raises
     ------
     InputError
-        If ``private/`` is not there, or does not say how the source was read.
+        If ``private/`` is not there, or the data set was made by a function.
 
     Examples
     --------
@@ -67,26 +73,56 @@ def recipe_text(path: str | os.PathLike[str]) -> str:
     >>> 'profile = "paper"' in text
     True
     """
-    private = Private.read(path)
-    if private is None or private.plan.recipe is None:
-        lacks = "no private/plan.json" if private is None else "no recipe: it was written from Python"
-        raise InputError(f"{path} has {lacks}", hint="the folder that fractalrs expand wrote has one")
+    private = Private.of_store(store := store_of(path))
+    if private is None:
+        raise InputError(f"{store.path} has no private/plan.json", hint="the folder that was written first has one")
+    page = page_text(private)
+    if page is None:
+        raise InputError(f"{store.path} was made by a function, which no page of text holds")
+    return page
+
+
+def page_text(private: Private, *, with_seed: bool = True) -> str | None:
+    """Return the recipe of a data set, without its seed unless told to; `None` if it was made by a function.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = fr.expand("sample", f"{folder}/out", user_multiplier=1, item_multiplier=2, profile="paper", seed=77)
+    ...     "77" in page_text(Private.read(made.path), with_seed=False)
+    False
+    """
     plan, reduced = private.plan, private.reduced
     if operator_named(plan.options.operator).is_function:
-        raise InputError(f"{path} was made by a function, which no page of text holds")
-    lines = [_HEAD.format(version=plan.fractalrs), *_lines(_options(plan))]
+        return None
+    option, seed = ("", _TOLD) if with_seed else (" --seed SEED", _NOT_TOLD)
+    options = {name: value for name, value in _options(plan).items() if with_seed or name != "seed"}
+    lines = [_HEAD.format(version=plan.fractalrs, option=option, seed=seed)]
+    lines += [*([_FROM_PYTHON] if plan.recipe is None else []), *_lines(options)]
     base = plan.base
     lines += ["", "[source]", *_lines(asdict(base) | {"fingerprint": base.fingerprint})]
     lines += ["", "[data_set]"]
     made = {"fractalrs": plan.fractalrs, "generator": plan.generator}
     made |= {"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint}
     lines += _lines(made | {"attributes": sorted(plan.attribute_fingerprints)})
-    lines += ["", "[reduced_matrix]", f"description = {json.dumps(json.dumps(dict(plan.reduced)))}"]
-    lines += _lines({"coordinates": plan.reduced.get("fit", {}).get("coordinates", 16)})
+    lines += ["", "[reduced_matrix]", f"description = {json.dumps(json.dumps(_described(plan, with_seed)))}"]
+    found = plan.reduced.get("fit", {})
+    lines += _lines({"coordinates": found.get("coordinates", 16), "fitted": bool(found)})
     lines += [f"values = '''\n{_encoded(reduced.values)}\n'''"]
     if operator_named(plan.options.operator).multiplies:
         lines += [f"signed = '''\n{_encoded(reduced.signed)}\n'''"]
     return "\n".join(lines)
+
+
+def _described(plan: Plan, with_seed: bool) -> dict[str, Any]:
+    """Return how the reduced matrix came about: to others without statistics of the source."""
+    described = dict(plan.reduced)
+    if "fit" in described and not with_seed:
+        ginis = {f"gini_of_{side}": {"expected": described["fit"][f"gini_of_{side}"]["expected"]} for side in SIDES}
+        described["fit"] = described["fit"] | ginis
+    return described
 
 
 def command_text(plan: Plan) -> str:
@@ -117,14 +153,17 @@ def command_text(plan: Plan) -> str:
 
 def _options(plan: Plan) -> dict[str, Any]:
     """Return the options of a plan, those that were chosen for it too."""
-    read = Recipe.of_plan(plan)
-    names = [name for name, one in RECIPE.items() if one.group == Group.READING] + ["split", "ties", "min_timestamps"]
-    given = {name: getattr(read, name) for name in names if getattr(read, name) != RECIPE[name].default}
+    given = {}
+    if plan.recipe is not None:
+        read, names = Recipe.of_plan(plan), [name for name, one in RECIPE.items() if one.group == Group.READING]
+        names += ["split", "ties", "min_timestamps", *SPLITTING]
+        given = {name: getattr(read, name) for name in names if getattr(read, name) != RECIPE[name].default}
     found = {"profile": plan.profile, "user_multiplier": plan.user_multiplier, "item_multiplier": plan.item_multiplier}
     found |= given | asdict(plan.options)
     if shuffle_named(plan.options.shuffle).takes_cells:
         found |= {"fit": False, "user_cell_size": plan.user_cell_size, "item_cell_size": plan.item_cell_size}
     found |= {"parts": plan.part_count, **asdict(plan.parquet), "source_licence": plan.source_licence}
+    found |= {"partition": plan.partition}
     return {name: found[name] for name in RECIPE if found.get(name) not in (None, ())}
 
 
@@ -197,7 +236,9 @@ class Page:
         """Return its options with others over them; a recipe makes one data set, and takes none that change it."""
         if self.made:
             kept = {*(name for name, one in RECIPE.items() if one.group == Group.READING)}
-            kept |= {"item_attributes", "user_attributes"}
+            kept |= {"item_attributes", "user_attributes", *({"seed"} - self.options.keys())}
+            if "seed" not in self.options | given:
+                raise InputError(f"the recipe {self.path} has no seed", hint="give the one of its data set: --seed")
             for name in given.keys() - kept:
                 raise InputError(
                     f"{name} is given, but the recipe {self.path} says what is made",
@@ -224,8 +265,11 @@ class Page:
         if beside.is_file():
             return Cells.load(beside)
         sizes = self.options["user_cell_size"], self.options["item_cell_size"]
+        made = self.made["reduced_matrix"]
         with blas_threads(1):
-            return group_cells(base, *sizes, self.made["reduced_matrix"]["coordinates"])
+            if made["fitted"]:
+                return fitted_cells(base, *sizes, made["coordinates"], self.reduced.shape)
+            return group_cells(base, *sizes, made["coordinates"])
 
     def check_source(self, base: Base) -> None:
         """Refuse another source than the recipe's."""
@@ -245,6 +289,11 @@ class Page:
         """Refuse an expansion that is not the recipe's."""
         if expansion.fingerprint == self.made["data_set"]["expansion"]:
             return
+        if "seed" not in self.options:
+            raise InputError(
+                f"this would not be the data set of the recipe {self.path}, which does not tell the seed",
+                hint="is --seed the one of that data set?",
+            )
         if shuffle_named(expansion.options.shuffle).takes_cells:
             raise InputError(
                 f"this would not be the data set of the recipe {self.path}: users or items were grouped into other "

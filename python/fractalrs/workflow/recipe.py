@@ -5,12 +5,13 @@ Its options are those of the command ``expand``, each declared once: those of th
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from fractalrs._core import VERSION, digest_file
+from fractalrs.base import SplitRule
 from fractalrs.dataset import ParquetOptions, Plan, checked_licence
 from fractalrs.errors import InputError
 from fractalrs.expansion import (
@@ -35,7 +36,8 @@ from fractalrs.expansion import (
 )
 from fractalrs.reading import checked_encoding, checked_form, format_names
 from fractalrs.tools import Shown, as_path
-from fractalrs.words import SIDES, HoldOut, MissingIds, OrderBy, Rescale, Ties
+from fractalrs.words import SIDES, MissingIds, OrderBy, Partition, Rescale
+from fractalrs.workflow.splitting import SPLITTING, Splitting
 
 
 def _column(name: str, column: Any) -> str | int:
@@ -58,7 +60,7 @@ _COLUMN = {"value": "COLUMN", "accepts": int, "take": _column}
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Recipe(Shown):
+class Recipe(Splitting, Shown):
     """What a user asks for. To make one is to check it, and reads no file.
 
     Both multipliers are given, or `reduced_matrix`, or `target_interactions`: then `keep_scale` and the multipliers
@@ -80,9 +82,9 @@ class Recipe(Shown):
     'block'
     """
 
-    options: Options
+    options: Options = field(kw_only=True)
     """Those of the expansion."""
-    operator: str | BlockFunction
+    operator: str | BlockFunction = field(kw_only=True)
     """What makes its blocks: a name, or the function itself."""
 
     user_multiplier: int | None = option(
@@ -127,26 +129,6 @@ class Recipe(Shown):
     )
     user_cell_size: int | None = option(None, "Most users in a cell (shuffle cells).", Group.SIZE, **_CELL_SIZE)
     item_cell_size: int | None = option(None, "Most items in a cell (shuffle cells).", Group.SIZE, **_CELL_SIZE)
-    split: HoldOut = option(
-        "auto",
-        "Of each user, the last interaction is test, a random one, or none is. auto: as the source allows.",
-        Group.SPLIT,
-        value="NAME",
-    )
-    ties: Ties | None = option(
-        None,
-        "Of several latest interactions at one time, the last is test, or all are.",
-        Group.SPLIT,
-        unset="by profile",
-    )
-    min_timestamps: int | None = option(
-        None,
-        "Drop users with fewer distinct timestamps.",
-        Group.SPLIT,
-        within=lambda count: count >= 0,
-        words="a whole number of at least 0",
-        unset="2 where split is last, 3 by profile reference",
-    )
     rescale: Rescale = option(
         "absolute",
         "How its entries get into 0 to 1: absolute values over the largest (absolute), or from minimum to maximum "
@@ -199,6 +181,12 @@ class Recipe(Shown):
         "Parts, of one train and one test file each.",
         Group.FILES,
         **_POSITIVE | {"unset": "128 of 1 to 16 M interactions"},
+    )
+    partition: Partition | None = option(
+        None,
+        "Divide files by time, in folders such as train/week=2015-W03 (needs --timestamps).",
+        Group.FILES,
+        unset="not divided",
     )
     encoding: Literal["default", "fast"] = option(
         "default", "default: every reader. fast: quicker, but not for Spark before 4.3.", Group.FILES, value="NAME"
@@ -276,7 +264,7 @@ class Recipe(Shown):
         vars(self).update(options=options, operator=given.get("operator", Options.operator))
         self._check_targets()
         # Making them checks them.
-        _ = self.parquet
+        _ = self.parquet, SplitRule(**self.splitting)
         for name in ("user_cell_size", "item_cell_size"):
             if getattr(self, name) is not None and not shuffle_named(options.shuffle).takes_cells:
                 raise InputError(f"{name} is given, but the shuffle {options.shuffle!r} has cells of its own")
@@ -285,6 +273,10 @@ class Recipe(Shown):
         if self.reduced_matrix is not None and (self.order_by or self.rescale != "absolute"):
             raise InputError("rescale and order_by are for a matrix made here, but reduced_matrix is given")
         self._check_fit()
+        if self.partition is not None and not options.timestamps:
+            raise InputError(
+                f"the partition by {self.partition} needs timestamps", hint="say timestamps (--timestamps)"
+            )
         written = [side for side in SIDES if getattr(self, f"{side.singular}_attributes") is not None]
         options.check_sources(*self.cell_sizes, written)
 
@@ -356,6 +348,12 @@ class Recipe(Shown):
         return given | ({} if self.input_format == "auto" else {"format": self.input_format})
 
     @property
+    def splitting(self) -> dict[str, Any]:
+        """How the source is split: arguments of `leave_last_out` that do not depend on the source."""
+        given = {name: getattr(self, name) for name in ("split", *SPLITTING)}
+        return {"ties": self.ties or self.defaults.ties, "seed": self.options.seed} | given
+
+    @property
     def least_timestamps(self) -> int | None:
         """The least number of distinct timestamps, by itself or from the profile."""
         return self.defaults.min_timestamps if self.min_timestamps is None else self.min_timestamps
@@ -393,6 +391,7 @@ class Recipe(Shown):
             "split": self.split,
             "ties": self.ties or self.defaults.ties,
             "min_timestamps": self.least_timestamps,
+            **{name: getattr(self, name) for name in SPLITTING if getattr(self, name) != RECIPE[name].default},
             "timestamps": options.timestamps,
             "ratings": options.ratings,
             "carry": list(options.carry),
@@ -420,6 +419,7 @@ class Recipe(Shown):
         # Whether there may be times depends on the shuffle.
         names = "split ties seed timestamps ratings carry shuffle user_cell_size item_cell_size"
         given = {name: described[name] for name in names.split()}
+        given |= {name: described[name] for name in SPLITTING if name in described}
         given |= {name: getattr(plan, name) for name in ("user_multiplier", "item_multiplier", "profile")}
         reading = dict(described["reading"])
         given |= {"input_format": reading.pop("format", "auto")}

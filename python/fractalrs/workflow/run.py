@@ -39,7 +39,7 @@ from fractalrs.expansion import (
     solve_keep_scale,
 )
 from fractalrs.reading import Interactions, located, read_attributes, read_interactions, sample_interactions
-from fractalrs.tools import Progress, as_progress, notes_on_stderr, readable, resolve_threads
+from fractalrs.tools import Place, Progress, as_progress, notes_on_stderr, readable, resolve_threads
 from fractalrs.words import WARNING
 from fractalrs.workflow.page import Page
 from fractalrs.workflow.recipe import RECIPE, Recipe
@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 @accepts(RECIPE.values())
 def expand(
     source: Any,
-    output: str | os.PathLike[str],
+    output: Place,
     *,
     threads: int | None = None,
     overwrite: bool = False,
@@ -108,7 +108,7 @@ def expand(
 def prepare(
     source: Any,
     recipe: Recipe,
-    output: str | os.PathLike[str],
+    output: Place,
     *,
     overwrite: bool = False,
     progress: bool | Progress = False,
@@ -122,8 +122,8 @@ def prepare(
     """
     folder = Folder.ours(output)
     for given in (source, recipe.reduced_matrix):
-        if isinstance(given, str | os.PathLike) and given != SAMPLE:
-            _check_apart(Path(given), Path(output))
+        if isinstance(given, str | os.PathLike) and given != SAMPLE and isinstance(folder.store.path, Path):
+            _check_apart(Path(given), folder.store.path)
     # The short ones first: what is wrong with them is known before the source is read.
     given_matrix = None if recipe.reduced_matrix is None else ReducedMatrix.load(recipe.reduced_matrix)
     tables = read_attributes(recipe.item_attributes, recipe.user_attributes)
@@ -157,6 +157,7 @@ def prepare(
         expansion,
         parts=recipe.parts,
         parquet=recipe.parquet,
+        partition=recipe.partition,
         source_licence=recipe.source_licence,
         recipe=description,
         **attributes,
@@ -207,11 +208,9 @@ def read_base(source: Any, recipe: Recipe) -> Base:
     interactions = read_source(source, recipe, uses)
     base = leave_last_out(
         interactions,
-        split=recipe.split,
-        ties=recipe.ties or recipe.defaults.ties,
+        **recipe.splitting,
         # A profile's minimum is for sources that have timestamps.
         min_timestamps=recipe.min_timestamps if interactions.timestamps is None else recipe.least_timestamps,
-        seed=recipe.options.seed,
         payload=recipe.options.payload,
     )
     _log([note for note in base.notes if note not in interactions.notes])
@@ -223,7 +222,7 @@ def _log(notes: Iterable[str]) -> None:
         logger.log(logging.WARNING if note.startswith(WARNING) else logging.INFO, note)
 
 
-def read_planned_base(source: Any, output: str | os.PathLike[str]) -> Base:
+def read_planned_base(source: Any, output: Place) -> Base:
     """Read and split the source of a data set again, with the options that its plan remembers."""
     plan = Folder.read(output).plan
     if plan is None:
@@ -318,6 +317,6 @@ def _begun(folder: Folder, description: dict[str, Any], overwrite: bool) -> Priv
         return None
     found = differences(folder.plan.recipe, description)
     if found and not overwrite:
-        raise other_plan(folder.store, "; ".join(found))
+        raise other_plan(folder.store, "; ".join(found), folder.plan)
     # Overwriting makes everything anew: the matrix and the cells may be another version's.
-    return None if found or overwrite or not folder.has_private else Private.read(folder.store.path)
+    return None if found or overwrite or not folder.has_private else Private.of_store(folder.store)

@@ -17,6 +17,9 @@ pub enum Error {
     /// The caller asked to stop.
     #[error("interrupted")]
     Cancelled,
+    /// The system gives no thread.
+    #[error("no thread can be started: {0}")]
+    NoThread(String),
     /// A defect of this program: a thread ended in a panic.
     #[error("a worker thread panicked; this is a defect of fractalrs, please report it")]
     Panicked,

@@ -8,7 +8,7 @@
 //! | `error` | what can go wrong |
 //! | `threads` | threads of one call, watched and cancelled through what they share |
 //! | `text` | lines of text: numbers in decimals, side by side |
-//! | [`memory`] | `scratch`: memory written before it is read · `prefetch`: the only unsafe code |
+//! | [`memory`] | `scratch`: memory written before it is read · `processor`: the only unsafe code |
 //! | [`reading`] | `plain`: text files of numbers |
 //! | [`algebra`] | `sparse`: a matrix in memory, its products with vectors |
 //! | [`chance`] | `random`: words keyed by where they are used · `permutation`: bijections that can be evaluated at one point |

@@ -1,7 +1,7 @@
 //! How a base is made, and what is learnt of it before anything is generated: arrays in and arrays out.
 
 use fractalrs_core::algebra::Sparse;
-use fractalrs_core::base::{self, Base, Energies, Pairs, Points, Rule, SomeCells, Ties};
+use fractalrs_core::base::{self, Base, Energies, HoldOut, Pairs, Points, Rule, SomeCells, Ties};
 use numpy::ndarray::{Array2, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -15,7 +15,7 @@ type Csr<'py> = (Array<'py, i64>, Array<'py, i32>);
 /// Distinct pairs of interactions, by user and then item: starts, entries (test marked), positions and which users have enough
 /// distinct times.
 #[pyfunction]
-#[pyo3(signature = (users, items, times, count, *, hold_out, least_times, positions, threads))]
+#[pyo3(signature = (users, items, times, count, *, hold_out, leave_out, validation, least_times, positions, threads))]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 pub fn collapse<'py>(
     py: Python<'py>,
@@ -24,14 +24,17 @@ pub fn collapse<'py>(
     times: Option<PyReadonlyArray1<'py, i64>>,
     count: usize,
     hold_out: Option<&str>,
+    leave_out: usize,
+    validation: bool,
     least_times: usize,
     positions: bool,
     threads: usize,
 ) -> PyResult<(Array<'py, i64>, Array<'py, u32>, Array<'py, i64>, Array<'py, bool>)> {
+    let latest = |ties| Some(HoldOut { ties, count: leave_out, validation });
     let hold_out = match hold_out {
         None => None,
-        Some("last") => Some(Ties::Last),
-        Some("all") => Some(Ties::All),
+        Some("last") => latest(Ties::Last),
+        Some("all") => latest(Ties::All),
         Some(other) => return Err(PyValueError::new_err(format!("ties {other:?} are not known"))),
     };
     let rule = Rule { hold_out, least_times, positions };

@@ -10,7 +10,7 @@ pub fn raised(error: Error) -> PyErr {
         Error::Invalid(_) | Error::Damaged { .. } => ours("InputError", error.to_string()),
         Error::Unwritable { .. } => ours("WriteError", error.to_string()),
         Error::Cancelled => PyKeyboardInterrupt::new_err(()),
-        Error::Panicked => PyRuntimeError::new_err(error.to_string()),
+        Error::NoThread(_) | Error::Panicked => PyRuntimeError::new_err(error.to_string()),
     }
 }
 

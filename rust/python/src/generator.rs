@@ -2,18 +2,19 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
-use fractalrs_core::base::{Base, Cells, Times};
+use fractalrs_core::base::{Base, Cells, Split, Times};
 use fractalrs_core::error::Error;
-use fractalrs_core::expansion::{Columns, Expansion, Id, Interactions, Options, Payload};
+use fractalrs_core::expansion::{Columns, Expansion, Id, Options, Payload};
 use fractalrs_core::for_id_types;
 use fractalrs_core::parts::{
-    Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Stage, Target, parse_compression, run,
+    Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Periods, Stage, Target,
+    parse_compression, run,
 };
+use fractalrs_core::passes::{self, Piece, Request, interactions, spelt_out};
 use fractalrs_core::threads::Progress;
-use fractalrs_core::tiles::Tiler;
+use fractalrs_core::tiles::{Pair, Ranges, Tiler, Wanted, find, negatives};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -22,12 +23,16 @@ use pythonize::depythonize;
 
 use crate::columns::PyColumn;
 use crate::errors::raised;
+use crate::stream::IntoArrays;
 use crate::watch::watch;
+
+/// So few interactions are made at once, without a thread that watches for Ctrl-C.
+const AT_ONCE: f64 = 100_000.0;
 
 /// Generates the interactions of one expansion, as `docs/generator.md` defines them.
 #[pyclass(frozen, module = "fractalrs._core")]
 pub struct Generator {
-    pub expansion: Expansion,
+    pub expansion: Arc<Expansion>,
     columns: Vec<Py<PyAny>>,
     /// Those of the columns, made when files are written.
     dictionaries: OnceLock<Vec<Option<Dictionary>>>,
@@ -38,7 +43,7 @@ impl Generator {
     #[new]
     #[pyo3(signature = (
         indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, *,
-        options, times=None, test_is_late=false, hour=None, factors=None, ratings=None, columns=Vec::new(),
+        options, times=None, test_is_late=false, hour=None, cuts=None, factors=None, ratings=None, columns=Vec::new(),
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new<'py>(
@@ -55,6 +60,7 @@ impl Generator {
         times: Option<PyReadonlyArray1<'py, i64>>,
         test_is_late: bool,
         hour: Option<u64>,
+        cuts: Option<(i64, i64)>,
         factors: Option<PyReadonlyArray2<'py, f64>>,
         ratings: Option<PyReadonlyArray1<'py, f64>>,
         columns: Vec<Py<PyAny>>,
@@ -76,19 +82,75 @@ impl Generator {
             base.check()?;
             let user_cells = Cells::new(user_order, user_starts, base.users(), "user")?;
             let item_cells = Cells::new(item_order, item_starts, base.items(), "item")?;
-            let times = times.map(|times| Times::new(&base, times, test_is_late, hour)).transpose()?;
+            let times = times.map(|times| Times::new(&base, times, test_is_late, hour, cuts)).transpose()?;
             let payload = Payload { sources, times, factors };
             Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload)
         });
-        Ok(Self { expansion: expansion.map_err(raised)?, columns, dictionaries: OnceLock::new() })
+        Ok(Self { expansion: Arc::new(expansion.map_err(raised)?), columns, dictionaries: OnceLock::new() })
     }
 
     /// Interactions of the expanded users `first` to `last` (not included) of one split: user, item, and where the
     /// expansion has them the entry of the base, the time and the product of rating and factor, else empty arrays.
-    fn interactions<'py>(&self, py: Python<'py>, first: u64, last: u64, test: bool) -> PyResult<Arrays<'py>> {
+    fn interactions<'py>(&self, py: Python<'py>, first: u64, last: u64, split: &str) -> PyResult<Arrays<'py>> {
         let expansion = &self.expansion;
         check_users(expansion, first, last)?;
-        for_id_types!(expansion, interactions(py, expansion, first, last, test))
+        let split = split_named(split)?;
+        for_id_types!(expansion, arrays(py, expansion, first, last, split))
+    }
+
+    /// The interactions of any users of one split, as `interactions` gives them, user by user as they are asked for: how
+    /// many each has comes first, in place of users.
+    #[pyo3(signature = (users, split, *, carrying, threads))]
+    fn histories<'py>(
+        &self,
+        py: Python<'py>,
+        users: PyReadonlyArray1<'py, u64>,
+        split: &str,
+        carrying: bool,
+        threads: usize,
+    ) -> PyResult<Arrays<'py>> {
+        let (expansion, users) = (&self.expansion, users.to_vec()?);
+        users.iter().try_for_each(|&user| check_users(expansion, user, user.saturating_add(1)))?;
+        let (split, wanted) = (split_named(split)?, if carrying { Wanted::All } else { Wanted::Ids });
+        let narrow = expansion.items() <= 1 << 31;
+        if narrow {
+            histories::<i32>(py, expansion, users, split, wanted, threads)
+        } else {
+            histories::<i64>(py, expansion, users, split, wanted, threads)
+        }
+    }
+
+    /// What each user and item have to do with each other: 0 nothing, else an
+    /// interaction: 1 of train, 2 of validation, 3 of test.
+    fn memberships<'py>(
+        &self,
+        py: Python<'py>,
+        users: PyReadonlyArray1<'py, u64>,
+        items: PyReadonlyArray1<'py, u64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<u8>>> {
+        let expansion = &self.expansion;
+        let pairs: Vec<Pair> = users.as_slice()?.iter().copied().zip(items.as_slice()?.iter().copied()).collect();
+        if pairs.iter().any(|&(user, item)| user >= expansion.users() || item >= expansion.items()) {
+            return Err(PyValueError::new_err("users or items are not within the expansion's"));
+        }
+        let found = watch(py, None, |progress| find(expansion, &pairs, threads, progress))?;
+        Ok(found.into_iter().map(|split| split.map_or(0, |split| 1 + split as u8)).collect::<Vec<_>>().into_pyarray(py))
+    }
+
+    /// So many different items for each user that it has nothing to do with: user by user.
+    fn negatives<'py>(
+        &self,
+        py: Python<'py>,
+        users: PyReadonlyArray1<'py, u64>,
+        count: usize,
+        seed: u64,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let (expansion, users) = (&self.expansion, users.to_vec()?);
+        users.iter().try_for_each(|&user| check_users(expansion, user, user.saturating_add(1)))?;
+        let chosen = watch(py, None, |progress| negatives(expansion, &users, count, seed, threads, progress))?;
+        Ok(chosen.into_pyarray(py))
     }
 
     /// The column that each source item takes in block (i, j).
@@ -109,9 +171,12 @@ impl Generator {
 
     /// Makes parts on `threads` threads, up to a stage: "generate", "encode", "write" or "flush".
     ///
-    /// A part is `(index, first user, last user, train target, test target)`, a target `(path, labels)` or None.
+    /// A part is `(index, first user, last user, train target, validation target, test target)`, a target `(path, labels)`
+    /// or None.
     /// `progress` is called about ten times a second with the interactions made and the parts finished.
-    #[pyo3(signature = (parts, *, encoding, compression, row_group_size, stage, threads, progress=None))]
+    /// With `periods`, their starts and the names of their folders, a file is one of each period that occurs, in a folder
+    /// beside its target.
+    #[pyo3(signature = (parts, *, encoding, compression, row_group_size, stage, threads, progress=None, periods=None))]
     #[allow(clippy::too_many_arguments)]
     fn run<'py>(
         &self,
@@ -123,6 +188,7 @@ impl Generator {
         stage: &str,
         threads: usize,
         progress: Option<Bound<'py, PyAny>>,
+        periods: Option<(Vec<i64>, Vec<String>)>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let expansion = &self.expansion;
         let borrowed = self.columns.iter().map(|column| column.extract(py)).collect::<PyResult<Vec<PyColumn>>>()?;
@@ -133,7 +199,11 @@ impl Generator {
         let columns: Vec<_> = columns.map(|(column, dictionary)| column.with(dictionary.as_ref())).collect();
         let (encoding, compression) =
             (EncodingChoice::from_str(encoding).map_err(raised)?, parse_compression(compression).map_err(raised)?);
-        let format = Format::new(encoding, compression, row_group_size, &columns);
+        if periods.is_some() && !expansion.has_times() {
+            return Err(PyValueError::new_err("periods need times"));
+        }
+        let periods = periods.map(|(starts, folders)| Periods::new(starts, folders)).transpose().map_err(raised)?;
+        let format = Format::new(encoding, compression, row_group_size, &columns, periods.as_ref());
         let stage = match stage {
             "generate" => Stage::Generate,
             "encode" => Stage::Encode,
@@ -145,30 +215,39 @@ impl Generator {
             return Err(PyValueError::new_err("threads and row_group_size must be at least 1"));
         }
         let mut made = Vec::with_capacity(parts.len());
-        for (index, first, last, train, test) in parts {
+        for (index, first, last, train, valid, test) in parts {
             check_users(expansion, first, last)?;
-            made.push(Part { index, users: first..last, train: target(train), test: target(test) });
+            made.push(Part { index, users: first..last, targets: [train, valid, test].map(target) });
         }
         let job = |state: &Progress| run(expansion, &made, &format, stage, threads, state);
         summary(py, &watch(py, progress.as_ref(), job)?)
     }
 }
 
-type Arrays<'py> = (
+pub type Arrays<'py> = (
     Bound<'py, PyAny>,
     Bound<'py, PyAny>,
     Bound<'py, PyArray1<u32>>,
     Bound<'py, PyArray1<i64>>,
     Bound<'py, PyArray1<f64>>,
 );
-type PyPart = (u64, u64, u64, Option<PyTarget>, Option<PyTarget>);
+type PyPart = (u64, u64, u64, Option<PyTarget>, Option<PyTarget>, Option<PyTarget>);
 type PyTarget = (PathBuf, Vec<(String, String)>);
+
+/// The split of a name.
+pub fn split_named(name: &str) -> PyResult<Split> {
+    let named = SPLITS.iter().position(|&other| other == name).map(|number| Split::ALL[number]);
+    named.ok_or_else(|| PyValueError::new_err(format!("unknown split {name:?}")))
+}
+
+/// What splits are called, in their order.
+pub const SPLITS: [&str; 3] = ["train", "valid", "test"];
 
 fn target(target: Option<PyTarget>) -> Option<Target> {
     target.map(|(path, labels)| Target { path, labels })
 }
 
-fn check_users(expansion: &Expansion, first: u64, last: u64) -> PyResult<()> {
+pub fn check_users(expansion: &Expansion, first: u64, last: u64) -> PyResult<()> {
     let users = expansion.users();
     if first > last || last > users {
         let message = format!("users {first} to {last} are not within the expansion's users 0 to {users}");
@@ -177,52 +256,69 @@ fn check_users(expansion: &Expansion, first: u64, last: u64) -> PyResult<()> {
     Ok(())
 }
 
-fn interactions<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
+fn arrays<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
     py: Python<'py>,
     expansion: &Expansion,
     first: u64,
     last: u64,
-    test: bool,
+    split: Split,
 ) -> PyResult<Arrays<'py>> {
-    let (users, made) = watch(py, None, |progress| {
-        let (mut of_train, mut of_test) = (Interactions::<I>::default(), Interactions::<I>::default());
-        let users = first..last;
-        Tiler::new(expansion).expand(users.clone(), &users, &mut of_train, &mut of_test, |of_train, of_test| {
-            let unwanted = if test { of_train } else { of_test };
-            unwanted.clear();
-            if progress.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
-        })?;
-        let wanted = if test { of_test } else { of_train };
-        let mut users = Vec::with_capacity(wanted.items.len());
-        for &(user, count) in &wanted.users {
-            users.extend(std::iter::repeat_n(U::at(user, 0), count as usize));
-        }
-        Ok((users, wanted))
-    })?;
-    Ok((
-        users.into_pyarray(py).into_any(),
-        made.items.into_pyarray(py).into_any(),
-        made.sources.into_pyarray(py),
-        made.times.into_pyarray(py),
-        made.ratings.into_pyarray(py),
-    ))
+    let wanted = Wanted::All;
+    let request = Request { users: first..last, split, wanted, with_users: true, interactions: usize::MAX, threads: 1 };
+    let make = |progress: &Progress| {
+        let mut tiler = Tiler::new(expansion, wanted);
+        let made = interactions(&mut tiler, first..last, &request, || progress.advance(0))?;
+        Ok(Piece { users: spelt_out(&made), made })
+    };
+    let mut ranges = Ranges::new(expansion, first..last, AT_ONCE);
+    let piece: Piece<U, I> = if ranges.nth(1).is_none() {
+        py.detach(|| make(&Progress::default())).map_err(raised)?
+    } else {
+        watch(py, None, make)?
+    };
+    Ok(Box::new(piece).into_arrays(py))
+}
+
+fn histories<'py, I: Id + numpy::Element>(
+    py: Python<'py>,
+    expansion: &Expansion,
+    users: Vec<u64>,
+    split: Split,
+    wanted: Wanted,
+    threads: usize,
+) -> PyResult<Arrays<'py>> {
+    let job = |progress: &Progress| passes::histories::<I>(expansion, &users, split, wanted, threads, progress);
+    let (lengths, made) = watch(py, None, job)?;
+    Ok(Box::new(Piece { users: lengths.into_iter().map(|length| length as i64).collect(), made }).into_arrays(py))
 }
 
 fn summary<'py>(py: Python<'py>, summary: &JobSummary) -> PyResult<Bound<'py, PyDict>> {
-    let file = |file: &Option<FileSummary>| -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Some(file) = file else { return Ok(None) };
+    let file = |file: &FileSummary| -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("rows", file.rows)?;
         dict.set_item("bytes", file.bytes)?;
         dict.set_item("blake3", &file.blake3)?;
+        Ok(dict)
+    };
+    // By their folders, where files are divided by periods.
+    let files = |files: &[FileSummary]| -> PyResult<Option<Bound<'py, PyDict>>> {
+        let [first, ..] = files else { return Ok(None) };
+        if first.folder.is_none() {
+            return file(first).map(Some);
+        }
+        let dict = PyDict::new(py);
+        for one in files {
+            dict.set_item(&one.folder, file(one)?)?;
+        }
         Ok(Some(dict))
     };
     let parts = PyList::empty(py);
     for part in &summary.parts {
         let dict = PyDict::new(py);
         dict.set_item("index", part.index)?;
-        dict.set_item("train", file(&part.train)?)?;
-        dict.set_item("test", file(&part.test)?)?;
+        for (name, summary) in SPLITS.iter().zip(&part.files) {
+            dict.set_item(name, files(summary)?)?;
+        }
         parts.append(dict)?;
     }
     let dict = PyDict::new(py);

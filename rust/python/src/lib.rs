@@ -6,8 +6,10 @@ mod columns;
 mod digest;
 mod errors;
 mod generator;
+mod loading;
 mod passes;
 mod reading;
+mod stream;
 mod text;
 mod watch;
 
@@ -33,8 +35,10 @@ mod _core {
         digest::{Blake3, digest_file},
         existing_blocks,
         generator::Generator,
+        loading::shuffled,
         passes::StreamedMatrix,
         reading::read_plain,
+        stream::Stream,
         text::text_lines,
     };
 

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::raised;
-use crate::generator::Generator;
+use crate::generator::{Generator, SPLITS, split_named};
 use crate::watch::watch;
 
 /// The rows of a base, of an expansion or of files, to be measured in passes over all of them.
@@ -34,12 +34,12 @@ pub struct StreamedMatrix {
 }
 
 /// What a row that is kept takes besides 4 bytes an interaction, at most.
-const CACHED_ROW: u64 = 16;
+const CACHED_ROW: u64 = 24;
 
 enum Source {
     Base { indptr: Py<PyArray1<i64>>, entries: Py<PyArray1<u32>>, items: u32 },
     Expansion(Py<Generator>),
-    Files { users: u64, items: u64, files: Vec<[Option<PathBuf>; 2]> },
+    Files { users: u64, items: u64, files: Vec<[Vec<PathBuf>; 3]> },
 }
 
 type Pieces = Vec<(u64, u64)>;
@@ -200,7 +200,7 @@ impl StreamedMatrix {
         Self::new(Source::Expansion(generator), pieces, interactions, threads, memory).keeping(users, rows_memory)
     }
 
-    /// The rows of files: for each piece its train file and its test file, or None.
+    /// The rows of files: for each piece its files of each split.
     #[staticmethod]
     #[pyo3(signature = (users, items, pieces, files, *, interactions, threads, memory, rows_memory))]
     #[allow(clippy::too_many_arguments)]
@@ -208,7 +208,7 @@ impl StreamedMatrix {
         users: u64,
         items: u64,
         pieces: Pieces,
-        files: Vec<(Option<PathBuf>, Option<PathBuf>)>,
+        files: Vec<[Vec<PathBuf>; 3]>,
         interactions: u64,
         threads: usize,
         memory: usize,
@@ -217,7 +217,6 @@ impl StreamedMatrix {
         if pieces.len() != files.len() {
             return Err(PyValueError::new_err("there must be as many pieces as pairs of files"));
         }
-        let files = files.into_iter().map(|(train, test)| [train, test]).collect();
         let matrix = Self::new(Source::Files { users, items, files }, pieces, interactions, threads, memory);
         Ok(matrix.keeping(users, rows_memory))
     }
@@ -244,22 +243,16 @@ impl StreamedMatrix {
         let blocks = Blocks { base_users, base_items, order_by_item, bins, each_item };
         let degrees = self.pass(py, &progress, |matrix, workers| passes::degrees(matrix, &blocks, workers))?;
         let dict = PyDict::new(py);
-        for (name, counts) in [
-            ("user_train", degrees.user_train),
-            ("user_test", degrees.user_test),
-            ("item_train", degrees.item_train),
-            ("item_test", degrees.item_test),
-        ] {
-            dict.set_item(name, counts.into_pyarray(py))?;
+        for (kind, of_splits) in [("user", degrees.users), ("item", degrees.items)] {
+            for (split, counts) in SPLITS.iter().zip(of_splits) {
+                dict.set_item(format!("{kind}_{split}"), counts.into_pyarray(py))?;
+            }
         }
-        for (name, counts) in [
-            ("item_user_degree", degrees.item_user_degree),
-            ("block_train", degrees.block_train),
-            ("block_test", degrees.block_test),
-            ("density", degrees.density),
-        ] {
-            dict.set_item(name, counts.into_pyarray(py))?;
+        for (split, counts) in SPLITS.iter().zip(degrees.blocks) {
+            dict.set_item(format!("block_{split}"), counts.into_pyarray(py))?;
         }
+        dict.set_item("item_user_degree", degrees.item_user_degree.into_pyarray(py))?;
+        dict.set_item("density", degrees.density.into_pyarray(py))?;
         let violations = PyDict::new(py);
         for (name, found) in VIOLATIONS.iter().zip(degrees.violations) {
             violations.set_item(name, (found.count, found.first))?;
@@ -324,18 +317,18 @@ impl StreamedMatrix {
         Ok((found.ids.into_pyarray(py), found.shared.into_pyarray(py), paths.into_pyarray(py)))
     }
 
-    /// The train or test rows of the chosen users, which rise: where each begins, and their items.
-    #[pyo3(signature = (chosen, *, test, progress=None))]
+    /// The rows of one split of the chosen users, which rise: where each begins, and their items.
+    #[pyo3(signature = (chosen, *, split, progress=None))]
     fn collect<'py>(
         &self,
         py: Python<'py>,
         chosen: PyReadonlyArray1<'py, u64>,
-        test: bool,
+        split: &str,
         progress: Callback<'py>,
     ) -> PyResult<Pair<'py, u64, i64>> {
-        let chosen = chosen.as_slice()?;
+        let (chosen, split) = (chosen.as_slice()?, split_named(split)?);
         let (starts, items) =
-            self.pass(py, &progress, |matrix, workers| passes::collect(matrix, chosen, test, workers))?;
+            self.pass(py, &progress, |matrix, workers| passes::collect(matrix, chosen, split, workers))?;
         Ok((starts.into_pyarray(py), items.into_pyarray(py)))
     }
 

@@ -14,6 +14,7 @@ import pyarrow.json as pa_json
 
 from fractalrs.columns import is_number
 from fractalrs.errors import InputError
+from fractalrs.reading.ids import OR_DROP
 from fractalrs.reading.nested import leaves
 from fractalrs.reading.source import Asked, BatchSource, Source, SourceFormat, register
 from fractalrs.reading.stored import HEAD_BYTES, Stored
@@ -94,7 +95,9 @@ class JsonSource(BatchSource):
                 ):
                     raise InputError(
                         f"{where}: the {role} ({'.'.join(self.paths[position])}) is missing",
-                        hint="fill it in, or remove the object",
+                        hint=OR_DROP.format("object")
+                        if role in _IDS
+                        else f"fill it in, or decline the column: {role}_column='none' (--{role}-column none)",
                     )
 
     def _encoded(self, positions: Mapping[str, int], batches: Sequence[pa.RecordBatch]) -> pa.Table:
@@ -216,7 +219,8 @@ def _first_objects(text: str, whole: bool, name: str, most: int | None = _SAMPLE
     if not found:
         raise InputError(f"{name} is empty", hint=_AS_LINES)
     nested = [value for value in found[0].values() if isinstance(value, list | dict)]
-    if len(found) == 1 and whole and len(nested) == len(found[0]):
+    tables = any(isinstance(value, list) and value and isinstance(value[0], dict | list) for value in nested)
+    if len(found) == 1 and whole and (tables or len(nested) == len(found[0])):
         raise InputError(
             f"{name} is a single JSON object with the keys {', '.join(map(repr, list(found[0])[:5]))}", hint=_AS_LINES
         )

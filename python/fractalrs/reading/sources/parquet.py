@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fractalrs.errors import InputError
+from fractalrs.reading.keys import keys_note
 from fractalrs.reading.nested import leaves
 from fractalrs.reading.source import (
     SAMPLE_ROWS,
@@ -36,7 +37,9 @@ def open_files(files: Sequence[Path], path: Path, asked: Asked, read_as: str = "
     with _understood(name):
         dataset = pa_dataset.dataset([str(file) for file in files], format="parquet")
         keys = {part.partition("=")[0] for file in files for part in file.relative_to(path).parts[:-1] if "=" in part}
+        notes = [f"Read {path.name} as {read_as}."]
         if keys and not keys & set(dataset.schema.names):
+            notes.append(keys_note(sorted(keys)))
             dataset = pa_dataset.dataset(
                 [str(file) for file in files], format="parquet", partitioning="hive", partition_base_dir=str(path)
             )
@@ -53,7 +56,7 @@ def open_files(files: Sequence[Path], path: Path, asked: Asked, read_as: str = "
         with _understood(name):
             yield from dataset.to_batches(columns=columns, batch_size=_ROWS, use_threads=threaded)
 
-    return BatchSource(name=name, notes=(f"Read {path.name} as {read_as}.",), **sample, batches=chosen)
+    return BatchSource(name=name, notes=tuple(notes), **sample, batches=chosen)
 
 
 @contextmanager

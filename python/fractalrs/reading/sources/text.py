@@ -20,10 +20,12 @@ from fractalrs.columns import ROLES, is_date, is_number
 from fractalrs.errors import InputError
 from fractalrs.reading.faults import explain
 from fractalrs.reading.layout import UNIT_SEPARATOR, Layout, sniff
+from fractalrs.reading.quotes import EscapedError, Watched, may_hold_quotes, refuse_hidden_rows
 from fractalrs.reading.source import A_TABLE, Asked, Source, SourceFormat, register
 from fractalrs.reading.sources.lines import LONGEST_LINE_BYTES, LinesSource
 from fractalrs.reading.stored import BlockStream, Stored, without_lines
 from fractalrs.reading.times import names_zone
+from fractalrs.reading.written import check_numbers
 from fractalrs.tools import resolve_threads
 
 BLOCK_BYTES = 8 << 20
@@ -72,7 +74,9 @@ def open_parts(paths: Sequence[Path], names: Sequence[str], asked: Asked) -> Sou
                 hint="name one of them",
             )
         point = first.decimal_point
-        parts.append(replace(layout, delimiter=first.delimiter, quoted=first.quoted, decimal_point=point))
+        parts.append(
+            replace(layout, delimiter=first.delimiter, quoted=first.quoted, escaped=first.escaped, decimal_point=point)
+        )
     return source_of(tuple(parts), asked, BLOCK_BYTES)
 
 
@@ -81,7 +85,7 @@ def _sniffed(path: Path, asked: Asked) -> Layout:
         stored = Stored.find(path, asked.name, asked.text_encoding)
         return sniff(stored, asked, True if asked.id_name else asked.header)
     except InputError as error:
-        raise InputError(error.message, hint=A_TABLE if asked.id_name else error.hint) from None
+        raise type(error)(error.message, hint=A_TABLE if asked.id_name else error.hint) from None
 
 
 def _columns(layout: Layout) -> str:
@@ -125,14 +129,26 @@ class TextSource(Source):
         float64; timestamp int64, float64 or timestamp, whatever suits all of its cells, or string where its form is
         told; others int64, float64 or string likewise, empty cells null.
         """
+        return infer_others(self.read_text(positions))
+
+    def read_text(self, positions: Mapping[str, int]) -> pa.Table:
+        """Read them likewise, others as text: what those hold shows in all parts of a table."""
+        for role, position in positions.items():
+            if role in ("rating", "timestamp"):
+                cells = [row[position] for row in self.sample if position < len(row)]
+                check_numbers(role, cells, f"{self.name}, column {self._label(position)}")
         plain = self._read_plain(positions)
         if plain is not None:
             return plain
         time_types = self._time_types(positions)
         for time_type in time_types:
             try:
-                with self._stream() as (stream, first_line):
-                    return _infer_others(self._read_cells(stream, positions, time_type, first_line))
+                table = self._read_all(positions, time_type)
+                self._refuse_headers(table, positions)
+                return table
+            except EscapedError:
+                parts = tuple(replace(part, escaped=True) for part in self.parts)
+                return replace(self, parts=parts).read_text(positions)
             except pa.ArrowInvalid as error:
                 if time_type is time_types[-1]:
                     self.explain(positions)
@@ -140,6 +156,31 @@ class TextSource(Source):
                         f"{self.name}: {error}", hint="is a double quote left open, or the delimiter a different one?"
                     ) from None
         raise AssertionError("the last attempt returns or raises")
+
+    def _read_all(self, positions: Mapping[str, int], time_type: pa.DataType) -> pa.Table:
+        quotes = any(map(may_hold_quotes, self.parts))
+        with self._stream() as (stream, first_line):
+            if not quotes:
+                return self._read_cells(stream, positions, time_type, first_line)
+            watched = Watched(stream, self.layout)
+            table = self._read_cells(watched, positions, time_type, first_line)
+        if watched.lines - first_line > len(table):
+            refuse_hidden_rows(self.parts)
+        return table
+
+    def _label(self, position: int) -> str:
+        return repr(self.names[position]) if self.names is not None else str(position + 1)
+
+    def _refuse_headers(self, table: pa.Table, positions: Mapping[str, int]) -> None:
+        """Refuse a header that comes again, as of files that were put together; looked for where its names are ids."""
+        header, roles = self.layout.header, [role for role in ("user_id", "item_id") if role in positions]
+        wanted = [header[positions[role]] for role in roles if positions[role] < len(header)]
+        if not wanted or len(wanted) < len(roles):
+            return
+        for chunks in zip(*(table.column(role).chunks for role in roles), strict=True):
+            if all(pc.index(each.dictionary, name).as_py() >= 0 for each, name in zip(chunks, wanted, strict=True)):
+                for layout in self.parts:
+                    explain(layout, positions, 0, self.time_format)
 
     def explain(self, positions: Mapping[str, int]) -> None:
         """Raise an error for the first line that cannot be used, if there is one."""
@@ -219,6 +260,7 @@ class TextSource(Source):
             parse_options=pa_csv.ParseOptions(
                 delimiter=self.layout.delimiter if one_byte else UNIT_SEPARATOR,
                 quote_char='"' if self.layout.quoted else False,
+                escape_char="\\" if self.layout.escaped else False,
                 newlines_in_values=self.layout.quoted,
             ),
             convert_options=pa_csv.ConvertOptions(
@@ -243,7 +285,9 @@ class TextSource(Source):
         if not is_date(first):
             return [pa.int64(), pa.float64()]
         zone = "UTC" if names_zone(first) else None
-        return [pa.timestamp(unit, zone) for unit in ("ms", "us", "ns")]
+        # Fractions of seconds before UTC are read from text.
+        fallback = [pa.string()] if first.endswith(" UTC") else []
+        return [*(pa.timestamp(unit, zone) for unit in ("ms", "us", "ns")), *fallback]
 
     def _count_good_lines(self, layout: Layout, positions: Mapping[str, int]) -> int:
         """Return how many lines at the start need no closer look, block by block: going line by line is slow."""
@@ -300,10 +344,10 @@ class OneByteDelimiter(io.RawIOBase):
                 return data
 
 
-def _infer_others(table: pa.Table) -> pa.Table:
+def infer_others(table: pa.Table) -> pa.Table:
     """Return columns that are no roles, read as dictionary-encoded text, as what all of their cells are."""
     for place, name in enumerate(table.column_names):
-        if name not in ROLES:
+        if name not in ROLES and pa.types.is_dictionary(table.column(place).type):
             column = table.column(place).unify_dictionaries()
             values = _infer(column.chunk(0).dictionary)
             chunks = [values.take(chunk.indices) for chunk in column.chunks]

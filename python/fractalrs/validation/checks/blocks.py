@@ -22,6 +22,7 @@ FALSE_ALARMS = 1e-6
 
 BLOCKS = "blocks keep what their keep rates say"
 TEST_BLOCKS = "test interactions are spread as they should be"
+VALID_BLOCKS = "validation interactions are spread as they should be"
 USERS = "users have the test interactions they should"
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
@@ -40,12 +41,14 @@ def check_blocks(degrees: Degrees, planned: Planned, false_alarms: float = FALSE
     """
     rates, options = planned.rates, planned.options
     of_train, of_test = (planned.statistics[f"{split}_user_degrees"].astype(np.float64) for split in ("train", "test"))
+    of_valid = planned.statistics.get("valid_user_degrees")
 
     verdict = partial(_verdict, rates=rates, false_alarms=false_alarms)
     if planned.is_cold:
         # What cold users and items have is test, whatever it was: together they are as without.
-        both = degrees.block_train + degrees.block_test
-        kept = _binomial(both, (of_train + of_test).sum(), [rates])
+        both = degrees.block_train + degrees.block_valid + degrees.block_test
+        of_all = (of_train + of_test).sum() + (0 if of_valid is None else of_valid.sum())
+        kept = _binomial(both, of_all, [rates])
         why = "cold users and items have test interactions wherever they are"
         return [verdict(BLOCKS, kept, both, "train and test"), Check(TEST_BLOCKS, "integrity", None, why)]
     drops, one = options["drop_incomplete"], options["test_items"] == "one"
@@ -56,6 +59,9 @@ def check_blocks(degrees: Degrees, planned: Planned, false_alarms: float = FALSE
     else:
         train = _binomial(degrees.block_train, of_train.sum(), [rates])
     checks = [verdict(BLOCKS, train, degrees.block_train, "train")]
+    if of_valid is not None:
+        valid = _binomial(degrees.block_valid, float(of_valid.sum()), [rates])
+        checks.append(verdict(VALID_BLOCKS, valid, degrees.block_valid, "validation"))
     if of_test.sum() == 0:
         return [*checks, Check(TEST_BLOCKS, "integrity", None, "nothing is held out")]
     checks += _check_users(degrees, one, drops)

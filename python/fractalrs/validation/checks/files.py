@@ -27,7 +27,7 @@ class Footers:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self.files: list[tuple[Split, FileEntry]] = [
-            (split, part.files[split]) for part in dataset.parts for split in SPLITS if split in part.files
+            (split, file) for part in dataset.parts for split in SPLITS for file in part.files.get(split, ())
         ]
 
     @cached_property
@@ -90,10 +90,11 @@ def check_files(footers: Footers, digests: bool) -> list[Check]:
 
 def check_counts(dataset: Dataset, degrees: Degrees) -> Check:
     """Check the interactions that the pass over all rows found against the manifest."""
-    train, test = int(degrees.user_train.sum()), int(degrees.user_test.sum())
-    counts = ((split, found, dataset.totals[split]) for split, found in (("train", train), ("test", test)))
-    wrong = [f"{found:,} {split} interactions instead of {total:,}" for split, found, total in counts if found != total]
-    right = f"{train:,} train and {test:,} test interactions"
+    found = {split: int(getattr(degrees, f"user_{split}").sum()) for split in SPLITS if split in dataset.totals}
+    counts = ((split, count, dataset.totals[split]) for split, count in found.items())
+    wrong = [f"{count:,} {split} interactions instead of {total:,}" for split, count, total in counts if count != total]
+    *first, last = (f"{count:,} {split}" for split, count in found.items())
+    right = f"{', '.join(first)} and {last} interactions"
     return Check(COUNTS, "integrity", not wrong, first_few(wrong) or right)
 
 

@@ -17,9 +17,9 @@ from fractalrs.passes import (
     Mask,
     StreamedMatrix,
     each_on_threads,
-    file_batches,
     generated,
     joined,
+    part_batches,
     share_of,
     with_sources,
 )
@@ -53,7 +53,7 @@ def check_regenerated(matrix: StreamedMatrix, expansion: Expansion, chosen: npt.
     """Generate users again and compare train and test interactions, in their order."""
     again = StreamedMatrix(expansion, threads=matrix.threads, users=chosen)
     for split in SPLITS:
-        there, here = (each.collect(chosen, test=split == "test") for each in (matrix, again))
+        there, here = (each.collect(chosen, split) for each in (matrix, again))
         lengths = np.flatnonzero(np.diff(there.indptr) != np.diff(here.indptr))
         if len(lengths):
             return differs(int(chosen[lengths[0]]), f"{split} interactions")
@@ -87,19 +87,20 @@ def check_sources(
     chosen = np.zeros(dataset.shape[0], dtype=np.bool_)
     chosen[users] = True
 
-    def batches(part: PartEntry, split: Split) -> Iterator[InteractionBatch]:
-        if split in part.files:
-            yield from file_batches(dataset.path / part.files[split].path, names, chosen)
-
     def work(part: PartEntry) -> Iterator[int]:
-        late = [*batches(part, "test")]
-        for train in batches(part, "train"):
-            now = [np.isin(rows.users, train.users) for rows in late]
-            state.add({"train": [train], "test": list(map(InteractionBatch.at, late, now))}, compare)
-            late = [rows.at(~taken) for rows, taken in zip(late, now, strict=True)]
+        late: dict[Split, list[InteractionBatch]] = {
+            split: [*part_batches(dataset, part, split, names, chosen)] for split in SPLITS[1:]
+        }
+        for train in part_batches(dataset, part, "train", names, chosen):
+            both: dict[Split, list[InteractionBatch]] = {"train": [train]}
+            for split, some in late.items():
+                now = [np.isin(rows.users, train.users) for rows in some]
+                both[split] = list(map(InteractionBatch.at, some, now))
+                late[split] = [rows.at(~taken) for rows, taken in zip(some, now, strict=True)]
+            state.add(both, compare)
             yield len(train)
         # Users without train interactions.
-        state.add({"test": late}, compare)
+        state.add(late, compare)
 
     interactions, parts = dataset.totals["train"] * share_of(chosen), [work(part) for part in dataset.parts]
     each_on_threads(parts, threads, "comparing with the source", interactions, progress)
@@ -122,7 +123,8 @@ class _Sources:
             times, self.items = ticks(base.column("timestamp")), base.indices
             self.appearance = np.full(base.shape[1], np.iinfo(np.int64).max)
             np.minimum.at(self.appearance, self.items, times)
-            late = base.test_mask & (base.split == "last")
+            # Of equally late ones those for validation come before those for test.
+            late = np.where(base.test_is_late, base.mask("valid") + 2 * base.test_mask.astype(np.int8), 0)
             self.rank = np.empty(base.count, dtype=np.int64)
             self.rank[np.lexsort((self.items, late, times, base.owners))] = np.arange(base.count)
 

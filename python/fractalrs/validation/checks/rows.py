@@ -17,7 +17,7 @@ def check_rows(degrees: Degrees, order: str) -> list[Check]:
         _check(IN_RANGE, degrees, "interactions have an id of no user or item of their part", "out_of_range"),
         _check(ORDER, degrees, "users, or items of a user, come after one they belong before", "user_order", *of_items),
         _check(DUPLICATES, degrees, "interactions are there more than once in a split", "duplicates"),
-        _check(DISJOINT, degrees, "test interactions are in train too", "overlaps"),
+        _check(DISJOINT, degrees, "interactions are in two splits", "overlaps"),
     ]
 
 

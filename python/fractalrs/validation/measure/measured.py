@@ -32,6 +32,7 @@ from fractalrs.statistics import (
     recall_by_rank,
     thinned_degrees,
     thinned_singular_values,
+    thinned_variation,
 )
 from fractalrs.tools import SILENT, Progress, Stages
 from fractalrs.validation.measure.neighbours import Neighbours, copies, neighbours, null_neighbours
@@ -206,6 +207,10 @@ class Measured:
         """The one keep rate that thins the real data, repeated m × n times, to the synthetic density."""
         return min(1.0, self.interactions / (self.real.interactions * math.prod(self.multipliers)))
 
+    def histogram_floor(self, real: npt.NDArray[np.integer], looked_at: int) -> float | None:
+        """Return how far a histogram of so many interactions is from the real one by thinning alone."""
+        return thinned_variation(real, math.prod(self.multipliers), looked_at)
+
     @cached_property
     def degrees_by_side(self) -> dict[Side, Compared]:
         """Degrees of users and of items."""
@@ -298,7 +303,7 @@ class Measured:
         def of(matrix: StreamedMatrix, test_degrees: npt.NDArray[np.integer], found: Spectrum) -> list[float | None]:
             asked, most = np.flatnonzero(test_degrees), max(1, min(TEST_USERS, SCORES // matrix.shape[1]))
             users = np.sort(np.random.default_rng(0).choice(asked, min(len(asked), most), replace=False))
-            return recall_by_rank(found.factors, matrix.collect(users), matrix.collect(users, test=True), RANKS)
+            return recall_by_rank(found.factors, matrix.collect(users), matrix.collect(users, "test"), RANKS)
 
         found, real = self.spectrum, None
         with self.stages("recall of a factorisation"):

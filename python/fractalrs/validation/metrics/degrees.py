@@ -47,7 +47,9 @@ def _tails(measured: Measured, side: Side) -> Values:
     compared = measured.degrees_by_side[side]
     tails = {"real": hill(compared.real), "synthetic": hill(compared.synthetic)}
     intervals = ", ".join(f"{label} {tail.low:.2f} to {tail.high:.2f}" for label, tail in tails.items() if tail)
-    note = f"Hill, top 5 %; 95 %: {intervals}" if intervals else "too few distinct values in the top 5 %"
+    note = "too few distinct values in the top 5 %"
+    if intervals:
+        note = f"Hill’s estimate from the top 5 %, with 95 % confidence {intervals}"
     return difference(compared, _exponent, note)
 
 

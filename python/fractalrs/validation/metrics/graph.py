@@ -12,7 +12,7 @@ def _density(measured: Measured) -> Values:
     of_real = density(real.interactions, len(real.user_degrees), len(real.item_degrees))
     synthetic = density(measured.interactions, *measured.matrix.shape)
     thinned = None if of_real is None else of_real * measured.flat_rate
-    note = "" if measured.keep is None else "real × mean keep rate"
+    note = "" if measured.keep is None else "of real, times the mean keep rate"
     return Values(of_real, None, synthetic, synthetic, thinned=thinned, note=note)
 
 

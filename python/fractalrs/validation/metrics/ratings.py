@@ -30,13 +30,20 @@ def _values(measured: Measured) -> Values | None:
     uniform = total_variation(real.counts, np.append(np.ones(len(real.values), dtype=np.int64), 0))
     what = "distinct values" if real.exact else "quantiles of the real ones"
     note = f"total variation of the shares of {len(real.values)} {what}, of {synthetic.counts.sum():,} interactions"
-    return Values(None, None, off, uniform, off, note)
+    floor = measured.histogram_floor(real.counts, int(synthetic.counts.sum()))
+    return Values(None, None, off, uniform, off, note, thinned=floor, floor=floor)
 
 
 def _mean(measured: Measured) -> Values:
     real, synthetic = _both(measured)
     if _are_products(measured):
-        return Values(real.mean, None, synthetic.mean, note="the synthetic ones are products with R̂", judged=False)
+        return Values(
+            real.mean,
+            None,
+            synthetic.mean,
+            note="the synthetic ones are products with the reduced matrix",
+            judged=False,
+        )
     null = float(real.values.mean()) if real.exact else None
     return Values(real.mean, None, synthetic.mean, null, abs(synthetic.mean - real.mean), thinned=real.mean, floor=0.0)
 

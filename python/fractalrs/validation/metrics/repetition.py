@@ -16,9 +16,9 @@ def _share(kind: str, measured: Measured) -> Values:
     if share is None:
         return Values(note="needs more than one block" if found is None else "too large, or too sparse, to relink")
     floor = share.floor if kind == "stored" else share.degree_floor
-    note = "λ_max / trace of the blocks' Gram matrix; null and distance: floor of independent blocks"
+    note = "the share of the largest eigenvalue in how alike blocks are; null and distance: of independent blocks"
     if kind != "stored" and share.floor:
-        note += f" of these degrees; {share.share / share.floor:.1f} × the floor of uniform ones"
+        note += f" of these degrees; {share.share / share.floor:.1f} times that of uniform ones"
     over = share.share / floor if floor else None
     return Values(synthetic=share.share, null=floor, distance=over, note=note)
 

@@ -122,7 +122,9 @@ FAMILY = Family(
             partial(_whole, effective_rank),
             "exp(−Σ p log p), p = σ² / Σσ² (Roy and Vetterli 2007, of squares)",
         ),
-        MetricSpec("first singular value over √interactions", _first, "σ₁ / √interactions", has_distance=False),
+        MetricSpec(
+            "first singular value over the root of interactions", _first, "σ₁ / √interactions", has_distance=False
+        ),
         MetricSpec(
             "first 16 singular values against the prediction",
             partial(_off_prediction, 16),

@@ -1,6 +1,8 @@
 """Times: when users are active, and when items appear."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -60,7 +62,8 @@ def _periodic(name: str, measured: Measured) -> Values:
     real, synthetic = (getattr(each, name) for each in _both(measured))
     off, flat = (total_variation(real, other) for other in (synthetic, np.ones_like(real)))
     note = "total variation" if _both(measured)[0].clock.hour else NEEDS_HOURS
-    return Values(None, None, off, flat, off, note)
+    floor = measured.histogram_floor(real, int(synthetic.sum()))
+    return Values(None, None, off, flat, off, note, thinned=floor, floor=floor)
 
 
 def _growth(measured: Measured) -> Values:
@@ -78,7 +81,10 @@ def _memory(measured: Measured) -> Values:
     note = f"detrended fluctuation exponent of {count:,} interactions, {real.clock}; distance: difference"
     if of_real is None or of_synthetic is None:
         note = f"too little time, or too few interactions, to tell ({real.clock})"
-    return Values(of_real, None, of_synthetic, 0.5, apart(of_real, of_synthetic), note)
+    repeated = replace(real, active=real.active * math.prod(measured.multipliers))
+    thinned = memory(repeated, count)
+    off, floor = (apart(of_real, other) for other in (of_synthetic, thinned))
+    return Values(of_real, None, of_synthetic, 0.5, off, note, thinned=thinned, floor=floor)
 
 
 def _copies(measured: Measured) -> Values:

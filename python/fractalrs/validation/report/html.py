@@ -43,6 +43,7 @@ _FIGURE_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "fractalrs",
 }
 _SMALL_FIGURE = (2.9, 2.4)
+_SMALL_RANGE = 1e-6
 _FIRST = ("user_degrees", "item_degrees", "singular_values")
 """The figures that are shown first; all others are folded."""
 NAMES = {
@@ -131,6 +132,9 @@ def _galleries(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
             labels |= curves.keys()
             axes = _labelled(getattr(plot, spec.draw)(curves), spec)
             cast(Figure, axes.figure).set_size_inches(_SMALL_FIGURE)
+            # Below are roundings of the decomposition, which would leave no room for the lines.
+            bottom, top = axes.get_ylim()
+            axes.set_ylim(max(bottom, top * _SMALL_RANGE), top)
             svg = _inline(axes, name, f"{spec.title}: vector {which}", spec.describe(_named(curves)))
             drawings.append(_Drawing(name, f"Vector {which}", svg))
     if drawings:

@@ -1,17 +1,22 @@
 //! A sparse matrix in memory: its products with dense vectors, and its transpose.
 
+#![allow(clippy::inline_always)] // What is not inlined is not widened.
+
 use std::ops::Range;
 use std::sync::Mutex;
 
 use crate::error::Error;
+use crate::memory::{Loop, widened};
 use crate::threads::{Progress, on_threads};
 
 /// Rows are worked on together until they have so many entries, so that each window of columns is used often …
 const CHUNK_ENTRIES: usize = 1 << 21;
 /// … while it is in a processor's second cache: so many bytes of vectors.
 const WINDOW_BYTES: usize = 1 << 20;
-/// Vectors multiplied at a time, in registers.
+/// Vectors multiplied at a time, in registers, …
 const LANES: usize = 16;
+/// … or where there are so many: fewer passes over the entries, and longer runs of memory.
+const MANY_LANES: usize = 32;
 
 /// A matrix in CSR form. Without `values` all its entries are 1.
 #[derive(Clone, Copy)]
@@ -56,6 +61,45 @@ impl<'a> Sparse<'a> {
         if count == 0 || x.len() != columns * count || y.len() != rows * count {
             return Err(Error::Invalid("the vectors do not fit the matrix".to_owned()));
         }
+        let mut packed = Vec::new();
+        let mut first = 0;
+        while first < count {
+            let lanes = match count - first {
+                MANY_LANES.. => MANY_LANES,
+                LANES.. => LANES,
+                8.. => 8,
+                4.. => 4,
+                _ => 1,
+            };
+            // Side by side: cache lines hold nothing else.
+            let panel = if lanes == count {
+                x
+            } else {
+                packed.clear();
+                packed.extend(x.chunks_exact(count).flat_map(|row| &row[first..first + lanes]));
+                &packed
+            };
+            match lanes {
+                MANY_LANES => self.multiply_panel::<MANY_LANES>(panel, y, first, count, threads),
+                LANES => self.multiply_panel::<LANES>(panel, y, first, count, threads),
+                8 => self.multiply_panel::<8>(panel, y, first, count, threads),
+                4 => self.multiply_panel::<4>(panel, y, first, count, threads),
+                _ => self.multiply_panel::<1>(panel, y, first, count, threads),
+            }?;
+            first += lanes;
+        }
+        Ok(())
+    }
+
+    /// Writes what N vectors give to the N columns of y from `first` on, of `count`.
+    fn multiply_panel<const N: usize>(
+        &self,
+        x: &[f64],
+        y: &mut [f64],
+        first: usize,
+        count: usize,
+        threads: usize,
+    ) -> Result<(), Error> {
         let mut chunks = Vec::new();
         let mut rest = y;
         for rows in self.chunks(threads) {
@@ -69,7 +113,7 @@ impl<'a> Sparse<'a> {
             loop {
                 let next = chunks.lock().map_err(|_| Error::Panicked)?.pop();
                 let Some((rows, y)) = next else { return Ok(()) };
-                self.multiply_rows(rows, x, count, y, &mut cursors);
+                widened(Panel::<N> { matrix: self, rows, x, y, first, count, cursors: &mut cursors });
             }
         })?;
         Ok(())
@@ -101,78 +145,6 @@ impl<'a> Sparse<'a> {
         (starts, columns, values)
     }
 
-    fn multiply_rows(&self, rows: Range<usize>, x: &[f64], count: usize, y: &mut [f64], cursors: &mut Vec<usize>) {
-        y.fill(0.0);
-        let mut first = 0;
-        while first < count {
-            let lanes = match count - first {
-                LANES.. => LANES,
-                8.. => 8,
-                4.. => 4,
-                _ => 1,
-            };
-            cursors.clear();
-            cursors.extend(self.starts[rows.clone()].iter().map(|&start| start as usize));
-            let window = (WINDOW_BYTES / (lanes * size_of::<f64>())) as i32;
-            let mut end = 0_i32;
-            while (end as usize) < self.width {
-                end = end.saturating_add(window);
-                let end = if (end as usize) < self.width { end } else { i32::MAX };
-                match lanes {
-                    LANES => self.multiply_window::<LANES>(&rows, end, x, y, first, count, cursors),
-                    8 => self.multiply_window::<8>(&rows, end, x, y, first, count, cursors),
-                    4 => self.multiply_window::<4>(&rows, end, x, y, first, count, cursors),
-                    _ => self.multiply_window::<1>(&rows, end, x, y, first, count, cursors),
-                }
-            }
-            first += lanes;
-        }
-    }
-
-    /// Adds what the entries before the column `end` give that were not added yet.
-    #[allow(clippy::too_many_arguments)]
-    fn multiply_window<const N: usize>(
-        &self,
-        rows: &Range<usize>,
-        end: i32,
-        x: &[f64],
-        y: &mut [f64],
-        first: usize,
-        count: usize,
-        cursors: &mut [usize],
-    ) {
-        let ends = &self.starts[rows.start + 1..=rows.end];
-        for ((cursor, &last), y) in cursors.iter_mut().zip(ends).zip(y.chunks_exact_mut(count)) {
-            let columns = &self.columns[*cursor..last as usize];
-            let here = columns.iter().position(|&column| column >= end).unwrap_or(columns.len());
-            if here == 0 {
-                continue;
-            }
-            let y = &mut y[first..first + N];
-            let mut sum: [f64; N] = std::array::from_fn(|lane| y[lane]);
-            match self.values {
-                None => {
-                    for &column in &columns[..here] {
-                        let x = &x[column as usize * count + first..][..N];
-                        for lane in 0..N {
-                            sum[lane] += x[lane];
-                        }
-                    }
-                }
-                Some(values) => {
-                    for (&column, &value) in columns[..here].iter().zip(&values[*cursor..]) {
-                        let x = &x[column as usize * count + first..][..N];
-                        for lane in 0..N {
-                            sum[lane] += value * x[lane];
-                        }
-                    }
-                }
-            }
-            y.copy_from_slice(&sum);
-            *cursor += here;
-        }
-    }
-
     /// Ranges of rows alike in entries.
     fn chunks(&self, threads: usize) -> Vec<Range<usize>> {
         let rows = self.shape().0;
@@ -188,6 +160,73 @@ impl<'a> Sparse<'a> {
     }
 }
 
+/// What some rows give for N vectors: the columns of y from `first` on, of `count`.
+struct Panel<'p, const N: usize> {
+    matrix: &'p Sparse<'p>,
+    rows: Range<usize>,
+    x: &'p [f64],
+    y: &'p mut [f64],
+    first: usize,
+    count: usize,
+    cursors: &'p mut Vec<usize>,
+}
+
+impl<const N: usize> Loop for Panel<'_, N> {
+    #[inline(always)]
+    fn run(mut self) {
+        for y in self.y.chunks_exact_mut(self.count) {
+            y[self.first..][..N].fill(0.0);
+        }
+        self.cursors.clear();
+        self.cursors.extend(self.matrix.starts[self.rows.clone()].iter().map(|&start| start as usize));
+        let window = (WINDOW_BYTES / (N * size_of::<f64>())) as i32;
+        let mut end = 0_i32;
+        while (end as usize) < self.matrix.width {
+            end = end.saturating_add(window);
+            self.add_window(if (end as usize) < self.matrix.width { end } else { i32::MAX });
+        }
+    }
+}
+
+impl<const N: usize> Panel<'_, N> {
+    /// Adds what the entries before the column `end` give that were not added yet.
+    #[inline(always)]
+    fn add_window(&mut self, end: i32) {
+        let Sparse { starts, columns, values, .. } = self.matrix;
+        let ends = &starts[self.rows.start + 1..=self.rows.end];
+        let (x, _) = self.x.as_chunks::<N>();
+        for ((cursor, &last), y) in self.cursors.iter_mut().zip(ends).zip(self.y.chunks_exact_mut(self.count)) {
+            let columns = &columns[*cursor..last as usize];
+            let here = columns.iter().position(|&column| column >= end).unwrap_or(columns.len());
+            if here == 0 {
+                continue;
+            }
+            let y = &mut y[self.first..][..N];
+            let mut sum: [f64; N] = std::array::from_fn(|lane| y[lane]);
+            match values {
+                None => {
+                    for &column in &columns[..here] {
+                        let x = &x[column as usize];
+                        for lane in 0..N {
+                            sum[lane] += x[lane];
+                        }
+                    }
+                }
+                Some(values) => {
+                    for (&column, &value) in columns[..here].iter().zip(&values[*cursor..]) {
+                        let x = &x[column as usize];
+                        for lane in 0..N {
+                            sum[lane] += value * x[lane];
+                        }
+                    }
+                }
+            }
+            y.copy_from_slice(&sum);
+            *cursor += here;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +237,7 @@ mod tests {
 
     #[test]
     fn products_are_sums_over_entries() {
-        for count in [1, 3, 4, 8, 29] {
+        for count in [1, 3, 4, 8, 29, 67] {
             let x: Vec<f64> = (0..3 * count).map(|k| (k * k % 17) as f64 - 5.0).collect();
             for values in [None, Some(&VALUES[..])] {
                 let matrix = Sparse::new(&STARTS, &COLUMNS, values, 3).unwrap();

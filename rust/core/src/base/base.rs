@@ -4,8 +4,36 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-/// Set in an entry that is a test interaction; the other bits are its item code.
+/// Set in an entry that is held out, for test unless it is for validation.
 pub const TEST: u32 = 1 << 31;
+/// Set too in one that is held out for validation.
+pub const VALID: u32 = 1 << 30;
+/// The bits of an entry that are its item code.
+pub const ITEM: u32 = VALID - 1;
+
+/// What an interaction is for, in the order of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Split {
+    Train,
+    Valid,
+    Test,
+}
+
+impl Split {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Valid, Self::Test];
+
+    /// That of an entry of a base.
+    #[inline]
+    #[must_use]
+    pub fn of(entry: u32) -> Self {
+        match entry >> 30 {
+            0 | 1 => Self::Train,
+            2 => Self::Test,
+            _ => Self::Valid,
+        }
+    }
+}
 
 /// Users × items in compressed sparse rows, each row sorted by item code.
 #[derive(Clone, Copy)]
@@ -18,8 +46,8 @@ pub struct Base<'a> {
 impl<'a> Base<'a> {
     /// Checks what costs nothing; `check` looks at every entry.
     pub fn new(indptr: &'a [i64], entries: &'a [u32], items: u32) -> Result<Self, Error> {
-        if indptr.len() < 2 || indptr.len() > TEST as usize || items == 0 || items >= TEST {
-            return refuse("it needs between 1 and 2**31 - 1 users and items");
+        if indptr.len() < 2 || indptr.len() > TEST as usize || items == 0 || items > VALID {
+            return refuse("it needs between 1 and 2**31 - 1 users, and between 1 and 2**30 items");
         }
         if indptr[0] != 0 || *indptr.last().unwrap_or(&0) != entries.len() as i64 {
             return refuse("its row pointers do not span its entries");
@@ -32,7 +60,7 @@ impl<'a> Base<'a> {
         if self.indptr.windows(2).any(|pair| pair[0] > pair[1]) {
             return refuse("its row pointers fall");
         }
-        if self.entries.iter().any(|entry| entry & !TEST >= self.items) {
+        if self.entries.iter().any(|entry| entry & ITEM >= self.items || entry >> 30 == 1) {
             return refuse("an entry names an item that does not exist");
         }
         Ok(())

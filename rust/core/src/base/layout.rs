@@ -5,34 +5,44 @@
 
 use std::ops::Range;
 
-use super::base::{Base, TEST};
+use super::base::{Base, ITEM, Split, TEST, VALID};
 use crate::error::Error;
 
-/// An item code of some width, with a bit that says whether the entry is a test interaction.
+/// An item code of some width, with a bit that says whether the entry is held out; and where codes are wide another one
+/// that says for what.
 pub trait Code: Copy + Default + Send + Sync + 'static {
     /// So many items have codes of this type.
     const ITEMS: u32;
     fn new(item: u32, is_test: bool) -> Self;
+    /// Of the same item, held out for validation: of wide codes only.
+    #[must_use]
+    fn to_valid(self) -> Self;
     fn item(self) -> u32;
+    /// Whether it is held out, for test or validation.
     fn is_test(self) -> bool;
+    fn split(self) -> Split;
     /// This code with another item, which has no bit set that says test.
     #[must_use]
     fn with_item(self, item: Self) -> Self;
 }
 
 macro_rules! impl_code {
-    ($type:ty) => {
+    ($type:ty, $item_bits:literal, $valid:expr) => {
         impl Code for $type {
-            const ITEMS: u32 = 1 << (<$type>::BITS - 1);
+            const ITEMS: u32 = 1 << $item_bits;
 
             #[inline]
             fn new(item: u32, is_test: bool) -> Self {
                 item as Self | Self::from(is_test) << (Self::BITS - 1)
             }
 
+            fn to_valid(self) -> Self {
+                self | 1 << (Self::BITS - 1) | $valid
+            }
+
             #[inline]
             fn item(self) -> u32 {
-                u32::from(self & (<$type>::MAX >> 1))
+                u32::from(self & ((1 << $item_bits) - 1))
             }
 
             #[inline]
@@ -41,15 +51,24 @@ macro_rules! impl_code {
             }
 
             #[inline]
+            fn split(self) -> Split {
+                match (self.is_test(), self & $valid != 0) {
+                    (false, _) => Split::Train,
+                    (true, false) => Split::Test,
+                    (true, true) => Split::Valid,
+                }
+            }
+
+            #[inline]
             fn with_item(self, item: Self) -> Self {
-                (self & !(<$type>::MAX >> 1)) | item
+                (self & !((1 << $item_bits) - 1)) | item
             }
         }
     };
 }
 
-impl_code!(u16);
-impl_code!(u32);
+impl_code!(u16, 15, 0);
+impl_code!(u32, 30, VALID);
 
 /// The codes of all entries.
 pub enum Codes {
@@ -74,11 +93,19 @@ pub struct Times<'a> {
     pub test_is_late: bool,
     /// The number of ticks in an hour, where that is known.
     pub hour: Option<u64>,
+    /// Where the base was split by the clock: from when on nothing is train, and from when on everything is test.
+    pub cuts: Option<(i64, i64)>,
 }
 
 impl<'a> Times<'a> {
     /// Checks that they can be made a timeline of.
-    pub fn new(base: &Base, times: &'a [i64], test_is_late: bool, hour: Option<u64>) -> Result<Self, Error> {
+    pub fn new(
+        base: &Base,
+        times: &'a [i64],
+        test_is_late: bool,
+        hour: Option<u64>,
+        cuts: Option<(i64, i64)>,
+    ) -> Result<Self, Error> {
         if times.len() != base.len() {
             return refuse_times("there must be one per interaction");
         }
@@ -88,12 +115,29 @@ impl<'a> Times<'a> {
         if hour.is_some_and(|hour| !(1..=1 << 45).contains(&hour)) {
             return refuse_times("an hour must have from 1 to 2**45 ticks");
         }
-        Ok(Self { times, test_is_late, hour })
+        if let Some((first, last)) = cuts {
+            let split_at = |time: i64| match (time >= first, time >= last) {
+                (false, _) => Split::Train,
+                (true, false) => Split::Valid,
+                (true, true) => Split::Test,
+            };
+            let splits = base.entries().iter().map(|&entry| Split::of(entry));
+            if !splits.zip(times).all(|(split, &time)| split == split_at(time)) {
+                return refuse_times("a train interaction is after the cut, or a test interaction before it");
+            }
+        }
+        Ok(Self { times, test_is_late, hour, cuts })
     }
 
     #[must_use]
     pub fn is_late(&self, base: &Base, entry: usize) -> bool {
         self.test_is_late && base.entries()[entry] & TEST != 0
+    }
+
+    /// What comes before what: train, where others are late, then validation, then test.
+    #[must_use]
+    pub fn rank(&self, base: &Base, entry: usize) -> Split {
+        if self.test_is_late { Split::of(base.entries()[entry]) } else { Split::Train }
     }
 }
 
@@ -124,12 +168,13 @@ impl Layout {
                     // Entries of a row stand by item code.
                     sources[start..].sort_unstable_by_key(|&entry| {
                         let entry = entry as usize;
-                        (times.is_late(base, entry), times.times[entry], entry)
+                        (times.rank(base, entry), times.times[entry], entry)
                     });
                 }
             }
         }
-        let codes = if base.items() <= u16::ITEMS {
+        let has_valid = base.entries().iter().any(|&entry| Split::of(entry) == Split::Valid);
+        let codes = if base.items() <= u16::ITEMS && !has_valid {
             Codes::Narrow(lay_out(base, users, &sources))
         } else {
             Codes::Wide(lay_out(base, users, &sources))
@@ -158,7 +203,10 @@ impl Layout {
 
 fn lay_out<C: Code>(base: &Base, users: &[u32], sources: &[u32]) -> Vec<C> {
     let mut codes = Vec::with_capacity(base.len());
-    let code = |entry: u32| C::new(entry & !TEST, entry & TEST != 0);
+    let code = |entry: u32| {
+        let code = C::new(entry & ITEM, entry & TEST != 0);
+        if Split::of(entry) == Split::Valid { code.to_valid() } else { code }
+    };
     if sources.is_empty() {
         for &user in users {
             codes.extend(base.entries()[base.row(user)].iter().map(|&entry| code(entry)));

@@ -8,11 +8,11 @@ mod pairs;
 mod partition;
 mod train;
 
-pub use base::{Base, TEST};
+pub use base::{Base, ITEM, Split, TEST};
 pub use cells::{Cells, Place};
 pub use energies::{Energies, SomeCells};
 pub(crate) use layout::refuse_times;
 pub use layout::{Code, Codes, Layout, Times};
-pub use pairs::{Pairs, Rule, Ties};
+pub use pairs::{HoldOut, Pairs, Rule, Ties};
 pub use partition::Points;
 pub use train::{Ordered, neighbour_sums, ordered};

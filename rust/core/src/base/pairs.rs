@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::base::TEST;
+use super::base::{TEST, VALID};
 use crate::error::Error;
 use crate::threads::{Progress, on_threads};
 
@@ -16,11 +16,20 @@ pub enum Ties {
     All,
 }
 
+/// Which pairs of a user are test: so many of the latest, or with all ties all those at so many of the latest times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldOut {
+    pub ties: Ties,
+    pub count: usize,
+    /// Whether as many before those are for validation.
+    pub validation: bool,
+}
+
 /// What to do with a user's pairs.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Marks the latest as test, if given.
-    pub hold_out: Option<Ties>,
+    pub hold_out: Option<HoldOut>,
     /// So many distinct times are enough.
     pub least_times: usize,
     /// Whether to say which interaction each pair was.
@@ -64,6 +73,8 @@ struct Room {
     keys: Vec<u64>,
     kept: Vec<u32>,
     times: Vec<i64>,
+    /// Times of what stays, as the how manieth it is, and where.
+    latest: Vec<(i64, u32, usize)>,
 }
 
 impl Pairs {
@@ -83,6 +94,9 @@ impl Pairs {
         }
         if times.is_none() && (rule.hold_out.is_some() || rule.least_times > 1) {
             return Err(Error::Invalid("there are no times".to_owned()));
+        }
+        if rule.hold_out.is_some_and(|rule| rule.validation) && items.iter().any(|&item| item as u32 >= VALID) {
+            return Err(Error::Invalid("with validation there are at most 2**30 items".to_owned()));
         }
         let given = Interactions::by_user(users, items, times, count);
         let mut pairs = Self {
@@ -187,8 +201,10 @@ impl<'i> Interactions<'i> {
             if rule.least_times > 1 {
                 *enough = room.has_times(rule.least_times);
             }
-            if let Some(ties) = rule.hold_out {
-                room.hold_out(ties, entries);
+            match rule.hold_out {
+                Some(HoldOut { ties, count: 1, validation: false }) => room.hold_out(ties, entries),
+                Some(rule) => room.hold_out_many(rule, entries),
+                None => {}
             }
         }
     }
@@ -244,6 +260,24 @@ impl Room {
         self.keys.len() >= least
     }
 
+    /// Marks the latest of a user's entries, from the last one back.
+    fn hold_out_many(&mut self, rule: HoldOut, entries: &mut [u32]) {
+        let Self { kept, times, latest, .. } = self;
+        latest.clear();
+        latest.extend(times.iter().zip(kept.iter()).enumerate().map(|(place, (&time, &k))| (time, k, place)));
+        latest.sort_unstable();
+        let (mut rank, mut later) = (0, None);
+        for &(time, _, place) in latest.iter().rev() {
+            let is_tied = rule.ties == Ties::All && later == Some(time);
+            rank += usize::from(later.is_some() && !is_tied);
+            if rank >= rule.count << usize::from(rule.validation) {
+                return;
+            }
+            entries[place] |= if rank < rule.count { TEST } else { TEST | VALID };
+            later = Some(time);
+        }
+    }
+
     /// Marks the latest of a user's entries.
     fn hold_out(&self, ties: Ties, entries: &mut [u32]) {
         let Some(&latest) = self.times.iter().max() else { return };
@@ -263,7 +297,7 @@ impl Room {
 mod tests {
     use super::*;
 
-    fn collapsed(hold_out: Option<Ties>, least_times: usize, threads: usize) -> Pairs {
+    fn collapsed(hold_out: Option<HoldOut>, least_times: usize, threads: usize) -> Pairs {
         let users = [1, 0, 1, 0, 1, 1];
         let items = [7, 3, 2, 1, 7, 9];
         let times = [5, 4, 8, 4, 5, 8];
@@ -284,13 +318,22 @@ mod tests {
 
     #[test]
     fn the_latest_are_held_out() {
-        assert_eq!(collapsed(Some(Ties::Last), 1, 1).entries, [1 | TEST, 3, 2, 7, 9 | TEST]);
-        assert_eq!(collapsed(Some(Ties::All), 1, 1).entries, [1 | TEST, 3 | TEST, 2 | TEST, 7, 9 | TEST]);
+        let held_out = |ties, count| collapsed(Some(HoldOut { ties, count, validation: false }), 1, 1).entries;
+        let valid = HoldOut { ties: Ties::Last, count: 1, validation: true };
+        assert_eq!(collapsed(Some(valid), 1, 1).entries, [1 | TEST, 3 | TEST | VALID, 2 | TEST | VALID, 7, 9 | TEST]);
+        assert_eq!(held_out(Ties::Last, 1), [1 | TEST, 3, 2, 7, 9 | TEST]);
+        assert_eq!(held_out(Ties::All, 1), [1 | TEST, 3 | TEST, 2 | TEST, 7, 9 | TEST]);
+        assert_eq!(held_out(Ties::Last, 2), [1 | TEST, 3 | TEST, 2 | TEST, 7, 9 | TEST]);
+        assert_eq!(held_out(Ties::All, 2), [1 | TEST, 3 | TEST, 2 | TEST, 7 | TEST, 9 | TEST]);
     }
 
     #[test]
     fn item_codes_have_31_bits() {
-        let rule = Rule { hold_out: Some(Ties::Last), least_times: 2, positions: true };
+        let rule = Rule {
+            hold_out: Some(HoldOut { ties: Ties::Last, count: 1, validation: false }),
+            least_times: 2,
+            positions: true,
+        };
         let items = [i32::MAX - 1, 0, 1, 1, i32::MAX - 1, 0];
         let pairs = Pairs::collapse(&[1, 0, 1, 0, 1, 0], &items, Some(&[9, 4, 3, 2, 9, 1]), 2, rule, 2).unwrap();
         assert_eq!(pairs.entries, [TEST, 1, 1, (i32::MAX - 1) as u32 | TEST]);

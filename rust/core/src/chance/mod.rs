@@ -2,7 +2,9 @@
 
 mod permutation;
 mod random;
+mod shuffling;
 
 pub use permutation::Permutation;
 pub(crate) use random::{GOLDEN, STIR};
 pub use random::{Key, Keys, bounded};
+pub use shuffling::Shuffling;

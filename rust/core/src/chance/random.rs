@@ -32,6 +32,10 @@ pub struct Keys {
     pub sketch: Key,
     /// Keep decisions to the last bit.
     pub keep_last_bits: Key,
+    /// Items that users have nothing to do with.
+    pub negatives: Key,
+    /// The order in which interactions are loaded.
+    pub loading: Key,
 }
 
 impl Keys {
@@ -51,6 +55,8 @@ impl Keys {
             cold_items: root.child(9),
             sketch: root.child(10),
             keep_last_bits: root.child(11),
+            negatives: root.child(12),
+            loading: root.child(13),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::dropout::SMALLEST_KEEP_RATE;
 use super::existence::{Existence, words_below};
-use super::options::{Operator, Options, Order};
-use crate::base::{Base, Cells, Layout, Times};
+use super::options::{Operator, Options, Order, TestItems};
+use crate::base::{Base, Cells, Layout, Split, Times};
 use crate::chance::{Keys, Permutation};
 use crate::error::Error;
 use crate::time::Timeline;
@@ -99,6 +99,11 @@ impl Expansion {
     }
 
     #[must_use]
+    pub fn has_times(&self) -> bool {
+        self.timeline.is_some()
+    }
+
+    #[must_use]
     pub fn base_items(&self) -> u32 {
         self.base_items
     }
@@ -159,6 +164,12 @@ impl Expansion {
         kept_of_base * self.layout.len() as f64 / f64::from(self.base_users)
     }
 
+    /// The keep rate of block (i, j), if it exists.
+    pub(crate) fn keep_rate(&self, i: u32, j: u32) -> Option<f64> {
+        let keep_rate = self.keep_rates[i as usize * self.column_blocks as usize + j as usize];
+        (keep_rate > 0.0 && self.existence.has(i, j)).then_some(keep_rate)
+    }
+
     /// The blocks of row block i that exist: column block and keep rate.
     pub(crate) fn blocks(&self, i: u32) -> impl Iterator<Item = (u32, f64)> {
         let row = &self.keep_rates[i as usize * self.column_blocks as usize..][..self.column_blocks as usize];
@@ -201,6 +212,10 @@ fn check(
         factors.len() != keep_rates.len() || ratings.as_ref().is_some_and(|ratings| ratings.len() != base.len())
     }) {
         return invalid("the factors or the ratings do not fit the keep rates and the base".into());
+    }
+    let has_valid = base.entries().iter().any(|&entry| Split::of(entry) == Split::Valid);
+    if has_valid && (options.test_items == TestItems::One || options.drop_incomplete) {
+        return invalid("one test item, or complete users alone, there are only without validation".into());
     }
     if options.operator == Operator::Sketch
         && (keep_rates.len() / column_blocks as usize > base.users() as usize || column_blocks > base.items())

@@ -1,5 +1,9 @@
 //! Interactions in output order, and the types their ids come in.
 
+use std::ops::Range;
+
+use crate::base::Split;
+
 /// A type of expanded ids.
 pub trait Id: Copy + Ord + Send + Sync + 'static {
     /// The id `step` after `start`; the caller has checked that the id space fits the type.
@@ -31,6 +35,15 @@ macro_rules! for_id_types {
             [false, false] => $function::<i64, i64>($($argument),*),
         }
     };
+}
+
+/// Interactions of each split: train, validation, test.
+pub type Splits<I> = [Interactions<I>; 3];
+
+/// How many interactions all splits hold.
+#[must_use]
+pub fn count_all<I>(splits: &Splits<I>) -> usize {
+    splits.iter().map(|interactions| interactions.items.len()).sum()
 }
 
 /// Interactions in output order, users run-length encoded. What an expansion does not carry is empty.
@@ -74,6 +87,19 @@ impl<I: Copy> Interactions<I> {
         self.ratings.drain(..count.min(self.ratings.len()));
     }
 
+    /// Appends some interactions of a user, who is not before the last one here.
+    pub(crate) fn push(&mut self, user: u64, other: &Self, rows: Range<usize>) {
+        match self.users.last_mut() {
+            Some(last) if last.0 == user => last.1 += rows.len() as u32,
+            _ => self.users.push((user, rows.len() as u32)),
+        }
+        let carried = |length: usize| if length == 0 { 0..0 } else { rows.clone() };
+        self.items.extend_from_slice(&other.items[rows.clone()]);
+        self.sources.extend_from_slice(&other.sources[carried(other.sources.len())]);
+        self.times.extend_from_slice(&other.times[carried(other.times.len())]);
+        self.ratings.extend_from_slice(&other.ratings[carried(other.ratings.len())]);
+    }
+
     /// Appends the interactions of the users after those that are here.
     pub(crate) fn append(&mut self, other: &Self) {
         self.users.extend_from_slice(&other.users);
@@ -83,20 +109,23 @@ impl<I: Copy> Interactions<I> {
         self.ratings.extend_from_slice(&other.ratings);
     }
 
-    /// Moves the test interactions among those from `start` on over to `test`; the others stay.
-    pub(crate) fn divide(&mut self, start: usize, is_test: &[bool], test: &mut Self) {
-        let of_test = is_test.iter().filter(|&&is_test| is_test).count();
-        let end = self.items.len() - of_test;
+    /// Moves those held out among the interactions from `start` on over to their splits; the others stay.
+    pub(crate) fn divide(&mut self, start: usize, splits: &[Split], held_out: &mut [Self; 2]) {
+        let place = |&number: &usize| splits[number - start];
         // In the order of times they mostly come last anyway, or there are none.
-        if !is_test[end - start..].iter().all(|&is_test| is_test) {
-            let side = |wanted: bool| (start..).zip(is_test).filter(move |&(_, &is_test)| is_test == wanted);
-            let order: Vec<usize> = side(false).chain(side(true)).map(|(number, _)| number).collect();
+        if !splits.is_sorted() {
+            let mut order: Vec<usize> = (start..self.items.len()).collect();
+            order.sort_by_key(place);
             self.reorder(&order);
         }
-        move_from(&mut self.items, end, &mut test.items);
-        move_from(&mut self.sources, end, &mut test.sources);
-        move_from(&mut self.times, end, &mut test.times);
-        move_from(&mut self.ratings, end, &mut test.ratings);
+        let [valid, test] = held_out;
+        for (split, other) in [(Split::Test, test), (Split::Valid, valid)] {
+            let end = self.items.len() - splits.iter().filter(|&&of| of == split).count();
+            move_from(&mut self.items, end, &mut other.items);
+            move_from(&mut self.sources, end, &mut other.sources);
+            move_from(&mut self.times, end, &mut other.times);
+            move_from(&mut self.ratings, end, &mut other.ratings);
+        }
     }
 
     /// Sorts the interactions from `start` on, which are one user's.
@@ -143,5 +172,36 @@ fn reorder<T: Copy>(values: &mut [T], order: &[usize]) {
         let ordered: Vec<T> = order.iter().map(|&number| values[number]).collect();
         let start = values.len() - ordered.len();
         values[start..].copy_from_slice(&ordered);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn each_goes_to_its_split_in_order(
+            before in 0_usize..3,
+            codes in prop::collection::vec(0_usize..3, 0..40),
+            carried: bool,
+        ) {
+            let splits: Vec<Split> = codes.iter().map(|&code| Split::ALL[code]).collect();
+            let items: Vec<i32> = (0..(before + splits.len()) as i32).collect();
+            let times = if carried { items.iter().map(|&item| i64::from(item)).collect() } else { Vec::new() };
+            let mut made: Splits<i32> = [Interactions { items, times, ..Interactions::default() }, Interactions::default(), Interactions::default()];
+            let [train, held_out @ ..] = &mut made;
+            train.divide(before, &splits, held_out);
+            for (split, found) in Split::ALL.into_iter().zip(&made) {
+                let theirs = splits.iter().zip(before as i32..).filter(|&(&of, _)| of == split).map(|(_, item)| item);
+                let first = if split == Split::Train { before } else { 0 };
+                let expected: Vec<i32> = (0..first as i32).chain(theirs).collect();
+                prop_assert_eq!(&found.items, &expected);
+                let times: Vec<i64> = expected.iter().map(|&item| i64::from(item)).collect();
+                prop_assert_eq!(&found.times, if carried { &times } else { &found.times });
+                prop_assert!(carried || found.times.is_empty());
+            }
+        }
     }
 }

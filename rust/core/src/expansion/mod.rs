@@ -11,7 +11,7 @@ mod sketch;
 pub use dropout::{Draws, GapTable, RowDraws, SMALLEST_KEEP_RATE};
 pub use existence::Existence;
 pub use expansion::{Expansion, GENERATOR, Payload};
-pub use interactions::{Id, Interactions};
+pub use interactions::{Id, Interactions, Splits, count_all};
 pub use options::*;
 pub use shuffle::Columns;
 pub(crate) use shuffle::Exchange;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::expansion::Expansion;
-use super::interactions::{Id, Interactions};
+use super::interactions::{Id, Splits, count_all};
 use crate::base::Code;
 use crate::chance::Permutation;
 use crate::error::Error;
@@ -15,23 +15,23 @@ const BATCH: usize = 400_000;
 /// The samples of a row's entries are kept for all its expanded users, unless they are more than this.
 const SAMPLES: usize = 1 << 20;
 
-/// Appends the interactions of the expanded users to `train` and `test`, and hands both to `each_batch` now and then; it
+/// Appends the interactions of the expanded users to those of their splits, and hands all to `each_batch` now and then; it
 /// may take what is in them. Expanded user `row·m + r` has, for each item of the row, what the r-th sampled row and the
 /// sampled columns share.
 pub fn expand_sketch<C: Code, I: Id>(
     expansion: &Expansion,
     codes: &[C],
     users: Range<u64>,
-    train: &mut Interactions<I>,
-    test: &mut Interactions<I>,
-    mut each_batch: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
+    splits: &mut Splits<I>,
+    mut each_batch: impl FnMut(&mut Splits<I>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let row_of = |user: u32| &codes[expansion.layout.row(user)];
     let (row_samples, column_samples) = (u64::from(expansion.row_blocks()), expansion.column_blocks);
     let (mut row, mut columns) = (u32::MAX, Vec::new());
     let mut made = 0;
     for user in users {
-        let (train_start, test_start) = (train.items.len(), test.items.len());
+        let starts = splits.each_ref().map(|split| split.items.len());
+        let before = count_all(splits);
         let (source, r) = ((user / row_samples) as u32, (user % row_samples) as u32);
         let entries = row_of(source);
         let keeping = entries.len() * column_samples as usize <= SAMPLES;
@@ -54,7 +54,7 @@ pub fn expand_sketch<C: Code, I: Id>(
             if let Some(first) = other.first() {
                 prefetch(first);
             }
-            let side = if code.is_test() { &mut *test } else { &mut *train };
+            let side = &mut splits[code.split() as usize];
             let start = side.items.len();
             let offset = u64::from(code.item()) * u64::from(column_samples);
             let from = if keeping { number * column_samples as usize } else { 0 };
@@ -65,15 +65,14 @@ pub fn expand_sketch<C: Code, I: Id>(
             shared(&columns[from..][..column_samples as usize], other, |s| side.items.push(I::at(offset, s)));
             side.items[start..].sort_unstable();
         }
-        train.close_user(user, train_start);
-        test.close_user(user, test_start);
-        made += train.items.len() - train_start + test.items.len() - test_start;
+        splits.iter_mut().zip(starts).for_each(|(split, start)| split.close_user(user, start));
+        made += count_all(splits) - before;
         if made > BATCH {
             made = 0;
-            each_batch(train, test)?;
+            each_batch(splits)?;
         }
     }
-    each_batch(train, test)
+    each_batch(splits)
 }
 
 /// Appends the sampled columns of a row's entry, by item: item and number.

@@ -1,7 +1,7 @@
-//! Memory: what is written before it is read, and what is asked for before it is needed.
+//! Memory: what is written before it is read, what is asked for before it is needed, and more of it at a time.
 
-mod prefetch;
+mod processor;
 mod scratch;
 
-pub(crate) use prefetch::{prefetch, prefetch_all, prefetch_lines};
+pub(crate) use processor::{Loop, prefetch, prefetch_all, prefetch_lines, widened};
 pub(crate) use scratch::Scratch;

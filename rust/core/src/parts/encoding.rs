@@ -8,6 +8,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use super::columns::Column;
+use super::periods::Periods;
 use crate::error::Error;
 
 /// How many rows a page has.
@@ -65,6 +66,8 @@ pub struct Format<'a> {
     pub(super) row_group_size: usize,
     /// The columns after user and item.
     pub(super) columns: &'a [Column<'a>],
+    /// Where each of them has a file of its own: which period an interaction is in.
+    pub(super) periods: Option<&'a Periods>,
 }
 
 impl<'a> Format<'a> {
@@ -74,6 +77,7 @@ impl<'a> Format<'a> {
         compression: Compression,
         row_group_size: usize,
         columns: &'a [Column<'a>],
+        periods: Option<&'a Periods>,
     ) -> Self {
         let mut properties = WriterProperties::builder()
             .set_created_by(concat!("fractalrs version ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -89,6 +93,6 @@ impl<'a> Format<'a> {
             // Carried values repeat: mostly there are far fewer distinct ones than rows.
             properties = properties.set_column_dictionary_enabled(ColumnPath::from(column.schema.name()), true);
         }
-        Self { properties: Arc::new(properties.build()), encoding, compression, row_group_size, columns }
+        Self { properties: Arc::new(properties.build()), encoding, compression, row_group_size, columns, periods }
     }
 }

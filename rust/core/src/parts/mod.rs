@@ -1,9 +1,10 @@
-//! Parts: contiguous expanded users as a train and a test file.
+//! Parts: contiguous expanded users as a file of each split, or one of each split and period.
 
 mod columns;
 mod dictionary;
 mod encoding;
 mod part_file;
+mod periods;
 mod row_group;
 mod run;
 mod seal;
@@ -14,4 +15,5 @@ pub use columns::{Column, Source, Values};
 pub use dictionary::Dictionary;
 pub use encoding::{EncodingChoice, Format, parse_compression};
 pub use part_file::FileSummary;
+pub use periods::Periods;
 pub use run::{JobSummary, Part, PartSummary, Stage, Target, run};

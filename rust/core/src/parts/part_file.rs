@@ -20,6 +20,8 @@ use crate::expansion::Interactions;
 /// What is known of a finished file.
 #[derive(Clone, Debug)]
 pub struct FileSummary {
+    /// The folder of its period, where files are divided by periods.
+    pub folder: Option<String>,
     pub rows: u64,
     pub bytes: u64,
     pub blake3: String,
@@ -81,7 +83,7 @@ impl<'f, U: Stored, I: Stored, W: Write + Send> PartFile<'f, U, I, W> {
         self.file.inner_mut().hold()?;
         let rows = self.rows;
         let (sink, bytes, blake3) = self.file.into_inner()?.seal()?.finish();
-        Ok((sink, FileSummary { rows, bytes, blake3 }))
+        Ok((sink, FileSummary { folder: None, rows, bytes, blake3 }))
     }
 
     fn close_group(&mut self) -> Result<()> {

@@ -10,14 +10,16 @@ use std::time::{Duration, Instant};
 
 use super::encoding::Format;
 use super::part_file::{FileSummary, PartFile};
+use super::periods::{ByPeriod, Periods};
 use super::row_group::Stored;
 use super::sharing::{Hand, Sharing, Task};
 use super::sink::{Sink, Temporary};
+use crate::base::Split;
 use crate::error::Error;
-use crate::expansion::{Expansion, Interactions};
+use crate::expansion::{Expansion, Interactions, Splits, count_all};
 use crate::for_id_types;
 use crate::threads::{Progress, on_threads};
-use crate::tiles::{Tiler, ranges};
+use crate::tiles::{Ranges, Tiler, Wanted, range_interactions};
 
 /// A file of a part: where it goes, and what its own metadata says.
 #[derive(Clone, Debug)]
@@ -31,8 +33,8 @@ pub struct Target {
 pub struct Part {
     pub index: u64,
     pub users: Range<u64>,
-    pub train: Option<Target>,
-    pub test: Option<Target>,
+    /// Of each split.
+    pub targets: [Option<Target>; 3],
 }
 
 /// How far a job goes: the later stages can be left out to time the earlier ones.
@@ -48,12 +50,12 @@ pub enum Stage {
     Flush,
 }
 
-/// What is known of a part when it is done. A file without target has no summary.
+/// What is known of a part when it is done. What has no target has no summary.
 #[derive(Clone, Debug)]
 pub struct PartSummary {
     pub index: u64,
-    pub train: Option<FileSummary>,
-    pub test: Option<FileSummary>,
+    /// Of each split: a file, or one of each period that occurs.
+    pub files: [Vec<FileSummary>; 3],
 }
 
 /// The parts of a job in their order, and the time its threads spent in each step.
@@ -87,10 +89,12 @@ fn run_with<U: Stored, I: Stored>(
     // Those of most users first: of as many interactions they take the longest.
     let mut parts: Vec<&Part> = parts.iter().collect();
     parts.sort_by_key(|part| Reverse(part.users.end - part.users.start));
-    let ranges: Vec<Vec<Range<u64>>> = parts.iter().map(|part| ranges(expansion, &part.users)).collect();
+    let most = range_interactions(expansion, Wanted::All);
+    let ranges = parts.iter().map(|part| Ranges::new(expansion, part.users.clone(), most).collect());
+    let ranges: Vec<Vec<Range<u64>>> = ranges.collect();
     let counts: Vec<usize> = ranges.iter().map(Vec::len).collect();
     let job = Job { parts: &parts, ranges: &ranges, format, stage, progress };
-    let (sharing, tiler) = (Sharing::new(&counts, threads), Tiler::new(expansion));
+    let (sharing, tiler) = (Sharing::new(&counts, threads), Tiler::new(expansion, Wanted::All));
     thread::scope(|scope| {
         // Few files wait for the disk at a time, so that generation cannot run away from it.
         let (to_disk, finished) = mpsc::sync_channel(threads);
@@ -121,14 +125,11 @@ struct Job<'r> {
     progress: &'r Progress,
 }
 
-/// What a range, or what is left of a part, holds: train and test interactions.
-type Both<I> = [Interactions<I>; 2];
-
 impl Job<'_> {
     /// One thread's share of a job; returns the time spent generating and encoding.
     fn work<U: Stored, I: Stored>(
         self,
-        sharing: &Sharing<Both<I>>,
+        sharing: &Sharing<Splits<I>>,
         mut tiler: Tiler,
         to_disk: &SyncSender<Finished>,
     ) -> Result<(Duration, Duration), Error> {
@@ -143,35 +144,35 @@ impl Job<'_> {
                 Task::Open { part } => own = Some(Files::<U, I>::open(parts[part], self.format, self.stage)?),
                 Task::Add { part, range } => {
                     let files = own.as_mut().ok_or_else(no_part)?;
-                    let [mut of_train, mut of_test] = std::mem::take(&mut files.held);
-                    let mut held = of_train.items.len() + of_test.items.len();
+                    let mut made = std::mem::take(&mut files.held);
+                    let mut held = count_all(&made);
                     let (users, all) = (ranges[part][range].clone(), &parts[part].users);
-                    tiler.expand(users, all, &mut of_train, &mut of_test, |of_train, of_test| {
+                    tiler.expand(users, all, &mut made, |made| {
                         let generated = Instant::now();
                         generating += generated - mark;
-                        progress.advance(of_train.items.len() + of_test.items.len() - held)?;
-                        files.write(of_train, of_test)?;
-                        held = of_train.items.len() + of_test.items.len();
+                        progress.advance(count_all(made) - held)?;
+                        files.write(made)?;
+                        held = count_all(made);
                         mark = Instant::now();
                         encoding += mark - generated;
                         Ok(())
                     })?;
-                    files.held = [of_train, of_test];
+                    files.held = made;
                 }
                 Task::Take { made, .. } => {
                     own.as_mut().ok_or_else(no_part)?.take(&made)?;
                     encoding += mark.elapsed();
                 }
                 Task::Ahead { part, range } => {
-                    let [mut of_train, mut of_test] = Both::<I>::default();
+                    let mut made = Splits::<I>::default();
                     let (users, all) = (ranges[part][range].clone(), &parts[part].users);
-                    tiler.expand(users, all, &mut of_train, &mut of_test, |_, _| progress.advance(0))?;
-                    progress.advance(of_train.items.len() + of_test.items.len())?;
-                    sharing.hand_over(part, range, [of_train, of_test]);
+                    tiler.expand(users, all, &mut made, |_| progress.advance(0))?;
+                    progress.advance(count_all(&made))?;
+                    sharing.hand_over(part, range, made);
                     generating += mark.elapsed();
                 }
                 Task::Finish { part } => {
-                    let finished = own.take().ok_or_else(no_part)?.finish(parts[part].index)?;
+                    let finished = own.take().ok_or_else(no_part)?.finish(parts[part].index, progress)?;
                     encoding += mark.elapsed();
                     if to_disk.send(finished).is_err() {
                         return Err(Error::Cancelled);
@@ -185,46 +186,53 @@ impl Job<'_> {
 
 /// The files of the part that a thread owns, and the interactions that do not fill a row group yet.
 struct Files<'f, U: Stored, I: Stored> {
-    train: Split<'f, U, I>,
-    test: Split<'f, U, I>,
-    held: Both<I>,
+    files: [OfSplit<'f, U, I>; 3],
+    held: Splits<I>,
 }
 
 impl<'f, U: Stored, I: Stored> Files<'f, U, I> {
     fn open(part: &Part, format: &'f Format<'f>, stage: Stage) -> Result<Self, Error> {
-        let split = |target: &Option<Target>| Split::open(target.as_ref(), format, stage);
-        Ok(Self { train: split(&part.train)?, test: split(&part.test)?, held: Both::default() })
+        let open = |split: Split| OfSplit::open(part.targets[split as usize].as_ref(), format, stage);
+        Ok(Self { files: [open(Split::Train)?, open(Split::Valid)?, open(Split::Test)?], held: Splits::default() })
     }
 
-    fn write(&mut self, of_train: &mut Interactions<I>, of_test: &mut Interactions<I>) -> Result<(), Error> {
-        self.train.write(of_train)?;
-        self.test.write(of_test)
+    fn write(&mut self, made: &mut Splits<I>) -> Result<(), Error> {
+        self.files.iter_mut().zip(made).try_for_each(|(file, made)| file.write(made))
     }
 
     /// Adds what was made elsewhere.
-    fn take(&mut self, made: &Both<I>) -> Result<(), Error> {
-        let [of_train, of_test] = &mut self.held;
-        of_train.append(&made[0]);
-        of_test.append(&made[1]);
-        self.train.write(of_train)?;
-        self.test.write(of_test)
+    fn take(&mut self, made: &Splits<I>) -> Result<(), Error> {
+        let Self { files, held } = self;
+        files.iter_mut().zip(held).zip(made).try_for_each(|((file, held), made)| {
+            held.append(made);
+            file.write(held)
+        })
     }
 
-    fn finish(self, index: u64) -> Result<Finished, Error> {
-        let [mut of_train, mut of_test] = self.held;
-        Ok(Finished { index, train: self.train.finish(&mut of_train)?, test: self.test.finish(&mut of_test)? })
+    fn finish(self, index: u64, progress: &Progress) -> Result<Finished, Error> {
+        let Self { files: [train, valid, test], held: [mut of_train, mut of_valid, mut of_test] } = self;
+        let files = [
+            train.finish(&mut of_train, progress)?,
+            valid.finish(&mut of_valid, progress)?,
+            test.finish(&mut of_test, progress)?,
+        ];
+        Ok(Finished { index, files })
     }
 }
 
 /// Where one part's interactions of one split go.
-enum Split<'f, U: Stored, I: Stored> {
+enum OfSplit<'f, U: Stored, I: Stored> {
     Dropped,
     File { path: PathBuf, file: Box<PartFile<'f, U, I, Sink>> },
+    ByPeriod { made: ByPeriod<I>, format: &'f Format<'f>, periods: &'f Periods },
 }
 
-impl<'f, U: Stored, I: Stored> Split<'f, U, I> {
+impl<'f, U: Stored, I: Stored> OfSplit<'f, U, I> {
     fn open(target: Option<&Target>, format: &'f Format<'f>, stage: Stage) -> Result<Self, Error> {
         let Some(target) = target.filter(|_| stage != Stage::Generate) else { return Ok(Self::Dropped) };
+        if let Some(periods) = format.periods {
+            return Ok(Self::ByPeriod { made: ByPeriod::new(target.clone(), stage), format, periods });
+        }
         let sink =
             if stage == Stage::Encode { Sink::Null } else { Sink::File(Temporary::create(target.path.clone())?) };
         let path = target.path.clone();
@@ -241,15 +249,26 @@ impl<'f, U: Stored, I: Stored> Split<'f, U, I> {
                 Ok(())
             }
             Self::File { path, file } => file.write(interactions).map_err(|error| Error::unwritable(path, error)),
+            Self::ByPeriod { made, periods, .. } => {
+                made.take(interactions, periods);
+                Ok(())
+            }
         }
     }
 
-    fn finish(self, interactions: &mut Interactions<I>) -> Result<Option<(Sink, FileSummary)>, Error> {
+    fn finish(
+        mut self,
+        interactions: &mut Interactions<I>,
+        progress: &Progress,
+    ) -> Result<Vec<(Sink, FileSummary)>, Error> {
+        self.write(interactions)?;
         match self {
-            Self::Dropped => Ok(None),
+            Self::Dropped => Ok(Vec::new()),
             Self::File { path, file } => {
-                file.finish(interactions).map(Some).map_err(|error| Error::unwritable(&path, error))
+                let made = file.finish(interactions).map_err(|error| Error::unwritable(&path, error))?;
+                Ok(vec![made])
             }
+            Self::ByPeriod { made, format, periods } => made.finish::<U>(format, periods, progress),
         }
     }
 }
@@ -257,8 +276,7 @@ impl<'f, U: Stored, I: Stored> Split<'f, U, I> {
 /// A part whose files are written but do not have their names yet.
 struct Finished {
     index: u64,
-    train: Option<(Sink, FileSummary)>,
-    test: Option<(Sink, FileSummary)>,
+    files: [Vec<(Sink, FileSummary)>; 3],
 }
 
 /// Flushes finished files and gives them their names, beside the generating threads.
@@ -267,14 +285,18 @@ fn publish(finished: &Receiver<Finished>, stage: Stage, progress: &Progress) -> 
         if progress.cancel.load(Ordering::Relaxed) {
             return Err(Error::Cancelled);
         }
-        let (train, test) = (part.train.unzip(), part.test.unzip());
-        let sinks = [train.0, test.0];
+        let mut sinks = Vec::new();
+        let files = part.files.map(|files| {
+            let (of_files, summaries): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+            sinks.extend(of_files);
+            summaries
+        });
         if stage == Stage::Flush {
-            sinks.iter().flatten().try_for_each(Sink::flush_to_disk)?;
+            sinks.iter().try_for_each(Sink::flush_to_disk)?;
         }
-        sinks.into_iter().flatten().try_for_each(Sink::publish)?;
+        sinks.into_iter().try_for_each(Sink::publish)?;
         progress.parts.fetch_add(1, Ordering::Relaxed);
-        Ok(PartSummary { index: part.index, train: train.1, test: test.1 })
+        Ok(PartSummary { index: part.index, files })
     };
     // Every part is taken from the channel, even after a failure: no worker waits for a publisher that is gone.
     let mut outcome = Ok(Vec::new());

@@ -16,9 +16,14 @@ impl Sink {
     pub(super) fn flush_to_disk(&self) -> Result<(), Error> {
         match self {
             Self::Null => Ok(()),
-            Self::File(temporary) => {
-                temporary.file.sync_all().map_err(|error| Error::unwritable(&temporary.target, error))
-            }
+            Self::File(temporary) => temporary.flush().map_err(|error| Error::unwritable(&temporary.target, error)),
+        }
+    }
+
+    /// Closes a file that is written.
+    pub(super) fn close(&mut self) {
+        if let Self::File(temporary) = self {
+            temporary.file = None;
         }
     }
 
@@ -34,7 +39,8 @@ impl Write for Sink {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         match self {
             Self::Null => Ok(buffer.len()),
-            Self::File(temporary) => temporary.file.write(buffer),
+            Self::File(Temporary { file: Some(file), .. }) => file.write(buffer),
+            Self::File(_) => Err(io::Error::other("the file is closed")),
         }
     }
 
@@ -47,15 +53,30 @@ impl Write for Sink {
 pub(super) struct Temporary {
     path: PathBuf,
     target: PathBuf,
-    file: File,
+    /// None once it is closed.
+    file: Option<File>,
 }
 
 impl Temporary {
     pub(super) fn create(target: PathBuf) -> Result<Self, Error> {
         let path = temporary_path(&target);
         match File::create(&path) {
-            Ok(file) => Ok(Self { path, target, file }),
+            Ok(file) => Ok(Self { path, target, file: Some(file) }),
             Err(error) => Err(Error::unwritable(&path, error)),
+        }
+    }
+
+    /// The same in a folder that may not be there yet.
+    pub(super) fn create_in_folder(target: PathBuf) -> Result<Self, Error> {
+        let folder = target.parent().unwrap_or(Path::new(""));
+        fs::create_dir_all(folder).map_err(|error| Error::unwritable(folder, error))?;
+        Self::create(target)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        match &self.file {
+            Some(file) => file.sync_all(),
+            None => File::options().write(true).open(&self.path)?.sync_all(),
         }
     }
 

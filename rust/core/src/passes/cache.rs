@@ -18,8 +18,8 @@ pub struct RowCache {
 /// The rows of a piece in 4 bytes an interaction.
 #[derive(Default)]
 struct Rows {
-    /// Each user and its train and test interactions.
-    users: Vec<(u64, u32, u32)>,
+    /// Each user and how many interactions of each split it has.
+    users: Vec<(u64, [u32; 3])>,
     items: Vec<u32>,
 }
 
@@ -49,12 +49,13 @@ impl RowCache {
 impl Rows {
     fn visit(&self, each: &mut Visitor) -> Result<(), Error> {
         let (mut items, mut first) = (Vec::new(), 0);
-        for &(user, train, test) in &self.users {
-            let last = first + train as usize + test as usize;
+        for &(user, [of_train, of_valid, of_test]) in &self.users {
+            let last = first + (of_train + of_valid + of_test) as usize;
             items.clear();
             items.extend(self.items[first..last].iter().map(|&item| i64::from(item)));
-            let (train, test) = items.split_at(train as usize);
-            each(Row { user, train, test })?;
+            let (train, held_out) = items.split_at(of_train as usize);
+            let (valid, test) = held_out.split_at(of_valid as usize);
+            each(Row { user, train, valid, test })?;
             first = last;
         }
         Ok(())
@@ -72,10 +73,9 @@ pub(super) struct Recorder<'c> {
 impl Recorder<'_> {
     pub(super) fn push(&mut self, row: Row) {
         let Some(rows) = &mut self.rows else { return };
-        let count = row.train.len() + row.test.len();
-        let bytes = size_of_val(&*rows.items) + size_of_val(&*rows.users) + count * size_of::<u32>() + CLAIM;
+        let bytes = size_of_val(&*rows.items) + size_of_val(&*rows.users) + row.len() * size_of::<u32>() + CLAIM;
         // What damaged files hold may be no item.
-        let fits = row.train.iter().chain(row.test).all(|&item| u32::try_from(item).is_ok());
+        let fits = row.all().all(|item| u32::try_from(item).is_ok());
         while fits && self.claimed < bytes && self.cache.claim(CLAIM) {
             self.claimed += CLAIM;
         }
@@ -83,8 +83,8 @@ impl Recorder<'_> {
             self.rows = None;
             return;
         }
-        rows.users.push((row.user, row.train.len() as u32, row.test.len() as u32));
-        rows.items.extend(row.train.iter().chain(row.test).map(|&item| item as u32));
+        rows.users.push((row.user, [row.train, row.valid, row.test].map(|items| items.len() as u32)));
+        rows.items.extend(row.all().map(|item| item as u32));
     }
 
     /// Keeps the piece, of which all rows were pushed.
@@ -114,7 +114,7 @@ mod tests {
         let mut items = Vec::new();
         let outcome = cache.visit(piece, &mut |row| {
             items.push(row.user as i64);
-            items.extend(row.train.iter().chain(row.test));
+            items.extend(row.all());
             Ok(())
         });
         outcome.map(|outcome| outcome.map(|()| items).unwrap_or_default())
@@ -125,10 +125,10 @@ mod tests {
         let cache = RowCache::new(3, 2 * CLAIM);
         for (piece, item) in [(0, 7), (1, -1), (2, 9)] {
             let mut recorder = cache.record();
-            recorder.push(Row { user: piece as u64, train: &[3, item], test: &[5] });
+            recorder.push(Row { user: piece as u64, train: &[3, item], valid: &[8], test: &[5] });
             recorder.keep(piece);
         }
-        assert_eq!(visited(&cache, 0), Some(vec![0, 3, 7, 5]));
+        assert_eq!(visited(&cache, 0), Some(vec![0, 3, 7, 8, 5]));
         assert_eq!(visited(&cache, 1), None);
         // The first one took the room.
         assert_eq!(visited(&cache, 2), None);

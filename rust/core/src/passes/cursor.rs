@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::base::Split;
 use crate::error::Error;
 use crate::expansion::Interactions;
 
@@ -10,7 +11,28 @@ use crate::expansion::Interactions;
 pub struct Row<'r> {
     pub user: u64,
     pub train: &'r [i64],
+    pub valid: &'r [i64],
     pub test: &'r [i64],
+}
+
+impl<'r> Row<'r> {
+    /// The items of a split.
+    pub fn of(&self, split: Split) -> &'r [i64] {
+        match split {
+            Split::Train => self.train,
+            Split::Valid => self.valid,
+            Split::Test => self.test,
+        }
+    }
+
+    /// The items of all splits, one after the other.
+    pub fn all(&self) -> impl Iterator<Item = i64> + use<'r> {
+        self.train.iter().chain(self.valid).chain(self.test).copied()
+    }
+
+    pub fn len(&self) -> usize {
+        self.train.len() + self.valid.len() + self.test.len()
+    }
 }
 
 /// What takes one row after the other.
@@ -25,29 +47,18 @@ pub trait UserCursor {
     fn items(&self) -> &[i64];
 }
 
-/// Puts train and test of each user together.
-pub fn merge(mut train: impl UserCursor, mut test: impl UserCursor, each: &mut Visitor) -> Result<(), Error> {
-    train.advance()?;
-    test.advance()?;
-    loop {
-        let user = match (train.user(), test.user()) {
-            (Some(one), Some(other)) => one.min(other),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => return Ok(()),
-        };
-        let (of_train, of_test) = (train.user() == Some(user), test.user() == Some(user));
-        each(Row {
-            user,
-            train: if of_train { train.items() } else { &[] },
-            test: if of_test { test.items() } else { &[] },
-        })?;
-        if of_train {
-            train.advance()?;
-        }
-        if of_test {
-            test.advance()?;
+/// Puts the splits of each user together.
+pub fn merge<C: UserCursor>(mut splits: [C; 3], each: &mut Visitor) -> Result<(), Error> {
+    splits.iter_mut().try_for_each(UserCursor::advance)?;
+    while let Some(user) = splits.iter().filter_map(UserCursor::user).min() {
+        let [train, valid, test] =
+            splits.each_ref().map(|split| if split.user() == Some(user) { split.items() } else { &[] });
+        each(Row { user, train, valid, test })?;
+        for split in splits.iter_mut().filter(|split| split.user() == Some(user)) {
+            split.advance()?;
         }
     }
+    Ok(())
 }
 
 /// The users of interactions in memory.

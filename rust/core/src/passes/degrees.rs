@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::cursor::Row;
 use super::rows::{StreamedMatrix, Workers, fold};
+use crate::base::Split;
 use crate::error::Error;
 use crate::memory::prefetch;
 
@@ -57,14 +58,12 @@ const OVERLAPS: usize = 4;
 /// What the pass finds. Block arrays are row-major, m × n; item arrays are empty where items are not counted.
 #[derive(Default)]
 pub struct Degrees {
-    pub user_train: Vec<u32>,
-    pub user_test: Vec<u32>,
-    pub item_train: Vec<u32>,
-    pub item_test: Vec<u32>,
+    /// Of each split: of users, of items, and of blocks.
+    pub users: [Vec<u32>; 3],
+    pub items: [Vec<u32>; 3],
     /// For each item, the train degrees of its train users added up.
     pub item_user_degree: Vec<u64>,
-    pub block_train: Vec<u64>,
-    pub block_test: Vec<u64>,
+    pub blocks: [Vec<u64>; 3],
     pub density: Vec<u64>,
     pub violations: [Violations; 5],
 }
@@ -85,17 +84,14 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
     let column_blocks = matrix.items.div_ceil(blocks.base_items) as usize;
     let density_bins = row_blocks * column_blocks * (blocks.bins.0 * blocks.bins.1) as usize;
     // Each user belongs to one piece; where a damaged file has it in two, both add to it.
-    let user_train: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
-    let user_test: Vec<_> = (0..users).map(|_| AtomicU32::new(0)).collect();
+    let of_users = Split::ALL.map(|_| (0..users).map(|_| AtomicU32::new(0)).collect::<Vec<_>>());
     let counted = if blocks.each_item { items } else { 0 };
-    let bytes = counted * (2 * size_of::<u32>() + size_of::<u64>());
+    let bytes = counted * (3 * size_of::<u32>() + size_of::<u64>());
     let new = || State {
         degrees: Degrees {
-            item_train: vec![0; counted],
-            item_test: vec![0; counted],
+            items: Split::ALL.map(|_| vec![0; counted]),
             item_user_degree: vec![0; counted],
-            block_train: vec![0; row_blocks * column_blocks],
-            block_test: vec![0; row_blocks * column_blocks],
+            blocks: Split::ALL.map(|_| vec![0; row_blocks * column_blocks]),
             density: vec![0; density_bins],
             ..Degrees::default()
         },
@@ -111,21 +107,18 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
             state.last_user = None;
         }
         if state.last_user >= Some(row.user) {
-            state.degrees.violations[USER_ORDER]
-                .note(row.user, row.train.first().or(row.test.first()).copied().unwrap_or(0));
+            state.degrees.violations[USER_ORDER].note(row.user, row.all().next().unwrap_or(0));
         }
         state.last_user = Some(row.user);
         if !matrix.pieces[piece].contains(&row.user) {
-            row.train
-                .iter()
-                .chain(row.test)
-                .for_each(|&item| state.degrees.violations[OUT_OF_RANGE].note(row.user, item));
+            row.all().for_each(|item| state.degrees.violations[OUT_OF_RANGE].note(row.user, item));
             return Ok(());
         }
-        user_train[row.user as usize].fetch_add(row.train.len() as u32, Ordering::Relaxed);
-        user_test[row.user as usize].fetch_add(row.test.len() as u32, Ordering::Relaxed);
+        for (split, degrees) in Split::ALL.into_iter().zip(&of_users) {
+            degrees[row.user as usize].fetch_add(row.of(split).len() as u32, Ordering::Relaxed);
+        }
         let known = |items: &[i64]| items.iter().all(|&item| item >= 0 && (item as usize) < items_known);
-        if known(row.train) && known(row.test) {
+        if Split::ALL.into_iter().all(|split| known(row.of(split))) {
             state.check_known(row, blocks);
         } else {
             state.check(row, blocks);
@@ -135,21 +128,15 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
     })?;
     // The arrays of one thread become those of all.
     let degrees = states.into_iter().map(|state| state.degrees).reduce(Degrees::add).unwrap_or_default();
-    Ok(Degrees {
-        user_train: user_train.into_iter().map(AtomicU32::into_inner).collect(),
-        user_test: user_test.into_iter().map(AtomicU32::into_inner).collect(),
-        ..degrees
-    })
+    Ok(Degrees { users: of_users.map(|degrees| degrees.into_iter().map(AtomicU32::into_inner).collect()), ..degrees })
 }
 
 impl Degrees {
     /// Adds what another thread found of items and blocks.
     fn add(mut self, other: Self) -> Self {
-        add(&mut self.item_train, &other.item_train);
-        add(&mut self.item_test, &other.item_test);
+        self.items.iter_mut().zip(&other.items).for_each(|(all, some)| add(all, some));
         add(&mut self.item_user_degree, &other.item_user_degree);
-        add(&mut self.block_train, &other.block_train);
-        add(&mut self.block_test, &other.block_test);
+        self.blocks.iter_mut().zip(&other.blocks).for_each(|(all, some)| add(all, some));
         add(&mut self.density, &other.density);
         self.violations.iter_mut().zip(other.violations).for_each(|(all, some)| all.add(some));
         self
@@ -161,10 +148,10 @@ fn add<T: AddAssign + Copy>(all: &mut [T], some: &[T]) {
 }
 
 impl State {
-    /// Looks for interactions that are out of order, twice in one split, or in both.
+    /// Looks for interactions that are out of order, twice in one split, or in two.
     fn check(&mut self, row: Row, blocks: &Blocks) {
-        for items in [row.train, row.test] {
-            for pair in items.windows(2) {
+        for split in Split::ALL {
+            for pair in row.of(split).windows(2) {
                 let falls = pair[1] < pair[0];
                 if falls
                     && (blocks.order_by_item
@@ -174,14 +161,9 @@ impl State {
                 }
             }
         }
-        for (items, violation) in [(row.test, DUPLICATES), (row.train, DUPLICATES)] {
-            self.sorted.clear();
-            self.sorted.extend_from_slice(items);
-            self.sorted.sort_unstable();
-            for pair in self.sorted.windows(2).filter(|pair| pair[0] == pair[1]) {
-                self.degrees.violations[violation].note(row.user, pair[0]);
-            }
-        }
+        self.check_twice(row.user, row.test, &[]);
+        self.check_twice(row.user, row.valid, row.test);
+        self.check_twice(row.user, row.train, row.valid);
         // The train items are the ones sorted last.
         for &item in row.test {
             if self.sorted.binary_search(&item).is_ok() {
@@ -190,12 +172,26 @@ impl State {
         }
     }
 
+    /// Sorts a split's items, and looks for those that are there twice, or that are in another split too.
+    fn check_twice(&mut self, user: u64, items: &[i64], others: &[i64]) {
+        let Self { sorted, degrees: Degrees { violations, .. }, .. } = self;
+        sorted.clear();
+        sorted.extend_from_slice(items);
+        sorted.sort_unstable();
+        for pair in sorted.windows(2).filter(|pair| pair[0] == pair[1]) {
+            violations[DUPLICATES].note(user, pair[0]);
+        }
+        for &item in others.iter().filter(|item| sorted.binary_search(item).is_ok()) {
+            violations[OVERLAPS].note(user, item);
+        }
+    }
+
     /// The same for items in range, without divisions and sorting.
     fn check_known(&mut self, row: Row, blocks: &Blocks) {
         let (q, violations) = (blocks.base_items as i64, &mut self.degrees.violations);
-        for items in [row.train, row.test] {
+        for split in Split::ALL {
             let (mut last, mut start) = (0, 0);
-            for &item in items {
+            for &item in row.of(split) {
                 if item < last && (blocks.order_by_item || item < start) {
                     violations[ITEM_ORDER].note(row.user, item);
                 }
@@ -212,18 +208,14 @@ impl State {
             }
             *word |= bit;
         }
-        for &item in row.test {
+        for &item in row.valid.iter().chain(row.test) {
             if self.seen[item as usize / 64] & (1 << (item % 64)) != 0 {
                 violations[OVERLAPS].note(row.user, item);
             }
         }
         row.train.iter().for_each(|&item| self.seen[item as usize / 64] = 0);
-        self.sorted.clear();
-        self.sorted.extend_from_slice(row.test);
-        self.sorted.sort_unstable();
-        for pair in self.sorted.windows(2).filter(|pair| pair[0] == pair[1]) {
-            violations[DUPLICATES].note(row.user, pair[0]);
-        }
+        self.check_twice(row.user, row.valid, &[]);
+        self.check_twice(row.user, row.test, row.valid);
     }
 
     fn add(&mut self, row: Row, blocks: &Blocks, (count, column_blocks): (usize, usize)) {
@@ -232,19 +224,19 @@ impl State {
         let bins = (blocks.bins.0 as usize, blocks.bins.1 as usize);
         let user_bin = i as usize * bins.0 + within as usize * bins.0 / blocks.base_users as usize;
         let width = column_blocks * bins.1;
-        let Degrees { item_train, item_test, item_user_degree, block_train, block_test, density, violations, .. } =
+        let Degrees { items: of_items, item_user_degree, blocks: of_blocks, density, violations, .. } =
             &mut self.degrees;
-        let blocks = i as usize * column_blocks..(i as usize + 1) * column_blocks;
-        let (block_train, block_test) = (&mut block_train[blocks.clone()], &mut block_test[blocks]);
+        let first_block = i as usize * column_blocks;
         let density = &mut density[user_bin * width..][..width];
         let degree = row.train.len() as u64;
         // Items come block by block: dividing by the block's width is seldom needed.
         let (mut j, mut start) = (0, 0);
-        for (items, is_train) in [(row.train, true), (row.test, false)] {
+        for split in Split::ALL {
+            let (items, sums) = (row.of(split), &mut of_items[split as usize]);
+            let of_blocks = &mut of_blocks[split as usize][first_block..][..column_blocks];
             for (number, &item) in items.iter().enumerate() {
                 if let Some(&far) = items.get(number + AHEAD)
-                    && let (Some(sum), Some(degree)) =
-                        (item_train.get(far as usize), item_user_degree.get(far as usize))
+                    && let (Some(sum), Some(degree)) = (sums.get(far as usize), item_user_degree.get(far as usize))
                 {
                     prefetch(sum);
                     prefetch(degree);
@@ -257,17 +249,14 @@ impl State {
                     j = item / q;
                     start = j * q;
                 }
-                if is_train {
-                    block_train[j] += 1;
+                of_blocks[j] += 1;
+                if let Some(sum) = sums.get_mut(item) {
+                    *sum += 1;
+                }
+                if split == Split::Train {
                     density[j * bins.1 + (item - start) * bins.1 / q] += 1;
-                    if let (Some(sum), Some(all)) = (item_train.get_mut(item), item_user_degree.get_mut(item)) {
-                        *sum += 1;
+                    if let Some(all) = item_user_degree.get_mut(item) {
                         *all += degree;
-                    }
-                } else {
-                    block_test[j] += 1;
-                    if let Some(sum) = item_test.get_mut(item) {
-                        *sum += 1;
                     }
                 }
             }

@@ -55,6 +55,26 @@ impl FileCursor {
         Ok(cursor)
     }
 
+    /// The users of several files, each of which has users that rise: all of them in memory, the rows of one user in the
+    /// order of the files.
+    pub fn gather(paths: &[PathBuf]) -> Result<Self, Error> {
+        let mut all = Self::open(None)?;
+        for path in paths {
+            let mut one = Self::open(Some(path))?;
+            while one.read_on()? {}
+            if !one.users.is_sorted() {
+                return Err(one.damaged("its users do not rise"));
+            }
+            all.users.append(&mut one.users);
+            all.items.append(&mut one.items);
+        }
+        let mut order: Vec<usize> = (0..all.users.len()).collect();
+        order.sort_by_key(|&row| all.users[row]);
+        all.items = order.iter().map(|&row| all.items[row]).collect();
+        all.users.sort_unstable();
+        Ok(all)
+    }
+
     fn damaged(&self, reason: impl Display) -> Error {
         let row_group = self.next_group.checked_sub(1);
         Error::Damaged { path: self.path.clone(), row_group, reason: reason.to_string() }

@@ -1,15 +1,20 @@
 //! Passes over all rows of a matrix, to measure it.
 
+mod ahead;
 mod cache;
 mod cursor;
 mod degrees;
 mod files;
 mod gram;
+mod histories;
 mod neighbours;
 mod rows;
+mod stream;
 
 pub use cache::RowCache;
 pub use degrees::{Blocks, Degrees, VIOLATIONS, degrees};
 pub use gram::{Groups, Real, gram, product, transposed_product};
+pub use histories::histories;
 pub use neighbours::{Asked, NearItems, collect, cooccurrence, nearest, nearest_items};
 pub use rows::{Source, StreamedMatrix, Workers};
+pub use stream::{Piece, Request, Stream, interactions, spelt_out};

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::rows::{StreamedMatrix, Workers, fold};
+use crate::base::Split;
 use crate::error::Error;
 use crate::threads::on_threads;
 
@@ -155,17 +156,17 @@ impl Asked<'_> {
     }
 }
 
-/// The train or test rows of the chosen users: where each begins (one more than users), and their items.
+/// The rows of one split of the chosen users: where each begins (one more than users), and their items.
 pub fn collect(
     matrix: &StreamedMatrix,
     chosen: &[u64],
-    test: bool,
+    split: Split,
     workers: &Workers,
 ) -> Result<(Vec<u64>, Vec<i64>), Error> {
     let states = fold(matrix, workers, 0, Vec::new, |found, _, row| {
         if let Ok(number) = chosen.binary_search(&row.user) {
             matrix.check(row)?;
-            found.push((number, if test { row.test.to_vec() } else { row.train.to_vec() }));
+            found.push((number, row.of(split).to_vec()));
         }
         Ok(())
     })?;

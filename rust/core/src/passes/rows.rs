@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::cache::RowCache;
 use super::cursor::{InteractionsCursor, Row, Visitor, merge};
 use super::files::FileCursor;
-use crate::base::{Base, TEST};
+use crate::base::{Base, ITEM, Split};
 use crate::error::Error;
-use crate::expansion::{Expansion, Interactions};
+use crate::expansion::{Expansion, Interactions, Splits};
 use crate::threads::{Progress, on_threads};
-use crate::tiles::Tiler;
+use crate::tiles::{Tiler, Wanted};
 
 /// A matrix that can be gone through in pieces.
 pub struct StreamedMatrix<'a> {
@@ -32,8 +32,8 @@ pub enum Source<'a> {
     Base(Base<'a>),
     /// They are generated while they are visited.
     Expansion(&'a Expansion),
-    /// For each piece its train file and its test file.
-    Files(&'a [[Option<PathBuf>; 2]]),
+    /// For each piece its files of each split: none, one, or one of each period.
+    Files(&'a [[Vec<PathBuf>; 3]]),
 }
 
 /// How a pass may use the machine.
@@ -77,17 +77,17 @@ impl StreamedMatrix<'_> {
     fn source_reader(&self) -> Reader<'_> {
         match self.source {
             Source::Base(base) => {
-                let (mut train, mut test) = (Vec::new(), Vec::new());
+                let mut splits: [Vec<i64>; 3] = Default::default();
                 Box::new(move |piece, each| {
                     for user in self.pieces[piece].clone() {
-                        train.clear();
-                        test.clear();
+                        splits.iter_mut().for_each(Vec::clear);
                         for &entry in &base.entries()[base.row(user as u32)] {
-                            let items = if entry & TEST == 0 { &mut train } else { &mut test };
-                            items.push(i64::from(entry & !TEST));
+                            splits[Split::of(entry) as usize].push(i64::from(entry & ITEM));
                         }
-                        if !(train.is_empty() && test.is_empty()) {
-                            each(Row { user, train: &train, test: &test })?;
+                        let [train, valid, test] = &splits;
+                        let row = Row { user, train, valid, test };
+                        if row.len() > 0 {
+                            each(row)?;
                         }
                     }
                     Ok(())
@@ -95,21 +95,24 @@ impl StreamedMatrix<'_> {
             }
             Source::Expansion(expansion) => {
                 // Pieces of one row block share its tables.
-                let mut tiler = Tiler::new(expansion);
-                let (mut train, mut test) = (Interactions::default(), Interactions::default());
+                let mut tiler = Tiler::new(expansion, Wanted::Ids);
+                let mut made = Splits::default();
                 Box::new(move |piece, each| {
                     let users = &self.pieces[piece];
-                    tiler.expand(users.clone(), users, &mut train, &mut test, |train, test| {
-                        merge(InteractionsCursor::new(train), InteractionsCursor::new(test), each)?;
-                        train.clear();
-                        test.clear();
+                    tiler.expand(users.clone(), users, &mut made, |made| {
+                        merge(made.each_ref().map(InteractionsCursor::new), each)?;
+                        made.iter_mut().for_each(Interactions::clear);
                         Ok(())
                     })
                 })
             }
             Source::Files(files) => Box::new(move |piece, each| {
-                let [train, test] = &files[piece];
-                merge(FileCursor::open(train.as_deref())?, FileCursor::open(test.as_deref())?, each)
+                let open = |split: Split| match files[piece][split as usize].as_slice() {
+                    [] => FileCursor::open(None),
+                    [file] => FileCursor::open(Some(file)),
+                    several => FileCursor::gather(several),
+                };
+                merge([open(Split::Train)?, open(Split::Valid)?, open(Split::Test)?], each)
             }),
         }
     }
@@ -117,7 +120,7 @@ impl StreamedMatrix<'_> {
     /// Refuses a row that is not within the matrix, for passes that rely on it.
     pub(super) fn check(&self, row: Row) -> Result<(), Error> {
         let items = self.items as i64;
-        if row.user >= self.users || row.train.iter().chain(row.test).any(|item| !(0..items).contains(item)) {
+        if row.user >= self.users || row.all().any(|item| !(0..items).contains(&item)) {
             return Err(Error::Invalid(format!("user {} has an id out of range", row.user as i64)));
         }
         Ok(())
@@ -128,7 +131,7 @@ impl StreamedMatrix<'_> {
 pub(super) fn visit(reader: &mut Reader, piece: usize, progress: &Progress, each: &mut Visitor) -> Result<(), Error> {
     let mut uncounted = 0;
     reader(piece, &mut |row| {
-        uncounted += row.train.len() + row.test.len();
+        uncounted += row.len();
         if uncounted > 1 << 16 {
             progress.advance(std::mem::take(&mut uncounted))?;
         }

@@ -30,11 +30,11 @@ pub struct Kept<C> {
     users: usize,
     /// How many there are; the arrays are longer, by a chunk at least.
     count: usize,
-    /// Their columns, with the bit that says test.
+    /// Their columns, with what says that they are held out.
     codes: Scratch<C>,
     /// Where they stand in the layout.
     entries: Scratch<u32>,
-    /// By block and user: where they end, and whether any is a test interaction.
+    /// By block and user: where they end, and whether any is held out.
     ends: Vec<usize>,
     has_test: Vec<bool>,
     /// By block: where those of the next user begin.
@@ -58,6 +58,10 @@ impl KeptSlice {
 impl<C: Code> Kept<C> {
     pub fn new(carrying: bool) -> Self {
         Self { carrying, ..Self::default() }
+    }
+
+    pub fn carrying(&self) -> bool {
+        self.carrying
     }
 
     /// Begins with other users.
@@ -147,7 +151,9 @@ impl<C: Code> Kept<C> {
     /// Makes test interactions of the items in a slice for which `is_test` says so.
     pub fn mark(&mut self, slice: &mut KeptSlice, is_test: impl Fn(u32) -> bool) {
         for code in &mut self.codes[slice.start..slice.end] {
-            *code = C::new(code.item(), code.is_test() || is_test(code.item()));
+            if is_test(code.item()) {
+                *code = C::new(code.item(), true);
+            }
             slice.has_test |= code.is_test();
         }
     }

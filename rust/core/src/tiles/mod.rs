@@ -1,8 +1,10 @@
 //! Tiles: expanded users made some at a time, kept block by block and stitched user by user.
 
 mod kept;
+mod membership;
 mod stitch;
 mod tables;
 mod tile;
 
-pub use tile::{Tiler, ranges};
+pub use membership::{Pair, find, negatives};
+pub use tile::{Ranges, Tiler, Wanted, range_interactions};

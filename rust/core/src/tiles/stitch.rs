@@ -1,9 +1,9 @@
 //! Stitching: an expanded user put together from what its blocks keep.
 
 use super::kept::{CHUNK, Kept, KeptSlice};
-use crate::base::Code;
+use crate::base::{Code, Split};
 use crate::chance::bounded;
-use crate::expansion::{Expansion, Id, Interactions, Order, TestItems};
+use crate::expansion::{Expansion, Id, Order, Splits, TestItems};
 use crate::memory::Scratch;
 use crate::time::Schedule;
 
@@ -34,8 +34,8 @@ pub struct Stitcher {
     as_made: Vec<u32>,
     /// Times in their order, where interactions come in another one.
     in_order: Scratch<i64>,
-    /// Of what is put together, whether it is a test interaction.
-    is_test: Scratch<bool>,
+    /// What each of those put together is for.
+    splits: Vec<Split>,
 }
 
 impl Stitcher {
@@ -46,24 +46,23 @@ impl Stitcher {
         row_block: &RowBlock,
         kept: &mut Kept<C>,
         user: User,
-        train: &mut Interactions<I>,
-        test: &mut Interactions<I>,
+        made: &mut Splits<I>,
     ) {
-        let starts = (train.items.len(), test.items.len());
+        let starts = made.each_ref().map(|split| split.items.len());
         kept.slices(user.number, &mut self.slices);
         choose(expansion, row_block, user, &mut self.slices, kept);
         let count = self.slices.iter().map(|slice| slice.len()).sum();
-        if expansion.carries_sources {
-            self.stitch_carrying(expansion, row_block, kept, user, count, train, test);
+        if kept.carrying() {
+            self.stitch_carrying(expansion, row_block, kept, user, count, made);
         } else {
-            self.stitch_plain(&row_block.offsets, kept, count, train, test);
+            self.stitch_plain(&row_block.offsets, kept, count, made);
         }
-        if expansion.options.order == Order::Item {
-            train.sort_by_item(starts.0);
-            test.sort_by_item(starts.1);
+        for (split, start) in made.iter_mut().zip(starts) {
+            if expansion.options.order == Order::Item {
+                split.sort_by_item(start);
+            }
+            split.close_user(user.id, start);
         }
-        train.close_user(user.id, starts.0);
-        test.close_user(user.id, starts.1);
     }
 
     /// Where nothing but items is carried.
@@ -72,8 +71,7 @@ impl Stitcher {
         offsets: &[u64],
         kept: &Kept<C>,
         count: usize,
-        train: &mut Interactions<I>,
-        test: &mut Interactions<I>,
+        [train, held_out @ ..]: &mut Splits<I>,
     ) {
         let mut end = train.items.len();
         train.items.resize(end + count + CHUNK, I::at(0, 0));
@@ -85,11 +83,12 @@ impl Stitcher {
             }
             for &code in kept.codes(slice) {
                 let item = I::at(offset, code.item());
-                if code.is_test() {
-                    test.items.push(item);
-                } else {
-                    train.items[end] = item;
-                    end += 1;
+                match code.split() {
+                    Split::Train => {
+                        train.items[end] = item;
+                        end += 1;
+                    }
+                    split => held_out[split as usize - 1].items.push(item),
                 }
             }
         }
@@ -105,11 +104,10 @@ impl Stitcher {
         kept: &Kept<C>,
         user: User,
         count: usize,
-        train: &mut Interactions<I>,
-        test: &mut Interactions<I>,
+        [train, held_out @ ..]: &mut Splits<I>,
     ) {
         let Expansion { layout, keys, user_cells, options, timeline, factors, .. } = expansion;
-        let Self { slices, schedule, as_made, in_order, is_test } = self;
+        let Self { slices, schedule, as_made, in_order, splits } = self;
         if as_made.len() < count {
             as_made.extend(as_made.len() as u32..count as u32);
         }
@@ -134,9 +132,9 @@ impl Stitcher {
         }
         train.items.resize(start + count, I::at(0, 0));
         train.sources.resize(start + count, 0);
-        let (items, sources, is_test) =
-            (&mut train.items[start..], &mut train.sources[start..], is_test.set_length(count));
-        is_test.fill(false);
+        let (items, sources) = (&mut train.items[start..], &mut train.sources[start..]);
+        splits.clear();
+        splits.resize(count, Split::Train);
         for ((slice, places), &offset) in places_of(slices, places).zip(&row_block.offsets) {
             for ((&place, &code), &entry) in places.iter().zip(kept.codes(slice)).zip(kept.entries(slice)) {
                 items[place as usize] = I::at(offset, code.item());
@@ -144,7 +142,7 @@ impl Stitcher {
             }
             if slice.has_test {
                 for (&place, code) in places.iter().zip(kept.codes(slice)) {
-                    is_test[place as usize] = code.is_test();
+                    splits[place as usize] = code.split();
                 }
             }
         }
@@ -159,7 +157,7 @@ impl Stitcher {
                 }
             }
         }
-        train.divide(start, is_test, test);
+        train.divide(start, splits, held_out);
     }
 }
 

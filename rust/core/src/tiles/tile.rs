@@ -3,7 +3,7 @@
 //! A tile is made block by block, so that one column table stays in the processor's cache while it is used, then
 //! stitched together user by user.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use super::kept::{Kept, Visit};
@@ -12,7 +12,7 @@ use super::tables::{Block, Shared, Tabulated, worth_a_table};
 use crate::base::{Code, Codes, Place};
 use crate::chance::Permutation;
 use crate::error::Error;
-use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Id, Interactions, Operator, expand_sketch};
+use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Id, Operator, Order, Splits, expand_sketch};
 use crate::memory::prefetch_all;
 
 /// About how many interactions a range holds: enough to use a column table well, few enough to stay in cache.
@@ -25,6 +25,15 @@ const TILE_USERS: u32 = 4_096;
 /// A tile keeps one counter per user and block; this bounds them where there are many blocks.
 const TILE_COUNTERS: usize = 1 << 20;
 
+/// What interactions are to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All that the expansion carries.
+    All,
+    /// Users and items; what else they have only where their order depends on it.
+    Ids,
+}
+
 /// Makes expanded users, tile by tile.
 pub enum Tiler<'e> {
     Narrow(Box<Tiles<'e, u16>>),
@@ -33,12 +42,15 @@ pub enum Tiler<'e> {
 
 impl<'e> Tiler<'e> {
     #[must_use]
-    pub fn new(expansion: &'e Expansion) -> Self {
+    pub fn new(expansion: &'e Expansion, wanted: Wanted) -> Self {
+        let carrying = is_carrying(expansion, wanted);
         match &expansion.layout.codes {
             Codes::Narrow(codes) => {
-                Self::Narrow(Box::new(Tiles::new(expansion, codes, Arc::new(Shared::new(expansion)))))
+                Self::Narrow(Box::new(Tiles::new(expansion, codes, carrying, Arc::new(Shared::new(expansion)))))
             }
-            Codes::Wide(codes) => Self::Wide(Box::new(Tiles::new(expansion, codes, Arc::new(Shared::new(expansion))))),
+            Codes::Wide(codes) => {
+                Self::Wide(Box::new(Tiles::new(expansion, codes, carrying, Arc::new(Shared::new(expansion)))))
+            }
         }
     }
 
@@ -51,40 +63,77 @@ impl<'e> Tiler<'e> {
         }
     }
 
-    /// Appends the interactions of the expanded users to `train` and `test`, and hands both to `each_tile` after every
+    /// Appends the interactions of the expanded users to those of their splits, and hands all to `each_tile` after every
     /// tile; it may take what is in them. The users are some of those of `job`, the rest of which is to be made too,
     /// before or after.
     pub fn expand<I: Id>(
         &mut self,
         users: Range<u64>,
         job: &Range<u64>,
-        train: &mut Interactions<I>,
-        test: &mut Interactions<I>,
-        each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
+        made: &mut Splits<I>,
+        each_tile: impl FnMut(&mut Splits<I>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self {
-            Self::Narrow(tiles) => tiles.expand(users, job, train, test, each_tile),
-            Self::Wide(tiles) => tiles.expand(users, job, train, test, each_tile),
+            Self::Narrow(tiles) => tiles.expand(users, job, made, each_tile),
+            Self::Wide(tiles) => tiles.expand(users, job, made, each_tile),
         }
     }
 }
 
-/// Cuts users into ranges of about as many expected interactions as a tile is meant for, each in one row block.
+fn is_carrying(expansion: &Expansion, wanted: Wanted) -> bool {
+    expansion.carries_sources && (wanted == Wanted::All || expansion.options.order == Order::Time)
+}
+
+/// About how many interactions a tile is meant for.
 #[must_use]
-pub fn ranges(expansion: &Expansion, users: &Range<u64>) -> Vec<Range<u64>> {
-    let most = if expansion.carries_sources { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS };
-    let rows = expansion.rows_alike();
-    let mut ranges = Vec::new();
-    let mut first = users.start;
-    while first < users.end {
-        let end = users.end.min((first / rows + 1) * rows);
-        let expected = expansion.expected_per_user(first) * (end - first) as f64;
-        let count = ((expected / most).ceil() as u64).clamp(1, end - first);
-        let bound = |k: u64| first + ((u128::from(end - first) * u128::from(k)) / u128::from(count)) as u64;
-        ranges.extend((0..count).map(|k| bound(k)..bound(k + 1)));
-        first = end;
+pub fn range_interactions(expansion: &Expansion, wanted: Wanted) -> f64 {
+    if is_carrying(expansion, wanted) { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS }
+}
+
+/// Users cut into ranges of about so many expected interactions, or fewer, each among users who are expected to have
+/// equally many.
+#[derive(Clone)]
+pub struct Ranges<E> {
+    expansion: E,
+    interactions: f64,
+    /// Users who are alike, the first range of them that is left, and how many ranges they are cut into.
+    alike: Range<u64>,
+    number: u64,
+    count: u64,
+    /// The end of all users.
+    end: u64,
+}
+
+impl<E: Deref<Target = Expansion>> Ranges<E> {
+    pub fn new(expansion: E, users: Range<u64>, interactions: f64) -> Self {
+        Self { expansion, interactions, alike: users.start..users.start, number: 0, count: 0, end: users.end }
     }
-    ranges
+
+    fn bound(&self, number: u64) -> u64 {
+        let length = u128::from(self.alike.end - self.alike.start);
+        self.alike.start + (length * u128::from(number) / u128::from(self.count)) as u64
+    }
+}
+
+impl<E: Deref<Target = Expansion>> Iterator for Ranges<E> {
+    type Item = Range<u64>;
+
+    fn next(&mut self) -> Option<Range<u64>> {
+        if self.number == self.count {
+            let first = self.alike.end;
+            if first >= self.end {
+                return None;
+            }
+            let rows = self.expansion.rows_alike();
+            self.alike = first..self.end.min((first / rows + 1) * rows);
+            let users = self.alike.end - first;
+            let expected = self.expansion.expected_per_user(first) * users as f64;
+            self.count = ((expected / self.interactions).ceil() as u64).clamp(1, users);
+            self.number = 0;
+        }
+        self.number += 1;
+        Some(self.bound(self.number - 1)..self.bound(self.number))
+    }
 }
 
 /// Makes tiles from item codes of one width. Its memory is bounded by the constants above and the longest cell of users.
@@ -106,7 +155,7 @@ pub struct Tiles<'e, C> {
 }
 
 impl<'e, C: Code> Tiles<'e, C> {
-    fn new(expansion: &'e Expansion, codes: &'e [C], shared: Arc<Shared<C>>) -> Self {
+    fn new(expansion: &'e Expansion, codes: &'e [C], carrying: bool, shared: Arc<Shared<C>>) -> Self {
         Self {
             expansion,
             codes,
@@ -116,25 +165,24 @@ impl<'e, C: Code> Tiles<'e, C> {
             slots: Vec::new(),
             places: Vec::new(),
             visits: Vec::new(),
-            kept: Kept::new(expansion.carries_sources),
+            kept: Kept::new(carrying),
             stitcher: Stitcher::default(),
         }
     }
 
     fn sharing(&self) -> Self {
-        Self::new(self.expansion, self.codes, Arc::clone(&self.shared))
+        Self::new(self.expansion, self.codes, self.kept.carrying(), Arc::clone(&self.shared))
     }
 
     fn expand<I: Id>(
         &mut self,
         users: Range<u64>,
         job: &Range<u64>,
-        train: &mut Interactions<I>,
-        test: &mut Interactions<I>,
-        mut each_tile: impl FnMut(&mut Interactions<I>, &mut Interactions<I>) -> Result<(), Error>,
+        made: &mut Splits<I>,
+        mut each_tile: impl FnMut(&mut Splits<I>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if self.expansion.options.operator == Operator::Sketch {
-            return expand_sketch(self.expansion, self.codes, users, train, test, each_tile);
+            return expand_sketch(self.expansion, self.codes, users, made, each_tile);
         }
         let base_users = u64::from(self.expansion.base_users);
         let mut first = users.start;
@@ -147,8 +195,8 @@ impl<'e, C: Code> Tiles<'e, C> {
             while first < segment_end {
                 self.find_slots(&row, (first - row_block.start) as u32, (segment_end - first) as u32);
                 self.keep(&row);
-                self.stitch(&row.row_block, first, train, test);
-                each_tile(train, test)?;
+                self.stitch(&row.row_block, first, made);
+                each_tile(made)?;
                 first += self.slots.len() as u64;
             }
         }
@@ -172,12 +220,13 @@ impl<'e, C: Code> Tiles<'e, C> {
     /// Begins a tile at a row of the row block: finds the slots of its users, at most `limit`, and no more than its memory
     /// is meant for.
     fn find_slots(&mut self, row: &Tabulated<C>, first_row: u32, limit: u32) {
-        let Expansion { base_users, layout, keys, user_cells, options, carries_sources, .. } = self.expansion;
+        let Expansion { base_users, layout, keys, user_cells, options, .. } = self.expansion;
         let permutation = Permutation::new(keys.rows.child(u64::from(row.row_block.i)), *base_users);
         let exchanging = options.shuffled && !user_cells.are_single();
         let kept_of_base: f64 = row.blocks.iter().map(|block| block.keep_rate).sum();
         let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / row.blocks.len().max(1)) as u32).max(1);
-        let most = TILE_PER_RANGE * if *carries_sources { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS };
+        let range = if self.kept.carrying() { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS };
+        let most = TILE_PER_RANGE * range;
         self.slots.clear();
         self.places.clear();
         let mut interactions = 0.0;
@@ -253,22 +302,16 @@ impl<'e, C: Code> Tiles<'e, C> {
     }
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.
-    fn stitch<I: Id>(
-        &mut self,
-        row_block: &RowBlock,
-        first_user: u64,
-        train: &mut Interactions<I>,
-        test: &mut Interactions<I>,
-    ) {
+    fn stitch<I: Id>(&mut self, row_block: &RowBlock, first_user: u64, made: &mut Splits<I>) {
         let Expansion { layout, timeline, .. } = self.expansion;
         for (number, &slot) in self.slots.iter().enumerate() {
-            if let (Some(timeline), Some(&next)) = (timeline, self.slots.get(number + 1)) {
+            if let (true, Some(timeline), Some(&next)) = (self.kept.carrying(), timeline, self.slots.get(number + 1)) {
                 let row = layout.row(next);
                 prefetch_all(&layout.sources[row.clone()]);
                 timeline.prefetch(next, row);
             }
             let user = User { id: first_user + number as u64, number, slot };
-            self.stitcher.stitch(self.expansion, row_block, &mut self.kept, user, train, test);
+            self.stitcher.stitch(self.expansion, row_block, &mut self.kept, user, made);
         }
     }
 }

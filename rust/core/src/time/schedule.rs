@@ -48,9 +48,11 @@ struct Stretch {
     length: u64,
 }
 
-/// A late event. They come by the time of their entry, then by their block's begin, their block and their place.
+/// A late event. They come by the time of their entry, then by their block's begin, their block and their place; those
+/// for validation come first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Late {
+    is_test: bool,
     time: i64,
     begin: u64,
     block: usize,
@@ -99,7 +101,7 @@ impl Schedule {
         let (end, room) = timeline.end();
         self.find_stretches(timeline, finer, end);
         self.number_events(timeline, finer, end, jitter, times);
-        self.time_late_events(count - self.late.len(), room, jitter, times);
+        self.time_late_events(count - self.late.len(), room, timeline.end_of_valid(), jitter, times);
         &self.numbers
     }
 
@@ -155,7 +157,8 @@ impl Schedule {
                 let place = entries[on_time] - first_late;
                 buckets[on_time] = late_bucket as u32;
                 let event = (start + on_time) as u32;
-                late.push(Late { time: timeline.late[place as usize], begin, block, place, event });
+                let (is_test, time) = (place >= timeline.valid, timeline.late[place as usize]);
+                late.push(Late { is_test, time, begin, block, place, event });
             }
             for (bucket, &entry) in buckets[..on_time].iter_mut().zip(entries) {
                 let allowed = moves[(entry - timeline.first) as usize];
@@ -220,12 +223,13 @@ impl Schedule {
     }
 
     /// Makes the times of the late events, which are numbered from `first`.
-    fn time_late_events(&mut self, first: usize, room: u64, jitter: Key, times: &mut [i64]) {
+    fn time_late_events(&mut self, first: usize, room: u64, end_of_valid: i64, jitter: Key, times: &mut [i64]) {
         let step = step(self.late.len() as u32);
-        for (x, &Late { time, event, .. }) in self.late.iter().enumerate() {
+        for (x, &Late { is_test, time, event, .. }) in self.late.iter().enumerate() {
             let number = (first + x) as u32;
             self.numbers[event as usize] = number;
-            times[first + x] = time + bounded(fraction(jitter, number, first as u32, step), room) as i64;
+            let time = time + bounded(fraction(jitter, number, first as u32, step), room) as i64;
+            times[first + x] = if is_test { time } else { time.min(end_of_valid) };
         }
     }
 }

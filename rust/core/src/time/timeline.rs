@@ -4,24 +4,27 @@
 use std::ops::Range;
 
 use super::clock::Clock;
-use crate::base::{Base, Layout, TEST, Times, refuse_times};
+use crate::base::{Base, ITEM, Layout, Split, Times, refuse_times};
 use crate::error::Error;
 use crate::memory::{prefetch, prefetch_all};
 
 /// The times of all entries, in the order of the layout.
 pub struct Timeline {
-    /// Per row: how many of its entries are not late. The late ones come after them.
-    counts: Vec<u32>,
+    /// Per row: how many of its entries are not late, and of the late ones, which come after them, how many are for
+    /// validation: these come first.
+    counts: Vec<(u32, u32)>,
     times: Vec<i64>,
     /// Per entry that is not late: the place in its row before which it may not come.
     floors: Vec<u32>,
     clock: Option<Clock>,
+    /// From when on nothing is train, and from when on everything is test.
+    cuts: Option<(i64, i64)>,
 }
 
 impl Timeline {
     /// `layout` is that of the base and the times.
     pub fn new(base: &Base, layout: &Layout, times: Times) -> Result<Self, Error> {
-        let item = |entry: usize| (base.entries()[entry] & !TEST) as usize;
+        let item = |entry: usize| (base.entries()[entry] & ITEM) as usize;
         let on_time = || times.times.iter().enumerate().filter(|&(entry, _)| !times.is_late(base, entry));
         let mut first = vec![i64::MAX; base.items() as usize];
         // Of what was held out, train tells nothing.
@@ -34,13 +37,18 @@ impl Timeline {
             times: layout.sources.iter().map(|&entry| times.times[entry as usize]).collect(),
             floors: Vec::with_capacity(base.len()),
             clock,
+            cuts: times.cuts,
         };
         for slot in 0..base.users() {
             let row = layout.row(slot);
             let (sources, times_of_row) = (&layout.sources[row.clone()], &new.times[row]);
-            let count = sources.partition_point(|&entry| !times.is_late(base, entry as usize));
-            if 0 < count && count < sources.len() && times_of_row[count] < times_of_row[count - 1] {
-                return refuse_times("a test interaction comes before a train interaction of its user");
+            let rank = |&entry: &u32| times.rank(base, entry as usize);
+            let count = sources.partition_point(|entry| rank(entry) == Split::Train);
+            let valid = sources.partition_point(|entry| rank(entry) < Split::Test) - count;
+            for late in [count, count + valid] {
+                if 0 < late && late < sources.len() && times_of_row[late] < times_of_row[late - 1] {
+                    return refuse_times("a test interaction comes before a train interaction of its user");
+                }
             }
             let (mut latest_first, mut floor) = (0, 0);
             new.floors.extend(sources[..count].iter().map(|&entry| {
@@ -51,7 +59,7 @@ impl Timeline {
                 floor as u32
             }));
             new.floors.resize(new.floors.len() + sources.len() - count, 0);
-            new.counts.push(count as u32);
+            new.counts.push((count as u32, valid as u32));
         }
         Ok(new)
     }
@@ -66,14 +74,17 @@ impl Timeline {
     /// The timeline of one source user, by its slot and its row in the layout.
     #[must_use]
     pub fn row(&self, slot: u32, row: Range<usize>) -> RowTimeline<'_> {
-        let count = self.counts[slot as usize] as usize;
+        let (count, valid) = self.counts[slot as usize];
+        let count = count as usize;
         let (times, late) = self.times[row.clone()].split_at(count);
         RowTimeline {
             first: row.start as u32,
             times,
             late,
+            valid,
             floors: &self.floors[row][..count],
             clock: self.clock.as_ref(),
+            cuts: self.cuts,
         }
     }
 }
@@ -85,8 +96,11 @@ pub struct RowTimeline<'t> {
     /// By place: the times of entries that are not late, then those of the others.
     pub times: &'t [i64],
     pub late: &'t [i64],
+    /// How many of the others are for validation; they come first.
+    pub valid: u32,
     pub floors: &'t [u32],
     pub clock: Option<&'t Clock>,
+    pub cuts: Option<(i64, i64)>,
 }
 
 impl RowTimeline<'_> {
@@ -101,20 +115,30 @@ impl RowTimeline<'_> {
     #[must_use]
     pub fn end(&self) -> (i64, u64) {
         let day = self.clock.map_or(u64::MAX, |clock| 24 * clock.hour());
-        let &[first, .., last] = self.times else {
-            // One stands at both ends.
-            let Some(&only) = self.times.first() else { return (0, 0) };
-            let gap = self.late.first().map_or(0, |&late| (late - only) as u64).min(day);
-            return (only + gap as i64, gap);
+        let Some(&last) = self.times.last() else {
+            // Of users who come after the cut the late events are all there are.
+            return (0, if self.cuts.is_some() { mean_gap(self.late).unwrap_or(0).min(day) } else { 0 });
         };
-        let mean_gap = (last - first) as u64 / (self.times.len() as u64 - 1);
-        match self.late.first() {
+        let gap = self.late.first().map(|&late| (late - last) as u64);
+        let mean = mean_gap(self.times);
+        let reach = match (self.cuts, gap) {
             // Nothing of train may follow; but when the late ones come is not for train to tell.
-            Some(&late) => {
-                let gap = (late - last) as u64;
-                (last + gap.min(mean_gap) as i64, gap.min(day))
-            }
-            None => (last + mean_gap.min(day) as i64, 0),
-        }
+            (Some((cut, _)), _) => ((cut - 1 - last) as u64).min(mean.unwrap_or(day)).min(day),
+            (None, Some(gap)) => gap.min(mean.unwrap_or(day)),
+            (None, None) => mean.unwrap_or(0).min(day),
+        };
+        (last + reach as i64, gap.map_or(0, |gap| gap.min(day)))
     }
+
+    /// When late events for validation end.
+    #[must_use]
+    pub fn end_of_valid(&self) -> i64 {
+        self.cuts.map_or(i64::MAX, |(_, cut)| cut - 1)
+    }
+}
+
+/// The mean gap between times that rise, if there are two.
+fn mean_gap(times: &[i64]) -> Option<u64> {
+    let &[first, .., last] = times else { return None };
+    Some((last - first) as u64 / (times.len() as u64 - 1))
 }

@@ -11,12 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fractalrs._core import digest_file
-from fractalrs.dataset.card import Published, data_card
-from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.folder import Folder
-from fractalrs.dataset.layout import CARD, MANIFEST
-from fractalrs.dataset.manifest import FileEntry
-from fractalrs.dataset.plans import Plan, checked_licence
+from fractalrs.dataset import CARD, MANIFEST, Dataset, FileEntry, Private, Published, checked_licence, data_card
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.reading import MADE_UP
 from fractalrs.tools import (
@@ -29,6 +24,8 @@ from fractalrs.tools import (
     suggests,
     whole_folder,
 )
+from fractalrs.words import SPLITS
+from fractalrs.workflow.page import page_text
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +91,12 @@ def publish(
     made = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     target = as_path("destination", destination).absolute()
     _check_place(made.path.absolute(), target)
-    plan = _plan_of(made, with_seed)
-    licence = plan.source_licence if source_licence is None else checked_licence(source_licence)
+    private = _private_of(made, with_seed)
+    licence = private.plan.source_licence if source_licence is None else checked_licence(source_licence)
     name, link = _line("source_name", source_name), _line("licence_link", licence_link)
     shown_report = None if report is None else _report_of(report, made)
-    told = Published(name, licence, link, _says_made_up(made.path / CARD), with_seed, shown_report)
+    recipe, made_up = page_text(private, with_seed=with_seed), _says_made_up(made.path / CARD)
+    told = Published(name, licence, link, made_up, recipe, shown_report)
     manifest = made.manifest if with_attributes else replace(made.manifest, attributes={})
     if made.attributes and not with_attributes:
         logger.info(f"left out: {', '.join(file.path for file in made.attributes.values())}, which name source ids")
@@ -111,24 +109,25 @@ def publish(
     try:
         with whole_folder(target) as staged, shown.task("publishing", size, len(manifest.files)) as done:
             _take(made.path, staged, manifest.files, done)
-            (staged / CARD).write_text(data_card(plan, manifest, told), encoding="utf-8")
+            (staged / CARD).write_text(data_card(private.plan, manifest, told), encoding="utf-8")
             (staged / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     except OSError as error:
         raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing is left of it") from error
     return Dataset(target)
 
 
-def _plan_of(dataset: Dataset, with_seed: bool) -> Plan:
-    """Return the plan; warn of a seed that whoever has the source can try out."""
-    plan = Folder.read(dataset.path).plan
-    if plan is None:
+def _private_of(dataset: Dataset, with_seed: bool) -> Private:
+    """Return ``private/``; warn of a seed that whoever has the source can try out."""
+    private = Private.read(dataset.path)
+    if private is None:
         raise InputError(f"{dataset.path} has no private/plan.json", hint="publish it where it was made; else copy it")
+    plan = private.plan
     if plan.options.seed < GUESSED and not with_seed:
         logger.warning(
             f"the seed is {plan.options.seed}: whoever has the source can guess it and undo the shuffles; "
             "a random 64-bit seed cannot be guessed"
         )
-    return plan
+    return private
 
 
 def _check_place(source: Path, target: Path) -> None:
@@ -187,7 +186,7 @@ def _report_of(report: Any, dataset: Dataset) -> Mapping[str, Any]:
     told: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
     if not {"subject", "failures", "metrics"} <= told.keys():
         raise InputError("the report has no subject, failures and metrics", hint=_PRINTED)
-    there = {split: dataset.totals[split] for split in ("train", "test")}
+    there = {split: dataset.totals[split] for split in SPLITS if split in dataset.totals}
     found = {split: told["subject"].get(split) for split in there}
     if found != there:
         raise InputError(f"the report is of another data set: it has {found}, this one {there}", hint=_PRINTED)

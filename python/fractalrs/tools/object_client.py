@@ -1,0 +1,140 @@
+"""The client of object stores, `obstore`: how it is opened and waited for, and its refusals in words."""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from fractalrs.errors import InputError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+SEE = "see that bucket, endpoint, region and credentials are right: in the environment, or as storage options"
+_CLIENT = ("allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "root_certificate", "timeout")
+"""Options of the connection, not of the store."""
+_TIMEOUT = "10 minutes"
+"""Of a request: the largest part at 10 MB a second."""
+_RETRIES = {
+    "max_retries": 1_000,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=3), "base": 2},
+}
+"""A minute, however many attempts that are; the client's ten are over in two seconds where nobody listens."""
+
+_GRACE = 0.5
+"""Seconds."""
+
+
+def client_of(url: str, given: Mapping[str, str]) -> Any:
+    """Return the client of a place; refuse options that cannot be."""
+    try:
+        from obstore import store
+    except ModuleNotFoundError as error:
+        raise InputError(f"{url} needs obstore", hint="pip install 'fractalrs[cloud]'") from error
+    options = dict(given)
+    connection = {"timeout": _TIMEOUT} | {name: options.pop(name) for name in _CLIENT if name in options}
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    endpoints = (options.get("endpoint"), options.get("endpoint_url"), *map(os.environ.get, names))
+    if next(filter(None, endpoints), "").startswith("http://"):
+        connection.setdefault("allow_http", "true")
+    from_url: Any = store.from_url
+    try:
+        return from_url(url, config=options, client_options=connection, retry_config=_RETRIES)
+    except Exception as error:
+        # Of what is given wrong the client says the name, and sometimes the value.
+        raise InputError(f"{url} cannot be used: {_told(error, given)}", hint=SEE) from None
+
+
+def refusal(error: Exception, url: str, place: str, options: Mapping[str, str]) -> OSError:
+    """Return in words what a store refuses of a place; the client tells of requests too, which is not shown."""
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+    text = str(error)
+    code = found[1] if (found := re.search(r"<Code>(\w+)</Code>", text)) else None
+    status = found[1] if (found := re.search(r"status code: (\d{3}(?: \w+)*)", text)) else None
+    if code == "NoSuchBucket":
+        return FileNotFoundError(2, "there is no such bucket", url)
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or (status or "").startswith(("401", "403")):
+        return PermissionError(13, f"the store denies access ({code or status or 'credentials'})", place)
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(2, "does not exist", place)
+    if code or status:
+        return OSError(5, f"the store answers {', '.join(filter(None, (status, code)))}", place)
+    if re.search("connect|sending request|timed out|timeout|dns", text, re.IGNORECASE):
+        return OSError(5, "the store cannot be reached", place)
+    return OSError(5, _told(error, options), place)
+
+
+def _told(error: Exception, options: Mapping[str, str]) -> str:
+    """Return what the client says, without the values of options and what stands behind a URL."""
+    text = re.sub(r"\?\S+", "", " ".join(str(error).partition("Debug source")[0].split()))
+    for name, value in [*options.items(), *os.environ.items()]:
+        if len(value) > 3 and (name in options or re.match("AWS|AZURE|GOOGLE", name)):
+            text = text.replace(value, "…")
+    return text[:200]
+
+
+async def collected(stream: Any) -> list[Any]:
+    """Return all that is listed."""
+    return [each async for some in stream for each in some]
+
+
+async def each_of(ask: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], at_a_time: int) -> None:
+    """Ask for one after another, so many at a time."""
+    import asyncio
+
+    free = asyncio.Semaphore(at_a_time)
+
+    async def answered(*those: Any) -> None:
+        async with free:
+            await ask(*those)
+
+    await asyncio.gather(*(answered(*those) for those in arguments))
+
+
+async def content_of(client: Any, name: str) -> bytes:
+    """Return all of an object."""
+    import obstore
+
+    return bytes(await (await obstore.get_async(client, name)).bytes_async())
+
+
+_loops: dict[int, "AbstractEventLoop"] = {}
+"""The one that waits for stores, by process: what is forked has no threads."""
+_starting = threading.Lock()
+
+
+def begin(ask: Callable[..., Any], *arguments: Any, **named: Any) -> "Future[Any]":
+    """Ask on the thread that waits for stores, where much is asked at a time."""
+    # Nobody else needs it, and it takes a while to load.
+    import asyncio
+
+    async def answered() -> Any:
+        return await ask(*arguments, **named)
+
+    with _starting:
+        if (waiting := _loops.get(os.getpid())) is None:
+            waiting = _loops[os.getpid()] = asyncio.new_event_loop()
+            threading.Thread(target=waiting.run_forever, name="object stores", daemon=True).start()
+    return asyncio.run_coroutine_threadsafe(answered(), waiting)
+
+
+def wait(ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Ask, and wait for the answer; unlike within the client itself, Ctrl-C is heard meanwhile."""
+    answer = begin(ask, *arguments, **named)
+    try:
+        return answer.result()
+    finally:
+        give_up([answer])
+
+
+def give_up(asked: Iterable["Future[Any]"]) -> None:
+    """Give up what is not answered yet."""
+    if [each for each in asked if each.cancel()]:
+        # On threads of its own the client hands it back to Python, which must not have ended by then.
+        time.sleep(_GRACE)
