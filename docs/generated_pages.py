@@ -29,6 +29,10 @@ ADAPTERS = (
     "fractalrs.hub.iterable",
     "fractalrs.torch.ExpansionDataset",
     "fractalrs.torch.HistoryDataset",
+    "fractalrs.engines.spark.ExpansionSource",
+    "fractalrs.engines.spark.write",
+    "fractalrs.engines.ray.read",
+    "fractalrs.engines.ray.write",
 )
 """What is imported from modules of its own, each of which needs a library of the user's."""
 
