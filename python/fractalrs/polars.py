@@ -27,7 +27,7 @@ def scan(source: Expansion | Dataset, split: Split = "train", *, threads: int | 
     Parameters
     ----------
     source
-        An expansion, which needs no file; or a data set.
+        An expansion, which needs no file; or a data set in a local folder.
     threads
         Threads that generate; by default as many as this process may use.
 
@@ -53,7 +53,9 @@ def scan(source: Expansion | Dataset, split: Split = "train", *, threads: int | 
     check_kind("source", source, (Expansion, Dataset), "an Expansion or a Dataset")
     if isinstance(source, Dataset):
         files = [source.path / file.path for file in source.files(split)]
-        return pl.scan_parquet(files) if files else pl.LazyFrame(pl.from_arrow(source.schema.empty_table()))
+        if not files:
+            return pl.LazyFrame(pl.from_arrow(source.schema.empty_table()))
+        return pl.scan_parquet(files, glob=False, hive_partitioning=False)
     stream = source.stream(split, threads=resolve_threads(threads))
     empty = pl.DataFrame(stream.schema.empty_table())
 
@@ -65,7 +67,7 @@ def scan(source: Expansion | Dataset, split: Split = "train", *, threads: int | 
         # A frame without columns would not know its length.
         made = list(dict.fromkeys([*names, *filtered_by])) or ["item_id"]
         left = n_rows
-        for users in _ranges(source, predicate if filtered_by == ["user_id"] else None):
+        for users in _ranges(source, predicate if {*filtered_by} == {"user_id"} else None):
             part = source.stream(
                 split, users=users, columns=made, batch_size=batch_size or BATCH_SIZE, threads=stream.threads
             )

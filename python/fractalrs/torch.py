@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset as MapDataset
 from torch.utils.data import IterableDataset, get_worker_info
 
+from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
 from fractalrs.loading import Batches, Histories, Source
 from fractalrs.words import Split
@@ -16,7 +19,8 @@ from fractalrs.words import Split
 class ExpansionDataset(IterableDataset[dict[str, torch.Tensor]]):
     """Batches of an expansion or a data set as tensors, divided among the workers of a loader.
 
-    Give it to a loader with ``batch_size=None``: it makes the batches itself.
+    Give it to a loader with ``batch_size=None``: it makes the batches itself. Times are whole numbers of their unit.
+    Columns of texts are left out, or refused where they are asked for.
 
     Parameters
     ----------
@@ -40,7 +44,11 @@ class ExpansionDataset(IterableDataset[dict[str, torch.Tensor]]):
             self._batches.load_state_dict(self._state)
             self._state = None
         for batch in self._batches:
-            yield {name: torch.from_numpy(array) for name, array in batch.items() if array.dtype.kind in "iufb"}
+            tensors = {name: _tensor(array) for name, array in batch.items()}
+            if "columns" in self._options and None in tensors.values():
+                names = [name for name, tensor in tensors.items() if tensor is None]
+                raise InputError(f"the columns {names} are no numbers, which tensors are made of")
+            yield {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch."""
@@ -48,7 +56,7 @@ class ExpansionDataset(IterableDataset[dict[str, torch.Tensor]]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the next batch begins; StatefulDataLoader asks each worker's data set."""
-        return self._batches.state_dict()
+        return self._batches.state_dict() if self._state is None else self._state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next iteration go on there."""
@@ -76,3 +84,11 @@ class HistoryDataset(MapDataset[torch.Tensor]):
     def __getitems__(self, users: list[int]) -> list[torch.Tensor]:
         values, _, offsets = self.histories.__getitems__(users)
         return [torch.from_numpy(values[start:end]) for start, end in pairwise(offsets)]
+
+
+def _tensor(array: npt.NDArray[Any]) -> torch.Tensor | None:
+    """Return an array as a tensor, without a copy where it may be written to; none where it holds no numbers."""
+    numbers = array.view(np.int64) if array.dtype.kind == "M" else array
+    if numbers.dtype.kind not in "iufb":
+        return None
+    return torch.from_numpy(numbers if numbers.flags.writeable else numbers.copy())

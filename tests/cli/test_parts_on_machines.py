@@ -128,6 +128,14 @@ def test_finishing_names_damage_and_parts_of_another_plan(source: Path, begun: P
     assert not (begun / "manifest.json").exists()
 
 
+def test_finishing_names_what_the_beginning_lacks(begun: Path) -> None:
+    for name in ("private/cells.npz", "private/division.json"):
+        whole = (begun / name).read_bytes()
+        (begun / name).unlink()
+        refused(run("finish", begun), f"lacks {name}", "--part-range 0:0")
+        (begun / name).write_bytes(whole)
+
+
 def test_finishing_nothing_is_refused(tmp_path: Path) -> None:
     refused(run("finish", tmp_path), "no data set that was begun", "--part-range 0:0")
     refused(run("finish", tmp_path / "nothing"), "nothing")

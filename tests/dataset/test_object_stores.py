@@ -1,6 +1,7 @@
 """Data sets in an object store: the same bytes as in a folder, whole or not there, whatever happens to the writer."""
 
 import json
+import multiprocessing
 import os
 import pickle
 import random
@@ -389,6 +390,36 @@ def test_a_saved_expansion_is_all_that_workers_need(server: Server, local: Datas
     with pytest.raises(OutputError, match="no such bucket"):
         expansion.save(ObjectStore("s3://elsewhere/x", options(server.endpoint)))
     assert [*scratch.iterdir()] == []
+
+
+def test_a_place_may_have_any_name(server: Server) -> None:
+    dataset = write(small_expansion(), at(server, "alive"), parts=2)
+    assert validate(dataset, only="integrity").holds
+
+
+def test_keys_in_urls_are_refused_and_not_shown() -> None:
+    with pytest.raises(InputError, match="before '@'") as refused:
+        ObjectStore("s3://name:hidden@bucket/out")
+    assert "hidden" not in str(refused.value)
+
+
+def test_a_fork_of_a_process_that_used_a_store_says_that_it_cannot(server: Server, whole: Dataset) -> None:
+    context, store = multiprocessing.get_context("fork"), at(server, "whole")
+    assert store.list()
+    answers = context.Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(len(store.list()))
+        except InputError as error:
+            answers.put(error.message)
+
+    child = context.Process(target=ask)
+    child.start()
+    assert "forked" in str(answers.get(timeout=30))
+    child.join(30)
+    assert child.exitcode == 0
+    assert whole.totals
 
 
 def test_parts_too_large_for_one_request_are_refused(server: Server) -> None:

@@ -223,6 +223,37 @@ def test_a_state_of_other_batches_is_refused(expansion: Expansion) -> None:
             Batches(expansion, 100, world_size=2).load_state_dict(state | {"place": place})
 
 
+def test_a_state_of_the_same_interactions_in_other_files_is_refused(
+    expansion: Expansion, dataset: Dataset, tmp_path: Path
+) -> None:
+    others = [dataset, fr.write(expansion, tmp_path / "out", parts=5)]
+    for source in others:
+        with pytest.raises(InputError, match="whose source is"):
+            Batches(source, 100).load_state_dict(Batches(expansion, 100).state_dict())
+    with pytest.raises(InputError, match="whose source is"):
+        Batches(others[0], 100).load_state_dict(Batches(others[1], 100).state_dict())
+
+
+def test_whole_numbers_of_which_some_are_missing_are_refused() -> None:
+    interactions = fr.sample_interactions(60, 40, 600).to_arrow()
+    numbers = pa.array([None if row % 7 == 0 else 2**60 + row for row in range(len(interactions))])
+    read = fr.read_interactions(interactions.append_column("number", numbers), carry=["number"])
+    made = Expansion(fr.leave_last_out(read, payload=["number"]), [[0.9]], max_keep=0.9, carry=("number",))
+    with pytest.raises(InputError, match="'number' of type int64 has missing values") as refused:
+        Batches(made, 100)
+    assert refused.value.hint == "leave it out: columns=['user_id', 'item_id']"
+    assert {*next(iter(Batches(made, 100, columns=["user_id", "item_id"])))} == {"user_id", "item_id"}
+
+
+def test_a_state_is_json_whatever_numbers_are_given(expansion: Expansion) -> None:
+    given: dict[str, Any] = {"seed": np.uint64(3), "rank": np.int32(1), "world_size": np.int64(2), "epoch": np.int8(4)}
+    batches = Batches(expansion, 100, **given)
+    state = json.loads(json.dumps(batches.state_dict()))
+    again = Batches(expansion, 100, seed=3, rank=1, world_size=2)
+    again.load_state_dict(state)
+    assert again.epoch == 4
+
+
 def test_batches_show_what_they_are(expansion: Expansion, tmp_path: Path) -> None:
     assert "batch_size=100" in repr(Batches(expansion, 100))
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """Readers of expansions that are on no disk, and of data sets: they give the files' counts, sums and order."""
 
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -104,9 +105,16 @@ def test_polars_makes_only_the_users_that_pass(expansion: Expansion, monkeypatch
 
     monkeypatch.setattr(Expansion, "stream", recording)
     scan(expansion).filter(pl.col("user_id").is_in([3, 9, 500])).select("item_id").collect()
+    between = (pl.col("user_id") > 30) & (pl.col("user_id") < 34)
+    scan(expansion).filter(between).collect()
     made = [(users, columns) for users, columns in asked if users is not None]
-    assert [users for users, _ in made] == [(3, 10), (500, 501)]
+    assert [users for users, _ in made] == [(3, 10), (500, 501), (31, 34)]
     assert sorted(made[0][1] or []) == ["item_id", "user_id"]
+
+
+def test_polars_reads_a_folder_of_any_name(expansion: Expansion, tmp_path: Path) -> None:
+    dataset = fr.write(expansion, tmp_path / "b[1]*?" / "month=1", parts=2)
+    assert scan(dataset).collect().equals(pl.DataFrame(expansion.table(0, 600)))
 
 
 def test_the_hub_reads_shards(expansion: Expansion) -> None:

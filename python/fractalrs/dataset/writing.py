@@ -14,7 +14,7 @@ from fractalrs.dataset.folder import Folder, missing_files, units
 from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
-from fractalrs.dataset.private import Private
+from fractalrs.dataset.private import GUARDS, Private, files_beside
 from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion, operator_named
@@ -280,9 +280,12 @@ def begun_plan(path: Place) -> Plan:
     """
     folder = Folder.read(path)
     place = folder.store.path
-    if folder.plan is None or DIVISION not in folder.files:
+    if folder.plan is None:
         hint = "begin one there: fractalrs expand SOURCE OUTPUT --part-range 0:0"
         raise InputError(f"{place} holds no data set that was begun", hint)
+    if lacking := sorted({*GUARDS, *files_beside(folder.plan)} - folder.files.keys()):
+        hint = "give the command that began it again, with --part-range 0:0"
+        raise InputError(f"{place} lacks {', '.join(lacking)}", hint)
     with folder.store.open(DIVISION) as file:
         return divided(folder.plan, file.read(), str(place))
 

@@ -39,7 +39,7 @@ class Batches(Shown):
     Parameters
     ----------
     source
-        An expansion, which needs no file; or a data set.
+        An expansion, which needs no file; or a data set in a local folder.
     batch_size
         Interactions of a batch; the last one of an epoch may be shorter.
     split
@@ -63,7 +63,7 @@ class Batches(Shown):
     Raises
     ------
     InputError
-        If an argument is out of its range.
+        If an argument is out of its range, or a column of whole numbers has missing values.
 
     Examples
     --------
@@ -106,9 +106,11 @@ class Batches(Shown):
         self.batch_size, self.split, self.shuffle = batch_size, split, shuffle
         self._reader, readers = rank * workers + worker, world_size * workers
         self._windows = windows_of(source, split, readers, window, resolve_threads(threads))
-        self._columns = chosen_schema(self._windows.schema, columns).names
+        chosen = chosen_schema(self._windows.schema, columns)
+        _check_whole(chosen)
+        self._columns = chosen.names
         self._steps = None if steps_per_epoch is None else len(range(worker, steps_per_epoch, workers))
-        self._settings: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "source": self._windows.fingerprint,
             "split": split,
             "batch_size": batch_size,
@@ -121,6 +123,10 @@ class Batches(Shown):
             "workers": workers,
             "steps_per_epoch": steps_per_epoch,
         }
+        # NumPy's numbers are none of JSON's.
+        self._settings = {
+            name: int(value) if isinstance(value, np.integer) else value for name, value in settings.items()
+        }
         self._place, self._begun = _Place(0), False
         self.set_epoch(epoch)
 
@@ -132,7 +138,7 @@ class Batches(Shown):
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch."""
         check_count("epoch", epoch)
-        self._place, self._begun = _Place(epoch), False
+        self._place, self._begun = _Place(int(epoch)), False
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the next batch begins: a few numbers and words, which JSON takes.
@@ -223,6 +229,17 @@ class Batches(Shown):
 
     def _facts(self) -> dict[str, Any]:
         return {**{name: value for name, value in self._settings.items() if name != "source"}, "epoch": self.epoch}
+
+
+def _check_whole(schema: pa.Schema) -> None:
+    """Refuse columns of whole numbers of which some are missing: NumPy would make other numbers of them."""
+    for field in schema:
+        if field.nullable and (pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)):
+            others = [other.name for other in schema if other.name != field.name]
+            raise InputError(
+                f"the column {field.name!r} of type {field.type} has missing values, which NumPy's have not",
+                hint=f"leave it out: columns={others}",
+            )
 
 
 def _check_one_of(name: str, value: int, of: str, count: int) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from fractalrs.dataset import Dataset, opened
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
-from fractalrs.tools import check_kind
+from fractalrs.tools import check_kind, digest_of_json
 from fractalrs.words import SPLITS, Split
 
 Source = Expansion | Dataset
@@ -21,7 +21,7 @@ class Windows(Protocol):
     """Windows of a split, as many for each of some readers; together they are the split, in its order."""
 
     fingerprint: str
-    """Of what the interactions depend on."""
+    """Of what interactions there are, and in what order."""
     schema: pa.Schema
     per_reader: int
 
@@ -50,7 +50,7 @@ class _OfExpansion:
         self.per_reader = max(1, min(-int(-expected // (readers * interactions)), users // readers))
         self._cuts = expansion.cuts(readers * self.per_reader)
         self._expansion, self._split, self._threads = expansion, split, threads
-        self.fingerprint, self.schema = expansion.fingerprint, expansion.schema
+        self.fingerprint, self.schema = f"expansion {expansion.fingerprint}", expansion.schema
 
     def read(self, window: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         users = self._cuts[window], self._cuts[window + 1]
@@ -67,7 +67,9 @@ class _OfDataset:
         self._rows, self._threads = self._starts[-1], threads
         self.per_reader = max(1, -(-self._rows // (readers * interactions)))
         self._windows = readers * self.per_reader
-        self.fingerprint, self.schema = dataset.manifest.fingerprints["expansion"], dataset.schema
+        # The same interactions may be in other files, in another order.
+        described = [dataset.manifest.fingerprints["expansion"], *([file.path, file.rows] for file in files)]
+        self.fingerprint, self.schema = f"files {digest_of_json(described)}", dataset.schema
 
     def read(self, window: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         first, last = (self._rows * number // self._windows for number in (window, window + 1))

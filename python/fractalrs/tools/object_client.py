@@ -105,7 +105,7 @@ async def content_of(client: Any, name: str) -> bytes:
 
 
 _loops: dict[int, "AbstractEventLoop"] = {}
-"""The one that waits for stores, by process: what is forked has no threads."""
+"""The one that waits for stores, of the process that began it: neither it nor the client's threads outlive a fork."""
 _starting = threading.Lock()
 
 
@@ -118,6 +118,11 @@ def begin(ask: Callable[..., Any], *arguments: Any, **named: Any) -> "Future[Any
         return await ask(*arguments, **named)
 
     with _starting:
+        if _loops and os.getpid() not in _loops:
+            raise InputError(
+                "this process was forked from one that had used an object store, and cannot use one itself",
+                hint="start processes by 'spawn' or 'forkserver', or use stores only after they are started",
+            )
         if (waiting := _loops.get(os.getpid())) is None:
             waiting = _loops[os.getpid()] = asyncio.new_event_loop()
             threading.Thread(target=waiting.run_forever, name="object stores", daemon=True).start()

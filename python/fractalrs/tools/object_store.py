@@ -66,6 +66,9 @@ class ObjectStore(Shown):
             hint = "give s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
             raise InputError(f"{self.url!r} names no object store that is known", hint)
         place = [part for part in self.url.partition(":")[2].split("/") if part]
+        if place and "@" in place[0]:
+            # What stands before it may be a secret.
+            raise InputError(f"a {scheme}:// URL holds a name or a key before '@'", hint="give credentials as options")
         if not place or ".." in place or "." in place:
             raise InputError(f"{self.url!r} names no bucket", hint=f"give {scheme}://bucket/prefix")
         object.__setattr__(self, "url", f"{scheme}://{'/'.join(place)}")
@@ -167,9 +170,11 @@ class ObjectStore(Shown):
         machine.require_disk(self._scratch.path, sum(wanted.values()), "free some, or set TMPDIR")
         with self._scratch.staging() as made:
             made.folder.chmod(0o700)
-            folder = made.path(self.url.rpartition("/")[2])
-            folder.mkdir()
-            files = [(name, made.path(f"{folder.name}/{name}")) for name in wanted]
+            # Below a folder of its own: the store's name may be that of the scratch folder's own files.
+            place = f"fetched/{self.url.rpartition('/')[2]}"
+            folder = made.path(place)
+            folder.mkdir(parents=True)
+            files = [(name, made.path(f"{place}/{name}")) for name in wanted]
             wait(each_of, self._fetch, files, _FETCHED_AT_ONCE)
             yield folder
 

@@ -9,6 +9,9 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::threads::Progress;
 
+/// How often a thread that waits for room looks whether the call is to stop.
+const HEARTBEAT: Duration = Duration::from_millis(50);
+
 /// What is made of one piece after the other, some pieces ahead of the one that is taken next.
 pub struct Ahead<P: Iterator, T> {
     queue: Arc<Queue<P, T>>,
@@ -113,7 +116,8 @@ impl<P: Iterator, T> Queue<P, T> {
                 state.made.push_back(None);
                 return Ok(Some((number, piece)));
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            // Nobody tells of a cancelled call.
+            state = self.changed.wait_timeout(state, HEARTBEAT).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -189,6 +193,31 @@ mod tests {
             assert_eq!(take(&ahead).expect("made"), Some(number * number));
         }
         assert!(matches!(take(&ahead), Err(Error::Invalid(message)) if message == "40 is bad"));
+    }
+
+    #[test]
+    fn a_thread_that_fails_late_ends_those_that_wait_for_room() {
+        let work = |queue: &Queue<std::ops::Range<u64>, u64>| {
+            on_threads(3, &queue.progress, || {
+                while let Some((number, piece)) = queue.claim()? {
+                    if piece == 5 {
+                        thread::sleep(Duration::from_millis(200));
+                        return Err(Error::Invalid("late".to_owned()));
+                    }
+                    queue.hand_over(number, piece);
+                }
+                Ok(())
+            })
+            .map(drop)
+        };
+        let ahead = Ahead::start(0..1_000, 4, work).expect("a thread");
+        let failure = loop {
+            match take(&ahead) {
+                Ok(made) => assert!(made.is_some()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(failure.to_string(), "late");
     }
 
     #[test]
