@@ -4,6 +4,7 @@ from collections import deque
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from measure import Size
 from suite import Timed
@@ -34,6 +35,18 @@ def test_core(timed: Timed, expansion: fr.Expansion) -> None:
     job: dict[str, Any] = {"encoding": "default", "compression": "none", "row_group_size": 1 << 20, "threads": 1}
     part = (0, 0, int(expansion.shape[0] * SHARE), None, None, None)
     timed(lambda: expansion.generator.run([part], stage="generate", **job), interactions=interactions_of(expansion))
+
+
+def test_read(timed: Timed, expansion: fr.Expansion, size: Size) -> None:
+    """Read the same columns from Parquet by pyarrow, beside which a stream is to stand too."""
+    dataset = fr.write(expansion, size.folder / "read")
+    files = dataset.files("train")
+
+    def read() -> None:
+        for file in files:
+            exhaust(pq.ParquetFile(dataset.path / file.path).iter_batches(131_072, use_threads=False))
+
+    timed(read, interactions=sum(file.rows for file in files))
 
 
 @pytest.mark.parametrize("columns", [None, ["item_id"]], ids=["all", "items"])
