@@ -430,8 +430,8 @@ class Interrupted(LocalStaging):
     ("step", "there"),
     [
         ("private/plan.json", set()),
-        ("private/reduced_matrix.npy", {"private"}),
-        ("private/base_statistics.npz", {"private"}),
+        ("private/reduced_matrix.npy", {".gitignore", "private"}),
+        ("private/base_statistics.npz", {".gitignore", "private"}),
         ("train/part-00003-of-00007.parquet", {".gitignore", "private", "train", "test"}),
         ("README.md", {".gitignore", "private", "train", "test"}),
         ("manifest.json", {".gitignore", "private", "train", "test", "README.md"}),
