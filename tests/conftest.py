@@ -1,10 +1,13 @@
 """Shared fixtures: the real data sets that lie beside the project, when they do."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+collect_ignore = [] if find_spec("torch") is not None else ["loading/test_torch.py"]
+"""PyTorch takes gigabytes: its tests are collected where it is installed."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -103,7 +103,7 @@ def test_every_type_that_is_carried_is_one_of_sparks(spark: Any, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"split": "valid"}, "split"),
+        ({"split": "validation"}, "split"),
         ({"users": "5"}, "the option users is '5'"),
         ({"users": "0:10000"}, "are not within 0 to 600"),
         ({"columns": "item_id,rating"}, "'rating' does not exist"),
