@@ -35,8 +35,8 @@ OPTIONS = ("split", "users", "columns", "parts")
 class ExpansionSource(DataSource):
     """The interactions of a saved expansion: ``spark.read.format("fractalrs").option("split", "test").load(path)``.
 
-    Options, all of them texts: ``split`` (``train``, by default, ``valid`` or ``test``), ``users`` (``0:1000``, the last not
-    included), ``columns`` (``user_id,item_id``: those that are left out are not made), ``parts`` (into how many the
+    Options, all of them texts: ``split`` (``train``, by default, ``valid`` or ``test``), ``users`` (``0:1000``, without
+    the last), ``columns`` (``user_id,item_id``: those that are left out are not made), ``parts`` (into how many the
     whole expansion is cut: each is a partition). Rows of a partition are in the order of files. Timestamps are in
     microseconds, of finer ones the rest is cut off.
     """
