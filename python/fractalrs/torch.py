@@ -86,7 +86,7 @@ class HistoryDataset(MapDataset[torch.Tensor]):
         return [torch.from_numpy(values[start:end]) for start, end in pairwise(offsets)]
 
 
-def _tensor(array: npt.NDArray[Any]) -> torch.Tensor | None:
+def _tensor(array: npt.NDArray[Any]) -> "torch.Tensor | None":
     """Return an array as a tensor, without a copy where it may be written to; none where it holds no numbers."""
     numbers = array.view(np.int64) if array.dtype.kind == "M" else array
     if numbers.dtype.kind not in "iufb":
