@@ -161,16 +161,7 @@ def hours(series: Curves, *, ax: Axes | None = None) -> Axes:
     'hour of the day'
     """
     ticks: dict[str, Any] = {"xlim": (0, 24), "xticks": range(0, 25, 4)}
-    return _draw(
-        curves_of(series, "hours"),
-        ax,
-        _finished,
-        "hour of the day",
-        "share of interactions",
-        "",
-        ylim=(0, None),
-        **ticks,
-    )
+    return _shares(series, "hours", ax, "hour of the day", ticks)
 
 
 def weekdays(series: Curves, *, ax: Axes | None = None) -> Axes:
@@ -189,16 +180,12 @@ def weekdays(series: Curves, *, ax: Axes | None = None) -> Axes:
     'day of the week'
     """
     ticks: dict[str, Any] = {"xticks": range(1, 8), "xticklabels": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]}
-    return _draw(
-        curves_of(series, "weekdays"),
-        ax,
-        _finished,
-        "day of the week",
-        "share of interactions",
-        "",
-        ylim=(0, None),
-        **ticks,
-    )
+    return _shares(series, "weekdays", ax, "day of the week", ticks)
+
+
+def _shares(series: Curves, name: str, ax: Axes | None, axis: str, ticks: dict[str, Any]) -> Axes:
+    """Draw shares of interactions over what they happened in."""
+    return _draw(curves_of(series, name), ax, _finished, axis, "share of interactions", "", ylim=(0, None), **ticks)
 
 
 def catalogue_growth(series: Curves, *, ax: Axes | None = None) -> Axes:
