@@ -106,9 +106,9 @@ class Batches(Shown):
         self.batch_size, self.split, self.shuffle = batch_size, split, shuffle
         self._reader, readers = rank * workers + worker, world_size * workers
         self._windows = windows_of(source, split, readers, window, resolve_threads(threads))
-        chosen = chosen_schema(self._windows.schema, columns)
-        _check_whole(chosen)
-        self._columns = chosen.names
+        self._schema = chosen_schema(self._windows.schema, columns)
+        _check_whole(self._schema)
+        self._columns = self._schema.names
         self._steps = None if steps_per_epoch is None else len(range(worker, steps_per_epoch, workers))
         settings: dict[str, Any] = {
             "source": self._windows.fingerprint,
@@ -223,10 +223,6 @@ class Batches(Shown):
         table = pa.Table.from_batches([*self._windows.read(window, self._columns)], self._schema)
         yield _in_order(_arrays(table), seed, [*key, 1, window])
 
-    @property
-    def _schema(self) -> pa.Schema:
-        return chosen_schema(self._windows.schema, self._columns)
-
     def _facts(self) -> dict[str, Any]:
         return {**{name: value for name, value in self._settings.items() if name != "source"}, "epoch": self.epoch}
 
@@ -262,13 +258,7 @@ def _in_order(arrays: Batch, seed: int, path: Sequence[int]) -> Batch:
 
 
 def _arrays(table: pa.Table | pa.RecordBatch) -> Batch:
-    return {name: _array(table[name]) for name in table.schema.names}
-
-
-def _array(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
-    if isinstance(column, pa.ChunkedArray):
-        return np.asarray(column.to_numpy())
-    return np.asarray(column.to_numpy(zero_copy_only=False))
+    return {name: np.asarray(table[name].to_numpy(zero_copy_only=False)) for name in table.schema.names}
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from fractalrs.dataset import Dataset, opened
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion
-from fractalrs.tools import check_kind, digest_of_json
+from fractalrs.tools import check_kind, check_word, digest_of_json
 from fractalrs.words import SPLITS, Split
 
 Source = Expansion | Dataset
@@ -33,8 +33,7 @@ class Windows(Protocol):
 def windows_of(source: Source, split: Split, readers: int, interactions: int, threads: int) -> Windows:
     """Cut a split into windows of about so many interactions, for so many readers."""
     check_kind("source", source, (Expansion, Dataset), "an Expansion or a Dataset")
-    if split not in SPLITS:
-        raise InputError(f"unknown split {split!r}", hint=f"use one of {', '.join(SPLITS)}")
+    check_word("split", split, SPLITS)
     kind = _OfExpansion if isinstance(source, Expansion) else _OfDataset
     return kind(source, split, readers, interactions, threads)  # type: ignore[arg-type]
 
