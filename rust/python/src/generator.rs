@@ -12,7 +12,7 @@ use fractalrs_core::parts::{
     Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Periods, Stage, Target,
     parse_compression, run,
 };
-use fractalrs_core::passes::{self, Piece, Request, interactions, spelt_out};
+use fractalrs_core::passes::{self, Piece, interactions, spelt_out};
 use fractalrs_core::threads::Progress;
 use fractalrs_core::tiles::{Pair, Ranges, Tiler, Wanted, find, negatives};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
@@ -264,10 +264,9 @@ fn arrays<'py, U: Id + numpy::Element, I: Id + numpy::Element>(
     split: Split,
 ) -> PyResult<Arrays<'py>> {
     let wanted = Wanted::All;
-    let request = Request { users: first..last, split, wanted, with_users: true, interactions: usize::MAX, threads: 1 };
     let make = |progress: &Progress| {
         let mut tiler = Tiler::new(expansion, wanted);
-        let made = interactions(&mut tiler, first..last, &request, || progress.advance(0))?;
+        let made = interactions(&mut tiler, first..last, &(first..last), split, || progress.advance(0))?;
         Ok(Piece { users: spelt_out(&made), made })
     };
     let mut ranges = Ranges::new(expansion, first..last, AT_ONCE);

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::stream::interactions;
 use crate::base::Split;
 use crate::error::Error;
-use crate::expansion::{Expansion, Id, Interactions, Splits};
+use crate::expansion::{Expansion, Id, Interactions};
 use crate::threads::{Progress, on_threads};
 use crate::tiles::{Tiler, Wanted};
 
@@ -57,9 +58,7 @@ fn make<I: Id>(
     let mut made = Vec::with_capacity(chunk.len());
     for &number in chunk {
         let user = users[number]..users[number] + 1;
-        let mut of_user = Splits::default();
-        tiler.expand(user.clone(), &user, &mut of_user, |_| progress.advance(0))?;
-        made.push((number, std::mem::take(&mut of_user[split as usize])));
+        made.push((number, interactions(tiler, user.clone(), &user, split, || progress.advance(0))?));
     }
     Ok(made)
 }

@@ -102,7 +102,7 @@ fn make_pieces<U: Id, I: Id>(
         let mut tiler = tiler.sharing();
         while let Some((number, users)) = queue.claim()? {
             let check = || queue.progress.advance(0);
-            let made = interactions(&mut tiler, users, request, check)?;
+            let made = interactions(&mut tiler, users, &request.users, request.split, check)?;
             let users = if request.with_users { spelt_out(&made) } else { Vec::new() };
             queue.hand_over(number, Piece { users, made });
         }
@@ -111,20 +111,21 @@ fn make_pieces<U: Id, I: Id>(
     .map(drop)
 }
 
-/// The interactions of some users of one split; `check` may stop the work.
+/// The interactions of one split of some users, who are some of those of a job; `check` may stop the work.
 pub fn interactions<I: Id>(
     tiler: &mut Tiler,
     users: Range<u64>,
-    request: &Request,
+    job: &Range<u64>,
+    split: Split,
     check: impl Fn() -> Result<(), Error>,
 ) -> Result<Interactions<I>, Error> {
     let mut made = Splits::default();
-    tiler.expand(users, &request.users, &mut made, |made| {
-        let unwanted = Split::ALL.into_iter().filter(|&split| split != request.split);
-        unwanted.for_each(|split| made[split as usize].clear());
+    tiler.expand(users, job, &mut made, |made| {
+        let unwanted = Split::ALL.into_iter().filter(|&other| other != split);
+        unwanted.for_each(|other| made[other as usize].clear());
         check()
     })?;
-    Ok(std::mem::take(&mut made[request.split as usize]))
+    Ok(std::mem::take(&mut made[split as usize]))
 }
 
 /// The user of each interaction.

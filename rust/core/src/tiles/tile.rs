@@ -87,7 +87,11 @@ fn is_carrying(expansion: &Expansion, wanted: Wanted) -> bool {
 /// About how many interactions a tile is meant for.
 #[must_use]
 pub fn range_interactions(expansion: &Expansion, wanted: Wanted) -> f64 {
-    if is_carrying(expansion, wanted) { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS }
+    meant_for(is_carrying(expansion, wanted))
+}
+
+fn meant_for(carrying: bool) -> f64 {
+    if carrying { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS }
 }
 
 /// Users cut into ranges of about so many expected interactions, or fewer, each among users who are expected to have
@@ -225,8 +229,7 @@ impl<'e, C: Code> Tiles<'e, C> {
         let exchanging = options.shuffled && !user_cells.are_single();
         let kept_of_base: f64 = row.blocks.iter().map(|block| block.keep_rate).sum();
         let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / row.blocks.len().max(1)) as u32).max(1);
-        let range = if self.kept.carrying() { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS };
-        let most = TILE_PER_RANGE * range;
+        let most = TILE_PER_RANGE * meant_for(self.kept.carrying());
         self.slots.clear();
         self.places.clear();
         let mut interactions = 0.0;
