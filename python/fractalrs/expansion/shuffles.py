@@ -33,6 +33,8 @@ class Shuffle:
     """Whether every expanded user, and item, shows one source in all its blocks."""
     independent_blocks: bool = False
     """Whether every block has a shuffle of its own, as in the paper."""
+    mixes: bool = False
+    """Whether the interactions of a cell's users are dealt out among them, so that no row is one user's."""
     takes_cells: bool = False
     """Whether cells of other sizes may be given."""
 
