@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fractalrs.base import Base
 from fractalrs.dataset import Dataset, Private
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion
+from fractalrs.expansion import Expansion, shuffle_named
 from fractalrs.privacy.attacks import ATTACKERS, ATTACKS, MOST, Attack, Attacker, Output, People, as_base, check_enough
 from fractalrs.privacy.business import facts_of
 from fractalrs.privacy.controls import controls_of
@@ -96,8 +96,8 @@ def audit(
     check_count("most", most, 1)
     check_count("seed", seed)
     threads, started = resolve_threads(threads), time.monotonic()
-    base = as_base("members", members)
-    others = as_base("controls", controls, like=base)
+    base = as_base("members", members) if isinstance(output, Expansion) else _members_of(output, members)
+    others = as_base("controls", controls, base.split)
     check_enough(base, others)
     expansion = _expansion_of(output, base) if isinstance(output, Dataset) else output
     target = Output(expansion, _made_of(expansion.base, base))
@@ -150,20 +150,33 @@ def _findings(attack: Attack, target: Output, people: People, share: float, seed
         )
 
 
-def _expansion_of(dataset: Dataset, base: Base) -> Expansion:
-    """Return the expansion that a data set was written from; refuse other people's."""
+def _private_of(dataset: Dataset) -> Private:
     private = Private.read(dataset.path)
     if private is None:
         raise InputError(f"{dataset.path} has no private/plan.json", hint="audit it where it was made")
-    plan = private.plan
-    options = dataclasses.asdict(plan.options)
-    expansion = Expansion(base, private.reduced, profile=plan.profile, cells=private.cells, **options)
-    if expansion.fingerprint != plan.expansion_fingerprint:
+    return private
+
+
+def _members_of(dataset: Dataset, members: Any) -> Base:
+    """Return members as the base of a data set; refuse others."""
+    plan = _private_of(dataset).plan
+    split = {"seed": plan.options.seed, "payload": plan.options.payload}
+    base = members if isinstance(members, Base) else as_base("members", members, plan.base.split, **split)
+    if base.fingerprint != plan.base.fingerprint:
         raise InputError(
             f"{dataset.path} was not made of these members",
-            hint="give the members that it was made of, split as they were",
+            hint="give those that it was made of, split as they were: a Base",
         )
-    return expansion
+    return base
+
+
+def _expansion_of(dataset: Dataset, base: Base) -> Expansion:
+    """Return the expansion that a data set was written from."""
+    private = _private_of(dataset)
+    options = private.plan.options
+    cells = private.cells if shuffle_named(options.shuffle).takes_cells else None
+    settings = dataclasses.asdict(options)
+    return Expansion(base, private.reduced, profile=private.plan.profile, cells=cells, **settings)
 
 
 def _made_of(base: Base, members: Base) -> bool:

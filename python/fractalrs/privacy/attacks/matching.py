@@ -187,7 +187,8 @@ def log_likelihoods(block: Matrix, candidates: Matrix, keep: float, known: float
     has the share `keep`; the rest of it is what is popular.
     """
     degrees, told = np.diff(block.indptr), np.diff(candidates.indptr)
-    popular = (_popularity(block) + 0.5) / max(1.0, float(block.nnz))
+    popular = _popularity(block) + 0.5
+    popular /= popular.sum()
     kept, lost = min(keep, 1 - _NOISE), max(1 - keep, _NOISE)
     # How many interactions are expected that are not known.
     other = keep * told * (1 - known) / known + _NOISE * (keep * told + 1)
@@ -195,7 +196,7 @@ def log_likelihoods(block: Matrix, candidates: Matrix, keep: float, known: float
     owners = np.repeat(np.arange(len(told)), told)
     weights.data = np.log(kept / lost) - np.log(other)[owners] - np.log(popular)[candidates.indices]
     covered = np.bincount(owners, popular[candidates.indices], len(told))
-    people = told * np.log(lost) - other * (1 - np.minimum(covered, 1))
+    people = told * np.log(lost) - other * (1 - covered)
     transposed = sp.csc_array(weights.T)
     step = max(1, _CHUNK // max(1, len(told)))
     for first in range(0, block.shape[0], step):

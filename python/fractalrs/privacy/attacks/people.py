@@ -105,12 +105,13 @@ class People(Shown):
         return {"the least typical tenth": typical <= np.quantile(typical, 0.1), "with an item of their own": unique}
 
 
-def as_base(name: str, given: Any, like: Base | None = None) -> Base:
-    """Return people as a base, split as another where that is given."""
+def as_base(name: str, given: Any, split: str = "auto", **how: Any) -> Base:
+    """Return people as a base, split as another one where that can be said in a word."""
     if isinstance(given, Base):
         return given
+    word: Any = split if split in ("last", "random", "none") else "auto"
     try:
-        return leave_last_out(given) if like is None else leave_last_out(given, split=_splits_alike(like))
+        return leave_last_out(given, split=word, **how)
     except InputError as error:
         raise InputError(f"{name}: {error.message}", hint=error.hint) from error
 
@@ -130,10 +131,6 @@ def check_enough(members: Base, controls: Base) -> None:
                 f"{count:,} users are among the members and among the controls",
                 hint="hold_users_out divides users; the controls must not be in the data",
             )
-
-
-def _splits_alike(like: Base) -> Any:
-    return like.split if like.split in ("last", "random", "none") else "auto"
 
 
 def _sizes(members: int, controls: int, most: int) -> tuple[int, int]:
