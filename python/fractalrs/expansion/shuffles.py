@@ -33,6 +33,8 @@ class Shuffle:
     """Whether every expanded user, and item, shows one source in all its blocks."""
     independent_blocks: bool = False
     """Whether every block has a shuffle of its own, as in the paper."""
+    mixes: bool = False
+    """Whether the interactions of a cell's users are dealt out among them, so that no row is one user's."""
     takes_cells: bool = False
     """Whether cells of other sizes may be given."""
 
@@ -68,6 +70,16 @@ _ALL = (
         good_for="scale and systems tests, embedding tables, and model training on realistic tails and spectrum: "
         "blocks repeat neither users nor items, because alike ones change places.",
         not_good_for="following one real user or item through the data set, or its time line.",
+        takes_cells=True,
+    ),
+    Shuffle(
+        "mixed",
+        "besides, interactions are dealt out among alike users, so that nobody's are together",
+        group_cells,
+        good_for="scale and systems tests, embedding tables, and model training on realistic tails and spectrum, where "
+        "no row of a block may be one real user's.",
+        not_good_for="following one real user or item through the data set, or its time line.",
+        mixes=True,
         takes_cells=True,
     ),
     Shuffle(
