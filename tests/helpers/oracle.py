@@ -23,7 +23,9 @@ Interactions = npt.NDArray[np.void]
 
 LOW = 0xFFFFFFFF
 GOLDEN, STIR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
-BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS, NEGATIVE, LOADING, MIX = range(15)
+BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS, NEGATIVE, LOADING, MIX = (
+    range(15)
+)
 """The purposes: x in root/x."""
 
 INTERACTION = np.dtype(
@@ -153,7 +155,7 @@ def exchange(key: npt.ArrayLike, starts: Integers) -> Integers:
 
 
 def mixed(key: npt.ArrayLike, base: "Base", split: Integers, order: Integers, starts: Integers) -> Integers:
-    """Row of each entry of the base once each cell's entries are dealt out; `key` is the root, the cells are of users."""
+    """Row of each entry of the base once every user cell's are dealt out; `key` is the root."""
     slot = inverse(order)[np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))]
     cell = np.searchsorted(starts, slot, side="right") - 1
     items = base.indices.astype(np.int64)
@@ -381,7 +383,7 @@ def expand(
         entries = np.lexsort((base.indices, times, split * late, row_of))
         timelines = Timelines.of(base, entries, times, split * late, hour, cuts)
     key, indptr = root(seed), base.indptr
-    if shuffle == "mixed":
+    if shuffle == "mixed" and times is None:
         row_of = mixed(key, base, split, user_order, user_starts)
         entries = np.lexsort((base.indices, row_of))
         indptr = np.append(0, np.cumsum(np.bincount(row_of, minlength=p)))

@@ -51,4 +51,17 @@ impl Mixing<'_> {
         }
         (entries, starts)
     }
+
+    /// How many train, validation and test entries the row of each user has then, by code.
+    pub fn degrees(&self, base: &Base) -> Vec<[u32; 3]> {
+        let (entries, starts) = self.deal(base);
+        let mut degrees = vec![[0; 3]; base.users() as usize];
+        for (row, slot) in starts.windows(2).zip(0..) {
+            let degree = &mut degrees[self.cells.code(slot) as usize];
+            for &entry in &entries[row[0]..row[1]] {
+                degree[Split::of(base.entries()[entry as usize]) as usize] += 1;
+            }
+        }
+        degrees
+    }
 }
