@@ -94,7 +94,7 @@ def owners(expansion: Expansion) -> tuple[Integers, Integers]:
     """The expanded user of each interaction, and the real one of its source."""
     base = expansion.base
     user_of = np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))
-    tables = [expansion.table(0, expansion.shape[0], split) for split in ("train", "test")]  # type: ignore[arg-type]
+    tables = [expansion.table(0, expansion.shape[0], split) for split in ("train", "test")]
     user, source = (np.concatenate([table[name].to_numpy() for table in tables]) for name in ("user_id", "source"))
     return user.astype(np.int64), user_of[source.astype(np.int64)]
 
