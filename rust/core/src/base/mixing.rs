@@ -16,6 +16,7 @@ impl Mixing<'_> {
     ///
     /// Of a cell's entries with one item, number k goes to the k-th of its users in an order of that item's own: so which
     /// rows have it depends on how many of the users do, not on who.
+    #[must_use]
     pub fn deal(&self, base: &Base) -> (Vec<u32>, Vec<usize>) {
         let mut entries = Vec::with_capacity(base.len());
         let mut starts = Vec::with_capacity(base.users() as usize + 1);
@@ -53,6 +54,7 @@ impl Mixing<'_> {
     }
 
     /// How many train, validation and test entries the row of each user has then, by code.
+    #[must_use]
     pub fn degrees(&self, base: &Base) -> Vec<[u32; 3]> {
         let (entries, starts) = self.deal(base);
         let mut degrees = vec![[0; 3]; base.users() as usize];
