@@ -19,6 +19,7 @@ __all__ = [
     "digest_file",
     "existing_blocks",
     "group_spreads",
+    "mixed_degrees",
     "neighbour_sums",
     "ordered",
     "peel_groups",
@@ -266,6 +267,9 @@ def collapse(
 def neighbour_sums(
     indptr: _Longs, entries: _Codes, user_values: npt.NDArray[np.uint64], item_values: npt.NDArray[np.uint64]
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]: ...
+def mixed_degrees(
+    indptr: _Longs, entries: _Codes, items: int, user_order: _Codes, user_starts: _Codes, seed: int
+) -> npt.NDArray[np.uint32]: ...
 def ordered(indptr: _Longs, entries: _Codes, users: _Longs, places: _Longs) -> tuple[_Csr, _Csr]: ...
 def group_spreads(points: _Floats, order: _Codes, edges: _Codes) -> _Floats: ...
 def sort_groups(points: _Floats, order: _Codes, edges: _Codes, axes: _Floats) -> _Codes: ...

@@ -236,6 +236,10 @@ def test_a_dry_run_warns_where_fidelity_is_at_risk(source: Path, tmp_path: Path)
     assert "warning: the shuffle block flattens activity and popularity" in flat
     assert "copies of it" in run("expand", source, tmp_path / "out", *SIZE, "--profile", "traceable", "--dry-run").err
     assert "flattens" not in run("expand", source, tmp_path / "out", *SIZE, "--dry-run").err
+    mixed = [*SIZE, "--shuffle", "mixed", "--dry-run"]
+    alone = run("expand", source, tmp_path / "out", *mixed, "--user-cell-size", "1", "--no-fit").err
+    assert "warning: users alone in their cells, who are not mixed with anybody: " in alone
+    assert "not mixed" not in run("expand", source, tmp_path / "out", *mixed, "--no-fit").err
 
 
 def test_a_finished_set_says_so_and_no_more(source: Path, recipe: Path) -> None:

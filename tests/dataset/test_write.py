@@ -59,7 +59,7 @@ def manifest_of(path: Path) -> dict[str, Any]:
 # --- the files -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "mixed", "block"])
 def test_interactions_are_the_same_for_any_threads_and_parts(tmp_path: Path, shuffle: Any) -> None:
     expansion = small_expansion(shuffle=shuffle)
     whole = {split: expansion.table(0, 600, split) for split in SPLITS}  # type: ignore[arg-type]
@@ -155,7 +155,7 @@ def test_order_by_item_sorts_each_user(tmp_path: Path, expansion: Expansion) -> 
     assert by_block.sort_by([("user_id", "ascending"), ("item_id", "ascending")]).equals(ordered)
 
 
-@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "mixed", "block"])
 def test_a_given_matrix_may_be_larger_than_the_base(tmp_path: Path, shuffle: Any) -> None:
     base = fr.Base.from_arrays([0, 2, 4, 5], [0, 1, 1, 2, 0], [False, True] * 2 + [False])
     rates = np.linspace(0.1, 0.9, 77).reshape(7, 11)

@@ -23,7 +23,7 @@ from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Cells, Expansion
 from helpers.folders import RATES, small_base, small_expansion
 
-SHUFFLES = ["none", "aligned", "cells", "block"]
+SHUFFLES = ["none", "aligned", "cells", "mixed", "block"]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from fractalrs.base import Base
 from fractalrs.expansion import Cells, Options, expected_groups
 from fractalrs.expansion.expected import Count, Expected, expected
+from helpers import oracle
 
 TRIALS = 4000
 P, Q = 12, 9
@@ -48,11 +49,11 @@ def _places(cells: list[npt.NDArray[np.uint32]], rng: np.random.Generator) -> np
 
 def _layout(shuffle: str, cells: Cells) -> Cells:
     """Groups in which a shuffle lets users, and items, change places."""
-    return {"cells": cells, "block": Cells.whole(*cells.shape)}.get(shuffle, Cells.single(*cells.shape))
+    return {"cells": cells, "mixed": cells, "block": Cells.whole(*cells.shape)}.get(shuffle, Cells.single(*cells.shape))
 
 
 def _simulate(
-    base: Base, layout: Cells, block_keep: float, test_items: str, drop: bool
+    base: Base, layout: Cells, block_keep: float, test_items: str, drop: bool, mixing_seed: int | None
 ) -> dict[str, npt.NDArray[np.int64]]:
     """Numbers of users, items, train and test interactions in TRIALS expansions.
 
@@ -63,6 +64,9 @@ def _simulate(
     user_cells = np.split(layout.user_order, layout.user_starts[1:-1])
     item_cells = np.split(layout.item_order, layout.item_starts[1:-1])
     rows, columns = np.repeat(np.arange(p), np.diff(base.indptr)), base.indices
+    if mixing_seed is not None:
+        order, starts = layout.user_order.astype(np.int64), layout.user_starts.astype(np.int64)
+        rows = oracle.mixed(oracle.root(mixing_seed), base, 2 * base.test_mask.astype(int), order, starts)
     user, item, kept = [], [], []
     for i, j in product(range(m), range(n)):
         exists = rng.random((TRIALS, 1)) < block_keep
@@ -101,12 +105,12 @@ def _simulate(
 @pytest.mark.parametrize("drop", [False, True], ids=["keep", "drop"])
 @pytest.mark.parametrize("test_items", ["all", "one"])
 @pytest.mark.parametrize("block_keep", [1.0, 0.5])
-@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "mixed", "block"])
 def test_against_simulation(shuffle: Any, block_keep: float, test_items: Any, drop: bool) -> None:
     base, cells = _base(P, Q, 1), _layout(shuffle, _cells(P, Q))
-    options = Options(shuffle=shuffle, block_keep=block_keep, test_items=test_items, drop_incomplete=drop)
+    options = Options(shuffle=shuffle, block_keep=block_keep, test_items=test_items, drop_incomplete=drop, seed=3)
     got = expected(base, KEEP, cells, options)
-    seen = _simulate(base, cells, block_keep, test_items, drop)
+    seen = _simulate(base, cells, block_keep, test_items, drop, 3 if shuffle == "mixed" else None)
 
     assert (got.user_ids, got.item_ids) == (2 * P, 3 * Q)
     error = {name: 5 * values.std() / np.sqrt(TRIALS) for name, values in seen.items()}

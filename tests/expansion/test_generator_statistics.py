@@ -476,7 +476,7 @@ def test_shuffles_keep_the_same_entries(c: int, shuffle: str) -> None:
         np.testing.assert_array_equal(undone[np.lexsort((undone[:, 1], undone[:, 0]))], expected)
 
 
-@pytest.mark.parametrize("shuffle", SHUFFLES)
+@pytest.mark.parametrize("shuffle", [*SHUFFLES, "mixed"])
 @pytest.mark.parametrize(("p", "q"), [(50, 60), (150, 130)])
 def test_no_pair_twice_and_train_and_test_disjoint(p: int, q: int, shuffle: str) -> None:
     base = make_base(np.random.default_rng(0).integers(1, q // 2, p), q, test_share=0.3)
@@ -524,7 +524,7 @@ def test_one_test_item_is_any_of_them(shuffle: str) -> None:
     assert unrelated(halves[1:], halves[:-1], 24) > ALPHA / 4
 
 
-@pytest.mark.parametrize("shuffle", SHUFFLES)
+@pytest.mark.parametrize("shuffle", [*SHUFFLES, "mixed"])
 def test_one_test_item_is_fair_among_those_kept(shuffle: str) -> None:
     """With as many as happen to be kept; the fair reference gives each of a user's test interactions the same share."""
     p, q, rates = 300, 80, np.tile([0.9, 0.5, 0.2, 0.05], (30, 1))

@@ -127,7 +127,7 @@ def test_signatures_list_every_option_with_its_type_and_default() -> None:
         assert parameters["min_keep"].default == Options.min_keep
         assert parameters["min_keep"].annotation is float
         assert parameters["shuffle"].default is None
-        assert parameters["shuffle"].annotation == Literal["none", "aligned", "cells", "block"] | None
+        assert parameters["shuffle"].annotation == Literal["none", "aligned", "cells", "mixed", "block"] | None
         assert parameters["timestamps"].annotation is bool
     for documentation, names in ((fr.expand.__doc__, expand), (Expansion.__doc__, make), (Options.__doc__, [])):
         assert documentation

@@ -35,7 +35,7 @@ ALL_RATES = (0.0, 1e-6, 1e-4, 0.01, 0.117, 0.5, 0.95, 1.0)
 
 def slow(base: Base, rates: npt.ArrayLike, shuffle: str, cells: Cells | None = None, **options: Any) -> Pairs:
     """What the oracle gives for the same."""
-    if shuffle != "cells" or cells is None:
+    if shuffle not in ("cells", "mixed") or cells is None:
         cells = Cells.whole(*base.shape) if shuffle == "block" else Cells.single(*base.shape)
     train, _, test = oracle.expand(base, np.asarray(rates, float), cells, shuffle=shuffle, **options)
     return oracle.pairs(train), oracle.pairs(test)
@@ -61,6 +61,11 @@ SHUFFLES = [
     ("cells", (3, 16)),
     ("cells", (70, 5)),
     ("cells", (1000, 1000)),
+    ("mixed", (1, 4)),
+    ("mixed", (4, 1)),
+    ("mixed", (5, 5)),
+    ("mixed", (70, 5)),
+    ("mixed", (1000, 3)),
 ]
 OPTIONS: list[dict[str, Any]] = [
     {},
@@ -154,7 +159,7 @@ def test_products_of_128_bits(w: int, c: int) -> None:
     assert int(oracle.bounded(words, counts)[0]) == int(oracle.bounded(words, c)[0]) == w * c >> 64
 
 
-@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "mixed", "block"])
 @pytest.mark.parametrize(
     ("p", "q"), [(1, 1), (1, 200), (200, 1), (2, 2), (63, 65), (64, 64), (65, 63), (65, 65), (66, 1000), (81, 100)]
 )
@@ -167,7 +172,7 @@ def test_sizes_around_the_two_kinds_of_permutation(p: int, q: int, shuffle: str)
     assert_same(base, [[0.5, 1.0], [0.9, 0.2]], shuffle, cells, seed=5, test_items="one", block_keep=0.7)
 
 
-@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "mixed", "block"])
 def test_base_without_test_interactions(shuffle: str) -> None:
     base = make_base([5, 1, 20, 3], 80, test_share=0.0)
     for test_items in ("all", "one"):
@@ -215,7 +220,7 @@ def cases(draw: st.DrawFn) -> Case:
         "drop_incomplete": bool(base.test_count) and draw(st.booleans()),
         "order": draw(st.sampled_from(["block", "item"])),
     }
-    shuffle = draw(st.sampled_from(["none", "aligned", "cells", "block"]))
+    shuffle = draw(st.sampled_from(["none", "aligned", "cells", "mixed", "block"]))
     return Case(base, Cells(*codes), np.resize(rates, shape), shuffle, options)
 
 
@@ -258,6 +263,10 @@ GOLDEN_DIGESTS = {  # shuffle: train, test
         "42ee98cf3034de04f27243ba5355cd4d544f83c1a5274d0c4a8d3f6731d33fbb",
         "050a659003257f447c61b95c1a5d162db6fce0227a9f24e1b1d30419a87d74e9",
     ),
+    "mixed": (
+        "a081d8a2f74ee06c67ad6b558cb1fb8ec33e5073e1d222b190054b73b1e245f2",
+        "735a9e02ed34ebbebf589c7d3b4a5175e84fe2ae680df7a7c68f960017d89806",
+    ),
     "block": (
         "0ddbc48a8d1512b52c6faf3443196896ca10db010150be034ffd86e525473bf0",
         "66b7ec2ba1ca8bdfe17db614451ea7a3104a99ae9124124b00c6b0f72391f3fe",
@@ -275,7 +284,7 @@ def digest(pairs: oracle.Integers) -> str:
     return hashlib.sha256(pairs.astype("<i8").tobytes()).hexdigest()
 
 
-@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+@pytest.mark.parametrize("shuffle", GOLDEN_DIGESTS)
 def test_golden_digests(shuffle: str) -> None:
     """They change with the generator, and then its number changes as well."""
     base, cells = golden_base(), golden_cells()
@@ -296,7 +305,7 @@ def sparse_base(p: int, q: int) -> Base:
     return Base.from_arrays(np.append(0, np.cumsum(degrees)), items, test, item_ids=np.arange(q))
 
 
-@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "block"])
+@pytest.mark.parametrize("shuffle", ["none", "aligned", "cells", "mixed", "block"])
 @pytest.mark.parametrize("q", [2**15 - 1, 2**15, 2**15 + 1, 2**16, 2**16 + 1])
 def test_numbers_of_items_around_the_width_of_codes(q: int, shuffle: str) -> None:
     """The last item as a train and as a test interaction: with the bit that says test, codes have 16 or 32 bits."""
@@ -321,7 +330,7 @@ def test_item_ids_beyond_32_bits(shuffle: str) -> None:
     assert table.schema.types == [pa.int32(), pa.int64()]
 
 
-@pytest.mark.parametrize("shuffle", ["none", "cells", "block"])
+@pytest.mark.parametrize("shuffle", ["none", "cells", "mixed", "block"])
 def test_user_ids_beyond_32_bits(shuffle: str) -> None:
     p, m = 70_000, 40_000
     base, cells = sparse_base(p, 6), group_cells(p, 6, 3, 2)

@@ -205,7 +205,7 @@ def cases(draw: st.DrawFn, /, **given_options: Any) -> Case:
     rates = rng.choice([0.0, 1e-4, 0.02, 0.3, 0.5, rng.random(), 1.0], (m, n))
     options: dict[str, Any] = {
         "seed": draw(st.integers(0, 2**64 - 1)),
-        "shuffle": draw(st.sampled_from(["none", "aligned", "cells"])),
+        "shuffle": draw(st.sampled_from(["none", "aligned", "cells", "mixed"])),
         "min_keep": draw(st.sampled_from([0.0, 0.01])),
         "max_keep": draw(st.sampled_from([0.95, 1.0])),
         "block_keep": draw(st.sampled_from([1.0, 0.6])),
@@ -220,7 +220,7 @@ def cases(draw: st.DrawFn, /, **given_options: Any) -> Case:
         # Not together with cold users and items.
         options["test_items"] = draw(st.sampled_from(["all"] if base.valid_count else ["all", "one"]))
         options["drop_incomplete"] = not base.valid_count and bool(base.test_count) and draw(st.booleans())
-    if options["shuffle"] == "cells":
+    if options["shuffle"] in ("cells", "mixed"):
         options["cells"] = group_cells(p, q, 1, draw(st.sampled_from([1, 3, 100])), seed=p)
     return Case(base, rates, options | given_options)
 
@@ -241,7 +241,7 @@ def test_any_base_and_options(case: Case) -> None:
 @given(cases(timestamps=False, order="block"), st.integers(2, 9))
 def test_without_times_users_may_share_cells(case: Case, size: int) -> None:
     options = dict(case.options)
-    if options["shuffle"] == "cells":
+    if options["shuffle"] in ("cells", "mixed"):
         options["cells"] = group_cells(*case.base.shape, size, size)
     assert_same(Expansion(case.base, case.rates, **options))
 

@@ -36,6 +36,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"order": "item", "cold_users": 0.1, "cold_items": 0.1},
     {"profile": "reference"},
     {"operator": "sketch", "shuffle": "none"},
+    {"shuffle": "mixed", "ratings": "carry", "carry": ("weight",)},
+    {"shuffle": "mixed", "test_items": "one"},
 ]
 
 

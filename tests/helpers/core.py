@@ -37,8 +37,8 @@ def group_cells(p: int, q: int, user_size: int, item_size: int, *, seed: int = 0
 def make_expansion(
     base: Base, rates: npt.ArrayLike, shuffle: Any, cells: Cells | None = None, **options: Any
 ) -> Expansion:
-    """An expansion whose keep rates are `rates`; cells count for the shuffle `cells` alone."""
-    used = cells if shuffle == "cells" else None
+    """An expansion whose keep rates are `rates`; cells count for the shuffles `cells` and `mixed` alone."""
+    used = cells if shuffle in ("cells", "mixed") else None
     return Expansion(base, rates, shuffle=shuffle, cells=used, min_keep=0.0, max_keep=1.0, **options)
 
 

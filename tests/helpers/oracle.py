@@ -23,7 +23,9 @@ Interactions = npt.NDArray[np.void]
 
 LOW = 0xFFFFFFFF
 GOLDEN, STIR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
-BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS, NEGATIVE, LOADING = range(14)
+BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS, NEGATIVE, LOADING, MIX = (
+    range(15)
+)
 """The purposes: x in root/x."""
 
 INTERACTION = np.dtype(
@@ -150,6 +152,23 @@ def exchange(key: npt.ArrayLike, starts: Integers) -> Integers:
         first = starts[g][:, None]
         image[first + np.arange(size)] = first + permutations(child(key, g), int(size))
     return image
+
+
+def mixed(key: npt.ArrayLike, base: "Base", split: Integers, order: Integers, starts: Integers) -> Integers:
+    """Row of each entry of the base once every user cell's are dealt out; `key` is the root."""
+    slot = inverse(order)[np.repeat(np.arange(base.shape[0]), np.diff(base.indptr))]
+    cell = np.searchsorted(starts, slot, side="right") - 1
+    items = base.indices.astype(np.int64)
+    arranged = np.lexsort((slot, split, items, cell))
+    cell, items, sizes = cell[arranged], items[arranged], np.diff(starts)[cell[arranged]]
+    number, _ = within_groups(cell, items)
+    row = np.empty(base.count, np.int64)
+    for size in np.unique(sizes):
+        here = np.flatnonzero(sizes == size)
+        images = permutations(under(key, MIX, cell[here], items[here]), int(size))
+        offset = images[np.arange(len(here)), number[here].astype(np.int64)]
+        row[arranged[here]] = order[starts[cell[here]] + offset]
+    return row
 
 
 def draws(key: npt.ArrayLike, i: int, j: int, rows: Integers, n: int) -> Words:
@@ -363,7 +382,11 @@ def expand(
     if times is not None:
         entries = np.lexsort((base.indices, times, split * late, row_of))
         timelines = Timelines.of(base, entries, times, split * late, hour, cuts)
-    key = root(seed)
+    key, indptr = root(seed), base.indptr
+    if shuffle == "mixed" and times is None:
+        row_of = mixed(key, base, split, user_order, user_starts)
+        entries = np.lexsort((base.indices, row_of))
+        indptr = np.append(0, np.cumsum(np.bincount(row_of, minlength=p)))
     row_blocks = [np.empty(0, INTERACTION)]
     for i, rates in enumerate(keep_rates):
         there = np.flatnonzero(rates)
@@ -377,7 +400,7 @@ def expand(
             anchor = user_order[slots]
         blocks = []
         for s, j in enumerate(there.tolist()):
-            kept = entries[keeps(key, i, j, rates[j], base.indptr)]
+            kept = entries[keeps(key, i, j, rates[j], indptr)]
             source_row, column = np.arange(p), np.arange(q)
             if shuffle != "none":
                 source_row = user_order[exchange(under(key, USER, i, j), user_starts)[slots]]

@@ -599,6 +599,24 @@ def test_two_hundred_correct_data_sets_pass(tmp_path: Path) -> None:
     assert alarms <= stats.binom.ppf(0.999, checks, 0.02)
 
 
+@pytest.mark.parametrize("one", [False, True])
+@pytest.mark.parametrize("drops", [False, True])
+def test_what_depends_on_who_mixed_users_are_is_left_out(one: bool, drops: bool) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(300, 120, 8_000, 1), split="random")
+    options: dict[str, Any] = {"test_items": "one" if one else "all", "drop_incomplete": drops}
+    expansion = fr.Expansion(base, [[0.3, 0.1], [0.02, 0.5]], shuffle="mixed", seed=4, **options)
+    report = fr.validate(expansion, only="integrity")
+    left_out = [blocks.TEST_BLOCKS] * (one or drops)
+    assert report.holds
+    assert sorted(report.unchecked) == sorted([*left_out, *([blocks.BLOCKS] * drops)])
+    statistics = {f"{split}_user_degrees": base.user_degrees(split) for split in ("train", "test")}
+    wrong = expansion.keep_rates.copy()
+    wrong[0, 0] *= 2
+    planned = Planned(wrong, dataclasses.asdict(expansion.options), statistics)
+    found = {check.name: check.holds for check in blocks.check_blocks(StreamedMatrix(expansion).degrees(), planned)}
+    assert found[blocks.BLOCKS] is (None if drops else False)
+
+
 def test_a_chance_that_rounding_puts_above_one() -> None:
     """Where every block keeps all, and the one test item is sure to be in the only one."""
     base = fr.leave_last_out(fr.sample_interactions(60, 40, 500, 0))

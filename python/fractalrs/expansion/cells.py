@@ -100,6 +100,11 @@ class Cells(Shown):
         return int(np.diff(self.user_starts).max())
 
     @property
+    def users_alone(self) -> int:
+        """How many users have a cell of their own."""
+        return int((np.diff(self.user_starts) == 1).sum())
+
+    @property
     def item_cell_size(self) -> int:
         """Members of the largest item cell."""
         return int(np.diff(self.item_starts).max())

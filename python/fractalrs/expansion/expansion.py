@@ -102,7 +102,7 @@ class Expansion(Shown):
             self.generator = self._core_generator()
 
     def _core_generator(self) -> Generator:
-        base, options = self.base, self.options
+        base, options, shuffle = self.base, self.options, shuffle_named(self.shuffle)
         return Generator(
             base.indptr,
             base.entries,
@@ -110,7 +110,7 @@ class Expansion(Shown):
             self.keep_rates,
             # Orders and starts: of users, then of items.
             *vars(self.cells).values(),
-            options={**dataclasses.asdict(options), "shuffled": shuffle_named(self.shuffle).permutes},
+            options={**dataclasses.asdict(options), "shuffled": shuffle.permutes, "mixed": shuffle.mixes},
             times=self.payload.times,
             # Nothing may come after what was held out as the latest, nor after the cut of a split by the clock.
             test_is_late=base.test_is_late,

@@ -15,6 +15,8 @@ with d the degrees of that kind: all, train, or test. Items are the same with co
 *Totals.* A total N over nnz entries has mean b nnz sum K and, per block, variance
 b nnz K (1 - K) + b (1 - b) (nnz K)², whatever the shuffle.
 
+With the shuffle ``"mixed"`` d are the degrees after the cells' interactions were dealt out, which the seed says.
+
 *Users* with an interaction, and test interactions under ``test_items="one"``: the sum of 1 - V (all), of 1 - V (test).
 Users with both, under `drop_incomplete`: the sum of 1 - V (train) - V (test) + V (all).
 
@@ -48,15 +50,24 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fractalrs._core import mixed_degrees
 from fractalrs.base import Base
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.expected_groups import Array, Indicator, blocks_of, groups_of, having, losses, variance_of
 from fractalrs.tools import Shown
-from fractalrs.words import Split
+from fractalrs.words import SPLITS, Split
 
 
 class Chances(Protocol):
     """What counts here of an expansion's options."""
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the interactions of a cell's users are dealt out among them, by the seed."""
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
 
     @property
     def block_keep(self) -> float:
@@ -116,6 +127,11 @@ def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances) -> E
     # With validation no test interaction is chosen, and nobody dropped: then all splits are alike.
     splits: tuple[Split, ...] = ("train", "test", "valid") if base.valid_count else ("train", "test")
     user_degrees = np.column_stack([base.user_degrees(split) for split in splits])
+    if options.mixes:
+        dealt = mixed_degrees(
+            base.indptr, base.entries, base.shape[1], cells.user_order, cells.user_starts, options.seed
+        )
+        user_degrees = dealt[:, [SPLITS.index(split) for split in splits]].astype(np.int64)
     item_degrees = np.column_stack([base.item_degrees(split) for split in splits])
     user_layout = cells.user_order.astype(np.int64), cells.user_starts.astype(np.int64)
     item_layout = cells.item_order.astype(np.int64), cells.item_starts.astype(np.int64)

@@ -267,6 +267,11 @@ class Options(Shown):
         return operator_named(self.operator).multiplies or self.ratings == "kronecker"
 
     @property
+    def mixes(self) -> bool:
+        """Whether the interactions of a cell's users are dealt out among them."""
+        return shuffle_named(self.shuffle).mixes
+
+    @property
     def payload(self) -> tuple[str, ...]:
         """The columns of the base's payload that interactions get something of."""
         return (*(("rating",) if self.ratings else ()), *(("timestamp",) if self.timestamps else ()), *self.carry)

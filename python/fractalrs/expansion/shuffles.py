@@ -73,6 +73,16 @@ _ALL = (
         takes_cells=True,
     ),
     Shuffle(
+        "mixed",
+        "besides, interactions are dealt out among alike users, so that nobody's are together",
+        group_cells,
+        good_for="scale and systems tests, embedding tables, and model training on realistic tails and spectrum, where "
+        "no row of a block may be one real user's.",
+        not_good_for="following one real user or item through the data set, or its time line.",
+        mixes=True,
+        takes_cells=True,
+    ),
+    Shuffle(
         "block",
         "each block is shuffled on its own",
         lambda base: Cells.whole(*base.shape),

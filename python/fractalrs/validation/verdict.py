@@ -147,7 +147,7 @@ def _of_check(check: Check) -> Failure:
 
 def _of_metric(metric: Metric, shuffle: str, timed: bool) -> Failure:
     cause, remedy, page = next(known for pattern, *known in _KNOWN if re.search(pattern, metric.name))
-    if shuffle and shuffle != "cells" and page in ("fidelity", "theory", "cells"):
+    if shuffle and shuffle not in ("cells", "mixed") and page in ("fidelity", "theory", "cells"):
         one = " --user-cell-size 1" if timed else ""
         remedy = f"--profile realistic{one} fits this to the source; this data set has the shuffle {shuffle}"
     values = (

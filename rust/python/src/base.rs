@@ -1,7 +1,8 @@
 //! How a base is made, and what is learnt of it before anything is generated: arrays in and arrays out.
 
 use fractalrs_core::algebra::Sparse;
-use fractalrs_core::base::{self, Base, Energies, HoldOut, Pairs, Points, Rule, SomeCells, Ties};
+use fractalrs_core::base::{self, Base, Cells, Energies, HoldOut, Mixing, Pairs, Points, Rule, SomeCells, Ties};
+use fractalrs_core::chance::Keys;
 use numpy::ndarray::{Array2, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -80,6 +81,27 @@ pub fn ordered<'py>(
         (made.starts.into_pyarray(py), made.columns.into_pyarray(py)),
         (made.transposed_starts.into_pyarray(py), made.transposed_columns.into_pyarray(py)),
     ))
+}
+
+/// The train, validation and test interactions of each user, users × 3, once those of every cell are dealt out.
+#[pyfunction]
+pub fn mixed_degrees<'py>(
+    py: Python<'py>,
+    indptr: PyReadonlyArray1<'py, i64>,
+    entries: PyReadonlyArray1<'py, u32>,
+    items: u32,
+    user_order: PyReadonlyArray1<'py, u32>,
+    user_starts: PyReadonlyArray1<'py, u32>,
+    seed: u64,
+) -> PyResult<Bound<'py, PyArray2<u32>>> {
+    let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items).map_err(raised)?;
+    let (user_order, user_starts) = (user_order.as_slice()?.to_vec(), user_starts.as_slice()?.to_vec());
+    let degrees = py.detach(|| {
+        base.check()?;
+        let cells = Cells::new(user_order, user_starts, base.users(), "user")?;
+        Ok(Mixing { cells: &cells, key: Keys::new(seed).mixing }.degrees(&base))
+    });
+    Ok(Array2::from(degrees.map_err(raised)?).into_pyarray(py))
 }
 
 /// For each group of points the matrix Σ (x − mean)(x − mean)ᵀ.

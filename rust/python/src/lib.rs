@@ -30,7 +30,9 @@ mod _core {
     #[pymodule_export]
     use crate::{
         algebra::{sparse_product, sparse_transpose},
-        base::{cell_energies, collapse, group_spreads, neighbour_sums, ordered, peel_groups, sort_groups},
+        base::{
+            cell_energies, collapse, group_spreads, mixed_degrees, neighbour_sums, ordered, peel_groups, sort_groups,
+        },
         check_parquet_options,
         digest::{Blake3, digest_file},
         existing_blocks,

@@ -52,6 +52,12 @@ def check_blocks(degrees: Degrees, planned: Planned, false_alarms: float = FALSE
         why = "cold users and items have test interactions wherever they are"
         return [verdict(BLOCKS, kept, both, "train and test"), Check(TEST_BLOCKS, "integrity", None, why)]
     drops, one = options["drop_incomplete"], options["test_items"] == "one"
+    if planned.shuffle.mixes and (drops or one):
+        # Known are the degrees of real users, and those that count here are of mixed ones.
+        why = "how many test interactions each user has is settled by mixing"
+        kept = _binomial(degrees.block_train, of_train.sum(), [rates])
+        blocks = Check(BLOCKS, "integrity", None, why) if drops else verdict(BLOCKS, kept, degrees.block_train, "train")
+        return [blocks, Check(TEST_BLOCKS, "integrity", None, why), *_check_users(degrees, one, drops)]
     complete = ((degrees.user_train > 0) & (degrees.user_test > 0)).reshape(len(rates), -1).mean(axis=1)
     how = 1 - complete, planned.shuffle.one_source
     if drops:

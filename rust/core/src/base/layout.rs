@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::base::{Base, ITEM, Split, TEST, VALID};
+use super::mixing::Mixing;
 use crate::error::Error;
 
 /// An item code of some width, with a bit that says whether the entry is held out; and where codes are wide another one
@@ -146,11 +147,27 @@ pub(crate) fn refuse_times<T>(what: &str) -> Result<T, Error> {
 }
 
 impl Layout {
-    /// Lays a base out, its users in an order that `Cells` has checked. Times have to be carried.
-    pub fn new(base: &Base, users: &[u32], carrying: bool, times: Option<Times>) -> Result<Self, Error> {
+    /// Lays a base out, its users in an order that `Cells` has checked; mixed, in that of their cells. Times have to be
+    /// carried, and do not go with mixing.
+    pub fn new(
+        base: &Base,
+        users: &[u32],
+        carrying: bool,
+        times: Option<Times>,
+        mixing: Option<Mixing>,
+    ) -> Result<Self, Error> {
         let carrying = carrying || times.is_some();
-        if carrying && base.len() >= u32::MAX as usize {
-            return Err(Error::Invalid("columns can be carried along with fewer than 2**32 - 1 interactions".into()));
+        if (carrying || mixing.is_some()) && base.len() >= u32::MAX as usize {
+            let what = if carrying { "columns can be carried along" } else { "users can be mixed" };
+            return Err(Error::Invalid(format!("{what} with fewer than 2**32 - 1 interactions")));
+        }
+        if let Some(mixing) = mixing {
+            let (mut sources, starts) = mixing.deal(base);
+            let codes = codes_of(base, users, &sources);
+            if !carrying {
+                sources = Vec::new();
+            }
+            return Ok(Self { codes, starts, sources });
         }
         let mut starts = Vec::with_capacity(users.len() + 1);
         starts.push(0);
@@ -173,13 +190,7 @@ impl Layout {
                 }
             }
         }
-        let has_valid = base.entries().iter().any(|&entry| Split::of(entry) == Split::Valid);
-        let codes = if base.items() <= u16::ITEMS && !has_valid {
-            Codes::Narrow(lay_out(base, users, &sources))
-        } else {
-            Codes::Wide(lay_out(base, users, &sources))
-        };
-        Ok(Self { codes, starts, sources })
+        Ok(Self { codes: codes_of(base, users, &sources), starts, sources })
     }
 
     /// The number of all entries.
@@ -198,6 +209,16 @@ impl Layout {
     #[must_use]
     pub fn row(&self, slot: u32) -> Range<usize> {
         self.starts[slot as usize]..self.starts[slot as usize + 1]
+    }
+}
+
+/// The codes of entries in the order of `sources`, or where there are none of the rows of users.
+fn codes_of(base: &Base, users: &[u32], sources: &[u32]) -> Codes {
+    let has_valid = base.entries().iter().any(|&entry| Split::of(entry) == Split::Valid);
+    if base.items() <= u16::ITEMS && !has_valid {
+        Codes::Narrow(lay_out(base, users, sources))
+    } else {
+        Codes::Wide(lay_out(base, users, sources))
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Keys {
     pub negatives: Key,
     /// The order in which interactions are loaded.
     pub loading: Key,
+    /// Who of a cell gets whose entries.
+    pub mixing: Key,
 }
 
 impl Keys {
@@ -57,6 +59,7 @@ impl Keys {
             keep_last_bits: root.child(11),
             negatives: root.child(12),
             loading: root.child(13),
+            mixing: root.child(14),
         }
     }
 }

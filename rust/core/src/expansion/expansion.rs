@@ -4,7 +4,7 @@ use super::dropout::SMALLEST_KEEP_RATE;
 use super::existence::{Existence, words_below};
 use super::options::{Operator, Options, Order, TestItems};
 use super::shuffle::Exchange;
-use crate::base::{Base, Cells, Layout, Split, Times};
+use crate::base::{Base, Cells, Layout, Mixing, Split, Times};
 use crate::chance::{Keys, Permutation};
 use crate::error::Error;
 use crate::time::Timeline;
@@ -65,9 +65,12 @@ impl Expansion {
         } else {
             user_cells.order()
         };
-        let layout = Layout::new(base, users, payload.sources, payload.times)?;
-        let timeline = payload.times.map(|times| Timeline::new(base, &layout, times)).transpose()?;
         let keys = Keys::new(options.seed);
+        // Cells of one member have nothing to mix.
+        let is_mixed = options.mixed && !user_cells.are_single();
+        let mixing = is_mixed.then_some(Mixing { cells: &user_cells, key: keys.mixing });
+        let layout = Layout::new(base, users, payload.sources, payload.times, mixing)?;
+        let timeline = payload.times.map(|times| Timeline::new(base, &layout, times)).transpose()?;
         Ok(Self {
             base_users: base.users(),
             base_items: base.items(),

@@ -39,6 +39,8 @@ pub struct Options {
     pub seed: u64,
     /// False for the shuffle `none`: rows and columns stay where they are in every block.
     pub shuffled: bool,
+    /// Whether the entries of each user cell are dealt out among its users before all else.
+    pub mixed: bool,
     /// The probability that a block exists at all.
     pub block_keep: f64,
     pub test_items: TestItems,
