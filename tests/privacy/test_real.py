@@ -37,7 +37,12 @@ def test_movielens_aligned_is_relinked_and_rebuilt(movielens: tuple[fr.Base, Peo
     linked = relink(output)
     own = output.users(linked.place)
     assert own is not None
-    right = [(users[links] == own) & (links >= 0) for place, links in linked.links.items() for users in [output.users(place)] if users is not None]
+    right = [
+        (users[links] == own) & (links >= 0)
+        for place, links in linked.links.items()
+        for users in [output.users(place)]
+        if users is not None
+    ]
     assert np.mean(right) >= 0.95
     union = linked.union.tocoo()
     assert np.asarray(base.train[own[union.row], output.items(linked.place)[union.col]]).mean() >= 0.99

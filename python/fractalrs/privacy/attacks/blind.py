@@ -20,17 +20,24 @@ def densest_block(output: Output, people: People, known: float) -> Claims:
     """Match the densest block."""
     place = output.densest(1)[0]
     matches = _matched(output, output.block(place), output.keep(place), people, known)
-    return claims_of(matches, output.users(place), people)
+    return claims_of(matches, output, people, output.users(place))
 
 
 def several_blocks(output: Output, people: People, known: float) -> Claims:
     """Match several of the densest blocks; claim whoever is matched in any, by more, as there are more of them."""
     places = output.densest(BLOCKS)
     found = [
-        claims_of(_matched(output, output.block(place), output.keep(place), people, known), output.users(place), people)
+        claims_of(
+            _matched(output, output.block(place), output.keep(place), people, known),
+            output,
+            people,
+            output.users(place),
+        )
         for place in places
     ]
     margins = np.array([claims.scores for claims in found])
+    if output.share_of_row < 1:
+        return Claims(None, None, margins.sum(axis=0))
     best = margins.argmax(axis=0)
     rights = [claims.right for claims in found if claims.right is not None]
     right = np.choose(best, np.array(rights)) if rights else None
@@ -41,7 +48,7 @@ def relinked_blocks(output: Output, people: People, known: float) -> Claims:
     """Relink the rows of all blocks of a column block by their nearest neighbours, and match their union."""
     linked = relink(output)
     matches = _matched(output, linked.union, linked.keep, people, known)
-    return claims_of(matches, output.users(linked.place), people)
+    return claims_of(matches, output, people, output.users(linked.place))
 
 
 def degree(output: Output, people: People, known: float) -> Claims:
@@ -104,8 +111,7 @@ def relink(output: Output) -> Relinked:
 
 def _matched(output: Output, block: Matrix, keep: float, people: People, known: float) -> Matches:
     """Match a block; where interactions are dealt out among users, a row has those of as many as a cell has."""
-    share = output.share_of_row
-    return match(block, people.histories, keep * share, known * share)
+    return match(block, people.histories, keep, known, output.share_of_row)
 
 
 def _mutually_nearest(rows: Matrix, others: Matrix) -> Integers:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.privacy.attacks.matching import CERTAIN, Integers, Matches
+from fractalrs.privacy.attacks.output import Output
 from fractalrs.privacy.attacks.people import People
 
 SURE = 0.01
@@ -46,7 +47,11 @@ class Claims:
         return self.scores > np.quantile(self.scores[others], 1 - SURE), counts
 
 
-def claims_of(matches: Matches, users: Integers | None, people: People, least: float = CERTAIN) -> Claims:
-    """Claim whose match is certain. `users` are the user codes of the rows, where a row is one user's."""
-    right = None if users is None else (users[matches.rows] == people.codes)
+def claims_of(
+    matches: Matches, output: Output, people: People, users: Integers | None, least: float = CERTAIN
+) -> Claims:
+    """Claim whose match is certain. `users` are those of the rows; where one is of several there are scores alone."""
+    if output.share_of_row < 1:
+        return Claims(None, None, matches.margins)
+    right = None if users is None else users[matches.rows] == people.codes
     return Claims(matches.margins > least, right, matches.margins)

@@ -27,7 +27,7 @@ def columns_known(output: Output, people: People, known: float) -> Claims:
     matches = match_known(
         _named(output, place, output.block(place)), _told(output, people), output.keep(place) * share, known * share
     )
-    return claims_of(matches, output.users(place), people)
+    return claims_of(matches, output, people, output.users(place))
 
 
 def likelihood_ratio(output: Output, people: People, known: float) -> Claims:
@@ -64,7 +64,7 @@ def known_items(count: int) -> Callable[[Output, People, float], Claims]:
         top = np.partition(found, -2, axis=0)[-2:]
         claimed = (top[1] > top[0]) & (np.diff(wanted.indptr) == count)
         matches = Matches(found.argmax(axis=0).astype(np.int64), np.where(claimed, top[1], -np.inf).astype(np.float32))
-        return claims_of(matches, output.users(place), people, 0.0)
+        return claims_of(matches, output, people, output.users(place), 0.0)
 
     return run
 

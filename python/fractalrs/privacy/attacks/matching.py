@@ -57,7 +57,7 @@ class Matches:
         return float(np.maximum(self.margins, 0).sum())
 
 
-def match(block: Matrix, candidates: Matrix, keep: float, known: float = 1.0) -> Matches:
+def match(block: Matrix, candidates: Matrix, keep: float, known: float = 1.0, share: float = 1.0) -> Matches:
     """Match candidates with the rows of an unlabelled matrix, by the best of several starts.
 
     Parameters
@@ -68,6 +68,8 @@ def match(block: Matrix, candidates: Matrix, keep: float, known: float = 1.0) ->
         Candidates × items of ones: what is known of each.
     keep, known
         The share of a person's interactions that a row keeps, and that is known, each in (0, 1].
+    share
+        The share of a row that is one person's: less than 1 where a row has interactions of several who are alike.
     """
     degrees, told = np.diff(block.indptr), np.diff(candidates.indptr) * keep / known
     rows = _largest(degrees, MOST_ROWS)
@@ -80,8 +82,10 @@ def match(block: Matrix, candidates: Matrix, keep: float, known: float = 1.0) ->
     best: Matches | None = None
     for start in STARTS:
         shares = _anneal(seen, theirs, nearness, keep, known, start)
-        sure = shares.max(axis=1) > 0.5
-        found = _checked(block, candidates, rows[sure], people[shares.argmax(axis=1)[sure]], keep, known)
+        sure = shares.max(axis=1) > 0.5 * share
+        # A row of several people is like their mean, and then has of each its share.
+        pairs = rows[sure], people[shares.argmax(axis=1)[sure]]
+        found = _checked(block, candidates, *pairs, keep, known, share)
         best = found if best is None or found.evidence > best.evidence else best
     assert best is not None
     return best
@@ -148,28 +152,31 @@ def _profile(matrix: Matrix) -> npt.NDArray[np.float64]:
     return np.asarray((matrix @ sp.csr_array((np.ones(len(ranks)), (np.arange(len(ranks)), classes)), shape)).toarray())
 
 
-def _checked(block: Matrix, candidates: Matrix, rows: Integers, people: Integers, keep: float, known: float) -> Matches:
+def _checked(
+    block: Matrix, candidates: Matrix, rows: Integers, people: Integers, keep: float, known: float, share: float
+) -> Matches:
     """Match all, each half of the rows by columns that the other half found; then once more by what is certain."""
     columns = _largest(_popularity(block), CHECKED_COLUMNS)
     items = _largest(_popularity(candidates), round(1.25 * CHECKED_COLUMNS))
     seen, told = block[:, columns], candidates[:, items]
     half = np.arange(block.shape[0]) % 2 == 0
-    found = Matches(np.empty(0, np.int64), np.empty(0, np.float32))
-    for _ in range(2):
-        scores = []
+
+    def matched(rows: Integers, people: Integers) -> Matches:
+        chunks = []
         for own in (half, ~half):
             others = ~own[rows]
-            pairs = _columns(seen[rows[others]], told[people[others]], keep, known)
-            scores.append((np.flatnonzero(own), seen[own][:, pairs[0]], told[:, pairs[1]]))
-        chunks = (
-            (own[numbers], part)
-            for own, some, theirs in scores
-            for numbers, part in log_likelihoods(some, theirs, keep, known)
-        )
-        found = _best(chunks, block.shape[0], candidates.shape[0])
-        people = np.flatnonzero(found.margins > CERTAIN)
-        rows = found.rows[people]
-    return found
+            pairs = _columns(seen[rows[others]], told[people[others]], keep * share, known * share)
+            scores = log_likelihoods(seen[own][:, pairs[0]], told[:, pairs[1]], keep * share, known * share)
+            chunks.append((np.flatnonzero(own), scores))
+        numbered = ((own[numbers], part) for own, scores in chunks for numbers, part in scores)
+        return _best(numbered, block.shape[0], candidates.shape[0])
+
+    found = matched(rows, people)
+    if share < 1:
+        # Of several people none is certain.
+        return found
+    certain = np.flatnonzero(found.margins > CERTAIN)
+    return matched(found.rows[certain], certain)
 
 
 def _columns(seen: Matrix, told: Matrix, keep: float, known: float) -> tuple[Integers, Integers]:

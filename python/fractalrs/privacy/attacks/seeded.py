@@ -13,19 +13,17 @@ BLOCKS = 16
 
 
 def undone(output: Output, people: People, known: float) -> Claims:
-    """Undo the shuffles of the densest blocks, and match their union, whose columns are the items."""
+    """Undo the shuffles of the densest blocks, and match their union, whose columns are the items.
+
+    Where interactions were dealt out in cells, that cannot be undone: all rows of a cell are matched as one.
+    """
     rebuilt, keep = rebuild(output)
-    items = people.histories.shape[1]
-    wide = sp.csr_array(
-        (rebuilt.data, rebuilt.indices, rebuilt.indptr), (rebuilt.shape[0], max(items, rebuilt.shape[1]))
-    )
-    told = sp.csr_array(
-        (people.histories.data, people.histories.indices, people.histories.indptr), (len(people.codes), wide.shape[1])
-    )
     share = output.share_of_row
-    matches = match_known(wide, told, keep * share, known * share)
-    users = np.arange(rebuilt.shape[0]) if output.is_source_known and share == 1 else None
-    return claims_of(matches, users, people)
+    rows = rebuilt if share == 1 else _ones(_choosing_users(output) @ rebuilt)
+    width = max(rows.shape[1], people.histories.shape[1])
+    matches = match_known(_as_wide(rows, width), _as_wide(people.histories, width), keep, known * share)
+    users = np.arange(rows.shape[0]) if output.is_source_known else None
+    return claims_of(matches, output, people, users)
 
 
 def rebuild(output: Output) -> tuple[Matrix, float]:
@@ -40,3 +38,20 @@ def rebuild(output: Output) -> tuple[Matrix, float]:
         )
         lost *= 1 - output.keep(place)
     return union, 1 - lost
+
+
+def _choosing_users(output: Output) -> Matrix:
+    """Return which users are in which cell: cells × users."""
+    cells = output.expansion.cells
+    starts = cells.user_starts.astype(np.int64)
+    return sp.csr_array((np.ones(starts[-1]), cells.user_order.astype(np.int64), starts))
+
+
+def _ones(matrix: Matrix) -> Matrix:
+    found = sp.csr_array(matrix)
+    found.data = np.ones_like(found.data)
+    return found
+
+
+def _as_wide(matrix: Matrix, width: int) -> Matrix:
+    return sp.csr_array((matrix.data, matrix.indices, matrix.indptr), (matrix.shape[0], width))
