@@ -338,8 +338,7 @@ class Base(Shown):
 
     @property
     def _stored(self) -> Stored:
-        names = [name for name in Stored._fields if name != "fingerprint"]
-        return Stored(*(getattr(self, name) for name in names), fingerprint=self.fingerprint)
+        return Stored(**{name: getattr(self, name) for name in Stored._fields})
 
     def _is_saved_at(self, target: Path) -> bool:
         def saved(base: Base) -> tuple[Any, ...]:

@@ -38,7 +38,7 @@ class Privacy:
     Attributes
     ----------
     epsilon, delta
-        The guarantee: that of all queries together, as opendp converts the sum of their costs.
+        The guarantee: all queries together cost no more.
     unit
         Whom it is about: one ``"user"`` with everything they did, or one ``"interaction"``.
     ledger

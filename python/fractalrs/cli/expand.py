@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +33,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Group
 from fractalrs.tools import Place, notes_on_stderr, peak_memory, resolve_threads, store_of
 from fractalrs.words import SIDES, SPLITS
-from fractalrs.workflow import RECIPE, Page, Recipe, prepare
+from fractalrs.workflow import RECIPE, Page, Recipe, forecast_private_base, prepare
 
 _LOW_RATE, _GINI, _RATIOS = 0.02, 0.02, 0.10
 """From where fidelity is at risk: a mean keep rate below, a Gini coefficient or singular ratios off by more."""
@@ -100,6 +101,11 @@ def expand(
     page = page if page is not None and page.made else None
     with notes_on_stderr(not quiet):
         try:
+            if dry_run and recipe.epsilon is not None and (overwrite or Folder.ours(place).plan is None):
+                found = forecast_private_base(source, recipe)
+                logger.info(found.words)
+                print_content({"output": str(store_of(place).path), "private_base": asdict(found)}, as_json)
+                return
             plan = prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page)
             if part_range is not None:
                 parts = _range_of(part_range, plan.part_count, overwrite)

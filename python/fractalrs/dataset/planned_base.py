@@ -14,7 +14,7 @@ _SOMETIMES = ("cuts", "valid", "privacy")
 
 @dataclass(frozen=True)
 class PlannedBase:
-    """What a plan knows of the base: its shape, its counts, how it was split and where, its fingerprint, what went, what it promises."""
+    """What a plan knows of the base: shape, counts, how it was split and where, fingerprint, what went, its promise."""
 
     users: int
     items: int

@@ -71,10 +71,8 @@ class Account:
         return np.concatenate([np.asarray(piece, np.int64) for piece in pieces]).reshape(counts.shape)
 
     def statement(self, unit: PrivacyUnit) -> Privacy | None:
-        """Return what is promised for what was spent, as opendp composes and converts it."""
-        if not self.ledger:
-            return None
-        return Privacy(spent(self.ledger, self.delta), self.delta, unit, self.ledger)
+        """Return what is promised: the whole budget, as how much was asked may depend on the answers."""
+        return Privacy(float(self.epsilon), self.delta, unit, self.ledger) if self.ledger else None
 
 
 def affordable(epsilon: float, delta: float) -> float:
@@ -100,7 +98,7 @@ def epsilon_of(rho: float, delta: float) -> float:
     Examples
     --------
     >>> round(epsilon_of(0.5, 1e-6), 3)
-    5.287
+    5.222
     """
     return _epsilon([_gaussian(1 / math.sqrt(2 * rho))], delta)
 

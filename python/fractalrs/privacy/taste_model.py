@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.privacy.forecast import EDGE
+from fractalrs.privacy.forecasting import EDGE
 
 Array = npt.NDArray[np.float64]
 Narrow = npt.NDArray[np.float32]
@@ -27,8 +27,11 @@ _COMPLETIONS = 10
 """Times that the diagonal, which was not counted, is completed (Zhang, Cai and Wu 2022: heteroskedastic PCA)."""
 _LARGEST = 3.0
 """Largest norm of an item's loadings: unpopular items have noise in place of them."""
-_ROUNDS, _TRIED = 14, 1_200
-"""Rounds in which the model is fitted to the released numbers, and users of each band that are tried in each."""
+_ROUNDS, _TRIED, _TRIED_CELLS = 14, 1_200, 32_000_000
+"""Rounds in which the model is fitted to the released numbers; users of each band that are tried in each, and so many
+cells of users × items at most."""
+_PACES = 6
+"""Steps towards the pace at which a user's degree is met."""
 _CELLS = 4_000_000
 """So many cells of users × items are drawn at a time."""
 
@@ -45,9 +48,9 @@ def degrees_of(noisy: Codes, edges: Codes, noise: float, rng: np.random.Generato
     last = standing[-1] + 1 if len(standing) else 0
     counts = _on_simplex(noisy[:last].astype(np.float64), max(0.0, float(noisy[:last].sum())))
     # Whole users: the rounding of the running sum keeps the total.
-    users = np.diff(np.rint(np.concatenate(([0.0], np.cumsum(counts)))).astype(np.int64))
+    users: Codes = np.diff(np.rint(np.cumsum(counts)), prepend=0.0).astype(np.int64)
     low, high = np.repeat(edges[:last], users), np.repeat(edges[1 : last + 1], users)
-    found = np.floor(low * (high / low) ** rng.random(len(low))).astype(np.int64)
+    found: Codes = np.floor(low * (high / low) ** rng.random(len(low))).astype(np.int64)
     return np.minimum(found, high - 1)
 
 
@@ -57,13 +60,13 @@ def popularity_of(noisy: Codes, noise: float) -> Array:
     Examples
     --------
     >>> popularity_of(np.array([90, 30, -4, 6]), 10.0).round(1)
-    array([90. , 30. ,  0.5,  0.5])
+    array([90. , 30. ,  0.5,  2. ])
     """
     counts, order = np.maximum(noisy, 0).astype(np.float64), np.argsort(-noisy, kind="stable")
     tail = order[noisy[order] < _TAIL * noise]
     if len(tail):
         mean, top = max(0.5, float(noisy[tail].mean())), _TAIL * noise
-        rank = np.arange(len(tail)) / len(tail)
+        rank = (np.arange(len(tail)) + 0.5) / len(tail)
         # The rate at which a geometric fall from `top` has this mean.
         low, high = 0.0, 1e3
         for _ in range(60):
@@ -198,7 +201,8 @@ class TasteModel:
         """Move θ and s until what is expected of some users has the counts and the energies that were released."""
         bands = self._bands.of(degrees)
         everyone = np.bincount(bands, minlength=len(self._bands.edges) - 1)
-        tried = np.concatenate([rng.permutation(np.flatnonzero(bands == b))[:_TRIED] for b in range(len(everyone))])
+        most = max(1, min(_TRIED, _TRIED_CELLS // (len(everyone) * len(popularity))))
+        tried = np.concatenate([rng.permutation(np.flatnonzero(bands == b))[:most] for b in range(len(everyone))])
         band, degree = bands[tried], degrees[tried].astype(np.float32)
         of_band = np.bincount(band, minlength=len(everyone))
         stands_for = (everyone / np.maximum(of_band, 1))[band].astype(np.float32)
@@ -234,17 +238,18 @@ class TasteModel:
             first = np.take_along_axis(first, np.argsort(np.take_along_axis(waits, first, axis=1), axis=1), axis=1)
             taken = np.arange(most) < degrees[users][:, None]
             keys.append((users[:, None] * items + first)[taken])
-        return np.divmod(np.sort(np.concatenate(keys)), items)  # type: ignore[return-value]
+        return np.divmod(np.sort(np.concatenate(keys)), items)
 
 
 def _loadings(directions: Directions, share: Array) -> Array:
     """Return how an item's logarithm moves with tastes: its share of a direction over its popularity, less noise."""
     popularity = share[directions.items]
-    hidden = float(directions.energy @ (1 - directions.overlap)) / len(directions.items)
+    hidden = float(directions.energy @ (1 - directions.overlap)) / max(1, len(directions.items))
     loadings = directions.vectors * np.sqrt(directions.energy)
     loadings *= (popularity / (popularity**2 + hidden))[:, None]
     norms = np.linalg.norm(loadings, axis=1, keepdims=True)
-    return loadings * np.minimum(1.0, _LARGEST / np.maximum(norms, 1e-12))
+    loadings *= np.minimum(1.0, _LARGEST / np.maximum(norms, 1e-12))
+    return loadings
 
 
 def _expected(weights: Narrow, degrees: Narrow, pace: Narrow | None) -> tuple[Narrow, Narrow]:
@@ -252,7 +257,7 @@ def _expected(weights: Narrow, degrees: Narrow, pace: Narrow | None) -> tuple[Na
     if pace is None:
         pace = degrees / weights.sum(axis=1)
     chosen = weights
-    for _ in range(6):
+    for _ in range(_PACES):
         chosen = -np.expm1(-pace[:, None] * weights)
         pace = pace * np.clip(degrees / np.maximum(chosen.sum(axis=1), 1e-6), 0.5, 3.0)
     return chosen, pace

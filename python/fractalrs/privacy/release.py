@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from fractalrs.base import Base, leave_last_out
 from fractalrs.errors import InputError
-from fractalrs.privacy.forecast import LEAST_DIRECTIONS, LEAST_USERS, PAIRED_ITEMS, SHARES, Forecast, forecast
+from fractalrs.privacy.forecasting import LEAST_DIRECTIONS, LEAST_USERS, PAIRED_ITEMS, SHARES, Forecast, forecast
 from fractalrs.privacy.mechanisms import Account
 from fractalrs.privacy.taste_model import (
     Bands,
@@ -109,8 +109,8 @@ def private_base(
     --------
     >>> import fractalrs as fr
     >>> base = fr.private_base(fr.sample_interactions(2000, 300, 60_000), epsilon=4.0, directions=0)
-    >>> base.shape[1], base.privacy.unit, base.privacy.epsilon <= 4
-    (300, 'user', True)
+    >>> base.privacy.epsilon, base.privacy.unit, len(base.privacy.ledger)
+    (4.0, 'user', 2)
     """
     check_budget(epsilon, delta, unit)
     check_count("directions", directions)
@@ -121,7 +121,7 @@ def private_base(
     account = Account(epsilon, delta)
     rows = Rows.of(interactions, catalogue)
     check_forecast(rows.forecast(epsilon, delta, unit, directions))
-    released = _release(rows, account, unit, directions, clip)
+    released = release(rows, account, unit, directions, clip)
     rng = np.random.default_rng(seed)
     degrees = degrees_of(released.activity, released.edges, released.activity_noise, rng)
     degrees = np.minimum(degrees, len(released.popularity))
@@ -227,7 +227,7 @@ class Rows:
         """User of each interaction."""
         return np.repeat(np.arange(len(self.starts) - 1), self.degrees)
 
-    def forecast(self, epsilon: float, delta: float, unit: PrivacyUnit, directions: int) -> Forecast:
+    def forecast(self, epsilon: float, delta: float, unit: PrivacyUnit, directions: int = 16) -> Forecast:
         """Return what a private base of this data will have."""
         users, items = len(self.starts) - 1, len(self.item_ids)
         return forecast(users, items, len(self.items), epsilon, delta, unit, directions)
@@ -237,7 +237,7 @@ class Rows:
         degrees = self.degrees
         if degrees.max(initial=0) <= clip:
             return self
-        # Not from the seed: who knows that must not know the choice.
+        # Any choice will do that does not depend on other users.
         chance = np.random.default_rng().random(len(self.items))
         order = np.lexsort((chance, self.owners))
         place = np.arange(len(self.items)) - np.repeat(self.starts[:-1], degrees)
@@ -259,7 +259,7 @@ def _catalogue(ids: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 @dataclass(frozen=True)
-class _Released:
+class Released:
     """All that is known of the real data from here on."""
 
     edges: Counts
@@ -271,7 +271,7 @@ class _Released:
     notes: tuple[str, ...]
 
 
-def _release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, clip: int | None) -> _Released:
+def release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, clip: int | None) -> Released:
     """Put all questions to the real data; `account` answers them with noise."""
     items, by_user = len(rows.item_ids), unit == "user"
     shares = SHARES if directions else {name: SHARES[name] / 0.4 for name in ("activity", "popularity")}
@@ -296,7 +296,7 @@ def _release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, c
     popularity = popularity_of(noisy, account.noise(moved, shares["popularity"]))
     bands = _bands(activity, edges)
     nothing = Directions(np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros(0), np.zeros(0))
-    plain = _Released(edges, activity, activity_noise, popularity, nothing, Bands(bands, np.zeros((1, 0)), most), ())
+    plain = Released(edges, activity, activity_noise, popularity, nothing, Bands(bands, np.zeros((1, 0)), most), ())
     if not directions:
         return plain
 
@@ -306,7 +306,7 @@ def _release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, c
     paired = np.sort(order[: min(enough, PAIRED_ITEMS)])
     weights, moved = pair_weights(most, unit)
     upper = np.triu_indices(len(paired), 1)
-    found = _pairs(rows, paired, weights)[upper]
+    found = pair_counts(rows, paired, weights)[upper]
     noisy = account.noisy("users by pair of items", found, moved, shares["pairs"])
     middle = np.sqrt(edges[:-1] * (edges[1:] - 1.0)).astype(np.int64).clip(1, most)
     total = float(np.maximum(activity, 0) @ (weights[middle] * middle * (middle - 1.0)))
@@ -320,7 +320,7 @@ def _release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, c
         return replace(plain, notes=(note,))
 
     # 4. How much of the tastes of users of like activity lies along each direction.
-    found = _tastes(rows, seen, bands)
+    found = taste_counts(rows, seen, bands)
     moved = _TASTE * _FIXED * (1.0 if by_user else math.sqrt(2))
     noisy = account.noisy("tastes by activity", found, moved, shares["tastes"])
     users = np.add.reduceat(activity, np.searchsorted(edges, bands[:-1]))
@@ -395,7 +395,7 @@ def _matrix(rows: Rows, paired: Counts) -> Any:
     return sp.csr_array((np.ones(len(rows.items)), rows.items, rows.starts), shape=shape)[:, paired]
 
 
-def _pairs(rows: Rows, paired: Counts, weights: Counts) -> Counts:
+def pair_counts(rows: Rows, paired: Counts, weights: Counts) -> Counts:
     """Return the weighted number of users that have each pair of items: whole numbers, exactly, in any order."""
     matrix, weight = _matrix(rows, paired), weights[rows.degrees].astype(np.float64)
     total = np.zeros((len(paired), len(paired)))
@@ -407,7 +407,7 @@ def _pairs(rows: Rows, paired: Counts, weights: Counts) -> Counts:
     return total.astype(np.int64)
 
 
-def _tastes(rows: Rows, directions: Directions, bands: Counts) -> Counts:
+def taste_counts(rows: Rows, directions: Directions, bands: Counts) -> Counts:
     """Return how much of each band's users lies along each direction, in whole numbers: shape (bands, k)."""
     # Directions in whole numbers too: then a user's product does not depend on who else is there.
     vectors = np.rint(directions.vectors * _FIXED)
@@ -419,4 +419,3 @@ def _tastes(rows: Rows, directions: Directions, bands: Counts) -> Counts:
     counted, whole = np.zeros((len(bands) - 1, along.shape[1]), np.int64), np.floor(along * _FIXED).astype(np.int64)
     np.add.at(counted, band, whole)
     return counted
-
