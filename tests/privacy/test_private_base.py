@@ -18,7 +18,8 @@ from fractalrs.base import Base, leave_last_out
 from fractalrs.errors import InputError
 from fractalrs.privacy import forecast, private_base
 from fractalrs.privacy.mechanisms import Account
-from fractalrs.privacy.release import Rows, activity_edges, pair_counts, pair_weights, release, taste_counts
+from fractalrs.privacy.release import activity_edges, pair_counts, pair_weights, release, taste_counts
+from fractalrs.privacy.rows import Rows
 from fractalrs.privacy.taste_model import Directions
 from fractalrs.reading import Interactions, sample_interactions
 from fractalrs.statistics import gini
@@ -182,8 +183,8 @@ def made(real: Interactions) -> Base:
 
 def test_activity_popularity_and_spectrum_are_the_real_ones(real: Interactions, made: Base) -> None:
     base = leave_last_out(real, split="none")
-    assert abs(gini(made.user_degrees()) - gini(base.user_degrees())) <= 0.05
-    assert abs(gini(made.item_degrees()) - gini(base.item_degrees())) <= 0.05
+    for degrees, wanted in ((made.user_degrees(), base.user_degrees()), (made.item_degrees(), base.item_degrees())):
+        assert gini(degrees) == pytest.approx(gini(wanted), abs=0.05)
     assert made.count == pytest.approx(base.count, rel=0.03)
     codes = {item: code for code, item in enumerate(base.item_ids.to_pylist())}
     shared = [codes[item] for item in made.item_ids.to_pylist()]
@@ -211,7 +212,6 @@ def test_it_carries_its_promise_wherever_it_goes(made: Base, tmp_path: Path) -> 
 
 def test_users_are_new_and_notes_tell_of_the_draw_alone(real: Interactions, made: Base) -> None:
     assert made.user_ids.to_pylist()[:3] == [0, 1, 2]
-    assert made.shape[0] != 12_000
     text = " ".join(made.notes)
     assert "12,000" not in text
     assert "stand out from the noise" in text

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from fractalrs.errors import InputError
 from fractalrs.privacy.mechanisms import affordable
 from fractalrs.words import PrivacyUnit
 
@@ -86,3 +87,37 @@ def forecast(
     shares = [0.05 * each / (each + 25) * k**-0.8 for k in range(1, directions + 1)]
     surviving = sum(counted * share > edge for share in shares)
     return Forecast(users, items, interactions, epsilon, delta, unit, directions, rho, noise, surviving)
+
+
+def check_forecast(found: Forecast) -> None:
+    """Refuse data that is too small for the budget, before any of it is spent."""
+    if math.isinf(found.epsilon):
+        return
+    if found.delta * found.users >= 1:
+        most = 10.0 ** -math.ceil(math.log10(10 * found.users))
+        raise InputError(
+            f"delta is {found.delta:g} for {found.users:,} users: one of them might be given away whole",
+            hint=f"delta must be below one over the number of users: {most:g}, say",
+        )
+    if found.users < LEAST_USERS:
+        raise InputError(f"{found.users:,} users are too few for a private base; it takes {LEAST_USERS:,} at least")
+    if found.directions and found.surviving < min(LEAST_DIRECTIONS, found.directions):
+        raise InputError(
+            f"{found.words}; with fewer than {LEAST_DIRECTIONS} the base would be noise. Nothing was spent",
+            hint=_advice(found),
+        )
+
+
+def _advice(found: Forecast) -> str:
+    """Say with what it would be enough, having tried."""
+
+    def enough(users: int, epsilon: float) -> bool:
+        each = found.interactions / found.users
+        tried = forecast(users, found.items, int(users * each), epsilon, found.delta, found.unit, found.directions)
+        return tried.surviving >= min(LEAST_DIRECTIONS, found.directions)
+
+    users = next((found.users * k for k in range(2, 101) if enough(found.users * k, found.epsilon)), None)
+    epsilon = next((e for e in (2.0, 4.0, 8.0, 16.0) if e > found.epsilon and enough(found.users, e)), None)
+    ways = [f"about {users:,} users like these would be enough"] if users else []
+    ways += [f"so would epsilon {epsilon:g}"] if epsilon else []
+    return ", ".join([*ways, "in Python directions=0 keeps popularity and activity alone"])

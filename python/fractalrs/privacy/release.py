@@ -12,12 +12,12 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fractalrs.base import Base, leave_last_out
 from fractalrs.errors import InputError
-from fractalrs.privacy.forecasting import LEAST_DIRECTIONS, LEAST_USERS, PAIRED_ITEMS, SHARES, Forecast, forecast
+from fractalrs.privacy.forecasting import PAIRED_ITEMS, SHARES, check_forecast
 from fractalrs.privacy.mechanisms import Account
+from fractalrs.privacy.rows import Counts, Rows
 from fractalrs.privacy.taste_model import (
     Bands,
     Directions,
@@ -26,11 +26,9 @@ from fractalrs.privacy.taste_model import (
     directions_of,
     popularity_of,
 )
-from fractalrs.reading import MADE_UP, Interactions, read_interactions
+from fractalrs.reading import Interactions
 from fractalrs.tools import check_count, check_word, suggests
 from fractalrs.words import PrivacyUnit
-
-Counts = npt.NDArray[np.int64]
 
 DELTA = 1e-6
 """A constant: one that followed from the number of users would tell of it."""
@@ -122,16 +120,10 @@ def private_base(
     rows = Rows.of(interactions, catalogue)
     check_forecast(rows.forecast(epsilon, delta, unit, directions))
     released = release(rows, account, unit, directions, clip)
-    rng = np.random.default_rng(seed)
-    degrees = degrees_of(released.activity, released.edges, released.activity_noise, rng)
-    degrees = np.minimum(degrees, len(released.popularity))
-    model = TasteModel(released.popularity, released.directions, released.bands, degrees, rng)
-    users, items = model.draw(rng.permutation(degrees), rng)
-    drawn = Interactions(
-        pa.table({"user_id": users, "item_id": rows.item_ids.take(pa.array(items))}), notes=rows.kept_notes
-    )
+    users, items = _drawn(released, np.random.default_rng(seed))
+    table = pa.table({"user_id": users, "item_id": rows.item_ids.take(pa.array(items))})
     options: dict[str, Any] = {"split": split, "test_share": test_share, "validation": validation, "seed": seed}
-    base = leave_last_out(drawn, **options)
+    base = leave_last_out(Interactions(table, rows.kept_notes), **options)
     return replace(base, privacy=account.statement(unit), notes=(*base.notes, *released.notes))
 
 
@@ -142,120 +134,6 @@ def check_budget(epsilon: float, delta: float, unit: str) -> None:
         raise InputError(f"epsilon is {epsilon}; it must be a number above 0", hint="from 1 to 8 is usual")
     if not isinstance(delta, float) or not 0 < delta < 1:
         raise InputError(f"delta is {delta}; it must be a number above 0 and far below one over the number of users")
-
-
-def check_forecast(found: Forecast) -> None:
-    """Refuse data that is too small for the budget, before any of it is spent."""
-    if math.isinf(found.epsilon):
-        return
-    if found.delta * found.users >= 1:
-        most = 10.0 ** -math.ceil(math.log10(10 * found.users))
-        raise InputError(
-            f"delta is {found.delta:g} for {found.users:,} users: one of them might be given away whole",
-            hint=f"delta must be below one over the number of users: {most:g}, say",
-        )
-    if found.users < LEAST_USERS:
-        raise InputError(f"{found.users:,} users are too few for a private base; it takes {LEAST_USERS:,} at least")
-    if found.directions and found.surviving < min(LEAST_DIRECTIONS, found.directions):
-        raise InputError(
-            f"{found.words}; with fewer than {LEAST_DIRECTIONS} the base would be noise. Nothing was spent",
-            hint=_advice(found),
-        )
-
-
-def _advice(found: Forecast) -> str:
-    """Say with what it would be enough, having tried."""
-
-    def enough(users: int, epsilon: float) -> bool:
-        each = found.interactions / found.users
-        tried = forecast(users, found.items, int(users * each), epsilon, found.delta, found.unit, found.directions)
-        return tried.surviving >= min(LEAST_DIRECTIONS, found.directions)
-
-    users = next((found.users * k for k in range(2, 101) if enough(found.users * k, found.epsilon)), None)
-    epsilon = next((e for e in (2.0, 4.0, 8.0, 16.0) if e > found.epsilon and enough(found.users, e)), None)
-    ways = [f"about {users:,} users like these would be enough"] if users else []
-    ways += [f"so would epsilon {epsilon:g}"] if epsilon else []
-    return ", ".join([*ways, "in Python directions=0 keeps popularity and activity alone"])
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The real data: the items of each user.
-
-    Attributes
-    ----------
-    starts, items
-        As in a sparse matrix of rows: int64, shape (users + 1,) and (interactions,).
-    item_ids
-        The catalogue.
-    activity
-        Interactions of each user before they were clipped: int64, shape (users,).
-    kept_notes
-        What is said of the source that tells nothing of its people: that it is made up.
-    """
-
-    starts: Counts
-    items: Counts
-    item_ids: pa.Array
-    activity: Counts
-    kept_notes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, interactions: Any, catalogue: Sequence[Any] | None) -> "Rows":
-        """Read and collapse interactions, and leave out what is not in the catalogue."""
-        if not isinstance(interactions, Interactions):
-            interactions = read_interactions(interactions, uses=[])
-        base = leave_last_out(interactions, split="none", min_timestamps=0)
-        kept = tuple(note for note in interactions.notes if note == MADE_UP)
-        starts, items = base.indptr, base.indices.astype(np.int64)
-        if catalogue is None:
-            return cls(starts, items, base.item_ids, np.diff(starts), kept)
-        ids = _catalogue(catalogue, base.item_ids.type)
-        code = pc.index_in(base.item_ids, ids).fill_null(-1).to_numpy()[items]
-        known = code >= 0
-        degrees = np.bincount(base.owners[known], minlength=len(starts) - 1)
-        degrees = degrees[degrees > 0]
-        return cls(np.concatenate(([0], np.cumsum(degrees))), code[known].astype(np.int64), ids, degrees, kept)
-
-    @property
-    def degrees(self) -> Counts:
-        """Interactions of each user."""
-        return np.diff(self.starts)
-
-    @property
-    def owners(self) -> Counts:
-        """User of each interaction."""
-        return np.repeat(np.arange(len(self.starts) - 1), self.degrees)
-
-    def forecast(self, epsilon: float, delta: float, unit: PrivacyUnit, directions: int = 16) -> Forecast:
-        """Return what a private base of this data will have."""
-        users, items = len(self.starts) - 1, len(self.item_ids)
-        return forecast(users, items, len(self.items), epsilon, delta, unit, directions)
-
-    def clipped(self, clip: int) -> "Rows":
-        """Return at most so many interactions of each user, chosen at random."""
-        degrees = self.degrees
-        if degrees.max(initial=0) <= clip:
-            return self
-        # Any choice will do that does not depend on other users.
-        chance = np.random.default_rng().random(len(self.items))
-        order = np.lexsort((chance, self.owners))
-        place = np.arange(len(self.items)) - np.repeat(self.starts[:-1], degrees)
-        kept = np.sort(order[place < clip])
-        starts = np.concatenate(([0], np.cumsum(np.minimum(degrees, clip))))
-        return replace(self, starts=starts, items=self.items[kept])
-
-
-def _catalogue(ids: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    try:
-        made = pa.array(ids).cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError) as error:
-        raise InputError(
-            f"the catalogue does not hold ids like the source's, {kind}: {error}", hint="give the ids of all items"
-        ) from None
-    if made.null_count or len(pc.unique(made)) != len(made) or len(made) < 2:
-        raise InputError("the catalogue must hold at least 2 ids, each once")
-    return made
 
 
 @dataclass(frozen=True)
@@ -326,6 +204,13 @@ def release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, cl
     users = np.add.reduceat(activity, np.searchsorted(edges, bands[:-1]))
     tastes = np.maximum(noisy, 0) / _FIXED / np.maximum(users, 1)[:, None]
     return replace(plain, directions=seen, bands=Bands(bands, tastes, most), notes=(note,))
+
+
+def _drawn(released: Released, rng: np.random.Generator) -> tuple[Counts, Counts]:
+    """Draw users and items of interactions: from here on the real data is not looked at."""
+    degrees = degrees_of(released.activity, released.edges, released.activity_noise, rng)
+    model = TasteModel(released.popularity, released.directions, released.bands, degrees, rng)
+    return model.draw(rng.permutation(degrees), rng)
 
 
 def activity_edges(items: int) -> Counts:

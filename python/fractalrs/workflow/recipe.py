@@ -281,10 +281,9 @@ class Recipe(Splitting, Protection, Shown):
                 f"the partition by {self.partition} needs timestamps", hint="say timestamps (--timestamps)"
             )
         written = [side for side in SIDES if getattr(self, f"{side.singular}_attributes") is not None]
-        options.check_sources(*self.cell_sizes, written)
         carried = {name: getattr(options, name) for name in ("timestamps", "ratings", "carry")}
-        carried |= {f"{side.singular}_attributes": side in written for side in SIDES}
-        self.check_protection(carried, self.split)
+        self.check_protection(carried | {f"{side.singular}_attributes": side in written for side in SIDES}, self.split)
+        options.check_sources(*self.cell_sizes, written)
 
     def _check_fit(self) -> None:
         if self.fit and not shuffle_named(self.options.shuffle).takes_cells:
