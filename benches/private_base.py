@@ -32,14 +32,14 @@ def processor() -> str:
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def drawn(source: Any, epsilon: float, unit: Any, directions: Sequence[int]) -> tuple[fr.Base, int]:
-    """Return the private base with the first number of directions that is not refused, and that."""
+def drawn(source: Any, epsilon: float, unit: Any, directions: Sequence[int]) -> tuple[fr.Base, int] | None:
+    """Return the private base with the first number of directions that is not refused, and that; if any."""
     for number in directions:
         try:
             return fr.private_base(source, epsilon, unit=unit, split="none", directions=number), number
         except InputError as error:
-            print(f"  {number} directions: {error.message}")
-    raise SystemExit("nothing can be drawn")
+            print(f"  epsilon {epsilon:g}, {number} directions: {error.message}")
+    return None
 
 
 def matrix_of(base: fr.Base, ids: Sequence[Any]) -> Any:
@@ -74,7 +74,10 @@ def main() -> None:
         for epsilon in given.epsilons:
             forecast = Rows.of(data, None).forecast(epsilon, 1e-6, given.unit)
             started, spent = time.monotonic(), time.process_time()
-            base, directions = drawn(data, epsilon, given.unit, [16, 0])
+            made_of = drawn(data, epsilon, given.unit, [16, 0])
+            if made_of is None:
+                continue
+            base, directions = made_of
             seconds, processor_time = time.monotonic() - started, time.process_time() - spent
             made = matrix_of(base, ids)
             counts = np.asarray(made.sum(axis=0))

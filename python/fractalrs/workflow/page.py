@@ -105,8 +105,8 @@ def page_text(private: Private, *, with_seed: bool = True) -> str | None:
     options = {name: value for name, value in _options(plan).items() if with_seed or name != "seed"}
     lines = [_HEAD.format(version=plan.fractalrs, option=option, seed=seed)]
     lines += [*([_FROM_PYTHON] if plan.recipe is None else []), *_lines(options)]
-    base = plan.base
-    lines += ["", "[source]", *_lines(asdict(base) | {"fingerprint": base.fingerprint})]
+    base = {name: value for name, value in asdict(plan.base).items() if value is not None}
+    lines += ["", "[source]", *_lines(base)]
     lines += ["", "[data_set]"]
     made = {"fractalrs": plan.fractalrs, "generator": plan.generator}
     made |= {"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint}
