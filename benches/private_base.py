@@ -1,8 +1,11 @@
 """Draw private bases at several ε and compare them with the real one: the tables of docs/private-base.md.
 
     python benches/private_base.py 60000x3700x8000000 ratings.csv ... [--epsilons 1 2 4 inf] [--unit user]
+    python benches/private_base.py 40000x2500x4000000 --epsilons inf --groups 16 64 256
 
 A source is a file, or USERSxITEMSxINTERACTIONS for a built-in sample. Too small a source is drawn without directions.
+With groups a block model without noise stands beside: users in that many groups by taste, each with the exact
+popularity of all items in its group, and the exact degree of each user.
 """
 
 import argparse
@@ -14,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.cluster.vq import kmeans2
 from scipy.sparse.linalg import svds
 from scipy.stats import kendalltau
 
@@ -54,11 +58,27 @@ def ratios(matrix: Any) -> Any:
     return values[1:] / values[0]
 
 
+def block_model(matrix: Any, groups: int) -> Any:
+    """Return interactions drawn by users' groups alone."""
+    rng, degrees = np.random.default_rng(0), np.diff(matrix.indptr)
+    scaled = sp.diags_array(1 / np.sqrt(degrees)) @ matrix
+    _, values, vectors = svds(scaled, k=RATIOS + 1, random_state=0)
+    tastes = scaled @ vectors[np.argsort(-values)[1:]].T
+    _, group = kmeans2(tastes, groups, minit="++", seed=1, iter=15)
+    of_group = sp.csr_array((np.ones(len(group)), (group, np.arange(len(group)))), shape=(groups, len(group)))
+    weights, rows = (of_group @ matrix).toarray() + 1e-3, []
+    for user, degree in enumerate(degrees):
+        waits = rng.standard_exponential(matrix.shape[1]) / weights[group[user]]
+        rows.append(np.argpartition(waits, degree - 1)[:degree])
+    return sp.csr_array((np.ones(matrix.nnz), np.concatenate(rows), matrix.indptr), shape=matrix.shape)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--epsilons", nargs="+", type=float, default=[1.0, 2.0, 4.0, float("inf")])
     parser.add_argument("--unit", default="user")
+    parser.add_argument("--groups", nargs="*", type=int, default=[])
     given = parser.parse_args()
     print(f"{processor()}; unit {given.unit}, delta 1e-6\n")
     for source in given.sources:
@@ -71,6 +91,9 @@ def main() -> None:
         top = np.argsort(-degrees)[:TOP]
         print(f"{Path(source).name}: {real.shape[0]:,} users x {real.shape[1]:,} items, {real.count:,} interactions")
         print(f"  real: Gini of users {gini(real.user_degrees()):.3f}, of items {gini(degrees):.3f}", flush=True)
+        for groups in given.groups:
+            off = np.abs(ratios(block_model(matrix_of(real, ids), groups)) / wanted - 1)
+            print(f"  block model of {groups} groups: ratios off by {np.median(off):.1%}, {off.max():.1%}", flush=True)
         for epsilon in given.epsilons:
             forecast = Rows.of(data, None).forecast(epsilon, 1e-6, given.unit)
             started, spent = time.monotonic(), time.process_time()

@@ -9,6 +9,7 @@ from fractalrs.base import Base
 from fractalrs.dataset import Dataset, Folder, Private
 from fractalrs.reading import sample_interactions, write_interactions
 from helpers.commands import run
+from helpers.stores import BUCKET, environment, serving
 
 SIZE = ["--user-multiplier", "2", "--item-multiplier", "2", "--no-progress"]
 
@@ -90,6 +91,19 @@ def test_a_private_base_that_is_gone_is_not_drawn_again(source: str, tmp_path: P
     assert "--overwrite" in refused.err
     assert run("expand", source, str(folder), *options, "--overwrite").code == 0
     assert Folder.read(folder).is_complete
+
+
+def test_in_an_object_store_it_is_kept_and_taken_up_too(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as server:
+        for name, value in environment(server.endpoint).items():
+            monkeypatch.setenv(name, value)
+        url, options = f"s3://{BUCKET}/private", [*SIZE, "--epsilon", "4", "--parts", "3"]
+        assert run("expand", source, url, *options, "--part-range", "0:1").code == 0
+        assert "private/base/entries.npy" in server.sizes("private")
+        done = run("expand", source, url, *options)
+        assert done.code == 0, done.err
+        assert "no budget is spent" in done.err
+        assert json.loads(run("info", url, "--json").out)["private_base"]["epsilon"] == 4.0
 
 
 def test_a_dry_run_forecasts_and_writes_nothing(source: str, tmp_path: Path) -> None:

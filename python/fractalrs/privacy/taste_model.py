@@ -19,8 +19,10 @@ Array = npt.NDArray[np.float64]
 Narrow = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
 
-_TAIL = 2.0
-"""Counts below so many standard deviations of the noise are told apart by their rank alone."""
+_NEAR, _LEAST = 8.0, 0.5
+"""Counts below so many standard deviations are taken from their distribution; none is less than this."""
+_GRID, _STEPS, _SEEN = 60, 300, 20_000
+"""Counts that the distribution is made of, steps towards it, and items at most that it is found from."""
 _RELIABLE = 3.0
 """The last bin of activity that stands out by so many is the last one that is used."""
 _COMPLETIONS = 10
@@ -39,6 +41,9 @@ _CELLS = 4_000_000
 def degrees_of(noisy: Codes, edges: Codes, noise: float, rng: np.random.Generator) -> Codes:
     """Return a degree for each user, from a noisy histogram: bin b holds degrees from ``edges[b]`` to the next.
 
+    Beyond the last bin that stands out from the noise, users are as many as all noisy bins there together say, and
+    fall geometrically from bin to bin: degrees by a power law.
+
     Examples
     --------
     >>> degrees_of(np.array([3, -1]), np.array([1, 2, 4]), 0.0, np.random.default_rng(0))
@@ -46,34 +51,44 @@ def degrees_of(noisy: Codes, edges: Codes, noise: float, rng: np.random.Generato
     """
     standing = np.flatnonzero(noisy > _RELIABLE * noise)
     last = standing[-1] + 1 if len(standing) else 0
-    counts = _on_simplex(noisy[:last].astype(np.float64), max(0.0, float(noisy[:last].sum())))
+    counts = np.zeros(len(noisy))
+    counts[:last] = _on_simplex(noisy[:last].astype(np.float64), max(0.0, float(noisy[:last].sum())))
+    beyond = float(noisy[last:].sum())
+    if last and beyond > 0:
+        falling = (beyond / (beyond + counts[last - 1])) ** np.arange(1, len(noisy) - last + 1)
+        counts[last:] = beyond * falling / falling.sum()
     # Whole users: the rounding of the running sum keeps the total.
     users: Codes = np.diff(np.rint(np.cumsum(counts)), prepend=0.0).astype(np.int64)
-    low, high = np.repeat(edges[:last], users), np.repeat(edges[1 : last + 1], users)
+    low, high = np.repeat(edges[:-1], users), np.repeat(edges[1:], users)
     found: Codes = np.floor(low * (high / low) ** rng.random(len(low))).astype(np.int64)
     return np.minimum(found, high - 1)
 
 
 def popularity_of(noisy: Codes, noise: float) -> Array:
-    """Return the count of each item, above 0, from noisy ones: those that noise hides fall geometrically by rank.
+    """Return the count of each item, above 0, from noisy ones: those near the noise get the counts that explain them.
+
+    Of the items with less than eight times the noise, the distribution of counts is the one of largest likelihood
+    (Kiefer and Wolfowitz 1956), by expectation and maximisation; its quantiles go to them in the order of noisy ones.
 
     Examples
     --------
-    >>> popularity_of(np.array([90, 30, -4, 6]), 10.0).round(1)
-    array([90. , 30. ,  0.5,  2. ])
+    >>> popularity_of(np.array([900, 300, -40, 60]), 0.0)
+    array([9.0e+02, 3.0e+02, 5.0e-01, 6.0e+01])
     """
-    counts, order = np.maximum(noisy, 0).astype(np.float64), np.argsort(-noisy, kind="stable")
-    tail = order[noisy[order] < _TAIL * noise]
-    if len(tail):
-        mean, top = max(0.5, float(noisy[tail].mean())), _TAIL * noise
-        rank = (np.arange(len(tail)) + 0.5) / len(tail)
-        # The rate at which a geometric fall from `top` has this mean.
-        low, high = 0.0, 1e3
-        for _ in range(60):
-            rate = (low + high) / 2
-            low, high = (rate, high) if top * np.exp(-rate * rank).mean() > mean else (low, rate)
-        counts[tail] = np.maximum(top * np.exp(-high * rank), 0.5) if mean < top else mean
-    return np.maximum(counts, 0.5)
+    counts = np.maximum(noisy.astype(np.float64), _LEAST)
+    near = np.flatnonzero(noisy < _NEAR * noise)
+    if len(near):
+        near = near[np.argsort(noisy[near], kind="stable")]
+        seen = noisy[near[np.linspace(0, len(near) - 1, min(len(near), _SEEN)).astype(np.int64)]]
+        grid = np.geomspace(_LEAST, (_NEAR + 1) * noise, _GRID)
+        likely = np.exp(-0.5 * np.square((seen[:, None] - grid) / noise)) + 1e-300
+        share = np.full(_GRID, 1 / _GRID)
+        for _ in range(_STEPS):
+            explained = likely * share
+            share = (explained / explained.sum(axis=1, keepdims=True)).mean(axis=0)
+        place = (np.arange(len(near)) + 0.5) / len(near)
+        counts[near] = np.interp(place, np.cumsum(share) - share / 2, grid)
+    return counts
 
 
 def _on_simplex(values: Array, total: float) -> Array:
