@@ -72,12 +72,12 @@ def popularity_of(noisy: Codes, noise: float) -> Array:
 
     Examples
     --------
-    >>> popularity_of(np.array([900, 300, -40, 60]), 0.0)
-    array([9.0e+02, 3.0e+02, 5.0e-01, 6.0e+01])
+    >>> popularity_of(np.array([900, 300, -40, 60]), 10.0).astype(int)
+    array([900, 300,   0,  57])
     """
     counts = np.maximum(noisy.astype(np.float64), _LEAST)
     near = np.flatnonzero(noisy < _NEAR * noise)
-    if len(near):
+    if len(near) and noise > 0:
         near = near[np.argsort(noisy[near], kind="stable")]
         seen = noisy[near[np.linspace(0, len(near) - 1, min(len(near), _SEEN)).astype(np.int64)]]
         grid = np.geomspace(_LEAST, (_NEAR + 1) * noise, _GRID)
