@@ -19,6 +19,7 @@ GROUPS = {
     "Streams": ("fractalrs.passes",),
     "Exports": ("fractalrs.formats",),
     "Validation": ("fractalrs.validation", "fractalrs.evaluation"),
+    "Privacy": ("fractalrs.privacy",),
 }
 """Headings, and the packages whose names stand below each; any other package comes last."""
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from fractalrs.passes import StreamedMatrix as StreamedMatrix
     from fractalrs.privacy import AuditReport as AuditReport
     from fractalrs.privacy import audit as audit
+    from fractalrs.privacy import private_base as private_base
     from fractalrs.reading import Interactions as Interactions
     from fractalrs.reading import download as download
     from fractalrs.reading import read_interactions as read_interactions
@@ -76,7 +77,7 @@ _HOMES = {
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "backcast"),
-    "fractalrs.privacy": ("AuditReport", "audit"),
+    "fractalrs.privacy": ("AuditReport", "audit", "private_base"),
     "fractalrs.workflow": ("expand", "publish"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

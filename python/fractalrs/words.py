@@ -19,6 +19,8 @@ HoldOut = Literal["auto", "last", "random", "time", "users", "none"]
 """Which interactions become test: of each user, from a time on, or of whole users; ``"auto"``: as the source allows."""
 LATEST = ("last", "time")
 """Of these splits no train interaction comes after a test interaction of its user."""
+PrivacyUnit = Literal["user", "interaction"]
+"""What a guarantee of differential privacy is about: a user with all they did, or one interaction."""
 Ties = Literal["last", "all"]
 """Of several interactions at a user's last timestamp, the last in file order is test, or all are."""
 OrderBy = Literal["content", "cells", "degree", "id"]

@@ -3,6 +3,7 @@
 from fractalrs.base.base import TEST_BIT, VALID_BIT, Base
 from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical, leading_svd
 from fractalrs.base.hold_out import leave_last_out, needed
+from fractalrs.base.privacy import Privacy, Query
 from fractalrs.base.rules import SplitRule
 from fractalrs.base.sparse import Sparse
 from fractalrs.base.storage import BASE_FILES
@@ -24,6 +25,8 @@ __all__ = [
     "VALID_BIT",
     "Base",
     "Canonical",
+    "Privacy",
+    "Query",
     "Sparse",
     "SplitRule",
     "base_statistics",

@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from fractalrs.base.checks import check_codes, check_rows, checked_ids, checked_mask, integers
 from fractalrs.base.payload import checked_payload, digested, in_one_chunk
+from fractalrs.base.privacy import Privacy
 from fractalrs.base.storage import DIGESTED, HINT_DAMAGED, Stored, read_base, write_base
 from fractalrs.columns import ticks, ticks_per_hour
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools import Digest, Shown, as_path, check_kind, check_word, checked_texts, one_line
+from fractalrs.tools import Digest, Shown, as_path, check_kind, check_word, checked_texts, digest_of_json, one_line
 from fractalrs.words import LATEST, SPLITS, WARNING, Split
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Base(Shown):
     cuts : tuple of int
         Of the split ``"time"``: the tick of the timestamps from which on everything is test, and nothing before it;
         with validation, before it the one from which on nothing is train.
+    privacy : Privacy or None
+        What a base that `private_base` made promises.
 
     Examples
     --------
@@ -82,6 +85,7 @@ class Base(Shown):
     notes: tuple[str, ...] = ()
     payload: pa.Table | None = None
     cuts: tuple[int, ...] = ()
+    privacy: Privacy | None = None
     _path: Path | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -295,6 +299,8 @@ class Base(Shown):
             digest.update(part)
         if self.cuts:
             digest.update(np.array(self.cuts, dtype="<i8").tobytes())
+        if self.privacy is not None:
+            digest.update(digest_of_json(self.privacy.described()).encode())
         return digest.hex()
 
     @property
@@ -332,10 +338,7 @@ class Base(Shown):
 
     @property
     def _stored(self) -> Stored:
-        ids = self.user_ids, self.item_ids
-        return Stored(
-            self.indptr, self.entries, *ids, self.split, self.notes, self.payload, self.cuts, self.fingerprint
-        )
+        return Stored(**{name: getattr(self, name) for name in Stored._fields})
 
     def _is_saved_at(self, target: Path) -> bool:
         def saved(base: Base) -> tuple[Any, ...]:

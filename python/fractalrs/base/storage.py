@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.base.payload import describe_payload
+from fractalrs.base.privacy import Privacy
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.tools import whole_folder
 from fractalrs.words import SPLITS
@@ -33,6 +34,7 @@ class Stored(NamedTuple):
     notes: tuple[str, ...]
     payload: pa.Table | None
     cuts: tuple[int, ...]
+    privacy: Privacy | None
     fingerprint: str
 
 
@@ -54,6 +56,8 @@ def write_base(target: Path, stored: Stored, valid_count: int, test_count: int) 
     if stored.payload is not None:
         description["payload"] = describe_payload(stored.payload)
         tables["payload"] = stored.payload
+    if stored.privacy is not None:
+        description["privacy"] = stored.privacy.described()
     folder = None
     try:
         with whole_folder(target) as folder:
@@ -96,6 +100,7 @@ def read_base(folder: Path) -> Stored:
             tuple(description["notes"]),
             _load_payload(folder / "payload.arrow", description["payload"], count) if has_payload else None,
             tuple(description["cuts"]),
+            Privacy.read(description["privacy"]) if "privacy" in description else None,
             description["fingerprint"],
         )
     except FileNotFoundError as error:

@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +33,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import CELL_SIZE, Expansion, Group
 from fractalrs.tools import Place, notes_on_stderr, peak_memory, resolve_threads, store_of
 from fractalrs.words import SIDES, SPLITS
-from fractalrs.workflow import RECIPE, Page, Recipe, prepare
+from fractalrs.workflow import RECIPE, Page, Recipe, forecast_private_base, prepare
 
 _LOW_RATE, _GINI, _RATIOS = 0.02, 0.02, 0.10
 """From where fidelity is at risk: a mean keep rate below, a Gini coefficient or singular ratios off by more."""
@@ -100,14 +101,14 @@ def expand(
     page = page if page is not None and page.made else None
     with notes_on_stderr(not quiet):
         try:
+            if dry_run and recipe.epsilon is not None and (overwrite or Folder.ours(place).plan is None):
+                print_content(_private_forecast(source, recipe, place), as_json)
+                return
             plan = prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page)
             if part_range is not None:
                 parts = _range_of(part_range, plan.part_count, overwrite)
             if dry_run:
-                expected = _forecast(plan, place, threads, overwrite)
-                for risk in _risks(plan):
-                    logger.warning(f"warning: {risk}")
-                print_content(expected, as_json)
+                print_content(_forecast(plan, place, threads, overwrite), as_json)
                 return
             if parts is not None:
                 written = write_parts(plan, parts, place, threads=threads, progress=shown)
@@ -199,10 +200,18 @@ def _expected(expansion: Expansion) -> dict[str, Any]:
     }
 
 
+def _private_forecast(source: str, recipe: Recipe, output: Place) -> dict[str, Any]:
+    found = forecast_private_base(source, recipe)
+    logger.info(found.words)
+    return {"output": str(store_of(output).path), "private_base": asdict(found)}
+
+
 def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool) -> dict[str, Any]:
     expansion, found = plan.expansion, forecast(plan, output, threads=threads, overwrite=overwrite)
     if found.advice is not None:
         logger.info(found.advice)
+    for risk in _risks(plan):
+        logger.warning(f"warning: {risk}")
     return {
         "output": str(store_of(output).path),
         **warnings_of(plan.base.warnings),

@@ -1,10 +1,11 @@
 """`fractalrs info`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from fractalrs.base import Privacy
 from fractalrs.cli.output import StorageOption, attributes_of, flag, place_of, print_content, warnings_of
 from fractalrs.dataset import Dataset, Folder
 from fractalrs.workflow import recipe_text
@@ -45,6 +46,14 @@ def info(
         **attributes_of(dataset),
         **warnings_of(dataset.manifest.warnings),
         "made_by": {"fractalrs": dataset.manifest.fractalrs, "generator": dataset.manifest.generator},
+        **_promised(dataset.manifest.privacy),
         "private": "there: keep it at home" if Folder.read(dataset.store).plan else "not there",
     }
     print_content(content, as_json)
+
+
+def _promised(privacy: Privacy | None) -> dict[str, Any]:
+    if privacy is None:
+        return {}
+    promised = {"epsilon": privacy.epsilon, "delta": privacy.delta, "unit": privacy.unit}
+    return {"private_base": promised | {"queries": len(privacy.ledger)}}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fractalrs.base import Privacy
 from fractalrs.dataset.manifest import AttributesEntry, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.expansion import operator_named, shuffle_named
@@ -29,6 +30,11 @@ _HELD_OUT = {
 _HUB_NAMES = {"valid": "validation"}
 """What hub libraries call splits, where it is something else."""
 _GIVEN = "the test interactions were given"
+
+_PLAIN_USE = """- Anonymity. Thinning is not anonymisation, no shuffle is either: treat the data set as you would
+  treat the source."""
+_PRIVATE_USE = """- What the source has beside activity, popularity and a few directions of taste: noise hides rare
+  items, small communities and what single users do."""
 
 _LOADING = """## How to load it
 
@@ -157,10 +163,11 @@ This data set (shuffle `{shuffle.name}`) is for {shuffle.good_for}
         f"""## What it is not good for
 
 - {shuffle.not_good_for[0].upper()}{shuffle.not_good_for[1:]}
-- Anonymity. Thinning is not anonymisation, no shuffle is either: treat the data set as you would treat the source.
+{_PRIVATE_USE if base.privacy else _PLAIN_USE}
 - A new random split. Copies of one real interaction stand in many blocks: re-splitting the train set at random puts
   copies on both sides and leaks. Use the `train/` and `test/` that are here.
 """,
+        _privacy_text(plan.base.privacy),
         _report_text(told.report),
         _HOME if published is None else _recipe_text(told.recipe),
         _attributes_text(manifest.attributes),
@@ -213,6 +220,29 @@ def _report_text(report: Mapping[str, Any] | None) -> str:
         f"## How realistic it is\n\nBy `fractalrs validate`. {verdict}\n\n| | real | synthetic | distance | holds |\n"
         f"|---|---|---|---|---|\n{rows}"
     )
+
+
+def _privacy_text(privacy: Privacy | None) -> str:
+    """Say what is promised of the people in the source, and the account of it."""
+    if privacy is None:
+        return ""
+    rows = "".join(
+        f"| {query.name} | {query.numbers:,} | {query.sensitivity:.6g} | {query.noise:.6g} | {query.rho:.4g} | "
+        f"{query.rho / privacy.rho:.1%} |\n"
+        for query in privacy.ledger
+    )
+    whom = "whole users" if privacy.unit == "user" else "single interactions"
+    return f"""## Privacy
+
+Made of a private base: what is written here is ({privacy.epsilon:.4g}, {privacy.delta:g})-differentially private at the
+level of {whom}, however much is expanded from it. Another base of the same source costs its own ε. The list of items
+is assumed to be public, and the number of users to be large enough and below 1/δ. Noise and account are opendp's:
+discrete Gaussians, composed in zero-concentrated differential privacy.
+
+| asked of the source | numbers | sensitivity | noise | ρ | of the budget |
+|---|---|---|---|---|---|
+{rows}| all | | | | {privacy.rho:.4g} | 100% |
+"""
 
 
 def _short(value: float | None) -> str:

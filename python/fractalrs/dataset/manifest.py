@@ -8,6 +8,7 @@ from typing import Any, Self, get_args
 
 import pyarrow as pa
 
+from fractalrs.base import Privacy
 from fractalrs.errors import InputError
 from fractalrs.tools import RemotePath, Shown
 from fractalrs.words import SPLITS, Partition, Split
@@ -70,6 +71,8 @@ class Manifest(Shown):
         Files of attributes by ``"items"`` and ``"users"``.
     warnings
         How much of the source was dropped before it was expanded, and why, where that is much.
+    privacy
+        What a private base promises of the source's people; None where the base was the real one.
     """
 
     fractalrs: str
@@ -89,6 +92,7 @@ class Manifest(Shown):
     attributes: Mapping[str, AttributesEntry]
     warnings: tuple[str, ...] = ()
     partition: Partition | None = None
+    privacy: Privacy | None = None
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
@@ -123,6 +127,8 @@ class Manifest(Shown):
             content["warnings"] = list(self.warnings)
         if self.partition:
             content["partition"] = self.partition
+        if self.privacy:
+            content["privacy"] = self.privacy.described()
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     def _described(self, files: tuple[FileEntry, ...]) -> Any:
@@ -166,7 +172,9 @@ class Manifest(Shown):
         prints = {name: str(content["fingerprints"][name]) for name in ("expansion", "plan")}
         warnings = texts("warnings", content.get("warnings", ()))
         found: dict[str, Any] = {"parts": parts, "attributes": attributes}
+        promised = content.get("privacy")
         found |= {"warnings": warnings, "partition": partition}
+        found |= {"privacy": None if promised is None else Privacy.read(promised)}
         return cls(**head, schema=schema, fingerprints=prints, **found)
 
     def contradiction(self, totals: dict[str, int]) -> str | None:

@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from fractalrs.base import Base
+from fractalrs.base import Base, Privacy
 from fractalrs.dataset.manifest import plain, texts
 
-_SOMETIMES = ("cuts", "valid")
+_SOMETIMES = ("cuts", "valid", "privacy")
 """What a plan says of the base only where there is something to say."""
 
 
 @dataclass(frozen=True)
 class PlannedBase:
-    """What a plan knows of the base: its shape, its counts, how it was split and where, its fingerprint, what went."""
+    """What a plan knows of the base: shape, counts, how it was split and where, fingerprint, what went, its promise."""
 
     users: int
     items: int
@@ -25,12 +25,14 @@ class PlannedBase:
     warnings: tuple[str, ...] = ()
     cuts: tuple[int, ...] = ()
     valid: int = 0
+    privacy: Privacy | None = None
 
     @classmethod
     def of(cls, base: Base) -> Self:
         """Return what is known of a base."""
         counts = base.train_count, base.test_count
-        return cls(*base.shape, *counts, base.split, base.fingerprint, base.warnings, base.cuts, base.valid_count)
+        held_out = base.cuts, base.valid_count
+        return cls(*base.shape, *counts, base.split, base.fingerprint, base.warnings, *held_out, base.privacy)
 
     def described(self) -> dict[str, Any]:
         """Return its fields, without what it does not have."""
@@ -40,9 +42,12 @@ class PlannedBase:
     def read(cls, content: Mapping[str, Any]) -> Self:
         """Return what `described` wrote; refuse anything else."""
         base = cls(**content)
-        base = dataclasses.replace(base, warnings=texts("warnings", base.warnings), cuts=_ticks(base.cuts))
+        stated = None if base.privacy is None else Privacy.read(content["privacy"])
+        base = dataclasses.replace(
+            base, warnings=texts("warnings", base.warnings), cuts=_ticks(base.cuts), privacy=stated
+        )
         for known in fields(base):
-            if known.name not in ("warnings", "cuts"):
+            if known.name not in ("warnings", "cuts", "privacy"):
                 plain(vars(base), known.name, known.type, least=0)
         return base
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base import SINGULAR_VALUES, base_statistics
+from fractalrs.base import BASE_FILES, SINGULAR_VALUES, Base, base_statistics
 from fractalrs.dataset.division import DIVISION, division_text
 from fractalrs.dataset.layout import PLAN
 from fractalrs.dataset.plans import Plan
@@ -28,7 +28,10 @@ STATISTICS = "private/base_statistics.npz"
 _AGAIN = "take private/ away, or delete the file and give the command that made the data set again"
 GUARDS = {".gitignore": b"private/\n", "private/.gitignore": b"*\n"}
 """What keeps the folder out of repositories; and out of the hub, which looks into the first one alone."""
-PRIVATE_FILES = (PLAN, *GUARDS, REDUCED, SIGNED, CELLS, STATISTICS, DIVISION)
+BASE = "private/base"
+"""A private base, which could not be drawn again without spending its budget again."""
+_OF_BASE = tuple(f"{BASE}/{name}" for name in BASE_FILES if name != "payload.arrow")
+PRIVATE_FILES = (PLAN, *GUARDS, REDUCED, SIGNED, CELLS, STATISTICS, DIVISION, *_OF_BASE)
 
 
 def files_beside(plan: Plan) -> tuple[str, ...]:
@@ -39,7 +42,14 @@ def files_beside(plan: Plan) -> tuple[str, ...]:
         CELLS,
         STATISTICS,
         DIVISION,
+        *(() if plan.base.privacy is None else _OF_BASE),
     )
+
+
+def saved_base(store: Store) -> Base:
+    """Return the private base that a data set was begun with."""
+    with store.local(_OF_BASE) as folder:
+        return Base.load(folder / BASE, verify=True)
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,6 +90,9 @@ class Private(Shown):
             self.cells.save(staging.path(CELLS))
             np.savez(staging.path(STATISTICS), allow_pickle=False, **self.statistics)
             staging.path(DIVISION).write_text(division_text(self.plan))
+            if self.plan.base.privacy is not None:
+                # Saving another value leaves the base as it is, wherever it lies.
+                replace(self.plan.expansion.base).save(staging.path(BASE))
             if not begun and not store.claim(PLAN, self.plan.to_json().encode()):
                 raise FileExistsError(PLAN)
             for name, content in GUARDS.items():

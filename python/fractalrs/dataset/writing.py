@@ -428,6 +428,7 @@ def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEn
         partition=plan.partition,
         attributes=attributes,
         warnings=plan.base.warnings,
+        privacy=plan.base.privacy,
     )
 
 

@@ -37,6 +37,7 @@ class Group(StrEnum):
     CARRIED = "What interactions carry"
     FILES = "Output files"
     READING = "Reading the source"
+    PRIVACY = "Privacy"
     RUNNING = "Running"
 
 

@@ -3,7 +3,7 @@
 from fractalrs.workflow.page import Page, command_text, recipe_text
 from fractalrs.workflow.publishing import publish
 from fractalrs.workflow.recipe import RECIPE, Recipe
-from fractalrs.workflow.run import SAMPLE, expand, prepare, read_planned_base, read_source
+from fractalrs.workflow.run import SAMPLE, expand, forecast_private_base, prepare, read_planned_base, read_source
 
 __all__ = [
     "RECIPE",
@@ -12,6 +12,7 @@ __all__ = [
     "Recipe",
     "command_text",
     "expand",
+    "forecast_private_base",
     "prepare",
     "publish",
     "read_planned_base",

@@ -37,8 +37,7 @@ from fractalrs.expansion import (
 )
 from fractalrs.tools import Place, as_path, blas_threads, store_of
 from fractalrs.words import SIDES
-from fractalrs.workflow.recipe import RECIPE, Recipe
-from fractalrs.workflow.splitting import SPLITTING
+from fractalrs.workflow.recipe import RECIPE, SOMETIMES, Recipe
 
 CELLS = "cells.npz"
 """Beside a recipe, the cells of its data set, as they are in ``private/``: then none are grouped."""
@@ -61,7 +60,7 @@ def recipe_text(path: Place) -> str:
     Raises
     ------
     InputError
-        If ``private/`` is not there, or the data set was made by a function.
+        If ``private/`` is not there, or the data set was made by a function or of a private base.
 
     Examples
     --------
@@ -77,13 +76,18 @@ def recipe_text(path: Place) -> str:
     if private is None:
         raise InputError(f"{store.path} has no private/plan.json", hint="the folder that was written first has one")
     page = page_text(private)
+    if private.plan.base.privacy is not None:
+        raise InputError(
+            f"{store.path} was made of a private base, which noise makes another one each time",
+            hint="keep private/base: fractalrs.Base.load reads it",
+        )
     if page is None:
         raise InputError(f"{store.path} was made by a function, which no page of text holds")
     return page
 
 
 def page_text(private: Private, *, with_seed: bool = True) -> str | None:
-    """Return the recipe of a data set, without its seed unless told to; `None` if it was made by a function.
+    """Return the recipe of a data set, without its seed unless told to; `None` if a function made it, or noise.
 
     Examples
     --------
@@ -95,14 +99,14 @@ def page_text(private: Private, *, with_seed: bool = True) -> str | None:
     False
     """
     plan, reduced = private.plan, private.reduced
-    if operator_named(plan.options.operator).is_function:
+    if operator_named(plan.options.operator).is_function or plan.base.privacy is not None:
         return None
     option, seed = ("", _TOLD) if with_seed else (" --seed SEED", _NOT_TOLD)
     options = {name: value for name, value in _options(plan).items() if with_seed or name != "seed"}
     lines = [_HEAD.format(version=plan.fractalrs, option=option, seed=seed)]
     lines += [*([_FROM_PYTHON] if plan.recipe is None else []), *_lines(options)]
-    base = plan.base
-    lines += ["", "[source]", *_lines(asdict(base) | {"fingerprint": base.fingerprint})]
+    base = {name: value for name, value in asdict(plan.base).items() if value is not None}
+    lines += ["", "[source]", *_lines(base)]
     lines += ["", "[data_set]"]
     made = {"fractalrs": plan.fractalrs, "generator": plan.generator}
     made |= {"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint}
@@ -156,7 +160,7 @@ def _options(plan: Plan) -> dict[str, Any]:
     given = {}
     if plan.recipe is not None:
         read, names = Recipe.of_plan(plan), [name for name, one in RECIPE.items() if one.group == Group.READING]
-        names += ["split", "ties", "min_timestamps", *SPLITTING]
+        names += ["split", "ties", "min_timestamps", *SOMETIMES]
         given = {name: getattr(read, name) for name in names if getattr(read, name) != RECIPE[name].default}
     found = {"profile": plan.profile, "user_multiplier": plan.user_multiplier, "item_multiplier": plan.item_multiplier}
     found |= given | asdict(plan.options)

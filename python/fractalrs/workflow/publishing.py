@@ -122,7 +122,8 @@ def _private_of(dataset: Dataset, with_seed: bool) -> Private:
     if private is None:
         raise InputError(f"{dataset.path} has no private/plan.json", hint="publish it where it was made; else copy it")
     plan = private.plan
-    if plan.options.seed < GUESSED and not with_seed:
+    # Shuffles of a private base hide nothing.
+    if plan.options.seed < GUESSED and not with_seed and plan.base.privacy is None:
         logger.warning(
             f"the seed is {plan.options.seed}: whoever has the source can guess it and undo the shuffles; "
             "a random 64-bit seed cannot be guessed"

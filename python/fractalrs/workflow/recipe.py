@@ -37,6 +37,7 @@ from fractalrs.expansion import (
 from fractalrs.reading import checked_encoding, checked_form, format_names
 from fractalrs.tools import Shown, as_path
 from fractalrs.words import SIDES, MissingIds, OrderBy, Partition, Rescale
+from fractalrs.workflow.protection import PROTECTION, Protection
 from fractalrs.workflow.splitting import SPLITTING, Splitting
 
 
@@ -46,6 +47,8 @@ def _column(name: str, column: Any) -> str | int:
     return column
 
 
+SOMETIMES = (*SPLITTING, *PROTECTION)
+"""Options that a plan names where they are given."""
 _POSITIVE = {"within": lambda count: count >= 1, "words": "a whole number of at least 1"}
 _MULTIPLIER = _POSITIVE | {"unset": "by target or matrix"}
 _TARGET = {"value": "COUNT", "take": whole_number, "accepts": float | str, "command": str}
@@ -60,7 +63,7 @@ _COLUMN = {"value": "COLUMN", "accepts": int, "take": _column}
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Recipe(Splitting, Shown):
+class Recipe(Splitting, Protection, Shown):
     """What a user asks for. To make one is to check it, and reads no file.
 
     Both multipliers are given, or `reduced_matrix`, or `target_interactions`: then `keep_scale` and the multipliers
@@ -278,6 +281,8 @@ class Recipe(Splitting, Shown):
                 f"the partition by {self.partition} needs timestamps", hint="say timestamps (--timestamps)"
             )
         written = [side for side in SIDES if getattr(self, f"{side.singular}_attributes") is not None]
+        carried = {name: getattr(options, name) for name in ("timestamps", "ratings", "carry")}
+        self.check_protection(carried | {f"{side.singular}_attributes": side in written for side in SIDES}, self.split)
         options.check_sources(*self.cell_sizes, written)
 
     def _check_fit(self) -> None:
@@ -391,7 +396,7 @@ class Recipe(Splitting, Shown):
             "split": self.split,
             "ties": self.ties or self.defaults.ties,
             "min_timestamps": self.least_timestamps,
-            **{name: getattr(self, name) for name in SPLITTING if getattr(self, name) != RECIPE[name].default},
+            **{name: getattr(self, name) for name in SOMETIMES if getattr(self, name) != RECIPE[name].default},
             "timestamps": options.timestamps,
             "ratings": options.ratings,
             "carry": list(options.carry),
@@ -419,7 +424,7 @@ class Recipe(Splitting, Shown):
         # Whether there may be times depends on the shuffle.
         names = "split ties seed timestamps ratings carry shuffle user_cell_size item_cell_size"
         given = {name: described[name] for name in names.split()}
-        given |= {name: described[name] for name in SPLITTING if name in described}
+        given |= {name: described[name] for name in SOMETIMES if name in described}
         given |= {name: getattr(plan, name) for name in ("user_multiplier", "item_multiplier", "profile")}
         reading = dict(described["reading"])
         given |= {"input_format": reading.pop("format", "auto")}

@@ -21,9 +21,10 @@ from fractalrs.dataset import (
     match,
     other_plan,
     plan,
+    saved_base,
     write_plan,
 )
-from fractalrs.errors import InputError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import (
     Cells,
     Expansion,
@@ -38,6 +39,7 @@ from fractalrs.expansion import (
     shuffle_named,
     solve_keep_scale,
 )
+from fractalrs.privacy import Forecast, Rows, check_forecast, private_base
 from fractalrs.reading import Interactions, located, read_attributes, read_interactions, sample_interactions
 from fractalrs.tools import Place, Progress, as_progress, notes_on_stderr, readable, resolve_threads
 from fractalrs.words import WARNING
@@ -118,7 +120,8 @@ def prepare(
 
     With the `page` of another data set's recipe it is the same data set, or an error.
     A data set that was begun there keeps its reduced matrix, its cells and the keep scale chosen for its target: they
-    come from floating-point decompositions, which another machine may round otherwise.
+    come from floating-point decompositions, which another machine may round otherwise. Its private base, if it has one,
+    is drawn once: the source is not read again.
     """
     folder = Folder.ours(output)
     for given in (source, recipe.reduced_matrix):
@@ -129,8 +132,11 @@ def prepare(
     tables = read_attributes(recipe.item_attributes, recipe.user_attributes)
     description = recipe.describe(given_matrix)
     begun = _begun(folder, description, overwrite)
-    with as_progress(progress).task("reading", 0, 0):
-        base = read_base(source, recipe)
+    if recipe.epsilon is not None:
+        base = _private_base(source, recipe, folder, begun is not None, overwrite, progress)
+    else:
+        with as_progress(progress).task("reading", 0, 0):
+            base = read_base(source, recipe)
     attributes: dict[str, Any] = {}
     for table in tables:
         attributes[f"{table.side.singular}_attributes"] = matched = match(table, base)
@@ -217,6 +223,45 @@ def read_base(source: Any, recipe: Recipe) -> Base:
     return base
 
 
+def forecast_private_base(source: Any, recipe: Recipe) -> Forecast:
+    """Return what a recipe's private base of a source will have, and spend nothing; refuse too small a source."""
+    assert recipe.epsilon is not None
+    rows = Rows.of(read_source(source, recipe, []), None)
+    found = rows.forecast(recipe.epsilon, recipe.delta, recipe.privacy_unit)
+    check_forecast(found)
+    return found
+
+
+def _private_base(
+    source: Any, recipe: Recipe, folder: Folder, begun: bool, overwrite: bool, progress: bool | Progress
+) -> Base:
+    """Return the private base of a recipe: that of the data set that was begun, so that no budget is spent twice."""
+    if begun:
+        logger.info("the private base is the one that was drawn: the source is not read, and no budget is spent")
+        return saved_base(folder.store)
+    if folder.plan is not None and not overwrite:
+        raise OutputError(
+            f"{folder.store.path} was begun, but its private/base is not there or not whole",
+            hint="begin anew with overwrite (--overwrite): nothing of it was finished",
+        )
+    assert recipe.epsilon is not None
+    with as_progress(progress).task("reading", 0, 0):
+        interactions = read_source(source, recipe, [])
+    with _stage("drawing a private base", progress):
+        base = private_base(
+            interactions,
+            recipe.epsilon,
+            recipe.delta,
+            recipe.privacy_unit,
+            split="random" if recipe.split == "auto" else recipe.split,
+            test_share=recipe.test_share,
+            validation=recipe.validation,
+            seed=recipe.options.seed,
+        )
+    _log(base.notes)
+    return base
+
+
 def _log(notes: Iterable[str]) -> None:
     for note in notes:
         logger.log(logging.WARNING if note.startswith(WARNING) else logging.INFO, note)
@@ -231,6 +276,11 @@ def read_planned_base(source: Any, output: Place) -> Base:
         raise InputError(
             f"{output} was written from Python: how its source was read and split is not known",
             hint="validate it in Python: fractalrs.validate(dataset, base)",
+        )
+    if plan.base.privacy is not None:
+        raise InputError(
+            f"{output} was made of a private base, and a comparison with the real data tells of it beyond epsilon",
+            hint="leave the source out: it is compared with the private base then",
         )
     return read_base(source, Recipe.of_plan(plan))
 

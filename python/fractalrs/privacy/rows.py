@@ -1,0 +1,98 @@
+"""The real data as a private base asks it: the items of each user, over a catalogue that anybody may know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fractalrs.base import leave_last_out
+from fractalrs.errors import InputError
+from fractalrs.privacy.forecasting import Forecast, forecast
+from fractalrs.reading import MADE_UP, Interactions, read_interactions
+from fractalrs.words import PrivacyUnit
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The real data: the items of each user.
+
+    Attributes
+    ----------
+    starts, items
+        As in a sparse matrix of rows: int64, shape (users + 1,) and (interactions,).
+    item_ids
+        The catalogue.
+    activity
+        Interactions of each user before they were clipped: int64, shape (users,).
+    kept_notes
+        What is said of the source that tells nothing of its people: that it is made up.
+    """
+
+    starts: Counts
+    items: Counts
+    item_ids: pa.Array
+    activity: Counts
+    kept_notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, interactions: Any, catalogue: Sequence[Any] | None) -> "Rows":
+        """Read and collapse interactions, and leave out what is not in the catalogue."""
+        if not isinstance(interactions, Interactions):
+            interactions = read_interactions(interactions, uses=[])
+        base = leave_last_out(interactions, split="none", min_timestamps=0)
+        kept = tuple(note for note in interactions.notes if note == MADE_UP)
+        starts, items = base.indptr, base.indices.astype(np.int64)
+        if catalogue is None:
+            return cls(starts, items, base.item_ids, np.diff(starts), kept)
+        ids = _catalogue(catalogue, base.item_ids.type)
+        code = pc.index_in(base.item_ids, ids).fill_null(-1).to_numpy()[items]
+        known = code >= 0
+        degrees = np.bincount(base.owners[known], minlength=len(starts) - 1)
+        degrees = degrees[degrees > 0]
+        return cls(np.concatenate(([0], np.cumsum(degrees))), code[known].astype(np.int64), ids, degrees, kept)
+
+    @property
+    def degrees(self) -> Counts:
+        """Interactions of each user."""
+        return np.diff(self.starts)
+
+    @property
+    def owners(self) -> Counts:
+        """User of each interaction."""
+        return np.repeat(np.arange(len(self.starts) - 1), self.degrees)
+
+    def forecast(self, epsilon: float, delta: float, unit: PrivacyUnit, directions: int = 16) -> Forecast:
+        """Return what a private base of this data will have."""
+        users, items = len(self.starts) - 1, len(self.item_ids)
+        return forecast(users, items, len(self.items), epsilon, delta, unit, directions)
+
+    def clipped(self, clip: int) -> "Rows":
+        """Return at most so many interactions of each user, chosen at random."""
+        degrees = self.degrees
+        if degrees.max(initial=0) <= clip:
+            return self
+        # Any choice will do that does not depend on other users.
+        chance = np.random.default_rng().random(len(self.items))
+        order = np.lexsort((chance, self.owners))
+        place = np.arange(len(self.items)) - np.repeat(self.starts[:-1], degrees)
+        kept = np.sort(order[place < clip])
+        starts = np.concatenate(([0], np.cumsum(np.minimum(degrees, clip))))
+        return replace(self, starts=starts, items=self.items[kept])
+
+
+def _catalogue(ids: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        made = pa.array(ids).cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError) as error:
+        raise InputError(
+            f"the catalogue does not hold ids like the source's, {kind}: {error}", hint="give the ids of all items"
+        ) from None
+    if made.null_count or len(pc.unique(made)) != len(made) or len(made) < 2:
+        raise InputError("the catalogue must hold at least 2 ids, each once")
+    return made
