@@ -12,14 +12,37 @@ Each room imports only rooms above it::
     run                          attack, count, judge
 """
 
-from fractalrs.privacy.business import Fact
-from fractalrs.privacy.controls import Control
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from fractalrs.privacy.forecasting import Forecast, check_forecast, forecast
-from fractalrs.privacy.rates import Advantage, Rate
 from fractalrs.privacy.release import DELTA, check_budget, private_base
-from fractalrs.privacy.report import AuditReport, Finding
 from fractalrs.privacy.rows import Rows
-from fractalrs.privacy.run import audit
+
+if TYPE_CHECKING:
+    from fractalrs.privacy.business import Fact as Fact
+    from fractalrs.privacy.controls import Control as Control
+    from fractalrs.privacy.rates import Advantage as Advantage
+    from fractalrs.privacy.rates import Rate as Rate
+    from fractalrs.privacy.report import AuditReport as AuditReport
+    from fractalrs.privacy.report import Finding as Finding
+    from fractalrs.privacy.run import audit as audit
+
+_OF_AUDITS = {
+    "business": ("Fact",),
+    "controls": ("Control",),
+    "rates": ("Advantage", "Rate"),
+    "report": ("AuditReport", "Finding"),
+    "run": ("audit",),
+}
+"""What every command would have to load, and only audits need."""
+_HOME_OF = {name: home for home, names in _OF_AUDITS.items() for name in names}
 
 __all__ = ["DELTA", "Advantage", "AuditReport", "Control", "Fact", "Finding", "Forecast", "Rate", "Rows", "audit"]
 __all__ += ["check_budget", "check_forecast", "forecast", "private_base"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
