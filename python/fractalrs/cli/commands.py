@@ -16,6 +16,8 @@ COMMANDS = {
     "not hold.",
     "backcast": "Expand sub-samples of SOURCE back to its size, and compare with SOURCE itself and with simple rivals: "
     "does expansion predict what more data would look like?",
+    "audit": "Attack what SOURCE would be expanded to, or OUTPUT with --source: are the people found that it was made "
+    "of? Exit with 3 when they are.",
     "export": "Write OUTPUT in another program's format into DEST, which appears when all of it is written.",
     "publish": "Make the folder DEST that may be given away: OUTPUT checked, without what must stay at home, with a "
     "card for others.",
@@ -34,6 +36,10 @@ COMMON = {
         *("timestamps", "seed", "config", "dry_run", "overwrite"),
     ),
     "validate": ("report", "source", "only", "json", "quiet"),
+    "audit": (
+        *("source", "report", "attackers", "known", "most_advantage", "hold_out_users"),
+        *("user_multiplier", "item_multiplier", "profile", "max_keep", "epsilon", "seed", "json", "quiet"),
+    ),
 }
 """The options that ``--help`` shows of commands that have many."""
 
@@ -51,6 +57,10 @@ EXAMPLES = {
         "fractalrs validate out --source ratings.csv --only integrity",
     ),
     "backcast": ("fractalrs backcast ratings.csv --report backcast.html",),
+    "audit": (
+        "fractalrs audit ratings.csv --user-multiplier 16 --item-multiplier 32 --report audit.html",
+        "fractalrs audit out --source ratings.csv",
+    ),
     "export": ("fractalrs export out npz --format csr",),
     "publish": ('fractalrs publish out public --source-name "MovieLens 1M"',),
     "download": ("fractalrs download ml-1m", "fractalrs expand ml-1m out --user-multiplier 4 --item-multiplier 8"),

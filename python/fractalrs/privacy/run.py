@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base import Base
-from fractalrs.dataset import Dataset, Private
+from fractalrs.dataset import Dataset, Folder, Private, saved_base
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, shuffle_named
 from fractalrs.privacy.attacks import ATTACKERS, ATTACKS, MOST, Attack, Attacker, Output, People, as_base, check_enough
@@ -160,6 +160,8 @@ def _private_of(dataset: Dataset) -> Private:
 def _members_of(dataset: Dataset, members: Any) -> Base:
     """Return members as the base of a data set; refuse others."""
     plan = _private_of(dataset).plan
+    if plan.base.privacy is not None:
+        return as_base("members", members)
     split = {"seed": plan.options.seed, "payload": plan.options.payload}
     base = members if isinstance(members, Base) else as_base("members", members, plan.base.split, **split)
     if base.fingerprint != plan.base.fingerprint:
@@ -174,6 +176,7 @@ def _expansion_of(dataset: Dataset, base: Base) -> Expansion:
     """Return the expansion that a data set was written from."""
     private = _private_of(dataset)
     options = private.plan.options
+    base = base if private.plan.base.privacy is None else saved_base(Folder.ours(dataset.path).store)
     cells = private.cells if shuffle_named(options.shuffle).takes_cells else None
     settings = dataclasses.asdict(options)
     return Expansion(base, private.reduced, profile=private.plan.profile, cells=cells, **settings)

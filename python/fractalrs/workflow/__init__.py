@@ -1,15 +1,19 @@
 """All of it in one call: a recipe, and `expand`."""
 
+from fractalrs.workflow.auditing import audit_output, audit_source
 from fractalrs.workflow.page import Page, command_text, recipe_text
 from fractalrs.workflow.publishing import publish
 from fractalrs.workflow.recipe import RECIPE, Recipe
-from fractalrs.workflow.run import SAMPLE, expand, forecast_private_base, prepare, read_planned_base, read_source
+from fractalrs.workflow.run import expand, prepare
+from fractalrs.workflow.sources import SAMPLE, forecast_private_base, read_planned_base, read_source
 
 __all__ = [
     "RECIPE",
     "SAMPLE",
     "Page",
     "Recipe",
+    "audit_output",
+    "audit_source",
     "command_text",
     "expand",
     "forecast_private_base",

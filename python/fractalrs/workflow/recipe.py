@@ -47,7 +47,7 @@ def _column(name: str, column: Any) -> str | int:
     return column
 
 
-SOMETIMES = (*SPLITTING, *PROTECTION)
+SOMETIMES = (*SPLITTING, "hold_out_users", *PROTECTION)
 """Options that a plan names where they are given."""
 _POSITIVE = {"within": lambda count: count >= 1, "words": "a whole number of at least 1"}
 _MULTIPLIER = _POSITIVE | {"unset": "by target or matrix"}

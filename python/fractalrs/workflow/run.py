@@ -4,13 +4,12 @@ import dataclasses
 import inspect
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fractalrs.base import Base, leave_last_out, needed
-from fractalrs.columns import OPTIONAL
+from fractalrs.base import Base
 from fractalrs.dataset import (
     OTHER_SOURCE,
     Dataset,
@@ -39,16 +38,13 @@ from fractalrs.expansion import (
     shuffle_named,
     solve_keep_scale,
 )
-from fractalrs.privacy import Forecast, Rows, check_forecast, private_base
-from fractalrs.reading import Interactions, located, read_attributes, read_interactions, sample_interactions
+from fractalrs.privacy import private_base
+from fractalrs.reading import read_attributes
 from fractalrs.tools import Place, Progress, as_progress, notes_on_stderr, readable, resolve_threads
-from fractalrs.words import WARNING
 from fractalrs.workflow.page import Page
 from fractalrs.workflow.recipe import RECIPE, Recipe
 from fractalrs.workflow.sizes import interactions_of
-
-SAMPLE = "sample"
-"""The source that stands for the built-in sample."""
+from fractalrs.workflow.sources import SAMPLE, log_notes, read_base, read_members
 
 logger = logging.getLogger(__name__)
 
@@ -173,6 +169,13 @@ def prepare(
     return made
 
 
+def expansion_of(base: Base, recipe: Recipe, progress: bool | Progress) -> Expansion:
+    """Return the expansion of a base that a recipe leads to."""
+    given = None if recipe.reduced_matrix is None else ReducedMatrix.load(recipe.reduced_matrix)
+    keep_scale, reduced, cells = _made(base, recipe, given, progress)
+    return _expansion(base, reduced, cells, recipe, dataclasses.replace(recipe.options, keep_scale=keep_scale))
+
+
 def _made(
     base: Base, recipe: Recipe, given: ReducedMatrix | None, progress: bool | Progress
 ) -> tuple[float, ReducedMatrix, Cells | None]:
@@ -195,43 +198,6 @@ def _made(
     return options.keep_scale, reduced, cells
 
 
-def read_source(source: Any, recipe: Recipe, uses: Sequence[str] = OPTIONAL) -> Interactions:
-    """Read the source as a recipe says, of ratings and timestamps those that are used."""
-    logger.info("reading")
-    if isinstance(source, str) and source == SAMPLE:
-        if recipe.reading:
-            raise InputError(f"{', '.join(recipe.reading)}: the built-in sample is not read from a file")
-        interactions = sample_interactions()
-    else:
-        interactions = read_interactions(located(source), carry=recipe.options.carry, uses=uses, **recipe.reading)
-    _log(interactions.notes)
-    return interactions
-
-
-def read_base(source: Any, recipe: Recipe) -> Base:
-    """Read and split the source as a recipe says."""
-    uses = needed(recipe.split, recipe.least_timestamps, recipe.options.payload)
-    interactions = read_source(source, recipe, uses)
-    base = leave_last_out(
-        interactions,
-        **recipe.splitting,
-        # A profile's minimum is for sources that have timestamps.
-        min_timestamps=recipe.min_timestamps if interactions.timestamps is None else recipe.least_timestamps,
-        payload=recipe.options.payload,
-    )
-    _log([note for note in base.notes if note not in interactions.notes])
-    return base
-
-
-def forecast_private_base(source: Any, recipe: Recipe) -> Forecast:
-    """Return what a recipe's private base of a source will have, and spend nothing; refuse too small a source."""
-    assert recipe.epsilon is not None
-    rows = Rows.of(read_source(source, recipe, []), None)
-    found = rows.forecast(recipe.epsilon, recipe.delta, recipe.privacy_unit)
-    check_forecast(found)
-    return found
-
-
 def _private_base(
     source: Any, recipe: Recipe, folder: Folder, begun: bool, overwrite: bool, progress: bool | Progress
 ) -> Base:
@@ -246,7 +212,7 @@ def _private_base(
         )
     assert recipe.epsilon is not None
     with as_progress(progress).task("reading", 0, 0):
-        interactions = read_source(source, recipe, [])
+        interactions = read_members(source, recipe, [])
     with _stage("drawing a private base", progress):
         base = private_base(
             interactions,
@@ -258,31 +224,8 @@ def _private_base(
             validation=recipe.validation,
             seed=recipe.options.seed,
         )
-    _log(base.notes)
+    log_notes(base.notes)
     return base
-
-
-def _log(notes: Iterable[str]) -> None:
-    for note in notes:
-        logger.log(logging.WARNING if note.startswith(WARNING) else logging.INFO, note)
-
-
-def read_planned_base(source: Any, output: Place) -> Base:
-    """Read and split the source of a data set again, with the options that its plan remembers."""
-    plan = Folder.read(output).plan
-    if plan is None:
-        raise InputError(f"{output} has no private/plan.json: how its source was read and split is not known")
-    if plan.recipe is None:
-        raise InputError(
-            f"{output} was written from Python: how its source was read and split is not known",
-            hint="validate it in Python: fractalrs.validate(dataset, base)",
-        )
-    if plan.base.privacy is not None:
-        raise InputError(
-            f"{output} was made of a private base, and a comparison with the real data tells of it beyond epsilon",
-            hint="leave the source out: it is compared with the private base then",
-        )
-    return read_base(source, Recipe.of_plan(plan))
 
 
 def _check_apart(given: Path, output: Path) -> None:

@@ -79,3 +79,12 @@ class Splitting:
         words="a whole number of at least 0",
         unset="2 where split is last, 3 by profile reference",
     )
+    hold_out_users: float | None = option(
+        None,
+        "Make the data set without so many of the users, so that an audit can compare those in it with them.",
+        Group.SPLIT,
+        value="SHARE",
+        within=lambda share: 0 < share < 1,
+        words="a number above 0 and below 1",
+        unset="none",
+    )

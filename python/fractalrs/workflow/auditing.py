@@ -1,0 +1,47 @@
+"""Audits of what a recipe leads to, and of data sets that were written: who is in them, and who was held out."""
+
+from typing import Any
+
+from fractalrs.base import hold_users_out
+from fractalrs.dataset import Dataset, Folder
+from fractalrs.errors import InputError
+from fractalrs.privacy import AuditReport, audit, private_base
+from fractalrs.tools import Place, Progress
+from fractalrs.workflow.recipe import Recipe
+from fractalrs.workflow.run import expansion_of
+from fractalrs.workflow.sources import base_of, log_notes, read_source, uses_of
+
+HELD_OUT = 0.5
+"""Share of users who are controls, where a recipe does not say it: so both intervals are about as wide."""
+
+
+def audit_source(source: Any, recipe: Recipe, *, progress: bool | Progress = False, **how: Any) -> AuditReport:
+    """Audit what a recipe makes of a source, without some of its users: nothing is written."""
+    share = HELD_OUT if recipe.hold_out_users is None else recipe.hold_out_users
+    members, controls = hold_users_out(read_source(source, recipe, uses_of(recipe)), share, recipe.options.seed)
+    base = base_of(members, recipe)
+    log_notes(base.notes)
+    made_of = base
+    if recipe.epsilon is not None:
+        made_of = private_base(members, recipe.epsilon, recipe.delta, recipe.privacy_unit, seed=recipe.options.seed)
+    expansion = expansion_of(made_of, recipe, progress)
+    return audit(expansion, base, base_of(controls, recipe), progress=progress, **how)
+
+
+def audit_output(output: Place, source: Any, *, progress: bool | Progress = False, **how: Any) -> AuditReport:
+    """Audit a data set, with the source that it was made of in part."""
+    plan = Folder.read(output).plan
+    recipe = None if plan is None or plan.recipe is None else Recipe.of_plan(plan)
+    if recipe is None:
+        raise InputError(
+            f"{output} has no plan that says how its source was read", hint="audit it in Python: fractalrs.audit"
+        )
+    if recipe.hold_out_users is None:
+        raise InputError(
+            f"{output} was made of all users of its source: there is nobody to compare them with",
+            hint="make it with --hold-out-users 0.2, or audit the source itself: fractalrs audit SOURCE",
+        )
+    interactions = read_source(source, recipe, uses_of(recipe))
+    members, controls = hold_users_out(interactions, recipe.hold_out_users, recipe.options.seed)
+    bases = (base_of(members, recipe), base_of(controls, recipe))
+    return audit(Dataset(output), *bases, progress=progress, **how)
