@@ -18,6 +18,7 @@ from fractalrs._core import DEBUG_BUILD, VERSION
 if TYPE_CHECKING:
     from fractalrs import plot as plot
     from fractalrs.base import Base as Base
+    from fractalrs.base import hold_users_out as hold_users_out
     from fractalrs.base import leave_last_out as leave_last_out
     from fractalrs.dataset import Dataset as Dataset
     from fractalrs.dataset import ParquetOptions as ParquetOptions
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from fractalrs.formats import export as export
     from fractalrs.formats import load_csr as load_csr
     from fractalrs.passes import StreamedMatrix as StreamedMatrix
+    from fractalrs.privacy import AuditReport as AuditReport
+    from fractalrs.privacy import audit as audit
     from fractalrs.reading import Interactions as Interactions
     from fractalrs.reading import download as download
     from fractalrs.reading import read_interactions as read_interactions
@@ -63,7 +66,7 @@ _HOMES = {
     "fractalrs.errors": ("FractalrsError", "InputError", "OutputError", "WriteError"),
     "fractalrs.tools": ("ObjectStore", "Progress"),
     "fractalrs.reading": ("Interactions", "download", "read_interactions", "sample_interactions", "write_interactions"),
-    "fractalrs.base": ("Base", "leave_last_out"),
+    "fractalrs.base": ("Base", "hold_users_out", "leave_last_out"),
     "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "Stream", "fit", "group_cells", "reduce"),
     "fractalrs.dataset": (
         *("Dataset", "ParquetOptions", "Plan"),
@@ -73,6 +76,7 @@ _HOMES = {
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "backcast"),
+    "fractalrs.privacy": ("AuditReport", "audit"),
     "fractalrs.workflow": ("expand", "publish"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

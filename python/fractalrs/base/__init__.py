@@ -13,6 +13,7 @@ from fractalrs.base.summary import (
     spectrum_statistics,
 )
 from fractalrs.base.svd import SVD, TOLERANCE, orthonormal, truncated_svd
+from fractalrs.base.users_out import check_share_out, hold_users_out
 
 __all__ = [
     "BASE_FILES",
@@ -27,6 +28,8 @@ __all__ = [
     "SplitRule",
     "base_statistics",
     "canonical",
+    "check_share_out",
+    "hold_users_out",
     "leading_svd",
     "leave_last_out",
     "needed",

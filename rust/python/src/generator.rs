@@ -169,6 +169,11 @@ impl Generator {
         self.expansion.source_users(i).collect::<Vec<_>>().into_pyarray(py)
     }
 
+    /// The source user of each row of block (i, j).
+    fn block_users<'py>(&self, py: Python<'py>, i: u32, j: u32) -> Bound<'py, PyArray1<u32>> {
+        self.expansion.block_users(i, j).collect::<Vec<_>>().into_pyarray(py)
+    }
+
     /// Makes parts on `threads` threads, up to a stage: "generate", "encode", "write" or "flush".
     ///
     /// A part is `(index, first user, last user, train target, validation target, test target)`, a target `(path, labels)`

@@ -3,6 +3,7 @@
 use super::dropout::SMALLEST_KEEP_RATE;
 use super::existence::{Existence, words_below};
 use super::options::{Operator, Options, Order, TestItems};
+use super::shuffle::Exchange;
 use crate::base::{Base, Cells, Layout, Mixing, Split, Times};
 use crate::chance::{Keys, Permutation};
 use crate::error::Error;
@@ -148,6 +149,18 @@ impl Expansion {
         let permutation = Permutation::new(self.keys.rows.child(u64::from(i)), self.base_users);
         (0..self.base_users)
             .map(move |row| if self.options.shuffled { self.user_cells.code(permutation.image(row)) } else { row })
+    }
+
+    /// The source user of each row of block (i, j).
+    pub fn block_users(&self, i: u32, j: u32) -> impl Iterator<Item = u32> {
+        let permutation = Permutation::new(self.keys.rows.child(u64::from(i)), self.base_users);
+        let exchange = Exchange::new(&self.user_cells, self.keys.user_cells.child(u64::from(i)).child(u64::from(j)));
+        (0..self.base_users).map(move |row| {
+            if !self.options.shuffled {
+                return row;
+            }
+            self.user_cells.code(exchange.image(self.user_cells.place(permutation.image(row))))
+        })
     }
 
     /// So many consecutive expanded users are expected to have as many interactions each: those of a row block, or of a

@@ -1,0 +1,18 @@
+"""Attacks: what somebody who has an output finds out about people whose histories are known.
+
+Each room imports only rooms above it::
+
+    matching                     rows with people, and columns with items, in turn
+    people · output              members and controls; blocks as an attacker has them
+    claims                       what an attack says
+    blind · informed · seeded    with the output alone, with the column map, with ``private/``
+    attacks                      all of them
+"""
+
+from fractalrs.privacy.attacks.attacks import ATTACKERS, ATTACKS, Attack, Attacker, Kind
+from fractalrs.privacy.attacks.blind import densest_block
+from fractalrs.privacy.attacks.output import Output
+from fractalrs.privacy.attacks.people import MOST, People, as_base, check_enough
+
+__all__ = ["ATTACKERS", "ATTACKS", "MOST", "Attack", "Attacker", "Kind", "Output", "People"]
+__all__ += ["as_base", "check_enough", "densest_block"]

@@ -1,0 +1,54 @@
+"""The attacks that are tried, and by whom: three kinds of findings, three kinds of attackers.
+
+Identity (whose is this row), membership (was this person in the data) and attribute (what else did this person do) are
+the three that *Synthetic Data and Simulators for Recommendation Systems* names, section 2.2.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from fractalrs.privacy.attacks import blind, informed, seeded
+from fractalrs.privacy.attacks.claims import Claims
+from fractalrs.privacy.attacks.output import Output
+from fractalrs.privacy.attacks.people import People
+
+Attacker = Literal["output", "columns", "seed"]
+Kind = Literal["identity", "membership", "attribute"]
+
+ATTACKERS: dict[Attacker, str] = {
+    "output": "has the output alone",
+    "columns": "knows too which column is which item, as far as cells of items let one",
+    "seed": "has private/: seed and cells",
+}
+"""Who attacks, and what beside the histories of people each has."""
+
+_FEW = 1_000
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack: its name, what is needed for it, what it is after, and what does it."""
+
+    name: str
+    attacker: Attacker
+    kind: Kind
+    run: Callable[[Output, People, float], Claims]
+    """Of an output, of people, and of the share of their interactions that is known."""
+    most: int | None = None
+    """How many people it is tried on at the most, for its memory."""
+
+
+ATTACKS = (
+    Attack("densest block", "output", "identity", blind.densest_block),
+    Attack("several blocks", "output", "identity", blind.several_blocks),
+    Attack("relinked blocks", "output", "identity", blind.relinked_blocks),
+    Attack("degree", "output", "identity", blind.degree, _FEW),
+    Attack("densest block", "columns", "identity", informed.columns_known),
+    *(Attack(f"{count} known items", "columns", "identity", informed.known_items(count), _FEW) for count in (2, 4, 8)),
+    Attack("likelihood ratio", "columns", "membership", informed.likelihood_ratio),
+    Attack("nearest row", "columns", "membership", informed.nearest_row),
+    Attack("held-out item", "columns", "attribute", informed.held_out_item),
+    Attack("shuffles undone", "seed", "identity", seeded.undone),
+)
+"""All of them."""

@@ -1,0 +1,122 @@
+"""Attacks on the output alone: rows and columns have no names, and are matched with people and items in turn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from fractalrs.privacy.attacks.claims import Claims, claims_of
+from fractalrs.privacy.attacks.matching import CERTAIN, Integers, Matches, Matrix, match
+from fractalrs.privacy.attacks.output import Output, Place
+from fractalrs.privacy.attacks.people import People
+
+BLOCKS = 3
+"""So many of the densest blocks are attacked together."""
+MOST_RELINKED = 10_000
+"""Blocks of more rows are not relinked: it takes time and memory with their square."""
+
+
+def densest_block(output: Output, people: People, known: float) -> Claims:
+    """Match the densest block."""
+    place = output.densest(1)[0]
+    matches = _matched(output, output.block(place), output.keep(place), people, known)
+    return claims_of(matches, output.users(place), people)
+
+
+def several_blocks(output: Output, people: People, known: float) -> Claims:
+    """Match several of the densest blocks; claim whoever is matched in any, by more, as there are more of them."""
+    places = output.densest(BLOCKS)
+    found = [
+        claims_of(_matched(output, output.block(place), output.keep(place), people, known), output.users(place), people)
+        for place in places
+    ]
+    margins = np.array([claims.scores for claims in found])
+    best = margins.argmax(axis=0)
+    rights = [claims.right for claims in found if claims.right is not None]
+    right = np.choose(best, np.array(rights)) if rights else None
+    return Claims(margins.max(axis=0) > CERTAIN + np.log(len(places)), right, margins.max(axis=0))
+
+
+def relinked_blocks(output: Output, people: People, known: float) -> Claims:
+    """Relink the rows of all blocks of a column block by their nearest neighbours, and match their union."""
+    linked = relink(output)
+    matches = _matched(output, linked.union, linked.keep, people, known)
+    return claims_of(matches, output.users(linked.place), people)
+
+
+def degree(output: Output, people: People, known: float) -> Claims:
+    """Claim that the only row with about as many interactions as one would expect of a person is of that person."""
+    place = output.densest(1)[0]
+    keep, block = output.keep(place), output.block(place)
+    degrees, told = np.diff(block.indptr), np.diff(people.histories.indptr) * keep / known
+    # How far apart a degree and its expectation are, in standard deviations of thinning.
+    apart = np.abs(degrees[:, None] - told) / np.sqrt(np.maximum(told * (1 - keep * known), 1.0))
+    near = apart < 3
+    rows = apart.argmin(axis=0)
+    only = (near.sum(axis=0) == 1) & (near.sum(axis=1)[rows] == 1)
+    users = output.users(place)
+    return Claims(only, None if users is None else users[rows] == people.codes, None)
+
+
+@dataclass(frozen=True, eq=False)
+class Relinked:
+    """Blocks of a column block put together.
+
+    Attributes
+    ----------
+    union
+        Rows × columns of ones: the rows of one block, with those of others that are the nearest.
+    place
+        The block whose rows they are.
+    links : of int64, shape (rows,)
+        For each other block its rows that are nearest, −1 where none is.
+    keep
+        The share of a user's interactions that the union has if every row is relinked rightly.
+    """
+
+    union: Matrix
+    place: Place
+    links: dict[Place, Integers]
+    keep: float
+
+
+def relink(output: Output) -> Relinked:
+    """Link rows of the densest row block with the mutually nearest ones of others, and unite a column block.
+
+    Row blocks are compared with all their columns, which mean the same in each where nothing is exchanged.
+    """
+    place = output.densest(1)[0]
+    union, lost, links = output.block(place), 1 - output.keep(place), dict[Place, Integers]()
+    if union.shape[0] > MOST_RELINKED:
+        return Relinked(union, place, links, 1 - lost)
+    own = output.row_block(place[0])
+    for i in range(output.expansion.reduced.shape[0]):
+        other = (i, place[1])
+        if i == place[0] or output.keep(other) == 0:
+            continue
+        links[other] = nearest = _mutually_nearest(own, output.row_block(i))
+        linked = np.flatnonzero(nearest >= 0)
+        chosen = sp.csr_array((np.ones(len(linked)), (linked, nearest[linked])), (len(nearest), len(nearest)))
+        union = sp.csr_array(union.maximum(chosen @ output.block(other)))
+        lost *= 1 - output.keep(other)
+    return Relinked(union, place, links, 1 - lost)
+
+
+def _matched(output: Output, block: Matrix, keep: float, people: People, known: float) -> Matches:
+    """Match a block; where interactions are dealt out among users, a row has those of as many as a cell has."""
+    share = output.share_of_row
+    return match(block, people.histories, keep * share, known * share)
+
+
+def _mutually_nearest(rows: Matrix, others: Matrix) -> Integers:
+    """Return the other row that is the nearest to each by the cosine, −1 where that has a nearer one."""
+    one, two = (_normed(matrix) for matrix in (rows, others))
+    cosines = np.asarray((one @ sp.csc_array(two.T)).toarray(), np.float32)
+    nearest, back = cosines.argmax(axis=1), cosines.argmax(axis=0)
+    is_mutual = (back[nearest] == np.arange(len(nearest))) & (cosines.max(axis=1) > 0)
+    return np.where(is_mutual, nearest, -1)
+
+
+def _normed(matrix: Matrix) -> Matrix:
+    lengths = np.sqrt(np.maximum(np.diff(matrix.indptr), 1))
+    return sp.csr_array(sp.diags_array(1 / lengths) @ matrix)

@@ -1,0 +1,161 @@
+"""Attacks with the column map: it is known which column is which item, as far as the cells of items let one know.
+
+Whoever has the order of items and the shuffle of columns, or ``items.parquet``, is such an attacker.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from fractalrs.privacy.attacks.claims import Claims, claims_of
+from fractalrs.privacy.attacks.matching import Floats, Integers, Matches, Matrix, log_likelihoods, match_known
+from fractalrs.privacy.attacks.output import Output, Place
+from fractalrs.privacy.attacks.people import People
+
+BLOCKS = 16
+"""So many of the densest blocks a likelihood ratio is taken over."""
+TOP = 10
+"""So many nearest rows tell of a person, and so many items are named."""
+
+
+def columns_known(output: Output, people: People, known: float) -> Claims:
+    """Match the rows of the densest block."""
+    place = output.densest(1)[0]
+    share = output.share_of_row
+    matches = match_known(
+        _named(output, place, output.block(place)), _told(output, people), output.keep(place) * share, known * share
+    )
+    return claims_of(matches, output.users(place), people)
+
+
+def likelihood_ratio(output: Output, people: People, known: float) -> Claims:
+    """Score how likely it is that a row of each of the densest blocks is the person's.
+
+    The generator is public, so that Σ log mean exp LLR, over blocks and over the rows of each, is the best there is.
+    """
+    share, told = output.share_of_row, _told(output, people)
+    total = np.zeros(len(people.is_member))
+    for place in output.densest(BLOCKS):
+        block = _named(output, place, output.block(place))
+        chunks = log_likelihoods(block, told, output.keep(place) * share, known * share)
+        total += np.log(np.sum([np.exp(np.clip(part, -50, 50)).sum(axis=0) for _, part in chunks], axis=0))
+        total -= np.log(block.shape[0])
+    return Claims(None, None, total)
+
+
+def nearest_row(output: Output, people: People, known: float) -> Claims:  # noqa: ARG001
+    """Score how near a row of the densest block is, over how near anybody else is: a ratio of densities."""
+    place, told = output.densest(1)[0], _told(output, people)
+    scores = _nearest(told, _named(output, place, output.block(place))) - _nearest(told, told)
+    return Claims(None, None, scores)
+
+
+def known_items(count: int) -> Callable[[Output, People, float], Claims]:
+    """Make an attack that knows `count` items of each person, and claims whom one row alone has most of."""
+
+    def run(output: Output, people: People, known: float) -> Claims:  # noqa: ARG001
+        i, _ = place = output.densest(1)[0]
+        wanted = _some(_told(output, people), count)
+        found = np.zeros((output.expansion.base.shape[0], len(people.is_member)), np.float32)
+        for j, block in enumerate(output.blocks(i, range(output.expansion.reduced.shape[1]))):
+            found += np.asarray((_named(output, (i, j), block) @ sp.csc_array(wanted.T)).toarray(), np.float32)
+        top = np.partition(found, -2, axis=0)[-2:]
+        claimed = (top[1] > top[0]) & (np.diff(wanted.indptr) == count)
+        matches = Matches(found.argmax(axis=0).astype(np.int64), np.where(claimed, top[1], -np.inf).astype(np.float32))
+        return claims_of(matches, output.users(place), people, 0.0)
+
+    return run
+
+
+def held_out_item(output: Output, people: People, known: float) -> Claims:  # noqa: ARG001
+    """Name the item that was held out of each history: the one that the ten nearest rows have most beyond popularity.
+
+    Claimed is who has it among the ten first. Anybody's taste can be told from others'; members' only better than that
+    if the output tells of them.
+    """
+    place = output.densest(1)[0]
+    block, told = _named(output, place, output.block(place)), _told(output, people)
+    held = _ones(people.held_out @ _cells(output, people))
+    popular = np.bincount(block.indices, minlength=block.shape[1]) / block.shape[0]
+    claimed, count = np.zeros(len(people.is_member), bool), min(TOP, *block.shape)
+    for rows in _pieces(told.shape[0], max(block.shape)):
+        nearest = _cosines(told[rows], block)
+        least = np.partition(nearest, -count, axis=1)[:, -count, None]
+        weights = np.where(nearest >= np.maximum(least, 1e-9), nearest, 0)
+        scores = np.asarray((sp.csr_array(weights) @ block).toarray())
+        scores = scores / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9) + popular
+        scores[told[rows].toarray() > 0] = -np.inf
+        tops = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+        claimed[rows] = np.take_along_axis(held[rows].toarray() > 0, tops, axis=1).any(axis=1)
+    return Claims(claimed, None, None)
+
+
+def _cells(output: Output, people: People) -> Matrix:
+    """Return which cell each item is of: items × cells, and one more for items that the output has not."""
+    base, of_code = output.expansion.base, output.item_cells
+    ids = base.item_ids if base.item_ids.type == people.item_ids.type else base.item_ids.cast(people.item_ids.type)
+    places = pa.compute.index_in(people.item_ids, ids).to_numpy(zero_copy_only=False).astype(np.float64)
+    there = ~np.isnan(places)
+    numbers = np.full(len(places), of_code.max() + 1)
+    numbers[there] = of_code[places[there].astype(np.int64)]
+    return _choosing(numbers, int(of_code.max()) + 2)
+
+
+def _told(output: Output, people: People) -> Matrix:
+    """Return the cells of items that each person has: ones."""
+    return _ones(people.histories @ _cells(output, people))
+
+
+def _named(output: Output, place: Place, block: Matrix) -> Matrix:
+    """Return a block whose columns are the cells of the items that they are: ones."""
+    of_code = output.item_cells
+    return _ones(block @ _choosing(of_code[output.items(place)], int(of_code.max()) + 2))
+
+
+def _choosing(numbers: Integers, count: int) -> Matrix:
+    """Return the matrix that puts each column where its number says."""
+    return sp.csr_array((np.ones(len(numbers)), (np.arange(len(numbers)), numbers)), (len(numbers), count))
+
+
+def _ones(matrix: Matrix) -> Matrix:
+    found = sp.csr_array(matrix)
+    found.sum_duplicates()
+    found.data = np.ones_like(found.data)
+    return found
+
+
+def _some(matrix: Matrix, count: int) -> Matrix:
+    """Return `count` entries of each row, any of them; of a row with fewer all."""
+    rng = np.random.default_rng(count)
+    owners = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((rng.random(matrix.nnz), owners))
+    place = np.arange(matrix.nnz) - matrix.indptr[owners]
+    chosen = order[place < count]
+    return sp.csr_array((np.ones(len(chosen)), (owners[chosen], matrix.indices[chosen])), matrix.shape)
+
+
+def _cosines(rows: Matrix, others: Matrix) -> Floats:
+    scaled = [
+        sp.csr_array(sp.diags_array(1 / np.sqrt(np.maximum(np.diff(one.indptr), 1))) @ one) for one in (rows, others)
+    ]
+    return np.asarray((scaled[0] @ sp.csc_array(scaled[1].T)).toarray(), np.float32)
+
+
+def _nearest(rows: Matrix, others: Matrix) -> Floats:
+    """Return the highest cosine of each row with another one."""
+    highest = np.empty(rows.shape[0], np.float32)
+    for piece in _pieces(rows.shape[0], others.shape[0]):
+        cosines = _cosines(rows[piece], others)
+        if rows is others:
+            cosines[np.arange(len(cosines)), np.arange(piece.start, piece.start + len(cosines))] = -1
+        highest[piece] = cosines.max(axis=1)
+    return highest
+
+
+def _pieces(rows: int, width: int) -> Iterator[slice]:
+    """Cut rows so that a dense matrix of so many columns stays small."""
+    step = max(1, (1 << 24) // max(1, width))
+    for first in range(0, rows, step):
+        yield slice(first, first + step)

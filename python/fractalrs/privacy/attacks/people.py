@@ -1,0 +1,153 @@
+"""People: those whose histories an attacker knows, of whom some are in the data and others are not."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import scipy.sparse as sp
+
+from fractalrs.base import Base, leave_last_out
+from fractalrs.errors import InputError
+from fractalrs.privacy.attacks.matching import Integers, Matrix
+from fractalrs.tools import Shown
+
+FEWEST = 30
+"""Of members, and of controls: with fewer an interval says next to nothing, whatever was found."""
+MOST = 10_000
+"""Of both together: of more a sample is audited."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class People(Shown):
+    """Members and controls as one matrix over all their items.
+
+    Attributes
+    ----------
+    histories, held_out
+        Candidates × items, ones: their train interactions, and those that were held out for test. The first items are
+        those of the members' base, by code.
+    is_member : bool, shape (candidates,)
+        Whether the data were made of each.
+    codes : int64, shape (candidates,)
+        The user code of each member in the members' base, −1 for controls.
+    item_ids
+        Of all items.
+    """
+
+    histories: Matrix
+    held_out: Matrix
+    is_member: npt.NDArray[np.bool_]
+    codes: Integers
+    item_ids: pa.Array
+
+    @classmethod
+    def of(cls, members: Base, controls: Base, most: int, seed: int) -> Self:
+        """Take members and controls, or a sample of both, half of each where there are enough."""
+        rng = np.random.default_rng(seed)
+        sizes = _sizes(members.shape[0], controls.shape[0], most)
+        chosen = [
+            np.sort(rng.choice(base.shape[0], size, replace=False))
+            for base, size in zip((members, controls), sizes, strict=True)
+        ]
+        item_ids, codes = _catalogue(members.item_ids, controls.item_ids)
+        histories, held_out = (
+            sp.vstack(
+                [
+                    _wide(members_part[chosen[0]], np.arange(members.shape[1]), len(item_ids)),
+                    _wide(controls_part[chosen[1]], codes, len(item_ids)),
+                ],
+                format="csr",
+            )
+            for members_part, controls_part in ((members.train, controls.train), (members.test, controls.test))
+        )
+        is_member = np.arange(sum(sizes)) < sizes[0]
+        user_codes = np.concatenate([chosen[0], np.full(sizes[1], -1)])
+        return cls(histories, held_out, is_member, user_codes, item_ids)
+
+    def known(self, share: float, seed: int) -> Self:
+        """Return them with each interaction known with probability `share`."""
+        if share == 1:
+            return self
+        matrix = self.histories
+        kept = np.random.default_rng([seed, 1]).random(matrix.nnz) < share
+        starts = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+        return replace(self, histories=sp.csr_array((matrix.data[kept], matrix.indices[kept], starts), matrix.shape))
+
+    def sample(self, most: int, seed: int) -> Self:
+        """Return so many of them, half members and half controls where there are enough."""
+        rng, chosen = np.random.default_rng([seed, 2]), np.zeros(len(self.is_member), bool)
+        places = np.flatnonzero(self.is_member), np.flatnonzero(~self.is_member)
+        for some, size in zip(places, _sizes(len(places[0]), len(places[1]), most), strict=True):
+            chosen[rng.choice(some, size, replace=False)] = True
+        return self.only(chosen)
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Self:
+        """Return some of them."""
+        histories, held_out = self.histories[chosen], self.held_out[chosen]
+        return replace(
+            self, histories=histories, held_out=held_out, is_member=self.is_member[chosen], codes=self.codes[chosen]
+        )
+
+    @cached_property
+    def at_risk(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Who is at more risk than others: the least typical tenth, and those with an item that nobody else has.
+
+        Typical is who has what many have: by the mean logarithm of the items' degrees.
+        """
+        degrees = np.bincount(self.histories.indices, minlength=self.histories.shape[1])
+        owned = np.diff(self.histories.indptr)
+        owners = np.repeat(np.arange(len(owned)), owned)
+        typical = np.bincount(owners, np.log(degrees[self.histories.indices]), len(owned)) / np.maximum(owned, 1)
+        unique = np.bincount(owners, degrees[self.histories.indices] == 1, len(owned)) > 0
+        return {"the least typical tenth": typical <= np.quantile(typical, 0.1), "with an item of their own": unique}
+
+
+def as_base(name: str, given: Any, split: str = "auto", **how: Any) -> Base:
+    """Return people as a base, split as another one where that can be said in a word."""
+    if isinstance(given, Base):
+        return given
+    word: Any = split if split in ("last", "random", "none") else "auto"
+    try:
+        return leave_last_out(given, split=word, **how)
+    except InputError as error:
+        raise InputError(f"{name}: {error.message}", hint=error.hint) from error
+
+
+def check_enough(members: Base, controls: Base) -> None:
+    """Refuse too few for an interval, and people who are both."""
+    for name, base in (("members", members), ("controls", controls)):
+        if base.shape[0] < FEWEST:
+            raise InputError(
+                f"there are {base.shape[0]} {name}, too few for an interval: at least {FEWEST} are needed",
+                hint="hold more users out, or give more users",
+            )
+    if members.user_ids.type == controls.user_ids.type:
+        both = pa.compute.is_in(controls.user_ids, members.user_ids)
+        if (count := pa.compute.sum(both).as_py()) > 0:
+            raise InputError(
+                f"{count:,} users are among the members and among the controls",
+                hint="hold_users_out divides users; the controls must not be in the data",
+            )
+
+
+def _sizes(members: int, controls: int, most: int) -> tuple[int, int]:
+    taken = min(controls, max(most // 2, most - members))
+    return min(members, most - taken), taken
+
+
+def _catalogue(ids: pa.Array, others: pa.Array) -> tuple[pa.Array, Integers]:
+    """Return the ids of both, the first ones first, and the place of each of the others."""
+    if ids.type != others.type:
+        ids, others = ids.cast(pa.string()), others.cast(pa.string())
+    places = pa.compute.index_in(others, ids)
+    fresh = others.filter(places.is_null())
+    everything = pa.concat_arrays([ids, fresh])
+    return everything, np.asarray(pa.compute.index_in(others, everything).to_numpy(zero_copy_only=False), np.int64)
+
+
+def _wide(matrix: Matrix, codes: Integers, items: int) -> Matrix:
+    """Return a matrix whose columns are at other places."""
+    return sp.csr_array((matrix.data, codes[matrix.indices], matrix.indptr), (matrix.shape[0], items))

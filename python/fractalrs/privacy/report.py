@@ -1,0 +1,242 @@
+"""The report of an audit: as text, JSON-safe values or one HTML file, the verdict first."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from fractalrs.privacy.attacks import ATTACKERS, Attacker, Kind
+from fractalrs.privacy.business import Fact
+from fractalrs.privacy.controls import Control
+from fractalrs.privacy.rates import LEVEL, Advantage, Rate
+from fractalrs.tools import Shown, as_path
+from fractalrs.validation import aligned, for_people, number, page_like, plain, words, write_page
+
+EVERYBODY = "everybody"
+"""The group that a verdict is about, beside those at risk."""
+JUDGED: Attacker = "output"
+"""Who gets what is given away, and no more."""
+NOT_TRIED = (
+    "attackers who know more than histories: friends, places, times to the second",
+    "several releases of the same people, which add up",
+    "learned attacks, with models trained on outputs of their own",
+    "what times tell",
+)
+
+
+@dataclass(frozen=True, repr=False)
+class Finding(Shown):
+    """What an attack found.
+
+    Attributes
+    ----------
+    attack, attacker, kind
+        Its name, who can do it, and what it is after.
+    known
+        Share of each person's interactions that the attacker knows.
+    group
+        Of whom: everybody, or those at risk.
+    advantage
+        How often members and controls are claimed.
+    right
+        Of the members that are claimed, with how many the row, too, is theirs; None where nobody can say.
+    area
+        The probability that a member scores higher than a control, with its interval; None without scores.
+    """
+
+    attack: str
+    attacker: Attacker
+    kind: Kind
+    known: float
+    group: str
+    advantage: Advantage
+    right: Rate | None
+    area: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True, repr=False)
+class AuditReport(Shown):
+    """What attackers find out from an output about the people it was made of.
+
+    Attributes
+    ----------
+    subject
+        What was attacked, for people.
+    findings
+        Of all attacks.
+    controls
+        Of the attacks whose outcome was known.
+    facts
+        What the output tells of the business.
+    most_advantage
+        How much more often members may be claimed than controls.
+    seconds
+        Time that each attack took.
+    """
+
+    subject: dict[str, Any]
+    findings: tuple[Finding, ...]
+    controls: tuple[Control, ...]
+    facts: tuple[Fact, ...]
+    most_advantage: float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"verdict": self.verdict, "findings": len(self.findings), "epsilon at least": self.epsilon}
+
+    @property
+    def measured(self) -> bool:
+        """Whether all controls came out as they must."""
+        return all(control.holds for control in self.controls)
+
+    @cached_property
+    def found(self) -> tuple[Finding, ...]:
+        """What an attacker with the output alone finds, beyond chance, and beyond what is allowed.
+
+        Chance has as many occasions as there are attacks: intervals are those of Bonferroni.
+        """
+        judged = [one for one in self.findings if one.attacker == JUDGED]
+        level = 1 - (1 - LEVEL) / max(1, len(judged))
+        return tuple(one for one in judged if one.advantage.at(level).low > self.most_advantage)
+
+    @property
+    def holds(self) -> bool:
+        """Whether controls came out as they must, and nothing was found."""
+        return self.measured and not self.found
+
+    @property
+    def strongest(self) -> Finding | None:
+        """The strongest attack with the output alone, on everybody."""
+        judged = [one for one in self.findings if one.attacker == JUDGED and one.group == EVERYBODY]
+        return max(judged, key=lambda one: one.advantage.low, default=None)
+
+    @property
+    def epsilon(self) -> float:
+        """No mechanism with a smaller ε, for whole users, fits what those with the output alone found."""
+        return max((one.advantage.epsilon for one in self.findings if one.attacker == JUDGED), default=0.0)
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in one line."""
+        failed = [control.name for control in self.controls if not control.holds]
+        if failed:
+            return f"not measured: {' and '.join(failed)} did not come out as it must"
+        strongest = self.strongest
+        if strongest is None:
+            return "not judged: no attacker with the output alone was asked for"
+        counts = _counts(strongest.advantage)
+        if not self.found:
+            return f"nothing found by the attacks tried: {counts} at the most"
+        if strongest in self.found:
+            return f"members are found: {counts}, from the output alone"
+        at_risk = max(self.found, key=lambda one: one.advantage.low)
+        return f"members at risk are found: {_counts(at_risk.advantage)}, of {at_risk.group}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as values that JSON takes."""
+        return {
+            "verdict": self.verdict,
+            "holds": self.holds,
+            "measured": self.measured,
+            "epsilon_at_least": self.epsilon,
+            "most_advantage": self.most_advantage,
+            "subject": plain(self.subject),
+            "findings": [_flat(one) for one in self.findings],
+            "controls": [
+                {"name": one.name, "wanted": one.wanted, "holds": one.holds, **_advantage(one.advantage)}
+                for one in self.controls
+            ],
+            "business": [vars(one) for one in self.facts],
+            "not_tried": list(NOT_TRIED),
+            "seconds": self.seconds,
+        }
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report as one HTML file that needs no network and no script.
+
+        Parameters
+        ----------
+        path
+            The file, replaced if it exists; its folder must exist.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        InputError
+            If the path is none, or what draws is not installed.
+        """
+        target = as_path("path", path)
+        template = files("fractalrs.privacy").joinpath("audit.html.jinja").read_text(encoding="utf-8")
+        page = page_like(
+            template,
+            report=self,
+            attackers={
+                name: (told, [one for one in self.findings if one.attacker == name]) for name, told in ATTACKERS.items()
+            },
+            shown=for_people(self.subject),
+            share=_share,
+            interval=_interval,
+            not_tried=NOT_TRIED,
+            seconds=[(words(name), number(value)) for name, value in self.seconds.items()],
+        )
+        write_page(target, page)
+
+    def __str__(self) -> str:
+        lines = [self.verdict, *(f"{name}: {value}" for name, value in for_people(self.subject)), ""]
+        head = ("attacker", "attack", "known", "of whom", "members", "controls", "beyond, 95 %", "right", "AUC", "ε ≥")
+        rows = [head, *(self._row(one) for one in self.findings)]
+        lines += [*aligned(rows, "<<><>>>>>>"), ""]
+        rows = [("control", "members", "controls", "outcome")]
+        rows += [
+            (one.name, _share(one.advantage.members), _share(one.advantage.controls), "holds" if one.holds else "FAILS")
+            for one in self.controls
+        ]
+        lines += [*aligned(rows, "<>><"), ""]
+        facts = [("business", "real", "output", "does the output tell?")]
+        facts += [(one.name, number(one.real), number(one.output), one.told) for one in self.facts]
+        return "\n".join([*lines, *aligned(facts, "<>><"), "", f"not tried: {'; '.join(NOT_TRIED)}"])
+
+    @staticmethod
+    def _row(one: Finding) -> tuple[str, ...]:
+        return (
+            one.attacker,
+            one.attack,
+            f"{one.known:.0%}",
+            one.group,
+            _share(one.advantage.members),
+            _share(one.advantage.controls),
+            _interval(one.advantage.low, one.advantage.high),
+            "–" if one.right is None else _share(one.right),
+            "–" if one.area is None else f"{one.area[0]:.3f}",
+            f"{one.advantage.epsilon:.1f}",
+        )
+
+
+def _counts(advantage: Advantage) -> str:
+    members, controls = advantage.members, advantage.controls
+    return f"{members.count:,} of {members.of:,} members and {controls.count:,} of {controls.of:,} controls are claimed"
+
+
+def _share(rate: Rate) -> str:
+    return f"{rate.count:,}/{rate.of:,}"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low:+.3f} to {high:+.3f}".replace("-", "−")
+
+
+def _advantage(advantage: Advantage) -> dict[str, Any]:
+    rates = {"members": advantage.members, "controls": advantage.controls}
+    told: dict[str, Any] = {name: vars(rate) for name, rate in rates.items()}
+    return told | {"interval": [advantage.low, advantage.high], "epsilon_at_least": advantage.epsilon}
+
+
+def _flat(one: Finding) -> dict[str, Any]:
+    return {
+        **{name: getattr(one, name) for name in ("attack", "attacker", "kind", "known", "group")},
+        **_advantage(one.advantage),
+        "right": None if one.right is None else vars(one.right),
+        "area": None if one.area is None else list(one.area),
+    }

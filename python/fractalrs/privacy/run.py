@@ -1,0 +1,209 @@
+"""The audit: attack an output with the histories of people who are in it, and of others who are not."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fractalrs.base import Base
+from fractalrs.dataset import Dataset, Private
+from fractalrs.errors import InputError
+from fractalrs.expansion import Expansion, shuffle_named
+from fractalrs.privacy.attacks import ATTACKERS, ATTACKS, MOST, Attack, Attacker, Output, People, as_base, check_enough
+from fractalrs.privacy.business import facts_of
+from fractalrs.privacy.controls import controls_of
+from fractalrs.privacy.rates import Advantage, Rate, area
+from fractalrs.privacy.report import EVERYBODY, AuditReport, Finding
+from fractalrs.tools import Progress, as_progress, blas_threads, check_count, check_word, resolve_threads, suggests
+
+MOST_ADVANTAGE = 0.02
+"""Above this share of members, beyond that of controls, something is found."""
+
+logger = logging.getLogger(__name__)
+
+
+@suggests
+def audit(
+    output: Expansion | Dataset,
+    members: Any,
+    controls: Any,
+    *,
+    attackers: Sequence[Attacker] = ("output", "columns", "seed"),
+    known: Sequence[float] = (1.0, 0.5),
+    most_advantage: float = MOST_ADVANTAGE,
+    most: int = MOST,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: bool | Progress = False,
+) -> AuditReport:
+    """Try to find out from an output who it was made of, before it is given away.
+
+    Attacks of three kinds are made on people whose real histories the attacker knows: on members, of whom the output
+    was made, and on controls, of whom it was made without (`hold_users_out`). How much more often members are claimed
+    is what the output gives away. A copy of the data is attacked too: where not even that is found out, the verdict is
+    "not measured". What was not tried is not found: an attacker may know more, or do better.
+
+    Parameters
+    ----------
+    output
+        An expansion, or a data set where it was made, with ``private/``.
+    members, controls
+        People in it and people who are not: `Interactions`, a `Base`, or anything that `read_interactions` takes.
+    attackers
+        Who attacks: with the ``"output"`` alone; knowing its ``"columns"`` too, as far as cells of items let one; or
+        with the ``"seed"`` and all else in ``private/``.
+    known
+        Shares of a person's interactions that the attackers know, each above 0 and at most 1.
+    most_advantage
+        Members may be claimed more often than controls by at most so much, by an attacker with the output alone; else
+        `AuditReport.holds` is false.
+    most
+        Of more people a sample is taken.
+    seed
+        Chooses the sample, and what is known.
+    threads
+        By default as many as this process may use.
+    progress
+        Show progress on stderr when that is a terminal, or by a `Progress` of your own.
+
+    Returns
+    -------
+    AuditReport
+
+    Raises
+    ------
+    InputError
+        Before anything is attacked: if an argument cannot be used, people are too few for an interval, some are in
+        both groups, or the output was not made of the members.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> members, controls = fr.hold_users_out(fr.sample_interactions(400, 150, 12_000), seed=1)
+    >>> base = fr.leave_last_out(members)
+    >>> expansion = fr.Expansion(base, [[0.2, 0.9]], profile="traceable")
+    >>> report = fr.audit(expansion, members, controls, attackers=["output"], known=[1.0])
+    >>> report.holds
+    False
+    """
+    for attacker in attackers:
+        check_word("attackers", attacker, tuple(ATTACKERS))
+    _check_shares(known, most_advantage)
+    check_count("most", most, 1)
+    check_count("seed", seed)
+    threads, started = resolve_threads(threads), time.monotonic()
+    base = as_base("members", members) if isinstance(output, Expansion) else _members_of(output, members)
+    others = as_base("controls", controls, base.split)
+    check_enough(base, others)
+    expansion = _expansion_of(output, base) if isinstance(output, Dataset) else output
+    target = Output(expansion, _made_of(expansion.base, base))
+    people = People.of(base, others, most, seed)
+    seconds: dict[str, float] = {}
+    tried = list(_tried(attackers, known))
+    with blas_threads(threads), as_progress(progress).task("attacking", len(tried) + 2, len(tried) + 2) as report:
+        outcomes = controls_of(base, people, seed)
+        report(2, 2)
+        seconds["controls"] = time.monotonic() - started
+        findings: list[Finding] = []
+        for number, (attack, share) in enumerate(tried):
+            begun = time.monotonic()
+            logger.info(f"attack: {attack.name}, {ATTACKERS[attack.attacker]}; {share:.0%} of each history known")
+            findings += _findings(attack, target, people, share, seed)
+            seconds[attack.name] = seconds.get(attack.name, 0.0) + time.monotonic() - begun
+            report(number + 3, number + 3)
+        facts = facts_of(expansion, threads)
+    return AuditReport(_subject(expansion, people), tuple(findings), outcomes, tuple(facts), most_advantage, seconds)
+
+
+def _tried(attackers: Sequence[Attacker], known: Sequence[float]) -> Iterator[tuple[Attack, float]]:
+    """Return what is tried: what knows whole histories first; some items of each are known whatever is known beside."""
+    for share in sorted(set(known), reverse=True):
+        for attack in ATTACKS:
+            once = attack.most is not None and share != max(known)
+            if attack.attacker in attackers and not once:
+                yield attack, share
+
+
+def _findings(attack: Attack, target: Output, people: People, share: float, seed: int) -> Iterator[Finding]:
+    """Attack, and tell for everybody and for those at risk."""
+    asked = people if attack.most is None else people.sample(attack.most, seed)
+    claims = attack.run(target, asked.known(share, seed), share)
+    groups = {EVERYBODY: np.ones(len(asked.is_member), bool)} | (asked.at_risk if attack.most is None else {})
+    claimed, counts = claims.judged(asked.is_member)
+    for group, members_of in groups.items():
+        chosen = members_of & counts
+        members = claimed & asked.is_member & chosen
+        right = None if claims.right is None else Rate.counted(int((claims.right & members).sum()), int(members.sum()))
+        yield Finding(
+            attack.name,
+            attack.attacker,
+            attack.kind,
+            share,
+            group,
+            Advantage.counted(claimed[chosen], asked.is_member[chosen]),
+            right,
+            None if claims.scores is None else area(claims.scores[chosen], asked.is_member[chosen]),
+        )
+
+
+def _private_of(dataset: Dataset) -> Private:
+    private = Private.read(dataset.path)
+    if private is None:
+        raise InputError(f"{dataset.path} has no private/plan.json", hint="audit it where it was made")
+    return private
+
+
+def _members_of(dataset: Dataset, members: Any) -> Base:
+    """Return members as the base of a data set; refuse others."""
+    plan = _private_of(dataset).plan
+    split = {"seed": plan.options.seed, "payload": plan.options.payload}
+    base = members if isinstance(members, Base) else as_base("members", members, plan.base.split, **split)
+    if base.fingerprint != plan.base.fingerprint:
+        raise InputError(
+            f"{dataset.path} was not made of these members",
+            hint="give those that it was made of, split as they were: a Base",
+        )
+    return base
+
+
+def _expansion_of(dataset: Dataset, base: Base) -> Expansion:
+    """Return the expansion that a data set was written from."""
+    private = _private_of(dataset)
+    options = private.plan.options
+    cells = private.cells if shuffle_named(options.shuffle).takes_cells else None
+    settings = dataclasses.asdict(options)
+    return Expansion(base, private.reduced, profile=private.plan.profile, cells=cells, **settings)
+
+
+def _made_of(base: Base, members: Base) -> bool:
+    """Return whether rows of the output can be told to be members'."""
+    return np.array_equal(base.indptr, members.indptr) and np.array_equal(base.entries, members.entries)
+
+
+def _subject(expansion: Expansion, people: People) -> dict[str, Any]:
+    (m, n), options = expansion.reduced.shape, expansion.options
+    rates: npt.NDArray[np.float64] = expansion.keep_rates
+    return {
+        "members": f"{int(people.is_member.sum()):,} of {expansion.base.shape[0]:,} users",
+        "controls": f"{int((~people.is_member).sum()):,}",
+        "multipliers": f"{m} × {n}",
+        "profile": expansion.profile,
+        "shuffle": options.shuffle,
+        "cells of at most": f"{expansion.cells.user_cell_size} users, {expansion.cells.item_cell_size} items",
+        "largest keep rate": float(rates.max()),
+        "mean keep rate": float(rates.mean()),
+    }
+
+
+def _check_shares(known: Sequence[float], most_advantage: float) -> None:
+    for share in known:
+        if not (isinstance(share, int | float) and not isinstance(share, bool) and 0 < share <= 1):
+            raise InputError(f"known has {share!r}; shares are above 0 and at most 1", hint="half is 0.5")
+    if not known:
+        raise InputError("known is empty", hint="whole histories are 1.0")
+    if not (isinstance(most_advantage, int | float) and 0 <= most_advantage < 1):
+        raise InputError(f"most_advantage is {most_advantage!r}; it must be from 0 to below 1")
