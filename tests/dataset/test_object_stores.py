@@ -403,23 +403,30 @@ def test_keys_in_urls_are_refused_and_not_shown() -> None:
     assert "hidden" not in str(refused.value)
 
 
-def test_a_fork_of_a_process_that_used_a_store_says_that_it_cannot(server: Server, whole: Dataset) -> None:
+def test_a_fork_of_a_process_that_used_a_store_uses_it_too(server: Server, whole: Dataset, scratch: Path) -> None:
     context, store = multiprocessing.get_context("fork"), at(server, "whole")
-    assert store.list()
+    there = store.list()
     answers = context.Queue()
 
-    def ask() -> None:
+    def use() -> None:
         try:
-            answers.put(len(store.list()))
-        except InputError as error:
-            answers.put(error.message)
+            written = write(small_expansion(), at(server, "forked"), parts=3)
+            found = [store.list(), open_dataset(store).test.count_rows(), written.totals["test"]]
+            with pytest.raises(FileNotFoundError, match="does not exist: 's3://bucket/whole/nothing'"):
+                store.open("nothing").read()
+            with pytest.raises(OutputError, match="no such bucket"):
+                Dataset(ObjectStore("s3://elsewhere/x", options(server.endpoint)))
+            answers.put(found)
+        except BaseException as error:
+            answers.put(repr(error))
 
-    child = context.Process(target=ask)
+    child = context.Process(target=use)
     child.start()
-    assert "forked" in str(answers.get(timeout=30))
+    assert answers.get(timeout=60) == [there, whole.totals["test"], whole.totals["test"]]
     child.join(30)
     assert child.exitcode == 0
-    assert whole.totals
+    assert open_dataset(at(server, "forked")).totals["interactions"] == whole.totals["interactions"]
+    assert [*scratch.iterdir()] == []
 
 
 def test_parts_too_large_for_one_request_are_refused(server: Server) -> None:

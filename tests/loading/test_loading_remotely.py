@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +230,45 @@ def test_histories_say_what_to_do_as_of_a_folder(local: Dataset, remote: Dataset
     for source in (local, remote):
         with pytest.raises(InputError, match="export it as csr and use load_csr"):
             Histories(source)  # type: ignore[arg-type]
+
+
+def children(of: int) -> list[int]:
+    """Return the processes that another one started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            about = stat.read_text().rpartition(")")[2].split()
+            found += [int(stat.parent.name)] * (int(about[1]) == of and about[0] != "Z")
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux for processes")
+def test_forked_workers_share_an_epoch_and_leave_no_process(local: Dataset, remote: Dataset) -> None:
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+
+    def work(worker: int) -> None:
+        batches = iter(Batches(remote, 400, shuffle="window", window=WINDOW, worker=worker, workers=3, threads=1))
+        first = next(batches)
+        answers.put((worker, [first, *batches], children(os.getpid())))
+        if worker == 0:
+            time.sleep(60)
+
+    # Loaders' workers are daemons.
+    workers = [context.Process(target=work, args=(worker,), daemon=True) for worker in range(3)]
+    for process in workers:
+        process.start()
+    found = {worker: (batches, helpers) for worker, batches, helpers in (answers.get(timeout=60) for _ in workers)}
+    helpers = [helper for _, helpers in found.values() for helper in helpers]
+    assert len(helpers) == 3
+    # However they end.
+    workers[0].kill()
+    for process in workers:
+        process.join(30)
+    for worker in range(3):
+        named: dict[str, Any] = {"shuffle": "window", "window": WINDOW, "worker": worker, "workers": 3}
+        assert same(found[worker][0], list(Batches(local, 400, **named)))
+    give_up = time.monotonic() + 20
+    while any(Path(f"/proc/{helper}").exists() for helper in helpers):
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
