@@ -168,7 +168,7 @@ def damage(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda content: damage(content), "cannot read"),
+        (damage, "cannot read"),
         (lambda content: content[:-40], "cannot read"),
         (lambda _: b"", "cannot read"),
         (None, "does not exist"),
@@ -183,7 +183,10 @@ def test_a_part_that_is_missing_or_damaged_is_named(
         server.delete(spoilt, name)
     else:
         server.ask(f"{BUCKET}/{spoilt}/{name}", "PUT", spoil(server.content(spoilt, name)))
-    readers = [lambda: list(Batches(remote, 400, shuffle=shuffle, window=WINDOW)), lambda: scan(remote).collect()]
+    readers: list[Any] = [
+        lambda: list(Batches(remote, 400, shuffle=shuffle, window=WINDOW)),
+        lambda: scan(remote).collect(),
+    ]
     for read in readers:
         with pytest.raises((InputError, pl.exceptions.ComputeError), match=told) as refused:
             read()
@@ -203,11 +206,15 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(server: Server, local:
         remote = open_dataset(at(passing.port))
         returning = None
 
+        def come_back() -> None:
+            time.sleep(2)
+            passing.listen()
+
         def leave() -> None:
             nonlocal returning
             if returning is None:
                 passing.leave()
-                returning = pool.submit(lambda: (time.sleep(2), passing.listen()))
+                returning = pool.submit(come_back)
 
         assert read(remote, leave).equals(read(local))
         assert returning is not None
