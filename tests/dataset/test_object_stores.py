@@ -142,6 +142,7 @@ def test_one_of_many_claims_wins(server: Server) -> None:
     store.put("a/plan", b"another")
     with store.open("a/plan") as file:
         assert (file.read(3), file.seek(-2, os.SEEK_END), file.read(), file.read()) == (b"ano", 5, b"er", b"")
+    assert store.sizes(["a/plan", "a/nothing", "a"]) == store.list() == {"a/plan": 7}
     store.delete(["a/plan", "a/nothing"])
     assert store.list() == {}
 

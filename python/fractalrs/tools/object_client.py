@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,20 @@ async def content_of(client: Any, name: str) -> bytes:
     import obstore
 
     return bytes(await (await obstore.get_async(client, name)).bytes_async())
+
+
+async def sizes_of(client: Any, names: Iterable[str], at_a_time: int) -> dict[str, int]:
+    """Return the sizes of those of some objects that are there."""
+    import obstore
+
+    found = {}
+
+    async def ask(name: str) -> None:
+        with suppress(FileNotFoundError):
+            found[name] = (await obstore.head_async(client, name))["size"]
+
+    await each_of(ask, ((name,) for name in names), at_a_time)
+    return found
 
 
 async def range_of(client: Any, name: str, start: int, length: int) -> bytes:

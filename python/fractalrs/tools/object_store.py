@@ -33,6 +33,7 @@ from fractalrs.tools.object_client import (
     listed,
     range_of,
     refusal,
+    sizes_of,
     wait,
 )
 from fractalrs.tools.sealed import FileReport, read_labelled
@@ -44,7 +45,7 @@ LARGEST = 5_000_000_000
 """Bytes that S3 and Azure take in one request."""
 _KNOWN = "fractalrs"
 """The key of an object's metadata that says what is known of a file: letters alone, which all stores take."""
-_CHUNK, _FETCHED_AT_ONCE = 1 << 22, 8
+_CHUNK, _FETCHED_AT_ONCE, _ASKED_AT_ONCE = 1 << 22, 8, 32
 
 _Result = TypeVar("_Result")
 
@@ -103,6 +104,12 @@ class ObjectStore(Shown):
             found = wait(listed, self.client)
         own = ((each["path"], each["size"]) for each in found)
         return {name: size for name, size in own if name and not name.endswith("/") and not is_litter(name)}
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of those of some files that are there: nothing of them is read."""
+        with self._refusing():
+            sizes: dict[str, int] = wait(sizes_of, self.client, [*names], _ASKED_AT_ONCE)
+        return sizes
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading."""
