@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import fractalrs as fr
@@ -36,7 +37,11 @@ def local(request: pytest.FixtureRequest, server: Server, tmp_path_factory: pyte
     expansion = small_expansion()
     partition: Any = None
     if request.param != "plain":
-        base = fr.leave_last_out(fr.sample_interactions(200, 150, 4_000), payload=("rating", "timestamp"))
+        table = fr.sample_interactions(200, 150, 4_000).to_arrow()
+        # Of two months.
+        times = pa.array(table["timestamp"].to_numpy() % 5_000_000 + 1_600_000_000)
+        table = table.set_column(table.schema.get_field_index("timestamp"), "timestamp", times)
+        base = fr.leave_last_out(fr.read_interactions(table), payload=("rating", "timestamp"))
         expansion = fr.Expansion(base, np.full((3, 5), 0.4), seed=7, **CARRYING)
         partition = "month" if request.param == "by month" else None
     folder = tmp_path_factory.mktemp("local") / request.param.replace(" ", "-")

@@ -194,8 +194,9 @@ class LocalStore(Shown):
         """Return the sizes of those of some files that are there."""
         found = {}
         for name in names:
-            with suppress(FileNotFoundError, NotADirectoryError):
-                found[name] = (self.path / name).stat().st_size
+            with suppress(FileNotFoundError):
+                if (file := self.path / name).is_file():
+                    found[name] = file.stat().st_size
         return found
 
     def open(self, name: str) -> BinaryIO:

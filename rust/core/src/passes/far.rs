@@ -113,7 +113,7 @@ mod tests {
         let asked = Arc::new(AtomicUsize::new(0));
         let far = FarFile::new(Box::new(Counted(content.clone(), asked.clone()))).unwrap();
         let read = |start: usize, length: usize| {
-            assert_eq!(far.get_bytes(start as u64, length).unwrap(), content[start..start + length])
+            assert_eq!(far.get_bytes(start as u64, length).unwrap(), content[start..start + length]);
         };
         read(299_000, 1_000);
         assert_eq!(asked.load(Ordering::Relaxed), 1);
