@@ -335,13 +335,14 @@ def test_a_data_set_is_opened_read_validated_and_exported(
     for made, name in ((again, "there"), (local, "here")):
         export(made, tmp_path / name, format="csv")
     assert digests(tmp_path / "there") == digests(tmp_path / "here")
-    with pytest.raises(InputError, match="s3://bucket/whole is in an object store"):
-        publish(again, tmp_path / "public")
+    for made, name in ((again, "public there"), (local, "public here")):
+        publish(made, tmp_path / name)
+    assert digests(tmp_path / "public there") == digests(tmp_path / "public here")
     assert [*scratch.iterdir()] == []
 
 
 @pytest.mark.usefixtures("whole")
-def test_damage_is_found_there_too(server: Server) -> None:
+def test_damage_is_found_there_too(server: Server, tmp_path: Path, scratch: Path) -> None:
     for name in server.sizes("whole"):
         server.ask(f"{BUCKET}/damaged/{name}", "PUT", server.content("whole", name))
     name = "train/part-00001-of-00024.parquet"
@@ -351,6 +352,13 @@ def test_damage_is_found_there_too(server: Server) -> None:
     found = validate(at(server, "damaged"), only="integrity", digests=True)
     assert not found.holds
     assert name in str(found)
+    for _ in range(2):
+        with pytest.raises(InputError, match=rf"s3://bucket/damaged/{name} is not what the manifest says"):
+            publish(at(server, "damaged"), tmp_path / "public")
+        assert {*tmp_path.iterdir()} == {scratch}
+        assert [*scratch.iterdir()] == []
+        # Gone.
+        server.ask(f"{BUCKET}/damaged/{name}", "DELETE")
 
 
 def test_the_commands_take_urls(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,6 +377,8 @@ def test_the_commands_take_urls(server: Server, tmp_path: Path, monkeypatch: pyt
     assert len(run("head", url, "--rows", 4).out.splitlines()) == 5
     assert run("validate", url, "--source", "sample", "--only", "integrity", "--quiet").code == 0
     assert run("export", url, tmp_path / "csv", "--format", "csv").code == 0
+    assert run("publish", url, tmp_path / "public", "--quiet").code == 0
+    assert "private" not in {file.name for file in (tmp_path / "public").iterdir()}
     assert run("info", f"s3://{BUCKET}/nothing").err.startswith(f"error: nothing is there: s3://{BUCKET}/nothing")
     refused = run("export", url, "s3://bucket/csv", "--format", "csv")
     assert (refused.code, "give a local path" in refused.err) == (2, True)
