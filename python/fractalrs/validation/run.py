@@ -118,9 +118,7 @@ def validate(
     with blas_threads(1), _here(subject) as subject:
         planned, base, expansion = _known(subject, base)
         if only == "fidelity" and planned is None:
-            raise InputError(
-                "fidelity needs private/ beside the data: it holds the real statistics", hint="use --only integrity"
-            )
+            raise InputError(f"fidelity {NEEDS_PRIVATE}: it holds the real statistics", hint="use --only integrity")
         stages = Stages(shown)
         run = _Run(Measured(subject, planned, base, expansion, singular_values, only != "integrity", threads, stages))
         with stages.together("validating", run.measured.work(only != "fidelity", only != "integrity")):

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from fractalrs._core import digest_file
-from fractalrs.dataset import CARD, MANIFEST, Dataset, FileEntry, Private, Published, checked_licence, data_card
+from fractalrs.dataset import (
+    CARD,
+    MANIFEST,
+    Dataset,
+    FileEntry,
+    Manifest,
+    Private,
+    Published,
+    checked_licence,
+    data_card,
+)
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.reading import MADE_UP
 from fractalrs.tools import (
@@ -105,11 +115,7 @@ def publish(
     if made.attributes and not with_attributes:
         logger.info(f"left out: {', '.join(file.path for file in made.attributes.values())}, which name source ids")
     with made.store.local([file.path for file in manifest.files]) as here:
-        size = sum(file.bytes for file in manifest.files)
-        beside = next(parent for parent in target.parents if parent.exists())
-        if here.stat().st_dev != beside.stat().st_dev:
-            # On one disk they are links, which take no room.
-            require_disk(target, size, "free some, or choose another folder")
+        size = _require_room(here, target, manifest)
         task = as_progress(progress).task("publishing", size, len(manifest.files))
         try:
             with whole_folder(target) as staged, task as done:
@@ -141,6 +147,16 @@ def _check_place(source: Path | RemotePath, target: Path) -> None:
     if isinstance(source, Path) and source.resolve() in (target.resolve(), *target.resolve().parents):
         raise OutputError(f"{target} is inside the data set {source.absolute()}", hint="choose a folder outside it")
     require_place(target)
+
+
+def _require_room(source: Path, target: Path, manifest: Manifest) -> int:
+    """Return how many bytes there are; refuse too little room, where they are to be copied."""
+    size = sum(file.bytes for file in manifest.files)
+    beside = next(parent for parent in target.parents if parent.exists())
+    if source.stat().st_dev != beside.stat().st_dev:
+        # On one disk they are links, which take no room.
+        require_disk(target, size, "free some, or choose another folder")
+    return size
 
 
 def _line(name: str, text: str | None) -> str | None:
