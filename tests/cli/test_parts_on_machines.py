@@ -224,6 +224,7 @@ def test_machines_write_parts_by_one_recipe(source: Path, alone: Path, tmp_path:
     command = [sys.executable, "-m", "fractalrs", "expand", "--recipe", str(recipe), str(source), str(tmp_path / "out")]
     machines = [subprocess.Popen([*command, "--quiet", "--part-range", one]) for one in ("5:9", "0:5")]
     assert [machine.wait(120) for machine in machines] == [0, 0]
+    assert not (tmp_path / "out/manifest.json").exists()
     assert run("finish", tmp_path / "out").code == 0
     assert run("expand", "--recipe", recipe, source, tmp_path / "whole").code == 0
     assert digests(tmp_path / "out") == digests(tmp_path / "whole")

@@ -3,6 +3,9 @@
 import json
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import fractalrs as fr
@@ -23,7 +27,7 @@ from fractalrs.loading import Batch, Batches, Histories
 from fractalrs.polars import scan
 from fractalrs.tools import ObjectStore
 from helpers.folders import small_expansion
-from helpers.stores import BUCKET, SECRET, Server, between, options, serving
+from helpers.stores import BUCKET, SECRET, Server, between, environment, options, serving
 
 PARTS = 6
 PARQUET = fr.ParquetOptions(row_group_size=1_500)
@@ -150,6 +154,15 @@ def test_only_what_may_pass_is_fetched(server: Server, local: Dataset) -> None:
         batches = iter(Batches(remote, 100))
         next(batches)
         assert passing.received - before < size / 3
+
+
+def test_users_at_the_edges_of_row_groups_are_read(local: Dataset, remote: Dataset) -> None:
+    for file in local.files("train")[:3]:
+        metadata = pq.read_metadata(local.path / file.path)
+        groups = [metadata.row_group(group).column(0).statistics for group in range(metadata.num_row_groups)]
+        for user in {edge for users in groups for edge in (users.min, users.max)}:
+            here, there = (scan(source).filter(pl.col("user_id") == user).collect() for source in (local, remote))
+            assert here.equals(there)
 
 
 @pytest.fixture
@@ -279,3 +292,26 @@ def test_forked_workers_share_an_epoch_and_leave_no_process(local: Dataset, remo
     while any(Path(f"/proc/{helper}").exists() for helper in helpers):
         assert time.monotonic() < give_up
         time.sleep(0.05)
+
+
+ENDLESS = """
+import sys
+import fractalrs as fr
+from fractalrs.loading import Batches
+batches = Batches(fr.open_dataset(sys.argv[1]), 100, shuffle="window", window=1_500)
+print("begun", flush=True)
+while True:
+    list(batches)
+"""
+
+
+def test_ctrl_c_ends_an_epoch(server: Server) -> None:
+    command = [sys.executable, "-c", ENDLESS, f"s3://{BUCKET}/whole"]
+    env = os.environ | environment(server.endpoint)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert "KeyboardInterrupt" in err.splitlines()[-1]
