@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
-from typing import Any, Literal, TypedDict, TypeVar, final
+from typing import Any, BinaryIO, Literal, TypedDict, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -193,6 +193,7 @@ class StreamedMatrix:
         threads: int,
         memory: int,
         rows_memory: int,
+        open: Callable[[str], BinaryIO] | None = None,
     ) -> StreamedMatrix: ...
     @property
     def keeps_rows(self) -> bool: ...

@@ -216,3 +216,26 @@ def test_whatever_is_expanded_is_finished_from_its_folder(tmp_path: Path, option
 def test_a_plan_without_its_expansion_writes_no_part(begun: Path) -> None:
     with pytest.raises(InputError, match="read from a file"):
         fr.write_part(begun_plan(begun), 3, begun)
+
+
+def test_machines_write_parts_by_one_recipe(source: Path, alone: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(run("info", alone, "--recipe").out, encoding="utf-8")
+    command = [sys.executable, "-m", "fractalrs", "expand", "--recipe", str(recipe), str(source), str(tmp_path / "out")]
+    machines = [subprocess.Popen([*command, "--quiet", "--part-range", one]) for one in ("5:9", "0:5")]
+    assert [machine.wait(120) for machine in machines] == [0, 0]
+    assert not (tmp_path / "out/manifest.json").exists()
+    assert run("finish", tmp_path / "out").code == 0
+    assert run("expand", "--recipe", recipe, source, tmp_path / "whole").code == 0
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+    there, here = digests(alone), digests(tmp_path / "out")
+    # The plans say which options were given; all else is the same, byte for byte.
+    assert there.keys() == here.keys()
+    assert {name for name in there if there[name] != here[name]} <= {"private/plan.json"}
+    # One of another recipe is refused.
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("seed = 7", "seed = 8"), encoding="utf-8")
+    before = digests(tmp_path / "out")
+    refused(
+        run("expand", "--recipe", recipe, source, tmp_path / "out", "--part-range", "0:2"), "seed is 7 there and 8 here"
+    )
+    assert digests(tmp_path / "out") == before

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import md5
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,11 +24,12 @@ import pyarrow.dataset
 import pyarrow.fs as pa_fs
 import pytest
 
+from fractalrs.base import leave_last_out
 from fractalrs.dataset import Dataset, Plan, finish, open_dataset, plan, write, write_part
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion
 from fractalrs.formats import export
-from fractalrs.passes import StreamedMatrix
+from fractalrs.reading import read_interactions, sample_interactions
 from fractalrs.tools import ObjectStore
 from fractalrs.validation import validate
 from fractalrs.workflow import publish
@@ -142,6 +145,7 @@ def test_one_of_many_claims_wins(server: Server) -> None:
     store.put("a/plan", b"another")
     with store.open("a/plan") as file:
         assert (file.read(3), file.seek(-2, os.SEEK_END), file.read(), file.read()) == (b"ano", 5, b"er", b"")
+    assert store.sizes(["a/plan", "a/nothing", "a"]) == store.list() == {"a/plan": 7}
     store.delete(["a/plan", "a/nothing"])
     assert store.list() == {}
 
@@ -331,14 +335,14 @@ def test_a_data_set_is_opened_read_validated_and_exported(
     for made, name in ((again, "there"), (local, "here")):
         export(made, tmp_path / name, format="csv")
     assert digests(tmp_path / "there") == digests(tmp_path / "here")
-    for refused in (lambda: publish(again, tmp_path / "public"), lambda: StreamedMatrix(again)):
-        with pytest.raises(InputError, match="s3://bucket/whole is in an object store"):
-            refused()
+    for made, name in ((again, "public there"), (local, "public here")):
+        publish(made, tmp_path / name)
+    assert digests(tmp_path / "public there") == digests(tmp_path / "public here")
     assert [*scratch.iterdir()] == []
 
 
 @pytest.mark.usefixtures("whole")
-def test_damage_is_found_there_too(server: Server) -> None:
+def test_damage_is_found_there_too(server: Server, tmp_path: Path, scratch: Path) -> None:
     for name in server.sizes("whole"):
         server.ask(f"{BUCKET}/damaged/{name}", "PUT", server.content("whole", name))
     name = "train/part-00001-of-00024.parquet"
@@ -348,6 +352,13 @@ def test_damage_is_found_there_too(server: Server) -> None:
     found = validate(at(server, "damaged"), only="integrity", digests=True)
     assert not found.holds
     assert name in str(found)
+    for _ in range(2):
+        with pytest.raises(InputError, match=rf"s3://bucket/damaged/{name} is not what the manifest says"):
+            publish(at(server, "damaged"), tmp_path / "public")
+        assert {*tmp_path.iterdir()} == {scratch}
+        assert [*scratch.iterdir()] == []
+        # Gone.
+        server.ask(f"{BUCKET}/damaged/{name}", "DELETE")
 
 
 def test_the_commands_take_urls(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,6 +377,8 @@ def test_the_commands_take_urls(server: Server, tmp_path: Path, monkeypatch: pyt
     assert len(run("head", url, "--rows", 4).out.splitlines()) == 5
     assert run("validate", url, "--source", "sample", "--only", "integrity", "--quiet").code == 0
     assert run("export", url, tmp_path / "csv", "--format", "csv").code == 0
+    assert run("publish", url, tmp_path / "public", "--quiet").code == 0
+    assert "private" not in {file.name for file in (tmp_path / "public").iterdir()}
     assert run("info", f"s3://{BUCKET}/nothing").err.startswith(f"error: nothing is there: s3://{BUCKET}/nothing")
     refused = run("export", url, "s3://bucket/csv", "--format", "csv")
     assert (refused.code, "give a local path" in refused.err) == (2, True)
@@ -403,23 +416,30 @@ def test_keys_in_urls_are_refused_and_not_shown() -> None:
     assert "hidden" not in str(refused.value)
 
 
-def test_a_fork_of_a_process_that_used_a_store_says_that_it_cannot(server: Server, whole: Dataset) -> None:
+def test_a_fork_of_a_process_that_used_a_store_uses_it_too(server: Server, whole: Dataset, scratch: Path) -> None:
     context, store = multiprocessing.get_context("fork"), at(server, "whole")
-    assert store.list()
+    there = store.list()
     answers = context.Queue()
 
-    def ask() -> None:
+    def use() -> None:
         try:
-            answers.put(len(store.list()))
-        except InputError as error:
-            answers.put(error.message)
+            written = write(small_expansion(), at(server, "forked"), parts=3)
+            found = [store.list(), open_dataset(store).test.count_rows(), written.totals["test"]]
+            with pytest.raises(FileNotFoundError, match="does not exist: 's3://bucket/whole/nothing'"):
+                store.open("nothing").read()
+            with pytest.raises(OutputError, match="no such bucket"):
+                Dataset(ObjectStore("s3://elsewhere/x", options(server.endpoint)))
+            answers.put(found)
+        except BaseException as error:
+            answers.put(repr(error))
 
-    child = context.Process(target=ask)
+    child = context.Process(target=use)
     child.start()
-    assert "forked" in str(answers.get(timeout=30))
+    assert answers.get(timeout=60) == [there, whole.totals["test"], whole.totals["test"]]
     child.join(30)
     assert child.exitcode == 0
-    assert whole.totals
+    assert open_dataset(at(server, "forked")).totals["interactions"] == whole.totals["interactions"]
+    assert [*scratch.iterdir()] == []
 
 
 def test_parts_too_large_for_one_request_are_refused(server: Server) -> None:
@@ -428,3 +448,49 @@ def test_parts_too_large_for_one_request_are_refused(server: Server) -> None:
         store.require_room(6e9, 0, 6e9, 1, "")
     store.require_room(6e9, 0, 1e6, 1, "")
     assert np.isfinite(store.free())
+
+
+class Cramped(ObjectStore):
+    """A store beside too little room for a data set; for its private files there is."""
+
+    @contextmanager
+    def local(self, names: Iterable[str]) -> Iterator[Path]:
+        if "manifest.json" in (wanted := [*names]):
+            raise OutputError("too little free disk for /tmp: it needs about 2 GB, 1 GB are free")
+        with super().local(wanted) as folder:
+            yield folder
+
+
+@pytest.mark.parametrize("partition", [None, "month"])
+def test_without_room_it_is_validated_where_it_is(
+    server: Server, tmp_path: Path, partition: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = sample_interactions(200, 150, 4_000).to_arrow()
+    # Of two months.
+    times = pa.array(table["timestamp"].to_numpy() % 5_000_000 + 1_600_000_000)
+    table = table.set_column(table.schema.get_field_index("timestamp"), "timestamp", times)
+    base = leave_last_out(read_interactions(table), payload=("rating", "timestamp"))
+    carried: dict[str, Any] = {"profile": "traceable", "timestamps": True, "ratings": "carry"}
+    expansion = Expansion(base, np.full((3, 5), 0.4), seed=7, **carried)
+    items = pa.table({"item": base.item_ids, "year": pa.array(range(150))})
+    here = write(
+        expansion, tmp_path / "out", parts=2 if partition is None else 1, partition=partition, item_attributes=items
+    )
+    prefix = f"cramped/{partition}"
+    for name in digests(here.path):
+        server.ask(f"{BUCKET}/{prefix}/{name}", "PUT", (here.path / name).read_bytes())
+    there = open_dataset(Cramped(f"s3://{BUCKET}/{prefix}", options(server.endpoint)))
+    named: dict[str, Any] = {"digests": True, "threads": 2, "only": None if partition is None else "integrity"}
+    one, other = (validate(dataset, base, **named) for dataset in (here, there))
+    assert [str(check) for check in one.findings.checks] == [str(check) for check in other.findings.checks]
+    assert [str(metric) for metric in one.findings.metrics] == [str(metric) for metric in other.findings.metrics]
+    assert f"so every pass reads s3://{BUCKET}/{prefix} again" in caplog.text
+    if partition is None:
+        whole = server.content(prefix, "items.parquet")
+        server.ask(f"{BUCKET}/{prefix}/items.parquet", "PUT", whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+        assert "its BLAKE3 digest is not that of the manifest" in str(validate(there, only="integrity", digests=True))
+        for name in ("items.parquet", here.files("test")[-1].path):
+            server.delete(prefix, name)
+        found = str(validate(there, only="integrity"))
+        assert f"{name} is missing" in found
+        assert "it is missing" in found

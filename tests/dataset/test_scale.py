@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO, ClassVar
@@ -73,6 +74,12 @@ class CountingStore(LocalStore):
         self.asked["open"] += 1
         return super().open(name)
 
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        asked = [*names]
+        self.asked["looks"] += 1
+        self.asked["sizes"] += len(asked)
+        return super().sizes(asked)
+
     def list(self) -> dict[str, int]:
         self.asked["list"] += 1
         return super().list()
@@ -83,5 +90,7 @@ def test_a_part_of_many_is_written_without_a_look_at_the_others(tmp_path: Path) 
     write_parts(plan, range(49), store)
     CountingStore.asked.clear()
     fr.write_part(plan, 49, store)
-    (shown,) = re.findall(r"about (\d+) opens of small files", PAGE)
-    assert CountingStore.asked == {"open": int(shown)}
+    looks, sizes, opens = map(
+        int, re.findall(r"(\d+) looks at the sizes of (\d+) files, (\d+) small files read", PAGE)[0]
+    )
+    assert CountingStore.asked == {"looks": looks, "sizes": looks * sizes, "open": opens}

@@ -28,7 +28,7 @@ def test_what_is_put_is_whole_and_listed(tmp_path: Path) -> None:
     store.put("a/b/file", b"first")
     store.put("a/b/file", b"second one")
     store.put("top", b"")
-    assert store.list() == {"a/b/file": 10, "top": 0}
+    assert store.list() == store.sizes(["top", "a/b/file", "a/c", "top/d"]) == {"a/b/file": 10, "top": 0}
     with store.open("a/b/file") as file:
         assert file.read() == b"second one"
     assert hidden(store.path) == []

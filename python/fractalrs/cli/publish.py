@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from fractalrs.cli import INTERRUPTED
-from fractalrs.cli.output import Complete, Json, NoProgress, Quiet, flag, option, print_note, print_summary
+from fractalrs.cli.output import (
+    Complete,
+    Json,
+    NoProgress,
+    Quiet,
+    StorageOption,
+    flag,
+    option,
+    place_of,
+    print_note,
+    print_summary,
+)
 from fractalrs.tools import notes_on_stderr
 from fractalrs.words import SPLITS
 from fractalrs.workflow import publish as give
@@ -35,6 +46,7 @@ def publish(
     with_attributes: Annotated[
         bool, flag(GIVEN, "--with-attributes", "Files of attributes too, which name the source's own ids.")
     ] = False,
+    storage_option: StorageOption = None,
     as_json: Json = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
@@ -43,7 +55,7 @@ def publish(
     with notes_on_stderr(not quiet):
         try:
             given = give(
-                output,
+                place_of(output, storage_option),
                 destination,
                 source_name=source_name,
                 source_licence=source_licence,

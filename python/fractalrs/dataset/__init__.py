@@ -6,7 +6,7 @@ Layout of the files is `layout`; what is there `folder`; `writing` puts them the
 from fractalrs.dataset.attributes import match, source_codes
 from fractalrs.dataset.card import Published, data_card
 from fractalrs.dataset.contrast import differences
-from fractalrs.dataset.dataset import Dataset, open_dataset, opened, whole_users
+from fractalrs.dataset.dataset import Dataset, arrow_file, open_dataset, opened, whole_users
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.layout import CARD, MANIFEST, ParquetOptions
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
@@ -21,5 +21,5 @@ __all__ = ["AttributesEntry", "FileEntry", "Folder", "Manifest", "ParquetOptions
 __all__ += ["OTHER_SOURCE", "Plan", "checked_licence", "differences", "expected_bytes", "other_plan", "plan"]
 __all__ += ["begun_plan", "finish", "folders_of", "forecast", "match", "saved_base", "source_codes"]
 __all__ += ["write", "write_part", "write_parts", "write_plan"]
-__all__ += ["Dataset", "open_dataset", "opened", "whole_users"]
+__all__ += ["Dataset", "arrow_file", "open_dataset", "opened", "whole_users"]
 __all__ += ["CARD", "MANIFEST", "Published", "data_card"]

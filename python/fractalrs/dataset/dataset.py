@@ -210,6 +210,11 @@ def open_dataset(path: Place) -> Dataset:
     return Dataset(path)
 
 
+def arrow_file(path: Path | RemotePath) -> Path | pa.PythonFile:
+    """Return what Arrow reads a file by."""
+    return pa.PythonFile(path.open(), mode="r") if isinstance(path, RemotePath) else path
+
+
 @contextmanager
 def opened(path: Path | RemotePath, interactions: int | None = None) -> Iterator[pq.ParquetFile]:
     """Open a file, which must have so many interactions; name it where it cannot be read, now or later.
@@ -220,8 +225,7 @@ def opened(path: Path | RemotePath, interactions: int | None = None) -> Iterator
         If it is not there, damaged, or has another number of interactions.
     """
     try:
-        source = pa.PythonFile(path.open(), mode="r") if isinstance(path, RemotePath) else path
-        with pq.ParquetFile(source) as file:
+        with pq.ParquetFile(arrow_file(path)) as file:
             rows = file.metadata.num_rows
             if interactions not in (None, rows):
                 raise InputError(f"{path} has {rows:,} interactions, the manifest says {interactions:,}", _HINT)

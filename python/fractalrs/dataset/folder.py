@@ -1,8 +1,6 @@
 """What is in an output folder: what of it is ours, how far it is, and what may be deleted."""
 
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,10 +75,7 @@ class Folder:
         if plan.partition is not None:
             # How many files a part has only its folder says.
             return cls.ours(store)
-        files: dict[str, int] = {}
-        for name in (PLAN, MANIFEST, *GUARDS, *files_beside(plan), *names):
-            with suppress(OSError), store.open(name) as file:
-                files[name] = file.seek(0, os.SEEK_END)
+        files = store.sizes((PLAN, MANIFEST, *GUARDS, *files_beside(plan), *names))
         if PLAN in files and MANIFEST not in files:
             folder = cls(store, files, read_plan(store), None)
             if folder.has_private:

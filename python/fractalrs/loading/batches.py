@@ -39,7 +39,7 @@ class Batches(Shown):
     Parameters
     ----------
     source
-        An expansion, which needs no file; or a data set in a local folder.
+        An expansion, which needs no file; or a data set, of which an object store gives row group by row group.
     batch_size
         Interactions of a batch; the last one of an epoch may be shorter.
     split

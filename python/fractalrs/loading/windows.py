@@ -61,7 +61,7 @@ class _OfDataset:
 
     def __init__(self, dataset: Dataset, split: Split, readers: int, interactions: int, threads: int) -> None:
         files = dataset.files(split)
-        self._paths = [dataset.path / file.path for file in files]
+        self._paths = [dataset.place / file.path for file in files]
         self._starts = [0, *accumulate(file.rows for file in files)]
         self._rows, self._threads = self._starts[-1], threads
         self.per_reader = max(1, -(-self._rows // (readers * interactions)))

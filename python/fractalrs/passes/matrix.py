@@ -1,12 +1,13 @@
 """The streamed matrix: passes over the interactions of a base, an expansion or a data set, in bounded memory."""
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +137,8 @@ def _order(order: str, shuffle: str, timed: bool) -> str:
 class StreamedMatrix(Shown):
     """The interactions of a base, an expansion or a data set as a matrix of which each pass sees every row once.
 
-    An expansion generates them in every pass, a data set reads its files: the same numbers come out of both.
+    An expansion generates them in every pass, a data set reads its files: the same numbers come out of both. Of an
+    object store every pass asks again, for a row group a thread at a time, unless rows stay in memory.
 
     Parameters
     ----------
@@ -195,9 +197,8 @@ class StreamedMatrix(Shown):
             self.order = _order(source.order, source.shuffle, "timestamp" in source.schema.names)
             self.interactions: float = source.totals["interactions"]
             self.pieces = [(part.first, part.last) for part in source.parts]
-            self._core = Core.of_files(
-                *self.shape, self.pieces, _files(source), **self._means(memory), rows_memory=rows_memory
-            )
+            means = self._means(memory) | {"rows_memory": rows_memory}
+            self._core = Core.of_files(*self.shape, self.pieces, _files(source), **means, open=_opener(source))
         elif isinstance(source, Base):
             self.block_shape, self.order = source.shape, "item"
             self.interactions = source.count
@@ -383,8 +384,17 @@ def _ids(name: str, values: npt.ArrayLike, count: int, rise: bool = True) -> npt
     return np.ascontiguousarray(ids, dtype=np.uint64)
 
 
-def _files(dataset: Dataset) -> list[list[list[Path]]]:
-    """Return the files of each split of every part."""
+def _files(dataset: Dataset) -> list[list[list[str]]]:
+    """Return the files of each split of every part, by their paths or URLs."""
     return [
-        [[dataset.path / file.path for file in part.files.get(split, ())] for split in SPLITS] for part in dataset.parts
+        [[str(dataset.place / file.path) for file in part.files.get(split, ())] for split in SPLITS]
+        for part in dataset.parts
     ]
+
+
+def _opener(dataset: Dataset) -> Callable[[str], BinaryIO] | None:
+    """Return what opens its files by their URLs; None where they are on this machine."""
+    if isinstance(dataset.place, Path):
+        return None
+    names = {str(dataset.place / file.path): file.path for split in dataset.splits for file in dataset.files(split)}
+    return lambda url: dataset.store.open(names[url])

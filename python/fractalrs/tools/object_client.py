@@ -1,11 +1,15 @@
 """The client of object stores, `obstore`: how it is opened and waited for, and its refusals in words."""
 
 import os
+import pickle
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -79,9 +83,11 @@ def _told(error: Exception, options: Mapping[str, str]) -> str:
     return text[:200]
 
 
-async def collected(stream: Any) -> list[Any]:
-    """Return all that is listed."""
-    return [each async for some in stream for each in some]
+async def listed(client: Any) -> list[Any]:
+    """Return what is known of all objects."""
+    import obstore
+
+    return [each async for some in obstore.list(client) for each in some]
 
 
 async def each_of(ask: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], at_a_time: int) -> None:
@@ -104,8 +110,39 @@ async def content_of(client: Any, name: str) -> bytes:
     return bytes(await (await obstore.get_async(client, name)).bytes_async())
 
 
+async def sizes_of(client: Any, names: Iterable[str], at_a_time: int) -> dict[str, int]:
+    """Return the sizes of those of some objects that are there."""
+    import obstore
+
+    found = {}
+
+    async def ask(name: str) -> None:
+        with suppress(FileNotFoundError):
+            found[name] = (await obstore.head_async(client, name))["size"]
+
+    await each_of(ask, ((name,) for name in names), at_a_time)
+    return found
+
+
+async def range_of(client: Any, name: str, start: int, length: int) -> bytes:
+    """Return a stretch of an object."""
+    import obstore
+
+    return bytes(await obstore.get_range_async(client, name, start=start, length=length))
+
+
+async def labels_of(client: Any, name: str) -> tuple[dict[str, str], int]:
+    """Return an object's metadata and its size."""
+    import obstore
+
+    found = await obstore.get_async(client, name, options={"head": True})
+    return {str(key): str(value) for key, value in found.attributes.items()}, found.meta["size"]
+
+
 _loops: dict[int, "AbstractEventLoop"] = {}
 """The one that waits for stores, of the process that began it: neither it nor the client's threads outlive a fork."""
+_helpers: dict[int, "subprocess.Popen[bytes]"] = {}
+"""So a process asks that was forked from one with threads: by another one."""
 _starting = threading.Lock()
 
 
@@ -119,14 +156,55 @@ def begin(ask: Callable[..., Any], *arguments: Any, **named: Any) -> "Future[Any
 
     with _starting:
         if _loops and os.getpid() not in _loops:
-            raise InputError(
-                "this process was forked from one that had used an object store, and cannot use one itself",
-                hint="start processes by 'spawn' or 'forkserver', or use stores only after they are started",
-            )
+            answer: Future[Any] = Future()
+            try:
+                answer.set_result(_asked_by_another(ask, arguments, named))
+            except Exception as error:
+                answer.set_exception(error)
+            return answer
         if (waiting := _loops.get(os.getpid())) is None:
             waiting = _loops[os.getpid()] = asyncio.new_event_loop()
             threading.Thread(target=waiting.run_forever, name="object stores", daemon=True).start()
     return asyncio.run_coroutine_threadsafe(answered(), waiting)
+
+
+def _asked_by_another(*what: Any) -> Any:
+    """Let another process ask: it ends with this one, however that ends."""
+    if (helper := _helpers.get(os.getpid())) is None:
+        command = [sys.executable, "-c", f"from {__name__} import answer_another; answer_another()"]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        pipe = subprocess.PIPE
+        # In a session of its own it does not hear Ctrl-C, which is for this one.
+        helper = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env, start_new_session=True)
+        _helpers[os.getpid()] = helper
+    assert helper.stdin is not None
+    assert helper.stdout is not None
+    try:
+        pickle.dump(what, helper.stdin)
+        helper.stdin.flush()
+        is_answer, told = pickle.load(helper.stdout)
+    except BaseException:
+        # What it answers belongs to no question any more.
+        _helpers.pop(os.getpid()).kill()
+        raise
+    if not is_answer:
+        raise told
+    return told
+
+
+def answer_another() -> None:
+    """Ask for the process that began this one."""
+    while True:
+        try:
+            ask, arguments, named = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            told = pickle.dumps((True, wait(ask, *arguments, **named)))
+        except Exception as error:
+            told = pickle.dumps((False, error))
+        sys.stdout.buffer.write(told)
+        sys.stdout.buffer.flush()
 
 
 def wait(ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

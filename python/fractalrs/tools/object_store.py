@@ -22,7 +22,20 @@ from typing import Any, BinaryIO, TypeVar, cast
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import machine
 from fractalrs.tools.arguments import as_path, url_scheme
-from fractalrs.tools.object_client import SEE, begin, client_of, collected, content_of, each_of, give_up, refusal, wait
+from fractalrs.tools.object_client import (
+    SEE,
+    begin,
+    client_of,
+    content_of,
+    each_of,
+    give_up,
+    labels_of,
+    listed,
+    range_of,
+    refusal,
+    sizes_of,
+    wait,
+)
 from fractalrs.tools.sealed import FileReport, read_labelled
 from fractalrs.tools.shown import Shown
 from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, is_litter
@@ -32,7 +45,7 @@ LARGEST = 5_000_000_000
 """Bytes that S3 and Azure take in one request."""
 _KNOWN = "fractalrs"
 """The key of an object's metadata that says what is known of a file: letters alone, which all stores take."""
-_CHUNK, _FETCHED_AT_ONCE = 1 << 22, 8
+_CHUNK, _FETCHED_AT_ONCE, _ASKED_AT_ONCE = 1 << 22, 8, 32
 
 _Result = TypeVar("_Result")
 
@@ -87,12 +100,16 @@ class ObjectStore(Shown):
 
     def list(self) -> dict[str, int]:
         """Return names and sizes of all files, but for litter and what stands for folders."""
-        import obstore
-
         with self._refusing():
-            found = wait(collected, obstore.list(self.client))
+            found = wait(listed, self.client)
         own = ((each["path"], each["size"]) for each in found)
         return {name: size for name, size in own if name and not name.endswith("/") and not is_litter(name)}
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of those of some files that are there: nothing of them is read."""
+        with self._refusing():
+            sizes: dict[str, int] = wait(sizes_of, self.client, [*names], _ASKED_AT_ONCE)
+        return sizes
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading."""
@@ -100,16 +117,14 @@ class ObjectStore(Shown):
 
     def known(self, name: str) -> tuple[dict[str, str], FileReport]:
         """Return labels and what is known of a Parquet file from its metadata; where it has none, read the file."""
-        import obstore
-
         with self.asking(name):
-            found = wait(obstore.get_async, self.client, name, options={"head": True})
-        if (text := found.attributes.get(_KNOWN)) is None:
+            metadata, size = wait(labels_of, self.client, name)
+        if (text := metadata.get(_KNOWN)) is None:
             with self.open(name) as file:
                 return read_labelled(file)
         told = json.loads(text)
         report: FileReport = told["file"]
-        if report["bytes"] != found.meta["size"]:
+        if report["bytes"] != size:
             raise ValueError("its metadata are of another file")
         return told["labels"], report
 
@@ -135,6 +150,20 @@ class ObjectStore(Shown):
         import obstore
 
         await obstore.put_async(self.client, name, content, use_multipart=False, **how)
+
+    async def put_file(self, name: str, file: Path) -> None:
+        """Put a file of this machine, and delete it here."""
+        import asyncio
+
+        how: dict[str, Any] = {}
+        if name.endswith(".parquet"):
+            labels, report = await asyncio.to_thread(_read, file)
+            how = {"attributes": {_KNOWN: json.dumps({"labels": labels, "file": report})}}
+        with file.open("rb") as opened:
+            content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        with self.asking(name):
+            await self.putting(name, memoryview(content), **how)
+        file.unlink()
 
     def restrict(self, folder: str) -> None:
         """Do nothing: who may read what is for the bucket's policy to say."""
@@ -275,20 +304,7 @@ class ObjectStaging(LocalStaging):
         made = self.folder / name
         # No longer among the finished ones.
         hidden = made.replace(made.with_name(f".{made.name}"))
-        self.uploads.append(begin(self._put, name, hidden))
-
-    async def _put(self, name: str, file: Path) -> None:
-        import asyncio
-
-        how: dict[str, Any] = {}
-        if name.endswith(".parquet"):
-            labels, report = await asyncio.to_thread(_read, file)
-            how = {"attributes": {_KNOWN: json.dumps({"labels": labels, "file": report})}}
-        with file.open("rb") as opened:
-            content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        with self.objects.asking(name):
-            await self.objects.putting(name, memoryview(content), **how)
-        file.unlink()
+        self.uploads.append(begin(self.objects.put_file, name, hidden))
 
     def settle(self, uploads: Iterable["Future[Any]"]) -> None:
         """Wait until these are put."""
@@ -335,12 +351,11 @@ class _Reader(io.RawIOBase):
         return self._place
 
     def read(self, size: int | None = -1) -> bytes:
-        import obstore
-
+        content: bytes
         if size is None or size < 0:
             if self._place == 0:
                 with self._store.asking(self._name):
-                    content: bytes = wait(content_of, self._store.client, self._name)
+                    content = wait(content_of, self._store.client, self._name)
                 self._place = len(content)
                 return content
             size = self._size
@@ -348,8 +363,7 @@ class _Reader(io.RawIOBase):
         if not size:
             return b""
         with self._store.asking(self._name):
-            where = {"start": self._place, "length": size}
-            content = bytes(wait(obstore.get_range_async, self._store.client, self._name, **where))
+            content = wait(range_of, self._store.client, self._name, self._place, size)
         self._place += len(content)
         return content
 

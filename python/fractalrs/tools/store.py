@@ -117,6 +117,9 @@ class Store(Protocol):
     def list(self) -> dict[str, int]:
         """Return names and sizes of all files, but for litter and what is not whole yet."""
 
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of those of some files that are there."""
+
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading."""
 
@@ -186,6 +189,15 @@ class LocalStore(Shown):
             found = _sizes(self.path)
         own = (name for name in found if not (name == _LOCK or _STAGING.fullmatch(name.partition("/")[0])))
         return {name: found[name] for name in own if not is_litter(name)}
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of those of some files that are there."""
+        found = {}
+        for name in names:
+            with suppress(FileNotFoundError):
+                if (file := self.path / name).is_file():
+                    found[name] = file.stat().st_size
+        return found
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading."""

@@ -116,10 +116,10 @@ def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, E
     InputError
         If ``private/`` does not belong to the data set, or the base does not, or a file is damaged.
     """
-    private = Private.read(dataset.path)
+    private = Private.of_store(dataset.store)
     if private is None:
         if base is not None:
-            raise InputError(f"{dataset.path} has no private/plan.json: there is nothing to compare the source with")
+            raise InputError(f"{dataset.place} has no private/plan.json: there is nothing to compare the source with")
         return None, None
     plan, statistics = private.plan, private.statistics
     options, fingerprints = plan.options, dataset.manifest.fingerprints
@@ -128,14 +128,14 @@ def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, E
     agree &= tuple(statistics["shape"].tolist()) == dataset.block_shape
     agree &= fingerprints == {"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint}
     if not agree:
-        raise InputError(f"private/ and manifest.json of {dataset.path} are of different data sets")
+        raise InputError(f"private/ and manifest.json of {dataset.place} are of different data sets")
     keep_rates = options.keep_rates(private.reduced.values)
     planned = Planned(keep_rates, dataclasses.asdict(options), statistics, plan.base.split, plan.base.cuts)
     if base is None:
         return planned, None
     if base.fingerprint != plan.base.fingerprint:
         raise InputError(
-            f"these interactions are not those that {dataset.path} was expanded from",
+            f"these interactions are not those that {dataset.place} was expanded from",
             hint="name that source; it is read and split as the plan says",
         )
     if planned.operator.is_function:
@@ -143,5 +143,5 @@ def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, E
     cells = private.cells if planned.shuffle.takes_cells else None
     expansion = Expansion(base, private.reduced, profile=plan.profile, cells=cells, **dataclasses.asdict(options))
     if expansion.fingerprint != plan.expansion_fingerprint:
-        raise InputError(f"private/ of {dataset.path} does not belong to its data: it makes other interactions")
+        raise InputError(f"private/ of {dataset.place} does not belong to its data: it makes other interactions")
     return planned, expansion

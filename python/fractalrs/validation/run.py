@@ -1,8 +1,9 @@
 """Validate a data set, or an expansion: integrity, fidelity, and the report of both."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from fractalrs.base import Base
 from fractalrs.dataset import Dataset, open_dataset
-from fractalrs.errors import InputError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Expansion
 from fractalrs.statistics import Curve, Floats
 from fractalrs.tools import (
@@ -37,6 +38,8 @@ from fractalrs.validation.report.report import Report
 from fractalrs.validation.thresholds import checked, defaults
 from fractalrs.words import SPLITS
 
+logger = logging.getLogger(__name__)
+
 Only = Literal["integrity", "fidelity"]
 NEEDS_PRIVATE = "needs private/ beside the data"
 NO_BLOCKS = "the operator has no keep rates"
@@ -62,7 +65,8 @@ def validate(
     Parameters
     ----------
     dataset
-        A data set, its folder or URL (which is fetched into a temporary folder); or an expansion, which is generated.
+        A data set, its folder or URL; or an expansion, which is generated. What is in an object store is fetched into a
+        temporary folder; where ``TMPDIR`` has too little room for it, every pass reads the store again.
     base
         What it was expanded from. Without it, what needs the real interactions themselves is left out: users generated
         again, singular vectors, real neighbours, copies.
@@ -114,9 +118,7 @@ def validate(
     with blas_threads(1), _here(subject) as subject:
         planned, base, expansion = _known(subject, base)
         if only == "fidelity" and planned is None:
-            raise InputError(
-                "fidelity needs private/ beside the data: it holds the real statistics", hint="use --only integrity"
-            )
+            raise InputError(f"fidelity {NEEDS_PRIVATE}: it holds the real statistics", hint="use --only integrity")
         stages = Stages(shown)
         run = _Run(Measured(subject, planned, base, expansion, singular_values, only != "integrity", threads, stages))
         with stages.together("validating", run.measured.work(only != "fidelity", only != "integrity")):
@@ -129,12 +131,18 @@ def validate(
 
 @contextmanager
 def _here(subject: Dataset | Expansion) -> Iterator[Dataset | Expansion]:
-    """Return what is validated, on this machine: every file is read several times."""
+    """Return what is validated, on this machine if there is room: every file is read several times."""
     if isinstance(subject, Expansion) or isinstance(subject.place, Path):
         yield subject
-    else:
-        with subject.store.local(subject.store.list()) as folder:
-            yield Dataset(folder, subject.manifest)
+        return
+    names = subject.store.list()
+    with ExitStack() as stack:
+        try:
+            here = Dataset(stack.enter_context(subject.store.local(names)), subject.manifest)
+        except OutputError as error:
+            logger.warning(f"{error.message}; so every pass reads {subject.place} again")
+            here = subject
+        yield here
 
 
 def _check(only: object, singular_values: object, false_alarms: object) -> None:
@@ -262,7 +270,8 @@ class _Run:
         """Return what was found."""
         of = self.measured.subject
         if isinstance(of, Dataset):
-            subject: dict[str, Any] = {"data set": of.path.name}
+            place = of.place if isinstance(of.place, Path) else Path(of.place.url)
+            subject: dict[str, Any] = {"data set": place.name}
             subject |= {name: getattr(of, name) for name in ("profile", "shuffle", "operator")}
             subject |= {split: of.totals[split] for split in SPLITS if split in of.totals}
             subject |= {"multipliers": "{} × {}".format(*of.multipliers)}

@@ -11,12 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from fractalrs._core import digest_file
-from fractalrs.dataset import CARD, MANIFEST, Dataset, FileEntry, Private, Published, checked_licence, data_card
+from fractalrs.dataset import (
+    CARD,
+    MANIFEST,
+    Dataset,
+    FileEntry,
+    Manifest,
+    Private,
+    Published,
+    checked_licence,
+    data_card,
+)
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.reading import MADE_UP
 from fractalrs.tools import (
+    Place,
     Progress,
     ProgressCallback,
+    RemotePath,
+    Store,
     as_path,
     as_progress,
     require_disk,
@@ -35,7 +48,7 @@ GUESSED = 1 << 32
 
 @suggests
 def publish(
-    dataset: Dataset | str | os.PathLike[str],
+    dataset: Dataset | Place,
     destination: str | os.PathLike[str],
     *,
     source_name: str | None = None,
@@ -51,9 +64,10 @@ def publish(
     Parameters
     ----------
     dataset
-        A complete data set, or its folder, where it was made: with ``private/``.
+        A complete data set, its folder or URL, where it was made: with ``private/``.
     destination
-        Folder to make. Files are hard links where that can be, else copies: leave them as they are.
+        Folder to make. Files are hard links where that can be, else copies: leave them as they are. What is in an
+        object store is fetched into a temporary folder first.
     source_name, source_licence, licence_link
         What the card says of the source: ``"MovieLens 20M"``; its licence, by default the one given when the data set
         was made; and the address of that.
@@ -90,37 +104,34 @@ def publish(
     """
     made = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     target = as_path("destination", destination).absolute()
-    _check_place(made.path.absolute(), target)
+    _check_place(made.place, target)
     private = _private_of(made, with_seed)
     licence = private.plan.source_licence if source_licence is None else checked_licence(source_licence)
     name, link = _line("source_name", source_name), _line("licence_link", licence_link)
     shown_report = None if report is None else _report_of(report, made)
-    recipe, made_up = page_text(private, with_seed=with_seed), _says_made_up(made.path / CARD)
+    recipe, made_up = page_text(private, with_seed=with_seed), _says_made_up(made.store)
     told = Published(name, licence, link, made_up, recipe, shown_report)
     manifest = made.manifest if with_attributes else replace(made.manifest, attributes={})
     if made.attributes and not with_attributes:
         logger.info(f"left out: {', '.join(file.path for file in made.attributes.values())}, which name source ids")
-    size = sum(file.bytes for file in manifest.files)
-    beside = next(parent for parent in target.parents if parent.exists())
-    if made.path.stat().st_dev != beside.stat().st_dev:
-        # On one disk they are links, which take no room.
-        require_disk(target, size, "free some, or choose another folder")
-    shown = as_progress(progress)
-    try:
-        with whole_folder(target) as staged, shown.task("publishing", size, len(manifest.files)) as done:
-            _take(made.path, staged, manifest.files, done)
-            (staged / CARD).write_text(data_card(private.plan, manifest, told), encoding="utf-8")
-            (staged / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-    except OSError as error:
-        raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing is left of it") from error
+    with made.store.local([file.path for file in manifest.files]) as here:
+        size = _require_room(here, target, manifest)
+        task = as_progress(progress).task("publishing", size, len(manifest.files))
+        try:
+            with whole_folder(target) as staged, task as done:
+                _take(here, made.place, staged, manifest.files, done)
+                (staged / CARD).write_text(data_card(private.plan, manifest, told), encoding="utf-8")
+                (staged / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing is left of it") from error
     return Dataset(target)
 
 
 def _private_of(dataset: Dataset, with_seed: bool) -> Private:
     """Return ``private/``; warn of a seed that whoever has the source can try out."""
-    private = Private.read(dataset.path)
+    private = Private.of_store(dataset.store)
     if private is None:
-        raise InputError(f"{dataset.path} has no private/plan.json", hint="publish it where it was made; else copy it")
+        raise InputError(f"{dataset.place} has no private/plan.json", hint="publish it where it was made; else copy it")
     plan = private.plan
     # Shuffles of a private base hide nothing.
     if plan.options.seed < GUESSED and not with_seed and plan.base.privacy is None:
@@ -131,12 +142,22 @@ def _private_of(dataset: Dataset, with_seed: bool) -> Private:
     return private
 
 
-def _check_place(source: Path, target: Path) -> None:
+def _check_place(source: Path | RemotePath, target: Path) -> None:
     if os.path.lexists(target):
         raise OutputError(f"{target} exists already", hint="choose a new folder")
-    if source.resolve() in (target.resolve(), *target.resolve().parents):
-        raise OutputError(f"{target} is inside the data set {source}", hint="choose a folder outside it")
+    if isinstance(source, Path) and source.resolve() in (target.resolve(), *target.resolve().parents):
+        raise OutputError(f"{target} is inside the data set {source.absolute()}", hint="choose a folder outside it")
     require_place(target)
+
+
+def _require_room(source: Path, target: Path, manifest: Manifest) -> int:
+    """Return how many bytes there are; refuse too little room, where they are to be copied."""
+    size = sum(file.bytes for file in manifest.files)
+    beside = next(parent for parent in target.parents if parent.exists())
+    if source.stat().st_dev != beside.stat().st_dev:
+        # On one disk they are links, which take no room.
+        require_disk(target, size, "free some, or choose another folder")
+    return size
 
 
 def _line(name: str, text: str | None) -> str | None:
@@ -149,18 +170,23 @@ def _line(name: str, text: str | None) -> str | None:
     return line
 
 
-def _says_made_up(card: Path) -> bool:
-    return card.is_file() and MADE_UP in card.read_text(encoding="utf-8", errors="replace")
+def _says_made_up(store: Store) -> bool:
+    if not store.sizes([CARD]):
+        return False
+    with store.open(CARD) as card:
+        return MADE_UP in card.read().decode(errors="replace")
 
 
-def _take(source: Path, target: Path, files: tuple[FileEntry, ...], done: ProgressCallback) -> None:
-    """Link or copy files, each checked against its size and digest in the manifest."""
+def _take(
+    source: Path, place: Path | RemotePath, target: Path, files: tuple[FileEntry, ...], done: ProgressCallback
+) -> None:
+    """Link or copy files, each checked against its size and digest in the manifest; `place` is where they are from."""
     taken = 0
     for number, file in enumerate(files, 1):
         there, here = source / file.path, target / file.path
         if not there.is_file() or there.stat().st_size != file.bytes or digest_file(there) != file.blake3:
             raise InputError(
-                f"{there} is not what the manifest says",
+                f"{place / file.path} is not what the manifest says",
                 hint="delete the file and run the command that made the data set again",
             )
         here.parent.mkdir(parents=True, exist_ok=True)

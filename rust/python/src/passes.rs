@@ -1,17 +1,18 @@
 //! A matrix to be measured.
 
 use std::collections::HashSet;
+use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fractalrs_core::base::Base;
 use fractalrs_core::error::Error;
-use fractalrs_core::passes::{self, Asked, Blocks, Groups, Real, RowCache, VIOLATIONS, Workers};
+use fractalrs_core::passes::{self, Asked, Blocks, Groups, Real, RowCache, Stretches, VIOLATIONS, Workers};
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::raised;
 use crate::generator::{Generator, SPLITS, split_named};
@@ -39,7 +40,39 @@ const CACHED_ROW: u64 = 24;
 enum Source {
     Base { indptr: Py<PyArray1<i64>>, entries: Py<PyArray1<u32>>, items: u32 },
     Expansion(Py<Generator>),
-    Files { users: u64, items: u64, files: Vec<[Vec<PathBuf>; 3]> },
+    Files { users: u64, items: u64, files: Vec<[Vec<PathBuf>; 3]>, open: Option<Py<PyAny>> },
+}
+
+/// A file object of Python's.
+struct FileObject(Py<PyAny>);
+
+impl Stretches for FileObject {
+    fn length(&self) -> io::Result<u64> {
+        Python::attach(|py| self.0.call_method1(py, "seek", (0, 2))?.extract(py)).map_err(told)
+    }
+
+    fn stretch(&self, start: u64, length: usize) -> io::Result<Vec<u8>> {
+        let read = |py: Python<'_>| -> PyResult<Vec<u8>> {
+            self.0.call_method1(py, "seek", (start,))?;
+            let read = self.0.call_method1(py, "read", (length,))?;
+            Ok(read.bind(py).cast::<PyBytes>()?.as_bytes().to_vec())
+        };
+        Python::attach(read).map_err(told)
+    }
+}
+
+fn opened(open: &Py<PyAny>, path: &Path) -> io::Result<Box<dyn Stretches>> {
+    let open = |py: Python<'_>| open.call1(py, (path.display().to_string(),));
+    Ok(Box::new(FileObject(Python::attach(open).map_err(told)?)))
+}
+
+/// What an exception says, the system's without the number and the name of the file.
+fn told(error: PyErr) -> io::Error {
+    Python::attach(|py| {
+        let value = error.value(py);
+        let words = value.getattr("strerror").ok().and_then(|words| words.extract::<String>().ok());
+        io::Error::other(words.unwrap_or_else(|| value.to_string()))
+    })
 }
 
 type Pieces = Vec<(u64, u64)>;
@@ -76,7 +109,13 @@ impl StreamedMatrix {
             Source::Expansion(generator) => {
                 self.pass_over(py, passes::Source::Expansion(&generator.get().expansion), progress, job)
             }
-            Source::Files { files, .. } => self.pass_over(py, passes::Source::Files(files), progress, job),
+            Source::Files { files, open: None, .. } => {
+                self.pass_over(py, passes::Source::Files(files, None), progress, job)
+            }
+            Source::Files { files, open: Some(open), .. } => {
+                let opener = |path: &Path| opened(open, path);
+                self.pass_over(py, passes::Source::Files(files, Some(&opener)), progress, job)
+            }
         }
     }
 
@@ -200,9 +239,10 @@ impl StreamedMatrix {
         Self::new(Source::Expansion(generator), pieces, interactions, threads, memory).keeping(users, rows_memory)
     }
 
-    /// The rows of files: for each piece its files of each split.
+    /// The rows of files: for each piece its files of each split. What `open` returns for a path is read in place of a
+    /// file of this machine.
     #[staticmethod]
-    #[pyo3(signature = (users, items, pieces, files, *, interactions, threads, memory, rows_memory))]
+    #[pyo3(signature = (users, items, pieces, files, *, interactions, threads, memory, rows_memory, open=None))]
     #[allow(clippy::too_many_arguments)]
     fn of_files(
         users: u64,
@@ -213,11 +253,12 @@ impl StreamedMatrix {
         threads: usize,
         memory: usize,
         rows_memory: usize,
+        open: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         if pieces.len() != files.len() {
             return Err(PyValueError::new_err("there must be as many pieces as pairs of files"));
         }
-        let matrix = Self::new(Source::Files { users, items, files }, pieces, interactions, threads, memory);
+        let matrix = Self::new(Source::Files { users, items, files, open }, pieces, interactions, threads, memory);
         Ok(matrix.keeping(users, rows_memory))
     }
 

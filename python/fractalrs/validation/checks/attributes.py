@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs._core import digest_file
-from fractalrs.dataset import AttributesEntry, Dataset, source_codes
+from fractalrs.dataset import AttributesEntry, Dataset, arrow_file, source_codes
 from fractalrs.expansion import Expansion
+from fractalrs.validation.checks.files import digest_of
 from fractalrs.validation.findings import Check
 from fractalrs.words import SIDES, Side
 
@@ -35,15 +35,16 @@ def _wrong(
     dataset: Dataset, side: Side, file: AttributesEntry, expansion: Expansion | None, digests: bool
 ) -> str | None:
     """Return what is wrong with a file of attributes, if anything is."""
-    path, one = dataset.path / file.path, side.singular
+    path, one = dataset.place / file.path, side.singular
     count, size = dataset.shape[side.axis], dataset.block_shape[side.axis]
-    if not path.is_file():
+    there = dataset.store.sizes([file.path]).get(file.path)
+    if there is None:
         return "it is missing"
-    if digests and digest_file(path) != file.blake3:
+    if digests and digest_of(dataset, file.path) != file.blake3:
         return "its BLAKE3 digest is not that of the manifest"
     start = 0
     try:
-        with pq.ParquetFile(path) as opened:
+        with pq.ParquetFile(arrow_file(path)) as opened:
             columns = [side.id_column, f"{one}_block", f"source_{one}_id"]
             for batch in opened.iter_batches(_ROWS, columns=columns):
                 stop = start + len(batch)
@@ -59,7 +60,6 @@ def _wrong(
         return f"it cannot be read: {error}"
     if start != count:
         return f"it has {start:,} rows instead of {count:,}"
-    there = path.stat().st_size
     return None if there == file.bytes else f"it has {there:,} bytes instead of {file.bytes:,}"
 
 

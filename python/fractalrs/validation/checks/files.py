@@ -1,16 +1,16 @@
 """Are the files those of the manifest: there, of their size, with their rows and columns, unchanged?"""
 
 import re
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fractalrs._core import digest_file
-from fractalrs.dataset import Dataset, FileEntry
+from fractalrs.dataset import Dataset, FileEntry, arrow_file
 from fractalrs.passes import Degrees
-from fractalrs.tools import LocalStore
+from fractalrs.tools import Digest, RemotePath
 from fractalrs.validation.findings import Check
 from fractalrs.validation.wording import first_few
 from fractalrs.words import SPLITS, Split
@@ -19,6 +19,9 @@ FILES = "the files are those of the manifest"
 DIGESTS = "the files have their BLAKE3 digest"
 COUNTS = "the counts are those of the manifest"
 COLUMNS = "files have the columns of the manifest"
+
+_PIECE = 1 << 24
+"""So many bytes of a file in an object store are asked for at a time, to digest them."""
 
 
 class Footers:
@@ -33,7 +36,7 @@ class Footers:
     @cached_property
     def by_path(self) -> dict[str, pq.FileMetaData | None]:
         """Footers by the files' paths; None of a file that is missing or, without its end, unreadable."""
-        return {file.path: _footer(self.dataset.path / file.path) for _, file in self.files}
+        return {file.path: _footer(self.dataset.place / file.path) for _, file in self.files}
 
     @cached_property
     def columns(self) -> Check:
@@ -51,31 +54,40 @@ class Footers:
         return None in self.by_path.values()
 
 
-def _footer(path: Path) -> pq.FileMetaData | None:
+def _footer(path: Path | RemotePath) -> pq.FileMetaData | None:
     try:
-        return pq.read_metadata(path)
+        return pq.read_metadata(arrow_file(path))
     except (OSError, ValueError):
         return None
+
+
+def digest_of(dataset: Dataset, name: str) -> str:
+    """Return the digest of a file of a data set."""
+    if isinstance(dataset.place, Path):
+        return digest_file(dataset.place / name)
+    with dataset.store.open(name) as file:
+        return Digest(iter(partial(file.read, _PIECE), b"")).hex()
 
 
 def check_files(footers: Footers, digests: bool) -> list[Check]:
     """Look for every file of the manifest, its size and its rows; take its digest where that is asked for."""
     dataset, wrong, changed, counted = footers.dataset, [], [], []
+    sizes = dataset.store.sizes(file.path for _, file in footers.files)
     for split, file in footers.files:
-        path, footer = dataset.path / file.path, footers.by_path[file.path]
-        if not path.is_file():
+        size, footer = sizes.get(file.path), footers.by_path[file.path]
+        if size is None:
             wrong.append(f"{file.path} is missing")
             continue
-        if (size := path.stat().st_size) != file.bytes:
+        if size != file.bytes:
             wrong.append(f"{file.path} has {size:,} bytes instead of {file.bytes:,}")
         if footer is None:
             wrong.append(f"{file.path} cannot be read")
         elif footer.num_rows != file.rows:
             counted.append(f"{file.path} has {footer.num_rows:,} {split} interactions instead of {file.rows:,}")
-        if digests and digest_file(path) != file.blake3:
+        if digests and digest_of(dataset, file.path) != file.blake3:
             changed.append(file.path)
     # Readers pass over what begins with a dot or an underscore.
-    there = [name for name in sorted(LocalStore(dataset.path).list()) if not re.search("/[._]", name)]
+    there = [name for name in sorted(dataset.store.list()) if not re.search("/[._]", name)]
     for split in SPLITS:
         foreign = (name for name in there if name.startswith(f"{split}/") and name not in footers.by_path)
         wrong += [f"{name} is none of them" for name in foreign]

@@ -58,7 +58,7 @@ def check_periods(dataset: Dataset, threads: int) -> Check:
     partition, files = dataset.partition, [file for split in dataset.splits for file in dataset.files(split)]
 
     def folders(file: FileEntry) -> set[str]:
-        with opened(dataset.path / file.path) as parquet:
+        with opened(dataset.place / file.path) as parquet:
             table = parquet.read(["timestamp"])
         times = ticks(table["timestamp"])
         if not len(times):

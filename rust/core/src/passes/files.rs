@@ -14,6 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::cursor::UserCursor;
+use super::far::{FarFile, Opener};
 use crate::error::Error;
 
 /// How many interactions are decoded at a time.
@@ -23,7 +24,9 @@ const COLUMNS: [&str; 2] = ["user_id", "item_id"];
 /// The users of one file; of no file there are none.
 pub struct FileCursor {
     path: PathBuf,
-    reader: Option<SerializedFileReader<File>>,
+    reader: Option<Box<dyn FileReader>>,
+    /// The file, where it is not on this machine.
+    far: Option<FarFile>,
     next_group: usize,
     columns: Option<[ColumnReader; 2]>,
     users: Vec<i64>,
@@ -33,10 +36,12 @@ pub struct FileCursor {
 }
 
 impl FileCursor {
-    pub fn open(path: Option<&Path>) -> Result<Self, Error> {
+    /// Opens a file, of this machine or by `opener`.
+    pub fn open(path: Option<&Path>, opener: Option<&Opener>) -> Result<Self, Error> {
         let mut cursor = Self {
             path: path.unwrap_or(Path::new("")).to_path_buf(),
             reader: None,
+            far: None,
             next_group: 0,
             columns: None,
             users: Vec::new(),
@@ -44,23 +49,22 @@ impl FileCursor {
             user_rows: 0..0,
         };
         if path.is_some() {
-            let file = File::open(&cursor.path).map_err(|error| cursor.damaged(ParquetError::from(error)))?;
-            let reader = unless_panic(|| SerializedFileReader::new(file)).map_err(|error| cursor.damaged(error))?;
+            let (reader, far) = unless_panic(|| opened(&cursor.path, opener)).map_err(|error| cursor.damaged(error))?;
             let schema = reader.metadata().file_metadata().schema_descr();
             if !schema.columns().iter().map(|column| column.name()).take(2).eq(COLUMNS) {
                 return Err(cursor.damaged(ParquetError::General("its columns are not user_id, item_id".to_owned())));
             }
-            cursor.reader = Some(reader);
+            (cursor.reader, cursor.far) = (Some(reader), far);
         }
         Ok(cursor)
     }
 
     /// The users of several files, each of which has users that rise: all of them in memory, the rows of one user in the
     /// order of the files.
-    pub fn gather(paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut all = Self::open(None)?;
+    pub fn gather(paths: &[PathBuf], opener: Option<&Opener>) -> Result<Self, Error> {
+        let mut all = Self::open(None, None)?;
         for path in paths {
-            let mut one = Self::open(Some(path))?;
+            let mut one = Self::open(Some(path), opener)?;
             while one.read_on()? {}
             if !one.users.is_sorted() {
                 return Err(one.damaged("its users do not rise"));
@@ -104,11 +108,25 @@ impl FileCursor {
             self.next_group += 1;
             let columns = unless_panic(|| {
                 let group = reader.get_row_group(self.next_group - 1)?;
+                if let Some(far) = &self.far {
+                    let [users, items] = [0, 1].map(|column| group.metadata().column(column).byte_range());
+                    let ends = [users, items].map(|(start, length)| start.saturating_add(length));
+                    far.hold(users.0.min(items.0), ends[0].max(ends[1]))?;
+                }
                 Ok([group.get_column_reader(0)?, group.get_column_reader(1)?])
             });
             self.columns = Some(columns.map_err(|error| self.damaged(error))?);
         }
     }
+}
+
+/// Reads a file's footer; where it is not on this machine, returns the file too.
+fn opened(path: &Path, opener: Option<&Opener>) -> Result<(Box<dyn FileReader>, Option<FarFile>), ParquetError> {
+    let Some(opener) = opener else {
+        return Ok((Box::new(SerializedFileReader::new(File::open(path)?)?), None));
+    };
+    let far = FarFile::new(opener(path)?)?;
+    Ok((Box::new(SerializedFileReader::new(far.clone())?), Some(far)))
 }
 
 impl UserCursor for FileCursor {

@@ -4,6 +4,7 @@ mod ahead;
 mod cache;
 mod cursor;
 mod degrees;
+mod far;
 mod files;
 mod gram;
 mod histories;
@@ -13,6 +14,7 @@ mod stream;
 
 pub use cache::RowCache;
 pub use degrees::{Blocks, Degrees, VIOLATIONS, degrees};
+pub use far::{Opener, Stretches};
 pub use gram::{Groups, Real, gram, product, transposed_product};
 pub use histories::histories;
 pub use neighbours::{Asked, NearItems, collect, cooccurrence, nearest, nearest_items};

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::cache::RowCache;
 use super::cursor::{InteractionsCursor, Row, Visitor, merge};
+use super::far::Opener;
 use super::files::FileCursor;
 use crate::base::{Base, ITEM, Split};
 use crate::error::Error;
@@ -32,8 +33,9 @@ pub enum Source<'a> {
     Base(Base<'a>),
     /// They are generated while they are visited.
     Expansion(&'a Expansion),
-    /// For each piece its files of each split: none, one, or one of each period.
-    Files(&'a [[Vec<PathBuf>; 3]]),
+    /// For each piece its files of each split: none, one, or one of each period; and what opens them, where they are not
+    /// on this machine.
+    Files(&'a [[Vec<PathBuf>; 3]], Option<&'a Opener<'a>>),
 }
 
 /// How a pass may use the machine.
@@ -106,11 +108,11 @@ impl StreamedMatrix<'_> {
                     })
                 })
             }
-            Source::Files(files) => Box::new(move |piece, each| {
+            Source::Files(files, opener) => Box::new(move |piece, each| {
                 let open = |split: Split| match files[piece][split as usize].as_slice() {
-                    [] => FileCursor::open(None),
-                    [file] => FileCursor::open(Some(file)),
-                    several => FileCursor::gather(several),
+                    [] => FileCursor::open(None, None),
+                    [file] => FileCursor::open(Some(file), opener),
+                    several => FileCursor::gather(several, opener),
                 };
                 merge([open(Split::Train)?, open(Split::Valid)?, open(Split::Test)?], each)
             }),
