@@ -47,10 +47,10 @@ class Expansion(Shown):
         What `fit` made of a base, with its cells; or R̂ of shape (m, n) from `reduce`; or any matrix of that kind with
         entries in [0, 1].
     profile
-        Defaults: ``"realistic"`` (shuffle cells), ``"paper"`` (block), ``"traceable"`` (aligned), or ``"reference"``
+        Defaults: ``"realistic"`` (shuffle mixed), ``"paper"`` (block), ``"traceable"`` (aligned), or ``"reference"``
         (block, one test item, incomplete users dropped, ordered by item).
     cells
-        Cells for the shuffle ``"cells"``; those of the fit, or ``fractalrs.group_cells(base)``, by default.
+        Cells for the shuffles ``"mixed"`` and ``"cells"``; those of the fit, or ``fractalrs.group_cells(base)``, by default.
     {options}
 
     Raises

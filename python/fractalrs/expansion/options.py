@@ -59,7 +59,7 @@ class Profile:
 
 
 PROFILES = {
-    "realistic": Profile("cells", "last", max_keep=0.5, fits=True, order_by="content"),
+    "realistic": Profile("mixed", "last", max_keep=0.5, fits=True, order_by="content"),
     "paper": Profile("block", "all"),
     "traceable": Profile("aligned", "last"),
     # The choices of the program that was published with the paper: docs/reference.md.

@@ -123,15 +123,15 @@ class Recipe(Splitting, Protection, Shown):
     )
     profile: str = option(
         DEFAULT_PROFILE,
-        "realistic (shuffle cells), paper (shuffle block, ties all), traceable (shuffle aligned), or reference: as "
+        "realistic (shuffle mixed), paper (shuffle block, ties all), traceable (shuffle aligned), or reference: as "
         "the program published with the paper (docs/reference.md).",
         Group.SIZE,
         value="NAME",
         choices=PROFILES,
         take=lambda _, name: profile_named(name) and name,
     )
-    user_cell_size: int | None = option(None, "Most users in a cell (shuffle cells).", Group.SIZE, **_CELL_SIZE)
-    item_cell_size: int | None = option(None, "Most items in a cell (shuffle cells).", Group.SIZE, **_CELL_SIZE)
+    user_cell_size: int | None = option(None, "Most users in a cell (shuffles mixed and cells).", Group.SIZE, **_CELL_SIZE)
+    item_cell_size: int | None = option(None, "Most items in a cell (shuffles mixed and cells).", Group.SIZE, **_CELL_SIZE)
     rescale: Rescale = option(
         "absolute",
         "How its entries get into 0 to 1: absolute values over the largest (absolute), or from minimum to maximum "
@@ -153,7 +153,7 @@ class Recipe(Splitting, Protection, Shown):
         "Fit keep rates and cells to the source, so that tails and spectrum are the real ones, or do not.",
         Group.MATRIX,
         spelling=("--fit/--no-fit",),
-        unset="fit by profile realistic with shuffle cells and a matrix made here",
+        unset="fit by profile realistic with shuffle mixed or cells and a matrix made here",
     )
     user_balance: float | None = option(
         None,
@@ -288,11 +288,11 @@ class Recipe(Splitting, Protection, Shown):
     def _check_fit(self) -> None:
         if self.fit and not shuffle_named(self.options.shuffle).takes_cells:
             raise InputError(
-                f"fit needs the shuffle 'cells', not {self.options.shuffle!r}", hint="leave one of them out"
+                f"fit needs the shuffle 'mixed' or 'cells', not {self.options.shuffle!r}", hint="leave one of them out"
             )
         for name in ("user_balance", "item_balance", "strength"):
             if getattr(self, name) is not None and not self.is_fitted:
-                hint = "say fit (--fit), with the shuffle 'cells'"
+                hint = "say fit (--fit), with the shuffle 'mixed' or 'cells'"
                 raise InputError(f"{name} is given, but nothing is fitted", hint=hint)
 
     @property
