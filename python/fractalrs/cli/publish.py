@@ -40,6 +40,10 @@ def publish(
         Path | None,
         option(CARD, "Show the numbers that validate --json printed here.", value="FILE.json", default="none"),
     ] = None,
+    audit: Annotated[
+        Path | None,
+        option(CARD, "Say what the audit found that audit --json printed here.", value="FILE.json", default="none"),
+    ] = None,
     with_seed: Annotated[
         bool, flag(CARD, "--with-seed", "Tell the seed: anybody who has the source can then undo the shuffles.")
     ] = False,
@@ -61,6 +65,7 @@ def publish(
                 source_licence=source_licence,
                 licence_link=licence_link,
                 report=report,
+                audit=audit,
                 with_seed=with_seed,
                 with_attributes=with_attributes,
                 progress=not (quiet or no_progress),

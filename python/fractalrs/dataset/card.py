@@ -83,6 +83,8 @@ class Published:
         The page that makes it again, if one can: without the seed unless that is told.
     report
         A report of a validation, as `fractalrs.Report.to_dict` returns it.
+    audit
+        A report of an audit, as `fractalrs.AuditReport.to_dict` returns it.
     """
 
     source_name: str | None = None
@@ -91,6 +93,7 @@ class Published:
     made_up: bool = False
     recipe: str | None = None
     report: Mapping[str, Any] | None = None
+    audit: Mapping[str, Any] | None = None
 
 
 def _held_out(plan: Plan) -> str:
@@ -168,6 +171,7 @@ This data set (shuffle `{shuffle.name}`) is for {shuffle.good_for}
   copies on both sides and leaks. Use the `train/` and `test/` that are here.
 """,
         _privacy_text(plan.base.privacy),
+        "" if published is None else _audit_text(told.audit, plan.base.privacy),
         _report_text(told.report),
         _HOME if published is None else _recipe_text(told.recipe),
         _attributes_text(manifest.attributes),
@@ -242,6 +246,29 @@ discrete Gaussians, composed in zero-concentrated differential privacy.
 | asked of the source | numbers | sensitivity | noise | ρ | of the budget |
 |---|---|---|---|---|---|
 {rows}| all | | | | {privacy.rho:.4g} | 100% |
+"""
+
+
+def _audit_text(audit: Mapping[str, Any] | None, privacy: Privacy | None) -> str:
+    """Say what attackers with the output alone found, or that nobody looked."""
+    if audit is None:
+        untold = "No audit was made: nobody has tried to find the people in this data set who were in its source."
+        return "" if privacy else f"## Who is in it\n\n{untold}\n"
+    rows = "".join(
+        f"| {one['attack']} | {one['known']:.0%} | {one['members']['count']:,} of {one['members']['of']:,} | "
+        f"{one['controls']['count']:,} of {one['controls']['of']:,} |\n"
+        for one in audit["findings"]
+        if one["attacker"] == "output" and one["group"] == "everybody"
+    )
+    return f"""## Who is in it
+
+By `fractalrs audit`: {audit["verdict"]}. Members are people in the source, controls are people who were held out of it.
+An attacker who has this data set alone, and the stated share of everybody's real history, claims to have found:
+
+| attack | known | members | controls |
+|---|---|---|---|
+{rows}
+Not tried: {"; ".join(audit["not_tried"])}.
 """
 
 

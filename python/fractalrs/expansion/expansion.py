@@ -50,7 +50,7 @@ class Expansion(Shown):
         Defaults: ``"realistic"`` (shuffle mixed), ``"paper"`` (block), ``"traceable"`` (aligned), or ``"reference"``
         (block, one test item, incomplete users dropped, ordered by item).
     cells
-        Cells for the shuffles ``"mixed"`` and ``"cells"``; those of the fit, or ``fractalrs.group_cells(base)``, by default.
+        Cells for the shuffles ``"mixed"`` and ``"cells"``; by default those of the fit, or `fractalrs.group_cells`'s.
     {options}
 
     Raises

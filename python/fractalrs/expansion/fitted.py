@@ -21,5 +21,7 @@ def of_fit(
     if cells is not None:
         raise InputError("cells are given, but the fit has its own", hint="take fit.reduced with cells of your own")
     if not shuffle_named(Options.resolve(profile, **given).shuffle).takes_cells:
-        raise InputError("a fit is for the shuffles 'mixed' and 'cells'", hint="take the profile realistic, or reduce in its place")
+        raise InputError(
+            "a fit is for the shuffles 'mixed' and 'cells'", "take the profile realistic, or reduce instead"
+        )
     return fitted.reduced, fitted.cells, given | fitted.rates

@@ -61,6 +61,8 @@ class AuditReport(Shown):
 
     Attributes
     ----------
+    expansion
+        The fingerprint of what was attacked.
     subject
         What was attacked, for people.
     findings
@@ -75,6 +77,7 @@ class AuditReport(Shown):
         Time that each attack took.
     """
 
+    expansion: str
     subject: dict[str, Any]
     findings: tuple[Finding, ...]
     controls: tuple[Control, ...]
@@ -141,6 +144,7 @@ class AuditReport(Shown):
             "measured": self.measured,
             "epsilon_at_least": self.epsilon,
             "most_advantage": self.most_advantage,
+            "expansion": self.expansion,
             "subject": plain(self.subject),
             "findings": [_flat(one) for one in self.findings],
             "controls": [

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,16 @@ from fractalrs.privacy.business import facts_of
 from fractalrs.privacy.controls import controls_of
 from fractalrs.privacy.rates import Advantage, Rate, area
 from fractalrs.privacy.report import EVERYBODY, AuditReport, Finding
-from fractalrs.tools import Progress, as_progress, blas_threads, check_count, check_word, resolve_threads, suggests
+from fractalrs.tools import (
+    Progress,
+    ProgressCallback,
+    as_progress,
+    blas_threads,
+    check_count,
+    check_word,
+    resolve_threads,
+    suggests,
+)
 
 MOST_ADVANTAGE = 0.02
 """Above this share of members, beyond that of controls, something is found."""
@@ -42,10 +52,10 @@ def audit(
 ) -> AuditReport:
     """Try to find out from an output who it was made of, before it is given away.
 
-    Attacks of three kinds are made on people whose real histories the attacker knows: on members, of whom the output
-    was made, and on controls, of whom it was made without (`hold_users_out`). How much more often members are claimed
-    is what the output gives away. A copy of the data is attacked too: where not even that is found out, the verdict is
-    "not measured". What was not tried is not found: an attacker may know more, or do better.
+    Attacks of three kinds are made on people whose real histories the attacker knows: members, of whom the output was
+    made, and controls, without whom it was (`hold_users_out`). How much more often members are claimed is what the
+    output gives away. Where not even a copy of the data is found out, the verdict is "not measured". An attacker may
+    know more, or do better.
 
     Parameters
     ----------
@@ -95,28 +105,54 @@ def audit(
     _check_shares(known, most_advantage)
     check_count("most", most, 1)
     check_count("seed", seed)
-    threads, started = resolve_threads(threads), time.monotonic()
     base = as_base("members", members) if isinstance(output, Expansion) else _members_of(output, members)
     others = as_base("controls", controls, base.split)
     check_enough(base, others)
     expansion = _expansion_of(output, base) if isinstance(output, Dataset) else output
     target = Output(expansion, _made_of(expansion.base, base))
     people = People.of(base, others, most, seed)
-    seconds: dict[str, float] = {}
     tried = list(_tried(attackers, known))
-    with blas_threads(threads), as_progress(progress).task("attacking", len(tried) + 2, len(tried) + 2) as report:
-        outcomes = controls_of(base, people, seed)
-        report(2, 2)
-        seconds["controls"] = time.monotonic() - started
-        findings: list[Finding] = []
-        for number, (attack, share) in enumerate(tried):
-            begun = time.monotonic()
-            logger.info(f"attack: {attack.name}, {ATTACKERS[attack.attacker]}; {share:.0%} of each history known")
-            findings += _findings(attack, target, people, share, seed)
-            seconds[attack.name] = seconds.get(attack.name, 0.0) + time.monotonic() - begun
-            report(number + 3, number + 3)
-        facts = facts_of(expansion, threads)
-    return AuditReport(_subject(expansion, people), tuple(findings), outcomes, tuple(facts), most_advantage, seconds)
+    with as_progress(progress).task("attacking", len(tried) + 2, len(tried) + 2) as report:
+        return _audited(target, base, people, tried, most_advantage, seed, resolve_threads(threads), report)
+
+
+def _audited(
+    target: Output,
+    base: Base,
+    people: People,
+    tried: Sequence[tuple[Attack, float]],
+    most_advantage: float,
+    seed: int,
+    threads: int,
+    report: ProgressCallback,
+) -> AuditReport:
+    """Attack with all that is to be tried, the controls first."""
+    watch, findings = _Watch(), list[Finding]()
+    with blas_threads(threads):
+        with watch.of("controls"):
+            outcomes = controls_of(base, people, seed)
+        for number, (attack, share) in enumerate(tried, 2):
+            report(number, number)
+            logger.info(f"attack: {attack.name}, by who {ATTACKERS[attack.attacker]}; {share:.0%} of histories known")
+            with watch.of(attack.name):
+                findings += _findings(attack, target, people, share, seed)
+        facts = facts_of(target.expansion, threads)
+    subject = _subject(target.expansion, people)
+    of = target.expansion.fingerprint
+    return AuditReport(of, subject, tuple(findings), outcomes, tuple(facts), most_advantage, watch.taken)
+
+
+class _Watch:
+    """Adds up the time that is taken under each name."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, float] = {}
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.taken[name] = self.taken.get(name, 0.0) + time.monotonic() - started
 
 
 def _tried(attackers: Sequence[Attacker], known: Sequence[float]) -> Iterator[tuple[Attack, float]]:

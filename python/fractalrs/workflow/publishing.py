@@ -55,6 +55,7 @@ def publish(
     source_licence: str | None = None,
     licence_link: str | None = None,
     report: Any = None,
+    audit: Any = None,
     with_seed: bool = False,
     with_attributes: bool = False,
     progress: bool | Progress = False,
@@ -74,6 +75,9 @@ def publish(
     report
         A report of `fractalrs.validate`, or the JSON file that ``fractalrs validate --json`` printed: the card shows
         its numbers, those of the real data too.
+    audit
+        A report of `fractalrs.audit` of this data set, or the JSON file that ``fractalrs audit --json`` printed: the
+        card says what was found.
     with_seed
         Tell the seed. With it and the source anybody can make the data set again, and undo its shuffles.
     with_attributes
@@ -106,25 +110,34 @@ def publish(
     target = as_path("destination", destination).absolute()
     _check_place(made.place, target)
     private = _private_of(made, with_seed)
-    licence = private.plan.source_licence if source_licence is None else checked_licence(source_licence)
-    name, link = _line("source_name", source_name), _line("licence_link", licence_link)
-    shown_report = None if report is None else _report_of(report, made)
-    recipe, made_up = page_text(private, with_seed=with_seed), _says_made_up(made.store)
-    told = Published(name, licence, link, made_up, recipe, shown_report)
+    told = Published(
+        source_name=_line("source_name", source_name),
+        licence=private.plan.source_licence if source_licence is None else checked_licence(source_licence),
+        licence_link=_line("licence_link", licence_link),
+        made_up=_says_made_up(made.store),
+        recipe=page_text(private, with_seed=with_seed),
+        report=_report_of(report, made),
+        audit=_audit_of(audit, made),
+    )
     manifest = made.manifest if with_attributes else replace(made.manifest, attributes={})
     if made.attributes and not with_attributes:
         logger.info(f"left out: {', '.join(file.path for file in made.attributes.values())}, which name source ids")
     with made.store.local([file.path for file in manifest.files]) as here:
-        size = _require_room(here, target, manifest)
-        task = as_progress(progress).task("publishing", size, len(manifest.files))
-        try:
-            with whole_folder(target) as staged, task as done:
-                _take(here, made.place, staged, manifest.files, done)
-                (staged / CARD).write_text(data_card(private.plan, manifest, told), encoding="utf-8")
-                (staged / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        except OSError as error:
-            raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing is left of it") from error
+        _write(here, made, target, manifest, data_card(private.plan, manifest, told), as_progress(progress))
     return Dataset(target)
+
+
+def _write(here: Path, made: Dataset, target: Path, manifest: Manifest, card: str, progress: Progress) -> None:
+    """Make the folder, all of it or nothing."""
+    size = _require_room(here, target, manifest)
+    task = progress.task("publishing", size, len(manifest.files))
+    try:
+        with whole_folder(target) as staged, task as done:
+            _take(here, made.place, staged, manifest.files, done)
+            (staged / CARD).write_text(card, encoding="utf-8")
+            (staged / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing is left of it") from error
 
 
 def _private_of(dataset: Dataset, with_seed: bool) -> Private:
@@ -201,16 +214,11 @@ def _take(
         done(taken, number)
 
 
-def _report_of(report: Any, dataset: Dataset) -> Mapping[str, Any]:
+def _report_of(report: Any, dataset: Dataset) -> Mapping[str, Any] | None:
     """Return what a report says; refuse one of another data set."""
-    content = report.to_dict() if hasattr(report, "to_dict") else report
-    if not isinstance(content, Mapping):
-        file = as_path("report", report)
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{file} is no report: {error}", hint=_PRINTED) from None
-    told: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
+    if report is None:
+        return None
+    told = _content_of("report", report, _PRINTED)
     if not {"subject", "failures", "metrics"} <= told.keys():
         raise InputError("the report has no subject, failures and metrics", hint=_PRINTED)
     there = {split: dataset.totals[split] for split in SPLITS if split in dataset.totals}
@@ -220,4 +228,29 @@ def _report_of(report: Any, dataset: Dataset) -> Mapping[str, Any]:
     return told
 
 
+def _audit_of(audit: Any, dataset: Dataset) -> Mapping[str, Any] | None:
+    """Return what an audit says; refuse one of another data set."""
+    if audit is None:
+        return None
+    told = _content_of("audit", audit, _AUDITED)
+    if not {"expansion", "verdict", "findings", "not_tried"} <= told.keys():
+        raise InputError("the audit has no expansion, verdict, findings and not_tried", hint=_AUDITED)
+    if told["expansion"] != dataset.manifest.fingerprints["expansion"]:
+        raise InputError("the audit is of another data set", hint=_AUDITED)
+    return told
+
+
+def _content_of(name: str, given: Any, hint: str) -> Mapping[str, Any]:
+    """Return the values of a report, from itself or from a file."""
+    content = given.to_dict() if hasattr(given, "to_dict") else given
+    if not isinstance(content, Mapping):
+        file = as_path(name, given)
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{file} is no {name}: {error}", hint=hint) from None
+    return content if isinstance(content, Mapping) else {}
+
+
+_AUDITED = "make it: fractalrs audit OUTPUT --source SOURCE --json > audit.json"
 _PRINTED = "make it: fractalrs validate OUTPUT --json > report.json"

@@ -130,8 +130,8 @@ class Recipe(Splitting, Protection, Shown):
         choices=PROFILES,
         take=lambda _, name: profile_named(name) and name,
     )
-    user_cell_size: int | None = option(None, "Most users in a cell (shuffles mixed and cells).", Group.SIZE, **_CELL_SIZE)
-    item_cell_size: int | None = option(None, "Most items in a cell (shuffles mixed and cells).", Group.SIZE, **_CELL_SIZE)
+    user_cell_size: int | None = option(None, "Most users in a cell (shuffles mixed, cells).", Group.SIZE, **_CELL_SIZE)
+    item_cell_size: int | None = option(None, "Most items in a cell (shuffles mixed, cells).", Group.SIZE, **_CELL_SIZE)
     rescale: Rescale = option(
         "absolute",
         "How its entries get into 0 to 1: absolute values over the largest (absolute), or from minimum to maximum "
