@@ -22,6 +22,6 @@ def of_fit(
         raise InputError("cells are given, but the fit has its own", hint="take fit.reduced with cells of your own")
     if not shuffle_named(Options.resolve(profile, **given).shuffle).takes_cells:
         raise InputError(
-            "a fit is for the shuffles 'mixed' and 'cells'", "take the profile realistic, or reduce instead"
+            "a fit is for the shuffles 'mixed' and 'cells'", "take profile realistic, or reduce instead"
         )
     return fitted.reduced, fitted.cells, given | fitted.rates
