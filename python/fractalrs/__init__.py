@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from fractalrs.formats import load_csr as load_csr
     from fractalrs.passes import StreamedMatrix as StreamedMatrix
     from fractalrs.privacy import AuditReport as AuditReport
+    from fractalrs.privacy import PrivacyCurve as PrivacyCurve
     from fractalrs.privacy import audit as audit
+    from fractalrs.privacy import privacy_curve as privacy_curve
     from fractalrs.privacy import private_base as private_base
     from fractalrs.reading import Interactions as Interactions
     from fractalrs.reading import download as download
@@ -77,7 +79,7 @@ _HOMES = {
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "backcast"),
-    "fractalrs.privacy": ("AuditReport", "audit", "private_base"),
+    "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
     "fractalrs.workflow": ("expand", "publish"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -16,7 +16,8 @@ from fractalrs.evaluation.models import EASE, MODELS, ItemKNN, Popularity, Recom
 from fractalrs.evaluation.rankings import Rankings, rank
 from fractalrs.evaluation.report import BackcastReport, Row, Score
 from fractalrs.evaluation.run import backcast
+from fractalrs.evaluation.traits import Traits, measures_of, traits_of
 
 __all__ = ["BASELINES", "EASE", "MODELS", "BackcastReport", "Halves", "ItemKNN", "Popularity", "Rankings"]
 __all__ += ["Recommender", "Row", "Score", "Scores", "TruncatedSVD", "backcast", "block", "configuration"]
-__all__ += ["duplication", "rank", "uniform"]
+__all__ += ["Traits", "duplication", "measures_of", "rank", "traits_of", "uniform"]

@@ -21,7 +21,5 @@ def of_fit(
     if cells is not None:
         raise InputError("cells are given, but the fit has its own", hint="take fit.reduced with cells of your own")
     if not shuffle_named(Options.resolve(profile, **given).shuffle).takes_cells:
-        raise InputError(
-            "a fit is for the shuffles 'mixed' and 'cells'", "take profile realistic, or reduce instead"
-        )
+        raise InputError("a fit is for the shuffles 'mixed' and 'cells'", "take profile realistic, or reduce instead")
     return fitted.reduced, fitted.cells, given | fitted.rates

@@ -10,6 +10,7 @@ Each room imports only rooms above it::
     controls · business          what must come out; what an output tells of the business
     report                       the report of an audit
     run                          attack, count, judge
+    curve                        what is kept at each ε, and what is found
 """
 
 from importlib import import_module
@@ -22,6 +23,9 @@ from fractalrs.privacy.rows import Rows
 if TYPE_CHECKING:
     from fractalrs.privacy.business import Fact as Fact
     from fractalrs.privacy.controls import Control as Control
+    from fractalrs.privacy.curve import Kept as Kept
+    from fractalrs.privacy.curve import PrivacyCurve as PrivacyCurve
+    from fractalrs.privacy.curve import privacy_curve as privacy_curve
     from fractalrs.privacy.rates import Advantage as Advantage
     from fractalrs.privacy.rates import Rate as Rate
     from fractalrs.privacy.report import AuditReport as AuditReport
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 _OF_AUDITS = {
     "business": ("Fact",),
     "controls": ("Control",),
+    "curve": ("Kept", "PrivacyCurve", "privacy_curve"),
     "rates": ("Advantage", "Rate"),
     "report": ("AuditReport", "Finding"),
     "run": ("audit",),
@@ -39,7 +44,7 @@ _OF_AUDITS = {
 _HOME_OF = {name: home for home, names in _OF_AUDITS.items() for name in names}
 
 __all__ = ["DELTA", "Advantage", "AuditReport", "Control", "Fact", "Finding", "Forecast", "Rate", "Rows", "audit"]
-__all__ += ["check_budget", "check_forecast", "forecast", "private_base"]
+__all__ += ["Kept", "PrivacyCurve", "check_budget", "check_forecast", "forecast", "privacy_curve", "private_base"]
 
 
 def __getattr__(name: str) -> Any:
