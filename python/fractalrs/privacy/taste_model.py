@@ -3,8 +3,8 @@
 User u of activity band b has a taste z ~ Normal(0, diag(s_b²)) and chooses item i with a weight
 w_ui = θ_i · exp(ln p_i + Σ_k z_k a_ik), without replacement until the degree is reached (Plackett and Luce): degrees
 of users are met exactly, θ corrects for those of items, and s for how much of the energy of each band lies along each
-direction. Hard groups of users and of items (a block model) lose the spread of tastes inside a group, which is most of
-it: so tastes are continuous, and only activity has groups. Nothing here sees the real data.
+direction. A block model, hard groups of users, loses how tastes differ inside a group: singular ratios are off by 27 %
+with 64 groups and no noise, by 5 % with continuous tastes (docs/private-base.md). Nothing here sees the real data.
 """
 
 from dataclasses import dataclass
