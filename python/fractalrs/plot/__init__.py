@@ -28,12 +28,5 @@ from fractalrs.plot.maps import BEYOND, block_deviation, density, keep_rates
 from fractalrs.plot.trade import trade_off
 
 __all__ = ["BEYOND", "LOOKS", "Look", "block_deviation", "catalogue_growth", "density", "hours", "inter_event_times"]
-__all__ += [
-    "keep_rates",
-    "network_values",
-    "ranked_degrees",
-    "shares_by_rank",
-    "singular_values",
-    "trade_off",
-    "weekdays",
-]
+__all__ += ["keep_rates", "network_values", "ranked_degrees", "shares_by_rank", "singular_values", "trade_off"]
+__all__ += ["weekdays"]

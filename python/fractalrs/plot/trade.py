@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fractalrs.plot.axes import LOOKS, SPARE_LOOKS, Axes, NotebookFigure
+from fractalrs.plot.axes import LOOKS, SPARE_LOOKS, NotebookFigure
+from fractalrs.tools import drawing
+
+with drawing():
+    from matplotlib.axes import Axes
 
 
 def trade_off(
@@ -51,9 +55,10 @@ def trade_off(
     upper.set_ylim(bottom=0)
     upper.legend(loc="best", fontsize="small")
     there = [place for place, one in zip(places, found, strict=True) if one is not None]
-    values = np.array([one for one in found if one is not None], np.float64).reshape(-1, 3)
-    spread = np.maximum([values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]], 0)
-    lower.errorbar(there, values[:, 0], spread, fmt="o", color=LOOKS["synthetic"].colour, capsize=3)
+    rates, low, high = np.array([one for one in found if one is not None], np.float64).reshape(-1, 3).T
+    lower.errorbar(
+        there, rates, np.maximum([rates - low, high - rates], 0), fmt="o", color=LOOKS["synthetic"].colour, capsize=3
+    )
     lower.axhline(0, color=LOOKS["null"].colour, linewidth=0.8)
     lower.set_ylabel("members found, beyond others")
     lower.set_xticks(places, names)

@@ -89,7 +89,7 @@ class PrivacyCurve(Shown):
         return trade_off([one.name for one in there], distances, found)
 
     def __str__(self) -> str:
-        rows = [("", *METRICS, "members found, beyond others")]
+        rows: list[tuple[str, ...]] = [("", *METRICS, "members found, beyond others")]
         for one in self.kept:
             cells = ["–" if one.refused else _short(one.distances[metric]) for metric in METRICS]
             found = one.refused
