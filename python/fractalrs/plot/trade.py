@@ -56,9 +56,8 @@ def trade_off(
     upper.legend(loc="best", fontsize="small")
     there = [place for place, one in zip(places, found, strict=True) if one is not None]
     rates, low, high = np.array([one for one in found if one is not None], np.float64).reshape(-1, 3).T
-    lower.errorbar(
-        there, rates, np.maximum([rates - low, high - rates], 0), fmt="o", color=LOOKS["synthetic"].colour, capsize=3
-    )
+    spread = np.maximum([rates - low, high - rates], 0)
+    lower.errorbar(there, rates, spread, fmt="o", color=LOOKS["synthetic"].colour, capsize=3)
     lower.axhline(0, color=LOOKS["null"].colour, linewidth=0.8)
     lower.set_ylabel("members found, beyond others")
     lower.set_xticks(places, names)
