@@ -31,8 +31,8 @@ _HUB_NAMES = {"valid": "validation"}
 """What hub libraries call splits, where it is something else."""
 _GIVEN = "the test interactions were given"
 
-_PLAIN_USE = """- Anonymity. Thinning is not anonymisation, no shuffle is either: treat the data set as you would
-  treat the source."""
+_PLAIN_USE = """- Hiding who is in the source. Neither thinning nor a shuffle promises that: treat the data set as you
+  would treat the source."""
 _PRIVATE_USE = """- What the source has beside activity, popularity and a few directions of taste: noise hides rare
   items, small communities and what single users do."""
 
