@@ -17,7 +17,7 @@ from fractalrs.expansion import Expansion
 from helpers.core import make_base, make_expansion
 
 EXPANSION = make_expansion(make_base([3, 0, 2], 4), [[0.5]], "block")
-OPTIONS = {**dataclasses.asdict(EXPANSION.options), "shuffled": True}
+OPTIONS = {**dataclasses.asdict(EXPANSION.options), "shuffled": True, "mixed": False}
 
 
 def make_generator(options: dict[str, Any]) -> object:

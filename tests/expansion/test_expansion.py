@@ -162,7 +162,7 @@ def test_dropping_incomplete_users_needs_test_interactions() -> None:
         Expansion(base, RATES, drop_incomplete=True)
 
 
-@pytest.mark.parametrize(("profile", "shuffle"), [("realistic", "cells"), ("paper", "block"), ("traceable", "aligned")])
+@pytest.mark.parametrize(("profile", "shuffle"), [("realistic", "mixed"), ("paper", "block"), ("traceable", "aligned")])
 def test_profiles_name_a_shuffle_and_an_explicit_one_wins(profile: str, shuffle: str) -> None:
     assert small_expansion(profile=profile).shuffle == shuffle
     assert small_expansion(profile=profile, shuffle="none").shuffle == "none"
@@ -185,7 +185,7 @@ def test_the_fingerprint_is_of_what_the_interactions_depend_on(expansion: Expans
     others.append(Expansion(small_base(), RATES[:, ::-1], seed=7).fingerprint)
     others.append(Expansion(small_base(seed=1), RATES, seed=7).fingerprint)
     assert len({expansion.fingerprint, *others}) == len(others) + 1
-    same: list[dict[str, Any]] = [{"profile": "paper", "shuffle": "cells", "max_keep": 0.5}, {"max_keep": None}]
+    same: list[dict[str, Any]] = [{"profile": "paper", "shuffle": "mixed", "max_keep": 0.5}, {"max_keep": None}]
     assert {small_expansion(**change).fingerprint for change in same} == {expansion.fingerprint}
 
 

@@ -205,7 +205,7 @@ def test_an_expansion_refuses_what_a_fit_was_not_made_for(base: Base, fitted: Fi
         ({"cells": fr.group_cells(base)}, "cells are given, but the fit has its own"),
         ({"keep_scale": 2.0}, "keep_scale is 2.0, but the fit was made for 1"),
         ({"max_keep": 0.9}, "max_keep is 0.9, but the fit was made for 0.5"),
-        ({"profile": "paper"}, "a fit is for the shuffle 'cells'"),
+        ({"profile": "paper"}, "a fit is for the shuffles 'mixed' and 'cells'"),
     ):
         with pytest.raises(InputError, match=message):
             Expansion(base, fitted, **cast("dict[str, Any]", options))

@@ -20,8 +20,8 @@ from helpers.folders import RATES, small_base
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"profile": "realistic"}, Options(shuffle="cells", max_keep=0.5)),
-        ({"profile": "realistic", "max_keep": 0.95}, Options(shuffle="cells")),
+        ({"profile": "realistic"}, Options(shuffle="mixed", max_keep=0.5)),
+        ({"profile": "realistic", "max_keep": 0.95}, Options(shuffle="mixed")),
         ({"profile": "traceable", "max_keep": None}, Options(shuffle="aligned")),
         ({"profile": "paper", "seed": 5}, Options(shuffle="block", seed=5)),
         ({"profile": "paper", "shuffle": "none"}, Options()),
@@ -160,7 +160,7 @@ def test_a_shuffle_made_of_cells_is_one_entry(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setitem(SHUFFLES, "pairs", Shuffle("pairs", "two change places", group, "tests.", "others."))
     made = Expansion(small_base(), RATES, shuffle="pairs", seed=3)
-    same = Expansion(small_base(), RATES, cells=group(small_base()), seed=3)
+    same = Expansion(small_base(), RATES, shuffle="cells", cells=group(small_base()), seed=3)
     assert made.table(0, 600).equals(same.table(0, 600))
     assert made.expected == same.expected
     with pytest.raises(InputError, match="timestamps need user cells of size 1"):

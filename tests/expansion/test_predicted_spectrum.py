@@ -30,8 +30,8 @@ def base_named(name: str) -> Base:
 
 def cells_of(base: Base, shuffle: str) -> Cells:
     """Return cells of places in the canonical order."""
-    made = {"cells": lambda: group_canonical(canonical(base)), "aligned": lambda: Cells.single(*base.shape)}
-    return made.get(shuffle, lambda: Cells.whole(*base.shape))()
+    made = {"aligned": lambda: Cells.single(*base.shape), "block": lambda: Cells.whole(*base.shape)}
+    return made.get(shuffle, lambda: group_canonical(canonical(base)))()
 
 
 @cache
@@ -40,7 +40,9 @@ def values(name: str, shuffle: str, shape: tuple[int, int], zero_row: bool = Fal
     base = base_named(name)
     cells, rates = cells_of(base, shuffle), fr.reduce(base, shape, order_by="content").values.copy()
     rates[0] *= not zero_row
-    expansion = Expansion(base, rates, cells=Cells.of_places(cells, canonical(base)), min_keep=0, seed=3)
+    mixing = "mixed" if shuffle == "mixed" else "cells"
+    placed = Cells.of_places(cells, canonical(base))
+    expansion = Expansion(base, rates, cells=placed, shuffle=mixing, max_keep=0.5, min_keep=0, seed=3)
     table = expansion.table(0, expansion.shape[0])
     dense = np.zeros(expansion.shape, np.float32)
     dense[table["user_id"].to_numpy(), table["item_id"].to_numpy()] = 1
@@ -58,7 +60,7 @@ LARGE = ("sample", "sparse")
 
 
 @pytest.mark.parametrize("name", LARGE)
-@pytest.mark.parametrize("shuffle", ["aligned", "cells"])
+@pytest.mark.parametrize("shuffle", ["aligned", "cells", "mixed"])
 def test_values_are_met(name: str, shuffle: str) -> None:
     predicted, measured = values(name, shuffle, (4, 8))
     assert len(predicted) == 64

@@ -452,7 +452,7 @@ def test_what_contradicts_itself_is_refused_before_the_source_is_read(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("the source is read")
 
-    monkeypatch.setattr("fractalrs.workflow.run.read_interactions", never)
+    monkeypatch.setattr("fractalrs.workflow.sources.read_interactions", never)
     refused(run("expand", "ratings.csv", tmp_path / "out", *options), message)
     assert list(tmp_path.iterdir()) == []
 

@@ -11,11 +11,16 @@ import pyarrow as pa
 import pytest
 
 import fractalrs as fr
+from fractalrs.privacy import Kept
 from fractalrs.tools import Shown
 from fractalrs.validation import Check, Findings
 
 LONGEST = 200
 ERRORS = {"FractalrsError", "InputError", "OutputError", "WriteError"}
+
+
+def expansion_of(interactions: fr.Interactions) -> fr.Expansion:
+    return fr.Expansion(fr.leave_last_out(interactions), [[0.5]])
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +32,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     base.save(folder / "base")
     expansion = fr.Expansion(base, fr.reduce(base, (2, 3)))
     dataset = fr.write(expansion, folder / "out", source_licence="CC BY 4.0 " * 20)
+    members, controls = fr.hold_users_out(fr.sample_interactions(80, 60, 1_200))
     made = [
         interactions,
         base,
@@ -43,6 +49,8 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         fr.ParquetOptions(),
         fr.ObjectStore("s3://bucket/" + "a-folder-whose-name-is-long/" * 9),
         fr.backcast(fr.sample_interactions(80, 60, 1_200), 1 / 2, 1 / 2, repeats=1),
+        fr.audit(expansion_of(members), members, controls, attackers=["output"], known=[1.0]),
+        fr.PrivacyCurve((Kept("ε = 1", {}, None, "too few users"),)),
     ]
     return {type(value).__name__: value for value in made}
 

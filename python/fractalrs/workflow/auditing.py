@@ -1,21 +1,24 @@
 """Audits of what a recipe leads to, and of data sets that were written: who is in them, and who was held out."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fractalrs import privacy
 from fractalrs.base import hold_users_out
 from fractalrs.dataset import Dataset, Folder
 from fractalrs.errors import InputError
-from fractalrs.privacy import AuditReport, audit, private_base
 from fractalrs.tools import Place, Progress
 from fractalrs.workflow.recipe import Recipe
 from fractalrs.workflow.run import expansion_of
 from fractalrs.workflow.sources import base_of, log_notes, read_source, uses_of
 
+if TYPE_CHECKING:
+    from fractalrs.privacy import AuditReport
+
 HELD_OUT = 0.5
 """Share of users who are controls, where a recipe does not say it: so both intervals are about as wide."""
 
 
-def audit_source(source: Any, recipe: Recipe, *, progress: bool | Progress = False, **how: Any) -> AuditReport:
+def audit_source(source: Any, recipe: Recipe, *, progress: bool | Progress = False, **how: Any) -> "AuditReport":
     """Audit what a recipe makes of a source, without some of its users: nothing is written."""
     share = HELD_OUT if recipe.hold_out_users is None else recipe.hold_out_users
     members, controls = hold_users_out(read_source(source, recipe, uses_of(recipe)), share, recipe.options.seed)
@@ -23,12 +26,14 @@ def audit_source(source: Any, recipe: Recipe, *, progress: bool | Progress = Fal
     log_notes(base.notes)
     made_of = base
     if recipe.epsilon is not None:
-        made_of = private_base(members, recipe.epsilon, recipe.delta, recipe.privacy_unit, seed=recipe.options.seed)
+        made_of = privacy.private_base(
+            members, recipe.epsilon, recipe.delta, recipe.privacy_unit, seed=recipe.options.seed
+        )
     expansion = expansion_of(made_of, recipe, progress)
-    return audit(expansion, base, base_of(controls, recipe), progress=progress, **how)
+    return privacy.audit(expansion, base, base_of(controls, recipe), progress=progress, **how)
 
 
-def audit_output(output: Place, source: Any, *, progress: bool | Progress = False, **how: Any) -> AuditReport:
+def audit_output(output: Place, source: Any, *, progress: bool | Progress = False, **how: Any) -> "AuditReport":
     """Audit a data set, with the source that it was made of in part."""
     plan = Folder.read(output).plan
     recipe = None if plan is None or plan.recipe is None else Recipe.of_plan(plan)
@@ -44,4 +49,4 @@ def audit_output(output: Place, source: Any, *, progress: bool | Progress = Fals
     interactions = read_source(source, recipe, uses_of(recipe))
     members, controls = hold_users_out(interactions, recipe.hold_out_users, recipe.options.seed)
     bases = (base_of(members, recipe), base_of(controls, recipe))
-    return audit(Dataset(output), *bases, progress=progress, **how)
+    return privacy.audit(Dataset(output), *bases, progress=progress, **how)
