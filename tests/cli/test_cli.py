@@ -126,7 +126,7 @@ def test_python_and_the_command_line_write_the_same(source: Path, tmp_path: Path
 
 def test_steps_by_hand_give_the_same_interactions(source: Path, written: tuple[Path, Done]) -> None:
     base = fr.leave_last_out(fr.read_interactions(source))
-    expansion = fr.Expansion(base, fr.fit(base, (3, 5)), shuffle="cells", seed=7)
+    expansion = fr.Expansion(base, fr.fit(base, (3, 5)), seed=7)
     assert fr.open_dataset(written[0]).train.to_table().equals(expansion.table(0, 600))
 
 
@@ -209,7 +209,7 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("profile", "shuffle", "ties"),
-    [("realistic", "cells", "last"), ("paper", "block", "all"), ("traceable", "aligned", "last")],
+    [("realistic", "mixed", "last"), ("paper", "block", "all"), ("traceable", "aligned", "last")],
 )
 def test_profiles_set_shuffle_and_ties(source: Path, tmp_path: Path, profile: str, shuffle: str, ties: str) -> None:
     assert expand(source, tmp_path / "out", "--profile", profile).code == 0
@@ -538,6 +538,7 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
                 "--valid-after",
                 "--ties",
                 "--min-timestamps",
+                "--hold-out-users",
                 "--test-items",
                 "--drop-incomplete",
                 "--keep-incomplete",
@@ -757,7 +758,7 @@ def test_bad_options_are_refused_before_the_source_is_read(
 
     monkeypatch.setenv("COLUMNS", "200")
     if "--min-timestamps" not in options:
-        monkeypatch.setattr("fractalrs.workflow.run.read_interactions", never)
+        monkeypatch.setattr("fractalrs.workflow.sources.read_interactions", never)
     (tmp_path / "data.csv").write_text(GOOD)
     size = ["--user-multiplier", 2, "--item-multiplier", 2]
     refused(run("expand", tmp_path / "data.csv", tmp_path / "out", *size, *options), message)
@@ -785,7 +786,7 @@ def test_outputs_with_anything_not_ours_are_refused_first(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("the source is read")
 
-    monkeypatch.setattr("fractalrs.workflow.run.read_interactions", never)
+    monkeypatch.setattr("fractalrs.workflow.sources.read_interactions", never)
     for options in ([], ["--overwrite"], ["--seed", 3, "--overwrite"], ["--dry-run"]):
         refused(expand(source, path, "--shuffle", "aligned", *options), f"holds what is not ours: {name}")
     assert stamps(path) == before

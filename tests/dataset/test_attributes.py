@@ -179,7 +179,7 @@ def test_every_interaction_mapped_back_is_one_of_the_source(tmp_path: Path, shuf
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        ({}, "items", "items need one source for each expanded item, but the shuffle 'cells' .* a cell of 5 items"),
+        ({}, "items", "items need one source for each expanded item, but the shuffle 'mixed' .* a cell of 5 items"),
         ({}, "users", "users need one source .* a cell of 5 users.*user_cell_size 1"),
         ({"shuffle": "block"}, "items", "the shuffle 'block' gives it another one in every block, out of all items"),
         ({"profile": "paper"}, "users", "the shuffle 'block'"),

@@ -194,7 +194,7 @@ def test_the_manifest_says_what_is_there(written: Path, expansion: Expansion) ->
     assert (manifest["user_multiplier"], manifest["item_multiplier"]) == (3, 5)
     assert manifest["generator"] == 2
     assert manifest["schema"] == [{"name": "user_id", "type": "int32"}, {"name": "item_id", "type": "int32"}]
-    assert (manifest["profile"], manifest["shuffle"]) == ("realistic", "cells")
+    assert (manifest["profile"], manifest["shuffle"]) == ("realistic", "mixed")
 
 
 def test_nothing_public_tells_the_seed(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_private_holds_the_plan_and_what_validation_needs(written: Path, expansi
     assert sorted(file.name for file in private.iterdir()) == names
     plan = json.loads((private / "plan.json").read_text())
     assert plan["options"]["seed"] == 7
-    assert plan["options"]["shuffle"] == "cells"
+    assert plan["options"]["shuffle"] == "mixed"
     assert plan["generator"] == 2
     assert plan["writing"]["parts"] == 7
     assert plan["base"]["fingerprint"] == expansion.base.fingerprint
@@ -511,7 +511,7 @@ def test_a_data_set_given_away_without_private_is_still_complete(out: Path, expa
 
 def test_another_profile_that_asks_for_the_same_changes_nothing(out: Path, written: Path, expansion: Expansion) -> None:
     (out / "test/part-00001-of-00007.parquet").unlink()
-    same = small_expansion(profile="paper", shuffle="cells", max_keep=0.5, cells=expansion.cells)
+    same = small_expansion(profile="paper", shuffle="mixed", max_keep=0.5, cells=expansion.cells)
     fr.write(same, out, parts=7)
     assert digests(out) == digests(written)
 
@@ -524,7 +524,7 @@ def test_another_profile_that_asks_for_the_same_changes_nothing(out: Path, writt
     [
         ({"seed": 8}, {}, "seed is 7 there and 8 here"),
         ({"keep_scale": 0.5}, {}, "keep_scale is 1.0 there and 0.5 here"),
-        ({"shuffle": "block"}, {}, "shuffle is cells there and block here"),
+        ({"shuffle": "block"}, {}, "shuffle is mixed there and block here"),
         ({"test_items": "one"}, {}, "test_items is all there and one here"),
         ({}, {"parts": 3}, "parts is 7 there and 3 here"),
         ({}, {"parquet": ParquetOptions(compression="zstd")}, "compression is lz4 there and zstd here"),

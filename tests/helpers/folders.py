@@ -48,7 +48,7 @@ def small_cells() -> Cells:
 
 def small_expansion(**options: Any) -> Expansion:
     """Expand `small_base` × (3, 5): about 30,000 interactions."""
-    expands_in_cells = options.get("shuffle", "cells") == "cells" and "profile" not in options
+    expands_in_cells = options.get("shuffle", "mixed") in ("cells", "mixed") and "profile" not in options
     return Expansion(small_base(), RATES, **{"cells": small_cells() if expands_in_cells else None, "seed": 7} | options)
 
 
