@@ -156,3 +156,19 @@ def test_what_does_not_go_with_it_is_refused(source: str, tmp_path: Path, option
     assert done.code == 2, done.err
     assert says in done.err.replace("--", "")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_audit_is_made_and_stays_at_home(source: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = run("expand", source, str(out), *SIZE, "--epsilon", "4", "--hold-out-users", "0.3", "--parts", "2")
+    assert done.code == 0, done.err
+    done = run("audit", str(out), "--source", source, "--attackers", "output", "--known", "1", "--json", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    told = json.loads(done.out)
+    assert told["epsilon_at_least"] < 4
+    assert "taken on trust" in told["subject"]["base"]
+    (tmp_path / "audit.json").write_text(done.out)
+    done = run("publish", str(out), str(tmp_path / "public"), "--audit", str(tmp_path / "audit.json"))
+    assert done.code == 2
+    assert "an audit of a private base tells of the real data beyond its epsilon" in done.err
+    assert not (tmp_path / "public").exists()

@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import fractalrs as fr
 from fractalrs.privacy.attacks import People, as_base
 from fractalrs.privacy.attacks.blind import densest_block, relink, relinked_blocks
 from fractalrs.privacy.attacks.output import Output
-from fractalrs.privacy.attacks.seeded import rebuild
+from fractalrs.privacy.attacks.seeded import rebuild, undone
 from fractalrs.privacy.rates import Advantage, area
 
 
@@ -74,6 +75,29 @@ def test_private_undoes_every_shuffle(base: fr.Base) -> None:
         rebuilt, share = rebuild(Output(fr.Expansion(base, np.full((4, 4), 0.3), shuffle=shuffle), True))
         assert rebuilt.multiply(base.train).nnz == rebuilt.nnz
         assert rebuilt.nnz / base.train_count == pytest.approx(share, abs=0.02)
+
+
+def test_private_is_undone_by_ids_and_not_by_codes(base: fr.Base, people: People) -> None:
+    """A base with the same interactions whose item codes run the other way."""
+    order = np.argsort(-base.indices, kind="stable")
+    owners = base.owners[order]
+    order = order[np.argsort(owners, kind="stable")]
+    turned = fr.Base.from_arrays(
+        base.indptr,
+        base.shape[1] - 1 - base.indices[order],
+        base.test_mask[order],
+        item_ids=base.item_ids.take(pa.array(np.arange(base.shape[1])[::-1])),
+    )
+    found = undone(Output(fr.Expansion(turned, np.full((2, 2), 0.5), shuffle="block"), False), people, 1.0)
+    assert Advantage.counted(found.judged(people.is_member)[0], people.is_member).value >= 0.95
+
+
+def test_too_few_people_are_no_measurement() -> None:
+    members, controls = fr.hold_users_out(fr.sample_interactions(62, 120, 4_000, seed=8), seed=1)
+    base = fr.leave_last_out(members)
+    report = fr.audit(fr.Expansion(base, [[0.3]]), members, controls, attackers=["output"], known=[1.0])
+    assert not report.holds
+    assert report.verdict.startswith("not measured: of so few people")
 
 
 def test_a_report_says_first_what_was_found(report: fr.AuditReport, tmp_path: Path) -> None:

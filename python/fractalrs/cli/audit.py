@@ -12,7 +12,7 @@ from fractalrs.cli import INTERRUPTED, UNTRUE
 from fractalrs.cli.output import Json, NoProgress, check_report, flag, option, parameter, print_note
 from fractalrs.errors import InputError
 from fractalrs.expansion import Group
-from fractalrs.privacy import AuditReport
+from fractalrs.privacy import MOST_ADVANTAGE, AuditReport
 from fractalrs.tools import notes_on_stderr, resolve_threads
 from fractalrs.workflow import RECIPE, SAMPLE, Recipe, audit_output, audit_source
 
@@ -55,7 +55,7 @@ def audit(
             "Exit with 3 where members are claimed more often than people who are not there, by more than this.",
             value="SHARE",
         ),
-    ] = 0.02,
+    ] = MOST_ADVANTAGE,
     report: Annotated[
         Path | None, option(Group.FILES, "Write the report here: one HTML file.", value="FILE.html", default="none")
     ] = None,

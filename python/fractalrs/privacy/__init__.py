@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fractalrs.privacy.rates import Rate as Rate
     from fractalrs.privacy.report import AuditReport as AuditReport
     from fractalrs.privacy.report import Finding as Finding
+    from fractalrs.privacy.run import MOST_ADVANTAGE as MOST_ADVANTAGE
     from fractalrs.privacy.run import audit as audit
 
 _OF_AUDITS = {
@@ -38,13 +39,14 @@ _OF_AUDITS = {
     "curve": ("Kept", "PrivacyCurve", "privacy_curve"),
     "rates": ("Advantage", "Rate"),
     "report": ("AuditReport", "Finding"),
-    "run": ("audit",),
+    "run": ("MOST_ADVANTAGE", "audit"),
 }
 """What every command would have to load, and only audits need."""
 _HOME_OF = {name: home for home, names in _OF_AUDITS.items() for name in names}
 
-__all__ = ["DELTA", "Advantage", "AuditReport", "Control", "Fact", "Finding", "Forecast", "Rate", "Rows", "audit"]
-__all__ += ["Kept", "PrivacyCurve", "check_budget", "check_forecast", "forecast", "privacy_curve", "private_base"]
+__all__ = ["DELTA", "MOST_ADVANTAGE", "Advantage", "AuditReport", "Control", "Fact", "Finding", "Forecast", "Kept"]
+__all__ += ["PrivacyCurve", "Rate", "Rows", "audit", "check_budget", "check_forecast", "forecast", "privacy_curve"]
+__all__ += ["private_base"]
 
 
 def __getattr__(name: str) -> Any:

@@ -33,16 +33,18 @@ class Fact(Shown):
     told: str
 
 
-def facts_of(expansion: Expansion, threads: int | None) -> list[Fact]:
-    """Return what an output tells of the base that it was made of."""
-    base, shape = expansion.base, expansion.shape
+def facts_of(expansion: Expansion, base: Base, threads: int | None) -> list[Fact]:
+    """Return what an output tells of the real data that it was made of."""
+    shape, exactly = expansion.shape, "exactly: the manifest and the layout of ids have it"
+    if expansion.base.privacy is not None:
+        exactly = "nearly: the private base is made to have it"
     degrees = StreamedMatrix(expansion, threads=threads).degrees()
     made = int(degrees.user_train.sum(dtype=np.int64))
     densest = int(degrees.block_train.max())
     nearly = "nearly: the output is made to have it"
     facts = [
-        Fact("users", base.shape[0], shape[0], "exactly: the manifest and the layout of ids have it"),
-        Fact("items", base.shape[1], shape[1], "exactly: the manifest and the layout of ids have it"),
+        Fact("users", base.shape[0], shape[0], exactly),
+        Fact("items", base.shape[1], shape[1], exactly),
         Fact("train interactions", base.train_count, made, f"at least: the densest block has {densest:,}"),
         Fact("mean activity of users", base.train_count / base.shape[0], made / shape[0], "no: the keep rates hide it"),
     ]

@@ -85,13 +85,13 @@ class PrivacyCurve(Shown):
             None if one.advantage is None else (one.advantage.value, one.advantage.low, one.advantage.high)
             for one in there
         ]
-        distances = {metric: [one.distances[metric] for one in there] for metric in METRICS}
+        distances = {metric: [one.distances.get(metric) for one in there] for metric in METRICS}
         return trade_off([one.name for one in there], distances, found)
 
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("", *METRICS, "members found, beyond others")]
         for one in self.kept:
-            cells = ["–" if one.refused else _short(one.distances[metric]) for metric in METRICS]
+            cells = ["–" if one.refused else _short(one.distances.get(metric)) for metric in METRICS]
             found = one.refused
             if one.advantage is not None:
                 found = f"{one.advantage.value:+.3f} [{one.advantage.low:+.3f}, {one.advantage.high:+.3f}]"
@@ -152,7 +152,7 @@ def privacy_curve(
     def attacked(made_of: Base) -> Advantage | None:
         expansion = Expansion(made_of, fit(made_of, multipliers), seed=seed)
         found = audit(expansion, base, others, attackers=["output"], known=[1.0], seed=seed, threads=threads)
-        return None if found.strongest is None else found.strongest.advantage
+        return found.strongest.advantage if found.strongest and all(one.holds for one in found.controls) else None
 
     kept, wanted = list[Kept](), sorted(epsilons)
     with as_progress(progress).task("comparing", len(wanted) + 2, len(wanted) + 2) as report:
@@ -162,6 +162,8 @@ def privacy_curve(
             try:
                 private = private_base(members, epsilon, delta, seed=seed)
             except InputError as error:
+                if "opendp" in error.message:
+                    raise
                 kept.append(Kept(name, {}, None, error.message))
                 continue
             kept.append(Kept(name, compared(Halves.of_base(private)), attacked(private)))

@@ -79,14 +79,14 @@ class Advantage(Shown):
     epsilon: float
 
     @classmethod
-    def of(cls, members: Rate, controls: Rate, delta: float = 0.0) -> Self:
+    def of(cls, members: Rate, controls: Rate) -> Self:
         """Return the advantage of two rates."""
         if not members.of or not controls.of:
             return cls(members, controls, -1.0, 1.0, 0.0)
         value = members.value - controls.value
         low = value - math.hypot(members.value - members.low, controls.high - controls.value)
         high = value + math.hypot(members.high - members.value, controls.value - controls.low)
-        ratios = ((members.low - delta, controls.high), (1 - controls.high - delta, 1 - members.low))
+        ratios = ((members.low, controls.high), (1 - controls.high, 1 - members.low))
         epsilon = max([0.0, *(math.log(over / under) for over, under in ratios if over > 0 and under > 0)])
         return cls(members, controls, max(-1.0, low), min(1.0, high), epsilon)
 

@@ -17,7 +17,10 @@ EVERYBODY = "everybody"
 """The group that a verdict is about, beside those at risk."""
 JUDGED: Attacker = "output"
 """Who gets what is given away, and no more."""
+MOST_UNSEEN = 0.2
+"""Where more than so much cannot be excluded, "nothing found" would say nothing."""
 NOT_TRIED = (
+    "files of test and validation interactions",
     "attackers who know more than histories: friends, places, times to the second",
     "several releases of the same people, which add up",
     "learned attacks, with models trained on outputs of their own",
@@ -73,6 +76,8 @@ class AuditReport(Shown):
         What the output tells of the business.
     most_advantage
         How much more often members may be claimed than controls.
+    not_tried
+        What attackers may do beside.
     seconds
         Time that each attack took.
     """
@@ -83,6 +88,7 @@ class AuditReport(Shown):
     controls: tuple[Control, ...]
     facts: tuple[Fact, ...]
     most_advantage: float
+    not_tried: tuple[str, ...] = NOT_TRIED
     seconds: dict[str, float] = field(default_factory=dict)
 
     def _facts(self) -> dict[str, Any]:
@@ -90,8 +96,14 @@ class AuditReport(Shown):
 
     @property
     def measured(self) -> bool:
-        """Whether all controls came out as they must."""
-        return all(control.holds for control in self.controls)
+        """Whether all controls came out as they must, and there are people enough to see what is there."""
+        return all(control.holds for control in self.controls) and (bool(self.found) or self.unseen <= MOST_UNSEEN)
+
+    @property
+    def unseen(self) -> float:
+        """How much more often members than controls may be found, by the intervals of the attacks tried."""
+        judged = [one for one in self.findings if one.attacker == JUDGED and one.group == EVERYBODY]
+        return max((one.advantage.high for one in judged), default=0.0)
 
     @cached_property
     def found(self) -> tuple[Finding, ...]:
@@ -110,19 +122,23 @@ class AuditReport(Shown):
 
     @property
     def strongest(self) -> Finding | None:
-        """The strongest attack with the output alone, on everybody."""
+        """The attack with the output alone that claims most members of everybody beyond controls."""
         judged = [one for one in self.findings if one.attacker == JUDGED and one.group == EVERYBODY]
-        return max(judged, key=lambda one: one.advantage.low, default=None)
+        return max(judged, key=lambda one: one.advantage.value, default=None)
 
     @property
     def epsilon(self) -> float:
         """No mechanism with a smaller ε, for whole users, fits what those with the output alone found."""
-        return max((one.advantage.epsilon for one in self.findings if one.attacker == JUDGED), default=0.0)
+        judged = [one for one in self.findings if one.attacker == JUDGED]
+        level = 1 - (1 - LEVEL) / max(1, len(judged))
+        return max((one.advantage.at(level).epsilon for one in judged), default=0.0)
 
     @property
     def verdict(self) -> str:
         """The outcome in one line."""
         failed = [control.name for control in self.controls if not control.holds]
+        if not failed and not self.measured:
+            return f"not measured: of so few people up to {self.unseen:.0%} more than controls could be found unseen"
         if failed:
             return f"not measured: {' and '.join(failed)} did not come out as it must"
         strongest = self.strongest
@@ -130,11 +146,11 @@ class AuditReport(Shown):
             return "not judged: no attacker with the output alone was asked for"
         counts = _counts(strongest.advantage)
         if not self.found:
-            return f"nothing found by the attacks tried: {counts} at the most"
-        if strongest in self.found:
-            return f"members are found: {counts}, from the output alone"
-        at_risk = max(self.found, key=lambda one: one.advantage.low)
-        return f"members at risk are found: {_counts(at_risk.advantage)}, of {at_risk.group}"
+            return f"nothing found by the attacks tried: {counts}, and up to {self.unseen:.1%} more cannot be excluded"
+        surest = max(self.found, key=lambda one: (one.group == EVERYBODY, one.advantage.low))
+        if surest.group == EVERYBODY:
+            return f"members are found: {_counts(surest.advantage)}, from the output alone"
+        return f"members at risk are found: {_counts(surest.advantage)}, of {surest.group}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as values that JSON takes."""
@@ -152,7 +168,7 @@ class AuditReport(Shown):
                 for one in self.controls
             ],
             "business": [vars(one) for one in self.facts],
-            "not_tried": list(NOT_TRIED),
+            "not_tried": list(self.not_tried),
             "seconds": self.seconds,
         }
 
@@ -182,7 +198,7 @@ class AuditReport(Shown):
             shown=for_people(self.subject),
             share=_share,
             interval=_interval,
-            not_tried=NOT_TRIED,
+            not_tried=self.not_tried,
             seconds=[(words(name), number(value)) for name, value in self.seconds.items()],
         )
         write_page(target, page)
@@ -200,7 +216,7 @@ class AuditReport(Shown):
         lines += [*aligned(rows, "<>><"), ""]
         facts = [("business", "real", "output", "does the output tell?")]
         facts += [(one.name, number(one.real), number(one.output), one.told) for one in self.facts]
-        return "\n".join([*lines, *aligned(facts, "<>><"), "", f"not tried: {'; '.join(NOT_TRIED)}"])
+        return "\n".join([*lines, *aligned(facts, "<>><"), "", f"not tried: {'; '.join(self.not_tried)}"])
 
     @staticmethod
     def _row(one: Finding) -> tuple[str, ...]:

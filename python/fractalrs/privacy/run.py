@@ -14,11 +14,22 @@ from fractalrs.base import Base
 from fractalrs.dataset import Dataset, Folder, Private, saved_base
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, shuffle_named
-from fractalrs.privacy.attacks import ATTACKERS, ATTACKS, MOST, Attack, Attacker, Output, People, as_base, check_enough
+from fractalrs.privacy.attacks import (
+    ATTACKERS,
+    ATTACKS,
+    FEWEST,
+    MOST,
+    Attack,
+    Attacker,
+    Output,
+    People,
+    as_base,
+    check_enough,
+)
 from fractalrs.privacy.business import facts_of
 from fractalrs.privacy.controls import controls_of
 from fractalrs.privacy.rates import Advantage, Rate, area
-from fractalrs.privacy.report import EVERYBODY, AuditReport, Finding
+from fractalrs.privacy.report import EVERYBODY, NOT_TRIED, AuditReport, Finding
 from fractalrs.tools import (
     Progress,
     ProgressCallback,
@@ -88,7 +99,7 @@ def audit(
     ------
     InputError
         Before anything is attacked: if an argument cannot be used, people are too few for an interval, some are in
-        both groups, or the output was not made of the members.
+        both groups, or a data set was not made of the members (where it was made of a private base nobody can tell).
 
     Examples
     --------
@@ -103,7 +114,7 @@ def audit(
     for attacker in attackers:
         check_word("attackers", attacker, tuple(ATTACKERS))
     _check_shares(known, most_advantage)
-    check_count("most", most, 1)
+    check_count("most", most, 2 * FEWEST)
     check_count("seed", seed)
     base = as_base("members", members) if isinstance(output, Expansion) else _members_of(output, members)
     others = as_base("controls", controls, base.split)
@@ -111,7 +122,7 @@ def audit(
     expansion = _expansion_of(output, base) if isinstance(output, Dataset) else output
     target = Output(expansion, _made_of(expansion.base, base))
     people = People.of(base, others, most, seed)
-    tried = list(_tried(attackers, known))
+    tried = list(_tried(attackers, known, base.shape[0]))
     with as_progress(progress).task("attacking", len(tried) + 2, len(tried) + 2) as report:
         return _audited(target, base, people, tried, most_advantage, seed, resolve_threads(threads), report)
 
@@ -136,10 +147,13 @@ def _audited(
             logger.info(f"attack: {attack.name}, by who {ATTACKERS[attack.attacker]}; {share:.0%} of histories known")
             with watch.of(attack.name):
                 findings += _findings(attack, target, people, share, seed)
-        facts = facts_of(target.expansion, threads)
-    subject = _subject(target.expansion, people)
+        facts = facts_of(target.expansion, base, threads)
+    subject = _subject(target, base, people)
     of = target.expansion.fingerprint
-    return AuditReport(of, subject, tuple(findings), outcomes, tuple(facts), most_advantage, watch.taken)
+    done = {attack.name for attack, _ in tried}
+    left_out = {one.name for one in ATTACKS if one.attacker in {attack.attacker for attack, _ in tried}} - done
+    not_tried = (*sorted(left_out), *NOT_TRIED)
+    return AuditReport(of, subject, tuple(findings), outcomes, tuple(facts), most_advantage, not_tried, watch.taken)
 
 
 class _Watch:
@@ -155,12 +169,13 @@ class _Watch:
         self.taken[name] = self.taken.get(name, 0.0) + time.monotonic() - started
 
 
-def _tried(attackers: Sequence[Attacker], known: Sequence[float]) -> Iterator[tuple[Attack, float]]:
+def _tried(attackers: Sequence[Attacker], known: Sequence[float], users: int) -> Iterator[tuple[Attack, float]]:
     """Return what is tried: what knows whole histories first; some items of each are known whatever is known beside."""
     for share in sorted(set(known), reverse=True):
         for attack in ATTACKS:
             once = attack.most is not None and share != max(known)
-            if attack.attacker in attackers and not once:
+            too_many = attack.most_users is not None and users > attack.most_users
+            if attack.attacker in attackers and not once and not too_many:
                 yield attack, share
 
 
@@ -223,11 +238,13 @@ def _made_of(base: Base, members: Base) -> bool:
     return np.array_equal(base.indptr, members.indptr) and np.array_equal(base.entries, members.entries)
 
 
-def _subject(expansion: Expansion, people: People) -> dict[str, Any]:
+def _subject(target: Output, base: Base, people: People) -> dict[str, Any]:
+    expansion, verified = target.expansion, target.is_source_known
     (m, n), options = expansion.reduced.shape, expansion.options
     rates: npt.NDArray[np.float64] = expansion.keep_rates
     return {
-        "members": f"{int(people.is_member.sum()):,} of {expansion.base.shape[0]:,} users",
+        "members": f"{int(people.is_member.sum()):,} of {base.shape[0]:,} users",
+        **({} if verified else {"base": "not the members' own: that it was made of them is taken on trust"}),
         "controls": f"{int((~people.is_member).sum()):,}",
         "multipliers": f"{m} × {n}",
         "profile": expansion.profile,

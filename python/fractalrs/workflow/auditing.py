@@ -9,7 +9,7 @@ from fractalrs.errors import InputError
 from fractalrs.tools import Place, Progress
 from fractalrs.workflow.recipe import Recipe
 from fractalrs.workflow.run import expansion_of
-from fractalrs.workflow.sources import base_of, log_notes, read_source, uses_of
+from fractalrs.workflow.sources import base_of, log_notes, private_base_of, read_source, uses_of
 
 if TYPE_CHECKING:
     from fractalrs.privacy import AuditReport
@@ -24,11 +24,7 @@ def audit_source(source: Any, recipe: Recipe, *, progress: bool | Progress = Fal
     members, controls = hold_users_out(read_source(source, recipe, uses_of(recipe)), share, recipe.options.seed)
     base = base_of(members, recipe)
     log_notes(base.notes)
-    made_of = base
-    if recipe.epsilon is not None:
-        made_of = privacy.private_base(
-            members, recipe.epsilon, recipe.delta, recipe.privacy_unit, seed=recipe.options.seed
-        )
+    made_of = base if recipe.epsilon is None else private_base_of(members, recipe)
     expansion = expansion_of(made_of, recipe, progress)
     return privacy.audit(expansion, base, base_of(controls, recipe), progress=progress, **how)
 

@@ -233,6 +233,11 @@ def _audit_of(audit: Any, dataset: Dataset) -> Mapping[str, Any] | None:
     if audit is None:
         return None
     told = _content_of("audit", audit, _AUDITED)
+    if dataset.manifest.privacy is not None:
+        raise InputError(
+            "an audit of a private base tells of the real data beyond its epsilon",
+            hint="leave the audit out: it stays home",
+        )
     if not {"expansion", "verdict", "findings", "not_tried"} <= told.keys():
         raise InputError("the audit has no expansion, verdict, findings and not_tried", hint=_AUDITED)
     if told["expansion"] != dataset.manifest.fingerprints["expansion"]:

@@ -38,13 +38,12 @@ from fractalrs.expansion import (
     shuffle_named,
     solve_keep_scale,
 )
-from fractalrs.privacy import private_base
 from fractalrs.reading import read_attributes
 from fractalrs.tools import Place, Progress, as_progress, notes_on_stderr, readable, resolve_threads
 from fractalrs.workflow.page import Page
 from fractalrs.workflow.recipe import RECIPE, Recipe
 from fractalrs.workflow.sizes import interactions_of
-from fractalrs.workflow.sources import SAMPLE, log_notes, read_base, read_members
+from fractalrs.workflow.sources import SAMPLE, log_notes, private_base_of, read_base, read_members
 
 logger = logging.getLogger(__name__)
 
@@ -214,16 +213,7 @@ def _private_base(
     with as_progress(progress).task("reading", 0, 0):
         interactions = read_members(source, recipe, [])
     with _stage("drawing a private base", progress):
-        base = private_base(
-            interactions,
-            recipe.epsilon,
-            recipe.delta,
-            recipe.privacy_unit,
-            split="random" if recipe.split == "auto" else recipe.split,
-            test_share=recipe.test_share,
-            validation=recipe.validation,
-            seed=recipe.options.seed,
-        )
+        base = private_base_of(interactions, recipe)
     log_notes(base.notes)
     return base
 

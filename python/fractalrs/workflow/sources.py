@@ -8,7 +8,7 @@ from fractalrs.base import Base, hold_users_out, leave_last_out, needed
 from fractalrs.columns import OPTIONAL
 from fractalrs.dataset import Folder
 from fractalrs.errors import InputError
-from fractalrs.privacy import Forecast, Rows, check_forecast
+from fractalrs.privacy import Forecast, Rows, check_forecast, private_base
 from fractalrs.reading import Interactions, located, read_interactions, sample_interactions
 from fractalrs.tools import Place
 from fractalrs.words import WARNING
@@ -65,6 +65,21 @@ def base_of(interactions: Interactions, recipe: Recipe) -> Base:
         # A profile's minimum is for sources that have timestamps.
         min_timestamps=recipe.min_timestamps if interactions.timestamps is None else recipe.least_timestamps,
         payload=recipe.options.payload,
+    )
+
+
+def private_base_of(interactions: Interactions, recipe: Recipe) -> Base:
+    """Draw the private base of interactions that a recipe asks for."""
+    assert recipe.epsilon is not None
+    return private_base(
+        interactions,
+        recipe.epsilon,
+        recipe.delta,
+        recipe.privacy_unit,
+        split="random" if recipe.split == "auto" else recipe.split,
+        test_share=recipe.test_share,
+        validation=recipe.validation,
+        seed=recipe.options.seed,
     )
 
 

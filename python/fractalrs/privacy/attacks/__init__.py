@@ -12,7 +12,7 @@ Each room imports only rooms above it::
 from fractalrs.privacy.attacks.attacks import ATTACKERS, ATTACKS, Attack, Attacker, Kind
 from fractalrs.privacy.attacks.blind import densest_block
 from fractalrs.privacy.attacks.output import Output
-from fractalrs.privacy.attacks.people import MOST, People, as_base, check_enough
+from fractalrs.privacy.attacks.people import FEWEST, MOST, People, as_base, check_enough
 
-__all__ = ["ATTACKERS", "ATTACKS", "MOST", "Attack", "Attacker", "Kind", "Output", "People"]
+__all__ = ["ATTACKERS", "ATTACKS", "FEWEST", "MOST", "Attack", "Attacker", "Kind", "Output", "People"]
 __all__ += ["as_base", "check_enough", "densest_block"]

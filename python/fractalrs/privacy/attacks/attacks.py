@@ -37,12 +37,14 @@ class Attack:
     """Of an output, of people, and of the share of their interactions that is known."""
     most: int | None = None
     """How many people it is tried on at the most, for its memory."""
+    most_users: int | None = None
+    """Of more users in the data it is not tried."""
 
 
 ATTACKS = (
     Attack("densest block", "output", "identity", blind.densest_block),
     Attack("several blocks", "output", "identity", blind.several_blocks),
-    Attack("relinked blocks", "output", "identity", blind.relinked_blocks),
+    Attack("relinked blocks", "output", "identity", blind.relinked_blocks, most_users=blind.MOST_RELINKED),
     Attack("degree", "output", "identity", blind.degree, _FEW),
     Attack("densest block", "columns", "identity", informed.columns_known),
     *(Attack(f"{count} known items", "columns", "identity", informed.known_items(count), _FEW) for count in (2, 4, 8)),

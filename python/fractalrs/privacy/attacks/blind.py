@@ -94,8 +94,6 @@ def relink(output: Output) -> Relinked:
     """
     place = output.densest(1)[0]
     union, lost, links = output.block(place), 1 - output.keep(place), dict[Place, Integers]()
-    if union.shape[0] > MOST_RELINKED:
-        return Relinked(union, place, links, 1 - lost)
     own = output.row_block(place[0])
     for i in range(output.expansion.reduced.shape[0]):
         other = (i, place[1])

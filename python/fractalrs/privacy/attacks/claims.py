@@ -44,7 +44,7 @@ class Claims:
         others = np.flatnonzero(~is_member)[::2]
         counts = np.ones(len(is_member), bool)
         counts[others] = False
-        return self.scores > np.quantile(self.scores[others], 1 - SURE), counts
+        return self.scores > np.quantile(self.scores[others], 1 - SURE, method="higher"), counts
 
 
 def claims_of(
@@ -52,6 +52,6 @@ def claims_of(
 ) -> Claims:
     """Claim whose match is certain. `users` are those of the rows; where one is of several there are scores alone."""
     if output.share_of_row < 1:
-        return Claims(None, None, matches.margins)
+        return Claims(None, None, np.maximum(matches.margins, -1e9))
     right = None if users is None else users[matches.rows] == people.codes
     return Claims(matches.margins > least, right, matches.margins)

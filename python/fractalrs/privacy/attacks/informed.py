@@ -6,7 +6,6 @@ Whoever has the order of items and the shuffle of columns, or ``items.parquet``,
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import pyarrow as pa
 import scipy.sparse as sp
 
 from fractalrs.privacy.attacks.claims import Claims, claims_of
@@ -16,6 +15,8 @@ from fractalrs.privacy.attacks.people import People
 
 BLOCKS = 16
 """So many of the densest blocks a likelihood ratio is taken over."""
+MOST_INTERACTIONS = 20_000_000
+"""About so many of a row block are looked at, in its densest blocks."""
 TOP = 10
 """So many nearest rows tell of a person, and so many items are named."""
 
@@ -33,7 +34,7 @@ def columns_known(output: Output, people: People, known: float) -> Claims:
 def likelihood_ratio(output: Output, people: People, known: float) -> Claims:
     """Score how likely it is that a row of each of the densest blocks is the person's.
 
-    The generator is public, so that Σ log mean exp LLR, over blocks and over the rows of each, is the best there is.
+    Σ log mean exp LLR, over blocks and the rows of each: the best there is if `log_likelihoods` models the generator.
     """
     share, told = output.share_of_row, _told(output, people)
     total = np.zeros(len(people.is_member))
@@ -59,11 +60,13 @@ def known_items(count: int) -> Callable[[Output, People, float], Claims]:
         i, _ = place = output.densest(1)[0]
         wanted = _some(_told(output, people), count)
         found = np.zeros((output.expansion.base.shape[0], len(people.is_member)), np.float32)
-        for j, block in enumerate(output.blocks(i, range(output.expansion.reduced.shape[1]))):
+        columns = output.densest_of(i, MOST_INTERACTIONS)
+        for j, block in zip(columns, output.blocks(i, columns), strict=True):
             found += np.asarray((_named(output, (i, j), block) @ sp.csc_array(wanted.T)).toarray(), np.float32)
         top = np.partition(found, -2, axis=0)[-2:]
-        claimed = (top[1] > top[0]) & (np.diff(wanted.indptr) == count)
-        matches = Matches(found.argmax(axis=0).astype(np.int64), np.where(claimed, top[1], -np.inf).astype(np.float32))
+        # Of how many the best row has more than the next; of equals, the more the better.
+        margins = top[1] - top[0] + np.where(np.diff(wanted.indptr) == count, top[1] / (count + 1), -1) - 0.999
+        matches = Matches(found.argmax(axis=0).astype(np.int64), margins.astype(np.float32))
         return claims_of(matches, output, people, output.users(place), 0.0)
 
     return run
@@ -94,12 +97,8 @@ def held_out_item(output: Output, people: People, known: float) -> Claims:  # no
 
 def _cells(output: Output, people: People) -> Matrix:
     """Return which cell each item is of: items × cells, and one more for items that the output has not."""
-    base, of_code = output.expansion.base, output.item_cells
-    ids = base.item_ids if base.item_ids.type == people.item_ids.type else base.item_ids.cast(people.item_ids.type)
-    places = pa.compute.index_in(people.item_ids, ids).to_numpy(zero_copy_only=False).astype(np.float64)
-    there = ~np.isnan(places)
-    numbers = np.full(len(places), of_code.max() + 1)
-    numbers[there] = of_code[places[there].astype(np.int64)]
+    of_code, codes = output.item_cells, output.codes_of(people.item_ids)
+    numbers = np.where(codes < 0, of_code.max() + 1, of_code[codes])
     return _choosing(numbers, int(of_code.max()) + 2)
 
 

@@ -2,8 +2,8 @@
 
 Rows and columns are matched in turn. Both matches are probabilities, and they are annealed: at first everybody is a
 little like anybody, at last each row has its person, where there is one. It begins with how popular the items of a row
-are, which needs no names. What comes out is checked on rows that had no part in finding the columns: a wrong match
-explains the rows that made it, and no others.
+are, which needs no names. At last each half of the rows is judged by columns that pairs of the other half found, so
+that a wrong match explains itself less.
 """
 
 from collections.abc import Iterable, Iterator

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from fractalrs.errors import InputError
@@ -66,6 +68,21 @@ class Output:
         table = self.expansion.table(i * p, (i + 1) * p)
         users, items = (table[name].to_numpy().astype(np.int64) for name in ("user_id", "item_id"))
         return _matrix([(users - i * p, items)], (p, self.expansion.shape[1]))
+
+    def densest_of(self, i: int, interactions: int) -> list[int]:
+        """Return the densest column blocks of a row block, at least one and up to about so many interactions."""
+        rates = self.expansion.keep_rates[i]
+        order = np.argsort(-rates, kind="stable")
+        expected = np.cumsum(rates[order]) * self.expansion.base.train_count
+        return [int(j) for j in order[: max(1, int(np.searchsorted(expected, interactions)))]]
+
+    def codes_of(self, item_ids: pa.Array) -> Integers:
+        """Return the item code of each id, −1 for one that the output's base has not."""
+        own = self.expansion.base.item_ids
+        if own.type != item_ids.type:
+            own, item_ids = own.cast(pa.string()), item_ids.cast(pa.string())
+        places = pc.fill_null(pc.index_in(item_ids, own), -1)
+        return np.asarray(places.to_numpy(zero_copy_only=False), np.int64)
 
     @property
     def share_of_row(self) -> float:

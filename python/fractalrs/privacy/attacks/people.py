@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from fractalrs.base import Base, leave_last_out
@@ -35,6 +36,8 @@ class People(Shown):
         The user code of each member in the members' base, −1 for controls.
     item_ids
         Of all items.
+    degrees : int64, shape (items,)
+        Train interactions of each item, of all members and controls, those left out of a sample too.
     """
 
     histories: Matrix
@@ -42,6 +45,7 @@ class People(Shown):
     is_member: npt.NDArray[np.bool_]
     codes: Integers
     item_ids: pa.Array
+    degrees: Integers
 
     @classmethod
     def of(cls, members: Base, controls: Base, most: int, seed: int) -> Self:
@@ -65,7 +69,10 @@ class People(Shown):
         )
         is_member = np.arange(sum(sizes)) < sizes[0]
         user_codes = np.concatenate([chosen[0], np.full(sizes[1], -1)])
-        return cls(histories, held_out, is_member, user_codes, item_ids)
+        degrees = np.zeros(len(item_ids), np.int64)
+        degrees[: members.shape[1]] = members.item_degrees("train")
+        degrees[codes] += controls.item_degrees("train")
+        return cls(histories, held_out, is_member, user_codes, item_ids, degrees)
 
     def known(self, share: float, seed: int) -> Self:
         """Return them with each interaction known with probability `share`."""
@@ -97,7 +104,7 @@ class People(Shown):
 
         Typical is who has what many have: by the mean logarithm of the items' degrees.
         """
-        degrees = np.bincount(self.histories.indices, minlength=self.histories.shape[1])
+        degrees = self.degrees
         owned = np.diff(self.histories.indptr)
         owners = np.repeat(np.arange(len(owned)), owned)
         typical = np.bincount(owners, np.log(degrees[self.histories.indices]), len(owned)) / np.maximum(owned, 1)
@@ -109,7 +116,12 @@ def as_base(name: str, given: Any, split: str = "auto", **how: Any) -> Base:
     """Return people as a base, split as another one where that can be said in a word."""
     if isinstance(given, Base):
         return given
-    word: Any = split if split in ("last", "random", "none") else "auto"
+    if split not in ("auto", "last", "random", "none"):
+        raise InputError(
+            f"{name} are not split, and the others are by {split!r}, which is not said again in a word",
+            hint="give both as a Base, split alike",
+        )
+    word: Any = split
     try:
         return leave_last_out(given, split=word, **how)
     except InputError as error:
@@ -124,13 +136,14 @@ def check_enough(members: Base, controls: Base) -> None:
                 f"there are {base.shape[0]} {name}, too few for an interval: at least {FEWEST} are needed",
                 hint="hold more users out, or give more users",
             )
-    if members.user_ids.type == controls.user_ids.type:
-        both = pa.compute.is_in(controls.user_ids, members.user_ids)
-        if (count := pa.compute.sum(both).as_py()) > 0:
-            raise InputError(
-                f"{count:,} users are among the members and among the controls",
-                hint="hold_users_out divides users; the controls must not be in the data",
-            )
+    known, others = members.user_ids, controls.user_ids
+    if known.type != others.type:
+        known, others = known.cast(pa.string()), others.cast(pa.string())
+    if (count := pc.sum(pc.is_in(others, known)).as_py()) > 0:
+        raise InputError(
+            f"{count:,} users are among the members and among the controls",
+            hint="hold_users_out divides users; the controls must not be in the data",
+        )
 
 
 def _sizes(members: int, controls: int, most: int) -> tuple[int, int]:
@@ -142,10 +155,10 @@ def _catalogue(ids: pa.Array, others: pa.Array) -> tuple[pa.Array, Integers]:
     """Return the ids of both, the first ones first, and the place of each of the others."""
     if ids.type != others.type:
         ids, others = ids.cast(pa.string()), others.cast(pa.string())
-    places = pa.compute.index_in(others, ids)
+    places = pc.index_in(others, ids)
     fresh = others.filter(places.is_null())
     everything = pa.concat_arrays([ids, fresh])
-    return everything, np.asarray(pa.compute.index_in(others, everything).to_numpy(zero_copy_only=False), np.int64)
+    return everything, np.asarray(pc.index_in(others, everything).to_numpy(zero_copy_only=False), np.int64)
 
 
 def _wide(matrix: Matrix, codes: Integers, items: int) -> Matrix:

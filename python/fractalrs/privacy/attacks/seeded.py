@@ -20,8 +20,15 @@ def undone(output: Output, people: People, known: float) -> Claims:
     rebuilt, keep = rebuild(output)
     share = output.share_of_row
     rows = rebuilt if share == 1 else _ones(_choosing_users(output) @ rebuilt)
-    width = max(rows.shape[1], people.histories.shape[1])
-    matches = match_known(_as_wide(rows, width), _as_wide(people.histories, width), keep, known * share)
+    codes = output.codes_of(people.item_ids)
+    # Items that the output has not have columns of their own.
+    places = np.where(codes < 0, rows.shape[1] + np.arange(len(codes)), codes)
+    width = rows.shape[1] + len(codes)
+    told = people.histories
+    wide = sp.csr_array((told.data, places[told.indices], told.indptr), (told.shape[0], width))
+    matches = match_known(
+        sp.csr_array((rows.data, rows.indices, rows.indptr), (rows.shape[0], width)), wide, keep, known * share
+    )
     users = np.arange(rows.shape[0]) if output.is_source_known else None
     return claims_of(matches, output, people, users)
 
@@ -51,7 +58,3 @@ def _ones(matrix: Matrix) -> Matrix:
     found = sp.csr_array(matrix)
     found.data = np.ones_like(found.data)
     return found
-
-
-def _as_wide(matrix: Matrix, width: int) -> Matrix:
-    return sp.csr_array((matrix.data, matrix.indices, matrix.indptr), (matrix.shape[0], width))
