@@ -77,7 +77,7 @@ def test_the_card_says_what_the_data_set_is_for(tmp_path: Path, shuffle: Any) ->
     assert SHUFFLES[shuffle].not_good_for[1:] in card
     assert f"`realistic`, `{shuffle}`" in card
     for sentence in (
-        "Thinning is not anonymisation",
+        "Neither thinning nor a shuffle promises that",
         "re-splitting the train set at random puts\n  copies on both sides and leaks",
         "`private/` holds the seed",
         "the licence and the terms of the source apply",

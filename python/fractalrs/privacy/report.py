@@ -17,7 +17,7 @@ EVERYBODY = "everybody"
 """The group that a verdict is about, beside those at risk."""
 JUDGED: Attacker = "output"
 """Who gets what is given away, and no more."""
-MOST_UNSEEN = 0.2
+MOST_UNSEEN = 0.1
 """Where more than so much cannot be excluded, "nothing found" would say nothing."""
 NOT_TRIED = (
     "files of test and validation interactions",
