@@ -89,6 +89,7 @@ def expand(
     --------
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
+    >>> from fractalrs.reading import sample_interactions
     >>> interactions = sample_interactions(60, 40, 600)
     >>> dataset = expand(interactions, f"{folder.name}/out", user_multiplier=2, item_multiplier=3)
     >>> dataset.shape
