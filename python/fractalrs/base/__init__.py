@@ -14,7 +14,7 @@ from fractalrs.base.summary import (
     spectrum_statistics,
 )
 from fractalrs.base.svd import SVD, TOLERANCE, orthonormal, truncated_svd
-from fractalrs.base.users_out import check_share_out, hold_users_out
+from fractalrs.base.users_out import hold_users_out
 
 __all__ = [
     "BASE_FILES",
@@ -31,7 +31,6 @@ __all__ = [
     "SplitRule",
     "base_statistics",
     "canonical",
-    "check_share_out",
     "hold_users_out",
     "leading_svd",
     "leave_last_out",

@@ -47,7 +47,7 @@ def hold_users_out(interactions: Any, share: float = 0.5, seed: int = 0) -> tupl
     >>> len(members.codes("user_id")[1]), len(controls.codes("user_id")[1])
     (45, 15)
     """
-    check_share_out(share)
+    _check_share(share)
     check_count("seed", seed)
     known = interactions if isinstance(interactions, Interactions) else read_interactions(interactions)
     codes, ids = known.codes("user_id")
@@ -67,8 +67,7 @@ def hold_users_out(interactions: Any, share: float = 0.5, seed: int = 0) -> tupl
     return members, controls
 
 
-def check_share_out(share: Any) -> None:
-    """Refuse what is no share of users that can be held out."""
+def _check_share(share: Any) -> None:
     good = isinstance(share, int | float | np.number) and not isinstance(share, bool) and 0 < share < 1
     if not good:
         raise InputError(f"the share of users held out is {share!r}; it must be above 0 and below 1", "a fifth is 0.2")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fractalrs.cli import INTERRUPTED, UNTRUE
-from fractalrs.cli.output import Json, NoProgress, check_report, flag, option, parameter, print_note
+from fractalrs.cli.output import Json, NoProgress, check_report, flag, is_typed, option, parameter, print_note
 from fractalrs.errors import InputError
 from fractalrs.expansion import Group
 from fractalrs.privacy import MOST_ADVANTAGE, AuditReport
@@ -98,7 +98,7 @@ def _found(
 ) -> AuditReport:
     if source is None:
         return audit_source(attacked, Recipe(**options), **how)
-    given = [name for name in options if (place := context.get_parameter_source(name)) and place.name == "COMMANDLINE"]
+    given = [name for name in options if is_typed(context, name)]
     if given:
         raise InputError(
             f"{', '.join(given)}: {attacked} is as it was made", hint="leave them out, or leave --source out"

@@ -20,6 +20,7 @@ from fractalrs.cli.output import (
     StorageOption,
     attributes_of,
     flag,
+    is_typed,
     option,
     parameter,
     place_of,
@@ -94,7 +95,7 @@ def expand(
     """Run the command."""
     started, page = time.monotonic(), None if config is None else Page.read(config)
     if page is not None:
-        options = page.with_options({name: options[name] for name in options if _is_typed(context, name)})
+        options = page.with_options({name: options[name] for name in options if is_typed(context, name)})
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
     parts = None if part_range is None else _range_of(part_range, recipe.parts, overwrite)
     place = place_of(output, storage_option)
@@ -164,12 +165,6 @@ def _risks(plan: Plan) -> list[str]:
         if median > _RATIOS:
             found.append(f"the leading singular values will be off by {median:.0%} in the median")
     return found
-
-
-def _is_typed(context: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line."""
-    place = context.get_parameter_source(name)
-    return place is not None and place.name == "COMMANDLINE"
 
 
 def _is_finished(plan: Plan, output: Place) -> bool:

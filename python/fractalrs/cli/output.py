@@ -93,6 +93,12 @@ def check_report(report: Path | None) -> None:
         importlib.import_module("fractalrs.plot")
 
 
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    place = context.get_parameter_source(name)
+    return place is not None and place.name == "COMMANDLINE"
+
+
 def print_note(message: str) -> None:
     """Print a message on stderr."""
     print(message, file=sys.stderr)

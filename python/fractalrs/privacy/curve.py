@@ -55,6 +55,11 @@ class Kept(Shown):
     advantage: Advantage | None
     refused: str = ""
 
+    @property
+    def found(self) -> tuple[float, float, float] | None:
+        """The advantage and both ends of its interval."""
+        return None if (one := self.advantage) is None else (one.value, one.low, one.high)
+
 
 @dataclass(frozen=True, repr=False)
 class PrivacyCurve(Shown):
@@ -69,9 +74,7 @@ class PrivacyCurve(Shown):
                 "name": one.name,
                 "refused": one.refused,
                 "distances": one.distances,
-                "advantage": None
-                if one.advantage is None
-                else [one.advantage.value, one.advantage.low, one.advantage.high],
+                "advantage": None if one.found is None else list(one.found),
             }
             for one in self.kept
         ]
@@ -81,20 +84,16 @@ class PrivacyCurve(Shown):
         with drawing():
             from fractalrs.plot import trade_off
         there = [one for one in self.kept if not one.refused]
-        found = [
-            None if one.advantage is None else (one.advantage.value, one.advantage.low, one.advantage.high)
-            for one in there
-        ]
         distances = {metric: [one.distances.get(metric) for one in there] for metric in METRICS}
-        return trade_off([one.name for one in there], distances, found)
+        return trade_off([one.name for one in there], distances, [one.found for one in there])
 
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("", *METRICS, "members found, beyond others")]
         for one in self.kept:
             cells = ["–" if one.refused else _short(one.distances.get(metric)) for metric in METRICS]
             found = one.refused
-            if one.advantage is not None:
-                found = f"{one.advantage.value:+.3f} [{one.advantage.low:+.3f}, {one.advantage.high:+.3f}]"
+            if one.found is not None:
+                found = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*one.found)
             rows.append((one.name, *cells, found or "–"))
         return "\n".join(aligned(rows, "<" + ">" * len(METRICS) + "<"))
 

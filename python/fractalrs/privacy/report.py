@@ -94,6 +94,20 @@ class AuditReport(Shown):
     def _facts(self) -> dict[str, Any]:
         return {"verdict": self.verdict, "findings": len(self.findings), "epsilon at least": self.epsilon}
 
+    @cached_property
+    def _judged(self) -> tuple[Finding, ...]:
+        """What those with the output alone found."""
+        return tuple(one for one in self.findings if one.attacker == JUDGED)
+
+    @property
+    def _of_everybody(self) -> list[Finding]:
+        return [one for one in self._judged if one.group == EVERYBODY]
+
+    @property
+    def _level(self) -> float:
+        """Of intervals together, since chance has as many occasions as there are attacks (Bonferroni)."""
+        return 1 - (1 - LEVEL) / max(1, len(self._judged))
+
     @property
     def measured(self) -> bool:
         """Whether all controls came out as they must, and there are people enough to see what is there."""
@@ -102,18 +116,12 @@ class AuditReport(Shown):
     @property
     def unseen(self) -> float:
         """How much more often members than controls may be found, by the intervals of the attacks tried."""
-        judged = [one for one in self.findings if one.attacker == JUDGED and one.group == EVERYBODY]
-        return max((one.advantage.high for one in judged), default=0.0)
+        return max((one.advantage.high for one in self._of_everybody), default=0.0)
 
     @cached_property
     def found(self) -> tuple[Finding, ...]:
-        """What an attacker with the output alone finds, beyond chance, and beyond what is allowed.
-
-        Chance has as many occasions as there are attacks: intervals are those of Bonferroni.
-        """
-        judged = [one for one in self.findings if one.attacker == JUDGED]
-        level = 1 - (1 - LEVEL) / max(1, len(judged))
-        return tuple(one for one in judged if one.advantage.at(level).low > self.most_advantage)
+        """What an attacker with the output alone finds, beyond chance, and beyond what is allowed."""
+        return tuple(one for one in self._judged if one.advantage.at(self._level).low > self.most_advantage)
 
     @property
     def holds(self) -> bool:
@@ -123,15 +131,12 @@ class AuditReport(Shown):
     @property
     def strongest(self) -> Finding | None:
         """The attack with the output alone that claims most members of everybody beyond controls."""
-        judged = [one for one in self.findings if one.attacker == JUDGED and one.group == EVERYBODY]
-        return max(judged, key=lambda one: one.advantage.value, default=None)
+        return max(self._of_everybody, key=lambda one: one.advantage.value, default=None)
 
     @property
     def epsilon(self) -> float:
         """No mechanism with a smaller ε, for whole users, fits what those with the output alone found."""
-        judged = [one for one in self.findings if one.attacker == JUDGED]
-        level = 1 - (1 - LEVEL) / max(1, len(judged))
-        return max((one.advantage.at(level).epsilon for one in judged), default=0.0)
+        return max((one.advantage.at(self._level).epsilon for one in self._judged), default=0.0)
 
     @property
     def verdict(self) -> str:

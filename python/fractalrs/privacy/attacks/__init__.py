@@ -3,6 +3,7 @@
 Each room imports only rooms above it::
 
     matching                     rows with people, and columns with items, in turn
+    rows                         how alike they are
     people · output              members and controls; blocks as an attacker has them
     claims                       what an attack says
     blind · informed · seeded    with the output alone, with the column map, with ``private/``

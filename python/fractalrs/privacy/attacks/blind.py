@@ -9,6 +9,7 @@ from fractalrs.privacy.attacks.claims import Claims, claims_of
 from fractalrs.privacy.attacks.matching import CERTAIN, Integers, Matches, Matrix, match
 from fractalrs.privacy.attacks.output import Output, Place
 from fractalrs.privacy.attacks.people import People
+from fractalrs.privacy.attacks.rows import cosines
 
 BLOCKS = 3
 """So many of the densest blocks are attacked together."""
@@ -93,16 +94,19 @@ def relink(output: Output) -> Relinked:
     Row blocks are compared with all their columns, which mean the same in each where nothing is exchanged.
     """
     place = output.densest(1)[0]
-    union, lost, links = output.block(place), 1 - output.keep(place), dict[Place, Integers]()
+    q = output.expansion.base.shape[1]
+    columns = slice(place[1] * q, (place[1] + 1) * q)
     own = output.row_block(place[0])
+    union, lost, links = own[:, columns], 1 - output.keep(place), dict[Place, Integers]()
     for i in range(output.expansion.reduced.shape[0]):
         other = (i, place[1])
         if i == place[0] or output.keep(other) == 0:
             continue
-        links[other] = nearest = _mutually_nearest(own, output.row_block(i))
+        rows = output.row_block(i)
+        links[other] = nearest = _mutually_nearest(own, rows)
         linked = np.flatnonzero(nearest >= 0)
         chosen = sp.csr_array((np.ones(len(linked)), (linked, nearest[linked])), (len(nearest), len(nearest)))
-        union = sp.csr_array(union.maximum(chosen @ output.block(other)))
+        union = sp.csr_array(union.maximum(chosen @ rows[:, columns]))
         lost *= 1 - output.keep(other)
     return Relinked(union, place, links, 1 - lost)
 
@@ -114,13 +118,7 @@ def _matched(output: Output, block: Matrix, keep: float, people: People, known: 
 
 def _mutually_nearest(rows: Matrix, others: Matrix) -> Integers:
     """Return the other row that is the nearest to each by the cosine, −1 where that has a nearer one."""
-    one, two = (_normed(matrix) for matrix in (rows, others))
-    cosines = np.asarray((one @ sp.csc_array(two.T)).toarray(), np.float32)
-    nearest, back = cosines.argmax(axis=1), cosines.argmax(axis=0)
-    is_mutual = (back[nearest] == np.arange(len(nearest))) & (cosines.max(axis=1) > 0)
+    near = cosines(rows, others)
+    nearest, back = near.argmax(axis=1), near.argmax(axis=0)
+    is_mutual = (back[nearest] == np.arange(len(nearest))) & (near.max(axis=1) > 0)
     return np.where(is_mutual, nearest, -1)
-
-
-def _normed(matrix: Matrix) -> Matrix:
-    lengths = np.sqrt(np.maximum(np.diff(matrix.indptr), 1))
-    return sp.csr_array(sp.diags_array(1 / lengths) @ matrix)

@@ -12,6 +12,7 @@ from fractalrs.privacy.attacks.claims import Claims, claims_of
 from fractalrs.privacy.attacks.matching import Floats, Integers, Matches, Matrix, log_likelihoods, match_known
 from fractalrs.privacy.attacks.output import Output, Place
 from fractalrs.privacy.attacks.people import People
+from fractalrs.privacy.attacks.rows import cosines, ones
 
 BLOCKS = 16
 """So many of the densest blocks a likelihood ratio is taken over."""
@@ -80,11 +81,11 @@ def held_out_item(output: Output, people: People, known: float) -> Claims:  # no
     """
     place = output.densest(1)[0]
     block, told = _named(output, place, output.block(place)), _told(output, people)
-    held = _ones(people.held_out @ _cells(output, people))
+    held = ones(people.held_out @ _cells(output, people))
     popular = np.bincount(block.indices, minlength=block.shape[1]) / block.shape[0]
     claimed, count = np.zeros(len(people.is_member), bool), min(TOP, *block.shape)
     for rows in _pieces(told.shape[0], max(block.shape)):
-        nearest = _cosines(told[rows], block)
+        nearest = cosines(told[rows], block)
         least = np.partition(nearest, -count, axis=1)[:, -count, None]
         weights = np.where(nearest >= np.maximum(least, 1e-9), nearest, 0)
         scores = np.asarray((sp.csr_array(weights) @ block).toarray())
@@ -104,25 +105,18 @@ def _cells(output: Output, people: People) -> Matrix:
 
 def _told(output: Output, people: People) -> Matrix:
     """Return the cells of items that each person has: ones."""
-    return _ones(people.histories @ _cells(output, people))
+    return ones(people.histories @ _cells(output, people))
 
 
 def _named(output: Output, place: Place, block: Matrix) -> Matrix:
     """Return a block whose columns are the cells of the items that they are: ones."""
     of_code = output.item_cells
-    return _ones(block @ _choosing(of_code[output.items(place)], int(of_code.max()) + 2))
+    return ones(block @ _choosing(of_code[output.items(place)], int(of_code.max()) + 2))
 
 
 def _choosing(numbers: Integers, count: int) -> Matrix:
     """Return the matrix that puts each column where its number says."""
     return sp.csr_array((np.ones(len(numbers)), (np.arange(len(numbers)), numbers)), (len(numbers), count))
-
-
-def _ones(matrix: Matrix) -> Matrix:
-    found = sp.csr_array(matrix)
-    found.sum_duplicates()
-    found.data = np.ones_like(found.data)
-    return found
 
 
 def _some(matrix: Matrix, count: int) -> Matrix:
@@ -135,21 +129,14 @@ def _some(matrix: Matrix, count: int) -> Matrix:
     return sp.csr_array((np.ones(len(chosen)), (owners[chosen], matrix.indices[chosen])), matrix.shape)
 
 
-def _cosines(rows: Matrix, others: Matrix) -> Floats:
-    scaled = [
-        sp.csr_array(sp.diags_array(1 / np.sqrt(np.maximum(np.diff(one.indptr), 1))) @ one) for one in (rows, others)
-    ]
-    return np.asarray((scaled[0] @ sp.csc_array(scaled[1].T)).toarray(), np.float32)
-
-
 def _nearest(rows: Matrix, others: Matrix) -> Floats:
     """Return the highest cosine of each row with another one."""
     highest = np.empty(rows.shape[0], np.float32)
     for piece in _pieces(rows.shape[0], others.shape[0]):
-        cosines = _cosines(rows[piece], others)
+        near = cosines(rows[piece], others)
         if rows is others:
-            cosines[np.arange(len(cosines)), np.arange(piece.start, piece.start + len(cosines))] = -1
-        highest[piece] = cosines.max(axis=1)
+            near[np.arange(len(near)), np.arange(piece.start, piece.start + len(near))] = -1
+        highest[piece] = near.max(axis=1)
     return highest
 
 

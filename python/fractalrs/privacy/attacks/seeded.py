@@ -7,6 +7,7 @@ from fractalrs.privacy.attacks.claims import Claims, claims_of
 from fractalrs.privacy.attacks.matching import Matrix, match_known
 from fractalrs.privacy.attacks.output import Output
 from fractalrs.privacy.attacks.people import People
+from fractalrs.privacy.attacks.rows import ones
 
 BLOCKS = 16
 """So many of the densest blocks are put together: they leave next to nothing out."""
@@ -19,7 +20,7 @@ def undone(output: Output, people: People, known: float) -> Claims:
     """
     rebuilt, keep = rebuild(output)
     share = output.share_of_row
-    rows = rebuilt if share == 1 else _ones(_choosing_users(output) @ rebuilt)
+    rows = rebuilt if share == 1 else ones(_choosing_users(output) @ rebuilt)
     codes = output.codes_of(people.item_ids)
     # Items that the output has not have columns of their own.
     places = np.where(codes < 0, rows.shape[1] + np.arange(len(codes)), codes)
@@ -52,9 +53,3 @@ def _choosing_users(output: Output) -> Matrix:
     cells = output.expansion.cells
     starts = cells.user_starts.astype(np.int64)
     return sp.csr_array((np.ones(starts[-1]), cells.user_order.astype(np.int64), starts))
-
-
-def _ones(matrix: Matrix) -> Matrix:
-    found = sp.csr_array(matrix)
-    found.data = np.ones_like(found.data)
-    return found
