@@ -6,6 +6,7 @@ from fractalrs import privacy
 from fractalrs.base import hold_users_out
 from fractalrs.dataset import Dataset, Folder
 from fractalrs.errors import InputError
+from fractalrs.reading import Interactions
 from fractalrs.tools import Place, Progress
 from fractalrs.workflow.recipe import Recipe
 from fractalrs.workflow.run import expansion_of
@@ -21,7 +22,7 @@ HELD_OUT = 0.5
 def audit_source(source: Any, recipe: Recipe, *, progress: bool | Progress = False, **how: Any) -> "AuditReport":
     """Audit what a recipe makes of a source, without some of its users: nothing is written."""
     share = HELD_OUT if recipe.hold_out_users is None else recipe.hold_out_users
-    members, controls = hold_users_out(read_source(source, recipe, uses_of(recipe)), share, recipe.options.seed)
+    members, controls = _people(source, recipe, share)
     base = base_of(members, recipe)
     log_notes(base.notes)
     made_of = base if recipe.epsilon is None else private_base_of(members, recipe)
@@ -42,7 +43,10 @@ def audit_output(output: Place, source: Any, *, progress: bool | Progress = Fals
             f"{output} was made of all users of its source: there is nobody to compare them with",
             hint="make it with --hold-out-users 0.2, or audit the source itself: fractalrs audit SOURCE",
         )
-    interactions = read_source(source, recipe, uses_of(recipe))
-    members, controls = hold_users_out(interactions, recipe.hold_out_users, recipe.options.seed)
-    bases = (base_of(members, recipe), base_of(controls, recipe))
+    bases = (base_of(half, recipe) for half in _people(source, recipe, recipe.hold_out_users))
     return privacy.audit(Dataset(output), *bases, progress=progress, **how)
+
+
+def _people(source: Any, recipe: Recipe, share: float) -> tuple[Interactions, Interactions]:
+    """Read who is in the data and who is held out, as a recipe reads and divides."""
+    return hold_users_out(read_source(source, recipe, uses_of(recipe)), share, recipe.options.seed)
