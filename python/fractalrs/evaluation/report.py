@@ -1,12 +1,11 @@
 """The report of a backcast: as text, JSON-safe values or one HTML file."""
 
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fractalrs.tools import Shown, as_path
-from fractalrs.validation import aligned, for_people, number, page_like, plain, words, write_page
+from fractalrs.tools import Shown
+from fractalrs.validation import aligned, for_people, number, plain, write_page_like
 
 CEILING = "another thinning"
 """The truth once more, thinned anew: what no prediction can be expected to beat."""
@@ -169,21 +168,20 @@ class BackcastReport(Shown):
         InputError
             If the path is none, or what draws is not installed.
         """
-        target = as_path("path", path)
-        template = files("fractalrs.evaluation").joinpath("backcast.html.jinja").read_text(encoding="utf-8")
         sections: dict[str, list[Row]] = {}
         for row in self.rows:
             sections.setdefault(row.section, []).append(row)
-        page = page_like(
-            template,
+        write_page_like(
+            path,
+            "fractalrs.evaluation",
+            "backcast.html.jinja",
+            self.seconds,
             report=self,
             sections=sections,
             shown=self._shown,
             short=_short,
             expansion=EXPANSION,
-            seconds=[(words(name), number(value)) for name, value in self.seconds.items()],
         )
-        write_page(target, page)
 
     @property
     def _shown(self) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ from fractalrs.privacy.attacks import ATTACKERS, Attacker, Kind
 from fractalrs.privacy.business import Fact
 from fractalrs.privacy.controls import Control
 from fractalrs.privacy.rates import LEVEL, Advantage, Rate
-from fractalrs.tools import Shown, as_path
-from fractalrs.validation import aligned, for_people, number, page_like, plain, words, write_page
+from fractalrs.tools import Shown
+from fractalrs.validation import aligned, for_people, number, plain, write_page_like
 
 EVERYBODY = "everybody"
 """The group that a verdict is about, beside those at risk."""
@@ -192,10 +191,11 @@ class AuditReport(Shown):
         InputError
             If the path is none, or what draws is not installed.
         """
-        target = as_path("path", path)
-        template = files("fractalrs.privacy").joinpath("audit.html.jinja").read_text(encoding="utf-8")
-        page = page_like(
-            template,
+        write_page_like(
+            path,
+            "fractalrs.privacy",
+            "audit.html.jinja",
+            self.seconds,
             report=self,
             attackers={
                 name: (told, [one for one in self.findings if one.attacker == name]) for name, told in ATTACKERS.items()
@@ -204,9 +204,7 @@ class AuditReport(Shown):
             share=_share,
             interval=_interval,
             not_tried=self.not_tried,
-            seconds=[(words(name), number(value)) for name, value in self.seconds.items()],
         )
-        write_page(target, page)
 
     def __str__(self) -> str:
         lines = [self.verdict, *(f"{name}: {value}" for name, value in for_people(self.subject)), ""]

@@ -1,10 +1,13 @@
 """Pages as files, and pages of others that look like the report."""
 
+from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from fractalrs.errors import OutputError
 from fractalrs.tools import as_path, drawing, whole_file
+from fractalrs.validation.wording import number, words
 
 
 def page_like(template: str, **values: Any) -> str:
@@ -27,6 +30,31 @@ def page_like(template: str, **values: Any) -> str:
         from fractalrs import plot
         from fractalrs.validation.report.html import environment
     return environment().from_string(template).render(looks=plot.LOOKS, **values)
+
+
+def write_page_like(path: str | Path, package: str, template: str, seconds: Mapping[str, float], **values: Any) -> None:
+    """Write a page with the look of the report, from a template of a package; its footer has the seconds taken.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    InputError
+        If the path is none, or what draws is not installed.
+
+    Examples
+    --------
+    >>> from fractalrs.errors import InputError
+    >>> try:
+    ...     write_page_like(7, "fractalrs.evaluation", "backcast.html.jinja", {})
+    ... except InputError as error:
+    ...     print(error.message)
+    path is 7
+    """
+    target = as_path("path", path)
+    text = files(package).joinpath(template).read_text(encoding="utf-8")
+    taken = [(words(name), number(value)) for name, value in seconds.items()]
+    write_page(target, page_like(text, seconds=taken, **values))
 
 
 def write_page(path: str | Path, page: str) -> None:
