@@ -29,6 +29,30 @@ def written(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_a_seed_is_drawn_for_what_is_to_be_given_away_and_stays(source: Path, tmp_path: Path) -> None:
+    hidden = ("--profile", "paper", "--hold-out-users", 0.4, "--quiet", "--json", "--parts", 2)
+    one, other = (tmp_path / name for name in ("one", "other"))
+    refused(run("expand", source, one, *SIZE, *hidden, "--part-range", "0:1"), "each machine would draw a seed")
+    # Machines that find a data set begun go on with its seed.
+    assert run("expand", source, one, *SIZE, *hidden, "--part-range", "0:0").code == 0
+    assert run("expand", source, one, *SIZE, *hidden, "--part-range", "0:1").code == 0
+    seeds = []
+    for place in (one, one, other):
+        done = run("expand", source, place, *SIZE, *hidden)
+        assert done.code == 0, done.err
+        seeds.append(int(json.loads(done.out)["seed"]))
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert json.loads((one / "private" / "plan.json").read_text())["options"]["seed"] == seeds[0]
+    assert str(seeds[0]) not in (one / "README.md").read_text() + (one / "manifest.json").read_text()
+
+
+def test_without_anybody_to_hide_the_seed_is_0_and_a_given_one_is_taken(source: Path, tmp_path: Path) -> None:
+    for name, given, seed in (("a", (), 0), ("b", ("--hold-out-users", 0.4, "--seed", 5), 5)):
+        done = run("expand", source, tmp_path / name, *SIZE, "--profile", "paper", *given, "--quiet", "--json")
+        assert "seed" not in json.loads(done.out)
+        assert json.loads((tmp_path / name / "private" / "plan.json").read_text())["options"]["seed"] == seed
+
+
 def refused(done: Done, message: str) -> None:
     assert done.code == 2
     assert done.out == ""

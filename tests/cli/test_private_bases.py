@@ -99,6 +99,7 @@ def test_in_an_object_store_it_is_kept_and_taken_up_too(source: str, monkeypatch
         for name, value in environment(server.endpoint).items():
             monkeypatch.setenv(name, value)
         url, options = f"s3://{BUCKET}/private", [*SIZE, "--epsilon", "4", "--parts", "3"]
+        assert run("expand", source, url, *options, "--part-range", "0:0").code == 0
         assert run("expand", source, url, *options, "--part-range", "0:1").code == 0
         assert "private/base/entries.npy" in server.sizes("private")
         done = run("expand", source, url, *options)

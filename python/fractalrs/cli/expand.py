@@ -105,9 +105,9 @@ def expand(
             if dry_run and recipe.epsilon is not None and (overwrite or Folder.ours(place).plan is None):
                 print_content(_private_forecast(source, recipe, place), as_json)
                 return
+            _check_shared(recipe, parts, place)
             plan = prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page)
-            if part_range is not None:
-                parts = _range_of(part_range, plan.part_count, overwrite)
+            parts = None if part_range is None else _range_of(part_range, plan.part_count, overwrite)
             if dry_run:
                 print_content(_forecast(plan, place, threads, overwrite), as_json)
                 return
@@ -121,7 +121,7 @@ def expand(
             _say_interrupted(not dry_run and Folder.read(place).plan is not None)
             raise typer.Exit(INTERRUPTED) from None
     if as_json or not finished:
-        print_summary(_summary(dataset, plan.expansion, time.monotonic() - started), as_json, quiet)
+        print_summary(_summary(dataset, plan, recipe, time.monotonic() - started), as_json, quiet)
 
 
 def _say_interrupted(begun: bool) -> None:
@@ -140,6 +140,13 @@ def _range_of(text: str, count: int | None, overwrite: bool) -> range:
     if count is not None and int(match[2]) > count:
         raise InputError(f"--part-range is {text}, but the plan has {count} parts", f"give a range within 0:{count}")
     return range(int(match[1]), int(match[2]))
+
+
+def _check_shared(recipe: Recipe, parts: range | None, place: Place) -> None:
+    """Refuse to let machines that start at once draw a seed each, and a private base."""
+    if parts and recipe.draws_seed and Folder.ours(place).plan is None:
+        hint = "begin the data set with --part-range 0:0, or give all machines the same --seed"
+        raise InputError("each machine would draw a seed of its own", hint)
 
 
 def _risks(plan: Plan) -> list[str]:
@@ -235,8 +242,8 @@ def _part_summary(
     }
 
 
-def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str, Any]:
-    totals, counts = dataset.totals, _expected(expansion)
+def _summary(dataset: Dataset, plan: Plan, recipe: Recipe, seconds: float) -> dict[str, Any]:
+    totals, counts = dataset.totals, _expected(plan.expansion)
     for split in (split for split in SPLITS if split in totals):
         counts[split]["written"] = totals[split]
     return {
@@ -247,5 +254,6 @@ def _summary(dataset: Dataset, expansion: Expansion, seconds: float) -> dict[str
         "bytes": totals["bytes"],
         "files": totals["files"],
         **attributes_of(dataset),
+        **({"seed": str(plan.options.seed)} if recipe.draws_seed else {}),
         "peak_memory_bytes": peak_memory(),
     }

@@ -5,7 +5,8 @@ Its options are those of the command ``expand``, each declared once: those of th
 """
 
 import os
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -34,18 +35,11 @@ from fractalrs.expansion import (
     whole_bytes,
     whole_number,
 )
-from fractalrs.reading import checked_encoding, checked_form, format_names
 from fractalrs.tools import Shown, as_path
-from fractalrs.words import SIDES, MissingIds, OrderBy, Partition, Rescale
+from fractalrs.words import SIDES, OrderBy, Partition, Rescale
+from fractalrs.workflow.parsing import Parsing
 from fractalrs.workflow.protection import PROTECTION, Protection
 from fractalrs.workflow.splitting import SPLITTING, Splitting
-
-
-def _column(name: str, column: Any) -> str | int:
-    if not isinstance(column, str | int) or isinstance(column, bool):
-        raise InputError(f"{name} is {column!r}; it must be the name of a column, or its position from 1")
-    return column
-
 
 SOMETIMES = (*SPLITTING, "hold_out_users", *PROTECTION)
 """Options that a plan names where they are given."""
@@ -59,11 +53,10 @@ _BALANCE = {
     "words": "a number from 0 to 1",
     "unset": "by fit",
 }
-_COLUMN = {"value": "COLUMN", "accepts": int, "take": _column}
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Recipe(Splitting, Protection, Shown):
+class Recipe(Splitting, Parsing, Protection, Shown):
     """What a user asks for. To make one is to check it, and reads no file.
 
     Both multipliers are given, or `reduced_matrix`, or `target_interactions`: then `keep_scale` and the multipliers
@@ -89,6 +82,8 @@ class Recipe(Splitting, Protection, Shown):
     """Those of the expansion."""
     operator: str | BlockFunction = field(kw_only=True)
     """What makes its blocks: a name, or the function itself."""
+    draws_seed: bool = field(kw_only=True)
+    """Whether a seed is drawn for each data set: who is to be hidden is not hidden by one that can be guessed."""
 
     user_multiplier: int | None = option(
         None, "Row blocks m: m times the source's users.", Group.SIZE, **_MULTIPLIER | {"value": "M"}
@@ -216,55 +211,15 @@ class Recipe(Splitting, Protection, Shown):
         value="FILE",
         command=Path,
     )
-    input_format: str = option(
-        "auto", f"{', '.join(format_names())}.", Group.READING, value="NAME", choices=format_names()
-    )
-    delimiter: str | None = option(
-        None, "Between the cells of a line, such as '::' or '\\t'.", Group.READING, value="TEXT"
-    )
-    header: bool | None = option(
-        None,
-        "The first line holds names, or is data.",
-        Group.READING,
-        spelling=("--header/--no-header",),
-        unset="found",
-    )
-    text_encoding: str | None = option(
-        None,
-        "Encoding of text, such as latin-1 or gbk.",
-        Group.READING,
-        value="NAME",
-        take=lambda _, name: checked_encoding(name),
-        unset="UTF-8, or as its first bytes say",
-    )
-    time_format: str | None = option(
-        None,
-        "Form of timestamps that are no ISO dates, as strptime has it: '%d/%m/%Y %H:%M'.",
-        Group.READING,
-        value="FORM",
-        take=lambda _, form: checked_form(form),
-    )
-    order_is_time: bool = option(
-        False, "Rows are in order of time: the number of the row is the timestamp.", Group.READING
-    )
-    user_column: str | None = option(
-        None, "Column of user ids: its name, or its position from 1.", Group.READING, **_COLUMN
-    )
-    item_column: str | None = option(None, "Column of item ids.", Group.READING, **_COLUMN)
-    rating_column: str | None = option(None, "Column of ratings; none: there are none.", Group.READING, **_COLUMN)
-    timestamp_column: str | None = option(None, "Column of timestamps; none: there are none.", Group.READING, **_COLUMN)
-    missing_ids: MissingIds = option(
-        "refuse",
-        "Where NA, NULL, -1 or the like stands for an id in more than a few rows: refuse the source, drop such rows, "
-        "or keep them.",
-        Group.READING,
-    )
 
     def __init__(self, **given: Any) -> None:
         refuse_unknown(given, RECIPE)
+        given = {name: value for name, value in given.items() if name != "seed" or value is not None}
         vars(self).update({name: one.check(given.get(name, one.default)) for name, one in _OWN.items()})
         options = Options.resolve(self.profile, **{name: given[name] for name in OPTIONS if name in given})
         vars(self).update(options=options, operator=given.get("operator", Options.operator))
+        hides = self.epsilon is not None or self.hold_out_users is not None
+        vars(self).update(draws_seed=hides and "seed" not in given)
         self._check_targets()
         # Making them checks them.
         _ = self.parquet, SplitRule(**self.splitting)
@@ -343,16 +298,6 @@ class Recipe(Splitting, Protection, Shown):
         return ParquetOptions(self.encoding, self.compression, self.row_group_size)
 
     @property
-    def reading(self) -> dict[str, Any]:
-        """How the source is read, as far as that is said: arguments of `read_interactions`."""
-        columns = ("user_column", "item_column", "rating_column", "timestamp_column")
-        names = (*columns, "delimiter", "header", "text_encoding", "time_format")
-        given: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        given |= {"order_is_time": True} if self.order_is_time else {}
-        given |= {} if self.missing_ids == "refuse" else {"missing_ids": self.missing_ids}
-        return given | ({} if self.input_format == "auto" else {"format": self.input_format})
-
-    @property
     def splitting(self) -> dict[str, Any]:
         """How the source is split: arguments of `leave_last_out` that do not depend on the source."""
         given = {name: getattr(self, name) for name in ("split", *SPLITTING)}
@@ -380,6 +325,12 @@ class Recipe(Splitting, Protection, Shown):
         """How they are fitted: arguments of `fit`."""
         names = ("user_balance", "item_balance", "strength", "user_cell_size", "item_cell_size")
         return {name: getattr(self, name) for name in names}
+
+    def with_seed(self, seed: int) -> Self:
+        """Return it with the seed that was drawn."""
+        seeded = copy(self)
+        vars(seeded).update(options=replace(self.options, seed=seed), draws_seed=False)
+        return seeded
 
     def describe(self, given: ReducedMatrix | None) -> dict[str, Any]:
         """Return what base, reduced matrix (maybe a given one) and cells are made with: for plans and validation."""
@@ -435,10 +386,12 @@ class Recipe(Splitting, Protection, Shown):
 
 
 _OWN = declared_by(Recipe)
+_SEED = replace(OPTIONS["seed"], unset="0; with --hold-out-users or --epsilon drawn at random")
 RECIPE = {
     declared.name: declared
     for declared in sorted(
-        (*_OWN.values(), *OPTIONS.values()), key=lambda declared: ([*Group].index(declared.group), declared.place)
+        (*_OWN.values(), *(OPTIONS | {"seed": _SEED}).values()),
+        key=lambda declared: ([*Group].index(declared.group), declared.place),
     )
 }
 """All options of a recipe, in the order of the command line's help."""

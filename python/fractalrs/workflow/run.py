@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import logging
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,10 +117,14 @@ def prepare(
 
     With the `page` of another data set's recipe it is the same data set, or an error.
     A data set that was begun there keeps its reduced matrix, its cells and the keep scale chosen for its target: they
-    come from floating-point decompositions, which another machine may round otherwise. Its private base, if it has one,
+    come from floating-point decompositions, which another machine may round otherwise. It keeps a seed that was drawn.
+    Its private base, if it has one,
     is drawn once: the source is not read again.
     """
     folder = Folder.ours(output)
+    if recipe.draws_seed:
+        begun_with = None if folder.plan is None or overwrite else folder.plan.options.seed
+        recipe = recipe.with_seed(secrets.randbits(64) if begun_with is None else begun_with)
     for given in (source, recipe.reduced_matrix):
         if isinstance(given, str | os.PathLike) and given != SAMPLE and isinstance(folder.store.path, Path):
             _check_apart(Path(given), folder.store.path)
