@@ -95,7 +95,8 @@ def test_private_is_undone_by_ids_and_not_by_codes(base: fr.Base, people: People
 def test_too_few_people_are_no_measurement() -> None:
     members, controls = fr.hold_users_out(fr.sample_interactions(62, 120, 3_000, seed=8), seed=1)
     base = fr.leave_last_out(members)
-    report = fr.audit(fr.Expansion(base, [[0.3]]), members, controls, attackers=["output"], known=[1.0])
+    expansion = fr.Expansion(base, [[0.3]], profile="paper")
+    report = fr.audit(expansion, members, controls, attackers=["output"], known=[1.0])
     assert not report.holds
     assert report.verdict.startswith("not measured: of so few people")
 

@@ -5,7 +5,8 @@ import pytest
 import scipy.sparse as sp
 
 import fractalrs as fr
-from fractalrs.privacy.attacks.matching import CERTAIN, Integers, Matches, Matrix, log_likelihoods, match, match_known
+from fractalrs.privacy.attacks.annealing import Integers, Matrix
+from fractalrs.privacy.attacks.matching import CERTAIN, Matches, log_likelihoods, match, match_known
 
 KEEP = 0.9
 

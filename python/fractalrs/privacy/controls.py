@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fractalrs.base import Base
-from fractalrs.expansion import Expansion
+from fractalrs.expansion import Expansion, group_cells
 from fractalrs.privacy.attacks import Output, People, densest_block
 from fractalrs.privacy.rates import Advantage, Rate
 from fractalrs.tools import Shown
@@ -38,8 +38,29 @@ class Control(Shown):
     holds: bool
 
 
-def controls_of(members: Base, people: People, seed: int) -> tuple[Control, Control]:
-    """Attack a copy of the members with shuffled rows and columns: with members, and with nobody who is in it."""
+def controls_of(members: Base, people: People, seed: int, *, mixes: bool) -> tuple[Control, ...]:
+    """Attack a copy of the members with shuffled rows and columns: with members, and with nobody who is in it.
+
+    Where the output mixes the interactions of several users, a copy that mixes those of two is attacked too.
+    """
+    return (*_of_a_copy(members, people, seed), *([_of_pairs(members, people, seed)] if mixes else []))
+
+
+def _of_pairs(members: Base, people: People, seed: int) -> Control:
+    """Attack a copy whose rows are two people's."""
+    cells = group_cells(members, 2, 1)
+    copy = Output(Expansion(members, [[COPY]], max_keep=COPY, shuffle="mixed", cells=cells, seed=seed), True)
+    claimed, counts = densest_block(copy, people, 1.0).judged(people.is_member)
+    found = Advantage.counted(claimed[counts], people.is_member[counts])
+    return Control(
+        f"a copy that keeps {COPY:g}, dealt out in pairs",
+        "more members claimed than controls, by more than chance",
+        found,
+        found.low > 0,
+    )
+
+
+def _of_a_copy(members: Base, people: People, seed: int) -> tuple[Control, Control]:
     copy = Output(Expansion(members, [[COPY]], max_keep=COPY, profile="traceable", seed=seed), True)
     found = Advantage.counted(densest_block(copy, people, 1.0).judged(people.is_member)[0], people.is_member)
     there = Control(

@@ -141,7 +141,7 @@ def _audited(
     watch, findings = _Watch(), list[Finding]()
     with blas_threads(threads):
         with watch.of("controls"):
-            outcomes = controls_of(base, people, seed)
+            outcomes = controls_of(base, people, seed, mixes=target.share_of_row < 1)
         for number, (attack, share) in enumerate(tried, 2):
             report(number, number)
             logger.info(f"attack: {attack.name}, by who {ATTACKERS[attack.attacker]}; {share:.0%} of histories known")

@@ -1,18 +1,23 @@
 """Attacks on the output alone: rows and columns have no names, and are matched with people and items in turn."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
+from fractalrs.privacy.attacks.annealing import Integers, Matrix
 from fractalrs.privacy.attacks.claims import Claims, claims_of
-from fractalrs.privacy.attacks.matching import CERTAIN, Integers, Matches, Matrix, match
+from fractalrs.privacy.attacks.matching import CERTAIN, match
+from fractalrs.privacy.attacks.mixtures import likelihoods
 from fractalrs.privacy.attacks.output import Output, Place
 from fractalrs.privacy.attacks.people import People
 from fractalrs.privacy.attacks.rows import cosines
 
 BLOCKS = 3
-"""So many of the densest blocks are attacked together."""
+"""So many of the densest blocks are attacked one by one, …"""
+SIDE_BY_SIDE = 4
+"""… or so many of one row block together, where no row is one person's: all have rows of the same people."""
 MOST_RELINKED = 10_000
 """Blocks of more rows are not relinked: it takes time and memory with their square."""
 
@@ -20,25 +25,19 @@ MOST_RELINKED = 10_000
 def densest_block(output: Output, people: People, known: float) -> Claims:
     """Match the densest block."""
     place = output.densest(1)[0]
-    matches = _matched(output, output.block(place), output.keep(place), people, known)
-    return claims_of(matches, output, people, output.users(place))
+    return _claims(output, [output.block(place)], [output.keep(place)], place, people, known)
 
 
 def several_blocks(output: Output, people: People, known: float) -> Claims:
-    """Match several of the densest blocks; claim whoever is matched in any, by more, as there are more of them."""
-    places = output.densest(BLOCKS)
-    found = [
-        claims_of(
-            _matched(output, output.block(place), output.keep(place), people, known),
-            output,
-            people,
-            output.users(place),
-        )
-        for place in places
-    ]
-    margins = np.array([claims.scores for claims in found])
+    """Match several of the densest blocks."""
     if output.share_of_row < 1:
-        return Claims(None, None, margins.sum(axis=0))
+        i, columns = output.densest_beside(SIDE_BY_SIDE)
+        keeps = [output.keep((i, j)) for j in columns]
+        return _claims(output, output.blocks(i, columns), keeps, (i, columns[0]), people, known)
+    places = output.densest(BLOCKS)
+    found = [_claims(output, [output.block(place)], [output.keep(place)], place, people, known) for place in places]
+    # Whoever is matched in any is claimed; by more, as there are more of them.
+    margins = np.array([claims.scores for claims in found])
     best = margins.argmax(axis=0)
     rights = [claims.right for claims in found if claims.right is not None]
     right = np.choose(best, np.array(rights)) if rights else None
@@ -48,8 +47,7 @@ def several_blocks(output: Output, people: People, known: float) -> Claims:
 def relinked_blocks(output: Output, people: People, known: float) -> Claims:
     """Relink the rows of all blocks of a column block by their nearest neighbours, and match their union."""
     linked = relink(output)
-    matches = _matched(output, linked.union, linked.keep, people, known)
-    return claims_of(matches, output, people, output.users(linked.place))
+    return _claims(output, [linked.union], [linked.keep], linked.place, people, known)
 
 
 def degree(output: Output, people: People, known: float) -> Claims:
@@ -111,9 +109,15 @@ def relink(output: Output) -> Relinked:
     return Relinked(union, place, links, 1 - lost)
 
 
-def _matched(output: Output, block: Matrix, keep: float, people: People, known: float) -> Matches:
-    """Match a block; where interactions are dealt out among users, a row has those of as many as a cell has."""
-    return match(block, people.histories, keep, known, output.share_of_row)
+def _claims(
+    output: Output, blocks: Sequence[Matrix], keeps: Sequence[float], place: Place, people: People, known: float
+) -> Claims:
+    """Match the rows of a block with people; where rows are of several people, of blocks side by side."""
+    if output.share_of_row < 1:
+        scores = likelihoods(blocks, people.histories, keeps, known, output.share_of_row)
+        return Claims(None, None, scores, np.diff(people.histories.indptr))
+    matches = match(blocks[0], people.histories, keeps[0], known)
+    return claims_of(matches, output, people, output.users(place))
 
 
 def _mutually_nearest(rows: Matrix, others: Matrix) -> Integers:

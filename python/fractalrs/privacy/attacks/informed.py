@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import scipy.sparse as sp
 
+from fractalrs.privacy.attacks.annealing import Floats, Integers, Matrix
 from fractalrs.privacy.attacks.claims import Claims, claims_of
-from fractalrs.privacy.attacks.matching import Floats, Integers, Matches, Matrix, log_likelihoods, match_known
+from fractalrs.privacy.attacks.matching import Matches, log_likelihoods, match_known
 from fractalrs.privacy.attacks.output import Output, Place
 from fractalrs.privacy.attacks.people import People
 from fractalrs.privacy.attacks.rows import cosines, ones

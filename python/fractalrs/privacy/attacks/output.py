@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, shuffle_named
-from fractalrs.privacy.attacks.matching import Integers, Matrix
+from fractalrs.privacy.attacks.annealing import Integers, Matrix
 
 Place = tuple[int, int]
 """Of a block: i and j."""
@@ -41,6 +41,13 @@ class Output:
         rates = self.expansion.keep_rates
         order = np.argsort(-rates, axis=None, kind="stable")[:count]
         return [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, rates.shape), strict=True) if rates[i, j] > 0]
+
+    def densest_beside(self, count: int) -> tuple[int, list[int]]:
+        """Return the densest blocks that are side by side, in one row block: i, and j of each, the densest first."""
+        rates = self.expansion.keep_rates
+        order = np.argsort(-rates, axis=1, kind="stable")[:, :count]
+        i = int(np.take_along_axis(rates, order, axis=1).sum(axis=1).argmax())
+        return i, [int(j) for j in order[i] if rates[i, j] > 0]
 
     def keep(self, place: Place) -> float:
         """Return the keep rate of a block, which its density tells of."""

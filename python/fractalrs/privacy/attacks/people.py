@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from fractalrs.base import Base, leave_last_out
 from fractalrs.errors import InputError
-from fractalrs.privacy.attacks.matching import Integers, Matrix
+from fractalrs.privacy.attacks.annealing import Integers, Matrix
 from fractalrs.tools import Shown
 
 FEWEST = 30

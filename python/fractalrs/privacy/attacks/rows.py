@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from fractalrs.privacy.attacks.matching import Floats, Matrix
+from fractalrs.privacy.attacks.annealing import Floats, Matrix
 
 
 def ones(matrix: Matrix) -> Matrix:

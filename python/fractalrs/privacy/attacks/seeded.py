@@ -3,8 +3,9 @@
 import numpy as np
 import scipy.sparse as sp
 
+from fractalrs.privacy.attacks.annealing import Matrix
 from fractalrs.privacy.attacks.claims import Claims, claims_of
-from fractalrs.privacy.attacks.matching import Matrix, match_known
+from fractalrs.privacy.attacks.matching import match_known
 from fractalrs.privacy.attacks.output import Output
 from fractalrs.privacy.attacks.people import People
 from fractalrs.privacy.attacks.rows import ones
