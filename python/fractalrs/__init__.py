@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fractalrs._core import DEBUG_BUILD, VERSION
 
 if TYPE_CHECKING:
+    from fractalrs import models as models
     from fractalrs import plot as plot
     from fractalrs.base import Base as Base
     from fractalrs.base import hold_users_out as hold_users_out
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 _HOMES = {
-    "fractalrs": ("plot",),
+    "fractalrs": ("models", "plot"),
     "fractalrs.errors": ("FractalrsError", "InputError", "OutputError", "WriteError"),
     "fractalrs.tools": ("ObjectStore", "Progress"),
     "fractalrs.reading": ("Interactions", "download", "read_interactions", "sample_interactions", "write_interactions"),
@@ -84,8 +85,8 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-# A star brings nothing that has to be installed first.
-__all__ = sorted(_HOME_OF.keys() - {"plot"})
+# A star brings nothing that has to be installed first, and no modules.
+__all__ = sorted(_HOME_OF.keys() - {*_HOMES["fractalrs"]})
 
 
 def __getattr__(name: str) -> Any:
@@ -100,7 +101,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "plot", "__version__"]
+    return [*__all__, *_HOMES["fractalrs"], "__version__"]
 
 
 if DEBUG_BUILD:

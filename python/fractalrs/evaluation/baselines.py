@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from fractalrs.base import Base
-from fractalrs.evaluation.halves import Halves, Integers, Matrix, matrix_of, owners
+from fractalrs.evaluation.halves import Halves, matrix_of, owners
 from fractalrs.expansion import Expansion, Options, reduce, solve_keep_scale
+from fractalrs.models import Integers, Matrix
 
 Baseline = Callable[[Base, tuple[int, int], int, int], Halves]
 """Takes a base, multipliers, the number of train interactions and a seed."""

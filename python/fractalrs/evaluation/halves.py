@@ -9,12 +9,9 @@ import scipy.sparse as sp
 
 from fractalrs.base import Base
 from fractalrs.expansion import Expansion
+from fractalrs.models import Integers, Matrix
 from fractalrs.passes import StreamedMatrix
 from fractalrs.tools import Shown
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Matrix = sp.csr_array[np.float64, tuple[int, int]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

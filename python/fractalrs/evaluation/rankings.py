@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fractalrs.evaluation.halves import Floats, Halves, Integers, owners
-from fractalrs.evaluation.models import Scores, chunk_rows
+from fractalrs.evaluation.halves import Halves, owners
+from fractalrs.models import Floats, Integers, Scores, chunk_rows
 from fractalrs.tools import Shown
 
 
@@ -90,7 +90,8 @@ def rank(
     Examples
     --------
     >>> import fractalrs as fr
-    >>> from fractalrs.evaluation import Halves, Popularity
+    >>> from fractalrs.evaluation import Halves
+    >>> from fractalrs.models import Popularity
     >>> halves = Halves.of_base(fr.leave_last_out(fr.sample_interactions(60, 40, 600)))
     >>> found = rank(Popularity().fit(halves.train), halves, ks=(10, 40))
     >>> found.users, found.hr[40]
@@ -115,7 +116,7 @@ def places(scores: Scores, halves: Halves, users: Integers, rows_at_once: int) -
     for first in range(0, len(users), rows_at_once):
         some = users[first : first + rows_at_once]
         train, test = halves.train[some], halves.test[some]
-        table = np.array(scores(train), dtype=np.float64)
+        table = np.array(scores(some), dtype=np.float64)
         table[owners(train), train.indices] = -np.inf
         whose = owners(test)
         for begin in range(0, len(whose), rows_at_once):
