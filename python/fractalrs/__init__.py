@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from fractalrs.errors import OutputError as OutputError
     from fractalrs.errors import WriteError as WriteError
     from fractalrs.evaluation import BackcastReport as BackcastReport
+    from fractalrs.evaluation import RankReport as RankReport
     from fractalrs.evaluation import backcast as backcast
+    from fractalrs.evaluation import rank_agreement as rank_agreement
     from fractalrs.expansion import Cells as Cells
     from fractalrs.expansion import Expansion as Expansion
     from fractalrs.expansion import Fit as Fit
@@ -79,7 +81,7 @@ _HOMES = {
     "fractalrs.passes": ("StreamedMatrix",),
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),
-    "fractalrs.evaluation": ("BackcastReport", "backcast"),
+    "fractalrs.evaluation": ("BackcastReport", "RankReport", "backcast", "rank_agreement"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
     "fractalrs.workflow": ("expand", "publish"),
 }

@@ -94,6 +94,27 @@ def configuration(base: Base, multipliers: tuple[int, int], count: int, seed: in
     return Halves(train, _held_out(train, lambda size: train.indices[rng.integers(train.nnz, size=size)]))
 
 
+def rewired(halves: Halves, seed: int) -> Halves:
+    """Keep the degrees of users and items, and nothing else: the null model of a table.
+
+    Ends of train interactions are matched anew, at random and without double edges, of which the few that remain after
+    many rounds are dropped. Of every user with a held-out item one is held out that an interaction drawn at random has.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> halves = Halves.of_base(fr.leave_last_out(fr.sample_interactions(60, 40, 600)))
+    >>> bool((rewired(halves, 0).train.sum(axis=1) <= halves.train.sum(axis=1)).all())
+    True
+    """
+    rng, real = np.random.default_rng([seed, 5]), halves.train
+    users, items = _without_doubles(owners(real), rng.permutation(real.indices.astype(np.int64)), halves.shape[1], rng)
+    train = matrix_of(users, items, halves.shape)
+    held_out = _held_out(train, lambda size: train.indices[rng.integers(train.nnz, size=size)])
+    asked = np.repeat(np.diff(halves.test.indptr) > 0, np.diff(held_out.indptr))
+    return Halves(train, matrix_of(owners(held_out)[asked], held_out.indices[asked], halves.shape))
+
+
 def uniform(base: Base, multipliers: tuple[int, int], count: int, seed: int) -> Halves:
     """Draw pairs of users and items uniformly: what bad looks like.
 
