@@ -78,6 +78,8 @@ def owners(matrix: Matrix) -> Integers:
 
 def matrix_of(users: npt.NDArray[Any], items: npt.NDArray[Any], shape: tuple[int, int]) -> Matrix:
     """Return the matrix of ones at distinct pairs, each row sorted by item."""
-    matrix: Matrix = sp.csr_array((np.ones(len(users)), (users, items)), shape=shape)
+    # Products of matrices are a third quicker with small indices.
+    kind: Any = np.int32 if max(*shape, len(users)) < 1 << 31 else np.int64
+    matrix: Matrix = sp.csr_array((np.ones(len(users)), (users.astype(kind), items.astype(kind))), shape=shape)
     matrix.sort_indices()
     return matrix

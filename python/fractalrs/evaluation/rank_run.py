@@ -250,7 +250,10 @@ class Judge:
         threads: int,
         step: "_Steps",
     ) -> tuple[dict[str, list[_Values]], dict[str, dict[str, str]], dict[str, Any]]:
-        """Rank on the expansion, on the thinned data and on the null model; each is tuned on its first table."""
+        """Rank on the expansion, on the thinned data and on the null model, which has the expansion's settings.
+
+        Models are tuned on the first table of each.
+        """
         assert self._real is not None
         logger.info("ranking on the expansion")
         synthetic, settings, densities, last = [], None, [], None
@@ -274,10 +277,9 @@ class Judge:
             thinned.append(tables.ranked(table, of_thinned))
             step()
         null = rewired(last, self.seed).one_test_item(np.random.default_rng([self.seed, 4]))
-        of_null = tables.tuned(null)
-        found = {"thinned": thinned, "synthetic": synthetic, "null": [tables.ranked(null, of_null)]}
+        found = {"thinned": thinned, "synthetic": synthetic, "null": [tables.ranked(null, settings)]}
         step()
-        chosen = {"thinned": of_thinned or {}, "synthetic": settings, "null": of_null}
+        chosen = {"thinned": of_thinned or {}, "synthetic": settings}
         shown = {"density, real": real.density, "density, synthetic": float(np.mean(densities))}
         return found, {name: _words(one) for name, one in chosen.items()}, shown
 

@@ -129,7 +129,9 @@ def places(
         whose = owners(test)
         for begin in range(0, len(whose), rows_at_once):
             rows, items = whose[begin : begin + rows_at_once], test.indices[begin : begin + rows_at_once]
-            own, rivals = table[rows, items][:, None], table[rows]
+            own = table[rows, items][:, None]
+            # Of everybody's one item the table is as it stands.
+            rivals = table if np.array_equal(rows, np.arange(len(table))) else table[rows]
             better.append(np.count_nonzero(rivals > own, axis=1))
             tied.append(np.count_nonzero(rivals == own, axis=1))
     return Places(owners(halves.test[users]), np.concatenate(better), np.concatenate(tied))

@@ -15,14 +15,14 @@ Family = Sequence[Recommender]
 
 FAMILIES: dict[str, Family] = {
     "popularity": (Popularity(),),
-    "item kNN": tuple(ItemKNN(size) for size in (20, 60, 200)),
-    "user kNN": tuple(UserKNN(size) for size in (30, 100, 300)),
-    "SVD": tuple(TruncatedSVD(rank) for rank in (8, 24, 64)),
-    "EASE": tuple(EASE(penalty) for penalty in (50.0, 200.0, 800.0)),
-    "RP3beta": tuple(RP3beta(beta) for beta in (0.2, 0.5, 0.8)),
-    "iALS": (IALS(16, 5.0), IALS(64, 5.0), IALS(64, 20.0)),
-    "BPR": (BPR(32), BPR(32, regularization=0.05)),
-    "BM25": tuple(BM25(b=b) for b in (0.2, 0.5, 0.8)),
+    "item kNN": tuple(ItemKNN(size) for size in (30, 100)),
+    "user kNN": tuple(UserKNN(size) for size in (50, 200)),
+    "SVD": tuple(TruncatedSVD(rank) for rank in (12, 48)),
+    "EASE": tuple(EASE(penalty) for penalty in (100.0, 500.0)),
+    "RP3beta": tuple(RP3beta(beta) for beta in (0.3, 0.7)),
+    "iALS": (IALS(16), IALS(64)),
+    "BPR": (BPR(32),),
+    "BM25": tuple(BM25(b=b) for b in (0.3, 0.8)),
 }
 """All there are; the last three are of the library `implicit`."""
 

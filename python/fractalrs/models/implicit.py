@@ -64,7 +64,7 @@ class BPR(Recommender):
     factors: int = 64
     learning_rate: float = 0.05
     regularization: float = 0.01
-    iterations: int = 60
+    iterations: int = 40
     seed: int = 0
 
     def fit(self, train: Matrix) -> Scores:

@@ -51,14 +51,16 @@ def keep_nearest(similar: Matrix, first: int, neighbours: int) -> Matrix:
 
     Row r is that of number `first` + r. So names and order decide nothing. Rows stay sparse; zeros are no neighbours.
     """
-    owners = np.repeat(np.arange(similar.shape[0]), np.diff(similar.indptr))
-    similar.data[similar.indices == owners + first] = 0
-    least = np.zeros(similar.shape[0])
-    for row in np.flatnonzero(np.diff(similar.indptr) > neighbours):
+    counts = np.diff(similar.indptr)
+    similar.data[
+        similar.indices == np.repeat(np.arange(first, first + len(counts), dtype=similar.indices.dtype), counts)
+    ] = 0
+    least = np.full(len(counts), np.finfo(np.float64).tiny)
+    for row in np.flatnonzero(counts > neighbours):
         values = similar.data[similar.indptr[row] : similar.indptr[row + 1]]
         place = len(values) - neighbours
-        least[row] = np.partition(values, place)[place]
-    kept = (similar.data > 0) & (similar.data >= least[owners])
-    starts = np.concatenate([[0], np.cumsum(np.bincount(owners[kept], minlength=similar.shape[0]))])
+        least[row] = max(least[row], np.partition(values, place)[place])
+    kept = similar.data >= np.repeat(least, counts)
+    starts = np.append(0, np.cumsum(kept))[similar.indptr]
     near: Matrix = sp.csr_array((similar.data[kept], similar.indices[kept], starts), shape=similar.shape)
     return near
