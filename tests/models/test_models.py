@@ -27,7 +27,7 @@ from fractalrs.models import (
     TruncatedSVD,
     UserKNN,
     as_recommender,
-    families,
+    installed_families,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -194,7 +194,7 @@ def test_what_to_install_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(fr.InputError, match="iALS, BPR and BM25 need implicit, which is not installed") as refused:
         FAMILIES[name][0].fit(sp.csr_array(np.ones((3, 3))))
     assert refused.value.hint == 'pip install "fractalrs[models]"'
-    assert set(families()) == set(FAMILIES) - set(OF_IMPLICIT)
+    assert set(installed_families()) == set(FAMILIES) - set(OF_IMPLICIT)
 
 
 class Lists:

@@ -18,7 +18,7 @@ from fractalrs.evaluation.rankings import by_user, places, rankable
 from fractalrs.evaluation.samples import Sample, reseeded
 from fractalrs.evaluation.tuning import tune
 from fractalrs.expansion import Expansion
-from fractalrs.models import CHUNK, Family, Matrix, Recommender, as_recommender, families
+from fractalrs.models import CHUNK, Family, Matrix, Recommender, as_recommender, installed_families
 from fractalrs.reading import Interactions, read_interactions
 from fractalrs.tools import (
     Progress,
@@ -191,7 +191,7 @@ class Judge:
 
     def _families(self, sample: Sample, expansion: Expansion) -> dict[str, Family]:
         """Return the families that take both tables."""
-        given = families() if self.given is None else self.given
+        given = installed_families() if self.given is None else self.given
         if len(given) < 2:
             raise InputError(f"there are {len(given)} models; a ranking needs at least two")
         depth = self.k * len(sample.blocks)

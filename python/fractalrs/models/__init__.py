@@ -12,7 +12,7 @@ same matrix gives the same scores. Each room imports only rooms above it::
 
 from fractalrs.models.adapter import Listed, as_recommender
 from fractalrs.models.factorisation import TruncatedSVD
-from fractalrs.models.families import FAMILIES, MODELS, OF_IMPLICIT, Family, families
+from fractalrs.models.families import FAMILIES, MODELS, OF_IMPLICIT, Family, installed_families
 from fractalrs.models.implicit import BM25, BPR, IALS, has_implicit
 from fractalrs.models.linear import EASE
 from fractalrs.models.matrices import CHUNK, Floats, Integers, Matrix, Recommender, Scores, chunk_rows
@@ -22,4 +22,4 @@ from fractalrs.models.walks import RP3beta
 
 __all__ = ["BM25", "BPR", "CHUNK", "EASE", "FAMILIES", "IALS", "MODELS", "OF_IMPLICIT", "Family", "Floats", "Integers"]
 __all__ += ["ItemKNN", "Listed", "Matrix", "Popularity", "RP3beta", "Recommender", "Scores", "TruncatedSVD"]
-__all__ += ["UserKNN", "as_recommender", "chunk_rows", "families", "has_implicit"]
+__all__ += ["UserKNN", "as_recommender", "chunk_rows", "has_implicit", "installed_families"]

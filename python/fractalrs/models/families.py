@@ -37,12 +37,12 @@ MODELS: dict[str, Recommender] = {
 """Those that a backcast fits, by name, each with one setting."""
 
 
-def families() -> dict[str, Family]:
+def installed_families() -> dict[str, Family]:
     """Return those whose libraries are installed.
 
     Examples
     --------
-    >>> list(families())[:3]
+    >>> list(installed_families())[:3]
     ['popularity', 'item kNN', 'user kNN']
     """
     return {name: family for name, family in FAMILIES.items() if has_implicit() or name not in OF_IMPLICIT}
