@@ -72,9 +72,12 @@ def test_far_pairs_are_kept_where_near_ones_are_not() -> None:
     assert found.kept.value == pytest.approx(0.8)
     assert found.apart is not None
     assert 0.25 < found.apart < 0.5
-    assert verdict(found, found) == AS_WELL
-    ceiling = agreement([(real, real)], 0)
-    assert verdict(found, ceiling) == APART.format(f"{found.apart:.0%}")
+    ceiling, null = (
+        agreement([(real, real)], 0),
+        agreement([(real, Draws.of(values_with([0.5, 0.4, 0.3, 0.2, 0.1]), 0))], 0),
+    )
+    assert verdict(found, found, null) == AS_WELL
+    assert verdict(found, ceiling, null) == APART.format(f"{found.apart:.0%}")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -101,17 +104,19 @@ def test_no_decisive_pair_has_no_share() -> None:
     found = agreement([(equal, equal)], 0)
     assert found.kept == found.tau == Figure(None, None)
     assert found.apart is None
-    assert verdict(found, found) == f"{NOT}: the real data decide too few pairs to tell"
+    assert verdict(found, found, found) == f"{NOT}: the real data decide too few pairs to tell"
 
 
 def test_verdicts() -> None:
     def found(kept: float, apart: float | None = None) -> Agreement:
         return Agreement(Figure(0.5, (0.4, 0.6)), Figure(kept, (kept, kept)), apart, 12.0)
 
-    assert verdict(found(0.95, 0.0), found(1.0)) == AS_WELL
-    assert verdict(found(0.8, 0.3), found(0.8)) == AS_WELL
-    assert verdict(found(0.8, 0.3), found(0.9)) == "for pairs further apart than 30% only"
-    assert verdict(found(0.8), found(0.9)) == NOT
+    null = found(0.5)
+    assert verdict(found(0.95, 0.0), found(1.0), null) == AS_WELL
+    assert verdict(found(0.8, 0.3), found(0.8), null) == AS_WELL
+    assert verdict(found(0.8, 0.3), found(0.9), null) == "for pairs further apart than 30% only"
+    assert verdict(found(0.8), found(0.9), null) == NOT
+    assert verdict(found(0.8, 0.3), found(0.7), found(0.8)) == f"{NOT}: equal degrees alone keep as many pairs"
 
 
 def test_a_figure_has_both_kinds_of_chance_in_it() -> None:

@@ -229,18 +229,21 @@ AS_WELL, APART, NOT = (
 )
 
 
-def verdict(found: Agreement, ceiling: Agreement) -> str:
-    """Say what a ranking is good for.
+def verdict(found: Agreement, ceiling: Agreement, null: Agreement) -> str:
+    """Say what a ranking is good for, beside what real data say of themselves, and what degrees alone say.
 
     Examples
     --------
     >>> sure = Agreement(Figure(0.9, (0.8, 1.0)), Figure(1.0, (0.9, 1.0)), 0.0, 12.0)
-    >>> verdict(sure, sure)
+    >>> chance = Agreement(Figure(0.0, (-0.5, 0.5)), Figure(0.5, (0.3, 0.7)), None, 12.0)
+    >>> verdict(sure, sure, chance)
     'predicts as well as real data predict themselves'
     """
-    kept, most = found.kept.value, ceiling.kept.value
+    kept, most, least = (one.kept.value for one in (found, ceiling, null))
     if kept is None or found.decisive < FEWEST_PAIRS:
         return f"{NOT}: the real data decide too few pairs to tell"
+    if least is not None and kept <= least:
+        return f"{NOT}: equal degrees alone keep as many pairs"
     if kept >= min(ENOUGH, 1.0 if most is None else most):
         return AS_WELL
     return NOT if found.apart is None else APART.format(f"{found.apart:.0%}")

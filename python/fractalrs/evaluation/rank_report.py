@@ -88,8 +88,8 @@ class RankReport(Shown):
 
     def verdicts(self, column: str) -> dict[str, str]:
         """Return the verdict of a column for each judged metric."""
-        ceiling, judged = self.columns["ceiling"], self.columns[column]
-        return {metric: verdict(judged.agreement[metric], ceiling.agreement[metric]) for metric in self.judged}
+        compared = [self.columns[name].agreement for name in (column, "ceiling", "null")]
+        return {metric: verdict(*(agreed[metric] for agreed in compared)) for metric in self.judged}
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as values that JSON knows; what is not a finite number is None.
