@@ -254,5 +254,5 @@ def test_every_family_has_settings_that_differ_and_says_what_it_needs() -> None:
     for family in FAMILIES.values():
         assert len(set(family)) == len(family)
         assert all(isinstance(model, Recommender) for model in family)
-    assert EASE().memory((100, 7)) == 4 * 8 * 49
+    assert EASE().memory((100, 7)) == 2 * 8 * 49
     assert Popularity().memory((100, 7)) == 0

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 
 from fractalrs.errors import InputError
-from fractalrs.models.matrices import Floats, Integers, Matrix, Recommender, Scores, pieces
+from fractalrs.models.matrices import Floats, Matrix, Recommender, Scores, pieces
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class EASE(Recommender):
         return min(shape) <= self.most
 
     def memory(self, shape: tuple[int, int]) -> int:
-        """Return the bytes of the Gram matrix, its factor and its inverse."""
-        return 4 * 8 * min(shape) ** 2
+        """Return the bytes of the Gram matrix, in whose place its inverse is made, and of a copy of it."""
+        return 2 * 8 * min(shape) ** 2
 
     def fit(self, train: Matrix) -> Scores:
         """Invert."""
@@ -53,32 +53,35 @@ class EASE(Recommender):
             )
         return self._by_items(train) if train.shape[1] <= train.shape[0] else self._by_users(train)
 
-    def _inverse(self, gram: Floats) -> Floats:
-        """Return (gram + λI)⁻¹, symmetric."""
+    def _inverse(self, rows: Matrix) -> Floats:
+        """Return (rows · rowsᵀ + λI)⁻¹."""
+        columns, count = rows.T.tocsr(), rows.shape[0]
+        gram = np.empty((count, count))
+        for some in pieces(count, count):
+            gram[some] = (rows[some] @ columns).toarray()
         gram[np.diag_indices_from(gram)] += self.penalty
-        factor, failed = scipy.linalg.lapack.dpotrf(gram, lower=True, overwrite_a=True)
+        # Transposed it is the same, and in LAPACK's order: nothing is copied.
+        factor, failed = scipy.linalg.lapack.dpotrf(gram.T, lower=True, overwrite_a=True)
         inverse, failed_too = scipy.linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
         assert not failed and not failed_too  # noqa: PT018
-        lower = np.tril(inverse)
-        return np.asarray(lower + np.tril(lower, -1).T)
+        for some in pieces(count, count):
+            block = inverse[some, some]
+            inverse[some, some] = np.tril(block) + np.tril(block, -1).T
+            inverse[some, some.stop :] = inverse[some.stop :, some].T
+        return np.asarray(inverse)
 
     def _by_items(self, train: Matrix) -> Scores:
-        weights = self._inverse((train.T @ train).toarray())
+        weights = self._inverse(train.T.tocsr())
         weights /= -weights.diagonal()
         np.fill_diagonal(weights, 0)
         return lambda users: np.asarray(train[users] @ weights)
 
     def _by_users(self, train: Matrix) -> Scores:
-        inverse, columns = self._inverse((train @ train.T).toarray()), train.T.tocsr()
+        inverse, columns = self._inverse(train), train.T.tocsr()
         parts = []
         for some in pieces(train.shape[1], train.shape[0]):
             chosen = columns[some]
             parts.append(np.einsum("iu,iu->i", chosen.toarray(), np.asarray(chosen @ inverse)))
-        diagonal = 1 - np.concatenate(parts)
-
-        def scores(users: Integers) -> Floats:
-            rows = train[users]
-            known = rows.toarray()
-            return np.asarray(known - (known - ((rows @ columns).toarray() @ inverse) @ train) / diagonal)
-
-        return scores
+        # With G = XXᵀ, x of X and G (G + λI)⁻¹ = I − λ (G + λI)⁻¹, x B is x − λ (row of the inverse) X / diagonal.
+        diagonal = (1 - np.concatenate(parts)) / self.penalty
+        return lambda users: np.asarray(train[users].toarray()) - np.asarray(inverse[users] @ train) / diagonal
