@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from fractalrs.tools import Progress
 from fractalrs.workflow.recipe import Recipe
 from fractalrs.workflow.run import expansion_of
-from fractalrs.workflow.sources import log_notes, read_base
+from fractalrs.workflow.sources import read_base
 
 if TYPE_CHECKING:
     from fractalrs.evaluation import RankReport
@@ -17,6 +17,5 @@ def rank_source(source: Any, recipe: Recipe, *, progress: bool | Progress = Fals
     from fractalrs.evaluation import rank_agreement
 
     base = read_base(source, recipe)
-    log_notes(base.notes)
     seed = recipe.options.seed
     return rank_agreement(base, expansion_of(base, recipe, progress), seed=seed, progress=progress, **how)
