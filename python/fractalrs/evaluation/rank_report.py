@@ -83,8 +83,12 @@ class RankReport(Shown):
 
     def verdict_of(self, column: str) -> str:
         """Return the verdict of a column, by the worse of the judged metrics."""
-        found = list(self.verdicts(column).values())
-        return max(found, key=lambda words: (words.startswith(NOT), words != AS_WELL, len(words), words))
+        found, agreed = self.verdicts(column), self.columns[column].agreement
+
+        def worse(metric: str) -> tuple[bool, bool, float]:
+            return found[metric].startswith(NOT), found[metric] != AS_WELL, agreed[metric].apart or 0.0
+
+        return found[max(self.judged, key=worse)]
 
     def verdicts(self, column: str) -> dict[str, str]:
         """Return the verdict of a column for each judged metric."""
