@@ -8,7 +8,6 @@ for each. `--details` prints the whole report of each expansion below its line. 
 """
 
 import argparse
-import dataclasses
 import logging
 import time
 from collections.abc import Callable
@@ -29,9 +28,10 @@ HEADER = (
 METRICS = ("HR@10", "NDCG@10", "HR@10 of the catalogue", "NDCG@10 of the catalogue")
 
 
-def _fitted(base: Base, shape: Shape, shuffle: str, max_keep: float = 0.5) -> Expansion:
-    made = fit(base, shape, max_keep=max_keep)
-    return Expansion(base, made, shuffle=shuffle, max_keep=max_keep, seed=1)
+def _floored(base: Base, shape: Shape, shuffle: str, least: float) -> Expansion:
+    """Return one of which every block keeps at least so much."""
+    reduced, cells = reduce(base, shape, order_by="content"), group_cells(base)
+    return Expansion(base, reduced, shuffle=shuffle, cells=cells, min_keep=least, max_keep=1.0, seed=1)
 
 
 def _dense(base: Base, shape: Shape, shuffle: str, share: float) -> Expansion:
@@ -43,22 +43,15 @@ def _dense(base: Base, shape: Shape, shuffle: str, share: float) -> Expansion:
 
 
 WAYS: dict[str, Callable[[Base, Shape], Expansion]] = {
-    "mixed": lambda base, shape: _fitted(base, shape, "mixed"),
-    "cells": lambda base, shape: _fitted(base, shape, "cells"),
+    "mixed": lambda base, shape: Expansion(base, fit(base, shape), seed=1),
+    "cells": lambda base, shape: Expansion(base, fit(base, shape), shuffle="cells", seed=1),
     "aligned": lambda base, shape: Expansion(base, reduce(base, shape), profile="traceable", seed=1),
     "block": lambda base, shape: Expansion(base, reduce(base, shape), profile="paper", seed=1),
-    "mixed, max_keep 1": lambda base, shape: _fitted(base, shape, "mixed", 1.0),
-    "cells, max_keep 1": lambda base, shape: _fitted(base, shape, "cells", 1.0),
     "cells, half kept": lambda base, shape: _dense(base, shape, "cells", 0.5),
-    "block, half kept": lambda base, shape: _dense_block(base, shape),
+    "mixed, min_keep 0.5": lambda base, shape: _floored(base, shape, "mixed", 0.5),
+    "cells, min_keep 0.5": lambda base, shape: _floored(base, shape, "cells", 0.5),
 }
-"""The default first; then the shuffles of profiles; then what may help."""
-
-
-def _dense_block(base: Base, shape: Shape) -> Expansion:
-    reduced, options = reduce(base, shape), Options.resolve("paper", max_keep=1.0)
-    scale = solve_keep_scale(base, reduced, round(0.5 * shape[0] * shape[1] * base.count), options)
-    return Expansion(base, reduced, **dataclasses.asdict(options) | {"keep_scale": scale, "seed": 1}, profile="paper")
+"""The default first; then the shuffles of other profiles; then what may help."""
 
 
 def short(figure: Figure) -> str:
