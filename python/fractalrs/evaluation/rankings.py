@@ -118,7 +118,16 @@ def rank(
 def places(
     scores: Scores, halves: Halves, users: Integers, rows_at_once: int | None = None, hidden: Matrix | None = None
 ) -> Places:
-    """Compare the scores of held-out items with those of all items that are not in train, nor hidden."""
+    """Compare the scores of held-out items with those of all items that are not in train, nor hidden.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> from fractalrs.models import Popularity
+    >>> halves = Halves.of_base(fr.leave_last_out(fr.sample_interactions(60, 40, 600)))
+    >>> len(places(Popularity().fit(halves.train), halves, np.arange(60)).better)
+    60
+    """
     rows_at_once, better, tied = rows_at_once or chunk_rows(halves.shape[1]), [], []
     for first in range(0, len(users), rows_at_once):
         some = users[first : first + rows_at_once]

@@ -36,7 +36,13 @@ class Recommender(ABC):
 
 
 def chunk_rows(width: int) -> int:
-    """Return how many dense rows of so many numbers are held at once."""
+    """Return how many dense rows of so many numbers are held at once.
+
+    Examples
+    --------
+    >>> chunk_rows(1 << 20)
+    4
+    """
     return max(1, math.ceil(CHUNK / width))
 
 
