@@ -27,11 +27,12 @@ from fit import random_bases
 import fractalrs as fr
 from fractalrs.base import Base, leave_last_out, truncated_svd
 from fractalrs.evaluation import Halves
-from fractalrs.evaluation.halves import Matrix, matrix_of
+from fractalrs.evaluation.halves import matrix_of
 from fractalrs.evaluation.report import CEILING, EXPANSION
 from fractalrs.evaluation.traits import clustering
 from fractalrs.expansion import Expansion, fit, group_cells
 from fractalrs.expansion.options import PROFILES
+from fractalrs.models import Matrix
 from fractalrs.reading import Interactions, read_interactions, sample_interactions
 from fractalrs.statistics import assortativity, captured_norm, degree_product, gini
 from fractalrs.validation import validate

@@ -38,6 +38,24 @@ ADAPTERS = (
 """What is imported from modules of its own, each of which needs a library of the user's."""
 
 
+MODELS = tuple(
+    f"fractalrs.models.{name}"
+    for name in (
+        "Popularity",
+        "ItemKNN",
+        "UserKNN",
+        "TruncatedSVD",
+        "EASE",
+        "RP3beta",
+        "IALS",
+        "BPR",
+        "BM25",
+        "Recommender",
+    )
+)
+"""Recommenders, which are imported from their own package."""
+
+
 def plots() -> list[str]:
     """Name what draws."""
     functions = inspect.getmembers(plot, inspect.isfunction)
@@ -47,7 +65,7 @@ def plots() -> list[str]:
 
 def public_names() -> list[str]:
     """Name all that is public, from the package's own face."""
-    return [*(f"fractalrs.{name}" for name in fractalrs.__all__), *plots(), *ADAPTERS]
+    return [*(f"fractalrs.{name}" for name in fractalrs.__all__), *plots(), *MODELS, *ADAPTERS]
 
 
 def api_page() -> str:
@@ -59,6 +77,7 @@ def api_page() -> str:
         heading = next((heading for heading, packages in GROUPS.items() if package in packages), "Errors and progress")
         below[heading].append(f"fractalrs.{name}")
     below["Figures"] = plots()
+    below["Recommenders"] = [*MODELS]
     below["Trainers and readers"] = [*ADAPTERS]
     lines = [
         "Python",

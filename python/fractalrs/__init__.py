@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fractalrs._core import DEBUG_BUILD, VERSION
 
 if TYPE_CHECKING:
+    from fractalrs import models as models
     from fractalrs import plot as plot
     from fractalrs.base import Base as Base
     from fractalrs.base import hold_users_out as hold_users_out
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from fractalrs.errors import OutputError as OutputError
     from fractalrs.errors import WriteError as WriteError
     from fractalrs.evaluation import BackcastReport as BackcastReport
+    from fractalrs.evaluation import RankReport as RankReport
     from fractalrs.evaluation import backcast as backcast
+    from fractalrs.evaluation import rank_agreement as rank_agreement
     from fractalrs.expansion import Cells as Cells
     from fractalrs.expansion import Expansion as Expansion
     from fractalrs.expansion import Fit as Fit
@@ -65,7 +68,7 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 _HOMES = {
-    "fractalrs": ("plot",),
+    "fractalrs": ("models", "plot"),
     "fractalrs.errors": ("FractalrsError", "InputError", "OutputError", "WriteError"),
     "fractalrs.tools": ("ObjectStore", "Progress"),
     "fractalrs.reading": ("Interactions", "download", "read_interactions", "sample_interactions", "write_interactions"),
@@ -78,14 +81,14 @@ _HOMES = {
     "fractalrs.passes": ("StreamedMatrix",),
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),
-    "fractalrs.evaluation": ("BackcastReport", "backcast"),
+    "fractalrs.evaluation": ("BackcastReport", "RankReport", "backcast", "rank_agreement"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
     "fractalrs.workflow": ("expand", "publish"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-# A star brings nothing that has to be installed first.
-__all__ = sorted(_HOME_OF.keys() - {"plot"})
+# A star brings nothing that has to be installed first, and no modules.
+__all__ = sorted(_HOME_OF.keys() - {*_HOMES["fractalrs"]})
 
 
 def __getattr__(name: str) -> Any:
@@ -100,7 +103,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "plot", "__version__"]
+    return [*__all__, *_HOMES["fractalrs"], "__version__"]
 
 
 if DEBUG_BUILD:

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 import fractalrs as fr
-from fractalrs.evaluation import MODELS, Row, Score
+from fractalrs.evaluation import Row, Score
+from fractalrs.models import MODELS
 
 FEW = {"popularity": MODELS["popularity"], "item kNN": MODELS["item kNN"]}
 

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 
-from fractalrs.evaluation import Halves, Popularity, Rankings, rank
+from fractalrs.evaluation import Halves, Rankings, rank
+from fractalrs.models import Popularity
 
 Floats = npt.NDArray[np.float64]
 
@@ -17,7 +18,7 @@ def halves(train: npt.ArrayLike, test: npt.ArrayLike) -> Halves:
 
 
 def ranked(scores: npt.ArrayLike, data: Halves, ks: Sequence[int] = (1, 2), **settings: int) -> Rankings:
-    found = rank(lambda rows: np.array(scores, dtype=float)[: rows.shape[0]], data, ks, **settings)
+    found = rank(lambda users: np.array(scores, dtype=float)[: len(users)], data, ks, **settings)
     assert found is not None
     return found
 
@@ -51,7 +52,7 @@ def test_scores_that_say_nothing_have_what_chance_has() -> None:
     rng = np.random.default_rng(0)
     place = rng.random((50, 20))
     data = halves(place < 0.2, place > 0.95)
-    found = rank(lambda rows: np.zeros(rows.shape), data, (5,))
+    found = rank(lambda users: np.zeros((len(users), 20)), data, (5,))
     assert found is not None
     kept = (data.train.sum(axis=1) > 0) & (data.test.sum(axis=1) > 0)
     free: Floats = 20 - data.train.sum(axis=1)[kept]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from fractalrs.evaluation import MODELS, Halves
+from fractalrs.evaluation import Halves
 from fractalrs.evaluation.traits import clustering, measures_of, singular_values, traits_of
+from fractalrs.models import MODELS, Popularity, Recommender
 
 
 @pytest.mark.parametrize("shape", [(25, 12), (12, 25)])
@@ -38,11 +39,11 @@ def test_a_model_too_large_and_a_rank_too_high_have_no_value() -> None:
     place = rng.random((40, 30))
     halves = Halves(sp.csr_array((place < 0.2).astype(float)), sp.csr_array((place > 0.95).astype(float)))
 
-    class Small(type(MODELS["popularity"])):  # type: ignore[misc]
+    class Small(Popularity):
         def takes(self, shape: tuple[int, int]) -> bool:
             return shape[0] < 40
 
-    models = {"popularity": MODELS["popularity"], "small": Small()}
+    models: dict[str, Recommender] = {"popularity": MODELS["popularity"], "small": Small()}
     traits = traits_of(halves, models, most_users=99, seed=0)
     assert traits.hits["small"] is None
     assert traits.captured(15) == pytest.approx(np.square(traits.singular_values[:15]).sum() / halves.train.nnz)

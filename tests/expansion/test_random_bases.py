@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pytest
 
 from fractalrs.evaluation import Halves
-from fractalrs.evaluation.halves import Matrix
 from fractalrs.evaluation.traits import singular_values
 from fractalrs.expansion import Expansion, fit
+from fractalrs.models import Matrix
 from fractalrs.statistics import Floats, gini, ratio_error, wasserstein
 from fractalrs.words import SIDES, Side
 from helpers.bases import base_of, random_pairs

@@ -39,7 +39,7 @@ def test_all_names_are_there_and_listed() -> None:
     for name in fr.__all__:
         assert getattr(fr, name) is getattr(fr, name), name
     # A star brings nothing that has to be installed first.
-    assert {*fr.__all__, "plot", "__version__"} == set(dir(fr))
+    assert {*fr.__all__, "models", "plot", "__version__"} == set(dir(fr))
     scope: dict[str, object] = {}
     exec("from fractalrs import *", scope)
     assert set(fr.__all__) <= set(scope)

@@ -23,6 +23,10 @@ def expansion_of(interactions: fr.Interactions) -> fr.Expansion:
     return fr.Expansion(fr.leave_last_out(interactions), [[0.5]])
 
 
+TWO = {"popularity": fr.models.Popularity(), "SVD": fr.models.TruncatedSVD(4)}
+"""Models that are quickly ranked."""
+
+
 @pytest.fixture(scope="module")
 def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Make one of each class that the package names."""
@@ -49,6 +53,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         fr.ParquetOptions(),
         fr.ObjectStore("s3://bucket/" + "a-folder-whose-name-is-long/" * 9),
         fr.backcast(fr.sample_interactions(80, 60, 1_200), 1 / 2, 1 / 2, repeats=1),
+        fr.rank_agreement(base, expansion, models=TWO, repeats=1),
         fr.audit(expansion_of(members), members, controls, attackers=["output"], known=[1.0]),
         fr.PrivacyCurve((Kept("ε = 1", {}, None, "too few users"),)),
     ]
@@ -176,6 +181,7 @@ def test_a_missing_frame_library_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         ("validate", "treshold", "thresholds"),
         ("export", "fromat", "format"),
         ("backcast", "repeat", "repeats"),
+        ("rank_agreement", "repeat", "repeats"),
     ],
 )
 def test_a_keyword_that_is_mistyped_gets_the_one_that_was_meant(verb: str, wrong: str, right: str) -> None:

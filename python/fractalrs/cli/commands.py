@@ -16,6 +16,8 @@ COMMANDS = {
     "not hold.",
     "backcast": "Expand sub-samples of SOURCE back to its size, and compare with SOURCE itself and with simple rivals: "
     "does expansion predict what more data would look like?",
+    "rank": "Rank models on SOURCE and on what it would be expanded to: is the better one there the better one here, "
+    "and how far can that be known?",
     "audit": "Attack what SOURCE would be expanded to, or OUTPUT with --source: are the people found that it was made "
     "of? Exit with 3 when they are.",
     "export": "Write OUTPUT in another program's format into DEST, which appears when all of it is written.",
@@ -36,6 +38,10 @@ COMMON = {
         *("timestamps", "seed", "config", "dry_run", "overwrite"),
     ),
     "validate": ("report", "source", "only", "json", "quiet"),
+    "rank": (
+        *("models", "k", "repeats", "most_users", "user_multiplier", "item_multiplier", "profile", "max_keep"),
+        *("seed", "json", "quiet"),
+    ),
     "audit": (
         *("source", "report", "attackers", "known", "most_advantage", "hold_out_users"),
         *("user_multiplier", "item_multiplier", "profile", "max_keep", "epsilon", "seed", "json", "quiet"),
@@ -57,6 +63,7 @@ EXAMPLES = {
         "fractalrs validate out --source ratings.csv --only integrity",
     ),
     "backcast": ("fractalrs backcast ratings.csv --report backcast.html",),
+    "rank": ("fractalrs rank ratings.csv --user-multiplier 4 --item-multiplier 4",),
     "audit": (
         "fractalrs audit ratings.csv --user-multiplier 16 --item-multiplier 32 --report audit.html",
         "fractalrs audit out --source ratings.csv",

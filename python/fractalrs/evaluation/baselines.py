@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from fractalrs.base import Base
-from fractalrs.evaluation.halves import Halves, Integers, Matrix, matrix_of, owners
+from fractalrs.evaluation.halves import Halves, matrix_of, owners
 from fractalrs.expansion import Expansion, Options, reduce, solve_keep_scale
+from fractalrs.models import Integers, Matrix
 
 Baseline = Callable[[Base, tuple[int, int], int, int], Halves]
 """Takes a base, multipliers, the number of train interactions and a seed."""
 
 ROUNDS = 200
 """How often double edges are looked for, and those that are left at the end dropped; all draws of test items too."""
+
+SWAPS = 30
+"""How often all interactions are tried to be exchanged in a null model."""
 
 
 def duplication(base: Base, multipliers: tuple[int, int], count: int, seed: int) -> Halves:
@@ -91,6 +95,36 @@ def configuration(base: Base, multipliers: tuple[int, int], count: int, seed: in
     users, items = _without_doubles(users, items, shape[1], rng)
     train = matrix_of(users, items, shape)
     return Halves(train, _held_out(train, lambda size: train.indices[rng.integers(train.nnz, size=size)]))
+
+
+def rewired(halves: Halves, seed: int) -> Halves:
+    """Keep the train degrees of users and items exactly, and nothing else: the null model of a table.
+
+    Interactions in random pairs exchange their items, again and again, where that makes no double: the chain whose
+    limit is uniform over all tables of these degrees. Of every user with held-out items one is held out that an
+    interaction drawn at random has.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> halves = Halves.of_base(fr.leave_last_out(fr.sample_interactions(60, 40, 600)))
+    >>> bool((rewired(halves, 0).train.sum(axis=0) == halves.train.sum(axis=0)).all())
+    True
+    """
+    rng, width = np.random.default_rng([seed, 5]), halves.shape[1]
+    users, items = owners(halves.train), halves.train.indices.astype(np.int64)
+    for _ in range(SWAPS):
+        one, other = np.array_split(rng.permutation(len(users)), 2)
+        one, other = one[: len(other)], other[: len(one)]
+        fresh = np.stack([users[one] * width + items[other], users[other] * width + items[one]])
+        _, which, counts = np.unique(fresh, return_inverse=True, return_counts=True)
+        possible = ((counts[which].reshape(fresh.shape) == 1) & ~np.isin(fresh, users * width + items)).all(axis=0)
+        one, other = one[possible], other[possible]
+        items[one], items[other] = items[other], items[one]
+    train = matrix_of(users, items, halves.shape)
+    held_out = _held_out(train, lambda size: train.indices[rng.integers(train.nnz, size=size)])
+    asked = np.repeat(np.diff(halves.test.indptr) > 0, np.diff(held_out.indptr))
+    return Halves(train, matrix_of(owners(held_out)[asked], held_out.indices[asked], halves.shape))
 
 
 def uniform(base: Base, multipliers: tuple[int, int], count: int, seed: int) -> Halves:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fractalrs.evaluation.halves import Floats, Halves, Integers, owners
-from fractalrs.evaluation.models import Scores, chunk_rows
+from fractalrs.evaluation.halves import Halves, owners
+from fractalrs.models import Floats, Integers, Matrix, Scores, chunk_rows
 from fractalrs.tools import Shown
 
 
@@ -65,6 +65,11 @@ class Places:
     tied: Integers
 
 
+def rankable(halves: Halves) -> Integers:
+    """Return the users with train and held-out items."""
+    return np.flatnonzero((np.diff(halves.train.indptr) > 0) & (np.diff(halves.test.indptr) > 0))
+
+
 def rank(
     scores: Scores,
     halves: Halves,
@@ -90,18 +95,19 @@ def rank(
     Examples
     --------
     >>> import fractalrs as fr
-    >>> from fractalrs.evaluation import Halves, Popularity
+    >>> from fractalrs.evaluation import Halves
+    >>> from fractalrs.models import Popularity
     >>> halves = Halves.of_base(fr.leave_last_out(fr.sample_interactions(60, 40, 600)))
     >>> found = rank(Popularity().fit(halves.train), halves, ks=(10, 40))
     >>> found.users, found.hr[40]
     (60, 1.0)
     """
-    users = np.flatnonzero((np.diff(halves.train.indptr) > 0) & (np.diff(halves.test.indptr) > 0))
+    users = rankable(halves)
     if not users.size:
         return None
     if users.size > most_users:
         users = np.sort(np.random.default_rng(seed).choice(users, most_users, replace=False))
-    found = places(scores, halves, users, rows_at_once or chunk_rows(halves.shape[1]))
+    found = places(scores, halves, users, rows_at_once)
     at = {k: _at(found, k) for k in ks}
     hr, recall, ndcg = ({k: float(each[which].mean()) for k, each in at.items()} for which in range(3))
     inverse = _sums(lambda rank: 1 / rank, int((found.better + found.tied).max()))
@@ -109,21 +115,53 @@ def rank(
     return Rankings(hr, recall, ndcg, float(_means(found.users, expected).mean()), len(users))
 
 
-def places(scores: Scores, halves: Halves, users: Integers, rows_at_once: int) -> Places:
-    """Compare the scores of held-out items with those of all items that are not in train."""
-    better, tied = [], []
+def places(
+    scores: Scores, halves: Halves, users: Integers, rows_at_once: int | None = None, hidden: Matrix | None = None
+) -> Places:
+    """Compare the scores of held-out items with those of all items that are not in train, nor hidden.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> from fractalrs.models import Popularity
+    >>> halves = Halves.of_base(fr.leave_last_out(fr.sample_interactions(60, 40, 600)))
+    >>> len(places(Popularity().fit(halves.train), halves, np.arange(60)).better)
+    60
+    """
+    rows_at_once, better, tied = rows_at_once or chunk_rows(halves.shape[1]), [], []
     for first in range(0, len(users), rows_at_once):
         some = users[first : first + rows_at_once]
         train, test = halves.train[some], halves.test[some]
-        table = np.array(scores(train), dtype=np.float64)
-        table[owners(train), train.indices] = -np.inf
+        table = np.array(scores(some), dtype=np.float64)
+        for known in (train,) if hidden is None else (train, hidden[some]):
+            table[owners(known), known.indices] = -np.inf
         whose = owners(test)
         for begin in range(0, len(whose), rows_at_once):
             rows, items = whose[begin : begin + rows_at_once], test.indices[begin : begin + rows_at_once]
-            own, rivals = table[rows, items][:, None], table[rows]
+            own = table[rows, items][:, None]
+            # Of everybody's one item the table is as it stands.
+            rivals = table if np.array_equal(rows, np.arange(len(table))) else table[rows]
             better.append(np.count_nonzero(rivals > own, axis=1))
             tied.append(np.count_nonzero(rivals == own, axis=1))
     return Places(owners(halves.test[users]), np.concatenate(better), np.concatenate(tied))
+
+
+def by_user(found: Places, k: int) -> dict[str, Floats]:
+    """Return HR, NDCG and MRR of every user at a cut-off: what is ranked below it counts nothing.
+
+    Examples
+    --------
+    >>> first = Places(np.array([0, 1]), np.array([0, 12]), np.array([1, 1]))
+    >>> by_user(first, 10)["HR"].tolist()
+    [1.0, 0.0]
+    """
+    hr, _, ndcg = _at(found, k)
+    inside, inverse = (
+        np.clip(k - found.better, 0, found.tied),
+        _sums(lambda rank: 1 / rank, max(k, int(found.better.max()))),
+    )
+    gained = (inverse[found.better + inside] - inverse[found.better]) / found.tied
+    return {"HR": hr, "NDCG": ndcg, "MRR": _means(found.users, gained)}
 
 
 def _at(found: Places, k: int) -> tuple[Floats, Floats, Floats]:

@@ -14,10 +14,10 @@ from fractalrs.base import Base, leave_last_out
 from fractalrs.errors import InputError
 from fractalrs.evaluation.baselines import BASELINES
 from fractalrs.evaluation.halves import Halves
-from fractalrs.evaluation.models import MODELS, Recommender
 from fractalrs.evaluation.report import CEILING, EXPANSION, BackcastReport, Row, Score
 from fractalrs.evaluation.traits import Measure, Traits, measures_of, traits_of
 from fractalrs.expansion import DEFAULT_PROFILE, Expansion, fit, profile_named, reduce
+from fractalrs.models import MODELS, Recommender
 from fractalrs.reading import Interactions, read_interactions
 from fractalrs.tools import Progress, as_progress, blas_threads, check_count, resolve_threads, suggests
 from fractalrs.words import SIDES

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fractalrs.base import truncated_svd
-from fractalrs.evaluation.halves import Floats, Halves, Integers, Matrix
-from fractalrs.evaluation.models import Recommender
+from fractalrs.evaluation.halves import Halves
 from fractalrs.evaluation.rankings import rank
+from fractalrs.models import Floats, Integers, Matrix, Recommender
 from fractalrs.statistics import assortativity, captured_norm, degree_product, gini, ratio_error, wasserstein
 
 SINGULAR_VALUES = 256
@@ -59,7 +59,8 @@ def traits_of(halves: Halves, models: Mapping[str, Recommender], *, most_users: 
     Examples
     --------
     >>> import fractalrs as fr
-    >>> from fractalrs.evaluation import MODELS, Halves
+    >>> from fractalrs.evaluation import Halves
+    >>> from fractalrs.models import MODELS
     >>> halves = Halves.of_base(fr.leave_last_out(fr.sample_interactions(60, 40, 600)))
     >>> traits_of(halves, MODELS, most_users=100, seed=0).singular_values.shape
     (40,)

@@ -9,8 +9,9 @@ import numpy as np
 
 from fractalrs.base import Base, hold_users_out
 from fractalrs.errors import InputError
-from fractalrs.evaluation import MODELS, Halves, Recommender, measures_of, traits_of
+from fractalrs.evaluation import Halves, measures_of, traits_of
 from fractalrs.expansion import Expansion, fit
+from fractalrs.models import MODELS, Recommender
 from fractalrs.privacy.attacks import as_base
 from fractalrs.privacy.rates import Advantage
 from fractalrs.privacy.release import DELTA, private_base

@@ -14,7 +14,16 @@ from fractalrs.tools.arguments import (
 )
 from fractalrs.tools.atomic import whole_file, whole_folder
 from fractalrs.tools.digest import Digest, digest_of_json
-from fractalrs.tools.machine import blas_threads, drawing, installed, peak_memory, readable, require_disk, require_place
+from fractalrs.tools.machine import (
+    blas_threads,
+    drawing,
+    free_memory,
+    installed,
+    peak_memory,
+    readable,
+    require_disk,
+    require_place,
+)
 from fractalrs.tools.object_store import SCHEMES, ObjectStore, Place, store_of
 from fractalrs.tools.ordered import in_order
 from fractalrs.tools.progress import SILENT, Progress, ProgressCallback, Stages, as_progress, notes_on_stderr
@@ -34,7 +43,16 @@ __all__ = [
     "suggests",
     "url_scheme",
 ]
-__all__ += ["blas_threads", "drawing", "in_order", "peak_memory", "readable", "require_disk", "require_place"]
+__all__ += [
+    "blas_threads",
+    "drawing",
+    "free_memory",
+    "in_order",
+    "peak_memory",
+    "readable",
+    "require_disk",
+    "require_place",
+]
 __all__ += [
     "SILENT",
     "Progress",

@@ -72,6 +72,13 @@ def require_disk(path: Path, size: float, hint: str, free: int | None = None) ->
         raise OutputError(f"too little free disk for {path}: {what}", hint)
 
 
+def free_memory() -> int | None:
+    """Return the bytes of memory that new work may take without swapping; None where the system does not say."""
+    there = Path("/proc/meminfo")
+    found = re.search(r"MemAvailable:\s*(\d+) kB", there.read_text()) if there.exists() else None
+    return int(found[1]) * 1024 if found else None
+
+
 def peak_memory() -> int:
     """Return this process's peak memory so far, in bytes; 0 where the system does not say."""
     status = Path("/proc/self/status")

@@ -3,6 +3,7 @@
 from fractalrs.workflow.auditing import audit_output, audit_source
 from fractalrs.workflow.page import Page, command_text, recipe_text
 from fractalrs.workflow.publishing import publish
+from fractalrs.workflow.ranking import rank_source
 from fractalrs.workflow.recipe import RECIPE, Recipe
 from fractalrs.workflow.run import expand, prepare
 from fractalrs.workflow.sources import SAMPLE, forecast_private_base, read_planned_base, read_source
@@ -19,6 +20,7 @@ __all__ = [
     "forecast_private_base",
     "prepare",
     "publish",
+    "rank_source",
     "read_planned_base",
     "read_source",
     "recipe_text",
