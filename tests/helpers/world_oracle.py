@@ -42,7 +42,7 @@ def tastes(key: Any, purpose: int, count: int, branching: int, shares: list[int]
         group = leaf // branching ** (len(shares) - 2 - level)
         total += share * nearly_normal(child(under(key, purpose + 1, level, group)[:, None], dimensions))
     own = under(key, purpose + 2, np.arange(count))
-    return (total + shares[-1] * nearly_normal(child(own[:, None], dimensions))) >> 8
+    return np.asarray((total + shares[-1] * nearly_normal(child(own[:, None], dimensions))) >> 8)
 
 
 def logistic(x: Integers) -> Integers:
@@ -55,7 +55,7 @@ def logistic(x: Integers) -> Integers:
     far = np.minimum(np.abs(x), 2048 * 512 - 1)
     step, rest = far >> 9, far & 511
     value = falling[step] - ((falling[step] - falling[step + 1]) * rest >> 9)
-    return np.where(x > 0, (1 << 32) - value, value)
+    return np.asarray(np.where(x > 0, (1 << 32) - value, value))
 
 
 class Oracle:
@@ -79,21 +79,21 @@ class Oracle:
     def preference(self) -> npt.NDArray[np.float64]:
         return np.asarray(self.likes / 2.0**32)
 
-    def axis(self, weights: npt.NDArray[np.uint64] | None, user: int) -> tuple[Integers, list[int]]:
+    def axis(self, weights: npt.NDArray[np.uint64] | None) -> tuple[Integers, list[int]]:
         """Items by rank, and their weights."""
         if weights is None:
             return self.order, self.weights
         order = np.lexsort((np.arange(len(weights)), -weights.astype(np.int64)))
         return order, weights[order].tolist()
 
-    def log(self, users: Any, round: int = 0, weights: Any = None) -> list[tuple[Any, ...]]:  # noqa: A002
+    def log(self, users: Any, round: int = 0, weights: Any = None) -> list[tuple[Any, ...]]:
         rows = []
         for number, user in enumerate(users):
-            order, falling = self.axis(None if weights is None else weights[number], user)
+            order, falling = self.axis(None if weights is None else weights[number])
             rows += self._of_user(user, round, order, falling)
         return rows
 
-    def _of_user(self, user: int, round: int, order: Integers, weights: list[int]) -> list[tuple[Any, ...]]:  # noqa: A002
+    def _of_user(self, user: int, round: int, order: Integers, weights: list[int]) -> list[tuple[Any, ...]]:
         n, spec = self.exposures[user], self.spec
         if n == 0:
             return []

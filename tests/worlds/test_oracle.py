@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers.world_oracle import Oracle
 
 import fractalrs as fr
+from helpers.world_oracle import Oracle
 
 SHAPES = [(60, 40, 250), (70, 300, 2_000), (5, 8, 6)]
 LOGGED = ("user_id", "item_id", "timestamp", "position", "propensity", "response", "rating")

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from helpers.world_oracle import cut, turned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
 import fractalrs as fr
+from helpers.world_oracle import cut, turned
 
 FAMILY_WISE = 1e-6
 

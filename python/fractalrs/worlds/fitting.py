@@ -18,7 +18,8 @@ from fractalrs.statistics import Activity, decoded, gini, ratios
 from fractalrs.worlds.model import Logging, Model
 
 RATIOS = 16
-_STEPS = 40
+_STEPS, _DAMPED = 32, 6
+"""Steps at most; from the second number on each is shorter than the one before."""
 _STRETCHES = 400
 _WITHIN = {"Gini of users": 0.02, "Gini of items": 0.02, "interactions": 0.01, "density": 0.01, "singular ratios": 0.1}
 """How far each may be off: in itself for a Gini, else in parts of the real value; of ratios the median."""
@@ -83,7 +84,7 @@ def fitted(real: Moments, logging: Logging, start: Model) -> tuple[Model, int]:
     """Return the model, and the exposures, of which a log has the real moments; refuse where none is found."""
     model, exposures = _with_times(start, real), 4 * real.interactions
     best: tuple[float, Model, int, dict[str, float]] | None = None
-    for _ in range(_STEPS):
+    for number in range(_STEPS):
         exposures = min(exposures, model.users * (model.items - 1))
         made = _logged(logging, model, exposures)
         misses = made.misses(real)
@@ -92,7 +93,8 @@ def fitted(real: Moments, logging: Logging, start: Model) -> tuple[Model, int]:
             best = worst, model, exposures, misses
         if worst < _ENOUGH:
             break
-        model, exposures = _moved(model, exposures, made, real)
+        pace = min(1.0, _DAMPED / (number + 1))
+        model, exposures = _moved(model, exposures, made, real, pace, logging.exponent != 0)
     assert best is not None
     worst, model, exposures, misses = best
     if worst > 1:
@@ -116,30 +118,34 @@ def _logged(logging: Logging, model: Model, exposures: int) -> Moments:
     base = leave_last_out(logging.world(model, exposures), split="last")
     users, items = base.shape
     singular = truncated_svd(base.train, min(RATIOS, *base.shape), 0).s
-    degrees = base.user_degrees("train"), base.item_degrees("train")
-    spread = tuple(gini(of_side) or 0.0 for of_side in degrees)
-    return Moments(users, items, base.count, *spread, ratios(singular).y)
+    of_users, of_items = (gini(degrees) or 0.0 for degrees in (base.user_degrees("train"), base.item_degrees("train")))
+    return Moments(users, items, base.count, of_users, of_items, ratios(singular).y)
 
 
-def _moved(model: Model, exposures: int, made: Moments, real: Moments) -> tuple[Model, int]:
+def _moved(
+    model: Model, exposures: int, made: Moments, real: Moments, pace: float, by_popularity: bool
+) -> tuple[Model, int]:
     """Move each number by what its moment misses; the spread of a log-normal tail of a Gini g is 2 erf⁻¹(g)."""
 
     def step(wanted: float, got: float) -> float:
-        return float(np.clip(wanted / max(got, 1e-12), 1 / _FASTEST, _FASTEST))
+        return float(np.clip(wanted / max(got, 1e-12), 1 / _FASTEST, _FASTEST) ** pace)
 
     def tail(wanted: float, got: float) -> float:
         return step(float(erfinv(min(wanted, 0.99))), float(erfinv(min(got, 0.99))))
 
     count = min(len(made.ratios), len(real.ratios))
     tastes = np.array(model.tastes)
-    tastes[: count - 1] *= np.clip(real.ratios[1:count] / made.ratios[1:count], 1 / _FASTEST, _FASTEST)
+    tastes[: count - 1] *= np.clip(real.ratios[1:count] / made.ratios[1:count], 1 / _FASTEST, _FASTEST) ** pace
+    # What is shown by popularity spreads by it; else only what is liked can.
+    side = "popularity" if by_popularity else "appeal"
+    spread = min(5.0, getattr(model, side) * tail(real.gini_items, made.gini_items))
     moved = replace(
         model,
         users=max(2, round(model.users * step(real.users, made.users))),
         items=max(2, round(model.items * step(real.items, made.items))),
         activity=min(5.0, model.activity * tail(real.gini_users, made.gini_users)),
-        popularity=min(5.0, model.popularity * tail(real.gini_items, made.gini_items)),
         tastes=tuple(tastes.tolist()),
+        **{side: spread},
     )
     return moved, round(exposures * step(real.interactions, made.interactions))
 

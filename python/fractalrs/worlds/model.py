@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from fractalrs.errors import InputError
 from fractalrs.worlds.curves import activity, logits, pauses, weights
 from fractalrs.worlds.policies import Policy
@@ -114,12 +112,13 @@ class Logging:
         return world
 
 
-def response_rate(world: World) -> float:
+def response_rate(world: World, threads: int | None = None) -> float:
     """Return the share of exposures that are responded to, by some users of a round."""
     users = (0, min(world.shape[0], _MEASURED_USERS))
-    made = list(world.pieces(*users, 0, False, 1))
-    responses = sum(int(np.count_nonzero(columns[5])) for columns in made)
-    return responses / max(1, sum(len(columns[0]) for columns in made))
+    responses, exposures = 0, 0
+    for batch in world.observations(users=users, columns=["response"], threads=threads):
+        responses, exposures = responses + batch["response"].true_count, exposures + len(batch)
+    return responses / max(1, exposures)
 
 
 def changed(model: Model, values: Mapping[str, Any]) -> Model:

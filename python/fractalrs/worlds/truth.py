@@ -134,7 +134,7 @@ class Truth(Shown):
         user, item = checked_pairs(users, items, self.expansion.shape)
         (p, q), block_keep = self.expansion.base.shape, options.block_keep
         keep = self.expansion.keep_rates[user // np.uint64(p), item // np.uint64(q)] * block_keep
-        return self.world.propensity(*self.source(user, item, threads=threads), threads=threads) * keep
+        return np.asarray(keep * self.world.propensity(*self.source(user, item, threads=threads), threads=threads))
 
     def observed(
         self, users: npt.ArrayLike, items: npt.ArrayLike, *, threads: int | None = None
@@ -168,7 +168,7 @@ class Truth(Shown):
         keys = base.owners * q + base.indices
         wanted = user.astype(np.int64) * q + item
         places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return (keys[places] == wanted).reshape(shape)
+        return np.asarray(keys[places] == wanted).reshape(shape)
 
     def policy_value(self, policy: OfUsers, users: npt.ArrayLike | None = None) -> float:
         """Return how many of the items that a policy shows an expanded user are liked, in the mean over users: exactly.

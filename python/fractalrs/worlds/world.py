@@ -2,35 +2,22 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from fractalrs._core import ExposureLog
 from fractalrs._core import World as Core
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
-from fractalrs.tools import Shown, check_count, checked_ids, checked_texts, resolve_threads
+from fractalrs.tools import Progress, Shown, as_progress, check_count, checked_ids, resolve_threads
+from fractalrs.worlds.log import Columns, Observations, chosen_schema
 from fractalrs.worlds.policies import Floats, Integers, OfUsers, Policy, checked_chances
-from fractalrs.worlds.saved import read_world, write_world
+from fractalrs.worlds.saved import ranges_of, read_world, write_log, write_world
 
-SCHEMA = pa.schema(
-    [
-        pa.field("user_id", pa.int32(), nullable=False),
-        pa.field("item_id", pa.int32(), nullable=False),
-        pa.field("timestamp", pa.int64(), nullable=False),
-        pa.field("position", pa.int32(), nullable=False),
-        pa.field("propensity", pa.float64(), nullable=False),
-        pa.field("response", pa.bool_(), nullable=False),
-        pa.field("rating", pa.int8()),
-    ]
-)
-"""What is logged of an exposure; there is a rating where there is a response."""
-_LOGGED = ("user_id", "item_id", "rating", "timestamp")
-"""What interactions have."""
+_INTERACTIONS = ("user_id", "item_id", "rating", "timestamp")
+"""What interactions have of the log."""
 _PIECE = 1 << 16
 """Threads make about so many exposures at a time."""
 _CELLS = 1 << 22
@@ -189,7 +176,7 @@ class World(Shown):
         users: tuple[int, int] | None = None,
         round: int = 0,
         threads: int | None = None,
-    ) -> "Observations":
+    ) -> Observations:
         """Return the log of a round, user by user, as Arrow record batches that are made while they are read.
 
         Parameters
@@ -212,8 +199,7 @@ class World(Shown):
 
         Examples
         --------
-        >>> import pyarrow as pa
-        >>> import fractalrs as fr
+        >>>         >>> import fractalrs as fr
         >>> world = fr.simulate(60, 40, 600)
         >>> pa.table(world.observations()).num_rows == world.exposure_count
         True
@@ -222,13 +208,8 @@ class World(Shown):
         check_count("round", round)
         if not 0 <= first <= last <= self.shape[0]:
             raise InputError(f"users are {first} to {last}, the world has {self.shape[0]}")
-        names = SCHEMA.names if columns is None else list(checked_texts("columns", columns))
-        for name in names:
-            if name not in SCHEMA.names or names.count(name) > 1:
-                why = "is asked for twice" if name in SCHEMA.names else "does not exist"
-                raise InputError(f"the column {name!r} {why}", hint=f"choose from {', '.join(SCHEMA.names)}")
-        schema = pa.schema([SCHEMA.field(name) for name in names])
-        return Observations(self, schema, (first, last), only_responses, round, resolve_threads(threads))
+        chosen = (first, last), only_responses, round, resolve_threads(threads)
+        return Observations(chosen_schema(columns), *chosen, self._pieces)
 
     def interactions(self) -> Interactions:
         """Return what users responded to, in memory: ``user_id``, ``item_id``, ``rating`` and ``timestamp``.
@@ -297,12 +278,63 @@ class World(Shown):
         ...     fr.World.open(folder).shape
         (60, 40)
         """
-        if self.policy is not None:
-            raise InputError(
-                f"the policy {self.policy_name} is a function, which no file can hold",
-                hint="keep the program that makes it, and write what it logs: pyarrow takes world.observations()",
-            )
+        self._check_saved()
         write_world(path, self.spec, self.policy_name)
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        only_responses: bool = False,
+        rounds: int = 1,
+        threads: int | None = None,
+        progress: bool | Progress = False,
+    ) -> None:
+        """Write the world and what it logs to a new folder, which appears when all of it is written.
+
+        It has ``world.json``, ``round=0000/part-00000-of-00001.parquet`` and so on, with the columns of `observations`,
+        ``manifest.json`` and a card, ``README.md``.
+
+        Parameters
+        ----------
+        only_responses
+            Whether exposures without a response are left out.
+        rounds
+            How many rounds are logged.
+        progress
+            `True` for a bar, or what is told of rows and files.
+
+        Raises
+        ------
+        InputError
+            If its policy is a function, which no file can hold.
+        OutputError
+            If something is there, or its folder cannot be written to.
+        WriteError
+            If writing fails midway; nothing is left.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import pyarrow.dataset as ds
+        >>> import fractalrs as fr
+        >>> world = fr.simulate(60, 40, 600)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     world.write(f"{folder}/out", rounds=2)
+        ...     rows = ds.dataset(f"{folder}/out", partitioning="hive", exclude_invalid_files=True).count_rows()
+        >>> rows == 2 * world.exposure_count
+        True
+        """
+        self._check_saved()
+        check_count("rounds", rounds, least=1)
+        logs = [
+            self.observations(only_responses=only_responses, users=users, round=number, threads=threads)
+            for number in range(rounds)
+            for users in ranges_of(self.shape[0], self.exposure_count)
+        ]
+        rows = rounds * self.exposure_count
+        with as_progress(progress).task("simulating", rows, len(logs)) as report:
+            write_log(path, self.spec, self.policy_name, logs, report)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -327,11 +359,18 @@ class World(Shown):
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand what users responded to over as an Arrow stream."""
-        return self.observations(only_responses=True, columns=_LOGGED).__arrow_c_stream__(requested_schema)
+        return self.observations(only_responses=True, columns=_INTERACTIONS).__arrow_c_stream__(requested_schema)
 
     def _facts(self) -> dict[str, Any]:
         p, q = self.shape
         return {"users": p, "items": q, "exposures": self.exposure_count, "policy": self.policy_name, "seed": self.seed}
+
+    def _check_saved(self) -> None:
+        if self.policy is not None:
+            raise InputError(
+                f"the policy {self.policy_name} is a function, which no file can hold",
+                hint="keep the program that makes it, and write what it logs: pyarrow takes world.observations()",
+            )
 
     def _pairs(
         self, users: npt.ArrayLike, items: npt.ArrayLike
@@ -353,55 +392,16 @@ class World(Shown):
         made = self.core.expose(users, weights, round=0, only_responses=True)
         return made[0], made[1]
 
-    def pieces(
-        self, first: int, last: int, round: int, only_responses: bool, threads: int
-    ) -> Iterator[tuple[npt.NDArray[Any], ...]]:
-        """Make the columns of the log of some users, some users at a time."""
+    def _pieces(self, first: int, last: int, round: int, only_responses: bool, threads: int) -> Iterator[Columns]:
+        """Make the log of some users, some users at a time."""
         if self.policy is None:
             at_once = max(1, min(1 << 31, _PIECE * self.shape[0] // max(1, self.exposure_count)))
-            how = {"round": round, "only_responses": only_responses, "at_once": at_once, "threads": threads}
-            yield from ExposureLog(self.core, first, last, **how)
+            how = {"round": round, "at_once": at_once, "threads": threads}
+            yield from ExposureLog(self.core, first, last, only_responses=only_responses, **how)
             return
         for start in range(first, last, step := max(1, _CELLS // self.shape[1])):
             users = np.arange(start, min(start + step, last), dtype=np.uint32)
             yield self.core.expose(users, self._weights(users), round=round, only_responses=only_responses)
-
-
-@dataclass(frozen=True, repr=False)
-class Observations(Shown):
-    """The log of a round of a world as Arrow record batches: made while they are read, as often as wanted.
-
-    A batch has whole users. Every reader of Arrow streams takes it: ``pyarrow.table(observations)``,
-    ``polars.DataFrame(observations)``, DuckDB's ``FROM observations``.
-
-    Examples
-    --------
-    >>> import fractalrs as fr
-    >>> observations = fr.simulate(60, 40, 600).observations(columns=["item_id", "propensity"])
-    >>> sum(len(batch) for batch in observations) == sum(len(batch) for batch in observations)
-    True
-    """
-
-    world: World
-    schema: pa.Schema
-    users: tuple[int, int]
-    only_responses: bool
-    round: int
-    threads: int
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        places = [SCHEMA.names.index(name) for name in self.schema.names]
-        for made in self.world.pieces(*self.users, self.round, self.only_responses, self.threads):
-            arrays = [pa.array(made[place], mask=made[place] == 0 if place == 6 else None) for place in places]
-            yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Hand it over as an Arrow stream."""
-        return pa.RecordBatchReader.from_batches(self.schema, iter(self)).__arrow_c_stream__(requested_schema)
-
-    def __arrow_c_schema__(self) -> object:
-        """Hand the schema over, for readers that ask for it before they read."""
-        return self.schema.__arrow_c_schema__()
 
 
 def checked_pairs(

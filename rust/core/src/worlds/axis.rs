@@ -17,6 +17,9 @@ pub struct Axis {
     pub order: Vec<u32>,
     /// Where each item begins, and the last one ends.
     sums: Vec<u64>,
+    /// Of every stretch of 2^`shift` the rank at its beginning, and one more; empty where none is worth it.
+    guide: Vec<u32>,
+    shift: u32,
 }
 
 /// How likely items are for a number of exposures.
@@ -59,7 +62,7 @@ impl Axis {
         if sum >= HEAVIEST {
             return Err(Error::Invalid(format!("the weights of the policy add up to {sum}, which is 2**40 or more")));
         }
-        Ok(Self { order, sums })
+        Ok(Self { order, sums, guide: Vec::new(), shift: 0 })
     }
 
     /// An axis of weights by item.
@@ -68,6 +71,32 @@ impl Axis {
         order.sort_unstable_by_key(|&item| (u64::MAX - weights[item as usize], item));
         let falling: Vec<u64> = order.iter().map(|&item| weights[item as usize]).collect();
         Self::new(order, falling.into_iter())
+    }
+
+    /// Makes a guide for those who look up many places.
+    #[must_use]
+    pub fn guided(mut self) -> Self {
+        let (ends, total) = (&self.sums[1..], self.sums[self.order.len()]);
+        self.shift = (total / (2 * self.order.len() as u64)).checked_ilog2().unwrap_or(0);
+        let mut rank = 0;
+        self.guide.extend((0..=(total >> self.shift) + 1).map(|stretch| {
+            while ends.get(rank).is_some_and(|&end| end <= stretch << self.shift) {
+                rank += 1;
+            }
+            rank as u32
+        }));
+        self
+    }
+
+    /// The rank of the item at a place.
+    #[inline]
+    fn rank_at(&self, place: u64) -> usize {
+        let (ends, stretch) = (&self.sums[1..], (place >> self.shift) as usize);
+        let (low, high) = match self.guide.get(stretch..stretch + 2) {
+            Some(near) => (near[0] as usize, near[1] as usize),
+            None => (0, ends.len()),
+        };
+        low + ends[low..high].partition_point(|&end| end <= place)
     }
 
     #[inline]
@@ -124,7 +153,7 @@ impl Axis {
             if there >= before + rest {
                 there -= rest;
             }
-            let rank = self.sums.partition_point(|&sum| sum <= there) - 1;
+            let rank = self.rank_at(there);
             (rank as u32, there - self.sums[rank], self.sums[rank + 1] - there)
         };
         let mut last = u32::MAX;
@@ -152,6 +181,18 @@ impl Axis {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_guide_leads_where_a_search_does(weights in prop::collection::vec(1_u64..100_000, 1..60), seed: u64) {
+            let axis = Axis::of_weights(&weights).expect("light").guided();
+            let total: u64 = weights.iter().sum();
+            for number in 0..100 {
+                let place = bounded(Key(seed).child(number).0, total);
+                prop_assert_eq!(axis.rank_at(place), axis.sums[1..].partition_point(|&end| end <= place));
+            }
+        }
+    }
 
     proptest! {
         #[test]

@@ -81,7 +81,7 @@ impl World {
             Item { taste: stretched(of_items.of(item), &spec.scales), appeal, rank }
         });
         let items = items.collect();
-        let axis = Axis::new(order, (0..u64::from(spec.items)).map(|rank| spec.weights.at(rank) as u64))?;
+        let axis = Axis::new(order, (0..u64::from(spec.items)).map(|rank| spec.weights.at(rank) as u64))?.guided();
         let keys = WorldKeys { activity: root.child(0), rounds: root.child(2) };
         Ok(Self { spec, keys, users, logistic: Logistic::new(), items, axis })
     }
