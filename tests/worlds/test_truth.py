@@ -15,7 +15,7 @@ SHUFFLES = ("mixed", "cells", "block", "aligned", "none")
 
 @pytest.fixture(scope="module")
 def world() -> fr.World:
-    return fr.simulate(60, 40, 300, seed=7)
+    return fr.simulate(40, 30, 180, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,8 @@ def test_what_was_left_out_is_what_is_observed_and_not_written(
     keys = np.repeat(np.arange(users), np.diff(starts)) * items + left
     np.testing.assert_array_equal(np.sort(keys), np.flatnonzero(observed & ~written))
     # Some users alone, in any order, say the same.
-    some, few = expansion.unobserved([70, 3], threads=1)
-    np.testing.assert_array_equal(few[: some[1]], left[starts[70] : starts[71]])
+    some, few = expansion.unobserved([50, 3], threads=1)
+    np.testing.assert_array_equal(few[: some[1]], left[starts[50] : starts[51]])
     # Every observed pair of the world is the source of one pair in each block.
     assert observed.sum() == 6 * base.count
 
@@ -120,12 +120,12 @@ def test_values_of_policies_are_those_of_preferences(world: fr.World, base: Base
 
 def test_written_interactions_are_as_many_as_their_propensities_say() -> None:
     counts, expected, variance = 0, 0.0, 0.0
-    for seed in range(40):
+    for seed in range(20):
         # Where everybody responds to something nothing is missing from the base.
         made = fr.simulate(60, 40, 700, seed=seed, activity=0.1, popularity=0.2, level=1.0, appeal=0.0, taste=0.5)
         base = fr.leave_last_out(made)
         assert base.shape == made.shape
-        truth = fr.Truth(made, expanded(base, "mixed"))
+        truth = fr.Truth(made, expanded(base, "aligned"))
         users, items = truth.expansion.shape
         user, item = np.arange(users)[:, None], np.arange(items)
         counts += sum(truth.expansion.table(0, users, split).num_rows for split in ("train", "test"))
@@ -134,15 +134,15 @@ def test_written_interactions_are_as_many_as_their_propensities_say() -> None:
         # Copies of one interaction are there together: six blocks at most.
         variance += 6 * (chance * (1 - chance)).sum()
     assert abs(counts - expected) < 5 * np.sqrt(variance)
-    assert 5 * np.sqrt(variance) < 0.05 * expected
+    assert 5 * np.sqrt(variance) < 0.07 * expected
 
 
 def test_a_world_and_an_expansion_that_do_not_belong_together(world: fr.World, base: Base) -> None:
     expansion = expanded(base, "none")
     with pytest.raises(fr.InputError, match="do not belong together"):
-        fr.Truth(fr.simulate(60, 40, 300, seed=8), expansion)
+        fr.Truth(fr.simulate(40, 30, 180, seed=8), expansion)
     with pytest.raises(fr.InputError, match="do not belong together"):
-        fr.Truth(fr.simulate(50, 40, 300, seed=8), expansion)
+        fr.Truth(fr.simulate(30, 30, 150, seed=8), expansion)
     with pytest.raises(fr.InputError, match="no source of their own"):
         fr.Truth(world, fr.Expansion(base, [[0.5]], operator="sketch"))
     with pytest.raises(fr.InputError, match="propensities are not known"):

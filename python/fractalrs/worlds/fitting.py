@@ -23,8 +23,12 @@ _STEPS, _DAMPED = 32, 6
 _STRETCHES = 400
 _WITHIN = {"Gini of users": 0.02, "Gini of items": 0.02, "interactions": 0.01, "density": 0.01, "singular ratios": 0.1}
 """How far each may be off: in itself for a Gini, else in parts of the real value; of ratios the median."""
-_ENOUGH = 0.4
+_ENOUGH = 0.6
 """Steps end when all are within so much of that."""
+_LEVEL, _LEVELS = 2.0, (-7.0, 0.0)
+"""How fast the level of preferences moves with the logarithm of the median ratio, and where to."""
+_SAME = 0.003
+"""A size this near stays: every other one is another draw of tastes."""
 _FASTEST = 1.5
 """No number moves by more than this factor in a step."""
 
@@ -94,7 +98,7 @@ def fitted(real: Moments, logging: Logging, start: Model) -> tuple[Model, int]:
         if worst < _ENOUGH:
             break
         pace = min(1.0, _DAMPED / (number + 1))
-        model, exposures = _moved(model, exposures, made, real, pace, logging.exponent != 0)
+        model, exposures = _moved(model, exposures, made, real, pace)
     assert best is not None
     worst, model, exposures, misses = best
     if worst > 1:
@@ -122,13 +126,14 @@ def _logged(logging: Logging, model: Model, exposures: int) -> Moments:
     return Moments(users, items, base.count, of_users, of_items, ratios(singular).y)
 
 
-def _moved(
-    model: Model, exposures: int, made: Moments, real: Moments, pace: float, by_popularity: bool
-) -> tuple[Model, int]:
+def _moved(model: Model, exposures: int, made: Moments, real: Moments, pace: float) -> tuple[Model, int]:
     """Move each number by what its moment misses; the spread of a log-normal tail of a Gini g is 2 erf⁻¹(g)."""
 
     def step(wanted: float, got: float) -> float:
         return float(np.clip(wanted / max(got, 1e-12), 1 / _FASTEST, _FASTEST) ** pace)
+
+    def size(now: int, wanted: int, got: int) -> int:
+        return now if abs(got / wanted - 1) < _SAME else max(2, round(now * step(wanted, got)))
 
     def tail(wanted: float, got: float) -> float:
         return step(float(erfinv(min(wanted, 0.99))), float(erfinv(min(got, 0.99))))
@@ -136,16 +141,17 @@ def _moved(
     count = min(len(made.ratios), len(real.ratios))
     tastes = np.array(model.tastes)
     tastes[: count - 1] *= np.clip(real.ratios[1:count] / made.ratios[1:count], 1 / _FASTEST, _FASTEST) ** pace
-    # What is shown by popularity spreads by it; else only what is liked can.
-    side = "popularity" if by_popularity else "appeal"
-    spread = min(5.0, getattr(model, side) * tail(real.gini_items, made.gini_items))
+    # The lower the level, the more tastes can do: a preference is 1 at most.
+    lacking = float(np.log(np.median(real.ratios[1:count] / made.ratios[1:count]))) if count > 1 else 0.0
     moved = replace(
         model,
-        users=max(2, round(model.users * step(real.users, made.users))),
-        items=max(2, round(model.items * step(real.items, made.items))),
+        level=float(np.clip(model.level - pace * _LEVEL * lacking, *_LEVELS)),
+        users=size(model.users, real.users, made.users),
+        items=size(model.items, real.items, made.items),
         activity=min(5.0, model.activity * tail(real.gini_users, made.gini_users)),
-        tastes=tuple(tastes.tolist()),
-        **{side: spread},
+        popularity=min(5.0, model.popularity * tail(real.gini_items, made.gini_items)),
+        # Dimensions are as good as each other: the k-th strongest makes ratio k + 1.
+        tastes=tuple(np.sort(tastes)[::-1].tolist()),
     )
     return moved, round(exposures * step(real.interactions, made.interactions))
 

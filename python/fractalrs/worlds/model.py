@@ -34,8 +34,8 @@ class Model:
     activity, popularity
         Standard deviations of the logarithm of users' exposures, and of items' popularity: how fat the tails are.
     level, appeal
-        The logit of the preference for an item of middle popularity at no agreement of tastes, and its standard
-        deviation over items by popularity.
+        The logit of the preference for an item of middle popularity at no agreement of tastes, and by how much it
+        rises with the logarithm of popularity.
     tastes
         How much agreement along each of 16 dimensions of taste counts, in logits.
     branching, shares
@@ -50,13 +50,17 @@ class Model:
     activity: float = 1.0
     popularity: float = 1.2
     level: float = -1.0
-    appeal: float = 0.5
+    appeal: float = 0.4
     tastes: tuple[float, ...] = _falling_scales()
     branching: int = 4
     shares: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)
     start: int = 1_420_070_400
     arrivals: int = 5 * 365 * 86_400
     pauses: tuple[int, ...] = tuple(pauses(30, 5 * 86_400, 0.025))
+
+    def with_taste(self, factor: float) -> "Model":
+        """Return one in which tastes count so many times as much."""
+        return replace(self, tastes=tuple(factor * scale for scale in self.tastes))
 
     def spec(self, seed: int, exponent: float, examination: tuple[int, ...], exposures: int) -> dict[str, Any]:
         """Return what the core makes a world of."""
@@ -67,7 +71,7 @@ class Model:
             "branching": self.branching,
             "shares": [round(256 * math.sqrt(share)) for share in self.shares],
             "scales": [round(_UNIT * min(scale, _LARGEST_SCALE)) for scale in self.tastes],
-            "appeal": logits(self.items, self.level, self.appeal),
+            "appeal": logits(self.items, self.level, self.appeal * self.popularity),
             "weights": weights(self.items, exponent * self.popularity),
             "activity": activity(self.users, exposures, self.activity, self.items - 1),
             "examination": list(examination),

@@ -6,6 +6,7 @@ import numpy as np
 
 from fractalrs.errors import InputError
 from fractalrs.tools import check_count, suggests
+from fractalrs.worlds.curves import power
 from fractalrs.worlds.fitting import fitted, moments_of
 from fractalrs.worlds.model import Logging, Model, changed
 from fractalrs.worlds.policies import EpsilonGreedy, OfUsers, policy_of
@@ -58,8 +59,8 @@ def simulate(
         How fat tails are: standard deviations of the logarithm of users' exposures and of items' popularity; 1.0 and
         1.2 by default.
     level, appeal
-        The logit of a preference at middle popularity and no agreement of tastes, −1.0 by default, and how much of
-        it popularity moves, as a standard deviation over items: 0.5.
+        The logit of a preference at middle popularity and no agreement of tastes, −1.0 by default, and by how much it
+        rises with the logarithm of popularity: 0.4.
     taste
         How much tastes count, as a factor.
 
@@ -84,32 +85,39 @@ def simulate(
     given = {"activity": activity, "popularity": popularity, "level": level, "appeal": appeal}
     for name, value in {**given, "position_bias": position_bias, "taste": taste}.items():
         _check_number(name, value, least=-_STEEPEST if name == "level" else 0.0)
-    for name, size in (("users", users), ("items", items), ("interactions", interactions)):
+    sizes = {"users": users, "items": items, "interactions": interactions}
+    for name, size in sizes.items():
         if size is not None:
             check_count(name, size, least=2)
     name, exponent, own = policy_of(policy)
     logging = Logging(seed, name, exponent, own, _examination(slate, position_bias))
-    if fit is None:
-        model = Model(users or USERS, items or ITEMS)
-        count, exposures = interactions or INTERACTIONS, None
-    else:
-        moments = moments_of(fit)
-        model, exposures = fitted(moments, logging, changed(Model(moments.users, moments.items), given))
-        count = interactions or moments.interactions
-        sizes = {"users": (users, moments.users), "items": (items, moments.items)}
-        scaled = {side: round(getattr(model, side) * wanted / real) for side, (wanted, real) in sizes.items() if wanted}
-        model = changed(model, scaled)
-        if not scaled and interactions is None:
-            return logging.world(model, exposures)
+    if fit is not None:
+        return _fitted(fit, logging, given, sizes, taste)
+    model = changed(Model(users or USERS, items or ITEMS), given)
     if slate > model.items:
         raise InputError(f"a slate of {slate} items is larger than the catalogue of {model.items}")
-    tastes = tuple(taste * scale for scale in model.tastes)
-    return logging.world_of(changed(model, {**given, "tastes": tastes}), count, exposures)
+    return logging.world_of(model.with_taste(taste), interactions or INTERACTIONS)
+
+
+def _fitted(
+    real: Any, logging: Logging, given: dict[str, float | None], sizes: dict[str, int | None], taste: float
+) -> World:
+    """Return the world that logs what has the real moments, or one of another size with the same numbers."""
+    for name in ("activity", "popularity", "level"):
+        if given[name] is not None:
+            raise InputError(f"{name} is solved by fit, and given too", hint="leave one of the two out")
+    moments = moments_of(real)
+    model, exposures = fitted(moments, logging, changed(Model(moments.users, moments.items), given))
+    if not any(sizes.values()) and taste == 1:
+        return logging.world(model, exposures)
+    # As many more are never seen as of the real size.
+    users, items = sizes["users"] or moments.users, sizes["items"] or moments.items
+    larger = {"users": round(model.users * users / moments.users), "items": round(model.items * items / moments.items)}
+    count = sizes["interactions"] or moments.interactions
+    return logging.world_of(changed(model, larger).with_taste(taste), count, exposures)
 
 
 def _examination(slate: int, bias: float) -> tuple[int, ...]:
-    from fractalrs.worlds.curves import power
-
     return tuple(int(_LOOKED_AT * power(position + 1, -bias)) for position in range(slate))
 
 
