@@ -2,12 +2,13 @@
 
     python benches/worlds.py speed [--threads 2]
     python benches/worlds.py estimates [--rows 1e7]
+    python benches/worlds.py coverage
     python benches/worlds.py propensities [--draws 1e7]
     python benches/worlds.py fit ratings.csv ...
     python benches/worlds.py truth [--threads 2]
 
-`speed` makes exposures without writing them; `estimates` compares three policies' estimates with their exact values;
-`propensities` counts what is shown; `truth` looks up pairs of an expansion.
+`speed` makes exposures without writing them; `estimates` compares three policies' estimates with their exact values,
+`coverage` their intervals; `propensities` counts what is shown; `truth` looks up pairs of an expansion.
 """
 
 import argparse
@@ -80,7 +81,7 @@ def policies(world: fr.World) -> dict[str, Callable[[npt.NDArray[np.int64]], Flo
 
 def estimates(rows: int) -> None:
     users, items = max(1_000, rows // 300), 1_682
-    world = fr.simulate(users, items, rows // 4, seed=1, appeal=1.0)
+    world = fr.simulate(users, items, rows // 2, seed=1, appeal=1.0)
     everyone = np.arange(users)
     table = pa.table(world.observations(columns=["user_id", "item_id", "response", "propensity"]))
     user, item, response, propensity = (column.to_numpy() for column in table.columns)
@@ -107,6 +108,24 @@ def estimates(rows: int) -> None:
         }
         line = ", ".join(f"{how} {value / exact - 1:+.2%}" for how, value in found.items())
         print(f"  {name}: exact {exact:.4f}; {line}", flush=True)
+
+
+def coverage(logs: int = 200, users: int = 500, items: int = 200) -> None:
+    """How many of the intervals of logs of users of their own have the value of all users."""
+    world = fr.simulate(logs * users, items, 20 * logs * users, seed=1)
+    everyone = np.arange(logs * users)
+    log = pa.table(world.observations(columns=["user_id", "item_id", "response", "propensity"]))
+    user, item, response, propensity = (column.to_numpy() for column in log.columns)
+    for name, policy in policies(world).items():
+        chances = policy(everyone)
+        exact = float((chances * world.preferences(everyone)).sum() / len(everyone))
+        weight = chances[user, item] / propensity
+        for how, model in (("IPS", np.zeros(items)), ("DR", np.bincount(item, response) / np.bincount(item))):
+            values = chances @ model + np.bincount(user, weight * (response - model[item]), minlength=len(everyone))
+            of_log = values.reshape(logs, users)
+            error = of_log.std(axis=1) / np.sqrt(users)
+            covered = np.mean(np.abs(of_log.mean(axis=1) - exact) < 1.96 * error)
+            print(f"  {name}, {how}: {covered:.1%} of {logs} intervals have the exact value", flush=True)
 
 
 def propensities(draws: int) -> None:
@@ -150,7 +169,7 @@ def fit(sources: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "truth", "estimates", "propensities", "fit"])
+    parser.add_argument("what", choices=["speed", "truth", "estimates", "coverage", "propensities", "fit"])
     parser.add_argument("sources", nargs="*")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", type=float, default=1e7)
@@ -160,6 +179,8 @@ def main() -> None:
         fit(given.sources)
     elif given.what in ("speed", "truth"):
         {"speed": speed, "truth": truth}[given.what](given.threads)
+    elif given.what == "coverage":
+        coverage()
     else:
         {"estimates": estimates, "propensities": propensities}[given.what](
             int(given.rows if given.what == "estimates" else given.draws)

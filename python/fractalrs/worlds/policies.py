@@ -71,9 +71,9 @@ class EpsilonGreedy:
     >>> import numpy as np
     >>> import fractalrs as fr
     >>> by_number = fr.EpsilonGreedy(lambda users: np.tile(-np.arange(40.0), (len(users), 1)), epsilon=0.2)
-    >>> world = fr.simulate(60, 40, 600, policy=by_number)
-    >>> world.propensity([0, 0], [0, 39]).round(3).tolist()[0]
-    0.8
+    >>> world = fr.simulate(600, 40, 600, policy=by_number)
+    >>> int(world.exposures(2)), world.propensity(2, [0, 1, 39]).round(3).tolist()
+    (1, [0.8, 0.005, 0.005])
     """
 
     scores: OfUsers

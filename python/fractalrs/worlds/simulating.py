@@ -78,7 +78,7 @@ def simulate(
     --------
     >>> world = simulate(60, 40, 600, policy="popularity^0.5", seed=7)
     >>> world
-    World(users=60, items=40, exposures=2158, policy='popularity^0.5', seed=7)
+    World(users=60, items=40, exposures=1553, policy='popularity^0.5', seed=7)
     """
     check_count("seed", seed)
     check_count("slate", slate, least=1)

@@ -6,10 +6,13 @@ use super::axis::Axis;
 use super::exposures::{Exposures, Maker};
 use super::world::World;
 use crate::error::Error;
+use crate::memory::prefetch;
 use crate::threads::{Progress, on_threads};
 
 /// A thread takes so many answers at a time.
 const CHUNK: usize = 1 << 14;
+/// So many pairs ahead items are asked for.
+const PREFETCHED: usize = 8;
 
 /// A user and an item.
 pub type Pair = (u32, u32);
@@ -17,6 +20,7 @@ pub type Pair = (u32, u32);
 /// How likely each user likes the item when shown it.
 pub fn preferences(world: &World, pairs: &[Pair], threads: usize, progress: &Progress) -> Result<Vec<f64>, Error> {
     of_pairs(
+        world,
         pairs,
         threads,
         progress,
@@ -28,7 +32,7 @@ pub fn preferences(world: &World, pairs: &[Pair], threads: usize, progress: &Pro
 /// The probability that the policy of the world shows each user the item in a round.
 pub fn propensities(world: &World, pairs: &[Pair], threads: usize, progress: &Progress) -> Result<Vec<f64>, Error> {
     let shown = |user| world.axis.shown(world.exposures(user));
-    of_pairs(pairs, threads, progress, shown, |shown, item| world.propensity(shown, item))
+    of_pairs(world, pairs, threads, progress, shown, |shown, item| world.propensity(shown, item))
 }
 
 /// How likely users like each item: user by user.
@@ -90,6 +94,7 @@ fn chance(value: u32) -> f64 {
 
 /// Answers pairs, of which those of one user that follow each other share what is known of the user.
 fn of_pairs<T>(
+    world: &World,
     pairs: &[Pair],
     threads: usize,
     progress: &Progress,
@@ -99,7 +104,10 @@ fn of_pairs<T>(
     let mut values = vec![0.0; pairs.len()];
     share_out(pairs.chunks(CHUNK).zip(values.chunks_mut(CHUNK)), threads, progress, |(pairs, values)| {
         let mut last = None;
-        for (&(user, item), value) in pairs.iter().zip(values) {
+        for (number, (&(user, item), value)) in pairs.iter().zip(values).enumerate() {
+            if let Some(&(_, far)) = pairs.get(number + PREFETCHED) {
+                prefetch(&world.items[far as usize]);
+            }
             let of_user = match last.take() {
                 Some((other, of_user)) if other == user => of_user,
                 _ => known(user)?,

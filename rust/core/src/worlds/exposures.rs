@@ -3,6 +3,7 @@
 use super::axis::{Axis, Shown};
 use super::world::World;
 use crate::chance::{Permutation, bounded};
+use crate::memory::prefetch;
 
 /// Exposures, column by column.
 #[derive(Default)]
@@ -43,7 +44,11 @@ impl Maker {
         let order = Permutation::new(key.child(1), ranks.len().max(1) as u32);
         at.resize(ranks.len(), 0);
         for (&rank, number) in ranks.iter().zip(0..) {
+            prefetch(&axis.order[rank as usize]);
             at[order.image(number) as usize] = rank;
+        }
+        for &rank in ranks.iter() {
+            prefetch(&world.items[axis.order[rank as usize] as usize]);
         }
         let (responding, rating, pausing) = (key.child(2), key.child(3), key.child(4));
         let taste = world.taste(user);
