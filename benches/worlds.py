@@ -27,6 +27,7 @@ from fractalrs.statistics import gini, ratios
 from fractalrs.tools import peak_memory, readable
 
 Floats = npt.NDArray[np.float64]
+_PAIRS = 4_000_000
 
 
 @contextmanager
@@ -56,9 +57,9 @@ def truth(threads: int) -> None:
     for shuffle in ("mixed", "aligned", "block"):
         found = fr.Truth(world, fr.Expansion(base, fr.reduce(base, (16, 32)), shuffle=shuffle))
         random, (users, items) = np.random.default_rng(0), found.expansion.shape
-        user, item = random.integers(users, size=10**7), random.integers(items, size=10**7)
+        user, item = random.integers(users, size=_PAIRS), random.integers(items, size=_PAIRS)
         for name in ("preference", "propensity", "observed"):
-            with timed(f"{shuffle}, {name}", 10**7):
+            with timed(f"{shuffle}, {name}", _PAIRS):
                 getattr(found, name)(user, item, threads=threads)
 
 

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from fractalrs.workflow import publish as publish
     from fractalrs.worlds import EpsilonGreedy as EpsilonGreedy
     from fractalrs.worlds import Observations as Observations
+    from fractalrs.worlds import TrueStream as TrueStream
     from fractalrs.worlds import Truth as Truth
     from fractalrs.worlds import World as World
     from fractalrs.worlds import simulate as simulate
@@ -85,7 +86,7 @@ _HOMES = {
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "backcast"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
-    "fractalrs.worlds": ("EpsilonGreedy", "Observations", "Truth", "World", "simulate"),
+    "fractalrs.worlds": ("EpsilonGreedy", "Observations", "TrueStream", "Truth", "World", "simulate"),
     "fractalrs.workflow": ("expand", "publish"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

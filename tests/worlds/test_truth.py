@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 
 import fractalrs as fr
@@ -98,6 +99,17 @@ def test_what_was_left_out_is_what_is_observed_and_not_written(
     np.testing.assert_array_equal(few[: some[1]], left[starts[50] : starts[51]])
     # Every observed pair of the world is the source of one pair in each block.
     assert observed.sum() == 6 * base.count
+
+
+@pytest.mark.parametrize("shuffle", ["mixed", "aligned"])
+def test_a_stream_says_what_is_true_of_each_interaction(world: fr.World, base: Base, shuffle: str) -> None:
+    truth = fr.Truth(world, expanded(base, shuffle))
+    for split in ("train", "test"):
+        whole = pa.table(truth.stream(split))
+        assert whole.select(["user_id", "item_id"]).equals(truth.expansion.table(0, truth.expansion.shape[0], split))
+        user, item = whole["user_id"], whole["item_id"]
+        np.testing.assert_array_equal(whole["preference"], truth.preference(user, item))
+        np.testing.assert_array_equal(whole["propensity"], truth.propensity(user, item))
 
 
 def test_what_was_left_out_of_real_interactions_needs_no_world() -> None:

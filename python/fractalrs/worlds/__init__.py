@@ -3,7 +3,7 @@
 from fractalrs.worlds.log import Observations
 from fractalrs.worlds.policies import EpsilonGreedy
 from fractalrs.worlds.simulating import simulate
-from fractalrs.worlds.truth import Truth
+from fractalrs.worlds.truth import TrueStream, Truth
 from fractalrs.worlds.world import World
 
-__all__ = ["EpsilonGreedy", "Observations", "Truth", "World", "simulate"]
+__all__ = ["EpsilonGreedy", "Observations", "TrueStream", "Truth", "World", "simulate"]

@@ -1,5 +1,7 @@
 """Truth at any size: preferences and propensities of expanded ids, through what each pair stands for in the world."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,9 @@ import pyarrow.compute as pc
 
 from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion
+from fractalrs.expansion import Expansion, Stream
 from fractalrs.tools import Shown, check_kind, checked_ids, resolve_threads
+from fractalrs.words import Split
 from fractalrs.worlds.policies import Floats, OfUsers, checked_chances
 from fractalrs.worlds.world import World, checked_pairs, spread
 
@@ -125,16 +128,10 @@ class Truth(Shown):
             If an id is out of range, or an option drops interactions by other rules (``test_items="one"``,
             ``drop_incomplete``).
         """
-        options = self.expansion.options
-        if options.drop_incomplete or options.test_items == "one":
-            raise InputError(
-                "this expansion drops interactions by what else a user has, so their propensities are not known",
-                hint="expand without drop_incomplete, and with test_items='all'",
-            )
+        self._check_known()
         user, item = checked_pairs(users, items, self.expansion.shape)
-        (p, q), block_keep = self.expansion.base.shape, options.block_keep
-        keep = self.expansion.keep_rates[user // np.uint64(p), item // np.uint64(q)] * block_keep
-        return np.asarray(keep * self.world.propensity(*self.source(user, item, threads=threads), threads=threads))
+        logged = self.world.propensity(*self.source(user, item, threads=threads), threads=threads)
+        return self._keep(user, item) * logged
 
     def observed(
         self, users: npt.ArrayLike, items: npt.ArrayLike, *, threads: int | None = None
@@ -169,6 +166,39 @@ class Truth(Shown):
         wanted = user.astype(np.int64) * q + item
         places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.asarray(keys[places] == wanted).reshape(shape)
+
+    def stream(
+        self, split: Split = "train", *, users: tuple[int, int] | None = None, threads: int | None = None
+    ) -> "TrueStream":
+        """Return the interactions of a split with what is true of them, made while they are read, in flat memory.
+
+        Parameters
+        ----------
+        users
+            First expanded user and the one after the last; all by default.
+
+        Returns
+        -------
+        TrueStream
+            The columns of `Expansion.stream` and, float64, ``preference`` and ``propensity``.
+
+        Raises
+        ------
+        InputError
+            If users are out of range, or propensities are not known (`propensity`).
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> import fractalrs as fr
+        >>> world = fr.simulate(60, 40, 600, seed=7)
+        >>> base = fr.leave_last_out(world)
+        >>> truth = fr.Truth(world, fr.Expansion(base, fr.reduce(base, (2, 3)), seed=7))
+        >>> pa.table(truth.stream("test")).column_names
+        ['user_id', 'item_id', 'preference', 'propensity']
+        """
+        self._check_known()
+        return TrueStream(self, self.expansion.stream(split, users=users, threads=threads))
 
     def policy_value(self, policy: OfUsers, users: npt.ArrayLike | None = None) -> float:
         """Return how many of the items that a policy shows an expanded user are liked, in the mean over users: exactly.
@@ -209,6 +239,27 @@ class Truth(Shown):
             total += float((chances[row, item] * self.preference(rows[row], item)).sum())
         return total / len(ids)
 
+    def _check_known(self) -> None:
+        options = self.expansion.options
+        if options.drop_incomplete or options.test_items == "one":
+            raise InputError(
+                "this expansion drops interactions by what else a user has, so their propensities are not known",
+                hint="expand without drop_incomplete, and with test_items='all'",
+            )
+
+    def of_pairs(self, users: npt.ArrayLike, items: npt.ArrayLike, threads: int) -> tuple[Floats, Floats]:
+        """Return preferences and propensities of pairs, of which the sources are looked up once."""
+        user, item = checked_pairs(users, items, self.expansion.shape)
+        source = self.source(user, item, threads=threads)
+        logged = self.world.propensity(*source, threads=threads)
+        return self.world.preference(*source, threads=threads), self._keep(user, item) * logged
+
+    def _keep(self, users: npt.NDArray[np.uint64], items: npt.NDArray[np.uint64]) -> Floats:
+        """Return how likely the blocks of pairs are there and keep them."""
+        p, q = self.expansion.base.shape
+        rates: Floats = self.expansion.keep_rates[users // np.uint64(p), items // np.uint64(q)]
+        return rates * self.expansion.options.block_keep
+
     def _coded(
         self, users: npt.ArrayLike, items: npt.ArrayLike, threads: int | None
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], tuple[int, ...]]:
@@ -223,6 +274,45 @@ class Truth(Shown):
     def _facts(self) -> dict[str, Any]:
         users, items = self.expansion.shape
         return {"users": users, "items": items, "world": self.world, "shuffle": self.expansion.shuffle}
+
+
+@dataclass(frozen=True, repr=False)
+class TrueStream(Shown):
+    """Interactions of an expansion with their true preferences and propensities, as Arrow record batches.
+
+    Made while they are read, as often as wanted, from `Truth.stream`.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> world = fr.simulate(60, 40, 600, seed=7)
+    >>> base = fr.leave_last_out(world)
+    >>> stream = fr.Truth(world, fr.Expansion(base, fr.reduce(base, (2, 3)), seed=7)).stream(users=(0, 9))
+    >>> all(batch["propensity"].to_numpy().max() <= 1 for batch in stream)
+    True
+    """
+
+    truth: Truth
+    interactions: Stream
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the interactions, and what is true of them."""
+        known = (pa.field(name, pa.float64(), nullable=False) for name in ("preference", "propensity"))
+        return pa.schema([*self.interactions.schema, *known])
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self.interactions:
+            known = self.truth.of_pairs(batch["user_id"], batch["item_id"], self.interactions.threads)
+            yield pa.RecordBatch.from_arrays([*batch.columns, *map(pa.array, known)], schema=self.schema)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand it over as an Arrow stream."""
+        return pa.RecordBatchReader.from_batches(self.schema, iter(self)).__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """Hand the schema over, for readers that ask for it before they read."""
+        return self.schema.__arrow_c_schema__()
 
 
 def _ids_of(base: Base, world: World) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:

@@ -11,8 +11,10 @@ use crate::error::Error;
 use crate::expansion::{Columns, Exchange, Expansion, Operator, Splits};
 use crate::threads::{Progress, on_threads};
 
-/// So many pairs are looked up at a time.
-const CHUNK: usize = 4_096;
+/// So many pairs of a block are looked up at a time.
+const CHUNK: usize = 1 << 16;
+/// Pairs are counted by block where there are no more blocks than this, or than pairs.
+const COUNTED: usize = 1 << 16;
 
 /// The source user and the source item of some pairs, by their codes.
 ///
@@ -26,28 +28,57 @@ pub fn sources(
     progress: &Progress,
 ) -> Result<Vec<(u32, u32)>, Error> {
     refuse_sketch(expansion)?;
-    let (p, q) = (u64::from(expansion.base_users), u64::from(expansion.base_items));
-    let group = |number: usize| (pairs[number].0 / p, pairs[number].1 / q);
-    let mut order: Vec<usize> = (0..pairs.len()).collect();
-    order.sort_unstable_by_key(|&number| (group(number), number));
-    let (chunks, found) = (Mutex::new(order.chunks(CHUNK)), Mutex::new(vec![(0, 0); pairs.len()]));
-    let next = || chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+    let (order, starts) = by_block(expansion, pairs);
+    let jobs = starts.windows(2).flat_map(|pair| order[pair[0]..pair[1]].chunks(CHUNK));
+    let (jobs, found) = (Mutex::new(jobs), Mutex::new(vec![(0, 0); pairs.len()]));
+    let next = || jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
     on_threads(threads, progress, || {
         let mut made = Vec::with_capacity(CHUNK);
-        while let Some(chunk) = next() {
+        while let Some(numbers) = next() {
+            progress.advance(0)?;
             made.clear();
-            for numbers in chunk.chunk_by(|&one, &other| group(one) == group(other)) {
-                progress.advance(0)?;
-                of_block(expansion, base, numbers.iter().map(|&number| pairs[number]), &mut made);
-            }
+            of_block(expansion, base, numbers.iter().map(|&number| pairs[number as usize]), &mut made);
             let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            for (&number, &source) in chunk.iter().zip(&made) {
-                found[number] = source;
+            for (&number, &source) in numbers.iter().zip(&made) {
+                found[number as usize] = source;
             }
         }
         Ok(())
     })?;
     Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+/// The numbers of pairs block by block, as they come inside each, and where each block begins, and the last one ends.
+fn by_block(expansion: &Expansion, pairs: &[Pair]) -> (Vec<u32>, Vec<usize>) {
+    let (p, q) = (u64::from(expansion.base_users), u64::from(expansion.base_items));
+    let block = |&(user, item): &Pair| user / p * u64::from(expansion.column_blocks) + item / q;
+    let blocks: Vec<u64> = pairs.iter().map(block).collect();
+    let count = expansion.row_blocks() as usize * expansion.column_blocks as usize;
+    if count > COUNTED.max(pairs.len()) {
+        let mut order: Vec<u32> = (0..pairs.len() as u32).collect();
+        order.sort_by_key(|&number| blocks[number as usize]);
+        let ends =
+            order.chunk_by(|&one, &other| blocks[one as usize] == blocks[other as usize]).scan(0, |end, alike| {
+                *end += alike.len();
+                Some(*end)
+            });
+        let starts = std::iter::once(0).chain(ends).collect();
+        return (order, starts);
+    }
+    let mut starts = vec![0; count + 1];
+    for &block in &blocks {
+        starts[block as usize + 1] += 1;
+    }
+    for block in 0..count {
+        starts[block + 1] += starts[block];
+    }
+    let (mut places, mut order) = (starts.clone(), vec![0; pairs.len()]);
+    for (&block, number) in blocks.iter().zip(0..) {
+        let place = &mut places[block as usize];
+        order[*place] = number;
+        *place += 1;
+    }
+    (order, starts)
 }
 
 /// Finds the sources of pairs of one block.
@@ -73,12 +104,22 @@ fn of_block(
         }
     }
     let mixes = options.mixed && !user_cells.are_single();
+    let slot_of = |row: u32| exchange.image(user_cells.place(rows.image(row)));
+    let mut slots: Vec<u32> = Vec::new();
+    if options.shuffled && pairs.len() > *base_users as usize {
+        slots.extend((0..*base_users).map(slot_of));
+    }
+    let mut last = (u32::MAX, 0);
     made.extend(pairs.map(|(user, item)| {
         let (row, column) = ((user % u64::from(*base_users)) as u32, (item % u64::from(*base_items)) as u32);
         if !options.shuffled {
             return (row, column);
         }
-        let slot = exchange.image(user_cells.place(rows.image(row)));
+        // Pairs of one user mostly follow each other.
+        if last.0 != row {
+            last = (row, slots.get(row as usize).copied().unwrap_or_else(|| slot_of(row)));
+        }
+        let slot = last.1;
         let item = items.get(column as usize).copied().unwrap_or_else(|| columns.item(column));
         (if mixes { dealt_from(expansion, base, slot, item) } else { user_cells.code(slot) }, item)
     }));
@@ -93,22 +134,34 @@ fn dealt_from(expansion: &Expansion, base: &Base, slot: u32, item: u32) -> u32 {
     }
     let key = expansion.keys.mixing.child(u64::from(place.cell)).child(u64::from(item));
     let number = Permutation::single_preimage(key, place.size, place.offset);
-    let members = (place.start..place.start + place.size).map(|slot| cells.code(slot));
-    let split_of = |user: u32| {
-        let row = &base.entries()[base.row(user)];
-        row.binary_search_by_key(&item, |&entry| entry & ITEM).ok().map(|found| Split::of(row[found]))
+    // Those with the item come first, train before validation before test, then those without: 3.
+    let rank_of = |slot: u32| {
+        let row = &base.entries()[base.row(cells.code(slot))];
+        let found = row.binary_search_by_key(&item, |&entry| entry & ITEM);
+        found.map_or(3, |found| Split::of(row[found]) as usize)
     };
-    let ranked = Split::ALL.into_iter().map(Some).chain([None]);
-    let mut before = 0;
-    for wanted in ranked {
-        for user in members.clone().filter(|&user| split_of(user) == wanted) {
-            if before == number {
-                return user;
-            }
-            before += 1;
-        }
+    let slots = place.start..place.start + place.size;
+    let mut many = Vec::new();
+    let mut few = [0_u8; 64];
+    let ranks = if let Some(few) = few.get_mut(..place.size as usize) {
+        few
+    } else {
+        many.resize(place.size as usize, 0);
+        &mut many[..]
+    };
+    let mut counts = [0_u32; 4];
+    for (rank, slot) in ranks.iter_mut().zip(slots) {
+        *rank = rank_of(slot) as u8;
+        counts[usize::from(*rank)] += 1;
     }
-    cells.code(slot)
+    let (mut wanted, mut left) = (0, number);
+    while left >= counts[wanted] {
+        left -= counts[wanted];
+        wanted += 1;
+    }
+    let alike = ranks.iter().zip(place.start..).filter(|&(&rank, _)| usize::from(rank) == wanted);
+    let slot = alike.map(|(_, slot)| slot).nth(left as usize);
+    cells.code(slot.unwrap_or(place.start))
 }
 
 /// What dropout, and what drops whole interactions, left out of each user's: how many, and the expanded items.

@@ -93,7 +93,7 @@ fn chance(value: u32) -> f64 {
 }
 
 /// Answers pairs, of which those of one user that follow each other share what is known of the user.
-fn of_pairs<T>(
+fn of_pairs<T: Copy + Sync>(
     world: &World,
     pairs: &[Pair],
     threads: usize,
@@ -102,14 +102,18 @@ fn of_pairs<T>(
     answer: impl Fn(&T, u32) -> f64 + Sync,
 ) -> Result<Vec<f64>, Error> {
     let mut values = vec![0.0; pairs.len()];
+    // Many pairs ask for each user more than once.
+    let everyone = if pairs.len() >= 2 * world.users() as usize { 0..world.users() } else { 0..0 };
+    let table = everyone.map(&known).collect::<Result<Vec<T>, Error>>()?;
     share_out(pairs.chunks(CHUNK).zip(values.chunks_mut(CHUNK)), threads, progress, |(pairs, values)| {
         let mut last = None;
         for (number, (&(user, item), value)) in pairs.iter().zip(values).enumerate() {
             if let Some(&(_, far)) = pairs.get(number + PREFETCHED) {
                 prefetch(&world.items[far as usize]);
             }
-            let of_user = match last.take() {
-                Some((other, of_user)) if other == user => of_user,
+            let of_user = match (table.get(user as usize), last) {
+                (Some(&of_user), _) => of_user,
+                (None, Some((other, of_user))) if other == user => of_user,
                 _ => known(user)?,
             };
             *value = answer(&of_user, item);
