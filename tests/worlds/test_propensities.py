@@ -68,13 +68,16 @@ def test_a_small_world_says_what_enumeration_finds(policy: str) -> None:
 
 
 def worst(counts: npt.NDArray[np.int64], expected: npt.NDArray[np.float64], trials: int) -> float:
-    """The smaller tail probability of the χ² of each row, over all rows."""
-    uncertain = (expected > 0) & (expected < trials)
-    assert np.array_equal(counts[~uncertain], expected[~uncertain])
-    variance = np.where(uncertain, expected * (1 - expected / trials), 1.0)
-    squares = np.where(uncertain, (counts - expected) ** 2 / variance, 0.0).sum(axis=1)
+    """The smallest tail probability of χ² of any row, times the rows; what is expected to be rare counts together."""
+    for certain in (0, trials):
+        assert np.array_equal(counts[expected == certain], expected[expected == certain])
+    variance = expected * (1 - expected / trials)
+    rare = variance < 5
+    squares = np.where(rare, 0.0, (counts - expected) ** 2 / np.maximum(variance, 5)).sum(axis=1)
+    off, spread = (np.where(rare, values, 0.0).sum(axis=1) for values in (counts - expected, variance))
+    squares += np.where(spread >= 5, off**2 / np.maximum(spread, 5), 0.0)
     # Sums over items are fixed, so that a row has fewer degrees of freedom than that: on the safe side.
-    return float(chi2.sf(squares, np.maximum(uncertain.sum(axis=1), 1)).min() * len(counts))
+    return float(chi2.sf(squares, np.maximum((~rare).sum(axis=1) + (spread >= 5), 1)).min() * len(counts))
 
 
 def counted(world: fr.World, rounds: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
