@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.errors import InputError
-from fractalrs.tools import check_kind
+from fractalrs.tools import Shown, check_kind
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -46,8 +46,8 @@ class OwnPolicy:
         return _counted(given / sums[:, None], users, exposures)
 
 
-@dataclass(frozen=True)
-class EpsilonGreedy:
+@dataclass(frozen=True, repr=False)
+class EpsilonGreedy(Shown):
     """Show each user the items that a model scores highest, and with probability ε another one in an item's place.
 
     Of a user's n exposures in a round, the n items of the highest scores are shown with probability 1 − ε each, and

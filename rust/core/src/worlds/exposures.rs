@@ -61,8 +61,8 @@ impl Maker {
             for ((&rank, &looks), position) in slate.iter().zip(&spec.examination).zip(0..) {
                 let item = axis.order[rank as usize];
                 let preference = world.preference(&taste, item);
-                let word = responding.child(number).0;
-                let response = (word >> 32) < u64::from(preference) && (word & 0xFFFF_FFFF) < looks;
+                let draw = responding.child(number).0;
+                let response = (draw >> 32) < u64::from(preference) && (draw & 0xFFFF_FFFF) < looks;
                 if response {
                     pause += between(&spec.pauses, pausing.child(number).0);
                 }
