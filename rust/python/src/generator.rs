@@ -160,7 +160,7 @@ impl Generator {
         users: PyReadonlyArray1<'py, u64>,
         items: PyReadonlyArray1<'py, u64>,
         threads: usize,
-    ) -> PyResult<(Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>)> {
+    ) -> PyResult<Both<'py, u32>> {
         let expansion = &self.expansion;
         let base = Base::new(indptr.as_slice()?, entries.as_slice()?, expansion.base_items()).map_err(raised)?;
         let pairs = self.pairs(&users, &items)?;
@@ -175,7 +175,7 @@ impl Generator {
         py: Python<'py>,
         users: PyReadonlyArray1<'py, u64>,
         threads: usize,
-    ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>)> {
+    ) -> PyResult<Both<'py, i64>> {
         let (expansion, users) = (&self.expansion, users.to_vec()?);
         users.iter().try_for_each(|&user| check_users(expansion, user, user.saturating_add(1)))?;
         let (counts, items) = watch(py, None, |progress| unobserved(expansion, &users, threads, progress))?;
@@ -269,6 +269,7 @@ impl Generator {
     }
 }
 
+type Both<'py, T> = (Bound<'py, PyArray1<T>>, Bound<'py, PyArray1<T>>);
 pub type Arrays<'py> = (
     Bound<'py, PyAny>,
     Bound<'py, PyAny>,
