@@ -20,6 +20,7 @@ GROUPS = {
     "Exports": ("fractalrs.formats",),
     "Validation": ("fractalrs.validation", "fractalrs.evaluation"),
     "Privacy": ("fractalrs.privacy",),
+    "Worlds of known truth": ("fractalrs.worlds",),
 }
 """Headings, and the packages whose names stand below each; any other package comes last."""
 

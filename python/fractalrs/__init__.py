@@ -64,6 +64,12 @@ if TYPE_CHECKING:
     from fractalrs.validation import validate as validate
     from fractalrs.workflow import expand as expand
     from fractalrs.workflow import publish as publish
+    from fractalrs.worlds import EpsilonGreedy as EpsilonGreedy
+    from fractalrs.worlds import Observations as Observations
+    from fractalrs.worlds import TrueStream as TrueStream
+    from fractalrs.worlds import Truth as Truth
+    from fractalrs.worlds import World as World
+    from fractalrs.worlds import simulate as simulate
 
 __version__ = VERSION
 
@@ -83,6 +89,7 @@ _HOMES = {
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "RankReport", "backcast", "rank_agreement"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
+    "fractalrs.worlds": ("EpsilonGreedy", "Observations", "TrueStream", "Truth", "World", "simulate"),
     "fractalrs.workflow": ("expand", "publish"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -10,9 +10,11 @@ __all__ = [
     "GENERATOR",
     "VERSION",
     "Blake3",
+    "ExposureLog",
     "Generator",
     "Stream",
     "StreamedMatrix",
+    "World",
     "cell_energies",
     "check_parquet_options",
     "collapse",
@@ -113,6 +115,17 @@ class Generator:
     def negatives(
         self, users: npt.NDArray[np.uint64], count: int, seed: int, threads: int
     ) -> npt.NDArray[np.uint64]: ...
+    def sources(
+        self,
+        indptr: npt.NDArray[np.int64],
+        entries: npt.NDArray[np.uint32],
+        users: npt.NDArray[np.uint64],
+        items: npt.NDArray[np.uint64],
+        threads: int,
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]: ...
+    def unobserved(
+        self, users: npt.NDArray[np.uint64], threads: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
     def columns(self, i: int, j: int) -> npt.NDArray[np.uint32]: ...
     def source_users(self, i: int) -> npt.NDArray[np.uint32]: ...
     def block_users(self, i: int, j: int) -> npt.NDArray[np.uint32]: ...
@@ -145,6 +158,53 @@ class Stream(Iterator[_Columns]):
     ) -> Stream: ...
     def __iter__(self) -> Stream: ...
     def __next__(self) -> _Columns: ...
+
+_Exposures = tuple[
+    npt.NDArray[np.int32],
+    npt.NDArray[np.int32],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int32],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.bool_],
+    npt.NDArray[np.int8],
+]
+
+@final
+class World:
+    def __new__(cls, spec: dict[str, Any]) -> World: ...
+    def exposures(self, users: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]: ...
+    def preferences(
+        self, users: npt.NDArray[np.uint32], items: npt.NDArray[np.uint32], threads: int
+    ) -> npt.NDArray[np.float64]: ...
+    def propensities(
+        self, users: npt.NDArray[np.uint32], items: npt.NDArray[np.uint32], threads: int
+    ) -> npt.NDArray[np.float64]: ...
+    def rows(self, users: npt.NDArray[np.uint32], threads: int) -> npt.NDArray[np.float64]: ...
+    def chances(self, users: npt.NDArray[np.uint32], weights: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]: ...
+    def expose(
+        self,
+        users: npt.NDArray[np.uint32],
+        weights: npt.NDArray[np.uint64] | None,
+        *,
+        round: int,
+        only_responses: bool,
+    ) -> _Exposures: ...
+
+@final
+class ExposureLog(Iterator[_Exposures]):
+    def __new__(
+        cls,
+        world: World,
+        first: int,
+        last: int,
+        *,
+        round: int,
+        only_responses: bool,
+        at_once: int,
+        threads: int,
+    ) -> ExposureLog: ...
+    def __iter__(self) -> ExposureLog: ...
+    def __next__(self) -> _Exposures: ...
 
 _Pieces = Sequence[tuple[int, int]]
 _Path = str | PathLike[str]

@@ -36,6 +36,8 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     base.save(folder / "base")
     expansion = fr.Expansion(base, fr.reduce(base, (2, 3)))
     dataset = fr.write(expansion, folder / "out", source_licence="CC BY 4.0 " * 20)
+    world = fr.simulate(60, 40, 250)
+    truth = fr.Truth(world, fr.Expansion(fr.leave_last_out(world), [[0.5]]))
     members, controls = fr.hold_users_out(fr.sample_interactions(80, 60, 1_200))
     made = [
         interactions,
@@ -55,6 +57,11 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         fr.backcast(fr.sample_interactions(80, 60, 1_200), 1 / 2, 1 / 2, repeats=1),
         fr.rank_agreement(base, expansion, models=TWO, repeats=1),
         fr.audit(expansion_of(members), members, controls, attackers=["output"], known=[1.0]),
+        world,
+        world.observations(),
+        truth,
+        truth.stream(),
+        fr.EpsilonGreedy(lambda users: users),
         fr.PrivacyCurve((Kept("ε = 1", {}, None, "too few users"),)),
     ]
     return {type(value).__name__: value for value in made}

@@ -29,6 +29,8 @@ COMMANDS = {
     "head": "Show the first interactions of OUTPUT.",
     "compare": "Show data sets, or their validation reports, side by side.",
     "sample": "Write the built-in sample: interactions of users with known tastes.",
+    "simulate": "Write to OUTPUT what a logging policy shows to users of known preferences, with exact "
+    "propensities, and how they respond.",
 }
 """Their names, and what they do."""
 
@@ -75,6 +77,10 @@ EXAMPLES = {
     "head": ("fractalrs head out", "fractalrs head out --split test --rows 20"),
     "compare": ("fractalrs compare small large",),
     "sample": ("fractalrs sample ratings.csv",),
+    "simulate": (
+        "fractalrs simulate log --users 10000 --items 2000 --interactions 1000000",
+        "fractalrs simulate log --fit ratings.csv --policy popularity --rounds 2",
+    ),
 }
 """One or two command lines of each."""
 

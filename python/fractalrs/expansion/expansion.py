@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
@@ -22,6 +21,7 @@ from fractalrs.expansion.fingerprint import factors_of, fingerprint_of
 from fractalrs.expansion.fitted import of_fit
 from fractalrs.expansion.fitting import Fit
 from fractalrs.expansion.functions import FunctionGenerator
+from fractalrs.expansion.lookups import Lookups
 from fractalrs.expansion.operators import Operator, operator_named
 from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, Options
 from fractalrs.expansion.payload import Payload
@@ -29,11 +29,11 @@ from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.saved import FILES, SAVED, put_whole, read_saved, write_saved
 from fractalrs.expansion.shuffles import shuffle_named
 from fractalrs.expansion.stream import BATCH_SIZE, Stream, chosen_schema, ticks_between
-from fractalrs.tools import Place, Shown, Store, check_count, checked_ids, resolve_threads, store_of, whole_folder
+from fractalrs.tools import Place, Shown, Store, check_count, resolve_threads, store_of, whole_folder
 from fractalrs.words import SPLITS, Split
 
 
-class Expansion(Shown):
+class Expansion(Lookups, Shown):
     """A base to be expanded: the stochastic Kronecker product of Algorithm 2 with everything that determines it.
 
     A value: the same arguments give the same interactions in the same order, whatever the threads, the parts and the
@@ -259,95 +259,6 @@ class Expansion(Shown):
     def __arrow_c_schema__(self) -> object:
         """Hand its schema over, for readers that ask for it before they read."""
         return self.schema.__arrow_c_schema__()
-
-    def contains(
-        self, users: npt.ArrayLike, items: npt.ArrayLike, split: Split | None = None, *, threads: int | None = None
-    ) -> npt.NDArray[np.bool_]:
-        """Return whether expanded users have interactions with expanded items: exactly, and without any table of them.
-
-        For each pair one source row of one block is made again.
-
-        Parameters
-        ----------
-        users, items
-            Ids, broadcast against each other.
-        split
-            The interactions that count: of ``"train"``, of ``"test"``, or of both by default.
-
-        Returns
-        -------
-        numpy.ndarray
-            bool, of the shape of the two together.
-
-        Raises
-        ------
-        InputError
-            If an id is out of range, or a function makes the blocks.
-
-        Examples
-        --------
-        >>> from fractalrs import leave_last_out, reduce, sample_interactions
-        >>> base = leave_last_out(sample_interactions(60, 40, 600))
-        >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
-        >>> table = expansion.table(0, 120)
-        >>> bool(expansion.contains(table["user_id"], table["item_id"]).all())
-        True
-        """
-        if split is not None:
-            one_of("split", split, SPLITS)
-        user, item = checked_ids("users", users, self.shape[0]), checked_ids("items", items, self.shape[1])
-        try:
-            user, item = np.broadcast_arrays(user, item)
-        except ValueError:
-            raise InputError(f"users {user.shape} and items {item.shape} do not fit each other") from None
-        found = self.core.memberships(user.ravel(), item.ravel(), resolve_threads(threads)).reshape(user.shape)
-        return found > 0 if split is None else found == 1 + SPLITS.index(split)
-
-    def negatives(
-        self, users: npt.ArrayLike, k: int, *, seed: int = 0, threads: int | None = None
-    ) -> npt.NDArray[np.signedinteger[Any]]:
-        """Draw k different items for each user, uniformly of those that it has no interaction with, train or test.
-
-        Keyed: an expansion, a seed, a user and k say which, whoever else is asked for; fewer are the first of more.
-
-        Parameters
-        ----------
-        users
-            Ids, one-dimensional; they may occur more than once, and then get the same items.
-        seed
-            Another one, such as the number of an epoch, gives others.
-
-        Returns
-        -------
-        numpy.ndarray
-            Item ids, shape (users, k), of the type of the files' ``item_id``.
-
-        Raises
-        ------
-        InputError
-            If an id is out of range, a user has too few items left, or a function makes the blocks.
-
-        Examples
-        --------
-        >>> from fractalrs import leave_last_out, reduce, sample_interactions
-        >>> base = leave_last_out(sample_interactions(60, 40, 600))
-        >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
-        >>> expansion.negatives([3, 70], 4).shape
-        (2, 4)
-        """
-        check_count("k", k)
-        check_count("seed", seed)
-        wanted = checked_ids("users", users, self.shape[0]).ravel()
-        chosen = self.core.negatives(wanted, k, seed % 2**64, resolve_threads(threads))
-        kind = self.schema.field("item_id").type.to_pandas_dtype()
-        return chosen.astype(kind).reshape(len(wanted), k)
-
-    @property
-    def core(self) -> Generator:
-        """The generator, which must be the core's."""
-        if self.operator.is_function:
-            raise InputError("single interactions can be looked up only where the blocks are not made by a function")
-        return self.generator
 
     def _checked(self, first: int, last: int, split: Split) -> tuple[int, int]:
         one_of("split", split, SPLITS)

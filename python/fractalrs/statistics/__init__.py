@@ -43,6 +43,7 @@ from fractalrs.statistics.times import (
     InterEventTimes,
     by_time,
     compare_inter_event_times,
+    decoded,
     memory,
     total_variation,
 )
@@ -59,7 +60,7 @@ __all__ = [
     "Ratings",
 ]
 __all__ += ["Ratings", "RatingsTally", "active_gini", "assortativity", "by_time", "captured_norm", "closed_paths"]
-__all__ += ["compare_inter_event_times", "coverage", "degree_product", "density", "distinct_or_quantiles"]
+__all__ += ["compare_inter_event_times", "coverage", "decoded", "degree_product", "density", "distinct_or_quantiles"]
 __all__ += ["effective_rank", "end_decay", "gini", "hill", "kolmogorov_smirnov", "kronecker", "log_slope", "memory"]
 __all__ += ["network_curve", "network_distance", "network_values", "null_degrees", "null_pairs", "null_singular_values"]
 __all__ += ["predicted", "rank_slope", "ranked", "ratio_error", "ratios", "recall_by_rank", "thinned_assortativity"]

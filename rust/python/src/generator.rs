@@ -14,7 +14,7 @@ use fractalrs_core::parts::{
 };
 use fractalrs_core::passes::{self, Piece, interactions, spelt_out};
 use fractalrs_core::threads::Progress;
-use fractalrs_core::tiles::{Pair, Ranges, Tiler, Wanted, find, negatives};
+use fractalrs_core::tiles::{Pair, Ranges, Tiler, Wanted, find, negatives, sources, unobserved};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -130,10 +130,7 @@ impl Generator {
         threads: usize,
     ) -> PyResult<Bound<'py, PyArray1<u8>>> {
         let expansion = &self.expansion;
-        let pairs: Vec<Pair> = users.as_slice()?.iter().copied().zip(items.as_slice()?.iter().copied()).collect();
-        if pairs.iter().any(|&(user, item)| user >= expansion.users() || item >= expansion.items()) {
-            return Err(PyValueError::new_err("users or items are not within the expansion's"));
-        }
+        let pairs = self.pairs(&users, &items)?;
         let found = watch(py, None, |progress| find(expansion, &pairs, threads, progress))?;
         Ok(found.into_iter().map(|split| split.map_or(0, |split| 1 + split as u8)).collect::<Vec<_>>().into_pyarray(py))
     }
@@ -151,6 +148,38 @@ impl Generator {
         users.iter().try_for_each(|&user| check_users(expansion, user, user.saturating_add(1)))?;
         let chosen = watch(py, None, |progress| negatives(expansion, &users, count, seed, threads, progress))?;
         Ok(chosen.into_pyarray(py))
+    }
+
+    /// The source user and the source item, by code, that each pair of expanded ids stands for; `indptr` and `entries` are
+    /// those of the base.
+    fn sources<'py>(
+        &self,
+        py: Python<'py>,
+        indptr: PyReadonlyArray1<'py, i64>,
+        entries: PyReadonlyArray1<'py, u32>,
+        users: PyReadonlyArray1<'py, u64>,
+        items: PyReadonlyArray1<'py, u64>,
+        threads: usize,
+    ) -> PyResult<Both<'py, u32>> {
+        let expansion = &self.expansion;
+        let base = Base::new(indptr.as_slice()?, entries.as_slice()?, expansion.base_items()).map_err(raised)?;
+        let pairs = self.pairs(&users, &items)?;
+        let found = watch(py, None, |progress| sources(expansion, &base, &pairs, threads, progress))?;
+        let (users, items): (Vec<u32>, Vec<u32>) = found.into_iter().unzip();
+        Ok((users.into_pyarray(py), items.into_pyarray(py)))
+    }
+
+    /// How many interactions of each user were left out, and their items, user by user.
+    fn unobserved<'py>(
+        &self,
+        py: Python<'py>,
+        users: PyReadonlyArray1<'py, u64>,
+        threads: usize,
+    ) -> PyResult<Both<'py, i64>> {
+        let (expansion, users) = (&self.expansion, users.to_vec()?);
+        users.iter().try_for_each(|&user| check_users(expansion, user, user.saturating_add(1)))?;
+        let (counts, items) = watch(py, None, |progress| unobserved(expansion, &users, threads, progress))?;
+        Ok((counts.into_pyarray(py), items.into_pyarray(py)))
     }
 
     /// The column that each source item takes in block (i, j).
@@ -229,6 +258,18 @@ impl Generator {
     }
 }
 
+impl Generator {
+    /// Pairs of expanded ids.
+    fn pairs(&self, users: &PyReadonlyArray1<'_, u64>, items: &PyReadonlyArray1<'_, u64>) -> PyResult<Vec<Pair>> {
+        let pairs: Vec<Pair> = users.as_slice()?.iter().copied().zip(items.as_slice()?.iter().copied()).collect();
+        if pairs.iter().any(|&(user, item)| user >= self.expansion.users() || item >= self.expansion.items()) {
+            return Err(PyValueError::new_err("users or items are not within the expansion's"));
+        }
+        Ok(pairs)
+    }
+}
+
+type Both<'py, T> = (Bound<'py, PyArray1<T>>, Bound<'py, PyArray1<T>>);
 pub type Arrays<'py> = (
     Bound<'py, PyAny>,
     Bound<'py, PyAny>,

@@ -12,6 +12,7 @@ mod reading;
 mod stream;
 mod text;
 mod watch;
+mod worlds;
 
 use std::str::FromStr;
 
@@ -42,6 +43,7 @@ mod _core {
         reading::read_plain,
         stream::Stream,
         text::text_lines,
+        worlds::{ExposureLog, World},
     };
 
     /// Whether the extension was built without optimisation.

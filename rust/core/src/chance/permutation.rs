@@ -37,6 +37,28 @@ impl Feistel {
             }
         }
     }
+
+    /// What the image is that of: the rounds backwards.
+    #[inline]
+    fn preimage(&self, mut x: u32) -> u32 {
+        loop {
+            let (mut left, mut right) = (x / self.b, x % self.b);
+            for pair in self.rounds.chunks_exact(2).rev() {
+                right = unshifted(right, pair[1].child(u64::from(left)), self.b);
+                left = unshifted(left, pair[0].child(u64::from(right)), self.a);
+            }
+            x = left * self.b + right;
+            if x < self.count {
+                return x;
+            }
+        }
+    }
+}
+
+#[inline]
+fn unshifted(value: u32, word: Key, modulus: u32) -> u32 {
+    let shift = bounded(word.0, u64::from(modulus)) as u32;
+    if value >= shift { value - shift } else { value + modulus - shift }
 }
 
 #[inline]
@@ -80,6 +102,15 @@ impl Permutation {
         }
     }
 
+    /// The point whose image is x.
+    #[must_use]
+    pub fn preimage(&self, x: u32) -> u32 {
+        match self {
+            Self::Small(images) => images.iter().position(|&image| u32::from(image) == x).unwrap_or(0) as u32,
+            Self::Large(feistel) => feistel.preimage(x),
+        }
+    }
+
     /// The image of one point under the permutation of `key`, without making the others.
     #[inline]
     #[must_use]
@@ -104,6 +135,19 @@ impl Permutation {
             return place;
         }
         Exchanges::new(key, count).fold(x, |place, (last, other)| exchange(place, last, other))
+    }
+
+    /// The point whose image under the permutation of `key` is `image`, without making the others of a large one.
+    #[must_use]
+    pub fn single_preimage(key: Key, count: u32, image: u32) -> u32 {
+        if count > SMALL {
+            return Feistel::new(key, count).preimage(image);
+        }
+        let mut ending: [u8; SMALL as usize] = std::array::from_fn(|x| x as u8);
+        for (last, other) in Exchanges::new(key, count) {
+            ending.swap(last as usize, other as usize);
+        }
+        u32::from(ending[image as usize])
     }
 }
 
@@ -167,6 +211,16 @@ mod tests {
         fn one_image_is_that_of_the_whole_permutation(key: u64, count in 1_u32..200, x: u32) {
             let x = x % count;
             prop_assert_eq!(Permutation::single_image(Key(key), count, x), Permutation::new(Key(key), count).image(x));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_preimage_is_what_the_image_is_that_of(key: u64, count in 1_u32..5_000, x: u32) {
+            let x = x % count;
+            let image = Permutation::single_image(Key(key), count, x);
+            prop_assert_eq!(Permutation::single_preimage(Key(key), count, image), x);
+            prop_assert_eq!(Permutation::new(Key(key), count).preimage(image), x);
         }
     }
 

@@ -30,6 +30,11 @@ impl<'c> Exchange<'c> {
             None => place.start + Permutation::single_image(self.key_of(place.cell), place.size, place.offset),
         }
     }
+
+    /// The slot whose image is the one at `place`.
+    pub(crate) fn preimage(&self, place: Place) -> u32 {
+        place.start + Permutation::single_preimage(self.key_of(place.cell), place.size, place.offset)
+    }
 }
 
 /// Where the source items of one block go.
@@ -46,6 +51,12 @@ impl<'e> Columns<'e> {
         let exchange = Exchange::new(&expansion.item_cells, keys.item_cells.child(u64::from(i)).child(u64::from(j)));
         let permutation = Permutation::new(keys.columns.child(u64::from(j)), expansion.base_items);
         Self { expansion, exchange, permutation }
+    }
+
+    /// The source item of one column.
+    pub(crate) fn item(&self, column: u32) -> u32 {
+        let slot = self.permutation.preimage(column);
+        self.exchange.cells.code(self.exchange.preimage(self.exchange.cells.place(slot)))
     }
 
     /// The column of one source item.

@@ -12,6 +12,7 @@ mod neighbours;
 mod rows;
 mod stream;
 
+pub(crate) use ahead::{Ahead, Queue};
 pub use cache::RowCache;
 pub use degrees::{Blocks, Degrees, VIOLATIONS, degrees};
 pub use far::{Opener, Stretches};

@@ -2,9 +2,11 @@
 
 mod kept;
 mod membership;
+mod sources;
 mod stitch;
 mod tables;
 mod tile;
 
 pub use membership::{Pair, find, negatives};
+pub use sources::{sources, unobserved};
 pub use tile::{Ranges, Tiler, Wanted, range_interactions};

@@ -1,0 +1,200 @@
+"""Simulate worlds, and print the tables of docs/simulation.md.
+
+    python benches/worlds.py speed [--threads 2]
+    python benches/worlds.py estimates [--rows 1e7]
+    python benches/worlds.py coverage
+    python benches/worlds.py propensities [--draws 1e7]
+    python benches/worlds.py fit ratings.csv ...
+    python benches/worlds.py truth [--threads 2]
+
+`speed` makes exposures without writing them; `estimates` compares three policies' estimates with their exact values,
+`coverage` their intervals; `propensities` counts what is shown; `truth` looks up pairs of an expansion.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.stats import chi2
+
+import fractalrs as fr
+from fractalrs.base import base_statistics
+from fractalrs.statistics import gini, ratios
+from fractalrs.tools import peak_memory, readable
+
+Floats = npt.NDArray[np.float64]
+_PAIRS = 4_000_000
+_RARE = 5.0
+
+
+@contextmanager
+def timed(what: str, count: int) -> Iterator[None]:
+    wall, used = time.monotonic(), time.process_time()
+    yield
+    wall, used = time.monotonic() - wall, time.process_time() - used
+    rates = f"{count / wall / 1e6:.1f} M/s, {count / used / 1e6:.1f} M/s a core"
+    print(f"{what}: {count:,} in {wall:.1f} s, {rates}, peak memory {readable(peak_memory())}", flush=True)
+
+
+def speed(threads: int) -> None:
+    for users, items, interactions in [
+        (50_000, 10_000, 3_000_000),
+        (20_000, 855_000, 3_000_000),
+        (3_000_000, 2_000, 10**7),
+    ]:
+        world = fr.simulate(users, items, interactions, seed=1)
+        with timed(f"{world}", world.exposure_count):
+            for _ in world.observations(threads=threads):
+                pass
+
+
+def truth(threads: int) -> None:
+    world = fr.simulate(6_000, 3_700, 900_000, seed=1)
+    base = fr.leave_last_out(world)
+    for shuffle in ("mixed", "aligned", "block"):
+        found = fr.Truth(world, fr.Expansion(base, fr.reduce(base, (16, 32)), shuffle=shuffle))
+        random, (users, items) = np.random.default_rng(0), found.expansion.shape
+        user, item = random.integers(users, size=_PAIRS), random.integers(items, size=_PAIRS)
+        for name in ("preference", "propensity", "observed"):
+            with timed(f"{shuffle}, {name}", _PAIRS):
+                getattr(found, name)(user, item, threads=threads)
+
+
+def policies(world: fr.World) -> dict[str, Callable[[npt.NDArray[np.int64]], Floats]]:
+    """Three policies that show one item."""
+    items = world.shape[1]
+    popular = world.propensity(np.zeros(items, np.int64), np.arange(items))
+
+    def by_taste(users: npt.NDArray[np.int64]) -> Floats:
+        likes = world.preferences(users) ** 2
+        return np.asarray(likes / likes.sum(axis=1, keepdims=True))
+
+    rare = 1 / (0.05 + popular)
+    return {
+        "uniform": lambda users: np.full((len(users), items), 1 / items),
+        "by taste": by_taste,
+        "rare items": lambda users: np.tile(rare / rare.sum(), (len(users), 1)),
+    }
+
+
+def estimates(rows: int) -> None:
+    users, items = max(1_000, rows // 300), 1_682
+    world = fr.simulate(users, items, rows // 2, seed=1, appeal=1.0)
+    everyone = np.arange(users)
+    table = pa.table(world.observations(columns=["user_id", "item_id", "response", "propensity"]))
+    user, item, response, propensity = (column.to_numpy() for column in table.columns)
+    shown = np.bincount(item, minlength=items)
+    model = np.bincount(item, response, minlength=items) / np.maximum(shown, 1)
+    print(f"{world}: {len(user):,} rows")
+    for name, policy in policies(world).items():
+        exact = world.policy_value(policy, everyone)
+        chance, direct = np.empty(len(user)), 0.0
+        for start in range(0, users, 1_000):
+            some = everyone[start : start + 1_000]
+            here = slice(*np.searchsorted(user, [start, start + 1_000]))
+            chances = policy(some)
+            chance[here] = chances[user[here] - start, item[here]]
+            direct += float((chances @ model).sum())
+        weight = chance / propensity
+        wrong = chance / np.random.default_rng(0).permutation(propensity)
+        found = {
+            "IPS": (weight * response).sum() / users,
+            "SNIPS": (weight * response).sum() / weight.sum(),
+            "DR": (direct + (weight * (response - model[item])).sum()) / users,
+            "replay": (chance * response).sum() / chance.sum(),
+            "IPS, permuted": (wrong * response).sum() / users,
+        }
+        line = ", ".join(f"{how} {value / exact - 1:+.2%}" for how, value in found.items())
+        print(f"  {name}: exact {exact:.4f}; {line}", flush=True)
+
+
+def coverage(logs: int = 200, users: int = 500, items: int = 200) -> None:
+    """How many of the intervals of logs of users of their own have the value of all users."""
+    world = fr.simulate(logs * users, items, 20 * logs * users, seed=1)
+    everyone = np.arange(logs * users)
+    log = pa.table(world.observations(columns=["user_id", "item_id", "response", "propensity"]))
+    user, item, response, propensity = (column.to_numpy() for column in log.columns)
+    for name, policy in policies(world).items():
+        chances = policy(everyone)
+        exact = float((chances * world.preferences(everyone)).sum() / len(everyone))
+        weight = chances[user, item] / propensity
+        for how, model in (("IPS", np.zeros(items)), ("DR", np.bincount(item, response) / np.bincount(item))):
+            values = chances @ model + np.bincount(user, weight * (response - model[item]), minlength=len(everyone))
+            of_log = values.reshape(logs, users)
+            error = of_log.std(axis=1) / np.sqrt(users)
+            covered = np.mean(np.abs(of_log.mean(axis=1) - exact) < 1.96 * error)
+            print(f"  {name}, {how}: {covered:.1%} of {logs} intervals have the exact value", flush=True)
+
+
+def least_probability(counts: npt.NDArray[np.int64], expected: Floats, trials: int) -> float:
+    """The smallest tail probability of χ² of any row, times the rows; what is expected to be rare counts together."""
+    variance = expected * (1 - expected / trials)
+    rare = variance < _RARE
+    squares = np.where(rare, 0.0, (counts - expected) ** 2 / np.maximum(variance, _RARE)).sum(axis=1)
+    off, spread = (np.where(rare, values, 0.0).sum(axis=1) for values in (counts - expected, variance))
+    squares += np.where(spread >= _RARE, off**2 / np.maximum(spread, _RARE), 0.0)
+    return float(chi2.sf(squares, np.maximum((~rare).sum(axis=1) + (spread >= _RARE), 1)).min() * len(counts))
+
+
+def propensities(draws: int) -> None:
+    for policy in ("uniform", "popularity", "popularity^2"):
+        world = fr.simulate(400, 200, 6_000, seed=1, policy=policy)
+        rounds = -(-draws // world.exposure_count)
+        counts = np.zeros(world.shape, np.int64)
+        for number in range(rounds):
+            log = pa.table(world.observations(round=number, columns=["user_id", "item_id"]))
+            np.add.at(counts, (log["user_id"].to_numpy(), log["item_id"].to_numpy()), 1)
+        stated = world.propensity(np.arange(400)[:, None], np.arange(200))
+        assert np.all(counts[stated == 1] == rounds)
+        worst = least_probability(counts, rounds * stated, rounds)
+        print(
+            f"{policy}: {counts.sum():,} draws, χ² of {len(counts)} users: family-wise p {min(1, worst):.2g}",
+            flush=True,
+        )
+
+
+def fit(sources: list[str]) -> None:
+    for source in sources:
+        real = fr.read_interactions(source)
+        started = time.monotonic()
+        world = fr.simulate(fit=real)
+        seconds = time.monotonic() - started
+        made, known = (base_statistics(fr.leave_last_out(each)) for each in (world, real))
+        print(f"{source}: {world}, {seconds:.0f} s")
+        for side in ("user", "item"):
+            both = [gini(found[f"train_{side}_degrees"]) or 0.0 for found in (known, made)]
+            print(f"  Gini of {side}s {both[0]:.4f}, logged {both[1]:.4f}")
+        sizes = [float(found["counts"].sum() / found["shape"].prod()) for found in (known, made)]
+        print(f"  density {sizes[0]:.6f}, logged {sizes[1]:.6f} ({sizes[1] / sizes[0] - 1:+.2%})")
+        off = np.abs(ratios(made["singular_values"]).y[1:16] / ratios(known["singular_values"]).y[1:16] - 1)
+        print(
+            f"  singular ratios 2 to 16: off by {np.median(off):.1%} in the median, {off.max():.1%} at most", flush=True
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["speed", "truth", "estimates", "coverage", "propensities", "fit"])
+    parser.add_argument("sources", nargs="*")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rows", type=float, default=1e7)
+    parser.add_argument("--draws", type=float, default=1e7)
+    given = parser.parse_args()
+    if given.what == "fit":
+        fit(given.sources)
+    elif given.what in ("speed", "truth"):
+        {"speed": speed, "truth": truth}[given.what](given.threads)
+    elif given.what == "coverage":
+        coverage()
+    else:
+        {"estimates": estimates, "propensities": propensities}[given.what](
+            int(given.rows if given.what == "estimates" else given.draws)
+        )
+
+
+if __name__ == "__main__":
+    main()

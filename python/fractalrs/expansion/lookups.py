@@ -1,0 +1,161 @@
+"""Lookups: what is asked of an expansion for single pairs and users, exactly and without a table of all."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fractalrs._core import Generator
+from fractalrs.errors import InputError
+from fractalrs.expansion.declared import one_of
+from fractalrs.expansion.operators import Operator
+from fractalrs.tools import check_count, checked_ids, resolve_threads
+from fractalrs.words import SPLITS, Split
+
+
+class Lookups(Protocol):
+    """What an expansion answers of single pairs and users."""
+
+    generator: Generator
+
+    @property
+    def operator(self) -> Operator:
+        """What makes its blocks."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Expanded user ids m·p and item ids n·q."""
+        ...
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of files, tables and batches."""
+        ...
+
+    def contains(
+        self, users: npt.ArrayLike, items: npt.ArrayLike, split: Split | None = None, *, threads: int | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether expanded users have interactions with expanded items: exactly, and without any table of them.
+
+        For each pair one source row of one block is made again.
+
+        Parameters
+        ----------
+        users, items
+            Ids, broadcast against each other.
+        split
+            The interactions that count: of ``"train"``, of ``"test"``, or of both by default.
+
+        Returns
+        -------
+        numpy.ndarray
+            bool, of the shape of the two together.
+
+        Raises
+        ------
+        InputError
+            If an id is out of range, or a function makes the blocks.
+
+        Examples
+        --------
+        >>> from fractalrs import Expansion, leave_last_out, reduce, sample_interactions
+        >>> base = leave_last_out(sample_interactions(60, 40, 600))
+        >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
+        >>> table = expansion.table(0, 120)
+        >>> bool(expansion.contains(table["user_id"], table["item_id"]).all())
+        True
+        """
+        if split is not None:
+            one_of("split", split, SPLITS)
+        user, item = checked_ids("users", users, self.shape[0]), checked_ids("items", items, self.shape[1])
+        try:
+            user, item = np.broadcast_arrays(user, item)
+        except ValueError:
+            raise InputError(f"users {user.shape} and items {item.shape} do not fit each other") from None
+        found = self.core.memberships(user.ravel(), item.ravel(), resolve_threads(threads)).reshape(user.shape)
+        return found > 0 if split is None else found == 1 + SPLITS.index(split)
+
+    def negatives(
+        self, users: npt.ArrayLike, k: int, *, seed: int = 0, threads: int | None = None
+    ) -> npt.NDArray[np.signedinteger[Any]]:
+        """Draw k different items for each user, uniformly of those that it has no interaction with, train or test.
+
+        Keyed: an expansion, a seed, a user and k say which, whoever else is asked for; fewer are the first of more.
+
+        Parameters
+        ----------
+        users
+            Ids, one-dimensional; they may occur more than once, and then get the same items.
+        seed
+            Another one, such as the number of an epoch, gives others.
+
+        Returns
+        -------
+        numpy.ndarray
+            Item ids, shape (users, k), of the type of the files' ``item_id``.
+
+        Raises
+        ------
+        InputError
+            If an id is out of range, a user has too few items left, or a function makes the blocks.
+
+        Examples
+        --------
+        >>> from fractalrs import Expansion, leave_last_out, reduce, sample_interactions
+        >>> base = leave_last_out(sample_interactions(60, 40, 600))
+        >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
+        >>> expansion.negatives([3, 70], 4).shape
+        (2, 4)
+        """
+        check_count("k", k)
+        check_count("seed", seed)
+        wanted = checked_ids("users", users, self.shape[0]).ravel()
+        chosen = self.core.negatives(wanted, k, seed % 2**64, resolve_threads(threads))
+        kind = self.schema.field("item_id").type.to_pandas_dtype()
+        return chosen.astype(kind).reshape(len(wanted), k)
+
+    def unobserved(
+        self, users: npt.ArrayLike, *, threads: int | None = None
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return what dropout left out of users: the key to a benchmark of learning from incomplete data.
+
+        An expanded user has a source row in every block; those of its interactions that are not written are left out,
+        by dropout above all, and by what else drops some (``test_items="one"``, ``drop_incomplete``).
+
+        Parameters
+        ----------
+        users
+            Ids, one-dimensional.
+
+        Returns
+        -------
+        starts, items
+            int64: those of the k-th of `users` are ``items[starts[k]:starts[k + 1]]``, ids of expanded items by
+            column block.
+
+        Raises
+        ------
+        InputError
+            If an id is out of range, a function makes the blocks, or the operator samples them.
+
+        Examples
+        --------
+        >>> from fractalrs import Expansion, leave_last_out, reduce, sample_interactions
+        >>> base = leave_last_out(sample_interactions(60, 40, 600))
+        >>> expansion = Expansion(base, reduce(base, (2, 3)), seed=7)
+        >>> starts, items = expansion.unobserved([5])
+        >>> bool(expansion.contains(5, items).any())
+        False
+        """
+        wanted = checked_ids("users", users, self.shape[0]).ravel()
+        counts, items = self.core.unobserved(wanted, resolve_threads(threads))
+        return np.concatenate(([0], np.cumsum(counts))), items
+
+    @property
+    def core(self) -> Generator:
+        """The generator, which must be the core's."""
+        if self.operator.is_function:
+            raise InputError("single interactions can be looked up only where the blocks are not made by a function")
+        return self.generator

@@ -1,0 +1,179 @@
+"""A world in a file, and with what it logs in a folder, which appears whole or not at all."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.tools import (
+    FileReport,
+    ProgressCallback,
+    as_path,
+    digest_of_json,
+    whole_file,
+    whole_folder,
+    write_labelled,
+)
+
+WORLD = "world.json"
+NUMBER = 1
+"""Of what `docs/simulation.md` defines; changing it makes other worlds of the same file."""
+_PART = 1 << 24
+"""A part has about so many exposures."""
+_ROW_GROUP = 1 << 20
+_CARD = """---
+configs:
+  - config_name: default
+    data_files: "round=*/*.parquet"
+---
+
+# A simulated log with known truth
+
+{rows:,} rows of {users:,} made-up users and {items:,} made-up items, shown by the policy `{policy}`{kept}.
+No real person is in it.
+
+| column | what |
+|---|---|
+| `user_id`, `item_id` | from 0 on |
+| `timestamp` | when the item was shown |
+| `position` | in the slate, from 0 on |
+| `propensity` | the probability that the policy shows the user this item in a round: exact |
+| `response` | whether the user looked at the item and liked it |
+| `rating` | 1 to 5 where there is a response: 1 + a binomial number of 4 with the preference |
+
+`world.json` has all that the log was made of: `fractalrs.World.open` of this folder gives the true preference and the
+propensity of any user and item. What preferences are assumed to be is on the page "Simulation" of the documentation of
+fractalrs. Such a log tells whether a method finds what is there; it tells nothing about people.
+"""
+
+
+class Log(Protocol):
+    """What is logged of some users in a round."""
+
+    @property
+    def schema(self) -> pa.Schema: ...  # noqa: D102
+
+    @property
+    def users(self) -> tuple[int, int]: ...  # noqa: D102
+
+    @property
+    def only_responses(self) -> bool: ...  # noqa: D102
+
+    @property
+    def round(self) -> int: ...  # noqa: D102
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]: ...
+
+
+def write_world(path: str | os.PathLike[str], spec: Mapping[str, Any], policy: str) -> None:
+    """Write a world to a new file."""
+    target = _new(path)
+    if not target.parent.is_dir():
+        raise OutputError(f"the folder of {target} does not exist", hint="create it first")
+    with whole_file(target) as temporary:
+        temporary.write_text(_text(spec, policy), encoding="utf-8")
+
+
+def write_log(
+    path: str | os.PathLike[str], spec: Mapping[str, Any], policy: str, logs: Sequence[Log], progress: ProgressCallback
+) -> None:
+    """Write a world, and logs of rounds and ranges of users, to a new folder."""
+    target, parts = _new(path), len({log.users for log in logs})
+    files: dict[str, FileReport] = {}
+    begun = False
+    try:
+        with whole_folder(target) as folder:
+            begun = True
+            for number, log in enumerate(logs):
+                name = f"round={log.round:04}/part-{number % parts:05}-of-{parts:05}.parquet"
+                before = sum(file["rows"] for file in files.values())
+                files[name] = _write_part(folder / name, log, before, number, progress)
+            _describe(folder, spec, policy, files, logs[0].only_responses)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error
+        if not begun:
+            raise OutputError(f"cannot write {target}: {why}") from error
+        raise WriteError(f"writing {target} failed: {why}") from error
+
+
+def ranges_of(users: int, exposures: int) -> list[tuple[int, int]]:
+    """Return the users of each part of a round.
+
+    Examples
+    --------
+    >>> ranges_of(10, 20_000_000)
+    [(0, 5), (5, 10)]
+    """
+    parts = min(users, max(1, -(-exposures // _PART)))
+    return list(pairwise(users * part // parts for part in range(parts + 1)))
+
+
+def read_world(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str]:
+    """Return what is saved of a world, and the name of its policy."""
+    file = as_path("path", path)
+    file = file / WORLD if file.is_dir() else file
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        spec, policy, number = saved["spec"], saved["policy"], saved["simulation"]
+        whole = digest_of_json(spec) == saved["blake3"]
+    except FileNotFoundError:
+        raise InputError(f"{file} is not there: there is no world", hint="fractalrs simulate writes one") from None
+    except (ValueError, KeyError, TypeError, OSError):
+        raise InputError(f"{file} is no saved world, or is damaged", hint="write it again") from None
+    if number != NUMBER:
+        raise InputError(f"{file} is a world of number {number}, and this version makes those of number {NUMBER}")
+    if not whole:
+        raise InputError(f"{file} is damaged: it is not what was written", hint="write it again")
+    return spec, policy
+
+
+def _new(path: str | os.PathLike[str]) -> Path:
+    target = as_path("path", path).absolute()
+    if os.path.lexists(target):
+        raise OutputError(f"{target} exists already", hint="choose another name")
+    return target
+
+
+def _text(spec: Mapping[str, Any], policy: str) -> str:
+    whole = {"simulation": NUMBER, "policy": policy, "spec": dict(spec), "blake3": digest_of_json(dict(spec))}
+    return json.dumps(whole) + "\n"
+
+
+def _write_part(file: Path, log: Log, before: int, number: int, progress: ProgressCallback) -> FileReport:
+    file.parent.mkdir(exist_ok=True)
+    labels = {"fractalrs.simulation": str(NUMBER)}
+
+    def report(rows: int, _: int) -> None:
+        progress(before + rows, number)
+
+    with file.open("wb") as stream:
+        return write_labelled(stream, _tables(log), log.schema, "zstd(1)", _ROW_GROUP, labels, report)
+
+
+def _tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Gather batches into tables of a row group each."""
+    gathered: list[pa.RecordBatch] = []
+    for batch in batches:
+        gathered.append(batch)
+        if sum(map(len, gathered)) >= _ROW_GROUP:
+            yield pa.Table.from_batches(gathered)
+            gathered = []
+    if gathered:
+        yield pa.Table.from_batches(gathered)
+
+
+def _describe(
+    folder: Path, spec: Mapping[str, Any], policy: str, files: Mapping[str, FileReport], only_responses: bool
+) -> None:
+    rows = sum(file["rows"] for file in files.values())
+    facts = {"rows": rows, "users": spec["users"], "items": spec["items"], "policy": policy}
+    kept = "; exposures without a response are left out" if only_responses else ""
+    more = {"simulation": NUMBER, "seed": spec["seed"], "only_responses": only_responses, "files": dict(files)}
+    (folder / WORLD).write_text(_text(spec, policy), encoding="utf-8")
+    (folder / "README.md").write_text(_CARD.format(**facts, kept=kept), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps({**facts, **more}, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,222 @@
+//! Sources: the entry of the base that a pair of expanded ids stands for in its block, there or not; and what was left out.
+
+use std::sync::Mutex;
+
+use super::membership::Pair;
+use super::tables::worth_a_table;
+use super::tile::{Tiler, Wanted};
+use crate::base::{Base, Code, Codes, ITEM, Split};
+use crate::chance::Permutation;
+use crate::error::Error;
+use crate::expansion::{Columns, Exchange, Expansion, Operator, Splits};
+use crate::threads::{Progress, on_threads};
+
+/// So many pairs of a block are looked up at a time.
+const CHUNK: usize = 1 << 16;
+/// Pairs are counted by block where there are no more blocks than this, or than pairs.
+const COUNTED: usize = 1 << 16;
+
+/// The source user and the source item of some pairs, by their codes.
+///
+/// A user has a source for each item where entries were dealt out among the users of a cell: of those with the item the
+/// one whose entry it got, and else, by the same order of the deal, one without.
+pub fn sources(
+    expansion: &Expansion,
+    base: &Base,
+    pairs: &[Pair],
+    threads: usize,
+    progress: &Progress,
+) -> Result<Vec<(u32, u32)>, Error> {
+    refuse_sketch(expansion)?;
+    let (order, starts) = by_block(expansion, pairs);
+    let jobs = starts.windows(2).flat_map(|pair| order[pair[0]..pair[1]].chunks(CHUNK));
+    let (jobs, found) = (Mutex::new(jobs), Mutex::new(vec![(0, 0); pairs.len()]));
+    let next = || jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+    on_threads(threads, progress, || {
+        let mut made = Vec::with_capacity(CHUNK);
+        while let Some(numbers) = next() {
+            progress.advance(0)?;
+            made.clear();
+            of_block(expansion, base, numbers.iter().map(|&number| pairs[number as usize]), &mut made);
+            let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            for (&number, &source) in numbers.iter().zip(&made) {
+                found[number as usize] = source;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+/// The numbers of pairs block by block, as they come inside each, and where each block begins, and the last one ends.
+fn by_block(expansion: &Expansion, pairs: &[Pair]) -> (Vec<u32>, Vec<usize>) {
+    let (p, q) = (u64::from(expansion.base_users), u64::from(expansion.base_items));
+    let block = |&(user, item): &Pair| user / p * u64::from(expansion.column_blocks) + item / q;
+    let blocks: Vec<u64> = pairs.iter().map(block).collect();
+    let count = expansion.row_blocks() as usize * expansion.column_blocks as usize;
+    if count > COUNTED.max(pairs.len()) {
+        let mut order: Vec<u32> = (0..pairs.len() as u32).collect();
+        order.sort_by_key(|&number| blocks[number as usize]);
+        let ends =
+            order.chunk_by(|&one, &other| blocks[one as usize] == blocks[other as usize]).scan(0, |end, alike| {
+                *end += alike.len();
+                Some(*end)
+            });
+        let starts = std::iter::once(0).chain(ends).collect();
+        return (order, starts);
+    }
+    let mut starts = vec![0; count + 1];
+    for &block in &blocks {
+        starts[block as usize + 1] += 1;
+    }
+    for block in 0..count {
+        starts[block + 1] += starts[block];
+    }
+    let (mut places, mut order) = (starts.clone(), vec![0; pairs.len()]);
+    for (&block, number) in blocks.iter().zip(0..) {
+        let place = &mut places[block as usize];
+        order[*place] = number;
+        *place += 1;
+    }
+    (order, starts)
+}
+
+/// Finds the sources of pairs of one block.
+fn of_block(
+    expansion: &Expansion,
+    base: &Base,
+    pairs: impl ExactSizeIterator<Item = Pair> + Clone,
+    made: &mut Vec<(u32, u32)>,
+) {
+    let Expansion { base_users, base_items, keys, user_cells, options, .. } = expansion;
+    let Some((user, item)) = pairs.clone().next() else { return };
+    let (i, j) = ((user / u64::from(*base_users)) as u32, (item / u64::from(*base_items)) as u32);
+    let rows = Permutation::new(keys.rows.child(u64::from(i)), *base_users);
+    let exchange = Exchange::new(user_cells, keys.user_cells.child(u64::from(i)).child(u64::from(j)));
+    let columns = Columns::new(expansion, i, j);
+    let mut items = Vec::new();
+    if options.shuffled && worth_a_table(*base_items, pairs.len() as f64) {
+        let mut table: Vec<u32> = Vec::new();
+        columns.fill(None, &mut table);
+        items.resize(table.len(), 0);
+        for (&column, item) in table.iter().zip(0..) {
+            items[column as usize] = item;
+        }
+    }
+    let mixes = options.mixed && !user_cells.are_single();
+    let slot_of = |row: u32| exchange.image(user_cells.place(rows.image(row)));
+    let mut slots: Vec<u32> = Vec::new();
+    if options.shuffled && pairs.len() > *base_users as usize {
+        slots.extend((0..*base_users).map(slot_of));
+    }
+    let mut last = (u32::MAX, 0);
+    made.extend(pairs.map(|(user, item)| {
+        let (row, column) = ((user % u64::from(*base_users)) as u32, (item % u64::from(*base_items)) as u32);
+        if !options.shuffled {
+            return (row, column);
+        }
+        // Pairs of one user mostly follow each other.
+        if last.0 != row {
+            last = (row, slots.get(row as usize).copied().unwrap_or_else(|| slot_of(row)));
+        }
+        let slot = last.1;
+        let item = items.get(column as usize).copied().unwrap_or_else(|| columns.item(column));
+        (if mixes { dealt_from(expansion, base, slot, item) } else { user_cells.code(slot) }, item)
+    }));
+}
+
+/// The user of the cell whose entry with the item, or lack of one, was dealt to a slot.
+fn dealt_from(expansion: &Expansion, base: &Base, slot: u32, item: u32) -> u32 {
+    let cells = &expansion.user_cells;
+    let place = cells.place(slot);
+    if place.size == 1 {
+        return cells.code(slot);
+    }
+    let key = expansion.keys.mixing.child(u64::from(place.cell)).child(u64::from(item));
+    let number = Permutation::single_preimage(key, place.size, place.offset);
+    // Those with the item come first, train before validation before test, then those without: 3.
+    let rank_of = |slot: u32| {
+        let row = &base.entries()[base.row(cells.code(slot))];
+        let found = row.binary_search_by_key(&item, |&entry| entry & ITEM);
+        found.map_or(3, |found| Split::of(row[found]) as usize)
+    };
+    let slots = place.start..place.start + place.size;
+    let mut many = Vec::new();
+    let mut few = [0_u8; 64];
+    let ranks = if let Some(few) = few.get_mut(..place.size as usize) {
+        few
+    } else {
+        many.resize(place.size as usize, 0);
+        &mut many[..]
+    };
+    let mut counts = [0_u32; 4];
+    for (rank, slot) in ranks.iter_mut().zip(slots) {
+        *rank = rank_of(slot) as u8;
+        counts[usize::from(*rank)] += 1;
+    }
+    let (mut wanted, mut left) = (0, number);
+    while left >= counts[wanted] {
+        left -= counts[wanted];
+        wanted += 1;
+    }
+    let alike = ranks.iter().zip(place.start..).filter(|&(&rank, _)| usize::from(rank) == wanted);
+    let slot = alike.map(|(_, slot)| slot).nth(left as usize);
+    cells.code(slot.unwrap_or(place.start))
+}
+
+/// What dropout, and what drops whole interactions, left out of each user's: how many, and the expanded items.
+pub fn unobserved(
+    expansion: &Expansion,
+    users: &[u64],
+    threads: usize,
+    progress: &Progress,
+) -> Result<(Vec<i64>, Vec<i64>), Error> {
+    refuse_sketch(expansion)?;
+    let mut made: Vec<Vec<i64>> = vec![Vec::new(); users.len()];
+    let jobs = Mutex::new(users.iter().zip(&mut made));
+    let next = || jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+    on_threads(threads, progress, || {
+        let mut tiler = Tiler::new(expansion, Wanted::Ids);
+        let mut written = Vec::new();
+        while let Some((&user, left)) = next() {
+            progress.advance(0)?;
+            let mut all = Splits::<i64>::default();
+            tiler.expand(user..user + 1, &(user..user + 1), &mut all, |_| Ok(()))?;
+            written.clear();
+            written.extend(all.iter().flat_map(|split| &split.items));
+            written.sort_unstable();
+            match &expansion.layout.codes {
+                Codes::Narrow(codes) => entries_of(expansion, codes, user, left),
+                Codes::Wide(codes) => entries_of(expansion, codes, user, left),
+            }
+            left.retain(|item| written.binary_search(item).is_err());
+        }
+        Ok(())
+    })?;
+    Ok((made.iter().map(|items| items.len() as i64).collect(), made.concat()))
+}
+
+/// The items of all entries of a user's source rows, block by block.
+fn entries_of<C: Code>(expansion: &Expansion, codes: &[C], user: u64, items: &mut Vec<i64>) {
+    let Expansion { base_users, base_items, layout, keys, user_cells, options, .. } = expansion;
+    let (i, row) = ((user / u64::from(*base_users)) as u32, (user % u64::from(*base_users)) as u32);
+    let rows = Permutation::new(keys.rows.child(u64::from(i)), *base_users);
+    let anchor = if options.shuffled { rows.image(row) } else { row };
+    for j in 0..expansion.column_blocks {
+        let exchange = Exchange::new(user_cells, keys.user_cells.child(u64::from(i)).child(u64::from(j)));
+        let columns = Columns::new(expansion, i, j);
+        let slot = if options.shuffled { exchange.image(user_cells.place(anchor)) } else { anchor };
+        let offset = i64::from(j) * i64::from(*base_items);
+        items.extend(codes[layout.row(slot)].iter().map(|code| {
+            let item = code.item();
+            offset + i64::from(if options.shuffled { columns.column(item) } else { item })
+        }));
+    }
+}
+
+fn refuse_sketch(expansion: &Expansion) -> Result<(), Error> {
+    if expansion.options.operator == Operator::Sketch {
+        return Err(Error::Invalid("a sketch samples rows and columns: its pairs have no source of their own".into()));
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! Worlds of known truth, as `docs/simulation.md` defines them: who likes what, what is shown to whom, and what is logged.
+
+mod axis;
+mod batch;
+mod curve;
+mod exposures;
+mod preference;
+mod stream;
+mod world;
+
+pub use axis::{Axis, Shown};
+pub use batch::{Pair, chances, expose, preferences, propensities, rows};
+pub use curve::Curve;
+pub use exposures::Exposures;
+pub use stream::{Asked, Log};
+pub use world::{Spec, World};
