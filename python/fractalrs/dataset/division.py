@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
 
@@ -39,15 +40,20 @@ def divided(plan: Plan, text: bytes, place: str) -> Plan:
     if plan.attribute_fingerprints:
         kinds = " and ".join(sorted(plan.attribute_fingerprints))
         raise InputError(f"{place} gets attributes of {kinds}, which are read from their source", hint=again)
+    return check_division(plan, text, f"{place}/{DIVISION}", again)
+
+
+def check_division(plan: Plan, text: bytes, file: Any, hint: str | None = None) -> Plan:
+    """Return a plan with what a ``division.json`` says; refuse one that is not what was written for it."""
     try:
         content = json.loads(text)
         made = Division(tuple(content["cuts"]), schema_of(content["schema"]), content["made_up"])
         known = replace(plan, divided=made)
         whole = division_text(known).encode() == text and _covers(known)
-    except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException):
         whole = False
     if not whole:
-        raise InputError(f"{place}/{DIVISION} is damaged, or of another plan", hint=again)
+        raise InputError(f"{file} is damaged, or of another plan", hint=hint)
     return known
 
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from fractalrs.base import Privacy
 from fractalrs.errors import InputError
-from fractalrs.tools import RemotePath, Shown
+from fractalrs.tools import RemotePath, Shown, sealed_json
 from fractalrs.words import SPLITS, Partition, Split
 
 ELSEWHERE = "move the folder away, or choose another"
-FORMAT = 2
-"""Number of what a data set's folder holds: 2 since digests are BLAKE3."""
+FORMAT = 3
+"""Number of what a data set's folder holds: 2 since digests are BLAKE3, 3 since plan, manifest and card are sealed."""
 _OURS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
 
 
@@ -73,6 +73,8 @@ class Manifest(Shown):
         How much of the source was dropped before it was expanded, and why, where that is much.
     privacy
         What a private base promises of the source's people; None where the base was the real one.
+    card
+        The BLAKE3 digest, in hex, of the data card that was written beside it.
     """
 
     fractalrs: str
@@ -93,6 +95,7 @@ class Manifest(Shown):
     warnings: tuple[str, ...] = ()
     partition: Partition | None = None
     privacy: Privacy | None = None
+    card: str | None = None
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
@@ -129,7 +132,7 @@ class Manifest(Shown):
             content["partition"] = self.partition
         if self.privacy:
             content["privacy"] = self.privacy.described()
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        return sealed_json(content | ({"card": self.card} if self.card else {}))
 
     def _described(self, files: tuple[FileEntry, ...]) -> Any:
         """Return one file, or of a partition a list of them, as JSON has it."""
@@ -175,6 +178,7 @@ class Manifest(Shown):
         promised = content.get("privacy")
         found |= {"warnings": warnings, "partition": partition}
         found |= {"privacy": None if promised is None else Privacy.read(promised)}
+        found |= {"card": plain(content, "card", str) if "card" in content else None}
         return cls(**head, schema=schema, fingerprints=prints, **found)
 
     def contradiction(self, totals: dict[str, int]) -> str | None:

@@ -18,7 +18,17 @@ from fractalrs.tools.machine import blas_threads, drawing, installed, peak_memor
 from fractalrs.tools.object_store import SCHEMES, ObjectStore, Place, store_of
 from fractalrs.tools.ordered import in_order
 from fractalrs.tools.progress import SILENT, Progress, ProgressCallback, Stages, as_progress, notes_on_stderr
-from fractalrs.tools.sealed import DigestingFile, FileReport, parquet_writer, read_labelled, write_labelled
+from fractalrs.tools.sealed import (
+    DigestingFile,
+    FileReport,
+    has_seal,
+    is_sealed,
+    parquet_writer,
+    read_labelled,
+    sealed_json,
+    write_labelled,
+    write_sealed,
+)
 from fractalrs.tools.shown import Shown, html_table, one_line
 from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, busy, is_litter, visible
 
@@ -50,9 +60,13 @@ __all__ += [
     "DigestingFile",
     "FileReport",
     "digest_of_json",
+    "has_seal",
+    "is_sealed",
     "parquet_writer",
     "read_labelled",
+    "sealed_json",
     "write_labelled",
+    "write_sealed",
 ]
 __all__ += ["SCHEMES", "LocalStaging", "LocalStore", "ObjectStore", "Place", "RemotePath", "Store"]
 __all__ += ["busy", "is_litter", "store_of", "visible"]

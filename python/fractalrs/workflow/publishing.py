@@ -25,6 +25,7 @@ from fractalrs.dataset import (
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.reading import MADE_UP
 from fractalrs.tools import (
+    Digest,
     Place,
     Progress,
     ProgressCallback,
@@ -123,7 +124,9 @@ def publish(
     if made.attributes and not with_attributes:
         logger.info(f"left out: {', '.join(file.path for file in made.attributes.values())}, which name source ids")
     with made.store.local([file.path for file in manifest.files]) as here:
-        _write(here, made, target, manifest, data_card(private.plan, manifest, told), as_progress(progress))
+        card = data_card(private.plan, manifest, told)
+        manifest = replace(manifest, card=Digest([card.encode()]).hex())
+        _write(here, made, target, manifest, card, as_progress(progress))
     return Dataset(target)
 
 
