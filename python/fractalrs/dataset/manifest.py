@@ -14,8 +14,8 @@ from fractalrs.tools import RemotePath, Shown, sealed_json
 from fractalrs.words import SPLITS, Partition, Split
 
 ELSEWHERE = "move the folder away, or choose another"
-FORMAT = 3
-"""Number of what a data set's folder holds: 2 since digests are BLAKE3, 3 since plan, manifest and card are sealed."""
+FORMAT = 2
+"""Number of what a data set's folder holds: 2 since digests are BLAKE3."""
 _OURS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
 
 

@@ -233,7 +233,7 @@ class Plan(Shown):
         try:
             made = cls._of(content)
             if not has_seal(content):
-                raise ValueError("its seal is of other values")
+                raise ValueError("its seal is of other values" if "seal" in content else "it has no seal")
             return made
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             wrong = f"it has no {error.args[0]}" if isinstance(error, KeyError) else error.args[0]
