@@ -5,14 +5,12 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import pyarrow as pa
-
 from fractalrs._core import VERSION
 from fractalrs.dataset.layout import Division
 from fractalrs.dataset.manifest import described_schema, schema_of
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError
-from fractalrs.tools import digest_of_json
+from fractalrs.tools import DAMAGE, digest_of_json
 
 DIVISION = "private/division.json"
 
@@ -50,7 +48,7 @@ def check_division(plan: Plan, text: bytes, file: Any, hint: str | None = None) 
         made = Division(tuple(content["cuts"]), schema_of(content["schema"]), content["made_up"])
         known = replace(plan, divided=made)
         whole = division_text(known).encode() == text and _covers(known)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException):
+    except DAMAGE:
         whole = False
     if not whole:
         raise InputError(f"{file} is damaged, or of another plan", hint=hint)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fractalrs.base import Privacy
 from fractalrs.errors import InputError
-from fractalrs.tools import RemotePath, Shown, sealed_json
+from fractalrs.tools import DAMAGE, RemotePath, Shown, sealed_json, untrusted
 from fractalrs.words import SPLITS, Partition, Split
 
 ELSEWHERE = "move the folder away, or choose another"
@@ -146,10 +146,10 @@ class Manifest(Shown):
         check_format(content, file)
         try:
             manifest = cls._of({"id_layout": ""} | content)
-            wrong = manifest.contradiction(content["totals"])
+            wrong = manifest.contradiction({name: plain(content["totals"], name, int, 0) for name in content["totals"]})
         except WrongError as error:
             wrong = str(error)
-        except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
+        except DAMAGE:
             wrong = "its parts are not described as they should be"
         if wrong is not None:
             raise InputError(f"{file} is damaged: {wrong}", hint=hint)
@@ -217,10 +217,8 @@ class WrongError(ValueError):
 
 def json_object(text: bytes, file: Path | RemotePath, names: set[str], hint: str | None) -> dict[str, Any]:
     """Read a JSON object; refuse what is none by a hint of the caller's, and one that lacks names as not ours."""
-    try:
+    with untrusted(file, hint, "cannot be read"):
         content = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{file} cannot be read: {error}", hint) from None
     if not isinstance(content, dict) or not content.keys() >= names:
         raise InputError(f"{file} is not one of ours", ELSEWHERE)
     return content

@@ -36,6 +36,7 @@ from fractalrs.tools import (
     has_seal,
     sealed_json,
     suggests,
+    untrusted,
 )
 from fractalrs.words import ITEMS, SPLITS, USERS, Partition, Side, Split
 
@@ -230,14 +231,18 @@ class Plan(Shown):
         """Read the text of a plan; refuse one that is damaged, with the file and what is wrong in it."""
         content = json_object(text, file, {"base", "options", "writing", "fingerprints"}, ELSEWHERE)
         check_format(content, file)
+        wrong = "is damaged, or of another version"
         try:
-            made = cls._of(content)
-            if not has_seal(content):
-                raise ValueError("its seal is of other values" if "seal" in content else "it has no seal")
-            return made
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            wrong = f"it has no {error.args[0]}" if isinstance(error, KeyError) else error.args[0]
-            raise InputError(f"{file} is damaged, or of another version: {wrong}", ELSEWHERE) from None
+            with untrusted(file, ELSEWHERE, wrong):
+                made = cls._of(content)
+                if not has_seal(content):
+                    raise ValueError("its seal is of other values" if "seal" in content else "it has no seal")
+                return made
+        except InputError as error:
+            if error.hint == ELSEWHERE:
+                raise
+            # An option that is none.
+            raise InputError(f"{file} {wrong}: {error.message}", ELSEWHERE) from None
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:

@@ -18,7 +18,7 @@ from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError
 from fractalrs.expansion import Cells, ReducedMatrix, fingerprint_of, operator_named
 from fractalrs.statistics import Activity, Ratings
-from fractalrs.tools import Shown, Store, blas_threads, is_sealed, write_sealed
+from fractalrs.tools import Shown, Store, blas_threads, is_sealed, load_array, load_arrays, untrusted, write_sealed
 from fractalrs.words import LATEST
 
 REDUCED = "private/reduced_matrix.npy"
@@ -159,8 +159,8 @@ def _matrices(folder: Path, plan: Plan) -> tuple[ReducedMatrix, Cells]:
         # The file has the numbers alone; how they were made the plan says.
         reduced = replace(ReducedMatrix.load(folder / REDUCED), description=dict(plan.reduced))
     if SIGNED in files_beside(plan):
-        with _sealed(folder / SIGNED), (folder / SIGNED).open("rb") as opened:
-            reduced = replace(reduced, signed=np.load(opened, allow_pickle=False))
+        with _sealed(folder / SIGNED):
+            reduced = replace(reduced, signed=load_array(folder / SIGNED))
     with _sealed(folder / CELLS):
         cells = Cells.load(folder / CELLS)
     if not _are_planned(plan, reduced, cells):
@@ -172,8 +172,8 @@ def _matrices(folder: Path, plan: Plan) -> tuple[ReducedMatrix, Cells]:
 
 def _statistics(folder: Path, plan: Plan) -> dict[str, npt.NDArray[Any]]:
     file = folder / STATISTICS
-    with _sealed(file), file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-        return _checked(plan, dict(arrays))
+    with _sealed(file):
+        return _checked(plan, load_arrays(file))
 
 
 def _division(folder: Path, plan: Plan) -> object:
@@ -187,16 +187,11 @@ def _base(folder: Path, plan: Plan) -> None:
 
 @contextmanager
 def _sealed(file: Path) -> Iterator[None]:
-    """Refuse a file that is not what was written, by its name; damaged bytes make a loader raise whatever it likes."""
-    try:
+    """Refuse a file that is not what was written, by its name."""
+    with untrusted(file, _AGAIN, "is damaged, or of an older version"):
         if not is_sealed(file):
             raise ValueError("it is not what was written")
         yield
-    except InputError:
-        raise
-    except Exception as error:
-        wrong = f"it has no {error.args[0]}" if isinstance(error, KeyError) else error
-        raise InputError(f"{file} is damaged, or of an older version: {wrong}", _AGAIN) from None
 
 
 def _are_planned(plan: Plan, reduced: ReducedMatrix, cells: Cells) -> bool:

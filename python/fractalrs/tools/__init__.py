@@ -31,6 +31,7 @@ from fractalrs.tools.sealed import (
 )
 from fractalrs.tools.shown import Shown, html_table, one_line
 from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, busy, is_litter, visible
+from fractalrs.tools.untrusted import DAMAGE, load_array, load_arrays, read_object, read_toml, untrusted, whole_arrow
 
 __all__ = [
     "as_path",
@@ -69,5 +70,6 @@ __all__ += [
     "write_sealed",
 ]
 __all__ += ["SCHEMES", "LocalStaging", "LocalStore", "ObjectStore", "Place", "RemotePath", "Store"]
+__all__ += ["DAMAGE", "load_array", "load_arrays", "read_object", "read_toml", "untrusted", "whole_arrow"]
 __all__ += ["busy", "is_litter", "store_of", "visible"]
 __all__ += ["Shown", "html_table", "installed", "one_line", "suggests"]

@@ -1,6 +1,5 @@
 """Giving a data set away: the folder with everything that others need, and nothing that must stay at home."""
 
-import json
 import logging
 import os
 import shutil
@@ -33,6 +32,7 @@ from fractalrs.tools import (
     Store,
     as_path,
     as_progress,
+    read_object,
     require_disk,
     require_place,
     suggests,
@@ -251,13 +251,10 @@ def _audit_of(audit: Any, dataset: Dataset) -> Mapping[str, Any] | None:
 def _content_of(name: str, given: Any, hint: str) -> Mapping[str, Any]:
     """Return the values of a report, from itself or from a file."""
     content = given.to_dict() if hasattr(given, "to_dict") else given
-    if not isinstance(content, Mapping):
-        file = as_path(name, given)
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{file} is no {name}: {error}", hint=hint) from None
-    return content if isinstance(content, Mapping) else {}
+    if isinstance(content, Mapping):
+        return content
+    file = as_path(name, given)
+    return read_object(file.read_bytes(), file, hint, f"is no {name}")
 
 
 _AUDITED = "make it: fractalrs audit OUTPUT --source SOURCE --json > audit.json"

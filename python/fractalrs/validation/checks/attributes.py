@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from fractalrs.dataset import AttributesEntry, Dataset, arrow_file, source_codes
 from fractalrs.expansion import Expansion
+from fractalrs.tools import DAMAGE
 from fractalrs.validation.checks.files import digest_of
 from fractalrs.validation.findings import Check
 from fractalrs.words import SIDES, Side
@@ -56,7 +57,9 @@ def _wrong(
                 if not right.all():
                     return f"row {start + int(np.argmin(right)):,} is not that {one}'s, or has another block or source"
                 start = stop
-    except (OSError, KeyError, pa.ArrowException) as error:
+    except PermissionError:
+        raise
+    except DAMAGE as error:
         return f"it cannot be read: {error}"
     if start != count:
         return f"it has {start:,} rows instead of {count:,}"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from fractalrs._core import digest_file
 from fractalrs.dataset import Dataset, FileEntry, arrow_file
 from fractalrs.passes import Degrees
-from fractalrs.tools import Digest, RemotePath
+from fractalrs.tools import DAMAGE, Digest, RemotePath
 from fractalrs.validation.findings import Check
 from fractalrs.validation.wording import first_few
 from fractalrs.words import SPLITS, Split
@@ -57,7 +57,9 @@ class Footers:
 def _footer(path: Path | RemotePath) -> pq.FileMetaData | None:
     try:
         return pq.read_metadata(arrow_file(path))
-    except (OSError, ValueError):
+    except PermissionError:
+        raise
+    except DAMAGE:
         return None
 
 
