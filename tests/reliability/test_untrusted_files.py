@@ -129,7 +129,7 @@ def test_json_that_is_no_object_is_refused_by_name(text: bytes) -> None:
 @pytest.mark.parametrize("text", [b"a = " + b"[" * 100_000, b"a = \xff", b"a", b"a = 1e", b'a = """'])
 def test_toml_that_is_none_is_refused_by_name(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "a.toml").write_bytes(text)
-    with pytest.raises(InputError, match=r"a\.toml is no TOML: "):
+    with pytest.raises(InputError, match=r"a\.toml: ."):
         read_toml(tmp_path / "a.toml")
 
 
@@ -229,7 +229,7 @@ def test_no_damage_of_saved_values_is_unexpected(tmp_path: Path, kind: Any) -> N
 )
 def test_no_damage_of_a_source_is_unexpected(tmp_path: Path, suffix: str) -> None:
     path = source(tmp_path, suffix)
-    assert unexpected(tmp_path, [path.name], range(60), lambda: read_interactions(path)) == []
+    assert unexpected(tmp_path, [path.name], range(25), lambda: read_interactions(path)) == []
 
 
 def source(folder: Path, suffix: str) -> Path:

@@ -54,7 +54,7 @@ def untrusted(file: object, hint: str | None = None, wrong: str = "is damaged") 
     except (FractalrsError, *_SYSTEM):
         raise
     except DAMAGE as error:
-        raise InputError(f"{file} {wrong}: {_why(error)}", hint) from None
+        raise InputError(f"{file} {wrong}".rstrip() + f": {_why(error)}", hint) from None
 
 
 def read_object(text: bytes | str, file: object, hint: str | None = None, wrong: str = "is damaged") -> dict[str, Any]:
@@ -74,7 +74,7 @@ def read_object(text: bytes | str, file: object, hint: str | None = None, wrong:
 
 def read_toml(file: Path, hint: str | None = None) -> dict[str, Any]:
     """Return what a file in TOML says; refuse one that is none."""
-    with untrusted(file, hint, "is no TOML"):
+    with untrusted(file, hint, ""):
         return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
