@@ -6,6 +6,7 @@ Layout of the files is `layout`; what is there `folder`; `writing` puts them the
 from fractalrs.dataset.attributes import match, source_codes
 from fractalrs.dataset.beginning import begun_plan
 from fractalrs.dataset.card import Published, data_card
+from fractalrs.dataset.claims import false_claims
 from fractalrs.dataset.contrast import differences
 from fractalrs.dataset.dataset import Dataset, arrow_file, open_dataset, opened, whole_users
 from fractalrs.dataset.folder import Folder
@@ -19,7 +20,16 @@ from fractalrs.dataset.survey import forecast, other_plan
 from fractalrs.dataset.writing import finish, write, write_part, write_parts, write_plan
 
 __all__ = ["AttributesEntry", "FileEntry", "Folder", "Manifest", "ParquetOptions", "PartEntry", "Private"]
-__all__ += ["OTHER_SOURCE", "Plan", "checked_licence", "differences", "expected_bytes", "other_plan", "plan"]
+__all__ += [
+    "OTHER_SOURCE",
+    "Plan",
+    "checked_licence",
+    "differences",
+    "expected_bytes",
+    "false_claims",
+    "other_plan",
+    "plan",
+]
 __all__ += ["begun_plan", "finish", "folders_of", "forecast", "match", "matrices_of", "saved_base", "source_codes"]
 __all__ += ["write", "write_part", "write_parts", "write_plan"]
 __all__ += ["Dataset", "arrow_file", "open_dataset", "opened", "whole_users"]

@@ -31,12 +31,15 @@ class Folder:
         The folder; names and sizes of what is there.
     plan, manifest
         Those of the data set that is there; it has a manifest only when it is, or was, complete.
+    unreadable
+        What of it may not be read, and so is not known.
     """
 
     store: Store
     files: Mapping[str, int]
     plan: Plan | None
     manifest: Manifest | None
+    unreadable: str | None = None
 
     @classmethod
     def read(cls, path: Place) -> "Folder":
@@ -46,8 +49,13 @@ class Folder:
             files = store.list()
         except OutputError as error:
             raise InputError(error.message, error.hint) from error
-        plan, manifest = PLAN in files and read_plan(store), MANIFEST in files and read_manifest(store)
-        return cls(store, files, plan or None, manifest or None)
+        unreadable = next((name for name in sorted(files) if name.endswith("/")), None)
+        manifest, plan = MANIFEST in files and read_manifest(store), None
+        try:
+            plan = PLAN in files and read_plan(store)
+        except PermissionError:
+            unreadable = PLAN
+        return cls(store, files, plan or None, manifest or None, unreadable)
 
     @classmethod
     def ours(cls, path: Place) -> "Folder":
@@ -59,6 +67,9 @@ class Folder:
             foreign = sorted(folder.files.keys() - folder.names)
         except InputError as error:
             raise OutputError(error.message, error.hint or ELSEWHERE) from None
+        if folder.unreadable is not None:
+            message = f"{store.path / folder.unreadable} may not be read"
+            raise OutputError(message, "change its permissions, or choose another folder")
         if foreign:
             shown = ", ".join(foreign[:_SHOWN]) + (f" and {len(foreign) - _SHOWN} more" if foreign[_SHOWN:] else "")
             hint = "choose a new folder, or move these away"
@@ -185,5 +196,7 @@ def _content(store: Store, name: str) -> bytes:
     try:
         with store.open(name) as file:
             return file.read()
+    except PermissionError:
+        raise
     except OSError as error:
         raise InputError(f"{store.path / name} cannot be read: {error.strerror or error}", ELSEWHERE) from None

@@ -9,6 +9,7 @@ from typing import Any, Self, get_args
 import pyarrow as pa
 
 from fractalrs.base import Privacy
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, part_file, part_of
 from fractalrs.errors import InputError
 from fractalrs.tools import DAMAGE, RemotePath, Shown, sealed_json, untrusted
 from fractalrs.words import SPLITS, Partition, Split
@@ -162,15 +163,25 @@ class Manifest(Shown):
         if partition is not None and partition not in get_args(Partition):
             raise WrongError(f"partition is {partition!r}")
 
-        def entries(files: Any) -> tuple[FileEntry, ...]:
-            return tuple(_entry(FileEntry, file) for file in (files if partition else [files]))
+        count = len(content["parts"])
+
+        def entries(files: Any, number: int, split: Split) -> tuple[FileEntry, ...]:
+            found = tuple(_entry(FileEntry, file) for file in (files if partition else [files]))
+            for file in found:
+                # No path leads out of the folder.
+                if part_of(file.path) != (part_file(number, count, split), partition or "", number, count):
+                    raise WrongError(f"the path {file.path!r} is not that of a file of part {number}")
+            return found
 
         parts = tuple(
-            PartEntry(first, last, {split: entries(part[split]) for split in SPLITS if split in part})
-            for part in content["parts"]
+            PartEntry(first, last, {split: entries(part[split], number, split) for split in SPLITS if split in part})
+            for number, part in enumerate(content["parts"])
             for first, last in [part["users"]]
         )
         attributes = {name: _entry(AttributesEntry, file) for name, file in content.get("attributes", {}).items()}
+        for name, file in attributes.items():
+            if file.path != ATTRIBUTE_FILES.get(name):
+                raise WrongError(f"the path {file.path!r} is not that of attributes of {name}")
         schema = schema_of(content["schema"])
         prints = {name: str(content["fingerprints"][name]) for name in ("expansion", "plan")}
         warnings = texts("warnings", content.get("warnings", ()))

@@ -1,21 +1,22 @@
 """Writing a data set: private files first, parts in any order, the manifest last; resumable at every point."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from fractalrs.dataset.beginning import begin, failures, missing_private
 from fractalrs.dataset.card import data_card
+from fractalrs.dataset.claims import manifest_of, part_entries
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.folder import Folder, missing_files, units
 from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
-from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
+from fractalrs.dataset.manifest import AttributesEntry, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
 from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey
 from fractalrs.errors import InputError, OutputError
-from fractalrs.expansion import Expansion, operator_named
+from fractalrs.expansion import Expansion
 from fractalrs.tools import (
     SILENT,
     Digest,
@@ -221,7 +222,7 @@ def write_parts(
         store.clear()
         begin(store, plan, private, folder.plan is not None)
         made = _make_parts(store, plan, wanted, finished, threads, progress)
-    return tuple(_part_entries(wanted, plan.splits, {**finished, **made}))
+    return tuple(part_entries(wanted, plan.splits, {**finished, **made}))
 
 
 @suggests
@@ -340,7 +341,7 @@ def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress:
                 require_ours(store, plan)
                 staging.publish(table.name)
         attributes[table.side.plural] = AttributesEntry(table.name, **report, **table.counts)
-    manifest = _manifest(plan, files, attributes)
+    manifest = manifest_of(plan, files, attributes)
     require_ours(store, plan)
     card = data_card(plan, manifest).encode()
     manifest = replace(manifest, card=Digest([card]).hex())
@@ -348,35 +349,3 @@ def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress:
     require_ours(store, plan)
     store.put(MANIFEST, manifest.to_json().encode())
     return Dataset(store, manifest)
-
-
-def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEntry]) -> Manifest:
-    """Return what is public of a data set: enough to read and check it, nothing that undoes the shuffle."""
-    return Manifest(
-        fractalrs=plan.fractalrs,
-        generator=plan.generator,
-        base_users=plan.base.users,
-        base_items=plan.base.items,
-        user_multiplier=plan.user_multiplier,
-        item_multiplier=plan.item_multiplier,
-        profile=plan.profile,
-        shuffle=plan.options.shuffle,
-        order=plan.options.order,
-        operator=plan.options.operator,
-        id_layout=operator_named(plan.options.operator).id_layout,
-        schema=plan.division.schema,
-        fingerprints={"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint},
-        parts=tuple(_part_entries(plan.parts, plan.splits, files)),
-        partition=plan.partition,
-        attributes=attributes,
-        warnings=plan.base.warnings,
-        privacy=plan.base.privacy,
-    )
-
-
-def _part_entries(parts: Sequence[Part], splits: Sequence[Split], files: Finished) -> Iterator[PartEntry]:
-    there = units(files)
-    for part in parts:
-        names = {split: there[part.file(split)] for split in splits}
-        entries = {split: tuple(FileEntry(name, **files[name]) for name in some) for split, some in names.items()}
-        yield PartEntry(part.first, part.last, entries)

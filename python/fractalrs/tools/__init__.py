@@ -13,6 +13,7 @@ from fractalrs.tools.arguments import (
     url_scheme,
 )
 from fractalrs.tools.atomic import whole_file, whole_folder
+from fractalrs.tools.checked import DAMAGE, load_array, load_arrays, read_object, read_toml, untrusted, whole_arrow
 from fractalrs.tools.digest import Digest, digest_of_json
 from fractalrs.tools.machine import blas_threads, drawing, installed, peak_memory, readable, require_disk, require_place
 from fractalrs.tools.object_store import SCHEMES, ObjectStore, Place, store_of
@@ -31,7 +32,6 @@ from fractalrs.tools.sealed import (
 )
 from fractalrs.tools.shown import Shown, html_table, one_line
 from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, busy, is_litter, visible
-from fractalrs.tools.untrusted import DAMAGE, load_array, load_arrays, read_object, read_toml, untrusted, whole_arrow
 
 __all__ = [
     "as_path",

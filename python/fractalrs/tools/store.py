@@ -180,7 +180,7 @@ class LocalStore(Shown):
         machine.require_disk(self.path, size, hint, int(self.free() + freed))
 
     def list(self) -> dict[str, int]:
-        """Return names and sizes of all files; a link to a folder is a file."""
+        """Return names and sizes of all files; a link to a folder is one, and so is ``NAME/`` that may not be read."""
         with _refusing(self.path):
             found = _sizes(self.path)
         own = (name for name in found if not (name == _LOCK or _STAGING.fullmatch(name.partition("/")[0])))
@@ -374,7 +374,10 @@ def _sizes(path: Path) -> dict[str, int]:
     with suppress(FileNotFoundError), os.scandir(path) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                below = _sizes(path / entry.name)
+                try:
+                    below = _sizes(path / entry.name)
+                except PermissionError:
+                    below = {"": 0}
                 found |= {f"{entry.name}/{name}": size for name, size in below.items()}
             else:
                 with suppress(FileNotFoundError):

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fractalrs._core import digest_file
-from fractalrs.dataset import Dataset, FileEntry, arrow_file
+from fractalrs.dataset import Dataset, FileEntry, arrow_file, false_claims
 from fractalrs.passes import Degrees
 from fractalrs.tools import DAMAGE, Digest, RemotePath
 from fractalrs.validation.findings import Check
@@ -88,6 +88,10 @@ def check_files(footers: Footers, digests: bool) -> list[Check]:
             counted.append(f"{file.path} has {footer.num_rows:,} {split} interactions instead of {file.rows:,}")
         if digests and digest_of(dataset, file.path) != file.blake3:
             changed.append(file.path)
+    wrong += false_claims(dataset)
+    if dataset.schema.names == ["user_id", "item_id"] and not footers.columns.holds:
+        # Of carried columns this is a check of its own.
+        wrong.append(footers.columns.detail)
     # Readers pass over what begins with a dot or an underscore.
     there = [name for name in sorted(dataset.store.list()) if not re.search("/[._]", name)]
     for split in SPLITS:
