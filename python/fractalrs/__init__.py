@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fractalrs.dataset import Dataset as Dataset
     from fractalrs.dataset import ParquetOptions as ParquetOptions
     from fractalrs.dataset import Plan as Plan
+    from fractalrs.dataset import Verification as Verification
     from fractalrs.dataset import finish as finish
     from fractalrs.dataset import open_dataset as open_dataset
     from fractalrs.dataset import plan as plan
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from fractalrs.validation import validate as validate
     from fractalrs.workflow import expand as expand
     from fractalrs.workflow import publish as publish
+    from fractalrs.workflow import verify as verify
 
 __version__ = VERSION
 
@@ -72,7 +74,7 @@ _HOMES = {
     "fractalrs.base": ("Base", "hold_users_out", "leave_last_out"),
     "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "Stream", "fit", "group_cells", "reduce"),
     "fractalrs.dataset": (
-        *("Dataset", "ParquetOptions", "Plan"),
+        *("Dataset", "ParquetOptions", "Plan", "Verification"),
         *("finish", "open_dataset", "plan", "write", "write_part"),
     ),
     "fractalrs.passes": ("StreamedMatrix",),
@@ -80,7 +82,7 @@ _HOMES = {
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "backcast"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
-    "fractalrs.workflow": ("expand", "publish"),
+    "fractalrs.workflow": ("expand", "publish", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

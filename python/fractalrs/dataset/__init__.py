@@ -17,6 +17,7 @@ from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, plan
 from fractalrs.dataset.private import Private, matrices_of, saved_base
 from fractalrs.dataset.sizes import expected_bytes
 from fractalrs.dataset.survey import forecast, other_plan
+from fractalrs.dataset.verification import Fault, Verification, digest_of, folder_of, repair_files, verify_files
 from fractalrs.dataset.writing import finish, write, write_part, write_parts, write_plan
 
 __all__ = ["AttributesEntry", "FileEntry", "Folder", "Manifest", "ParquetOptions", "PartEntry", "Private"]
@@ -34,3 +35,4 @@ __all__ += ["begun_plan", "finish", "folders_of", "forecast", "match", "matrices
 __all__ += ["write", "write_part", "write_parts", "write_plan"]
 __all__ += ["Dataset", "arrow_file", "open_dataset", "opened", "whole_users"]
 __all__ += ["CARD", "MANIFEST", "Published", "data_card"]
+__all__ += ["Fault", "Verification", "digest_of", "folder_of", "repair_files", "verify_files"]

@@ -32,7 +32,7 @@ def false_claims(dataset: Dataset) -> list[str]:
     if plan is not None:
         with store.open(DIVISION) as file:
             plan = check_division(plan, file.read(), store.path / DIVISION)
-        files = {one.path: _report(one) for one in expected.files}
+        files = {one.path: report_of(one) for one in expected.files}
         try:
             made = manifest_of(plan, files, expected.attributes)
         except KeyError as error:
@@ -43,7 +43,8 @@ def false_claims(dataset: Dataset) -> list[str]:
     return [f"{MANIFEST} says {name} {said.get(name)}, it is {planned.get(name)}" for name in wrong[:_SHOWN]]
 
 
-def _report(file: FileEntry) -> FileReport:
+def report_of(file: FileEntry) -> FileReport:
+    """Return what a manifest says of a file."""
     return {"rows": file.rows, "bytes": file.bytes, "blake3": file.blake3}
 
 

@@ -133,8 +133,8 @@ def write_plan(
                 logger.info("%s of %s files are finished already", len(found.finished), len(found.plan.files))
             begin(store, found.plan, private, found.state == "begun" and found.folder.plan is not None)
             store.delete([MANIFEST])
-            made = _make_parts(store, found.plan, found.plan.parts, found.finished, threads, progress)
-            return _complete(store, found.plan, {**found.finished, **made}, threads, progress)
+            made = make_parts(store, found.plan, found.plan.parts, found.finished, threads, progress)
+            return complete(store, found.plan, {**found.finished, **made}, threads, progress)
 
 
 def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
@@ -221,7 +221,7 @@ def write_parts(
             private = missing_private(folder, plan, look=not parts)
         store.clear()
         begin(store, plan, private, folder.plan is not None)
-        made = _make_parts(store, plan, wanted, finished, threads, progress)
+        made = make_parts(store, plan, wanted, finished, threads, progress)
     return tuple(part_entries(wanted, plan.splits, {**finished, **made}))
 
 
@@ -260,7 +260,7 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
         private = missing_private(found.folder, found.plan)
         store.clear()
         begin(store, found.plan, private, found.folder.plan is not None)
-        return _complete(store, found.plan, found.finished, threads, progress)
+        return complete(store, found.plan, found.finished, threads, progress)
 
 
 def _survey_whole(store: Store, plan: Plan, threads: int) -> Survey:
@@ -272,7 +272,7 @@ def _survey_whole(store: Store, plan: Plan, threads: int) -> Survey:
     return found
 
 
-def _make_parts(
+def make_parts(
     store: Store, plan: Plan, parts: Sequence[Part], finished: Finished, threads: int, progress: Progress
 ) -> Finished:
     """Write the files of parts that are not finished, and return what is known of them."""
@@ -328,7 +328,7 @@ def _rows(files: Any) -> int:
     return sum(one["rows"] for one in ([files] if "rows" in files else files.values())) if files else 0
 
 
-def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress: Progress) -> Dataset:
+def complete(store: Store, plan: Plan, files: Finished, threads: int, progress: Progress) -> Dataset:
     """Write what comes after the parts: attributes, the card, and the manifest."""
     attributes = {}
     for table in plan.attributes:

@@ -7,10 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.dataset import AttributesEntry, Dataset, arrow_file, source_codes
+from fractalrs.dataset import AttributesEntry, Dataset, arrow_file, digest_of, source_codes
 from fractalrs.expansion import Expansion
 from fractalrs.tools import DAMAGE
-from fractalrs.validation.checks.files import digest_of
 from fractalrs.validation.findings import Check
 from fractalrs.words import SIDES, Side
 
@@ -41,7 +40,7 @@ def _wrong(
     there = dataset.store.sizes([file.path]).get(file.path)
     if there is None:
         return "it is missing"
-    if digests and digest_of(dataset, file.path) != file.blake3:
+    if digests and digest_of(dataset.store, file.path) != file.blake3:
         return "its BLAKE3 digest is not that of the manifest"
     start = 0
     try:

@@ -1,16 +1,15 @@
 """Are the files those of the manifest: there, of their size, with their rows and columns, unchanged?"""
 
 import re
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs._core import digest_file
-from fractalrs.dataset import Dataset, FileEntry, arrow_file, false_claims
+from fractalrs.dataset import Dataset, FileEntry, arrow_file, digest_of, false_claims
 from fractalrs.passes import Degrees
-from fractalrs.tools import DAMAGE, Digest, RemotePath
+from fractalrs.tools import DAMAGE, RemotePath
 from fractalrs.validation.findings import Check
 from fractalrs.validation.wording import first_few
 from fractalrs.words import SPLITS, Split
@@ -19,9 +18,6 @@ FILES = "the files are those of the manifest"
 DIGESTS = "the files have their BLAKE3 digest"
 COUNTS = "the counts are those of the manifest"
 COLUMNS = "files have the columns of the manifest"
-
-_PIECE = 1 << 24
-"""So many bytes of a file in an object store are asked for at a time, to digest them."""
 
 
 class Footers:
@@ -63,14 +59,6 @@ def _footer(path: Path | RemotePath) -> pq.FileMetaData | None:
         return None
 
 
-def digest_of(dataset: Dataset, name: str) -> str:
-    """Return the digest of a file of a data set."""
-    if isinstance(dataset.place, Path):
-        return digest_file(dataset.place / name)
-    with dataset.store.open(name) as file:
-        return Digest(iter(partial(file.read, _PIECE), b"")).hex()
-
-
 def check_files(footers: Footers, digests: bool) -> list[Check]:
     """Look for every file of the manifest, its size and its rows; take its digest where that is asked for."""
     dataset, wrong, changed, counted = footers.dataset, [], [], []
@@ -86,7 +74,7 @@ def check_files(footers: Footers, digests: bool) -> list[Check]:
             wrong.append(f"{file.path} cannot be read")
         elif footer.num_rows != file.rows:
             counted.append(f"{file.path} has {footer.num_rows:,} {split} interactions instead of {file.rows:,}")
-        if digests and digest_of(dataset, file.path) != file.blake3:
+        if digests and digest_of(dataset.store, file.path) != file.blake3:
             changed.append(file.path)
     wrong += false_claims(dataset)
     if dataset.schema.names == ["user_id", "item_id"] and not footers.columns.holds:
