@@ -1,6 +1,7 @@
 """Are the files those of the manifest: there, of their size, with their rows and columns, unchanged?"""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fractalrs.validation.wording import first_few
 from fractalrs.words import SPLITS, Split
 
 FILES = "the files are those of the manifest"
+PAGES = "every page of the files can be read"
 DIGESTS = "the files have their BLAKE3 digest"
 COUNTS = "the counts are those of the manifest"
 COLUMNS = "files have the columns of the manifest"
@@ -48,6 +50,26 @@ class Footers:
     def lack_some(self) -> bool:
         """Whether a file of the manifest is missing or unreadable."""
         return None in self.by_path.values()
+
+    def damaged_pages(self, threads: int) -> list[str]:
+        """Return the files whose bytes are not those of the manifest, though their footers say where each page is."""
+        store, entries = self.dataset.store, {file.path: file for _, file in self.files}
+        kept = [path for path, footer in self.by_path.items() if footer is not None and _covers(footer, entries[path])]
+        with ThreadPoolExecutor(threads) as pool:
+            found = [*pool.map(lambda path: digest_of(store, path), kept)]
+        return [path for path, digest in zip(kept, found, strict=True) if digest != entries[path].blake3]
+
+
+def _covers(footer: pq.FileMetaData, file: FileEntry) -> bool:
+    """Return whether a footer's chunks follow each other from the file's first byte to the footer itself."""
+    end = len(b"PAR1")
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            first = column.dictionary_page_offset or column.data_page_offset
+            if first != end or column.total_compressed_size < 0:
+                return False
+            end += column.total_compressed_size
+    return bool(end + footer.serialized_size + 8 == file.bytes and footer.num_rows == file.rows)
 
 
 def _footer(path: Path | RemotePath) -> pq.FileMetaData | None:
