@@ -10,7 +10,7 @@ from fractalrs.dataset import Dataset
 from fractalrs.expansion import Group
 from fractalrs.passes import StreamedMatrix
 from fractalrs.statistics import coverage, gini, top_share
-from fractalrs.tools import read_object, readable, resolve_threads, untrusted
+from fractalrs.tools import printable, read_object, readable, resolve_threads, untrusted
 from fractalrs.validation import aligned, for_people, number
 from fractalrs.words import SIDES, SPLITS
 
@@ -35,7 +35,7 @@ def compare(
     names = list(dict.fromkeys(name for column in columns for name in column))
     rows = [("", *(one.name for one in outputs))]
     rows += [(name, *(column.get(name, "–") for column in columns)) for name in names]
-    typer.echo("\n".join(aligned(rows, "<" + ">" * len(columns))))
+    typer.echo(printable("\n".join(aligned(rows, "<" + ">" * len(columns)))))
 
 
 def _of_data_set(path: Path, threads: int, progress: bool) -> dict[str, str]:

@@ -1,15 +1,25 @@
 """`fractalrs verify`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fractalrs.cli import INTERRUPTED, UNTRUE
-from fractalrs.cli.output import Complete, Json, NoProgress, Quiet, StorageOption, flag, option, place_of, print_note
+from fractalrs.cli.output import (
+    Complete,
+    Json,
+    NoProgress,
+    Quiet,
+    StorageOption,
+    flag,
+    json_text,
+    option,
+    place_of,
+    print_note,
+)
 from fractalrs.expansion import Group
-from fractalrs.tools import notes_on_stderr
+from fractalrs.tools import notes_on_stderr, printable
 from fractalrs.workflow import verify as run
 
 REPAIR = "Repair"
@@ -54,8 +64,8 @@ def verify(
             print_note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        print(json.dumps(found.to_dict(), ensure_ascii=False))
+        print(json_text(found.to_dict()))
     elif not quiet:
-        print(found)
+        print(printable(str(found)))
     if not found.holds:
         raise typer.Exit(UNTRUE)

@@ -30,7 +30,7 @@ from fractalrs.tools.sealed import (
     write_labelled,
     write_sealed,
 )
-from fractalrs.tools.shown import Shown, html_table, one_line
+from fractalrs.tools.shown import Shown, html_table, one_line, printable
 from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, busy, is_litter, visible
 
 __all__ = [
@@ -72,4 +72,4 @@ __all__ += [
 __all__ += ["SCHEMES", "LocalStaging", "LocalStore", "ObjectStore", "Place", "RemotePath", "Store"]
 __all__ += ["DAMAGE", "load_array", "load_arrays", "read_object", "read_toml", "untrusted", "whole_arrow"]
 __all__ += ["busy", "is_litter", "store_of", "visible"]
-__all__ += ["Shown", "html_table", "installed", "one_line", "suggests"]
+__all__ += ["Shown", "html_table", "installed", "one_line", "printable", "suggests"]

@@ -44,7 +44,8 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 def is_litter(name: str) -> bool:
     """Return whether file managers or engines leave files of this name anywhere."""
-    return any(fnmatch(name.rpartition("/")[2], pattern) for pattern in _LITTER)
+    *folders, last = name.split("/")
+    return "lost+found" in folders or any(fnmatch(last, pattern) for pattern in _LITTER)
 
 
 def visible(path: str) -> str:
@@ -164,6 +165,10 @@ class LocalStore(Shown):
     def check(self) -> None:
         """Refuse a folder that cannot be created or written to."""
         with _refusing(self.path):
+            if self.path.is_symlink() and not self.path.exists():
+                raise OutputError(
+                    f"{self.path} is a link that leads nowhere", hint="delete it, or choose another folder"
+                )
             if not self.path.exists():
                 machine.require_place(self.path)
             elif not self.path.is_dir():
@@ -283,7 +288,7 @@ class LocalStore(Shown):
     @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
         """Keep others out, or only those who do not share; refuse a place where somebody else is."""
-        place, give_up = self.path / _LOCK, time.monotonic() + _PATIENCE
+        place, give_up, is_new = self.path / _LOCK, time.monotonic() + _PATIENCE, not self.path.exists()
         with _refusing(place):
             self.path.mkdir(parents=True, exist_ok=True)
             while (descriptor := lock_file(place, shared)) is None:
@@ -297,6 +302,8 @@ class LocalStore(Shown):
             if not shared or lock(descriptor) is not False:
                 place.unlink(missing_ok=True)
             os.close(descriptor)
+            if is_new:
+                _remove_empty(self.path)
 
     def is_locked(self) -> bool:
         """Return whether anybody holds the lock; this writes nothing."""
@@ -368,6 +375,15 @@ class LocalStaging:
         return sorted(file.relative_to(self.folder).as_posix() for file in files if file.name != _ALIVE)
 
 
+def _remove_empty(path: Path) -> None:
+    """Remove a folder, and those inside it, unless there is a file in any."""
+    if not _sizes(path):
+        with suppress(OSError):
+            for folder in sorted((found for found in path.rglob("*") if found.is_dir()), reverse=True):
+                folder.rmdir()
+            path.rmdir()
+
+
 def _sizes(path: Path) -> dict[str, int]:
     """Return the size of every file below a folder; what is deleted meanwhile does not count."""
     found: dict[str, int] = {}
@@ -382,4 +398,8 @@ def _sizes(path: Path) -> dict[str, int]:
             else:
                 with suppress(FileNotFoundError):
                     found[entry.name] = entry.stat(follow_symlinks=False).st_size
+                    if not (entry.is_symlink() or entry.is_file()):
+                        # Whoever opens one may wait for ever.
+                        message = f"{path / entry.name} is neither a file nor a folder"
+                        raise OutputError(message, hint="take it away, and give the command again")
     return found

@@ -229,9 +229,11 @@ def _private_base(
 
 def _check_apart(given: Path, output: Path) -> None:
     """Refuse to write into what is read, or over it."""
-    if given.resolve() in (output.resolve(), *output.resolve().parents):
+    # Links that go round in circles lead nowhere, and are refused where they are opened.
+    there, here = Path(os.path.realpath(given)), Path(os.path.realpath(output))
+    if there in (here, *here.parents):
         raise InputError(f"the output {output} is inside the source {given}", hint="choose a folder outside it")
-    if output.resolve() in given.resolve().parents:
+    if here in there.parents:
         raise InputError(f"{given} lies in the output {output}", hint="choose another folder")
 
 
