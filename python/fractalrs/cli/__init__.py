@@ -44,7 +44,10 @@ def _run() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except (FractalrsError, OSError, MemoryError) as error:
+    except (FractalrsError, OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+            # A defect, of which the traceback tells more.
+            raise
         from fractalrs.tools import printable
 
         message = str(error) or type(error).__name__
