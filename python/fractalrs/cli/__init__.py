@@ -10,11 +10,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fractalrs.cli.codes import FAILED, INTERRUPTED, REFUSED, TERMINATED, UNTRUE
 from fractalrs.errors import FractalrsError, WriteError
 
 __all__ = ["FAILED", "INTERRUPTED", "REFUSED", "UNTRUE", "main"]
-
-FAILED, REFUSED, UNTRUE, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from fractalrs.cli import INTERRUPTED
+from fractalrs.cli.codes import INTERRUPTED
 from fractalrs.errors import FractalrsError
 
 _ALL = "--help-all"

@@ -77,6 +77,9 @@ class Verification(Shown):
         """Whether every file is what was written."""
         return not self.faults
 
+    def __bool__(self) -> bool:
+        return self.holds
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         faults = [vars(fault) for fault in self.faults]

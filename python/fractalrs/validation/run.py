@@ -123,13 +123,12 @@ def validate(
             raise InputError(f"fidelity {NEEDS_PRIVATE}: it holds the real statistics", hint="use --only integrity")
         stages = Stages(shown)
         run = _Run(Measured(subject, planned, base, expansion, singular_values, only != "integrity", threads, stages))
-        with stages.together("validating", run.measured.work(only != "fidelity", only != "integrity")):
+        work = run.measured.work(only != "fidelity", only != "integrity")
+        with stages.together("validating", work), run.readable():
             if only != "fidelity":
-                with run.readable():
-                    run.check(digests, false_alarms)
-            if only != "integrity" and not run.has_damage:
-                with run.readable():
-                    run.measure(own)
+                run.check(digests, false_alarms)
+            if only != "integrity":
+                run.measure(own)
     return Report(run.findings())
 
 
@@ -177,7 +176,6 @@ class _Run:
         self.measured = measured
         self.footers = Footers(measured.subject) if isinstance(measured.subject, Dataset) else None
         self.checks: list[Check] = []
-        self.has_damage = False
         self.metrics: tuple[Metric, ...] = ()
         self.figures: tuple[dict[str, dict[str, Curve]], dict[str, Floats]] = ({}, {})
 
@@ -190,7 +188,6 @@ class _Run:
             damaged = [] if self.footers is None else self.footers.damaged_pages(self.measured.threads)
             if not damaged:
                 raise
-            self.has_damage = True
             what = f"{first_few(damaged)}: other bytes than were written ({error.message})"
             self.checks.append(Check(files.PAGES, "integrity", False, what))
             self._leave_out("needs pages that can be read", REST)
