@@ -14,7 +14,7 @@ import pyarrow as pa
 from fractalrs.base.checks import check_codes, check_rows, checked_ids, checked_mask, integers
 from fractalrs.base.payload import checked_payload, digested, in_one_chunk
 from fractalrs.base.privacy import Privacy
-from fractalrs.base.storage import DIGESTED, HINT_DAMAGED, ITEM, Stored, read_base, write_base
+from fractalrs.base.storage import DIGESTED, HINT_DAMAGED, ITEM, Stored, changed_files, read_base, write_base
 from fractalrs.columns import ticks, ticks_per_hour
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import Digest, Shown, as_path, check_kind, check_word, checked_texts, digest_of_json, one_line
@@ -377,6 +377,8 @@ class Base(Shown):
             )
         if verify and base.fingerprint != saved:
             raise InputError(f"{folder} is damaged: its content does not match its fingerprint", hint=HINT_DAMAGED)
+        if verify and (names := changed_files(folder)):
+            raise InputError(f"{folder / names[0]} is damaged: it is not what was written", hint=HINT_DAMAGED)
         object.__setattr__(base, "_path", folder)
         return base
 

@@ -1,6 +1,5 @@
 """A base on disk: a folder of files that are mapped into memory, whole or not there."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fractalrs._core import digest_file
 from fractalrs.base.payload import describe_payload
 from fractalrs.base.privacy import Privacy
 from fractalrs.errors import InputError, OutputError, WriteError
-from fractalrs.tools import load_array, read_object, untrusted, whole_arrow, whole_folder
+from fractalrs.tools import has_seal, load_array, read_object, sealed_json, untrusted, whole_arrow, whole_folder
 from fractalrs.words import SPLITS
 
 FORMAT = "fractalrs base 3"
@@ -80,7 +80,30 @@ def _write_files(folder: Path, description: Mapping[str, Any], stored: Stored, t
         batch = pa.record_batch([column.chunk(0) for column in table.columns], schema=table.schema)
         with pa.ipc.new_file(str(folder / f"{name}.arrow"), table.schema) as writer:
             writer.write_batch(batch)
-    (folder / "base.json").write_text(json.dumps(description, indent=2, ensure_ascii=False), encoding="utf-8")
+    digests = {file.name: digest_file(file) for file in sorted(folder.iterdir())}
+    (folder / "base.json").write_text(sealed_json({**description, "digests": digests}), encoding="utf-8")
+
+
+def changed_files(folder: Path) -> list[str]:
+    """Return the files of a saved base that are not what was written, byte for byte.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fractalrs import leave_last_out, sample_interactions
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     leave_last_out(sample_interactions(60, 40, 600)).save(f"{folder}/base")
+    ...     changed_files(Path(folder) / "base")
+    []
+    """
+    try:
+        description = read_object((folder / "base.json").read_bytes(), folder / "base.json")
+    except InputError:
+        return ["base.json"]
+    if not has_seal(description):
+        return ["base.json"]
+    digests: dict[str, str] = description["digests"]
+    return [name for name, digest in digests.items() if digest_file(folder / name) != digest]
 
 
 def read_base(folder: Path) -> Stored:

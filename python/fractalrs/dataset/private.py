@@ -1,7 +1,7 @@
 """What must stay at home: ``private/``, with the seed and what validation needs instead of the source."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base import BASE_FILES, SINGULAR_VALUES, Base, base_statistics
+from fractalrs.base import BASE_FILES, SINGULAR_VALUES, Base, base_statistics, changed_files
 from fractalrs.dataset.division import DIVISION, check_division, division_text
 from fractalrs.dataset.layout import PLAN
 from fractalrs.dataset.plans import Plan
@@ -33,6 +33,9 @@ BASE = "private/base"
 _OF_BASE = tuple(f"{BASE}/{name}" for name in BASE_FILES if name != "payload.arrow")
 PRIVATE_FILES = (PLAN, *GUARDS, REDUCED, SIGNED, CELLS, STATISTICS, DIVISION, *_OF_BASE)
 
+_Read = Callable[[Path, Plan], object]
+_Changed = Callable[[Path, Sequence[str]], list[str]]
+
 
 def files_beside(plan: Plan) -> tuple[str, ...]:
     """Return the names of the private files of a plan, without the plan's own."""
@@ -49,7 +52,11 @@ def files_beside(plan: Plan) -> tuple[str, ...]:
 def saved_base(store: Store) -> Base:
     """Return the private base that a data set was begun with."""
     with store.local(_OF_BASE) as folder:
-        return Base.load(folder / BASE, verify=True)
+        try:
+            return Base.load(folder / BASE, verify=True)
+        except InputError as error:
+            hint = "take it from a copy; drawn again (--overwrite) it is another one, and spends its budget again"
+            raise InputError(error.message, hint) from None
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,21 +141,21 @@ def matrices_of(store: Store, plan: Plan) -> tuple[ReducedMatrix, Cells]:
 def lost_files(store: Store, plan: Plan) -> list[str]:
     """Return the private files beside a plan that are missing, or any byte of which is not what was written."""
     names, lost = files_beside(plan), set[str]()
-    groups: list[tuple[Callable[[Path, Plan], object], tuple[str, ...]]] = [
-        (_matrices, (REDUCED, SIGNED, CELLS)),
-        (_statistics, (STATISTICS,)),
-        (_division, (DIVISION,)),
-        (_base, _OF_BASE),
+    groups: list[tuple[_Read, _Changed, tuple[str, ...]]] = [
+        (_matrices, _unsealed, (REDUCED, SIGNED, CELLS)),
+        (_statistics, _unsealed, (STATISTICS,)),
+        (_division, lambda *_: [], (DIVISION,)),
+        (_base, _changed_base, _OF_BASE),
     ]
     with store.local(names) as folder:
-        for read, wanted in groups:
+        for read, changed, wanted in groups:
             some = [name for name in wanted if name in names]
             missing = {name for name in some if not (folder / name).is_file()}
             try:
                 _ = not missing and some and read(folder, plan)
             except InputError:
-                # Of several the one that is damaged is known by its seal; else they are of different plans.
-                missing = {name for name in some if not is_sealed(folder / name)} or {*some}
+                # Of several those that are damaged are known by their seals; else they are of different plans.
+                missing = {*changed(folder, some)} or {*some}
             lost |= missing
     there = store.sizes(GUARDS)
     return [name for name in (*GUARDS, *names) if name in lost or (name in GUARDS and name not in there)]
@@ -178,6 +185,14 @@ def _statistics(folder: Path, plan: Plan) -> dict[str, npt.NDArray[Any]]:
 
 def _division(folder: Path, plan: Plan) -> object:
     return check_division(plan, (folder / DIVISION).read_bytes(), folder / DIVISION)
+
+
+def _unsealed(folder: Path, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not is_sealed(folder / name)]
+
+
+def _changed_base(folder: Path, _: Sequence[str]) -> list[str]:
+    return [f"{BASE}/{name}" for name in changed_files(folder / BASE)]
 
 
 def _base(folder: Path, plan: Plan) -> None:
