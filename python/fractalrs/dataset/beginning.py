@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from fractalrs.dataset.division import DIVISION, divided
 from fractalrs.dataset.folder import Folder
@@ -40,7 +41,8 @@ def missing_private(folder: Folder, plan: Plan, *, anew: bool = False, look: boo
     """
     if anew or folder.plan is None:
         return Private.of(plan), []
-    if folder.has_private and not look:
+    # What is put into an object store is checked there; to look at it would be to fetch it.
+    if folder.has_private and not (look and isinstance(folder.store.path, Path)):
         return None
     lost = lost_files(folder.store, plan)
     if lost and folder.files.keys() & {*lost}:

@@ -93,8 +93,8 @@ def printable(text: str, also: str = "\n") -> str:
 
     Examples
     --------
-    >>> printable("a\x1b[2Jb")
-    'a\\x1b[2Jb'
+    >>> printable(chr(27) + "[2Jb")
+    '\\\\x1b[2Jb'
     """
     if text.isprintable():
         return text

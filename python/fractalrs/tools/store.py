@@ -288,7 +288,7 @@ class LocalStore(Shown):
     @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
         """Keep others out, or only those who do not share; refuse a place where somebody else is."""
-        place, give_up, is_new = self.path / _LOCK, time.monotonic() + _PATIENCE, not self.path.exists()
+        place, give_up = self.path / _LOCK, time.monotonic() + _PATIENCE
         with _refusing(place):
             self.path.mkdir(parents=True, exist_ok=True)
             while (descriptor := lock_file(place, shared)) is None:
@@ -302,8 +302,6 @@ class LocalStore(Shown):
             if not shared or lock(descriptor) is not False:
                 place.unlink(missing_ok=True)
             os.close(descriptor)
-            if is_new:
-                _remove_empty(self.path)
 
     def is_locked(self) -> bool:
         """Return whether anybody holds the lock; this writes nothing."""
@@ -373,15 +371,6 @@ class LocalStaging:
         """Return the names for which a file is at its path; what the core still writes is hidden."""
         files = (file for file in self.folder.rglob("[!.]*") if file.is_file())
         return sorted(file.relative_to(self.folder).as_posix() for file in files if file.name != _ALIVE)
-
-
-def _remove_empty(path: Path) -> None:
-    """Remove a folder, and those inside it, unless there is a file in any."""
-    if not _sizes(path):
-        with suppress(OSError):
-            for folder in sorted((found for found in path.rglob("*") if found.is_dir()), reverse=True):
-                folder.rmdir()
-            path.rmdir()
 
 
 def _sizes(path: Path) -> dict[str, int]:
