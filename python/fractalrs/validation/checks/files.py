@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from fractalrs.dataset import Dataset, FileEntry, arrow_file, digest_of, false_claims
 from fractalrs.passes import Degrees
 from fractalrs.tools import DAMAGE, RemotePath
+from fractalrs.validation.checks.pages import has_whole_pages
 from fractalrs.validation.findings import Check
 from fractalrs.validation.wording import first_few
 from fractalrs.words import SPLITS, Split
@@ -52,24 +53,19 @@ class Footers:
         return None in self.by_path.values()
 
     def damaged_pages(self, threads: int) -> list[str]:
-        """Return the files whose bytes are not those of the manifest, though their footers say where each page is."""
+        """Return the files of which values are not those that were written, though each page is where it was."""
         store, entries = self.dataset.store, {file.path: file for _, file in self.files}
-        kept = [path for path, footer in self.by_path.items() if footer is not None and _covers(footer, entries[path])]
-        with ThreadPoolExecutor(threads) as pool:
-            found = [*pool.map(lambda path: digest_of(store, path), kept)]
-        return [path for path, digest in zip(kept, found, strict=True) if digest != entries[path].blake3]
 
-
-def _covers(footer: pq.FileMetaData, file: FileEntry) -> bool:
-    """Return whether a footer's chunks follow each other from the file's first byte to the footer itself."""
-    end = len(b"PAR1")
-    for group in map(footer.row_group, range(footer.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            first = column.dictionary_page_offset or column.data_page_offset
-            if first != end or column.total_compressed_size < 0:
+        def is_damaged(path: str) -> bool:
+            footer = self.by_path[path]
+            if footer is None or digest_of(store, path) == entries[path].blake3:
                 return False
-            end += column.total_compressed_size
-    return bool(end + footer.serialized_size + 8 == file.bytes and footer.num_rows == file.rows)
+            with store.open(path) as file:
+                return has_whole_pages(file, footer)
+
+        with ThreadPoolExecutor(threads) as pool:
+            found = [*pool.map(is_damaged, entries)]
+        return [path for path, damaged in zip(entries, found, strict=True) if damaged]
 
 
 def _footer(path: Path | RemotePath) -> pq.FileMetaData | None:
