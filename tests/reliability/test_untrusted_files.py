@@ -232,6 +232,12 @@ def test_no_damage_of_a_source_is_unexpected(tmp_path: Path, suffix: str) -> Non
     assert unexpected(tmp_path, [path.name], range(25), lambda: read_interactions(path)) == []
 
 
+@pytest.mark.parametrize(("suffix", "seed"), [(".json", 1002), (".json", 1354), (".parquet", 1693)])
+def test_damage_that_was_once_unexpected_is_refused(tmp_path: Path, suffix: str, seed: int) -> None:
+    path = source(tmp_path, suffix)
+    assert unexpected(tmp_path, [path.name], range(seed, seed + 1), lambda: read_interactions(path)) == []
+
+
 def source(folder: Path, suffix: str) -> Path:
     """Write a small source of a kind."""
     made, path = fr.sample_interactions(30, 20, 200), folder / f"s{suffix}"

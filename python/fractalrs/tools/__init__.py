@@ -13,7 +13,16 @@ from fractalrs.tools.arguments import (
     url_scheme,
 )
 from fractalrs.tools.atomic import whole_file, whole_folder
-from fractalrs.tools.checked import DAMAGE, load_array, load_arrays, read_object, read_toml, untrusted, whole_arrow
+from fractalrs.tools.checked import (
+    BYTES,
+    DAMAGE,
+    load_array,
+    load_arrays,
+    read_object,
+    read_toml,
+    untrusted,
+    whole_arrow,
+)
 from fractalrs.tools.digest import Digest, digest_of_json
 from fractalrs.tools.machine import blas_threads, drawing, installed, peak_memory, readable, require_disk, require_place
 from fractalrs.tools.object_store import SCHEMES, ObjectStore, Place, store_of
@@ -70,6 +79,6 @@ __all__ += [
     "write_sealed",
 ]
 __all__ += ["SCHEMES", "LocalStaging", "LocalStore", "ObjectStore", "Place", "RemotePath", "Store"]
-__all__ += ["DAMAGE", "load_array", "load_arrays", "read_object", "read_toml", "untrusted", "whole_arrow"]
+__all__ += ["BYTES", "DAMAGE", "load_array", "load_arrays", "read_object", "read_toml", "untrusted", "whole_arrow"]
 __all__ += ["busy", "is_litter", "store_of", "visible"]
 __all__ += ["Shown", "html_table", "installed", "one_line", "printable", "suggests"]

@@ -29,6 +29,10 @@ DAMAGE: tuple[type[Exception], ...] = (
     *(zlib.error, zipfile.BadZipFile, tarfile.TarError, struct.error, pa.ArrowException),
 )
 """What libraries raise of bytes that are not what they should be."""
+BYTES: tuple[type[Exception], ...] = (
+    *(UnicodeError, OverflowError, RecursionError, EOFError, zlib.error, struct.error, pa.ArrowException),
+)
+"""Those that only bytes make a library raise; others, of what was opened rightly, are defects of ours."""
 _SYSTEM = (FileNotFoundError, PermissionError)
 _MOST_PACKED = 1032
 """Deflate makes at most so many bytes of one."""
@@ -36,7 +40,12 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 
 @contextmanager
-def untrusted(file: object, hint: str | None = None, wrong: str = "is damaged") -> Iterator[None]:
+def untrusted(
+    file: object,
+    hint: str | None = None,
+    wrong: str = "is damaged",
+    damage: tuple[type[Exception], ...] = DAMAGE,
+) -> Iterator[None]:
     """Read a file within this context: whatever damaged bytes make a library raise becomes one error that names it.
 
     What `fractalrs` itself refuses, and what is missing or may not be read, stays as it is.
@@ -53,7 +62,7 @@ def untrusted(file: object, hint: str | None = None, wrong: str = "is damaged") 
         yield
     except (FractalrsError, *_SYSTEM):
         raise
-    except DAMAGE as error:
+    except damage as error:
         raise InputError(f"{file} {wrong}".rstrip() + f": {_why(error)}", hint) from None
 
 
