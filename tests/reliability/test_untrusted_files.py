@@ -25,6 +25,8 @@ from helpers.folders import RATES, small_base, small_cells, small_expansion
 from helpers.mutations import unexpected
 
 PARTS = ("data", "indices", "indptr")
+SUFFIXES = (".csv", ".csv.gz", ".zip", ".tar.gz", ".parquet", ".json", ".npz", ".mtx", ".inter")
+"""Of the kinds of sources that are damaged here."""
 
 
 def head(shape: tuple[int, ...], kind: str = "<i8") -> bytes:
@@ -224,9 +226,7 @@ def test_no_damage_of_saved_values_is_unexpected(tmp_path: Path, kind: Any) -> N
     assert unexpected(tmp_path, [name], range(200), lambda: kind.load(tmp_path / name)) == []
 
 
-@pytest.mark.parametrize(
-    "suffix", [".csv", ".csv.gz", ".zip", ".tar.gz", ".parquet", ".json", ".npz", ".mtx", ".inter"]
-)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_no_damage_of_a_source_is_unexpected(tmp_path: Path, suffix: str) -> None:
     path = source(tmp_path, suffix)
     assert unexpected(tmp_path, [path.name], range(25), lambda: read_interactions(path)) == []
