@@ -50,7 +50,7 @@ guard: $(VENV)/tested ## compare the speed of generating, encoding and writing w
 	$(BIN)/python benches/guard.py
 
 fuzz: $(VENV)/tested ## damage sources and saved files for ten minutes; what is not refused in words is printed with its seed
-	PYTHONPATH=tests $(VENV)/bin/python tests/fuzz.py 600
+	PYTHONPATH=tests $(BIN)/python tests/fuzz.py 600
 
 bench: $(VENV)/benched ## measure all stages, at MovieLens 20M's shape too (an hour, 8 GB of disk); benches/README.md
 	$(BIN)/python -m pytest benches -m "full or not full"
