@@ -12,7 +12,7 @@ export PIP_CONSTRAINT = constraints.txt
 SOURCES = $(wildcard rust/*/src/*.rs rust/*/src/*/*.rs rust/*/Cargo.toml) Cargo.toml Cargo.lock pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test adapters test-adapters lint docs guard bench bench-quick wheel try-wheel sdist lock clean
+.PHONY: help demo test adapters test-adapters lint docs guard fuzz bench bench-quick wheel try-wheel sdist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ docs: $(VENV)/documented ## build the documentation into docs/_build/html; warni
 
 guard: $(VENV)/tested ## compare the speed of generating, encoding and writing with its baseline (ten seconds)
 	$(BIN)/python benches/guard.py
+
+fuzz: $(VENV)/tested ## damage sources and saved files for ten minutes; what is not refused in words is printed with its seed
+	PYTHONPATH=tests $(BIN)/python tests/fuzz.py 600
 
 bench: $(VENV)/benched ## measure all stages, at MovieLens 20M's shape too (an hour, 8 GB of disk); benches/README.md
 	$(BIN)/python -m pytest benches -m "full or not full"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fractalrs.dataset import Dataset as Dataset
     from fractalrs.dataset import ParquetOptions as ParquetOptions
     from fractalrs.dataset import Plan as Plan
+    from fractalrs.dataset import Verification as Verification
     from fractalrs.dataset import finish as finish
     from fractalrs.dataset import open_dataset as open_dataset
     from fractalrs.dataset import plan as plan
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from fractalrs.validation import validate as validate
     from fractalrs.workflow import expand as expand
     from fractalrs.workflow import publish as publish
+    from fractalrs.workflow import verify as verify
     from fractalrs.worlds import EpsilonGreedy as EpsilonGreedy
     from fractalrs.worlds import Observations as Observations
     from fractalrs.worlds import TrueStream as TrueStream
@@ -81,7 +83,7 @@ _HOMES = {
     "fractalrs.base": ("Base", "hold_users_out", "leave_last_out"),
     "fractalrs.expansion": ("Cells", "Expansion", "Fit", "ReducedMatrix", "Stream", "fit", "group_cells", "reduce"),
     "fractalrs.dataset": (
-        *("Dataset", "ParquetOptions", "Plan"),
+        *("Dataset", "ParquetOptions", "Plan", "Verification"),
         *("finish", "open_dataset", "plan", "write", "write_part"),
     ),
     "fractalrs.passes": ("StreamedMatrix",),
@@ -90,7 +92,7 @@ _HOMES = {
     "fractalrs.evaluation": ("BackcastReport", "RankReport", "backcast", "rank_agreement"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
     "fractalrs.worlds": ("EpsilonGreedy", "Observations", "TrueStream", "Truth", "World", "simulate"),
-    "fractalrs.workflow": ("expand", "publish"),
+    "fractalrs.workflow": ("expand", "publish", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

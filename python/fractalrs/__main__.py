@@ -1,6 +1,10 @@
 """Run the command line with ``python -m fractalrs``."""
 
-from fractalrs.cli import main
+import sys
 
 if __name__ == "__main__":
+    try:
+        from fractalrs.cli import main
+    except KeyboardInterrupt:
+        sys.exit(130)
     main()

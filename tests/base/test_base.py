@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -611,6 +612,23 @@ def test_changed_payload_is_found_on_request(tmp_path: Path, column: str) -> Non
     Base.load(tmp_path / "base")
     with pytest.raises(InputError, match="does not match its fingerprint"):
         Base.load(tmp_path / "base", verify=True)
+
+
+def test_every_byte_counts_on_request(tmp_path: Path) -> None:
+    rated().save(tmp_path / "base")
+    Base.load(tmp_path / "base", verify=True)
+    for seed in range(60):
+        draw = random.Random(seed)
+        file = draw.choice(sorted((tmp_path / "base").iterdir()))
+        whole = file.read_bytes()
+        content, at = bytearray(whole), draw.randrange(len(whole))
+        content[at] ^= 1 << draw.randrange(8)
+        if file.name == "base.json" and content.split() == whole.split():
+            continue
+        file.write_bytes(content)
+        with pytest.raises(InputError):
+            pytest.fail(f"seed {seed}: byte {at} of {file.name}") if Base.load(tmp_path / "base", verify=True) else None
+        file.write_bytes(whole)
 
 
 def test_repr_says_sizes_and_place(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`fractalrs expand --epsilon`: a private base from the forecast to the folder that is given away."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from fractalrs.dataset import Dataset, Folder, Private
 from fractalrs.privacy import audit
 from fractalrs.reading import read_interactions, sample_interactions, write_interactions
 from helpers.commands import run
+from helpers.folders import digests
 from helpers.stores import BUCKET, environment, serving
 
 SIZE = ["--user-multiplier", "2", "--item-multiplier", "2", "--no-progress"]
@@ -80,6 +82,23 @@ def test_a_resumed_run_spends_nothing_and_does_not_read_the_source(source: str, 
     other = run("expand", source, str(made), *SIZE, "--epsilon", "3")
     assert other.code != 0
     assert "--epsilon is 4.0 there and 3.0 here" in other.err
+
+
+def test_every_byte_of_a_private_base_counts_and_it_repairs_its_parts(made: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(made, tmp_path / "out"))
+    part, wanted = out / "train/part-00001-of-00002.parquet", digests(made)
+    part.unlink()
+    done = run("verify", str(out))
+    assert (done.code, f"fractalrs verify {out} --repair\n" in done.out) == (3, True)
+    assert run("verify", str(out), "--repair").code == 0
+    assert digests(out) == wanted
+    for name in ("user_ids.arrow", "entries.npy", "base.json"):
+        file = out / "private/base" / name
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-40] + bytes([whole[-40] ^ 4]) + whole[-39:])
+        told = json.loads(run("verify", str(out), "--json").out)
+        assert [fault["file"] for fault in told["faults"]] == [f"private/base/{name}"]
+        file.write_bytes(whole)
 
 
 def test_a_private_base_that_is_gone_is_not_drawn_again(source: str, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         dataset,
         fr.plan(expansion),
         fr.validate(dataset, base),
+        fr.verify(dataset.path),
         fr.StreamedMatrix(base),
         fr.Progress(),
         fr.ParquetOptions(),

@@ -84,6 +84,8 @@ def rewrite(folder: Path, split: str, change: Callable[[pa.Table], pa.Table]) ->
         pq.write_table(change(pq.read_table(path)), path)
         content = path.read_bytes()
         part[split] |= {"bytes": len(content), "blake3": blake3(content).hexdigest()}
+    files = [one for part in manifest["parts"] for one in part.values() if isinstance(one, dict)]
+    manifest["totals"]["bytes"] = sum(file["bytes"] for file in files)
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 

@@ -6,7 +6,7 @@ from fractalrs.base.hold_out import leave_last_out, needed
 from fractalrs.base.privacy import Privacy, Query
 from fractalrs.base.rules import SplitRule
 from fractalrs.base.sparse import Sparse
-from fractalrs.base.storage import BASE_FILES
+from fractalrs.base.storage import BASE_FILES, changed_files
 from fractalrs.base.summary import (
     base_statistics,
     real_activity,
@@ -31,6 +31,7 @@ __all__ = [
     "SplitRule",
     "base_statistics",
     "canonical",
+    "changed_files",
     "hold_users_out",
     "leading_svd",
     "leave_last_out",

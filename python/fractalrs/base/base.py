@@ -14,7 +14,7 @@ import pyarrow as pa
 from fractalrs.base.checks import check_codes, check_rows, checked_ids, checked_mask, integers
 from fractalrs.base.payload import checked_payload, digested, in_one_chunk
 from fractalrs.base.privacy import Privacy
-from fractalrs.base.storage import DIGESTED, HINT_DAMAGED, Stored, read_base, write_base
+from fractalrs.base.storage import DIGESTED, HINT_DAMAGED, ITEM, Stored, changed_files, read_base, write_base
 from fractalrs.columns import ticks, ticks_per_hour
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import Digest, Shown, as_path, check_kind, check_word, checked_texts, digest_of_json, one_line
@@ -32,7 +32,7 @@ TEST_BIT = np.uint32(1 << 31)
 """Set in an entry that is held out."""
 VALID_BIT = np.uint32(1 << 30)
 """Set too in one that is held out for validation; the other 30 bits are its item code."""
-_VALID, _ITEM = TEST_BIT | VALID_BIT, VALID_BIT - np.uint32(1)
+_VALID = TEST_BIT | VALID_BIT
 _COUNTED = 1 << 20
 """So many entries are counted at a time: counting copies them."""
 
@@ -196,7 +196,7 @@ class Base(Shown):
     @property
     def indices(self) -> npt.NDArray[np.int32]:
         """Item code of each entry: int32, shape (nnz,)."""
-        return (self.entries & _ITEM).view(np.int32)
+        return (self.entries & ITEM).view(np.int32)
 
     @property
     def test_mask(self) -> npt.NDArray[np.bool_]:
@@ -261,7 +261,7 @@ class Base(Shown):
             entries = self.entries[start : start + step]
             if split != "all":
                 entries = entries[_of_split(entries, split)]
-            degrees += np.bincount(entries & _ITEM, minlength=len(degrees))
+            degrees += np.bincount(entries & ITEM, minlength=len(degrees))
         return degrees
 
     def to_scipy(self) -> "sp.csr_array[np.int8, tuple[int, int]]":
@@ -377,6 +377,8 @@ class Base(Shown):
             )
         if verify and base.fingerprint != saved:
             raise InputError(f"{folder} is damaged: its content does not match its fingerprint", hint=HINT_DAMAGED)
+        if verify and (names := changed_files(folder)):
+            raise InputError(f"{folder / names[0]} is damaged: it is not what was written", hint=HINT_DAMAGED)
         object.__setattr__(base, "_path", folder)
         return base
 

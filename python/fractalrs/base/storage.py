@@ -1,6 +1,5 @@
 """A base on disk: a folder of files that are mapped into memory, whole or not there."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fractalrs._core import digest_file
 from fractalrs.base.payload import describe_payload
 from fractalrs.base.privacy import Privacy
 from fractalrs.errors import InputError, OutputError, WriteError
-from fractalrs.tools import whole_folder
+from fractalrs.tools import has_seal, load_array, read_object, sealed_json, untrusted, whole_arrow, whole_folder
 from fractalrs.words import SPLITS
 
 FORMAT = "fractalrs base 3"
@@ -20,6 +20,11 @@ DIGESTED = "fractalrs base 2"
 """What fingerprints begin with: they are the same since then, where a base has no cuts."""
 BASE_FILES = ("base.json", "indptr.npy", "entries.npy", "user_ids.arrow", "item_ids.arrow", "payload.arrow")
 """What a saved base may have."""
+ITEM = np.uint32((1 << 30) - 1)
+"""The bits of an entry that are its item code."""
+_LOOKED_AT = 1 << 22
+"""So many entries are looked at at a time."""
+_TEXTS = ("split", "fingerprint")
 HINT_DAMAGED = "the folder is not a complete saved base: save it again"
 
 
@@ -75,7 +80,30 @@ def _write_files(folder: Path, description: Mapping[str, Any], stored: Stored, t
         batch = pa.record_batch([column.chunk(0) for column in table.columns], schema=table.schema)
         with pa.ipc.new_file(str(folder / f"{name}.arrow"), table.schema) as writer:
             writer.write_batch(batch)
-    (folder / "base.json").write_text(json.dumps(description, indent=2, ensure_ascii=False), encoding="utf-8")
+    digests = {file.name: digest_file(file) for file in sorted(folder.iterdir())}
+    (folder / "base.json").write_text(sealed_json({**description, "digests": digests}), encoding="utf-8")
+
+
+def changed_files(folder: Path) -> list[str]:
+    """Return the files of a saved base that are not what was written, byte for byte.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fractalrs import leave_last_out, sample_interactions
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     leave_last_out(sample_interactions(60, 40, 600)).save(f"{folder}/base")
+    ...     changed_files(Path(folder) / "base")
+    []
+    """
+    try:
+        description = read_object((folder / "base.json").read_bytes(), folder / "base.json")
+    except InputError:
+        return ["base.json"]
+    if not has_seal(description):
+        return ["base.json"]
+    digests: dict[str, str] = description["digests"]
+    return [name for name, digest in digests.items() if digest_file(folder / name) != digest]
 
 
 def read_base(folder: Path) -> Stored:
@@ -83,13 +111,17 @@ def read_base(folder: Path) -> Stored:
     if not folder.is_dir():
         raise InputError(f"there is no saved base at {folder}", hint="give the folder that a base was saved to")
     try:
-        description = json.loads((folder / "base.json").read_text(encoding="utf-8"))
+        description = read_object((folder / "base.json").read_bytes(), folder / "base.json", HINT_DAMAGED)
         if description["format"] != FORMAT:
             raise InputError(
                 f"{folder} holds {description['format']!r}, this version reads {FORMAT!r}",
                 hint="make the base again from its source",
             )
         p, q, count = description["users"], description["items"], sum(description[split] for split in SPLITS)
+        if not all(type(one) is int and one >= 0 for one in (p, q, count, *description["cuts"])):
+            raise TypeError("a count is no whole number")
+        if not all(isinstance(one, str) for one in (*description["notes"], *map(description.get, _TEXTS))):
+            raise TypeError("a text is none")
         has_payload = "payload" in description
         stored = Stored(
             _load_array(folder / "indptr.npy", np.dtype("<i8"), p + 1),
@@ -105,32 +137,32 @@ def read_base(folder: Path) -> Stored:
         )
     except FileNotFoundError as error:
         raise InputError(f"{error.filename} is missing", hint=HINT_DAMAGED) from error
-    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder / 'base.json'} is damaged", hint=HINT_DAMAGED) from error
     # One pass over p + 1 numbers: readers of the rows rely on it to stay inside `entries`.
     indptr = stored.indptr
     if indptr[0] != 0 or indptr[-1] != count or np.any(indptr[1:] < indptr[:-1]):
         raise InputError(f"{folder / 'indptr.npy'} is damaged", hint=HINT_DAMAGED)
+    for start in range(0, count, _LOOKED_AT):
+        # So do readers of items, to stay inside arrays with one element an item.
+        if int((stored.entries[start : start + _LOOKED_AT] & ITEM).max()) >= q:
+            raise InputError(f"{folder / 'entries.npy'} is damaged: an item code is not below {q:,}", hint=HINT_DAMAGED)
     return stored
 
 
 def _load_array(file: Path, dtype: np.dtype[Any], length: int) -> npt.NDArray[Any]:
-    try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{file} is damaged", hint=HINT_DAMAGED) from error
+    with untrusted(file, HINT_DAMAGED):
+        array = load_array(file, mapped=True)
     if array.dtype != dtype or array.shape != (length,):
         raise InputError(
             f"{file} holds {array.dtype} {array.shape} where base.json says {dtype} {(length,)}", hint=HINT_DAMAGED
         )
-    return array  # type: ignore[no-any-return]
+    return array
 
 
 def _load_ids(file: Path, length: int) -> pa.Array:
-    try:
-        ids = _load_table(file)["id"].combine_chunks()
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise InputError(f"{file} is damaged", hint=HINT_DAMAGED) from error
+    with untrusted(file, HINT_DAMAGED):
+        ids = whole_arrow(file)["id"].combine_chunks()
     if ids.type not in (pa.int64(), pa.string()) or len(ids) != length:
         raise InputError(f"{file} holds {len(ids)} ids of type {ids.type}, not {length}", hint=HINT_DAMAGED)
     return ids
@@ -139,16 +171,12 @@ def _load_ids(file: Path, length: int) -> pa.Array:
 def _load_payload(file: Path, description: Mapping[str, Any], length: int) -> pa.Table:
     keys = ("columns", "ticks_per_hour") if "timestamp" in description["columns"] else ("columns",)
     expected = {key: description[key] for key in keys}
-    try:
-        payload = _load_table(file)
-        found = describe_payload(payload)
-    except (pa.ArrowInvalid, InputError) as error:
-        raise InputError(f"{file} is damaged: {error}", hint=HINT_DAMAGED) from error
+    with untrusted(file, HINT_DAMAGED):
+        payload = whole_arrow(file)
+        try:
+            found = describe_payload(payload)
+        except InputError as error:
+            raise ValueError(error.message) from None
     if found != expected or payload.num_rows != length:
         raise InputError(f"{file} is damaged: {payload.num_rows} rows of {found}", hint=HINT_DAMAGED)
     return payload
-
-
-def _load_table(file: Path) -> pa.Table:
-    file.stat()  # pyarrow would not name a file that is missing
-    return pa.ipc.open_file(pa.memory_map(str(file))).read_all()

@@ -1,7 +1,6 @@
 """`fractalrs audit`: of a source, by the options of a recipe, or of a data set that was written."""
 
 import inspect
-import json
 import logging
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,11 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from fractalrs.cli import INTERRUPTED, UNTRUE
-from fractalrs.cli.output import Json, NoProgress, check_report, flag, is_typed, option, parameter, print_note
+from fractalrs.cli.output import (
+    Json,
+    NoProgress,
+    check_report,
+    flag,
+    is_typed,
+    json_text,
+    option,
+    parameter,
+    print_note,
+)
 from fractalrs.errors import InputError
 from fractalrs.expansion import Group
 from fractalrs.privacy import MOST_ADVANTAGE, AuditReport
-from fractalrs.tools import notes_on_stderr, resolve_threads
+from fractalrs.tools import notes_on_stderr, printable, resolve_threads
 from fractalrs.workflow import RECIPE, SAMPLE, Recipe, audit_output, audit_source
 
 ATTACKED = "What is attacked"
@@ -86,9 +95,9 @@ def audit(
             print_note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        print(json.dumps(found.to_dict(), ensure_ascii=False))
+        print(json_text(found.to_dict()))
     elif not quiet:
-        print(found)
+        print(printable(str(found)))
     if not found.holds:
         raise typer.Exit(UNTRUE)
 

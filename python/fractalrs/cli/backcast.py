@@ -1,7 +1,6 @@
 """`fractalrs backcast`: its options of reading are those of a recipe, from where they are declared."""
 
 import inspect
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,13 +13,14 @@ from fractalrs.cli.output import (
     Source,
     check_report,
     flag,
+    json_text,
     option,
     parameter,
     print_note,
 )
 from fractalrs.evaluation import backcast as run
 from fractalrs.expansion import Group
-from fractalrs.tools import notes_on_stderr, resolve_threads
+from fractalrs.tools import notes_on_stderr, printable, resolve_threads
 from fractalrs.workflow import RECIPE, Recipe, read_source
 
 COMPARED = "What is compared"
@@ -67,7 +67,7 @@ def backcast(
         except KeyboardInterrupt:
             print_note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
-    print(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else found)
+    print(json_text(found.to_dict()) if as_json else printable(str(found)))
 
 
 def _signature() -> inspect.Signature:

@@ -14,6 +14,8 @@ COMMANDS = {
     "and whole, and write the manifest.",
     "validate": "Check OUTPUT, all of it, against its plan and the real statistics; exit with 3 when something does "
     "not hold.",
+    "verify": "Compare every byte of OUTPUT with what was written, name each file that is damaged, and exit with 3 "
+    "then; --repair makes it again.",
     "backcast": "Expand sub-samples of SOURCE back to its size, and compare with SOURCE itself and with simple rivals: "
     "does expansion predict what more data would look like?",
     "rank": "Rank models on SOURCE and on what it would be expanded to: is the better one there the better one here, "
@@ -64,6 +66,7 @@ EXAMPLES = {
         "fractalrs validate out --report report.html",
         "fractalrs validate out --source ratings.csv --only integrity",
     ),
+    "verify": ("fractalrs verify out", "fractalrs verify out --repair --source ratings.csv"),
     "backcast": ("fractalrs backcast ratings.csv --report backcast.html",),
     "rank": ("fractalrs rank ratings.csv --user-multiplier 4 --item-multiplier 4",),
     "audit": (

@@ -1,18 +1,16 @@
 """`fractalrs compare`: data sets, or their reports, side by side."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from fractalrs.cli.output import NoProgress, option
 from fractalrs.dataset import Dataset
-from fractalrs.errors import InputError
 from fractalrs.expansion import Group
 from fractalrs.passes import StreamedMatrix
 from fractalrs.statistics import coverage, gini, top_share
-from fractalrs.tools import readable, resolve_threads
+from fractalrs.tools import printable, read_object, readable, resolve_threads, untrusted
 from fractalrs.validation import aligned, for_people, number
 from fractalrs.words import SIDES, SPLITS
 
@@ -37,7 +35,7 @@ def compare(
     names = list(dict.fromkeys(name for column in columns for name in column))
     rows = [("", *(one.name for one in outputs))]
     rows += [(name, *(column.get(name, "–") for column in columns)) for name in names]
-    typer.echo("\n".join(aligned(rows, "<" + ">" * len(columns))))
+    typer.echo(printable("\n".join(aligned(rows, "<" + ">" * len(columns)))))
 
 
 def _of_data_set(path: Path, threads: int, progress: bool) -> dict[str, str]:
@@ -56,16 +54,13 @@ def _of_data_set(path: Path, threads: int, progress: bool) -> dict[str, str]:
 
 
 def _of_report(path: Path) -> dict[str, str]:
-    try:
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    hint = "write one: fractalrs validate OUT --json"
+    with untrusted(path, hint, "is neither a folder nor a report"):
+        report = read_object(path.read_bytes(), path, hint, "is neither a folder nor a report")
         found = {"all checks hold": "yes" if report["holds"] else "no"}
         found |= {name: value for name, value in for_people(report["subject"]) if name != "data set"}
         for metric in report["metrics"]:
             if metric["synthetic"] is not None:
                 failed = " FAILS" if metric["holds"] is False else ""
                 found[metric["name"]] = f"{number(metric['synthetic'])}{failed}"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(
-            f"{path} is neither a folder nor a report", "write one: fractalrs validate OUT --json"
-        ) from None
     return found

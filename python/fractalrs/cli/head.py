@@ -1,12 +1,13 @@
 """`fractalrs head`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fractalrs.cli.output import Complete, StorageOption, option, place_of
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
+from fractalrs.tools import printable
 from fractalrs.validation import aligned
 from fractalrs.words import SPLITS, Split
 
@@ -26,6 +27,10 @@ def head(
     if not dataset.totals.get(split):
         raise InputError(f"{dataset.place} has no {split} interactions", hint="nothing was held out, or kept")
     table = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split].head(rows)
-    cells = [["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns]
+    cells = [list(map(_shown, column.to_pylist())) for column in table.columns]
     lines = [tuple(table.column_names), *zip(*cells, strict=True)]
-    typer.echo("\n".join(aligned(lines, ">" * table.num_columns)))
+    typer.echo(printable("\n".join(aligned(lines, ">" * table.num_columns))))
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else printable(str(value), also="")

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
+from fractalrs.cli.codes import INTERRUPTED
 from fractalrs.errors import FractalrsError
 
 _ALL = "--help-all"
@@ -66,6 +68,14 @@ class ShownGroup(TyperGroup):
     """The program: its commands, what they do, and the options of all."""
 
     examples: tuple[str, ...] = ()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; Ctrl-C ends one that does not answer it itself, while it is loaded too."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Print usage, what the program does, its commands and options."""

@@ -47,9 +47,15 @@ def info(
         **warnings_of(dataset.manifest.warnings),
         "made_by": {"fractalrs": dataset.manifest.fractalrs, "generator": dataset.manifest.generator},
         **_promised(dataset.manifest.privacy),
-        "private": "there: keep it at home" if Folder.read(dataset.store).plan else "not there",
+        "private": _private(Folder.read(dataset.store)),
     }
     print_content(content, as_json)
+
+
+def _private(folder: Folder) -> str:
+    if folder.unreadable is not None and folder.unreadable.startswith("private/"):
+        return "there, and may not be read"
+    return "there: keep it at home" if folder.plan else "not there"
 
 
 def _promised(privacy: Privacy | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import typer
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Group, Option
-from fractalrs.tools import SCHEMES, ObjectStore, Place, drawing, readable, url_scheme
+from fractalrs.tools import SCHEMES, ObjectStore, Place, drawing, printable, readable, url_scheme
 from fractalrs.workflow import SAMPLE
 
 
@@ -101,7 +101,15 @@ def is_typed(context: typer.Context, name: str) -> bool:
 
 def print_note(message: str) -> None:
     """Print a message on stderr."""
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
+
+
+def json_text(content: Any) -> str:
+    """Return a value as one line of JSON; of what it says a terminal sees no control characters."""
+    text = json.dumps(content, ensure_ascii=False)
+    return (
+        "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text) if not text.isprintable() else text
+    )
 
 
 def print_summary(content: dict[str, Any], as_json: bool, quiet: bool) -> None:
@@ -113,11 +121,12 @@ def print_summary(content: dict[str, Any], as_json: bool, quiet: bool) -> None:
 def print_content(content: dict[str, Any], as_json: bool, file: Any = None) -> None:
     """Print names and values: one JSON object, or a line each."""
     if as_json:
-        print(json.dumps(content, ensure_ascii=False))
+        print(json_text(content))
         return
     width = max(len(name) for name in content)
     for name, value in content.items():
-        print(f"{name.replace('_', ' '):<{width}}  {_readable(name, value)}", file=file or sys.stdout)
+        shown = printable(_readable(name, value), also="")
+        print(f"{name.replace('_', ' '):<{width}}  {shown}", file=file or sys.stdout)
 
 
 def attributes_of(dataset: Dataset) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`fractalrs validate`."""
 
-import json
 import logging
 from dataclasses import replace
 from datetime import date
@@ -18,13 +17,14 @@ from fractalrs.cli.output import (
     StorageOption,
     check_report,
     flag,
+    json_text,
     option,
     place_of,
     print_note,
 )
 from fractalrs.dataset import Dataset, Folder
 from fractalrs.expansion import Group
-from fractalrs.tools import Place, notes_on_stderr, resolve_threads
+from fractalrs.tools import Place, notes_on_stderr, printable, resolve_threads
 from fractalrs.validation import read_thresholds
 from fractalrs.validation import validate as run
 from fractalrs.workflow import command_text, read_planned_base
@@ -102,9 +102,9 @@ def validate(
             print_note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        print(json.dumps(found.to_dict(), ensure_ascii=False))
+        print(json_text(found.to_dict()))
     elif not quiet:
-        print(found)
+        print(printable(str(found)))
     if not found.holds:
         raise typer.Exit(UNTRUE)
 

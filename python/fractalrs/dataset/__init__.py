@@ -4,7 +4,9 @@ Layout of the files is `layout`; what is there `folder`; `writing` puts them the
 """
 
 from fractalrs.dataset.attributes import match, source_codes
+from fractalrs.dataset.beginning import begun_plan
 from fractalrs.dataset.card import Published, data_card
+from fractalrs.dataset.claims import false_claims
 from fractalrs.dataset.contrast import differences
 from fractalrs.dataset.dataset import Dataset, arrow_file, open_dataset, opened, whole_users
 from fractalrs.dataset.folder import Folder
@@ -12,14 +14,25 @@ from fractalrs.dataset.layout import CARD, MANIFEST, ParquetOptions
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.periods import folders_of
 from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, plan
-from fractalrs.dataset.private import Private, saved_base
+from fractalrs.dataset.private import Private, matrices_of, saved_base
 from fractalrs.dataset.sizes import expected_bytes
 from fractalrs.dataset.survey import forecast, other_plan
-from fractalrs.dataset.writing import begun_plan, finish, write, write_part, write_parts, write_plan
+from fractalrs.dataset.verification import Fault, Verification, digest_of, folder_of, repair_files, verify_files
+from fractalrs.dataset.writing import finish, write, write_part, write_parts, write_plan
 
 __all__ = ["AttributesEntry", "FileEntry", "Folder", "Manifest", "ParquetOptions", "PartEntry", "Private"]
-__all__ += ["OTHER_SOURCE", "Plan", "checked_licence", "differences", "expected_bytes", "other_plan", "plan"]
-__all__ += ["begun_plan", "finish", "folders_of", "forecast", "match", "saved_base", "source_codes"]
+__all__ += [
+    "OTHER_SOURCE",
+    "Plan",
+    "checked_licence",
+    "differences",
+    "expected_bytes",
+    "false_claims",
+    "other_plan",
+    "plan",
+]
+__all__ += ["begun_plan", "finish", "folders_of", "forecast", "match", "matrices_of", "saved_base", "source_codes"]
 __all__ += ["write", "write_part", "write_parts", "write_plan"]
 __all__ += ["Dataset", "arrow_file", "open_dataset", "opened", "whole_users"]
 __all__ += ["CARD", "MANIFEST", "Published", "data_card"]
+__all__ += ["Fault", "Verification", "digest_of", "folder_of", "repair_files", "verify_files"]

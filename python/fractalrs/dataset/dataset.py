@@ -231,6 +231,8 @@ def opened(path: Path | RemotePath, interactions: int | None = None) -> Iterator
                 raise InputError(f"{path} has {rows:,} interactions, the manifest says {interactions:,}", _HINT)
             yield file
     except (pa.ArrowException, OSError) as error:
+        if isinstance(error, PermissionError):
+            raise
         raise InputError(f"cannot read {path}: {error}", _HINT) from None
 
 

@@ -3,15 +3,14 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
-
-import pyarrow as pa
+from typing import Any
 
 from fractalrs._core import VERSION
 from fractalrs.dataset.layout import Division
 from fractalrs.dataset.manifest import described_schema, schema_of
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError
-from fractalrs.tools import digest_of_json
+from fractalrs.tools import DAMAGE, digest_of_json
 
 DIVISION = "private/division.json"
 
@@ -39,15 +38,20 @@ def divided(plan: Plan, text: bytes, place: str) -> Plan:
     if plan.attribute_fingerprints:
         kinds = " and ".join(sorted(plan.attribute_fingerprints))
         raise InputError(f"{place} gets attributes of {kinds}, which are read from their source", hint=again)
+    return check_division(plan, text, f"{place}/{DIVISION}", again)
+
+
+def check_division(plan: Plan, text: bytes, file: Any, hint: str | None = None) -> Plan:
+    """Return a plan with what a ``division.json`` says; refuse one that is not what was written for it."""
     try:
         content = json.loads(text)
         made = Division(tuple(content["cuts"]), schema_of(content["schema"]), content["made_up"])
         known = replace(plan, divided=made)
         whole = division_text(known).encode() == text and _covers(known)
-    except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
+    except DAMAGE:
         whole = False
     if not whole:
-        raise InputError(f"{place}/{DIVISION} is damaged, or of another plan", hint=again)
+        raise InputError(f"{file} is damaged, or of another plan", hint=hint)
     return known
 
 

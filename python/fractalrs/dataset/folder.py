@@ -3,10 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
-import numpy as np
-
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part, part_file, part_of
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part, part_of
 from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import GUARDS, PRIVATE_FILES, files_beside
@@ -32,12 +31,15 @@ class Folder:
         The folder; names and sizes of what is there.
     plan, manifest
         Those of the data set that is there; it has a manifest only when it is, or was, complete.
+    unreadable
+        What of it may not be read, and so is not known.
     """
 
     store: Store
     files: Mapping[str, int]
     plan: Plan | None
     manifest: Manifest | None
+    unreadable: str | None = None
 
     @classmethod
     def read(cls, path: Place) -> "Folder":
@@ -47,8 +49,13 @@ class Folder:
             files = store.list()
         except OutputError as error:
             raise InputError(error.message, error.hint) from error
-        plan, manifest = PLAN in files and read_plan(store), MANIFEST in files and read_manifest(store)
-        return cls(store, files, plan or None, manifest or None)
+        unreadable = next((name for name in sorted(files) if name.endswith("/")), None)
+        manifest, plan = MANIFEST in files and read_manifest(store), None
+        try:
+            plan = PLAN in files and read_plan(store)
+        except PermissionError:
+            unreadable = PLAN
+        return cls(store, files, plan or None, manifest or None, unreadable)
 
     @classmethod
     def ours(cls, path: Place) -> "Folder":
@@ -60,6 +67,9 @@ class Folder:
             foreign = sorted(folder.files.keys() - folder.names)
         except InputError as error:
             raise OutputError(error.message, error.hint or ELSEWHERE) from None
+        if folder.unreadable is not None:
+            message = f"{store.path / folder.unreadable} may not be read"
+            raise OutputError(message, "change its permissions, or choose another folder")
         if foreign:
             shown = ", ".join(foreign[:_SHOWN]) + (f" and {len(foreign) - _SHOWN} more" if foreign[_SHOWN:] else "")
             hint = "choose a new folder, or move these away"
@@ -163,20 +173,22 @@ def units(names: Iterable[str]) -> dict[str, list[str]]:
 
 def missing_files(plan: Plan, there: Collection[str], attributes: bool = True) -> str:
     """Return the files of a plan that are not there in words, parts by their numbers; nothing where all are."""
-    missing, known = [], units(there)
+    missing, known, count = [], [part_of(name) for name in units(there)], plan.part_count
     for split in plan.splits:
-        parts = [k for k in range(plan.part_count) if part_file(k, plan.part_count, split) not in known]
-        if parts:
-            missing.append(f"{split} {'part' if len(parts) == 1 else 'parts'} {_runs(parts)} of {plan.part_count}")
+        # Work by what is there: a plan may claim any number of parts.
+        found = sorted(part[2] for part in known if part and part[0].startswith(f"{split}/") and part[3] == count)
+        gaps = [(one + 1, other) for one, other in pairwise((-1, *found, count)) if other > one + 1]
+        if gaps:
+            lacking = sum(last - first for first, last in gaps)
+            missing.append(f"{split} {'part' if lacking == 1 else 'parts'} {_runs(gaps)} of {count}")
     kinds = plan.attribute_fingerprints if attributes else {}
     return "; ".join([*missing, *(ATTRIBUTE_FILES[kind] for kind in kinds if ATTRIBUTE_FILES[kind] not in there)])
 
 
-def _runs(numbers: Sequence[int]) -> str:
-    """Return numbers that rise as runs, the first few of them: 3, 5-9 and 12 more."""
-    runs = np.split(np.asarray(numbers), np.flatnonzero(np.diff(numbers) > 1) + 1)
-    shown = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:_SHOWN_RUNS])
-    more = sum(map(len, runs[_SHOWN_RUNS:]))
+def _runs(gaps: Sequence[tuple[int, int]]) -> str:
+    """Return runs of numbers, each from a first to a last that is not included, the first few: 3, 5-9 and 12 more."""
+    shown = ", ".join(f"{first}-{last - 1}" if last > first + 1 else f"{first}" for first, last in gaps[:_SHOWN_RUNS])
+    more = sum(last - first for first, last in gaps[_SHOWN_RUNS:])
     return f"{shown} and {more} more" if more else shown
 
 
@@ -184,5 +196,7 @@ def _content(store: Store, name: str) -> bytes:
     try:
         with store.open(name) as file:
             return file.read()
+    except PermissionError:
+        raise
     except OSError as error:
         raise InputError(f"{store.path / name} cannot be read: {error.strerror or error}", ELSEWHERE) from None

@@ -9,8 +9,9 @@ from typing import Any, Self, get_args
 import pyarrow as pa
 
 from fractalrs.base import Privacy
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, part_file, part_of
 from fractalrs.errors import InputError
-from fractalrs.tools import RemotePath, Shown
+from fractalrs.tools import DAMAGE, RemotePath, Shown, sealed_json, untrusted
 from fractalrs.words import SPLITS, Partition, Split
 
 ELSEWHERE = "move the folder away, or choose another"
@@ -73,6 +74,8 @@ class Manifest(Shown):
         How much of the source was dropped before it was expanded, and why, where that is much.
     privacy
         What a private base promises of the source's people; None where the base was the real one.
+    card
+        The BLAKE3 digest, in hex, of the data card that was written beside it.
     """
 
     fractalrs: str
@@ -93,6 +96,7 @@ class Manifest(Shown):
     warnings: tuple[str, ...] = ()
     partition: Partition | None = None
     privacy: Privacy | None = None
+    card: str | None = None
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
@@ -129,7 +133,7 @@ class Manifest(Shown):
             content["partition"] = self.partition
         if self.privacy:
             content["privacy"] = self.privacy.described()
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        return sealed_json(content | ({"card": self.card} if self.card else {}))
 
     def _described(self, files: tuple[FileEntry, ...]) -> Any:
         """Return one file, or of a partition a list of them, as JSON has it."""
@@ -143,10 +147,10 @@ class Manifest(Shown):
         check_format(content, file)
         try:
             manifest = cls._of({"id_layout": ""} | content)
-            wrong = manifest.contradiction(content["totals"])
+            wrong = manifest.contradiction({name: plain(content["totals"], name, int, 0) for name in content["totals"]})
         except WrongError as error:
             wrong = str(error)
-        except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
+        except DAMAGE:
             wrong = "its parts are not described as they should be"
         if wrong is not None:
             raise InputError(f"{file} is damaged: {wrong}", hint=hint)
@@ -159,15 +163,25 @@ class Manifest(Shown):
         if partition is not None and partition not in get_args(Partition):
             raise WrongError(f"partition is {partition!r}")
 
-        def entries(files: Any) -> tuple[FileEntry, ...]:
-            return tuple(_entry(FileEntry, file) for file in (files if partition else [files]))
+        count = len(content["parts"])
+
+        def entries(files: Any, number: int, split: Split) -> tuple[FileEntry, ...]:
+            found = tuple(_entry(FileEntry, file) for file in (files if partition else [files]))
+            for file in found:
+                # No path leads out of the folder.
+                if part_of(file.path) != (part_file(number, count, split), partition or "", number, count):
+                    raise WrongError(f"the path {file.path!r} is not that of a file of part {number}")
+            return found
 
         parts = tuple(
-            PartEntry(first, last, {split: entries(part[split]) for split in SPLITS if split in part})
-            for part in content["parts"]
+            PartEntry(first, last, {split: entries(part[split], number, split) for split in SPLITS if split in part})
+            for number, part in enumerate(content["parts"])
             for first, last in [part["users"]]
         )
         attributes = {name: _entry(AttributesEntry, file) for name, file in content.get("attributes", {}).items()}
+        for name, file in attributes.items():
+            if file.path != ATTRIBUTE_FILES.get(name):
+                raise WrongError(f"the path {file.path!r} is not that of attributes of {name}")
         schema = schema_of(content["schema"])
         prints = {name: str(content["fingerprints"][name]) for name in ("expansion", "plan")}
         warnings = texts("warnings", content.get("warnings", ()))
@@ -175,6 +189,7 @@ class Manifest(Shown):
         promised = content.get("privacy")
         found |= {"warnings": warnings, "partition": partition}
         found |= {"privacy": None if promised is None else Privacy.read(promised)}
+        found |= {"card": plain(content, "card", str) if "card" in content else None}
         return cls(**head, schema=schema, fingerprints=prints, **found)
 
     def contradiction(self, totals: dict[str, int]) -> str | None:
@@ -213,10 +228,8 @@ class WrongError(ValueError):
 
 def json_object(text: bytes, file: Path | RemotePath, names: set[str], hint: str | None) -> dict[str, Any]:
     """Read a JSON object; refuse what is none by a hint of the caller's, and one that lacks names as not ours."""
-    try:
+    with untrusted(file, hint, "cannot be read"):
         content = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{file} cannot be read: {error}", hint) from None
     if not isinstance(content, dict) or not content.keys() >= names:
         raise InputError(f"{file} is not one of ours", ELSEWHERE)
     return content

@@ -26,7 +26,18 @@ from fractalrs.dataset.sizes import SAMPLE_INTERACTIONS, expected_bytes
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Options
 from fractalrs.reading import MADE_UP, AttributeTable
-from fractalrs.tools import RemotePath, Shown, check_count, check_kind, check_word, digest_of_json, suggests
+from fractalrs.tools import (
+    RemotePath,
+    Shown,
+    check_count,
+    check_kind,
+    check_word,
+    digest_of_json,
+    has_seal,
+    sealed_json,
+    suggests,
+    untrusted,
+)
 from fractalrs.words import ITEMS, SPLITS, USERS, Partition, Side, Split
 
 PART_INTERACTIONS = 1_000_000, 16_000_000
@@ -212,19 +223,26 @@ class Plan(Shown):
         return plain_values
 
     def to_json(self) -> str:
-        """Return the text of ``plan.json``, the same for the same plan."""
-        return json.dumps(self._content(), indent=2, ensure_ascii=False) + "\n"
+        """Return the text of ``plan.json``, the same for the same plan, sealed."""
+        return sealed_json(self._content())
 
     @classmethod
     def from_json(cls, text: bytes, file: Path | RemotePath) -> Self:
         """Read the text of a plan; refuse one that is damaged, with the file and what is wrong in it."""
         content = json_object(text, file, {"base", "options", "writing", "fingerprints"}, ELSEWHERE)
         check_format(content, file)
+        wrong = "is damaged, or of another version"
         try:
-            return cls._of(content)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            wrong = f"it has no {error.args[0]}" if isinstance(error, KeyError) else error.args[0]
-            raise InputError(f"{file} is damaged, or of another version: {wrong}", ELSEWHERE) from None
+            with untrusted(file, ELSEWHERE, wrong):
+                made = cls._of(content)
+                if not has_seal(content):
+                    raise ValueError("its seal is of other values" if "seal" in content else "it has no seal")
+                return made
+        except InputError as error:
+            if error.hint == ELSEWHERE:
+                raise
+            # An option that is none.
+            raise InputError(f"{file} {wrong}: {error.message}", ELSEWHERE) from None
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:

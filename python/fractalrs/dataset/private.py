@@ -1,7 +1,7 @@
 """What must stay at home: ``private/``, with the seed and what validation needs instead of the source."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -11,27 +11,30 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from fractalrs.base import BASE_FILES, SINGULAR_VALUES, Base, base_statistics
-from fractalrs.dataset.division import DIVISION, division_text
+from fractalrs.base import BASE_FILES, SINGULAR_VALUES, Base, base_statistics, changed_files
+from fractalrs.dataset.division import DIVISION, check_division, division_text
 from fractalrs.dataset.layout import PLAN
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError
 from fractalrs.expansion import Cells, ReducedMatrix, fingerprint_of, operator_named
 from fractalrs.statistics import Activity, Ratings
-from fractalrs.tools import Shown, Store, blas_threads
+from fractalrs.tools import Shown, Store, blas_threads, is_sealed, load_array, load_arrays, untrusted, write_sealed
 from fractalrs.words import LATEST
 
 REDUCED = "private/reduced_matrix.npy"
 SIGNED = "private/signed_matrix.npy"
 CELLS = "private/cells.npz"
 STATISTICS = "private/base_statistics.npz"
-_AGAIN = "take private/ away, or delete the file and give the command that made the data set again"
+_AGAIN = "give the command that made the data set again: it makes the file again; or take private/ away"
 GUARDS = {".gitignore": b"private/\n", "private/.gitignore": b"*\n"}
 """What keeps the folder out of repositories; and out of the hub, which looks into the first one alone."""
 BASE = "private/base"
 """A private base, which could not be drawn again without spending its budget again."""
 _OF_BASE = tuple(f"{BASE}/{name}" for name in BASE_FILES if name != "payload.arrow")
 PRIVATE_FILES = (PLAN, *GUARDS, REDUCED, SIGNED, CELLS, STATISTICS, DIVISION, *_OF_BASE)
+
+_Read = Callable[[Path, Plan], object]
+_Changed = Callable[[Path, Sequence[str]], list[str]]
 
 
 def files_beside(plan: Plan) -> tuple[str, ...]:
@@ -49,7 +52,11 @@ def files_beside(plan: Plan) -> tuple[str, ...]:
 def saved_base(store: Store) -> Base:
     """Return the private base that a data set was begun with."""
     with store.local(_OF_BASE) as folder:
-        return Base.load(folder / BASE, verify=True)
+        try:
+            return Base.load(folder / BASE, verify=True)
+        except InputError as error:
+            hint = "take it from a copy; drawn again (--overwrite) it is another one, and spends its budget again"
+            raise InputError(error.message, hint) from None
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,17 +85,17 @@ class Private(Shown):
             found = base_statistics(expansion.base, timestamps=options.timestamps, rated=options.ratings is not None)
             return cls(plan, expansion.reduced, expansion.cells, found)
 
-    def write(self, store: Store, begun: bool) -> None:
-        """Write the files that are not there; the plan is first, and of two plans at once one wins.
+    def write(self, store: Store, begun: bool, lost: Collection[str] = ()) -> None:
+        """Write the files that are not there, or `lost`; the plan is first, and of two plans at once one wins.
 
         It raises `FileExistsError` if there is a plan already, and `begun` does not say so.
         """
         store.restrict("private")
         with store.staging() as staging:
-            np.save(staging.path(REDUCED), self.reduced.values)
-            np.save(staging.path(SIGNED), self.reduced.signed)
-            self.cells.save(staging.path(CELLS))
-            np.savez(staging.path(STATISTICS), allow_pickle=False, **self.statistics)
+            write_sealed(staging.path(REDUCED), self.reduced.values)
+            write_sealed(staging.path(SIGNED), self.reduced.signed)
+            write_sealed(staging.path(CELLS), vars(self.cells))
+            write_sealed(staging.path(STATISTICS), self.statistics)
             staging.path(DIVISION).write_text(division_text(self.plan))
             if self.plan.base.privacy is not None:
                 # Saving another value leaves the base as it is, wherever it lies.
@@ -99,7 +106,7 @@ class Private(Shown):
                 store.claim(name, content)
             there = store.list()
             for name in files_beside(self.plan):
-                if name not in there:
+                if name not in there or name in lost:
                     staging.publish(name)
 
     @classmethod
@@ -120,32 +127,86 @@ class Private(Shown):
         plan = Plan.from_json((folder / PLAN).read_bytes(), folder / PLAN)
         for name in files_beside(plan):
             if not (folder / name).is_file():
-                raise InputError(f"{folder / name} is missing", hint="give the command that made the data set again")
-        with _named(folder / REDUCED):
-            # The file has the numbers alone; how they were made the plan says.
-            reduced = replace(ReducedMatrix.load(folder / REDUCED), description=dict(plan.reduced))
-        if SIGNED in files_beside(plan):
-            with _named(folder / SIGNED), (folder / SIGNED).open("rb") as opened:
-                reduced = replace(reduced, signed=np.load(opened, allow_pickle=False))
-        with _named(folder / CELLS):
-            cells = Cells.load(folder / CELLS)
-        if not _are_planned(plan, reduced, cells):
-            raise InputError(f"private/ of {folder} is damaged: its plan, matrix and cells are of different data sets")
-        file = folder / STATISTICS
-        with _named(file), file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            return cls(plan, reduced, cells, _checked(plan, dict(arrays)))
+                raise InputError(f"{folder / name} is missing", hint=_AGAIN)
+        reduced, cells = _matrices(folder, plan)
+        return cls(plan, reduced, cells, _statistics(folder, plan))
+
+
+def matrices_of(store: Store, plan: Plan) -> tuple[ReducedMatrix, Cells]:
+    """Return the reduced matrix and the cells of a plan; refuse those that are not what was written."""
+    with store.local(files_beside(plan)) as folder:
+        return _matrices(folder, plan)
+
+
+def lost_files(store: Store, plan: Plan) -> list[str]:
+    """Return the private files beside a plan that are missing, or any byte of which is not what was written."""
+    names, lost = files_beside(plan), set[str]()
+    groups: list[tuple[_Read, _Changed, tuple[str, ...]]] = [
+        (_matrices, _unsealed, (REDUCED, SIGNED, CELLS)),
+        (_statistics, _unsealed, (STATISTICS,)),
+        (_division, lambda *_: [], (DIVISION,)),
+        (_base, _changed_base, _OF_BASE),
+    ]
+    with store.local(names) as folder:
+        for read, changed, wanted in groups:
+            some = [name for name in wanted if name in names]
+            missing = {name for name in some if not (folder / name).is_file()}
+            try:
+                _ = not missing and some and read(folder, plan)
+            except InputError:
+                # Of several those that are damaged are known by their seals; else they are of different plans.
+                missing = {*changed(folder, some)} or {*some}
+            lost |= missing
+    there = store.sizes(GUARDS)
+    return [name for name in (*GUARDS, *names) if name in lost or (name in GUARDS and name not in there)]
+
+
+def _matrices(folder: Path, plan: Plan) -> tuple[ReducedMatrix, Cells]:
+    with _sealed(folder / REDUCED):
+        # The file has the numbers alone; how they were made the plan says.
+        reduced = replace(ReducedMatrix.load(folder / REDUCED), description=dict(plan.reduced))
+    if SIGNED in files_beside(plan):
+        with _sealed(folder / SIGNED):
+            reduced = replace(reduced, signed=load_array(folder / SIGNED))
+    with _sealed(folder / CELLS):
+        cells = Cells.load(folder / CELLS)
+    if not _are_planned(plan, reduced, cells):
+        raise InputError(
+            f"private/ of {folder} is damaged: its plan, matrix and cells are of different data sets", hint=_AGAIN
+        )
+    return reduced, cells
+
+
+def _statistics(folder: Path, plan: Plan) -> dict[str, npt.NDArray[Any]]:
+    file = folder / STATISTICS
+    with _sealed(file):
+        return _checked(plan, load_arrays(file))
+
+
+def _division(folder: Path, plan: Plan) -> object:
+    return check_division(plan, (folder / DIVISION).read_bytes(), folder / DIVISION)
+
+
+def _unsealed(folder: Path, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not is_sealed(folder / name)]
+
+
+def _changed_base(folder: Path, _: Sequence[str]) -> list[str]:
+    return [f"{BASE}/{name}" for name in changed_files(folder / BASE)]
+
+
+def _base(folder: Path, plan: Plan) -> None:
+    if Base.load(folder / BASE, verify=True).fingerprint != plan.base.fingerprint:
+        raise InputError(f"{folder / BASE} is the base of another data set", hint=_AGAIN)
 
 
 @contextmanager
-def _named(file: Path) -> Iterator[None]:
-    """Name the file that a loader cannot read; damaged bytes make it raise whatever it likes."""
-    try:
+def _sealed(file: Path) -> Iterator[None]:
+    """Refuse a file that is not what was written, by its name."""
+    with untrusted(file, _AGAIN, "is damaged, or of an older version"):
+        if not is_sealed(file):
+            raise ValueError("it is not what was written")
         yield
-    except InputError:
-        raise
-    except Exception as error:
-        wrong = f"it has no {error.args[0]}" if isinstance(error, KeyError) else error
-        raise InputError(f"{file} is damaged, or of an older version: {wrong}", _AGAIN) from None
 
 
 def _are_planned(plan: Plan, reduced: ReducedMatrix, cells: Cells) -> bool:

@@ -5,8 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import pyarrow as pa
-
 from fractalrs._core import VERSION
 from fractalrs.dataset.folder import Folder, units
 from fractalrs.dataset.layout import FILES, PLAN
@@ -14,7 +12,7 @@ from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import operator_named
-from fractalrs.tools import FileReport, Place, Store, busy, check_kind, readable, resolve_threads, store_of
+from fractalrs.tools import DAMAGE, FileReport, Place, Store, busy, check_kind, readable, resolve_threads, store_of
 
 Finished = Mapping[str, FileReport]
 """Files that are whole and of a plan, by name."""
@@ -195,7 +193,10 @@ def _inspect(store: Store, unit: str, name: str, plan: Plan) -> tuple[int | None
     hint = "delete it and run the same command again"
     try:
         labels, report = store.known(name)
-    except (pa.ArrowException, OSError, KeyError, ValueError):
+    except PermissionError as error:
+        message = f"{store.path / name} cannot be read: {error.strerror}"
+        raise OutputError(message, "change its permissions: it may be whole") from None
+    except DAMAGE:
         raise OutputError(f"{store.path / name} is damaged", hint) from None
     if any(labels.get(label) != value for label, value in plan.files[unit]):
         hint += ", or replace the whole data set by overwrite=True"

@@ -1,25 +1,25 @@
 """Writing a data set: private files first, parts in any order, the manifest last; resumable at every point."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from fractalrs.dataset.beginning import begin, failures, missing_private
 from fractalrs.dataset.card import data_card
+from fractalrs.dataset.claims import manifest_of, part_entries
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.division import DIVISION, divided
 from fractalrs.dataset.folder import Folder, missing_files, units
 from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
-from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
+from fractalrs.dataset.manifest import AttributesEntry, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
-from fractalrs.dataset.private import GUARDS, Private, files_beside
 from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey
-from fractalrs.errors import InputError, OutputError, WriteError
-from fractalrs.expansion import Expansion, operator_named
+from fractalrs.errors import InputError, OutputError
+from fractalrs.expansion import Expansion
 from fractalrs.tools import (
     SILENT,
+    Digest,
     Place,
     Progress,
     Store,
@@ -28,7 +28,6 @@ from fractalrs.tools import (
     resolve_threads,
     store_of,
     suggests,
-    visible,
 )
 from fractalrs.words import SPLITS, Partition, Split
 
@@ -117,19 +116,25 @@ def write_plan(
     with store.locked():
         found = survey(store, plan, threads, overwrite)
         if found.state == "complete":
-            logger.info("%s is complete already: nothing to do", store.path)
+            # It may have been taken away.
+            private = None if found.folder.plan is None else missing_private(found.folder, found.plan)
+            with failures(store):
+                mended = private is not None and begin(store, found.plan, private, begun=True)
+            logger.info(
+                "%s is complete already: %s", store.path, "private/ is whole again" if mended else "nothing to do"
+            )
             return Dataset(store, found.folder.manifest)
-        private = _missing_private(found.folder, found.plan, found.state == "other")
-        with _failures(store):
+        private = missing_private(found.folder, found.plan, anew=found.state == "other")
+        with failures(store):
             if found.state == "other":
                 found.folder.clear()
             store.clear()
             if found.finished:
                 logger.info("%s of %s files are finished already", len(found.finished), len(found.plan.files))
-            _begin(store, found.plan, private, found.state == "begun" and found.folder.plan is not None)
+            begin(store, found.plan, private, found.state == "begun" and found.folder.plan is not None)
             store.delete([MANIFEST])
-            made = _make_parts(store, found.plan, found.plan.parts, found.finished, threads, progress)
-            return _complete(store, found.plan, {**found.finished, **made}, threads, progress)
+            made = make_parts(store, found.plan, found.plan.parts, found.finished, threads, progress)
+            return complete(store, found.plan, {**found.finished, **made}, threads, progress)
 
 
 def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
@@ -208,16 +213,16 @@ def write_parts(
         size = plan.expected_bytes * missing / (plan.part_count * len(plan.splits))
         piece = plan.expected_bytes / plan.part_count
         store.require_room(size, 0, piece, threads, "free some; what is finished stays")
-    private = _missing_private(folder, plan)
-    with _failures(store), store.locked(shared=True):
+    private = missing_private(folder, plan, look=not parts)
+    with failures(store), store.locked(shared=True):
         if (now := Folder.glance(store, plan, names)) != folder:
             compare(now, plan)
             folder, finished = now, find_finished(now, plan, names, threads)
-            private = _missing_private(folder, plan)
+            private = missing_private(folder, plan, look=not parts)
         store.clear()
-        _begin(store, plan, private, folder.plan is not None)
-        made = _make_parts(store, plan, wanted, finished, threads, progress)
-    return tuple(_part_entries(wanted, plan.splits, {**finished, **made}))
+        begin(store, plan, private, folder.plan is not None)
+        made = make_parts(store, plan, wanted, finished, threads, progress)
+    return tuple(part_entries(wanted, plan.splits, {**finished, **made}))
 
 
 @suggests
@@ -247,47 +252,15 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
     found = _survey_whole(store, plan, threads)
     if found.state == "complete":
         return Dataset(store, found.folder.manifest)
-    with _failures(store), store.locked(shared=True):
+    with failures(store), store.locked(shared=True):
         if Folder.ours(store) != found.folder:
             found = _survey_whole(store, plan, threads)
             if found.state == "complete":
                 return Dataset(store, found.folder.manifest)
-        private = _missing_private(found.folder, found.plan)
+        private = missing_private(found.folder, found.plan)
         store.clear()
-        _begin(store, found.plan, private, found.folder.plan is not None)
-        return _complete(store, found.plan, found.finished, threads, progress)
-
-
-def begun_plan(path: Place) -> Plan:
-    """Return the plan of a data set that was begun, as far as `finish` needs it: the source is not.
-
-    Raises
-    ------
-    InputError
-        If nothing was begun there, another version began it, or attributes of the source have still to be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import fractalrs as fr
-    >>> from fractalrs.dataset import begun_plan
-    >>> base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
-    >>> plan = fr.plan(fr.Expansion(base, [[0.5, 0.9]]), parts=2)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for part in plan.parts:
-    ...         entry = fr.write_part(plan, part.index, folder)
-    ...     dataset = fr.finish(begun_plan(folder), folder)
-    """
-    folder = Folder.read(path)
-    place = folder.store.path
-    if folder.plan is None:
-        hint = "begin one there: fractalrs expand SOURCE OUTPUT --part-range 0:0"
-        raise InputError(f"{place} holds no data set that was begun", hint)
-    if lacking := sorted({*GUARDS, *files_beside(folder.plan)} - folder.files.keys()):
-        hint = "give the command that began it again, with --part-range 0:0"
-        raise InputError(f"{place} lacks {', '.join(lacking)}", hint)
-    with folder.store.open(DIVISION) as file:
-        return divided(folder.plan, file.read(), str(place))
+        begin(store, found.plan, private, found.folder.plan is not None)
+        return complete(store, found.plan, found.finished, threads, progress)
 
 
 def _survey_whole(store: Store, plan: Plan, threads: int) -> Survey:
@@ -299,39 +272,7 @@ def _survey_whole(store: Store, plan: Plan, threads: int) -> Survey:
     return found
 
 
-@contextmanager
-def _failures(store: Store) -> Iterator[None]:
-    """From here on something is written: what fails now is no refusal."""
-    try:
-        yield
-    except (OSError, WriteError) as error:
-        if isinstance(error, OSError):
-            message = f"cannot write {error.filename or store.path}: {error.strerror or error}"
-        else:
-            # The core says it in its own words.
-            message = error.message
-        hint = "what is finished stays; when the cause is gone, the same command goes on"
-        raise WriteError(visible(message), hint) from error
-
-
-def _missing_private(folder: Folder, plan: Plan, anew: bool = False) -> Private | None:
-    return None if folder.has_private and not anew else Private.of(plan)
-
-
-def _begin(store: Store, plan: Plan, private: Private | None, begun: bool) -> None:
-    """Write the private files, before any part; another process may do the same at this moment."""
-    if begun:
-        require_ours(store, plan)
-    if private is None:
-        return
-    try:
-        private.write(store, begun)
-    except FileExistsError:
-        require_ours(store, plan)
-        private.write(store, begun=True)
-
-
-def _make_parts(
+def make_parts(
     store: Store, plan: Plan, parts: Sequence[Part], finished: Finished, threads: int, progress: Progress
 ) -> Finished:
     """Write the files of parts that are not finished, and return what is known of them."""
@@ -387,7 +328,7 @@ def _rows(files: Any) -> int:
     return sum(one["rows"] for one in ([files] if "rows" in files else files.values())) if files else 0
 
 
-def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress: Progress) -> Dataset:
+def complete(store: Store, plan: Plan, files: Finished, threads: int, progress: Progress) -> Dataset:
     """Write what comes after the parts: attributes, the card, and the manifest."""
     attributes = {}
     for table in plan.attributes:
@@ -400,41 +341,11 @@ def _complete(store: Store, plan: Plan, files: Finished, threads: int, progress:
                 require_ours(store, plan)
                 staging.publish(table.name)
         attributes[table.side.plural] = AttributesEntry(table.name, **report, **table.counts)
-    manifest = _manifest(plan, files, attributes)
+    manifest = manifest_of(plan, files, attributes)
     require_ours(store, plan)
-    store.put(CARD, data_card(plan, manifest).encode())
+    card = data_card(plan, manifest).encode()
+    manifest = replace(manifest, card=Digest([card]).hex())
+    store.put(CARD, card)
     require_ours(store, plan)
     store.put(MANIFEST, manifest.to_json().encode())
     return Dataset(store, manifest)
-
-
-def _manifest(plan: Plan, files: Finished, attributes: Mapping[str, AttributesEntry]) -> Manifest:
-    """Return what is public of a data set: enough to read and check it, nothing that undoes the shuffle."""
-    return Manifest(
-        fractalrs=plan.fractalrs,
-        generator=plan.generator,
-        base_users=plan.base.users,
-        base_items=plan.base.items,
-        user_multiplier=plan.user_multiplier,
-        item_multiplier=plan.item_multiplier,
-        profile=plan.profile,
-        shuffle=plan.options.shuffle,
-        order=plan.options.order,
-        operator=plan.options.operator,
-        id_layout=operator_named(plan.options.operator).id_layout,
-        schema=plan.division.schema,
-        fingerprints={"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint},
-        parts=tuple(_part_entries(plan.parts, plan.splits, files)),
-        partition=plan.partition,
-        attributes=attributes,
-        warnings=plan.base.warnings,
-        privacy=plan.base.privacy,
-    )
-
-
-def _part_entries(parts: Sequence[Part], splits: Sequence[Split], files: Finished) -> Iterator[PartEntry]:
-    there = units(files)
-    for part in parts:
-        names = {split: there[part.file(split)] for split in splits}
-        entries = {split: tuple(FileEntry(name, **files[name]) for name in some) for split, some in names.items()}
-        yield PartEntry(part.first, part.last, entries)

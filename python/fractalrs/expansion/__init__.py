@@ -24,6 +24,7 @@ from fractalrs.expansion.functions import BlockFunction, Matrix
 from fractalrs.expansion.operators import Operator, operator_named
 from fractalrs.expansion.options import DEFAULT_PROFILE, OPTIONS, PROFILES, Group, Options, Profile, profile_named
 from fractalrs.expansion.reduction import ReducedMatrix, reduce
+from fractalrs.expansion.saved import SAVED
 from fractalrs.expansion.shuffles import SHUFFLES, Shuffle, shuffle_named
 from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale, whole_bytes, whole_number
 from fractalrs.expansion.stream import BATCH_SIZE, Stream, chosen_schema
@@ -43,4 +44,4 @@ __all__ += [
     "option",
 ]
 __all__ += ["profile_named", "reduce", "reduce_to_target", "refuse_unknown", "shuffle_named", "solve_keep_scale"]
-__all__ += ["fingerprint_of", "whole_bytes", "whole_number"]
+__all__ += ["SAVED", "fingerprint_of", "whole_bytes", "whole_number"]

@@ -4,7 +4,6 @@ import math
 import os
 from dataclasses import dataclass, fields
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion.declared import whole
 from fractalrs.statistics import wasserstein
-from fractalrs.tools import Shown, as_path, check_count, check_kind, suggests, whole_file
+from fractalrs.tools import Shown, as_path, check_count, check_kind, load_arrays, suggests, untrusted, whole_file
 
 COORDINATES = 16
 """Leading singular coordinates by which users, and items, are grouped; docs/cells.md has the measurement."""
@@ -143,12 +142,13 @@ class Cells(Shown):
         """
         file_path, hint = as_path("path", path), "make the cells again from the base, and save them"
         try:
-            with file_path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with untrusted(file_path, hint, "does not hold saved cells"):
+                arrays = load_arrays(file_path)
                 return cls(*(arrays[field.name] for field in fields(cls)))
         except InputError as error:
+            if error.hint is not None:
+                raise
             raise InputError(f"{file_path}: {error.message}", hint=hint) from error
-        except (ValueError, TypeError, AttributeError, EOFError, KeyError, BadZipFile) as error:
-            raise InputError(f"{file_path} does not hold saved cells", hint=hint) from error
 
 
 @suggests

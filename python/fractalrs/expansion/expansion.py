@@ -291,6 +291,8 @@ class Expansion(Lookups, Shown):
                 settings = {"profile": self.profile, **dataclasses.asdict(self.options)}
                 write_saved(folder, self.base, self.reduced, self.cells, settings)
         except (OSError, OutputError, WriteError) as error:
+            if isinstance(error, OutputError) and not begun:
+                raise
             # The base and the cells name the temporary folder.
             why, kind = error.__cause__ or error, WriteError if begun else OutputError
             raise kind(f"cannot write {target}: {getattr(why, 'strerror', None) or why}") from error

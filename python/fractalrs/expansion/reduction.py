@@ -1,6 +1,7 @@
 """The reduced matrix R̂: a small dense matrix with the leading spectrum of the base's train part."""
 
 import os
+import zipfile
 from dataclasses import dataclass
 from typing import Any, Self, get_args
 
@@ -11,7 +12,7 @@ from fractalrs.base import SVD, Base, canonical, leading_svd
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import group_canonical
 from fractalrs.expansion.declared import one_of, pair, whole
-from fractalrs.tools import Shown, as_path, check_kind, suggests
+from fractalrs.tools import Shown, as_path, check_kind, load_array, suggests, untrusted
 from fractalrs.words import OrderBy, Rescale, Variant
 
 MAX_CONDITION = 1e8
@@ -104,13 +105,10 @@ class ReducedMatrix(Shown):
         file = as_path("path", path)
         name = f"reduced matrix {file}"
         hint = "write it with numpy.save from a two-dimensional array of numbers"
-        try:
-            values = np.load(file, allow_pickle=False)
-        except (ValueError, EOFError, IsADirectoryError) as error:
-            raise InputError(f"{name} is not a .npy file of numbers", hint=hint) from error
-        if not isinstance(values, np.ndarray):
-            values.close()
-            raise InputError(f"{name} holds several arrays, not one", hint=hint)
+        with untrusted(name, hint, "is not a .npy file of numbers"):
+            if zipfile.is_zipfile(file):
+                raise InputError(f"{name} holds several arrays, not one", hint=hint)
+            values = load_array(file)
         return cls._given(values, name)
 
     @classmethod

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from fractalrs.errors import InputError
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.shuffles import shuffle_named
-from fractalrs.tools import RemotePath, Store
+from fractalrs.tools import RemotePath, Store, load_arrays, read_object, untrusted
 
 SAVED = "expansion.json"
 """The file that is written last."""
@@ -37,12 +36,18 @@ def write_saved(folder: Path, base: Base, reduced: ReducedMatrix, cells: Cells, 
 def read_saved(folder: Path, where: Path | RemotePath) -> tuple[ReducedMatrix, Cells | None, dict[str, Any]]:
     """Read all but the base; refuse what is no saved expansion by where it was found."""
     try:
-        content = json.loads((folder / SAVED).read_text())
-        settings = content["settings"]
-        with np.load(folder / "reduced.npz") as arrays:
+        with untrusted(where, wrong="is not a saved expansion"):
+            content = read_object((folder / SAVED).read_bytes(), folder / SAVED)
+            settings, arrays = content["settings"], load_arrays(folder / "reduced.npz")
+            made = ReducedMatrix.from_array(arrays["values"])
+            for name in ("signed", "singular_values"):
+                if arrays[name].dtype != np.float64 or arrays[name].shape != getattr(made, name).shape:
+                    raise ValueError(f"{name} is {arrays[name].dtype} of shape {arrays[name].shape}")
+            if not isinstance(content["reduced"], dict) or not isinstance(settings, dict):
+                raise TypeError(f"{SAVED} has no objects")
             reduced = ReducedMatrix(**arrays, description=content["reduced"])
-        cells = Cells.load(folder / "cells.npz") if shuffle_named(settings["shuffle"]).takes_cells else None
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+            cells = Cells.load(folder / "cells.npz") if shuffle_named(settings["shuffle"]).takes_cells else None
+    except (OSError, InputError) as error:
         raise InputError(f"{where} is not a saved expansion: {error}") from None
     return reduced, cells, settings
 

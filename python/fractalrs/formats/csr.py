@@ -8,32 +8,35 @@ import errno
 import json
 import operator
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fractalrs.errors import InputError
 from fractalrs.formats.format import Format, SplitReader, register
 from fractalrs.formats.pieces import write_header
-from fractalrs.tools import as_path, check_word
+from fractalrs.tools import as_path, check_word, load_array, read_object, untrusted
 from fractalrs.words import SPLITS, Split
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
 
+_AGAIN = "export the data set again"
+_LOOKED_AT = 1 << 22
+"""So many ids are looked at at a time."""
+
+
 def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_array[Any, tuple[int, int]]":
     """Return an exported matrix, users × items, mapped into memory.
 
-    Nothing is read before it is used, and nothing is copied: the arrays are those on disk and cannot be changed.
+    Nothing is copied: the arrays are those on disk and cannot be changed. Their ids are looked at once, since SciPy
+    would fault on ids that are out of range.
     Where a user's items do not rise (``has_sorted_indices`` is false, as it is unless the data set was expanded with
     ``order="item"``), what SciPy sorts in place fails: use ``sorted_indices()``, a copy in memory.
 
@@ -68,31 +71,39 @@ def load_csr(path: str | os.PathLike[str], split: Split = "train") -> "sp.csr_ar
     about = folder / f"{split}.json"
     if not about.exists():
         raise FileNotFoundError(errno.ENOENT, f"holds no {split} matrix: there is no {about.name}", str(folder))
-    with _readable(about):
-        content = json.loads(about.read_text(encoding="utf-8"))
+    with untrusted(about, _AGAIN):
+        content = read_object(about.read_bytes(), about, _AGAIN)
         users, items = map(operator.index, content["shape"])
-        rise = bool(content["sorted_indices"])
+        rise = content["sorted_indices"] is True
     data, indices, indptr = (_mapped(folder / f"{split}.{part}.npy") for part in ("data", "indices", "indptr"))
-    try:
+    with untrusted(f"the files of the {split} matrix in {folder}", _AGAIN, "do not fit together"):
+        _check(indptr, indices, data, users, items)
         matrix = sp.csr_array((data, indices, indptr), shape=(users, items), copy=False)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"the files of the {split} matrix in {folder} do not fit together: {error}") from None
     # SciPy would read all indices to find out.
     matrix.has_sorted_indices = matrix.has_canonical_format = rise
     return matrix
 
 
-@contextmanager
-def _readable(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, TypeError, KeyError, EOFError, OverflowError, SyntaxError, TokenError) as error:
-        raise InputError(f"{file} is damaged: {error}", hint="export the data set again") from None
-
-
 def _mapped(file: Path) -> npt.NDArray[Any]:
-    with _readable(file):
-        return np.lib.format.open_memmap(file, mode="r")
+    with untrusted(file, _AGAIN):
+        return load_array(file, mapped=True)
+
+
+def _check(indptr: npt.NDArray[Any], indices: npt.NDArray[Any], data: npt.NDArray[Any], users: int, items: int) -> None:
+    """Refuse what is no matrix by a `ValueError`: SciPy's products trust what they are given."""
+    for name, array, kinds, length in (
+        ("indptr", indptr, "i", users + 1),
+        ("indices", indices, "i", len(data)),
+        ("data", data, "if", len(indices)),
+    ):
+        if array.ndim != 1 or array.dtype.kind not in kinds or len(array) != length:
+            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
+    if indptr[0] != 0 or indptr[-1] != len(indices) or np.any(indptr[1:] < indptr[:-1]):
+        raise ValueError(f"indptr does not rise from 0 to {len(indices):,}")
+    for start in range(0, len(indices), _LOOKED_AT):
+        some = indices[start : start + _LOOKED_AT]
+        if some.min() < 0 or some.max() >= items:
+            raise ValueError(f"an item is not within 0 to {items - 1:,}")
 
 
 def _write(reader: SplitReader, folder: Path) -> None:

@@ -128,7 +128,7 @@ def _check_place(dataset: Dataset, target: Path) -> None:
     try:
         source, final = isinstance(dataset.place, Path) and dataset.place.resolve(), target.resolve()
         exists = target.exists() or target.is_symlink()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise OutputError(f"cannot create {target}: {getattr(error, 'strerror', None) or error}") from None
     if source and (final == source or final in source.parents or source in final.parents):
         raise OutputError(

@@ -13,7 +13,7 @@ from fractalrs.columns import ALIASES, is_text, owned, simplify
 from fractalrs.errors import InputError
 from fractalrs.reading.ids import readable_ids, without_blanks
 from fractalrs.reading.readers import open_source
-from fractalrs.reading.source import A_TABLE, Asked
+from fractalrs.reading.source import A_TABLE, Asked, understood
 from fractalrs.tools import Shown
 from fractalrs.words import ITEMS, USERS, Side
 
@@ -68,7 +68,8 @@ class AttributeTable(Shown):
         _check_names(names, at, side, opened.name)
         # Under these no column is a role: all keep their types.
         labels = [f"column {name!r}" for name in names]
-        table = opened.read({label: number for number, label in enumerate(labels)})
+        with understood(opened.name):
+            table = opened.read({label: number for number, label in enumerate(labels)})
         if table.num_rows == 0:
             raise InputError(f"{opened.name} holds no rows", hint=A_TABLE)
         try:

@@ -17,7 +17,7 @@ from fractalrs.reading.ids import OR_DROP, readable_ids
 from fractalrs.reading.interactions import Interactions
 from fractalrs.reading.missing import missing_among, settle_ids
 from fractalrs.reading.remote import is_remote, open_remote
-from fractalrs.reading.source import Asked, Source, format_names, open_path, refuse_text_options
+from fractalrs.reading.source import Asked, Source, format_names, open_path, refuse_text_options, understood
 from fractalrs.reading.sources import SOURCE_FORMATS
 from fractalrs.reading.stored import checked_encoding
 from fractalrs.reading.times import checked_form
@@ -145,9 +145,10 @@ def interactions_of(
         return None
 
     try:
-        table = source.read(read)
-        table, said = settle_ids(table, missing_ids, places, source.blanks_are_layout, complete)
-        return Interactions(table, (*notes, *said))
+        with understood(source.name):
+            table = source.read(read)
+            table, said = settle_ids(table, missing_ids, places, source.blanks_are_layout, complete)
+            return Interactions(table, (*notes, *said))
     except InputError as error:
         if error.message.startswith(source.name):
             raise
@@ -193,9 +194,10 @@ def open_source(source: Any, asked: Asked) -> Source:
         name = "source" if asked.what == "interactions" else asked.what
         if source == "":
             raise InputError(f"{name} is an empty text", hint="give a path; . is the current folder")
-        return _timed(
-            open_remote(source, asked) if is_remote(source) else open_path(as_path(name, source), asked), asked
-        )
+        if is_remote(source):
+            return _timed(open_remote(source, asked), asked)
+        with understood(asked.name or str(source)):
+            return _timed(open_path(as_path(name, source), asked), asked)
     _refuse_file_options(source, asked)
     for format in SOURCE_FORMATS:
         if not (format.names or format.holds) and format.claims(source):

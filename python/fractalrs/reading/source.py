@@ -6,6 +6,7 @@ Each format is one file in the folder `sources`: it defines how a source is open
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fractalrs.columns import Wanted
 from fractalrs.errors import InputError
 from fractalrs.reading.ids import as_dictionary
 from fractalrs.reading.nested import unrolled
+from fractalrs.tools import BYTES, untrusted
 
 SAMPLE_ROWS = 1000
 A_TABLE = "give a table with names in its first line: the id, then the attributes"
@@ -154,6 +156,11 @@ def open_path(path: Path, asked: Asked) -> Source:
     if not found.is_text:
         refuse_text_options(name, asked, takes_encoding=found.takes_encoding)
     return found.open(path, asked)
+
+
+def understood(name: str) -> AbstractContextManager[None]:
+    """Refuse, within this context, a source whose bytes are no text or no table where they should be."""
+    return untrusted(name, "write it again, or fetch it again: it may be damaged", "cannot be read", BYTES)
 
 
 def refuse_text_options(source: str, asked: Asked, *, takes_encoding: bool = False) -> None:

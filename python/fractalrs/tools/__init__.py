@@ -13,6 +13,16 @@ from fractalrs.tools.arguments import (
     url_scheme,
 )
 from fractalrs.tools.atomic import whole_file, whole_folder
+from fractalrs.tools.checked import (
+    BYTES,
+    DAMAGE,
+    load_array,
+    load_arrays,
+    read_object,
+    read_toml,
+    untrusted,
+    whole_arrow,
+)
 from fractalrs.tools.digest import Digest, digest_of_json
 from fractalrs.tools.machine import (
     blas_threads,
@@ -27,8 +37,18 @@ from fractalrs.tools.machine import (
 from fractalrs.tools.object_store import SCHEMES, ObjectStore, Place, store_of
 from fractalrs.tools.ordered import in_order
 from fractalrs.tools.progress import SILENT, Progress, ProgressCallback, Stages, as_progress, notes_on_stderr
-from fractalrs.tools.sealed import DigestingFile, FileReport, parquet_writer, read_labelled, write_labelled
-from fractalrs.tools.shown import Shown, html_table, one_line
+from fractalrs.tools.sealed import (
+    DigestingFile,
+    FileReport,
+    has_seal,
+    is_sealed,
+    parquet_writer,
+    read_labelled,
+    sealed_json,
+    write_labelled,
+    write_sealed,
+)
+from fractalrs.tools.shown import Shown, html_table, one_line, printable
 from fractalrs.tools.store import LocalStaging, LocalStore, RemotePath, Store, busy, is_litter, visible
 
 __all__ = [
@@ -68,10 +88,15 @@ __all__ += [
     "DigestingFile",
     "FileReport",
     "digest_of_json",
+    "has_seal",
+    "is_sealed",
     "parquet_writer",
     "read_labelled",
+    "sealed_json",
     "write_labelled",
+    "write_sealed",
 ]
 __all__ += ["SCHEMES", "LocalStaging", "LocalStore", "ObjectStore", "Place", "RemotePath", "Store"]
+__all__ += ["BYTES", "DAMAGE", "load_array", "load_arrays", "read_object", "read_toml", "untrusted", "whole_arrow"]
 __all__ += ["busy", "is_litter", "store_of", "visible"]
-__all__ += ["Shown", "html_table", "installed", "one_line", "suggests"]
+__all__ += ["Shown", "html_table", "installed", "one_line", "printable", "suggests"]

@@ -121,6 +121,10 @@ def as_path(name: str, value: object) -> Path:
             hint="give a local path, and copy what is written there",
         )
     try:
+        os.fsdecode(value).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{name} is {reprlib.repr(value)}, which is no UTF-8", hint="rename it") from None
+    try:
         os.lstat(value)
     except (ValueError, OSError) as error:
         if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:

@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fractalrs.errors import OutputError
+from fractalrs.tools.digest import Digest
+from fractalrs.tools.locks import lock
+
 
 @contextmanager
 def whole_file(final: Path) -> Iterator[Path]:
@@ -30,13 +34,18 @@ def whole_file(final: Path) -> Iterator[Path]:
 def whole_folder(final: Path) -> Iterator[Path]:
     """Yield an empty temporary folder to fill; at the end it becomes `final`, on failure it is deleted.
 
-    Parents of `final` are made when it appears. It may not exist yet.
+    Parents of `final` are made when it appears. Of two writers at once one is refused, before it has begun; what one
+    that was killed has left is deleted.
+
+    Raises
+    ------
+    OutputError
+        If it exists already, or another run is making it.
     """
     there = next(parent for parent in final.absolute().parents if parent.exists())
-    hidden = _temporary_path(there / final.name)
-    folder = hidden / final.name
-    try:
-        folder.mkdir(parents=True)
+    with _claimed(final, there) as hidden:
+        folder = hidden / final.name
+        folder.mkdir()
         yield folder
         for entry in folder.rglob("*"):
             flush(entry)
@@ -44,8 +53,37 @@ def whole_folder(final: Path) -> Iterator[Path]:
         final.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(final)
         flush(final.parent)
+
+
+@contextmanager
+def _claimed(final: Path, there: Path) -> Iterator[Path]:
+    """Yield the hidden folder in which a folder is made, empty and locked: refuse one that somebody else has."""
+    hidden = there / f".{final.name}.{Digest([os.fsencode(final.absolute())]).hex()[:16]}.tmp"
+    while True:
+        hidden.mkdir(exist_ok=True)
+        try:
+            descriptor = os.open(hidden, os.O_RDONLY)
+        except FileNotFoundError:
+            # Whoever had it has just ended.
+            continue
+        locked = lock(descriptor)
+        if locked is None or (locked and hidden.exists() and os.path.samestat(os.fstat(descriptor), hidden.stat())):
+            break
+        os.close(descriptor)
+        if locked is False:
+            raise OutputError(f"another run is making {final}", hint="wait for it to end, or choose another folder")
+    try:
+        if os.path.lexists(final):
+            raise OutputError(f"{final} exists already", hint="name a folder that does not exist yet")
+        # Where there are no locks, nobody knows whether its maker lives.
+        hidden = _temporary_path(there / final.name) if locked is None else hidden
+        hidden.mkdir(exist_ok=True)
+        for left in hidden.iterdir():
+            shutil.rmtree(left, ignore_errors=True)
+        yield hidden
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+        os.close(descriptor)
 
 
 def flush(path: Path) -> None:

@@ -58,7 +58,9 @@ def free_disk(path: Path) -> int:
 
 
 def require_place(path: Path) -> None:
-    """Refuse a path that does not exist yet, and cannot be made."""
+    """Refuse a path that does not exist yet, and cannot be made or named."""
+    if not os.fspath(path).isprintable():
+        raise OutputError(f"{os.fspath(path)!r} has characters that cannot be seen", hint="choose another name")
     there = next(parent for parent in path.absolute().parents if parent.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise OutputError(f"cannot create {path}: {there} is not a folder that may be written to")

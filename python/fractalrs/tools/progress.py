@@ -11,7 +11,7 @@ from typing import Self
 
 from fractalrs.tools.arguments import check_kind
 from fractalrs.tools.notebook import in_notebook, notebook_bar
-from fractalrs.tools.shown import Shown
+from fractalrs.tools.shown import Shown, printable
 
 ProgressCallback = Callable[[int, int], None]
 """Takes the interactions, or rows, and the parts that are done so far."""
@@ -192,7 +192,7 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a note."""
-        print(self.format(record), file=sys.stderr)
+        print(printable(self.format(record)), file=sys.stderr)
 
 
 @contextmanager

@@ -1,16 +1,23 @@
-"""Parquet files that know themselves again: labels in the footer, and a seal by which damage is known.
+"""Files that know themselves again by a seal: any byte of them that is not what it was is noticed.
 
-The seal is the BLAKE3 digest of the whole file with zeros in the seal's place.
+In a Parquet file it stands in the footer, beside labels: the BLAKE3 digest of the whole file with zeros in the seal's
+place. NumPy's arrays have it at their end, where NumPy does not look, JSON objects under the name ``seal``.
 """
 
 import io
+import json
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs.tools.digest import Digest
+from fractalrs._core import digest_file
+from fractalrs.tools.digest import Digest, digest_of_json
 from fractalrs.tools.progress import ProgressCallback
 
 SEAL = "fractalrs.blake3"
@@ -130,3 +137,55 @@ def read_labelled(stream: BinaryIO) -> tuple[dict[str, str], FileReport]:
     if blanked.hex().encode() != seal:
         raise ValueError("the bytes are not those that were sealed")
     return labels, {"rows": metadata.num_rows, "bytes": size, "blake3": whole.hex()}
+
+
+def write_sealed(file: Path, arrays: npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write an array to a ``.npy`` file, or several to a ``.npz`` file, and a seal at the end.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_sealed(file := Path(folder) / "a.npz", {"a": np.arange(3)})
+    ...     is_sealed(file), np.load(file)["a"].tolist()
+    (True, [0, 1, 2])
+    """
+    if isinstance(arrays, np.ndarray):
+        np.save(file, arrays, allow_pickle=False)
+    else:
+        np.savez(file, allow_pickle=False, **arrays)
+        with file.open("r+b") as archive:
+            # The last two bytes say how long the comment is that follows: the seal.
+            archive.seek(-2, os.SEEK_END)
+            archive.write(len(_BLANK).to_bytes(2, "little"))
+    seal = digest_file(file).encode()
+    with file.open("ab") as opened:
+        opened.write(seal)
+
+
+def is_sealed(file: Path) -> bool:
+    """Return whether a file is what `write_sealed` wrote, byte for byte."""
+    with file.open("rb") as opened:
+        size = opened.seek(0, os.SEEK_END) - len(_BLANK)
+        if size < 0:
+            return False
+        opened.seek(0)
+        pieces = iter(lambda: opened.read(min(_CHUNK, size - opened.tell())), b"")
+        return Digest(pieces).hex().encode() == opened.read()
+
+
+def sealed_json(content: Mapping[str, Any]) -> str:
+    """Return the text of a JSON object, and in it its seal.
+
+    Examples
+    --------
+    >>> text = sealed_json({"a": 1})
+    >>> has_seal(json.loads(text)), has_seal(json.loads(text) | {"a": 2})
+    (True, False)
+    """
+    return json.dumps({**content, "seal": digest_of_json(content)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def has_seal(content: Mapping[str, Any]) -> bool:
+    """Return whether a JSON object is what `sealed_json` wrote."""
+    return content.get("seal") == digest_of_json({name: value for name, value in content.items() if name != "seal"})

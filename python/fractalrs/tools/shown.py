@@ -88,6 +88,20 @@ def brief(value: Any, people: bool = False) -> str:
     return one_line(repr(value), _LONGEST_VALUE)
 
 
+def printable(text: str, also: str = "\n") -> str:
+    """Return a text as a terminal may be shown it: what would move its cursor, or is no character, is written out.
+
+    Examples
+    --------
+    >>> printable(chr(27) + "[2Jb")
+    '\\\\x1b[2Jb'
+    """
+    if text.isprintable():
+        return text
+    kept = (one if one.isprintable() or one in also else one.encode("unicode_escape").decode() for one in text)
+    return "".join(kept)
+
+
 def html_table(title: str, head: Collection[str], rows: Collection[Collection[str]]) -> str:
     """Return a small table for a notebook; every cell is text.
 

@@ -19,14 +19,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock.
-    fcntl = None  # type: ignore[assignment]
-
 from fractalrs.errors import OutputError
 from fractalrs.tools import machine
 from fractalrs.tools.atomic import flush
+from fractalrs.tools.locks import lock, lock_file
 from fractalrs.tools.sealed import FileReport, read_labelled
 from fractalrs.tools.shown import Shown
 
@@ -48,7 +44,8 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 def is_litter(name: str) -> bool:
     """Return whether file managers or engines leave files of this name anywhere."""
-    return any(fnmatch(name.rpartition("/")[2], pattern) for pattern in _LITTER)
+    *folders, last = name.split("/")
+    return "lost+found" in folders or any(fnmatch(last, pattern) for pattern in _LITTER)
 
 
 def visible(path: str) -> str:
@@ -168,6 +165,10 @@ class LocalStore(Shown):
     def check(self) -> None:
         """Refuse a folder that cannot be created or written to."""
         with _refusing(self.path):
+            if self.path.is_symlink() and not self.path.exists():
+                raise OutputError(
+                    f"{self.path} is a link that leads nowhere", hint="delete it, or choose another folder"
+                )
             if not self.path.exists():
                 machine.require_place(self.path)
             elif not self.path.is_dir():
@@ -184,7 +185,7 @@ class LocalStore(Shown):
         machine.require_disk(self.path, size, hint, int(self.free() + freed))
 
     def list(self) -> dict[str, int]:
-        """Return names and sizes of all files; a link to a folder is a file."""
+        """Return names and sizes of all files; a link to a folder is one, and so is ``NAME/`` that may not be read."""
         with _refusing(self.path):
             found = _sizes(self.path)
         own = (name for name in found if not (name == _LOCK or _STAGING.fullmatch(name.partition("/")[0])))
@@ -255,7 +256,7 @@ class LocalStore(Shown):
         while alive is None:
             folder = self.path / f".fractalrs-{secrets.token_hex(8)}"
             folder.mkdir(parents=True)
-            alive = _lock_file(folder / _ALIVE)
+            alive = lock_file(folder / _ALIVE)
         staging = LocalStaging(self.path, folder, set())
         try:
             yield staging
@@ -287,10 +288,10 @@ class LocalStore(Shown):
     @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
         """Keep others out, or only those who do not share; refuse a place where somebody else is."""
-        lock, give_up = self.path / _LOCK, time.monotonic() + _PATIENCE
-        with _refusing(lock):
+        place, give_up = self.path / _LOCK, time.monotonic() + _PATIENCE
+        with _refusing(place):
             self.path.mkdir(parents=True, exist_ok=True)
-            while (descriptor := _lock_file(lock, shared)) is None:
+            while (descriptor := lock_file(place, shared)) is None:
                 if time.monotonic() > give_up:
                     raise busy(self)
                 time.sleep(0.02)
@@ -298,20 +299,20 @@ class LocalStore(Shown):
             yield
         finally:
             # Whoever is the last deletes it; who waits for it sees that it is no longer the file of that name.
-            if not shared or _lock(descriptor) is not False:
-                lock.unlink(missing_ok=True)
+            if not shared or lock(descriptor) is not False:
+                place.unlink(missing_ok=True)
             os.close(descriptor)
 
     def is_locked(self) -> bool:
         """Return whether anybody holds the lock; this writes nothing."""
-        lock = self.path / _LOCK
-        with _refusing(lock):
+        place = self.path / _LOCK
+        with _refusing(place):
             try:
-                descriptor = os.open(lock, os.O_RDWR)
+                descriptor = os.open(place, os.O_RDWR)
             except (FileNotFoundError, NotADirectoryError):
                 return False
         try:
-            return _lock(descriptor) is False
+            return lock(descriptor) is False
         finally:
             os.close(descriptor)
 
@@ -329,7 +330,7 @@ class LocalStore(Shown):
             except OSError:
                 # Gone meanwhile, or of another user: not ours to clear.
                 continue
-            locked, age = _lock(alive), time.time() - os.fstat(alive).st_mtime
+            locked, age = lock(alive), time.time() - os.fstat(alive).st_mtime
             if locked or (locked is None and age > _ABANDONED):
                 yield folder
             os.close(alive)
@@ -372,44 +373,22 @@ class LocalStaging:
         return sorted(file.relative_to(self.folder).as_posix() for file in files if file.name != _ALIVE)
 
 
-def _lock_file(path: Path, shared: bool = False) -> int | None:
-    """Open a file and lock it; None where another has locked it, or deletes it."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except FileNotFoundError:
-        return None
-    if _lock(descriptor, shared) is not False:
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
-    os.close(descriptor)
-    return None
-
-
-def _lock(descriptor: int, shared: bool = False) -> bool | None:
-    """Lock a file and return True; False where another has locked it, None where the file system has no locks."""
-    if fcntl is None:
-        return None
-    try:
-        # On a file that is open for writing network file systems make a lock of the server's of it.
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        logger.info("going on without locks, which this file system does not have: %s", error.strerror)
-        return None
-    return True
-
-
 def _sizes(path: Path) -> dict[str, int]:
     """Return the size of every file below a folder; what is deleted meanwhile does not count."""
     found: dict[str, int] = {}
     with suppress(FileNotFoundError), os.scandir(path) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                below = _sizes(path / entry.name)
+                try:
+                    below = _sizes(path / entry.name)
+                except PermissionError:
+                    below = {"": 0}
                 found |= {f"{entry.name}/{name}": size for name, size in below.items()}
             else:
                 with suppress(FileNotFoundError):
                     found[entry.name] = entry.stat(follow_symlinks=False).st_size
+                    if not (entry.is_symlink() or entry.is_file()):
+                        # Whoever opens one may wait for ever.
+                        message = f"{path / entry.name} is neither a file nor a folder"
+                        raise OutputError(message, hint="take it away, and give the command again")
     return found

@@ -36,6 +36,7 @@ from fractalrs.validation.metrics.spec import NEEDS_SOURCE
 from fractalrs.validation.planned import Planned, read_planned
 from fractalrs.validation.report.report import Report
 from fractalrs.validation.thresholds import checked, defaults
+from fractalrs.validation.wording import first_few
 from fractalrs.words import SPLITS
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ Only = Literal["integrity", "fidelity"]
 NEEDS_PRIVATE = "needs private/ beside the data"
 NO_BLOCKS = "the operator has no keep rates"
 NOT_EMPTY = "there are train interactions"
+REST = "what else is checked and measured"
 BY_FUNCTION = "what a function made cannot be made again"
 
 
@@ -121,7 +123,8 @@ def validate(
             raise InputError(f"fidelity {NEEDS_PRIVATE}: it holds the real statistics", hint="use --only integrity")
         stages = Stages(shown)
         run = _Run(Measured(subject, planned, base, expansion, singular_values, only != "integrity", threads, stages))
-        with stages.together("validating", run.measured.work(only != "fidelity", only != "integrity")):
+        work = run.measured.work(only != "fidelity", only != "integrity")
+        with stages.together("validating", work), run.readable():
             if only != "fidelity":
                 run.check(digests, false_alarms)
             if only != "integrity":
@@ -175,6 +178,19 @@ class _Run:
         self.checks: list[Check] = []
         self.metrics: tuple[Metric, ...] = ()
         self.figures: tuple[dict[str, dict[str, Curve]], dict[str, Floats]] = ({}, {})
+
+    @contextmanager
+    def readable(self) -> Iterator[None]:
+        """Make a failed check of pages that are damaged; it ends what is done within this context."""
+        try:
+            yield
+        except InputError as error:
+            damaged = [] if self.footers is None else self.footers.damaged_pages(self.measured.threads)
+            if not damaged:
+                raise
+            what = f"{first_few(damaged)}: other bytes than were written ({error.message})"
+            self.checks.append(Check(files.PAGES, "integrity", False, what))
+            self._leave_out("needs pages that can be read", REST)
 
     def check(self, digests: bool, false_alarms: float) -> None:
         """Check everything exact."""

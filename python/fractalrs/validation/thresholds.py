@@ -2,11 +2,10 @@
 
 import errno
 import os
-import tomllib
 from collections.abc import Mapping
 
 from fractalrs.errors import InputError
-from fractalrs.tools import as_path, check_kind
+from fractalrs.tools import as_path, check_kind, read_toml
 from fractalrs.validation import metrics
 
 METRICS = frozenset(name for spec in metrics.METRICS if spec.has_distance for name in spec.names)
@@ -43,11 +42,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, float]:
     file = as_path("path", path)
     if not file.is_file():
         raise FileNotFoundError(errno.ENOENT, "thresholds do not exist or are not a file", str(path))
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}") from None
-    return checked(content, str(path))
+    return checked(read_toml(file), str(path))
 
 
 def checked(thresholds: Mapping[str, object], where: str = "thresholds") -> dict[str, float]:

@@ -7,6 +7,7 @@ from fractalrs.workflow.ranking import rank_source
 from fractalrs.workflow.recipe import RECIPE, Recipe
 from fractalrs.workflow.run import expand, prepare
 from fractalrs.workflow.sources import SAMPLE, forecast_private_base, read_planned_base, read_source
+from fractalrs.workflow.verifying import verify
 
 __all__ = [
     "RECIPE",
@@ -24,4 +25,5 @@ __all__ = [
     "read_planned_base",
     "read_source",
     "recipe_text",
+    "verify",
 ]

@@ -11,7 +11,6 @@ import json
 import os
 import shlex
 import textwrap
-import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -35,13 +34,18 @@ from fractalrs.expansion import (
     profile_named,
     shuffle_named,
 )
-from fractalrs.tools import Place, as_path, blas_threads, store_of
+from fractalrs.tools import Place, as_path, blas_threads, read_toml, store_of, untrusted
 from fractalrs.words import SIDES
 from fractalrs.workflow.recipe import RECIPE, SOMETIMES, Recipe
 
 CELLS = "cells.npz"
 """Beside a recipe, the cells of its data set, as they are in ``private/``: then none are grouped."""
-_TABLES = ("source", "data_set", "reduced_matrix")
+_TYPES: dict[str, dict[str, type]] = {
+    "source": {"fingerprint": str, "users": int, "items": int, "train": int, "test": int},
+    "data_set": {"fractalrs": str, "generator": int, "expansion": str, "plan": str, "attributes": list},
+    "reduced_matrix": {"description": str, "coordinates": int, "fitted": bool, "values": str},
+}
+_TABLES = tuple(_TYPES)
 _HEAD = """\
 # A recipe by fractalrs {version}: with the same source it makes the same data set again, bit for bit.
 #
@@ -217,18 +221,17 @@ class Page:
             If it is no TOML, or not as it should be.
         """
         file = as_path("config", path)
-        try:
-            content = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: {error}", hint="write lines such as user_multiplier = 4") from None
+        content = read_toml(file, "write lines such as user_multiplier = 4")
         made = {name: content.pop(name) for name in _TABLES if name in content}
         page = cls(file, {name.replace("-", "_"): value for name, value in content.items()}, made)
         if made:
-            try:
-                generator, version = made["data_set"]["generator"], made["data_set"]["fractalrs"]
-                _ = made["source"]["fingerprint"], made["data_set"]["expansion"], made["data_set"]["plan"], page.reduced
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(f"the recipe {path} is damaged: {error}", hint="get it anew") from None
+            with untrusted(f"the recipe {path}", "get it anew"):
+                for table, kinds in _TYPES.items():
+                    for name, kind in kinds.items():
+                        if type(made[table][name]) is not kind:
+                            raise TypeError(f"{name} is {made[table][name]!r}")
+                _ = page.reduced
+            generator, version = made["data_set"]["generator"], made["data_set"]["fractalrs"]
             if generator != GENERATOR:
                 raise InputError(
                     f"the recipe {path} is for generator {generator}, this version has generator {GENERATOR}",

@@ -1,6 +1,5 @@
 """Giving a data set away: the folder with everything that others need, and nothing that must stay at home."""
 
-import json
 import logging
 import os
 import shutil
@@ -25,6 +24,7 @@ from fractalrs.dataset import (
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.reading import MADE_UP
 from fractalrs.tools import (
+    Digest,
     Place,
     Progress,
     ProgressCallback,
@@ -32,6 +32,7 @@ from fractalrs.tools import (
     Store,
     as_path,
     as_progress,
+    read_object,
     require_disk,
     require_place,
     suggests,
@@ -123,7 +124,9 @@ def publish(
     if made.attributes and not with_attributes:
         logger.info(f"left out: {', '.join(file.path for file in made.attributes.values())}, which name source ids")
     with made.store.local([file.path for file in manifest.files]) as here:
-        _write(here, made, target, manifest, data_card(private.plan, manifest, told), as_progress(progress))
+        card = data_card(private.plan, manifest, told)
+        manifest = replace(manifest, card=Digest([card.encode()]).hex())
+        _write(here, made, target, manifest, card, as_progress(progress))
     return Dataset(target)
 
 
@@ -248,13 +251,10 @@ def _audit_of(audit: Any, dataset: Dataset) -> Mapping[str, Any] | None:
 def _content_of(name: str, given: Any, hint: str) -> Mapping[str, Any]:
     """Return the values of a report, from itself or from a file."""
     content = given.to_dict() if hasattr(given, "to_dict") else given
-    if not isinstance(content, Mapping):
-        file = as_path(name, given)
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{file} is no {name}: {error}", hint=hint) from None
-    return content if isinstance(content, Mapping) else {}
+    if isinstance(content, Mapping):
+        return content
+    file = as_path(name, given)
+    return read_object(file.read_bytes(), file, hint, f"is no {name}")
 
 
 _AUDITED = "make it: fractalrs audit OUTPUT --source SOURCE --json > audit.json"

@@ -35,7 +35,7 @@ from fractalrs.expansion import (
     whole_bytes,
     whole_number,
 )
-from fractalrs.tools import Shown, as_path
+from fractalrs.tools import Shown, as_path, untrusted
 from fractalrs.words import SIDES, OrderBy, Partition, Rescale
 from fractalrs.workflow.parsing import Parsing
 from fractalrs.workflow.protection import PROTECTION, Protection
@@ -371,18 +371,19 @@ class Recipe(Splitting, Parsing, Protection, Shown):
     @classmethod
     def of_plan(cls, plan: Plan) -> Self:
         """Return a recipe that reads and splits the source as the one did that a plan was made with."""
-        described = plan.recipe or {}
-        # Whether there may be times depends on the shuffle.
-        names = "split ties seed timestamps ratings carry shuffle user_cell_size item_cell_size"
-        given = {name: described[name] for name in names.split()}
-        given |= {name: described[name] for name in SOMETIMES if name in described}
-        given |= {name: getattr(plan, name) for name in ("user_multiplier", "item_multiplier", "profile")}
-        reading = dict(described["reading"])
-        given |= {"input_format": reading.pop("format", "auto")}
-        # What the profile says of timestamps may not hold for this source.
-        if described["min_timestamps"] != profile_named(plan.profile).min_timestamps:
-            given["min_timestamps"] = described["min_timestamps"]
-        return cls(**given, **reading)
+        with untrusted("the recipe in private/plan.json", "name the source and its options anew"):
+            described = plan.recipe or {}
+            # Whether there may be times depends on the shuffle.
+            names = "split ties seed timestamps ratings carry shuffle user_cell_size item_cell_size"
+            given = {name: described[name] for name in names.split()}
+            given |= {name: described[name] for name in SOMETIMES if name in described}
+            given |= {name: getattr(plan, name) for name in ("user_multiplier", "item_multiplier", "profile")}
+            reading = dict(described["reading"])
+            given |= {"input_format": reading.pop("format", "auto")}
+            # What the profile says of timestamps may not hold for this source.
+            if described["min_timestamps"] != profile_named(plan.profile).min_timestamps:
+                given["min_timestamps"] = described["min_timestamps"]
+            return cls(**given, **reading)
 
 
 _OWN = declared_by(Recipe)

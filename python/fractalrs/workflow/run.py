@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fractalrs.base import Base
 from fractalrs.dataset import (
@@ -16,9 +16,9 @@ from fractalrs.dataset import (
     Dataset,
     Folder,
     Plan,
-    Private,
     differences,
     match,
+    matrices_of,
     other_plan,
     plan,
     saved_base,
@@ -47,6 +47,14 @@ from fractalrs.workflow.sizes import interactions_of
 from fractalrs.workflow.sources import SAMPLE, log_notes, private_base_of, read_base, read_members
 
 logger = logging.getLogger(__name__)
+
+
+class _Begun(NamedTuple):
+    """A plan that was begun, with its reduced matrix and cells."""
+
+    plan: Plan
+    reduced: ReducedMatrix
+    cells: Cells
 
 
 @accepts(RECIPE.values())
@@ -226,9 +234,11 @@ def _private_base(
 
 def _check_apart(given: Path, output: Path) -> None:
     """Refuse to write into what is read, or over it."""
-    if given.resolve() in (output.resolve(), *output.resolve().parents):
+    # Links that go round in circles lead nowhere, and are refused where they are opened.
+    there, here = Path(os.path.realpath(given)), Path(os.path.realpath(output))
+    if there in (here, *here.parents):
         raise InputError(f"the output {output} is inside the source {given}", hint="choose a folder outside it")
-    if output.resolve() in given.resolve().parents:
+    if here in there.parents:
         raise InputError(f"{given} lies in the output {output}", hint="choose another folder")
 
 
@@ -300,12 +310,21 @@ def _expansion(base: Base, reduced: ReducedMatrix, cells: Cells | None, recipe: 
     return expansion
 
 
-def _begun(folder: Folder, description: dict[str, Any], overwrite: bool) -> Private | None:
-    """Return what is known of a data set that the same recipe began; refuse another's unless it may be overwritten."""
+def _begun(folder: Folder, description: dict[str, Any], overwrite: bool) -> _Begun | None:
+    """Return what is known of a data set that the same recipe began; refuse another's unless it may be overwritten.
+
+    A matrix or cells that are damaged are made again; what comes out otherwise then is refused.
+    """
     if folder.plan is None or folder.plan.recipe is None:
         return None
     found = differences(folder.plan.recipe, description)
     if found and not overwrite:
         raise other_plan(folder.store, "; ".join(found), folder.plan)
     # Overwriting makes everything anew: the matrix and the cells may be another version's.
-    return None if found or overwrite or not folder.has_private else Private.of_store(folder.store)
+    if found or overwrite or not folder.has_private:
+        return None
+    try:
+        return _Begun(folder.plan, *matrices_of(folder.store, folder.plan))
+    except InputError as error:
+        logger.warning(f"warning: {error.message}; made again")
+        return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from fractalrs.base import Base, hold_users_out, leave_last_out, needed
 from fractalrs.columns import OPTIONAL
-from fractalrs.dataset import Folder
+from fractalrs.dataset import Folder, Plan
 from fractalrs.errors import InputError
 from fractalrs.privacy import Forecast, Rows, check_forecast, private_base
 from fractalrs.reading import Interactions, located, read_interactions, sample_interactions
@@ -97,6 +97,11 @@ def read_planned_base(source: Any, output: Place) -> Base:
     plan = Folder.read(output).plan
     if plan is None:
         raise InputError(f"{output} has no private/plan.json: how its source was read and split is not known")
+    return base_planned(source, plan, output)
+
+
+def base_planned(source: Any, plan: Plan, output: object) -> Base:
+    """Read and split the source of a plan again; `output` is where that is, for messages."""
     if plan.recipe is None:
         raise InputError(
             f"{output} was written from Python: how its source was read and split is not known",

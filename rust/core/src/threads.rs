@@ -21,23 +21,25 @@ impl Progress {
     }
 }
 
-/// Does `work` on each of `threads` threads. One failure, a panic too, cancels the others, and is returned.
+/// Does `work` on each of `threads` threads, or on as many as the system gives: on the caller's own where it gives none.
+/// One failure, a panic too, cancels the others, and is returned.
 pub fn on_threads<T: Send>(
     threads: usize,
     progress: &Progress,
     work: impl Fn() -> Result<T, Error> + Sync,
 ) -> Result<Vec<T>, Error> {
+    let guarded = || {
+        let guard = CancelUnlessDone { progress, done: false };
+        let result = work()?;
+        guard.done();
+        Ok(result)
+    };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let guard = CancelUnlessDone { progress, done: false };
-                    let result = work()?;
-                    guard.done();
-                    Ok(result)
-                })
-            })
-            .collect();
+        let begun = (0..threads).map_while(|_| thread::Builder::new().spawn_scoped(scope, guarded).ok());
+        let workers: Vec<_> = begun.collect();
+        if workers.is_empty() && threads > 0 {
+            return guarded().map(|result| vec![result]);
+        }
         let outcomes = workers.into_iter().map(|worker| worker.join().unwrap_or(Err(Error::Panicked)));
         outcomes.fold(Ok(Vec::new()), both)
     })

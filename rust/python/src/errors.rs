@@ -1,8 +1,11 @@
 //! Errors of the core as exceptions.
 
 use fractalrs_core::error::Error;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::exceptions::{PyBlockingIOError, PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
+
+/// EAGAIN on Linux.
+const NO_MORE: i32 = 11;
 
 /// The exception for an error of the core.
 pub fn raised(error: Error) -> PyErr {
@@ -10,7 +13,9 @@ pub fn raised(error: Error) -> PyErr {
         Error::Invalid(_) | Error::Damaged { .. } => ours("InputError", error.to_string()),
         Error::Unwritable { .. } => ours("WriteError", error.to_string()),
         Error::Cancelled => PyKeyboardInterrupt::new_err(()),
-        Error::NoThread(_) | Error::Panicked => PyRuntimeError::new_err(error.to_string()),
+        // As the system says it of whatever else it has no more of.
+        Error::NoThread(_) => PyBlockingIOError::new_err((NO_MORE, error.to_string())),
+        Error::Panicked => PyRuntimeError::new_err(error.to_string()),
     }
 }
 

@@ -29,12 +29,13 @@ pub fn watch<T: Send>(
     let caller = thread::current();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let worker = scope.spawn(|| {
+        let worker = thread::Builder::new().spawn_scoped(scope, || {
             let outcome = job(&progress);
             done.store(true, Ordering::Release);
             caller.unpark();
             outcome
         });
+        let worker = worker.map_err(|error| raised(Error::NoThread(error.to_string())))?;
         let mut interruption = None;
         // A job that panics never says it is done.
         while !done.load(Ordering::Acquire) && !worker.is_finished() {

@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from fractalrs.errors import InputError
+from fractalrs.errors import FractalrsError, InputError
 from fractalrs.reading.picking import picked
 from fractalrs.reading.scratch import Scratch
 from fractalrs.reading.source import Asked, Source, SourceFormat, register, starts_with
 from fractalrs.reading.sources.folder import open_tables
 from fractalrs.reading.stored import Stored
+from fractalrs.tools import DAMAGE
 
 _EXCEL = "xl/workbook.xml"
 
@@ -28,7 +29,7 @@ def _is_zip(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             return not names or not all(name.endswith(".npy") for name in names)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except DAMAGE:
         return False
 
 
@@ -81,9 +82,9 @@ def _understood(path: Path, asked: Asked) -> Iterator[None]:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise InputError(f"{asked.name or path} is damaged: {error}", hint="fetch the archive again") from None
-    except (FileNotFoundError, PermissionError):
+    except (FractalrsError, FileNotFoundError, PermissionError):
         raise
-    except (RuntimeError, NotImplementedError, OSError) as error:
+    except DAMAGE as error:
         raise InputError(f"{asked.name or path} cannot be unpacked: {error}", hint="unpack it first") from None
 
 

@@ -14,6 +14,7 @@ from fractalrs.reading.layout import NoRowsError
 from fractalrs.reading.picking import picked
 from fractalrs.reading.source import Asked, Source, SourceFormat, open_path, register, starts_with
 from fractalrs.reading.sources import parquet, text
+from fractalrs.tools import DAMAGE
 from fractalrs.words import SPLITS
 
 _OURS = ("base_users", "user_multiplier", "totals", "fingerprints")
@@ -177,7 +178,7 @@ def _is_hidden(file: Path, folder: Path) -> bool:
 def _is_ours(path: Path) -> bool:
     try:
         manifest = json.loads((path / "manifest.json").read_bytes())
-    except (OSError, ValueError):
+    except DAMAGE:
         return False
     return isinstance(manifest, dict) and all(key in manifest for key in _OURS)
 

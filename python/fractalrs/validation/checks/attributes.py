@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.dataset import AttributesEntry, Dataset, arrow_file, source_codes
+from fractalrs.dataset import AttributesEntry, Dataset, arrow_file, digest_of, source_codes
 from fractalrs.expansion import Expansion
-from fractalrs.validation.checks.files import digest_of
+from fractalrs.tools import DAMAGE
 from fractalrs.validation.findings import Check
 from fractalrs.words import SIDES, Side
 
@@ -40,7 +40,7 @@ def _wrong(
     there = dataset.store.sizes([file.path]).get(file.path)
     if there is None:
         return "it is missing"
-    if digests and digest_of(dataset, file.path) != file.blake3:
+    if digests and digest_of(dataset.store, file.path) != file.blake3:
         return "its BLAKE3 digest is not that of the manifest"
     start = 0
     try:
@@ -56,7 +56,9 @@ def _wrong(
                 if not right.all():
                     return f"row {start + int(np.argmin(right)):,} is not that {one}'s, or has another block or source"
                 start = stop
-    except (OSError, KeyError, pa.ArrowException) as error:
+    except PermissionError:
+        raise
+    except DAMAGE as error:
         return f"it cannot be read: {error}"
     if start != count:
         return f"it has {start:,} rows instead of {count:,}"

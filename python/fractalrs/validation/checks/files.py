@@ -1,27 +1,26 @@
 """Are the files those of the manifest: there, of their size, with their rows and columns, unchanged?"""
 
 import re
-from functools import cached_property, partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fractalrs._core import digest_file
-from fractalrs.dataset import Dataset, FileEntry, arrow_file
+from fractalrs.dataset import Dataset, FileEntry, arrow_file, digest_of, false_claims
 from fractalrs.passes import Degrees
-from fractalrs.tools import Digest, RemotePath
+from fractalrs.tools import DAMAGE, RemotePath
+from fractalrs.validation.checks.pages import has_whole_pages
 from fractalrs.validation.findings import Check
 from fractalrs.validation.wording import first_few
 from fractalrs.words import SPLITS, Split
 
 FILES = "the files are those of the manifest"
+PAGES = "every page of the files can be read"
 DIGESTS = "the files have their BLAKE3 digest"
 COUNTS = "the counts are those of the manifest"
 COLUMNS = "files have the columns of the manifest"
-
-_PIECE = 1 << 24
-"""So many bytes of a file in an object store are asked for at a time, to digest them."""
 
 
 class Footers:
@@ -53,20 +52,29 @@ class Footers:
         """Whether a file of the manifest is missing or unreadable."""
         return None in self.by_path.values()
 
+    def damaged_pages(self, threads: int) -> list[str]:
+        """Return the files of which values are not those that were written, though each page is where it was."""
+        store, entries = self.dataset.store, {file.path: file for _, file in self.files}
+
+        def is_damaged(path: str) -> bool:
+            footer = self.by_path[path]
+            if footer is None or digest_of(store, path) == entries[path].blake3:
+                return False
+            with store.open(path) as file:
+                return has_whole_pages(file, footer)
+
+        with ThreadPoolExecutor(threads) as pool:
+            found = [*pool.map(is_damaged, entries)]
+        return [path for path, damaged in zip(entries, found, strict=True) if damaged]
+
 
 def _footer(path: Path | RemotePath) -> pq.FileMetaData | None:
     try:
         return pq.read_metadata(arrow_file(path))
-    except (OSError, ValueError):
+    except PermissionError:
+        raise
+    except DAMAGE:
         return None
-
-
-def digest_of(dataset: Dataset, name: str) -> str:
-    """Return the digest of a file of a data set."""
-    if isinstance(dataset.place, Path):
-        return digest_file(dataset.place / name)
-    with dataset.store.open(name) as file:
-        return Digest(iter(partial(file.read, _PIECE), b"")).hex()
 
 
 def check_files(footers: Footers, digests: bool) -> list[Check]:
@@ -84,8 +92,12 @@ def check_files(footers: Footers, digests: bool) -> list[Check]:
             wrong.append(f"{file.path} cannot be read")
         elif footer.num_rows != file.rows:
             counted.append(f"{file.path} has {footer.num_rows:,} {split} interactions instead of {file.rows:,}")
-        if digests and digest_of(dataset, file.path) != file.blake3:
+        if digests and digest_of(dataset.store, file.path) != file.blake3:
             changed.append(file.path)
+    wrong += false_claims(dataset)
+    if dataset.schema.names == ["user_id", "item_id"] and not footers.columns.holds:
+        # Of carried columns this is a check of its own.
+        wrong.append(footers.columns.detail)
     # Readers pass over what begins with a dot or an underscore.
     there = [name for name in sorted(dataset.store.list()) if not re.search("/[._]", name)]
     for split in SPLITS:

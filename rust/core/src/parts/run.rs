@@ -98,7 +98,8 @@ fn run_with<U: Stored, I: Stored>(
     thread::scope(|scope| {
         // Few files wait for the disk at a time, so that generation cannot run away from it.
         let (to_disk, finished) = mpsc::sync_channel(threads);
-        let publisher = scope.spawn(move || publish(&finished, stage, progress));
+        let publisher = thread::Builder::new().spawn_scoped(scope, move || publish(&finished, stage, progress));
+        let publisher = publisher.map_err(|error| Error::NoThread(error.to_string()))?;
         let times = on_threads(threads, progress, || job.work::<U, I>(&sharing, tiler.sharing(), &to_disk));
         drop(to_disk);
         let summaries = publisher.join().unwrap_or(Err(Error::Panicked));

@@ -1,0 +1,259 @@
+"""Is every byte what was written? And made again where it is not."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from fractalrs._core import digest_file
+from fractalrs.dataset.beginning import begin, failures, missing_private
+from fractalrs.dataset.claims import false_claims, report_of
+from fractalrs.dataset.dataset import Dataset
+from fractalrs.dataset.division import DIVISION
+from fractalrs.dataset.folder import Folder, read_plan, units
+from fractalrs.dataset.layout import CARD, MANIFEST, PLAN
+from fractalrs.dataset.manifest import FileEntry
+from fractalrs.dataset.plans import Plan
+from fractalrs.dataset.private import lost_files
+from fractalrs.dataset.survey import Finished
+from fractalrs.dataset.writing import complete, make_parts
+from fractalrs.errors import InputError, WriteError
+from fractalrs.tools import (
+    DAMAGE,
+    Digest,
+    Place,
+    Progress,
+    RemotePath,
+    Shown,
+    Store,
+    has_seal,
+    read_object,
+    store_of,
+)
+from fractalrs.words import SPLITS
+
+_PIECE = 1 << 24
+"""So many bytes of a file in an object store are asked for at a time, to digest them."""
+
+
+@dataclass(frozen=True, repr=False)
+class Fault(Shown):
+    """A file that is not what was written: its name, what is wrong with it, and what to do."""
+
+    file: str
+    what: str
+    advice: str
+
+
+@dataclass(frozen=True, repr=False)
+class Verification(Shown):
+    """What came of looking at every byte of a data set.
+
+    Attributes
+    ----------
+    place
+        The folder, or what reads as its URL.
+    files, bytes
+        How many files were digested, and how many bytes they have.
+    faults
+        What is not what was written.
+    mended
+        Files that were, and have been made again.
+    left_out
+        What could not be looked at.
+    """
+
+    place: Path | RemotePath
+    files: int
+    bytes: int
+    faults: tuple[Fault, ...]
+    mended: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether every file is what was written."""
+        return not self.faults
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        faults = [vars(fault) for fault in self.faults]
+        counts = {"files": self.files, "bytes": self.bytes}
+        more = {"mended": [*self.mended], "left_out": [*self.left_out]}
+        return {"output": str(self.place), "holds": self.holds, **counts, "faults": faults, **more}
+
+    def __str__(self) -> str:
+        lines = [f"{fault.file} {fault.what}\n  {fault.advice}" for fault in self.faults]
+        lines += [f"{name} is made again" for name in self.mended]
+        lines += [f"not looked at: {name}" for name in self.left_out]
+        return "\n".join([*lines, f"{len(self.faults) or 'no'} of {self.files:,} files damaged, missing or foreign"])
+
+
+def digest_of(store: Store, name: str) -> str:
+    """Return the BLAKE3 digest of a file, in hex."""
+    if isinstance(store.path, Path):
+        return digest_file(store.path / name)
+    with store.open(name) as file:
+        return Digest(iter(partial(file.read, _PIECE), b"")).hex()
+
+
+def verify_files(path: Place, threads: int, progress: Progress) -> Verification:
+    """Digest every file of a complete data set, and compare; see `fractalrs.verify`."""
+    store = store_of(path)
+    broken = _broken_manifest(store)
+    folder, faults = folder_of(store)
+    lost = [] if folder.plan is None else lost_files(store, folder.plan)
+    faults, files = [*faults, *broken], list[FileEntry]()
+    if not broken:
+        dataset = Dataset(store)
+        files = [*dataset.manifest.files]
+        if PLAN not in {fault.file for fault in faults} and DIVISION not in lost:
+            faults += [Fault(MANIFEST, claim.removeprefix(f"{MANIFEST} "), "") for claim in false_claims(dataset)]
+        faults += _of_files(store, files, threads, progress)
+        faults += _card(dataset)
+        known = {file.path for file in files}
+        foreign = (name for name in sorted(folder.files) if name.partition("/")[0] in SPLITS and name not in known)
+        faults += [Fault(name, "is no file of this data set", "") for name in foreign]
+    faults += [Fault(name, "is missing, or not what was written", "") for name in lost]
+    left_out = [f"{folder.unreadable}, which may not be read"] if folder.unreadable else []
+    size = sum(file.bytes for file in files)
+    advised = tuple(replace(fault, advice=_advice(fault.file, folder)) for fault in faults)
+    return Verification(store.path, len(files), size, advised, left_out=tuple(left_out))
+
+
+def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> Verification:
+    """Make what is damaged or missing again, of a plan that knows its expansion; see `fractalrs.verify`.
+
+    Raises
+    ------
+    OutputError
+        If somebody writes there.
+    WriteError
+        If a file comes out otherwise than the manifest says.
+    """
+    store = store_of(path)
+    store.check()
+    with store.locked():
+        found = verify_files(store, threads, progress)
+        bad = {fault.file for fault in found.faults}
+        if not bad or PLAN in bad:
+            return found
+        entries = _whole(store, plan, bad) if MANIFEST in bad else _entries(store, plan, bad)
+        folder, _ = folder_of(store)
+        with failures(store):
+            store.clear()
+            begin(store, plan, missing_private(folder, plan), begun=True)
+            made = make_parts(store, plan, plan.parts, entries, threads, progress)
+            if MANIFEST not in bad:
+                _compare(store, made)
+            complete(store, plan, {**entries, **made}, threads, progress)
+    again = verify_files(store, threads, progress)
+    return replace(again, mended=tuple(sorted(bad - {fault.file for fault in again.faults})))
+
+
+def folder_of(store: Store) -> tuple[Folder, list[Fault]]:
+    """Return what is there, without plan or manifest that are damaged; a damaged plan is a fault."""
+    try:
+        return Folder.read(store), []
+    except InputError:
+        files = store.list()
+    plan, faults = None, list[Fault]()
+    try:
+        plan = read_plan(store) if PLAN in files else None
+    except InputError as error:
+        faults = [Fault(PLAN, f"is damaged: {error.message}", "")]
+    return Folder(store, files, plan, None if _broken_manifest(store) else Dataset(store).manifest), faults
+
+
+def _broken_manifest(store: Store) -> list[Fault]:
+    """Return that the manifest is not what was written, if it is there at all: a data set without is not complete."""
+    if MANIFEST not in store.sizes([MANIFEST]):
+        _ = Dataset(store)
+    try:
+        with store.open(MANIFEST) as file:
+            sealed = has_seal(read_object(file.read(), store.path / MANIFEST))
+        if sealed:
+            _ = Dataset(store)
+            return []
+    except InputError as error:
+        return [Fault(MANIFEST, f"is damaged: {error.message}", "")]
+    return [Fault(MANIFEST, "is not what was written", "")]
+
+
+def _of_files(store: Store, files: list[FileEntry], threads: int, progress: Progress) -> list[Fault]:
+    """Compare sizes and digests, on threads."""
+    sizes, lock, done = store.sizes(file.path for file in files), Lock(), [0, 0]
+
+    def fault(file: FileEntry) -> list[Fault]:
+        size = sizes.get(file.path)
+        if size is None:
+            found = "is missing"
+        elif size != file.bytes:
+            found = f"is damaged: it has {size:,} bytes instead of {file.bytes:,}"
+        else:
+            found = "" if digest_of(store, file.path) == file.blake3 else "is damaged: it has another BLAKE3 digest"
+        with lock:
+            done[:] = done[0] + file.bytes, done[1] + 1
+            report(*done)
+        return [Fault(file.path, found, "")] if found else []
+
+    task = progress.task("verifying", sum(file.bytes for file in files), len(files))
+    with task as report, ThreadPoolExecutor(threads) as pool:
+        return [one for some in pool.map(fault, files) for one in some]
+
+
+def _card(dataset: Dataset) -> list[Fault]:
+    wanted, there = dataset.manifest.card, dataset.store.sizes([CARD])
+    if wanted is None or (there and digest_of(dataset.store, CARD) == wanted):
+        return []
+    return [Fault(CARD, "is not what was written" if there else "is missing", "")]
+
+
+def _advice(name: str, folder: Folder) -> str:
+    """Return what to do about a file."""
+    if name == PLAN:
+        return "take it from a copy: without it nothing can be made again, but everything can be read"
+    known = {file.path for file in folder.manifest.files} if folder.manifest else set()
+    if known and name.partition("/")[0] in SPLITS and name not in known:
+        return "move it away"
+    if folder.plan is None:
+        return "fetch it again from where it came"
+    source = "" if folder.plan.base.privacy is not None else " --source SOURCE"
+    return f"make it again: fractalrs verify {folder.store.path} --repair{source}"
+
+
+def _entries(store: Store, plan: Plan, bad: set[str]) -> Finished:
+    """Return what the manifest says of the files that are whole; of a part's periods all are, or none."""
+    manifest = Dataset(store).manifest
+    known: dict[str, FileEntry] = {file.path: file for file in manifest.files}
+    whole = [names for unit, names in units(known).items() if unit in plan.files and not bad & {*names}]
+    return {name: report_of(known[name]) for names in whole for name in names}
+
+
+def _whole(store: Store, plan: Plan, bad: set[str]) -> Finished:
+    """Return what is known of the files that are whole by their own seals: the manifest is not."""
+    found: dict[str, Any] = {}
+    for unit, names in units(store.list()).items():
+        if unit not in plan.files or bad & {*names}:
+            continue
+        try:
+            known = {name: store.known(name) for name in names}
+        except DAMAGE:
+            continue
+        if all(labels.get(label) == value for labels, _ in known.values() for label, value in plan.files[unit]):
+            found |= {name: report for name, (_, report) in known.items()}
+    return found
+
+
+def _compare(store: Store, made: Finished) -> None:
+    """Refuse to go on where a file came out otherwise: another version wrote it."""
+    manifest = Dataset(store).manifest
+    known = {file.path: file.blake3 for file in manifest.files}
+    other = [name for name, report in made.items() if known.get(name) != report["blake3"]]
+    if other:
+        raise WriteError(f"{store.path / other[0]} came out otherwise than fractalrs {manifest.fractalrs} wrote it")
