@@ -513,16 +513,16 @@ def test_files_hold_the_columns_of_every_type(tmp_path: Path, unit: int, split: 
 
 GOLDEN_DIGESTS = {  # shuffle: train, test
     "none": (
-        "fe0c83af875f333294066b2bac61e97d940d710e539d0af20e5fe3edd21fc5ed",
-        "984046104bcf2c33527da0050c0165653f5f5bb0d0867ae91b3042d58f145df1",
+        "a87a50ee0c486da57c456ead1261eea65140d20baf5dfdc1b8bd525d49ba0846",
+        "329befc61717ec637080403eff4675c2f08704fb1b347a74b58fbf53f7c00ff9",
     ),
     "aligned": (
-        "2a96937e8e4fea1cbbd11a30813f72616a719afb41d421ca9f20efc9efd592a6",
-        "c98fbb9f67a1290cd0c157733e5c15b86e3f489327779fcb74ba4c9d588b96ad",
+        "9ce319cdc606cd3648d9360dc0c3470ce5ea8e40cfa6e17affc504cff634cbd8",
+        "f92463036f5f59dcb27bdb259d093d851bf90eed166d5387386682bbcd3bd63c",
     ),
     "cells": (
-        "afe0273cd5ff3426aabef66f7c497b5c878a65b95066e63fd9add3f4f58f066e",
-        "eb6312f258996d783a6b8a6eb900ae9ed236ae92cb6e9b63a4243d6e4ede612e",
+        "982f62727537aaf7e7c83336ca1dfa6c29c5326386a192a186fa02e8e18d457b",
+        "a55503229ce59b7cfdd6e0243604eb56a8e778dc14a55cc84403ed5db12d1eeb",
     ),
 }
 

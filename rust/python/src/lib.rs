@@ -7,6 +7,7 @@ mod digest;
 mod errors;
 mod generator;
 mod loading;
+mod lookups;
 mod passes;
 mod reading;
 mod stream;
@@ -38,6 +39,7 @@ mod _core {
         existing_blocks,
         generator::Generator,
         loading::shuffled,
+        lookups::{sampled_ids, stack_distances},
         passes::StreamedMatrix,
         reading::read_plain,
         stream::Stream,

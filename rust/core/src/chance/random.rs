@@ -38,6 +38,8 @@ pub struct Keys {
     pub loading: Key,
     /// Who of a cell gets whose entries.
     pub mixing: Key,
+    /// By how much the clock of each row block is shifted.
+    pub clocks: Key,
 }
 
 impl Keys {
@@ -60,6 +62,7 @@ impl Keys {
             negatives: root.child(12),
             loading: root.child(13),
             mixing: root.child(14),
+            clocks: root.child(15),
         }
     }
 }

@@ -3,10 +3,16 @@
 
 use std::ops::Range;
 
-use super::clock::Clock;
+use super::clock::{Clock, HOURS};
 use crate::base::{Base, ITEM, Layout, Split, Times, refuse_times};
 use crate::error::Error;
 use crate::memory::{prefetch, prefetch_all};
+
+const DAYS: u64 = 7;
+/// Row blocks are shifted over so much of all time, one part of 20; where there are more of them than that has weeks,
+/// over a week each, but not over more than one part of 6.
+const SHARE: u64 = 20;
+const LARGEST_SHARE: u64 = 6;
 
 /// The times of all entries, in the order of the layout.
 pub struct Timeline {
@@ -19,11 +25,37 @@ pub struct Timeline {
     clock: Option<Clock>,
     /// From when on nothing is train, and from when on everything is test.
     cuts: Option<(i64, i64)>,
+    shifts: Shifts,
+}
+
+/// By how many weeks the clocks of row blocks may be shifted.
+#[derive(Clone, Copy)]
+struct Shifts {
+    /// Ticks of a week; of seven, which are the days of dates, where it is not known how many an hour has.
+    week: u64,
+    weeks: u64,
+    row_blocks: u64,
+}
+
+impl Shifts {
+    fn new(hour: Option<u64>, span: u64, row_blocks: u32) -> Self {
+        let week = hour.map_or(DAYS, |hour| HOURS as u64 * hour);
+        let (whole, row_blocks) = (span / week, u64::from(row_blocks));
+        let weeks = whole.div_ceil(SHARE).max(row_blocks.min(whole.div_ceil(LARGEST_SHARE))).max(1);
+        Self { week, weeks, row_blocks }
+    }
+
+    /// The shift of a row block by its turn, where there is only so much room.
+    fn ticks(&self, turn: u32, room: u64) -> i64 {
+        let weeks = self.weeks.min(room / self.week + 1);
+        let shift = u128::from(turn) * u128::from(weeks) / u128::from(self.row_blocks);
+        (shift as u64 * self.week) as i64
+    }
 }
 
 impl Timeline {
     /// `layout` is that of the base and the times.
-    pub fn new(base: &Base, layout: &Layout, times: Times) -> Result<Self, Error> {
+    pub fn new(base: &Base, layout: &Layout, times: Times, row_blocks: u32) -> Result<Self, Error> {
         let item = |entry: usize| (base.entries()[entry] & ITEM) as usize;
         let on_time = || times.times.iter().enumerate().filter(|&(entry, _)| !times.is_late(base, entry));
         let mut first = vec![i64::MAX; base.items() as usize];
@@ -31,6 +63,10 @@ impl Timeline {
         for (entry, &time) in on_time() {
             first[item(entry)] = first[item(entry)].min(time);
         }
+        let (least, greatest) = on_time()
+            .map(|(_, &time)| time)
+            .fold((i64::MAX, i64::MIN), |(least, greatest), time| (least.min(time), greatest.max(time)));
+        let span = greatest.checked_sub(least).unwrap_or(0).max(0) as u64;
         let clock = times.hour.map(|hour| Clock::new(hour, on_time().map(|(_, &time)| time)));
         let mut new = Self {
             counts: Vec::with_capacity(base.users() as usize),
@@ -38,6 +74,7 @@ impl Timeline {
             floors: Vec::with_capacity(base.len()),
             clock,
             cuts: times.cuts,
+            shifts: Shifts::new(times.hour, span, row_blocks),
         };
         for slot in 0..base.users() {
             let row = layout.row(slot);
@@ -85,6 +122,7 @@ impl Timeline {
             floors: &self.floors[row][..count],
             clock: self.clock.as_ref(),
             cuts: self.cuts,
+            shifts: self.shifts,
         }
     }
 }
@@ -101,6 +139,7 @@ pub struct RowTimeline<'t> {
     pub floors: &'t [u32],
     pub clock: Option<&'t Clock>,
     pub cuts: Option<(i64, i64)>,
+    shifts: Shifts,
 }
 
 impl RowTimeline<'_> {
@@ -128,6 +167,19 @@ impl RowTimeline<'_> {
             (None, None) => mean.unwrap_or(0).min(day),
         };
         (last + reach as i64, gap.map_or(0, |gap| gap.min(day)))
+    }
+
+    /// By how much events of each split are shifted in the row block of a turn. Where there are cuts none is crossed;
+    /// `end` is that of the last stretch.
+    #[must_use]
+    pub fn shifts(&self, turn: u32, end: i64) -> [i64; 3] {
+        let Some((cut, test_cut)) = self.cuts else { return [self.shifts.ticks(turn, u64::MAX); 3] };
+        let last_valid = self.late[..self.valid as usize].last().copied().unwrap_or(test_cut - 1);
+        [
+            self.shifts.ticks(turn, (cut - 1 - end) as u64),
+            self.shifts.ticks(turn, (test_cut - 1 - last_valid) as u64),
+            self.shifts.ticks(turn, u64::MAX),
+        ]
     }
 
     /// When late events for validation end.
