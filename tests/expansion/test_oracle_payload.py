@@ -513,16 +513,16 @@ def test_files_hold_the_columns_of_every_type(tmp_path: Path, unit: int, split: 
 
 GOLDEN_DIGESTS = {  # shuffle: train, test
     "none": (
-        "a87a50ee0c486da57c456ead1261eea65140d20baf5dfdc1b8bd525d49ba0846",
-        "329befc61717ec637080403eff4675c2f08704fb1b347a74b58fbf53f7c00ff9",
+        "542b7434b1dc8ab35ed465ca64c9b489838a208366b5adaa64c808fdcabd02fb",
+        "4de28192951f269a726149fc440bd02fb3f7f9e48bfb09e3c260b7701af81552",
     ),
     "aligned": (
-        "9ce319cdc606cd3648d9360dc0c3470ce5ea8e40cfa6e17affc504cff634cbd8",
-        "f92463036f5f59dcb27bdb259d093d851bf90eed166d5387386682bbcd3bd63c",
+        "c615120fe2473840d193241dc04e47f24311b64619141919147875657865c528",
+        "4236ada6d21ad7e19574ed394fd683b11bab79975f2d1d95059cfe351694c9e0",
     ),
     "cells": (
-        "982f62727537aaf7e7c83336ca1dfa6c29c5326386a192a186fa02e8e18d457b",
-        "a55503229ce59b7cfdd6e0243604eb56a8e778dc14a55cc84403ed5db12d1eeb",
+        "15157293e4f69c3fa46b738c5fc4d31b92ecc4aa82a7fe2a2d9c154fded46e92",
+        "07e987f606d4af2d6d39716478235fcba4d732393f4410429111014fc30fcca4",
     ),
 }
 

@@ -294,11 +294,17 @@ class Timelines:
         span = (max(on_time) - min(on_time)) // seven_days if on_time else 0
         weeks = max(-(-span // 20), min(row_blocks, -(-span // 6)), 1)
         room_for = [[weeks] * base.shape[0] for _ in range(3)]
-        for u in range(base.shape[0]) if cuts else ():
+        for u in range(base.shape[0]):
             entries = rows[base.indptr[u] : base.indptr[u + 1]]
+            if on_time and len(entries):
+                lead = max(0, int(times[entries[0]]) - min(on_time)) // 2
+                for rooms in room_for:
+                    rooms[u] = min(weeks, lead // seven_days + 1)
+            if not cuts:
+                continue
             last_valid = max(times[entries[late[entries] == 1]].tolist(), default=0)
-            room_for[0][u] = min(weeks, (cuts[0] - 1 - lines[u][-1]) // seven_days + 1)
-            room_for[1][u] = min(weeks, (cuts[-1] - 1 - last_valid) // seven_days + 1)
+            room_for[0][u] = min(room_for[0][u], (cuts[0] - 1 - lines[u][-1]) // seven_days + 1)
+            room_for[1][u] = min(room_for[1][u], (cuts[-1] - 1 - last_valid) // seven_days + 1)
         starts = np.cumsum(lengths) - lengths
         # Of up to 128 bits: in Python's integers.
         shifts = [

@@ -228,9 +228,9 @@ def _by_time(data: str, subject: Subject, side: Side, means: _Means) -> TableAcc
         lookups = _Collected(subject, side, means).in_order()
         return TableAccess.of(data, side.id_column, "time", counts, (lookups, 1.0), (lookups, 1.0))
     times = np.sort(_Collected(subject, side, means, every=max(1, counts.lookups // _TIMES)).times)
-    length = max(1, round(len(times) * _WINDOW / counts.lookups))
-    starts = [len(times) // 3, min(2 * len(times) // 3, len(times) - length - 1)]
-    windows = [(int(times[start]), int(times[start + length])) for start in starts]
+    third = len(times) // 3
+    length = min(max(1, round(len(times) * _WINDOW / counts.lookups)), third)
+    windows = [(int(times[start]), int(times[start + length])) for start in (third, 2 * third)]
     found = _Collected(subject, side, means, below=word_below(rate), windows=windows)
     near = [found.in_order(number) for number in range(1, 1 + len(windows))]
     whole = np.concatenate([lookups[: _WINDOW if len(lookups) >= _WINDOW else None] for lookups in near])

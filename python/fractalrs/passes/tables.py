@@ -60,6 +60,7 @@ class TableAccess(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> counts = LookupCounts.of_degrees(np.array([6, 2, 1, 1]))
     >>> TableAccess.random("real", "item_id", counts).shards[2]
     (2, 1.6)

@@ -142,8 +142,8 @@ def hit_rate(curve: Curve, size: float) -> float:
 
     Examples
     --------
-    >>> hit_rate(Curve(np.array([0.1, 0.3]), np.array([0.2, 0.4])), 0.2)
-    0.3
+    >>> hit_rate(Curve(np.array([0.1, 0.3]), np.array([0.2, 0.5])), 0.1)
+    0.2
     """
     return float(np.interp(size, curve.x, curve.y))
 

@@ -31,6 +31,8 @@ pub struct Timeline {
 /// By how many weeks the clocks of row blocks may be shifted.
 #[derive(Clone, Copy)]
 struct Shifts {
+    /// When data begin.
+    begin: i64,
     /// Ticks of a week; of seven, which are the days of dates, where it is not known how many an hour has.
     week: u64,
     weeks: u64,
@@ -38,11 +40,12 @@ struct Shifts {
 }
 
 impl Shifts {
-    fn new(hour: Option<u64>, span: u64, row_blocks: u32) -> Self {
+    /// Of entries that are not late there are those from `begin` to `end`, if any.
+    fn new(hour: Option<u64>, (begin, end): (i64, i64), row_blocks: u32) -> Self {
         let week = hour.map_or(DAYS, |hour| HOURS as u64 * hour);
-        let (whole, row_blocks) = (span / week, u64::from(row_blocks));
+        let (whole, row_blocks) = (end.saturating_sub(begin).max(0) as u64 / week, u64::from(row_blocks));
         let weeks = whole.div_ceil(SHARE).max(row_blocks.min(whole.div_ceil(LARGEST_SHARE))).max(1);
-        Self { week, weeks, row_blocks }
+        Self { begin, week, weeks, row_blocks }
     }
 
     /// The shift of a row block by its turn, where there is only so much room.
@@ -63,10 +66,7 @@ impl Timeline {
         for (entry, &time) in on_time() {
             first[item(entry)] = first[item(entry)].min(time);
         }
-        let (least, greatest) = on_time()
-            .map(|(_, &time)| time)
-            .fold((i64::MAX, i64::MIN), |(least, greatest), time| (least.min(time), greatest.max(time)));
-        let span = greatest.checked_sub(least).unwrap_or(0).max(0) as u64;
+        let span = on_time().fold((i64::MAX, 0), |(begin, end), (_, &time)| (begin.min(time), end.max(time)));
         let clock = times.hour.map(|hour| Clock::new(hour, on_time().map(|(_, &time)| time)));
         let mut new = Self {
             counts: Vec::with_capacity(base.users() as usize),
@@ -173,13 +173,13 @@ impl RowTimeline<'_> {
     /// `end` is that of the last stretch.
     #[must_use]
     pub fn shifts(&self, turn: u32, end: i64) -> [i64; 3] {
-        let Some((cut, test_cut)) = self.cuts else { return [self.shifts.ticks(turn, u64::MAX); 3] };
+        // Where data begin nobody is put forward: they would begin with a hole.
+        let first = self.times.first().or(self.late.first()).copied().unwrap_or(0);
+        let lead = first.saturating_sub(self.shifts.begin).max(0) as u64 / 2;
+        let Some((cut, test_cut)) = self.cuts else { return [self.shifts.ticks(turn, lead); 3] };
         let last_valid = self.late[..self.valid as usize].last().copied().unwrap_or(test_cut - 1);
-        [
-            self.shifts.ticks(turn, (cut - 1 - end) as u64),
-            self.shifts.ticks(turn, (test_cut - 1 - last_valid) as u64),
-            self.shifts.ticks(turn, u64::MAX),
-        ]
+        let rooms = [cut - 1 - end, test_cut - 1 - last_valid, i64::MAX];
+        rooms.map(|room| self.shifts.ticks(turn, lead.min(room.max(0) as u64)))
     }
 
     /// When late events for validation end.
