@@ -513,16 +513,16 @@ def test_files_hold_the_columns_of_every_type(tmp_path: Path, unit: int, split: 
 
 GOLDEN_DIGESTS = {  # shuffle: train, test
     "none": (
-        "542b7434b1dc8ab35ed465ca64c9b489838a208366b5adaa64c808fdcabd02fb",
-        "4de28192951f269a726149fc440bd02fb3f7f9e48bfb09e3c260b7701af81552",
+        "89705bc960cd256a2c1a448c4995f96ac35d618a9cae982c0aeb90b3c37455f6",
+        "a122633ffe6f4fcf45e7ddf9f3f5f739e410d129c908cee3e329f2a5125c2084",
     ),
     "aligned": (
-        "c615120fe2473840d193241dc04e47f24311b64619141919147875657865c528",
-        "4236ada6d21ad7e19574ed394fd683b11bab79975f2d1d95059cfe351694c9e0",
+        "3b6df48597defad6ff7fe110210944f58855242574c64bc190a7936fa1b98d67",
+        "075303d51fd5384d93440c1ffe4a339c35673e409bba87bf83a8da41e54c4654",
     ),
     "cells": (
-        "15157293e4f69c3fa46b738c5fc4d31b92ecc4aa82a7fe2a2d9c154fded46e92",
-        "07e987f606d4af2d6d39716478235fcba4d732393f4410429111014fc30fcca4",
+        "08e6239aec9681750ed3a48de9c029be06b3317149d6be79b2b46a2e0d67e3e9",
+        "1db5bb3e7865dbf6d3f17d5faed01e167d5756ed5759cf27bf76c5fe63f22e1a",
     ),
 }
 

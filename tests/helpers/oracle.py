@@ -292,12 +292,12 @@ class Timelines:
         end_of_valid = max(cuts[-1] - 1, 0) if cuts else 2**63 - 1
         on_time, seven_days = times[late == 0].tolist(), 168 * hour if hour else 7
         span = (max(on_time) - min(on_time)) // seven_days if on_time else 0
-        weeks = max(-(-span // 20), min(row_blocks, -(-span // 6)), 1)
+        weeks = max(-(-span // 20), min(8, -(-span // 3)), 1)
         room_for = [[weeks] * base.shape[0] for _ in range(3)]
         for u in range(base.shape[0]):
             entries = rows[base.indptr[u] : base.indptr[u + 1]]
             if on_time and len(entries):
-                lead = max(0, int(times[entries[0]]) - min(on_time)) // 2
+                lead = max(0, int(times[entries[0]]) - min(on_time)) // 3
                 for rooms in room_for:
                     rooms[u] = min(weeks, lead // seven_days + 1)
             if not cuts:
@@ -306,10 +306,9 @@ class Timelines:
             room_for[0][u] = min(room_for[0][u], (cuts[0] - 1 - lines[u][-1]) // seven_days + 1)
             room_for[1][u] = min(room_for[1][u], (cuts[-1] - 1 - last_valid) // seven_days + 1)
         starts = np.cumsum(lengths) - lengths
-        # Of up to 128 bits: in Python's integers.
+        count = min(4, row_blocks)
         shifts = [
-            [[turn * room // row_blocks * seven_days for room in rooms] for rooms in room_for]
-            for turn in range(row_blocks)
+            [[turn * room // count * seven_days for room in rooms] for rooms in room_for] for turn in range(count)
         ]
         return cls(
             times, late, place, floor, d, room, starts, t, week, end_of_valid, np.array(shifts).astype(np.uint64)
@@ -356,7 +355,7 @@ class Timelines:
             start, end, f = start[by_week], end[by_week], f[by_week]
             w, w_end = self.week.activity(start), self.week.activity(end)
             time[by_week] = np.clip(self.week.time(w + bounded(f, w_end - w)), start, end)
-        time += self.shifts[turn, rank, anchor[row]]
+        time += self.shifts[turn % len(self.shifts), rank, anchor[row]]
         time[rank == 1] = np.minimum(time[rank == 1], self.end_of_valid)
         events["number"][arranged], events["time"][arranged] = z, time
 

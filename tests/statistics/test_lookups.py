@@ -67,11 +67,12 @@ def test_a_sample_of_ids_hits_within_one_per_cent() -> None:
         assert abs(hit_rate(sampled, size) - exact) < 0.01, size
 
 
-def test_a_smaller_sample_is_part_of_a_larger_one() -> None:
-    counts = LookupCounts.of_degrees(np.full(5_000, 3))
-    few, more = counts.sampled(1_000), counts.sampled(4_000)
-    assert set(few.ids) < set(more.ids)
-    assert set(few.ids) != set(counts.sampled(1_000, seed=1).ids)
+def test_a_sample_has_its_share_of_lookups() -> None:
+    counts = LookupCounts.of_degrees(np.bincount(tailed(50_000, 1_000_000), minlength=50_000))
+    some, others = counts.sampled(50_000), counts.sampled(50_000, seed=1)
+    assert some.counts.sum() / some.rate == pytest.approx(counts.lookups, rel=0.06)
+    assert set(some.ids) != set(others.ids)
+    np.testing.assert_array_equal(np.flatnonzero(some.has(np.arange(50_000))), some.ids)
 
 
 @settings(deadline=None, max_examples=60)

@@ -73,7 +73,7 @@ class Periods:
         times = ticks(base.column("timestamp"))
         first, last = int(times.min()), int(times.max())
         # What the time lines end with: see docs/generator.md.
-        latest = last + (day if hour is not None else last - first) + _longest_shift(last - first, 7 * day, expansion)
+        latest = last + (day if hour is not None else last - first) + _longest_shift(last - first, 7 * day)
         days = first // day, latest // day
         if days[1] - days[0] >= _MOST * _DAYS[partition] or days[1] > _LAST_DAY:
             raise InputError(
@@ -84,10 +84,10 @@ class Periods:
         return cls(starts * day, tuple(_folder(partition, start) for start in starts.tolist()))
 
 
-def _longest_shift(span: int, week: int, expansion: Expansion) -> int:
+def _longest_shift(span: int, week: int) -> int:
     """Return the most ticks by which the clock of a row block is shifted."""
-    weeks, row_blocks = span // week, expansion.reduced.shape[0]
-    return (max(-(-weeks // 20), min(row_blocks, -(-weeks // 6)), 1) - 1) * week
+    weeks = span // week
+    return (max(-(-weeks // 20), min(8, -(-weeks // 3)), 1) - 1) * week
 
 
 def folders_of(partition: Partition, field: pa.Field, times: npt.NDArray[np.int64]) -> set[str]:

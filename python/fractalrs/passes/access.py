@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fractalrs._core import sampled_ids
 from fractalrs.base import Base
 from fractalrs.columns import ticks
 from fractalrs.dataset import Dataset
@@ -16,7 +15,7 @@ from fractalrs.passes.batches import Integers, InteractionBatch, visit
 from fractalrs.passes.matrix import StreamedMatrix
 from fractalrs.passes.tables import TableAccess, hugectr_config, text_of, torchrec_config
 from fractalrs.reading import Interactions
-from fractalrs.statistics import MOST_LOOKUPS, Curve, LookupCounts, word_below
+from fractalrs.statistics import MOST_LOOKUPS, Curve, LookupCounts
 from fractalrs.tools import Progress, Shown, as_progress, check_kind, check_word, resolve_threads
 from fractalrs.words import SIDES, USERS, Side
 
@@ -223,18 +222,18 @@ def _has_times(subject: Subject) -> bool:
 def _by_time(data: str, subject: Subject, side: Side, means: _Means) -> TableAccess:
     """Measure lookups of one side by the clock; of too many those of sampled ids, and for batches those of windows."""
     counts = means.counts(subject)[side.axis]
-    rate = min(1.0, means.most / max(1, counts.lookups))
-    if rate == 1.0:
+    some = counts.sampled(means.most, means.seed)
+    if some is counts and counts.rate == 1:
         lookups = _Collected(subject, side, means).in_order()
         return TableAccess.of(data, side.id_column, "time", counts, (lookups, 1.0), (lookups, 1.0))
     times = np.sort(_Collected(subject, side, means, every=max(1, counts.lookups // _TIMES)).times)
     third = len(times) // 3
     length = min(max(1, round(len(times) * _WINDOW / counts.lookups)), third)
     windows = [(int(times[start]), int(times[start + length])) for start in (third, 2 * third)]
-    found = _Collected(subject, side, means, below=word_below(rate), windows=windows)
+    found = _Collected(subject, side, means, some=some, windows=windows)
     near = [found.in_order(number) for number in range(1, 1 + len(windows))]
     whole = np.concatenate([lookups[: _WINDOW if len(lookups) >= _WINDOW else None] for lookups in near])
-    return TableAccess.of(data, side.id_column, "time", counts, (found.in_order(), rate), (whole, 1.0))
+    return TableAccess.of(data, side.id_column, "time", counts, (found.in_order(), some.rate), (whole, 1.0))
 
 
 class _Collected:
@@ -247,16 +246,14 @@ class _Collected:
         means: _Means,
         *,
         every: int = 1,
-        below: int | None = None,
+        some: LookupCounts | None = None,
         windows: Sequence[tuple[int, int]] = (),
     ) -> None:
         self._rows: list[list[Rows]] = [[] for _ in range(1 + len(windows))]
 
         def add(users: Integers, items: Integers, times: Integers) -> None:
             ids = users if side == USERS else items
-            sampled = (
-                np.flatnonzero(sampled_ids(ids, means.seed, below)) if below is not None else slice(None, None, every)
-            )
+            sampled = slice(None, None, every) if some is None else some.has(ids)
             chosen = [sampled, *((times >= first) & (times < last) for first, last in windows)]
             for rows, which in zip(self._rows, chosen, strict=True):
                 rows.append((ids[which], users[which], times[which]))

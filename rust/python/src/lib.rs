@@ -39,7 +39,7 @@ mod _core {
         existing_blocks,
         generator::Generator,
         loading::shuffled,
-        lookups::{sampled_ids, stack_distances},
+        lookups::stack_distances,
         passes::StreamedMatrix,
         reading::read_plain,
         stream::Stream,

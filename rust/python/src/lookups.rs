@@ -1,22 +1,9 @@
-//! Lookups in embedding tables: which ids are sampled, and how far apart lookups of one id are.
+//! Lookups in embedding tables: how far apart those of one id are.
 
-use fractalrs_core::passes::{self, IdSample};
+use fractalrs_core::passes;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-
-/// Whether each id is in the sample that `StreamedMatrix.lookups` takes for a seed and a bound.
-#[pyfunction]
-pub fn sampled_ids<'py>(
-    py: Python<'py>,
-    ids: PyReadonlyArray1<'py, i64>,
-    seed: u64,
-    below: Option<u64>,
-) -> PyResult<Bound<'py, PyArray1<bool>>> {
-    let (ids, sample) = (ids.as_slice()?, IdSample::new(seed, below));
-    let taken = py.detach(|| ids.iter().map(|&id| sample.has(id as u64)).collect::<Vec<_>>());
-    Ok(taken.into_pyarray(py))
-}
 
 /// How many lookups have each stack distance, from 0 for first ones to the number of distinct ids; ids are codes.
 #[pyfunction]

@@ -9,10 +9,12 @@ use crate::error::Error;
 use crate::memory::{prefetch, prefetch_all};
 
 const DAYS: u64 = 7;
-/// Row blocks are shifted over so much of all time, one part of 20; where there are more of them than that has weeks,
-/// over a week each, but not over more than one part of 6.
+/// Row blocks share so many shifts: with more the bursts of source users would average out.
+const SHIFTS: u32 = 4;
+/// They are spread over so much of all time, one part of 20; of a short time over 8 weeks, but not more than a third.
 const SHARE: u64 = 20;
-const LARGEST_SHARE: u64 = 6;
+const FEW_WEEKS: u64 = 8;
+const LARGEST_SHARE: u64 = 3;
 
 /// The times of all entries, in the order of the layout.
 pub struct Timeline {
@@ -36,23 +38,22 @@ struct Shifts {
     /// Ticks of a week; of seven, which are the days of dates, where it is not known how many an hour has.
     week: u64,
     weeks: u64,
-    row_blocks: u64,
+    count: u32,
 }
 
 impl Shifts {
     /// Of entries that are not late there are those from `begin` to `end`, if any.
     fn new(hour: Option<u64>, (begin, end): (i64, i64), row_blocks: u32) -> Self {
         let week = hour.map_or(DAYS, |hour| HOURS as u64 * hour);
-        let (whole, row_blocks) = (end.saturating_sub(begin).max(0) as u64 / week, u64::from(row_blocks));
-        let weeks = whole.div_ceil(SHARE).max(row_blocks.min(whole.div_ceil(LARGEST_SHARE))).max(1);
-        Self { begin, week, weeks, row_blocks }
+        let whole = end.saturating_sub(begin).max(0) as u64 / week;
+        let weeks = whole.div_ceil(SHARE).max(whole.div_ceil(LARGEST_SHARE).min(FEW_WEEKS)).max(1);
+        Self { begin, week, weeks, count: SHIFTS.min(row_blocks) }
     }
 
     /// The shift of a row block by its turn, where there is only so much room.
     fn ticks(&self, turn: u32, room: u64) -> i64 {
         let weeks = self.weeks.min(room / self.week + 1);
-        let shift = u128::from(turn) * u128::from(weeks) / u128::from(self.row_blocks);
-        (shift as u64 * self.week) as i64
+        (u64::from(turn % self.count) * weeks / u64::from(self.count) * self.week) as i64
     }
 }
 
@@ -175,7 +176,7 @@ impl RowTimeline<'_> {
     pub fn shifts(&self, turn: u32, end: i64) -> [i64; 3] {
         // Where data begin nobody is put forward: they would begin with a hole.
         let first = self.times.first().or(self.late.first()).copied().unwrap_or(0);
-        let lead = first.saturating_sub(self.shifts.begin).max(0) as u64 / 2;
+        let lead = first.saturating_sub(self.shifts.begin).max(0) as u64 / LARGEST_SHARE;
         let Some((cut, test_cut)) = self.cuts else { return [self.shifts.ticks(turn, lead); 3] };
         let last_valid = self.late[..self.valid as usize].last().copied().unwrap_or(test_cut - 1);
         let rooms = [cut - 1 - end, test_cut - 1 - last_valid, i64::MAX];
