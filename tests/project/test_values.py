@@ -45,6 +45,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         fr.plan(expansion),
         fr.validate(dataset, base),
         fr.StreamedMatrix(base),
+        fr.access_profile(interactions),
         fr.Progress(),
         fr.ParquetOptions(),
         fr.ObjectStore("s3://bucket/" + "a-folder-whose-name-is-long/" * 9),
