@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     from fractalrs.expansion import reduce as reduce
     from fractalrs.formats import export as export
     from fractalrs.formats import load_csr as load_csr
+    from fractalrs.passes import AccessProfile as AccessProfile
     from fractalrs.passes import StreamedMatrix as StreamedMatrix
+    from fractalrs.passes import access_profile as access_profile
     from fractalrs.privacy import AuditReport as AuditReport
     from fractalrs.privacy import PrivacyCurve as PrivacyCurve
     from fractalrs.privacy import audit as audit
@@ -86,7 +88,7 @@ _HOMES = {
         *("Dataset", "ParquetOptions", "Plan", "Verification"),
         *("finish", "open_dataset", "plan", "write", "write_part"),
     ),
-    "fractalrs.passes": ("StreamedMatrix",),
+    "fractalrs.passes": ("AccessProfile", "StreamedMatrix", "access_profile"),
     "fractalrs.formats": ("export", "load_csr"),
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "RankReport", "backcast", "rank_agreement"),

@@ -30,6 +30,7 @@ __all__ = [
     "sort_groups",
     "sparse_product",
     "sparse_transpose",
+    "stack_distances",
     "text_lines",
 ]
 
@@ -70,6 +71,7 @@ class _JobSummary(TypedDict):
 def shuffled(
     seed: int, path: Sequence[int], count: int, columns: Sequence[npt.NDArray[np.uint32] | npt.NDArray[np.uint64]]
 ) -> list[npt.NDArray[Any]]: ...
+def stack_distances(codes: npt.NDArray[np.uint32], distinct: int) -> npt.NDArray[np.uint64]: ...
 def check_parquet_options(encoding: str, compression: str) -> None: ...
 def digest_file(path: str | PathLike[str]) -> str: ...
 def existing_blocks(seed: int, block_keep: float, shape: tuple[int, int]) -> npt.NDArray[np.bool_]: ...
@@ -207,6 +209,7 @@ class ExposureLog(Iterator[_Exposures]):
     def __next__(self) -> _Exposures: ...
 
 _Pieces = Sequence[tuple[int, int]]
+_Lookups = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]
 _Path = str | PathLike[str]
 _Progress = Callable[[int, int], Any] | None
 _Real = TypeVar("_Real", np.float32, np.float64)
@@ -274,6 +277,9 @@ class StreamedMatrix:
         *,
         progress: _Progress = None,
     ) -> npt.NDArray[_Real]: ...
+    def lookups(
+        self, *, seed: int, users_below: int | None, items_below: int | None, progress: _Progress = None
+    ) -> tuple[_Lookups, _Lookups]: ...
     def cooccurrence(self, chosen: npt.NDArray[np.uint32], *, progress: _Progress = None) -> npt.NDArray[np.uint32]: ...
     def nearest_items(
         self,

@@ -513,16 +513,16 @@ def test_files_hold_the_columns_of_every_type(tmp_path: Path, unit: int, split: 
 
 GOLDEN_DIGESTS = {  # shuffle: train, test
     "none": (
-        "fe0c83af875f333294066b2bac61e97d940d710e539d0af20e5fe3edd21fc5ed",
-        "984046104bcf2c33527da0050c0165653f5f5bb0d0867ae91b3042d58f145df1",
+        "89705bc960cd256a2c1a448c4995f96ac35d618a9cae982c0aeb90b3c37455f6",
+        "a122633ffe6f4fcf45e7ddf9f3f5f739e410d129c908cee3e329f2a5125c2084",
     ),
     "aligned": (
-        "2a96937e8e4fea1cbbd11a30813f72616a719afb41d421ca9f20efc9efd592a6",
-        "c98fbb9f67a1290cd0c157733e5c15b86e3f489327779fcb74ba4c9d588b96ad",
+        "3b6df48597defad6ff7fe110210944f58855242574c64bc190a7936fa1b98d67",
+        "075303d51fd5384d93440c1ffe4a339c35673e409bba87bf83a8da41e54c4654",
     ),
     "cells": (
-        "afe0273cd5ff3426aabef66f7c497b5c878a65b95066e63fd9add3f4f58f066e",
-        "eb6312f258996d783a6b8a6eb900ae9ed236ae92cb6e9b63a4243d6e4ede612e",
+        "08e6239aec9681750ed3a48de9c029be06b3317149d6be79b2b46a2e0d67e3e9",
+        "1db5bb3e7865dbf6d3f17d5faed01e167d5756ed5759cf27bf76c5fe63f22e1a",
     ),
 }
 

@@ -26,6 +26,7 @@ GOLDEN, STIR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
 BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS, NEGATIVE, LOADING, MIX = (
     range(15)
 )
+CLOCK = 15
 """The purposes: x in root/x."""
 
 INTERACTION = np.dtype(
@@ -243,6 +244,8 @@ class Timelines:
     t: Words
     week: Week | None
     end_of_valid: int
+    shifts: Words
+    """By turn, split and source user."""
 
     @classmethod
     def of(
@@ -253,6 +256,7 @@ class Timelines:
         late: Integers,
         hour: int | None,
         cuts: tuple[int, ...],
+        row_blocks: int,
     ) -> Self:
         """`rows` has the entry of the base at each place of the rows."""
         day = 24 * hour if hour else 2**63
@@ -286,9 +290,33 @@ class Timelines:
         times = times.astype(np.uint64)
         week = Week.of(times[late == 0], hour) if hour else None
         end_of_valid = max(cuts[-1] - 1, 0) if cuts else 2**63 - 1
-        return cls(times, late, place, floor, d, room, np.cumsum(lengths) - lengths, t, week, end_of_valid)
+        on_time, seven_days = times[late == 0].tolist(), 168 * hour if hour else 7
+        span = (max(on_time) - min(on_time)) // seven_days if on_time else 0
+        weeks = max(-(-span // 20), min(8, -(-span // 3)), 1)
+        room_for = [[weeks] * base.shape[0] for _ in range(3)]
+        for u in range(base.shape[0]):
+            entries = rows[base.indptr[u] : base.indptr[u + 1]]
+            if on_time and len(entries):
+                lead = max(0, int(times[entries[0]]) - min(on_time)) // 3
+                for rooms in room_for:
+                    rooms[u] = min(weeks, lead // seven_days + 1)
+            if not cuts:
+                continue
+            last_valid = max(times[entries[late[entries] == 1]].tolist(), default=0)
+            room_for[0][u] = min(room_for[0][u], (cuts[0] - 1 - lines[u][-1]) // seven_days + 1)
+            room_for[1][u] = min(room_for[1][u], (cuts[-1] - 1 - last_valid) // seven_days + 1)
+        starts = np.cumsum(lengths) - lengths
+        count = min(4, row_blocks)
+        shifts = [
+            [[turn * room // count * seven_days for room in rooms] for rooms in room_for] for turn in range(count)
+        ]
+        return cls(
+            times, late, place, floor, d, room, starts, t, week, end_of_valid, np.array(shifts).astype(np.uint64)
+        )
 
-    def move(self, events: Interactions, key: Words, anchor: Integers, rates: npt.NDArray[np.float64]) -> None:
+    def move(
+        self, events: Interactions, key: Words, anchor: Integers, rates: npt.NDArray[np.float64], turn: int
+    ) -> None:
         """Give the events of a row block, sorted by user, their times and numbers; `key` is Z/i."""
         row, s, source = events["user"] % len(anchor), events["block"], events["source"]
         a = child(key, anchor)
@@ -322,12 +350,13 @@ class Timelines:
         start = np.where(late, self.times[source], self.t[at])
         end = np.where(late, start + self.room[anchor[row]], self.t[np.where(late, at, at + 1)])
         time = start + bounded(f, end - start)
-        time[rank == 1] = np.minimum(time[rank == 1], self.end_of_valid)
         if self.week is not None:
             by_week = ~late & (end - start > self.week.hour)
             start, end, f = start[by_week], end[by_week], f[by_week]
             w, w_end = self.week.activity(start), self.week.activity(end)
             time[by_week] = np.clip(self.week.time(w + bounded(f, w_end - w)), start, end)
+        time += self.shifts[turn % len(self.shifts), rank, anchor[row]]
+        time[rank == 1] = np.minimum(time[rank == 1], self.end_of_valid)
         events["number"][arranged], events["time"][arranged] = z, time
 
 
@@ -381,7 +410,7 @@ def expand(
     entries, timelines, split = np.arange(base.count), None, base.mask("valid") + 2 * base.mask("test").astype(int)
     if times is not None:
         entries = np.lexsort((base.indices, times, split * late, row_of))
-        timelines = Timelines.of(base, entries, times, split * late, hour, cuts)
+        timelines = Timelines.of(base, entries, times, split * late, hour, cuts, len(keep_rates))
     key, indptr = root(seed), base.indptr
     if shuffle == "mixed" and times is None:
         row_of = mixed(key, base, split, user_order, user_starts)
@@ -424,7 +453,8 @@ def expand(
             chosen = bounded(under(key, TEST, i, anchor[rows["user"][test] % p]), count)
             rows = np.delete(rows, test[number != chosen])
         if timelines is not None:
-            timelines.move(rows, under(key, TIME, i), anchor, rates[there])
+            turn = int(permutation(under(key, CLOCK), len(keep_rates))[i])
+            timelines.move(rows, under(key, TIME, i), anchor, rates[there], turn)
         row_blocks.append(rows)
 
     rows = np.concatenate(row_blocks)

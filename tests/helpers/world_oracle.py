@@ -8,7 +8,7 @@ import numpy.typing as npt
 from helpers.oracle import bounded, child, permutation, root, under
 
 Integers = npt.NDArray[np.int64]
-WORLD = 15
+WORLD = 16
 ACTIVITY, POPULARITY, ROUNDS, USERS, ITEMS = 0, 1, 2, 3, 6
 DRAW, PLACE, RESPONSE, RATING, PAUSE, ARRIVAL = range(6)
 D = 16

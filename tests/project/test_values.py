@@ -52,6 +52,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         fr.validate(dataset, base),
         fr.verify(dataset.path),
         fr.StreamedMatrix(base),
+        fr.access_profile(interactions),
         fr.Progress(),
         fr.ParquetOptions(),
         fr.ObjectStore("s3://bucket/" + "a-folder-whose-name-is-long/" * 9),

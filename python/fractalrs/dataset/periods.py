@@ -73,7 +73,8 @@ class Periods:
         times = ticks(base.column("timestamp"))
         first, last = int(times.min()), int(times.max())
         # What the time lines end with: see docs/generator.md.
-        days = first // day, (last + (day if hour is not None else last - first)) // day
+        latest = last + (day if hour is not None else last - first) + _longest_shift(last - first, 7 * day)
+        days = first // day, latest // day
         if days[1] - days[0] >= _MOST * _DAYS[partition] or days[1] > _LAST_DAY:
             raise InputError(
                 f"the timestamps span {days[1] - days[0] + 1:,} days: too many to be divided by {partition}",
@@ -81,6 +82,12 @@ class Periods:
             )
         starts = _starts(partition, *days)
         return cls(starts * day, tuple(_folder(partition, start) for start in starts.tolist()))
+
+
+def _longest_shift(span: int, week: int) -> int:
+    """Return the most ticks by which the clock of a row block is shifted."""
+    weeks = span // week
+    return (max(-(-weeks // 20), min(8, -(-weeks // 3)), 1) - 1) * week
 
 
 def folders_of(partition: Partition, field: pa.Field, times: npt.NDArray[np.int64]) -> set[str]:

@@ -1,5 +1,6 @@
-"""Streams over a base, an expansion or a data set: the streamed matrix, and batches of interactions."""
+"""Streams over a base, an expansion or a data set: the streamed matrix, batches of interactions, the access profile."""
 
+from fractalrs.passes.access import AccessProfile, access_profile
 from fractalrs.passes.batches import (
     Integers,
     InteractionBatch,
@@ -14,8 +15,10 @@ from fractalrs.passes.batches import (
     with_sources,
 )
 from fractalrs.passes.matrix import Degrees, Matrix, NearItems, StreamedMatrix, Vectors
+from fractalrs.passes.tables import TableAccess
 
 __all__ = [
+    "AccessProfile",
     "Degrees",
     "Integers",
     "InteractionBatch",
@@ -23,8 +26,10 @@ __all__ = [
     "Matrix",
     "NearItems",
     "StreamedMatrix",
+    "TableAccess",
     "UserSampler",
     "Vectors",
+    "access_profile",
     "each_on_threads",
     "generated",
     "joined",

@@ -20,6 +20,7 @@ from fractalrs.base import Base
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, operator_named, shuffle_named
+from fractalrs.statistics import LookupCounts, word_below
 from fractalrs.tools import (
     Progress,
     ProgressCallback,
@@ -289,6 +290,27 @@ class StreamedMatrix(Shown):
             raise InputError(f"x has {width} vectors of {length} entries; it must have at least one vector of {needed}")
         with self._task(what) as report:
             return self._core.multiply(how, np.ascontiguousarray(x), progress=report)
+
+    def lookups(self, *, users: float = 1.0, items: float = 1.0, seed: int = 0) -> tuple[LookupCounts, LookupCounts]:
+        """Count the train interactions of sampled users, and of sampled items: one pass.
+
+        Memory does not grow with ids that are not sampled; which are depends on their numbers and the seed alone.
+
+        Parameters
+        ----------
+        users, items
+            The shares of ids that are sampled.
+        """
+        bounds = {"users_below": word_below(users), "items_below": word_below(items)}
+        with self._task("counting lookups") as report:
+            found = self._core.lookups(seed=seed, **bounds, progress=report)
+        exact = next((counts for (_, counts), rate in zip(found, (users, items), strict=True) if rate >= 1), None)
+        total = round(self.interactions) if exact is None else int(exact.sum())
+        made = (
+            LookupCounts(ids.astype(np.int64), counts.astype(np.int64), rows, total, rate)
+            for (ids, counts), rows, rate in zip(found, self.shape, (users, items), strict=True)
+        )
+        return next(made), next(made)
 
     def cooccurrence(self, chosen: npt.ArrayLike) -> npt.NDArray[np.uint32]:
         """Count for every item and each of the chosen items the train users of both: shape (items, chosen)."""

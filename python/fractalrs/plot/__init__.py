@@ -16,6 +16,7 @@ takes the next of some spare looks.
 from fractalrs.plot.axes import LOOKS, Look
 from fractalrs.plot.lines import (
     catalogue_growth,
+    hit_rates,
     hours,
     inter_event_times,
     network_values,
@@ -27,6 +28,14 @@ from fractalrs.plot.lines import (
 from fractalrs.plot.maps import BEYOND, block_deviation, density, keep_rates
 from fractalrs.plot.trade import trade_off
 
-__all__ = ["BEYOND", "LOOKS", "Look", "block_deviation", "catalogue_growth", "density", "hours", "inter_event_times"]
-__all__ += ["keep_rates", "network_values", "ranked_degrees", "shares_by_rank", "singular_values", "trade_off"]
+__all__ = ["BEYOND", "LOOKS", "Look", "block_deviation", "catalogue_growth", "density", "hit_rates", "hours"]
+__all__ += [
+    "inter_event_times",
+    "keep_rates",
+    "network_values",
+    "ranked_degrees",
+    "shares_by_rank",
+    "singular_values",
+    "trade_off",
+]
 __all__ += ["weekdays"]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.errors import InputError
+from fractalrs.passes import AccessProfile
 from fractalrs.plot.axes import LOOKS, SPARE_LOOKS, axes_or_new, mark_powers, numbers_of
 from fractalrs.plot.values import Curves, Series, curves_of, degrees_of, singular_values_of
 from fractalrs.statistics import Curve, Floats
@@ -143,6 +144,36 @@ def inter_event_times(series: Curves, *, ax: Axes | None = None) -> Axes:
         "x",
         ylim=(0, 1),
     )
+
+
+def hit_rates(
+    series: Curves | AccessProfile,
+    *,
+    column: Literal["user_id", "item_id"] = "item_id",
+    order: Literal["random", "time"] = "random",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the hit rate of an LRU cache over its size in shares of a table's rows, on a logarithmic axis.
+
+    Parameters
+    ----------
+    series
+        An access profile; labels → finished curves; or a report.
+    column, order
+        Which table of a profile, and in which order ids are looked up.
+    ax
+        Where to draw; by default a new figure.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> profile = fr.access_profile(fr.sample_interactions(60, 40, 600))
+    >>> hit_rates(profile).get_xlabel()
+    'rows of the cache / rows of the table'
+    """
+    curves = series.curves(column, order) if isinstance(series, AccessProfile) else curves_of(series, "hit_rates")
+    where = "rows of the cache / rows of the table"
+    return _draw(curves, ax, _finished, where, "hit rate", "x", ylim=(0, 1))
 
 
 def hours(series: Curves, *, ax: Axes | None = None) -> Axes:

@@ -1,6 +1,6 @@
 """Statistics: pure functions of arrays, which know nothing of files, bases or expansions."""
 
-from fractalrs.statistics.arrays import Curve, Floats
+from fractalrs.statistics.arrays import Curve, Floats, Integers
 from fractalrs.statistics.degrees import (
     active_gini,
     coverage,
@@ -15,6 +15,18 @@ from fractalrs.statistics.degrees import (
 )
 from fractalrs.statistics.factorisation import captured_norm, recall_by_rank
 from fractalrs.statistics.graph import assortativity, closed_paths, degree_product, density
+from fractalrs.statistics.lookups import (
+    CACHES,
+    MOST_LOOKUPS,
+    REUSE_EDGES,
+    LookupCounts,
+    distinct_per_batch,
+    hit_curve,
+    hit_rate,
+    random_hit_curve,
+    reuse_shares,
+    word_below,
+)
 from fractalrs.statistics.null import null_degrees, null_pairs, null_singular_values
 from fractalrs.statistics.ratings import Ratings, RatingsTally, distinct_or_quantiles, thinning_excess
 from fractalrs.statistics.spectra import (
@@ -49,14 +61,19 @@ from fractalrs.statistics.times import (
 )
 
 __all__ = [
+    "CACHES",
     "FEW_OF_NOISE",
+    "MOST_LOOKUPS",
     "POINTS",
+    "REUSE_EDGES",
     "Activity",
     "ActivityTally",
     "Clock",
     "Curve",
     "Floats",
+    "Integers",
     "InterEventTimes",
+    "LookupCounts",
     "Ratings",
 ]
 __all__ += ["Ratings", "RatingsTally", "active_gini", "assortativity", "by_time", "captured_norm", "closed_paths"]
@@ -65,4 +82,5 @@ __all__ += ["effective_rank", "end_decay", "gini", "hill", "kolmogorov_smirnov",
 __all__ += ["network_curve", "network_distance", "network_values", "null_degrees", "null_pairs", "null_singular_values"]
 __all__ += ["predicted", "rank_slope", "ranked", "ratio_error", "ratios", "recall_by_rank", "thinned_assortativity"]
 __all__ += ["thinned_degrees", "thinned_singular_values", "thinned_variation", "thinning_excess", "top_share"]
-__all__ += ["total_variation", "wasserstein"]
+__all__ += ["distinct_per_batch", "hit_curve", "hit_rate", "random_hit_curve", "reuse_shares", "total_variation"]
+__all__ += ["wasserstein", "word_below"]

@@ -7,6 +7,7 @@ mod digest;
 mod errors;
 mod generator;
 mod loading;
+mod lookups;
 mod passes;
 mod reading;
 mod stream;
@@ -39,6 +40,7 @@ mod _core {
         existing_blocks,
         generator::Generator,
         loading::shuffled,
+        lookups::stack_distances,
         passes::StreamedMatrix,
         reading::read_plain,
         stream::Stream,

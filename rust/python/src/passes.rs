@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fractalrs_core::base::Base;
 use fractalrs_core::error::Error;
-use fractalrs_core::passes::{self, Asked, Blocks, Groups, Real, RowCache, Stretches, VIOLATIONS, Workers};
+use fractalrs_core::passes::{self, Asked, Blocks, Groups, IdSample, Real, RowCache, Stretches, VIOLATIONS, Workers};
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
@@ -316,6 +316,24 @@ impl StreamedMatrix {
             return self.multiply_real(py, product, &x, &progress);
         }
         self.multiply_real(py, product, &x.extract::<PyReadonlyArray2<'py, f64>>()?, &progress)
+    }
+
+    /// The users of a keyed sample that have train interactions, and how many each has, then the items of another: those
+    /// whose words are below a number, or all.
+    #[pyo3(signature = (*, seed, users_below, items_below, progress=None))]
+    #[allow(clippy::type_complexity)]
+    fn lookups<'py>(
+        &self,
+        py: Python<'py>,
+        seed: u64,
+        users_below: Option<u64>,
+        items_below: Option<u64>,
+        progress: Callback<'py>,
+    ) -> PyResult<(Pair<'py, u64, u32>, Pair<'py, u64, u32>)> {
+        let samples = [users_below, items_below].map(|below| IdSample::new(seed, below));
+        let found = self.pass(py, &progress, |matrix, workers| passes::lookups(matrix, samples, workers))?;
+        let [users, items] = found.map(|found| (found.ids.into_pyarray(py), found.counts.into_pyarray(py)));
+        Ok((users, items))
     }
 
     /// For each of the chosen items and every item, the train users of both: shape (chosen, items).

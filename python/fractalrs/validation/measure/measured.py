@@ -21,14 +21,17 @@ from fractalrs.passes import Degrees, InteractionBatch, StreamedMatrix, UserSamp
 from fractalrs.statistics import (
     Activity,
     ActivityTally,
+    Curve,
     Floats,
     InterEventTimes,
+    LookupCounts,
     Ratings,
     RatingsTally,
     by_time,
     compare_inter_event_times,
     null_degrees,
     null_singular_values,
+    random_hit_curve,
     recall_by_rank,
     thinned_degrees,
     thinned_singular_values,
@@ -46,6 +49,8 @@ LOOKED_AT = 1 << 26
 """Train interactions whose times and ratings are looked at, if the catalogue growth does not ask for more."""
 COPIES_LOOKED_AT = 1 << 22
 """Those whose sources are generated again to count copies."""
+LOOKUPS = 1 << 20
+"""Lookups of items of which hit rates are computed; of more, those of sampled ids."""
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 """Ranks of the factorisations whose recall is measured …"""
 TEST_USERS, SCORES = 2_000, 1 << 29
@@ -223,6 +228,18 @@ class Measured:
             USERS: Compared(real.user_degrees, of_users, found.user_train, thinned[0], null[0]),
             ITEMS: Compared(real.item_degrees, of_items, found.item_train, thinned[1], null[1]),
         }
+
+    @cached_property
+    def item_hits(self) -> Compared:
+        """What LRU caches hit of lookups of items in random order, as curves; of R̂ nothing."""
+
+        def hits(degrees: npt.NDArray[np.integer] | None) -> Curve | None:
+            if degrees is None:
+                return None
+            return random_hit_curve(LookupCounts.of_degrees(degrees), most=LOOKUPS)
+
+        found = vars(self.degrees_by_side[ITEMS]) | {"reduced": None}
+        return Compared(**{label: hits(degrees) for label, degrees in found.items()})
 
     @cached_property
     def spectrum(self) -> Spectrum:

@@ -13,6 +13,7 @@ from fractalrs.statistics import Curve, Floats
 from fractalrs.validation.findings import Metric
 from fractalrs.validation.measure.measured import Measured
 from fractalrs.validation.metrics import (
+    access,
     blocks,
     degrees,
     graph,
@@ -27,7 +28,7 @@ from fractalrs.validation.metrics import (
 from fractalrs.validation.metrics.spec import Family, FigureSpec, MetricSpec
 
 # In the order of the report.
-_ROOMS = (degrees, spectrum, hardness, vectors, graph, neighbours, repetition, times, ratings, blocks)
+_ROOMS = (degrees, spectrum, hardness, vectors, graph, neighbours, repetition, access, times, ratings, blocks)
 FAMILIES: tuple[Family, ...] = tuple(room.FAMILY for room in _ROOMS)
 METRICS: tuple[MetricSpec, ...] = tuple(spec for family in FAMILIES for spec in family.metrics)
 FIGURES: tuple[FigureSpec, ...] = tuple(spec for family in FAMILIES for spec in family.figures)

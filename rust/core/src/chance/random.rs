@@ -38,6 +38,8 @@ pub struct Keys {
     pub loading: Key,
     /// Who of a cell gets whose entries.
     pub mixing: Key,
+    /// By how much the clock of each row block is shifted.
+    pub clocks: Key,
     /// Worlds of known truth.
     pub worlds: Key,
 }
@@ -62,7 +64,8 @@ impl Keys {
             negatives: root.child(12),
             loading: root.child(13),
             mixing: root.child(14),
-            worlds: root.child(15),
+            clocks: root.child(15),
+            worlds: root.child(16),
         }
     }
 }

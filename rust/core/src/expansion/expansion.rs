@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::time::Timeline;
 
 /// The number of the algorithm in `docs/generator.md`.
-pub const GENERATOR: u32 = 2;
+pub const GENERATOR: u32 = 3;
 
 /// What interactions are to carry beside users and items.
 #[derive(Default)]
@@ -70,7 +70,8 @@ impl Expansion {
         let is_mixed = options.mixed && !user_cells.are_single();
         let mixing = is_mixed.then_some(Mixing { cells: &user_cells, key: keys.mixing });
         let layout = Layout::new(base, users, payload.sources, payload.times, mixing)?;
-        let timeline = payload.times.map(|times| Timeline::new(base, &layout, times)).transpose()?;
+        let row_blocks = (keep_rates.len() / column_blocks as usize) as u32;
+        let timeline = payload.times.map(|times| Timeline::new(base, &layout, times, row_blocks)).transpose()?;
         Ok(Self {
             base_users: base.users(),
             base_items: base.items(),

@@ -13,8 +13,9 @@ pub struct RowBlock {
     /// The column block of each, and its first expanded item.
     pub column_blocks: Vec<u32>,
     pub offsets: Vec<u64>,
-    /// The share of the time line that each has.
+    /// The share of the time line that each has, and the turn in which the row block's clock is shifted.
     pub shares: Vec<u64>,
+    pub turn: u32,
 }
 
 /// An expanded user, its number in the tile, and the slot of its anchor.
@@ -121,10 +122,10 @@ impl Stitcher {
             train.times.resize(start + count, 0);
             let times = &mut train.times[start..];
             if options.order == Order::Time {
-                places = schedule.arrange(&timeline, key, &row_block.shares, blocks, times);
+                places = schedule.arrange(&timeline, key, row_block.turn, &row_block.shares, blocks, times);
             } else {
                 let in_order = in_order.set_length(count);
-                let numbers = schedule.arrange(&timeline, key, &row_block.shares, blocks, in_order);
+                let numbers = schedule.arrange(&timeline, key, row_block.turn, &row_block.shares, blocks, in_order);
                 for (time, &number) in times.iter_mut().zip(numbers) {
                     *time = in_order[number as usize];
                 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::stitch::RowBlock;
 use crate::base::Code;
+use crate::chance::Permutation;
 use crate::expansion::{Columns, Expansion, GapTable};
 use crate::time::shares;
 
@@ -86,6 +87,7 @@ impl<C> Tabulated<C> {
             i,
             offsets: column_blocks.iter().map(|&j| u64::from(j) * u64::from(expansion.base_items)).collect(),
             shares: shares(keep_rates.iter().copied()),
+            turn: Permutation::new(expansion.keys.clocks, expansion.row_blocks()).image(i),
             column_blocks,
         };
         let blocks = keep_rates.into_iter().map(|keep_rate| Block { keep_rate, tables: OnceLock::new() }).collect();

@@ -1,6 +1,6 @@
 //! The clock: how active people are over the hours of the week, as `docs/generator.md` defines it.
 
-const HOURS: usize = 168;
+pub const HOURS: usize = 168;
 /// Rates are in units of 2⁻¹² of the mean rate, from 1/64 to 64 times that.
 const RATE_BITS: u32 = 12;
 const LEAST_RATE: u64 = 1 << (RATE_BITS - 6);

@@ -4,6 +4,7 @@
 //! timeline, never out of order, never before the item's first appearance.
 
 use super::timeline::RowTimeline;
+use crate::base::Split;
 use crate::chance::{GOLDEN, Key, Permutation, STIR, bounded};
 use crate::memory::Scratch;
 
@@ -79,12 +80,13 @@ pub struct Schedule {
 
 impl Schedule {
     /// Makes the times of an expanded user's events, in their order, and returns the number of each event in that order.
-    /// `key` belongs to the user, `blocks` tells block by block where the entries that events come from stand in the
-    /// layout, and `shares` are the blocks'.
+    /// `key` belongs to the user, `turn` to the row block, `blocks` tells block by block where the entries that events come
+    /// from stand in the layout, and `shares` are the blocks'.
     pub fn arrange<'k>(
         &mut self,
         timeline: &RowTimeline,
         key: Key,
+        turn: u32,
         shares: &[u64],
         blocks: impl Iterator<Item = &'k [u32]>,
         times: &mut [i64],
@@ -101,7 +103,9 @@ impl Schedule {
         let (end, room) = timeline.end();
         self.find_stretches(timeline, finer, end);
         self.number_events(timeline, finer, end, jitter, times);
-        self.time_late_events(count - self.late.len(), room, timeline.end_of_valid(), jitter, times);
+        let (on_time, shifts) = (count - self.late.len(), timeline.shifts(turn, end));
+        times[..on_time].iter_mut().for_each(|time| *time += shifts[Split::Train as usize]);
+        self.time_late_events(on_time, room, timeline.end_of_valid(), shifts, jitter, times);
         &self.numbers
     }
 
@@ -223,13 +227,25 @@ impl Schedule {
     }
 
     /// Makes the times of the late events, which are numbered from `first`.
-    fn time_late_events(&mut self, first: usize, room: u64, end_of_valid: i64, jitter: Key, times: &mut [i64]) {
+    fn time_late_events(
+        &mut self,
+        first: usize,
+        room: u64,
+        end_of_valid: i64,
+        shifts: [i64; 3],
+        jitter: Key,
+        times: &mut [i64],
+    ) {
         let step = step(self.late.len() as u32);
         for (x, &Late { is_test, time, event, .. }) in self.late.iter().enumerate() {
             let number = (first + x) as u32;
             self.numbers[event as usize] = number;
             let time = time + bounded(fraction(jitter, number, first as u32, step), room) as i64;
-            times[first + x] = if is_test { time } else { time.min(end_of_valid) };
+            times[first + x] = if is_test {
+                time + shifts[Split::Test as usize]
+            } else {
+                (time + shifts[Split::Valid as usize]).min(end_of_valid)
+            };
         }
     }
 }

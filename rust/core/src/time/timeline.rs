@@ -3,10 +3,18 @@
 
 use std::ops::Range;
 
-use super::clock::Clock;
+use super::clock::{Clock, HOURS};
 use crate::base::{Base, ITEM, Layout, Split, Times, refuse_times};
 use crate::error::Error;
 use crate::memory::{prefetch, prefetch_all};
+
+const DAYS: u64 = 7;
+/// Row blocks share so many shifts: with more the bursts of source users would average out.
+const SHIFTS: u32 = 4;
+/// They are spread over so much of all time, one part of 20; of a short time over 8 weeks, but not more than a third.
+const SHARE: u64 = 20;
+const FEW_WEEKS: u64 = 8;
+const LARGEST_SHARE: u64 = 3;
 
 /// The times of all entries, in the order of the layout.
 pub struct Timeline {
@@ -19,11 +27,39 @@ pub struct Timeline {
     clock: Option<Clock>,
     /// From when on nothing is train, and from when on everything is test.
     cuts: Option<(i64, i64)>,
+    shifts: Shifts,
+}
+
+/// By how many weeks the clocks of row blocks may be shifted.
+#[derive(Clone, Copy)]
+struct Shifts {
+    /// When data begin.
+    begin: i64,
+    /// Ticks of a week; of seven, which are the days of dates, where it is not known how many an hour has.
+    week: u64,
+    weeks: u64,
+    count: u32,
+}
+
+impl Shifts {
+    /// Of entries that are not late there are those from `begin` to `end`, if any.
+    fn new(hour: Option<u64>, (begin, end): (i64, i64), row_blocks: u32) -> Self {
+        let week = hour.map_or(DAYS, |hour| HOURS as u64 * hour);
+        let whole = end.saturating_sub(begin).max(0) as u64 / week;
+        let weeks = whole.div_ceil(SHARE).max(whole.div_ceil(LARGEST_SHARE).min(FEW_WEEKS)).max(1);
+        Self { begin, week, weeks, count: SHIFTS.min(row_blocks) }
+    }
+
+    /// The shift of a row block by its turn, where there is only so much room.
+    fn ticks(&self, turn: u32, room: u64) -> i64 {
+        let weeks = self.weeks.min(room / self.week + 1);
+        (u64::from(turn % self.count) * weeks / u64::from(self.count) * self.week) as i64
+    }
 }
 
 impl Timeline {
     /// `layout` is that of the base and the times.
-    pub fn new(base: &Base, layout: &Layout, times: Times) -> Result<Self, Error> {
+    pub fn new(base: &Base, layout: &Layout, times: Times, row_blocks: u32) -> Result<Self, Error> {
         let item = |entry: usize| (base.entries()[entry] & ITEM) as usize;
         let on_time = || times.times.iter().enumerate().filter(|&(entry, _)| !times.is_late(base, entry));
         let mut first = vec![i64::MAX; base.items() as usize];
@@ -31,6 +67,7 @@ impl Timeline {
         for (entry, &time) in on_time() {
             first[item(entry)] = first[item(entry)].min(time);
         }
+        let span = on_time().fold((i64::MAX, 0), |(begin, end), (_, &time)| (begin.min(time), end.max(time)));
         let clock = times.hour.map(|hour| Clock::new(hour, on_time().map(|(_, &time)| time)));
         let mut new = Self {
             counts: Vec::with_capacity(base.users() as usize),
@@ -38,6 +75,7 @@ impl Timeline {
             floors: Vec::with_capacity(base.len()),
             clock,
             cuts: times.cuts,
+            shifts: Shifts::new(times.hour, span, row_blocks),
         };
         for slot in 0..base.users() {
             let row = layout.row(slot);
@@ -85,6 +123,7 @@ impl Timeline {
             floors: &self.floors[row][..count],
             clock: self.clock.as_ref(),
             cuts: self.cuts,
+            shifts: self.shifts,
         }
     }
 }
@@ -101,6 +140,7 @@ pub struct RowTimeline<'t> {
     pub floors: &'t [u32],
     pub clock: Option<&'t Clock>,
     pub cuts: Option<(i64, i64)>,
+    shifts: Shifts,
 }
 
 impl RowTimeline<'_> {
@@ -128,6 +168,19 @@ impl RowTimeline<'_> {
             (None, None) => mean.unwrap_or(0).min(day),
         };
         (last + reach as i64, gap.map_or(0, |gap| gap.min(day)))
+    }
+
+    /// By how much events of each split are shifted in the row block of a turn. Where there are cuts none is crossed;
+    /// `end` is that of the last stretch.
+    #[must_use]
+    pub fn shifts(&self, turn: u32, end: i64) -> [i64; 3] {
+        // Where data begin nobody is put forward: they would begin with a hole.
+        let first = self.times.first().or(self.late.first()).copied().unwrap_or(0);
+        let lead = first.saturating_sub(self.shifts.begin).max(0) as u64 / LARGEST_SHARE;
+        let Some((cut, test_cut)) = self.cuts else { return [self.shifts.ticks(turn, lead); 3] };
+        let last_valid = self.late[..self.valid as usize].last().copied().unwrap_or(test_cut - 1);
+        let rooms = [cut - 1 - end, test_cut - 1 - last_valid, i64::MAX];
+        rooms.map(|room| self.shifts.ticks(turn, lead.min(room.max(0) as u64)))
     }
 
     /// When late events for validation end.
