@@ -9,17 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent / "reliability"))
-
-from test_untrusted_files import SUFFIXES, source
 
 import fractalrs as fr
 from fractalrs.expansion import Expansion
 from helpers.folders import RATES, small_base, small_cells
-from helpers.mutations import unexpected
+from helpers.mutations import SUFFIXES, source, unexpected
 
 AT_ONCE = 25
 """So many seeds of one kind, then the next kind."""
@@ -31,7 +28,7 @@ def kinds(folder: Path) -> dict[str, tuple[Path, list[str], Callable[[], Any]]]:
     for suffix in SUFFIXES:
         (folder / suffix).mkdir()
         path = source(folder / suffix, suffix)
-        found[suffix] = path.parent, [path.name], lambda path=path: fr.read_interactions(path)
+        found[suffix] = path.parent, [path.name], partial(fr.read_interactions, path)
     expansion = Expansion(small_base(), RATES, cells=small_cells(), seed=7)
     expansion.save(folder / "saved")
     files = [file for file in sorted((folder / "saved").rglob("*.*")) if file.is_file()]

@@ -1,12 +1,22 @@
 """Files that are damaged as disks, networks and people damage them, by a seed: it is all it takes to see one again."""
 
+import gzip
+import json
 import random
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
+
+import fractalrs as fr
 from fractalrs.errors import FractalrsError
 
+SUFFIXES = (".csv", ".csv.gz", ".zip", ".tar.gz", ".parquet", ".json", ".npz", ".mtx", ".inter")
+"""Of the kinds of sources that are damaged here."""
 WORDS = (b"\xff" * 8, b"\x00" * 8, b"9" * 12, b"-1", b"[[[[", b'{"a":', b"1e999", b"null", b"\x80abc", b'"', b"NaN")
 
 
@@ -93,3 +103,34 @@ def changed_value(content: Any, draw: random.Random) -> Any:
     if draw.random() < 0.1:
         return {f"{other}x" if other == name else other: value for other, value in content.items()}
     return content | {name: changed_value(content[name], draw)}
+
+
+def source(folder: Path, suffix: str) -> Path:
+    """Write a small source of a kind."""
+    made, path = fr.sample_interactions(30, 20, 200), folder / f"s{suffix}"
+    fr.write_interactions(made, folder / "plain.csv")
+    text = (folder / "plain.csv").read_bytes()
+    rows = [line.split(",") for line in text.decode().split()[1:]]
+    if suffix == ".csv":
+        path.write_bytes(text)
+    elif suffix == ".csv.gz":
+        path.write_bytes(gzip.compress(text))
+    elif suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("ratings.csv", text)
+    elif suffix == ".tar.gz":
+        with tarfile.open(path, "w:gz") as tar:
+            tar.add(folder / "plain.csv", "ratings.csv")
+    elif suffix == ".parquet":
+        fr.write_interactions(made, path)
+    elif suffix == ".json":
+        path.write_text("\n".join(json.dumps({"user": row[0], "item": row[1]}) for row in rows))
+    elif suffix == ".npz":
+        users, items = (np.array([int(row[at]) for row in rows]) for at in (0, 1))
+        sp.save_npz(path, sp.coo_array((np.ones(len(rows)), (users, items))).tocsr())
+    elif suffix == ".mtx":
+        lines = "".join(f"{int(row[0]) + 1} {int(row[1]) + 1} 1\n" for row in rows)
+        path.write_text(f"%%MatrixMarket matrix coordinate integer general\n31 21 {len(rows)}\n{lines}")
+    else:
+        path.write_text("user_id:token\titem_id:token\n" + "".join(f"{row[0]}\t{row[1]}\n" for row in rows))
+    return path

@@ -1,11 +1,8 @@
 """Files that claim anything: refused by name, before a library takes memory for them or walks out of its arrays."""
 
-import gzip
 import io
-import json
 import resource
 import struct
-import tarfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,11 +19,9 @@ from fractalrs.expansion import Cells, Expansion, ReducedMatrix
 from fractalrs.reading import read_interactions
 from fractalrs.tools import load_array, load_arrays, read_object, read_toml, untrusted
 from helpers.folders import RATES, small_base, small_cells, small_expansion
-from helpers.mutations import unexpected
+from helpers.mutations import SUFFIXES, source, unexpected
 
 PARTS = ("data", "indices", "indptr")
-SUFFIXES = (".csv", ".csv.gz", ".zip", ".tar.gz", ".parquet", ".json", ".npz", ".mtx", ".inter")
-"""Of the kinds of sources that are damaged here."""
 
 
 def head(shape: tuple[int, ...], kind: str = "<i8") -> bytes:
@@ -236,34 +231,3 @@ def test_no_damage_of_a_source_is_unexpected(tmp_path: Path, suffix: str) -> Non
 def test_damage_that_was_once_unexpected_is_refused(tmp_path: Path, suffix: str, seed: int) -> None:
     path = source(tmp_path, suffix)
     assert unexpected(tmp_path, [path.name], range(seed, seed + 1), lambda: read_interactions(path)) == []
-
-
-def source(folder: Path, suffix: str) -> Path:
-    """Write a small source of a kind."""
-    made, path = fr.sample_interactions(30, 20, 200), folder / f"s{suffix}"
-    fr.write_interactions(made, folder / "plain.csv")
-    text = (folder / "plain.csv").read_bytes()
-    rows = [line.split(",") for line in text.decode().split()[1:]]
-    if suffix == ".csv":
-        path.write_bytes(text)
-    elif suffix == ".csv.gz":
-        path.write_bytes(gzip.compress(text))
-    elif suffix == ".zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("ratings.csv", text)
-    elif suffix == ".tar.gz":
-        with tarfile.open(path, "w:gz") as tar:
-            tar.add(folder / "plain.csv", "ratings.csv")
-    elif suffix == ".parquet":
-        fr.write_interactions(made, path)
-    elif suffix == ".json":
-        path.write_text("\n".join(json.dumps({"user": row[0], "item": row[1]}) for row in rows))
-    elif suffix == ".npz":
-        users, items = (np.array([int(row[at]) for row in rows]) for at in (0, 1))
-        sp.save_npz(path, sp.coo_array((np.ones(len(rows)), (users, items))).tocsr())
-    elif suffix == ".mtx":
-        lines = "".join(f"{int(row[0]) + 1} {int(row[1]) + 1} 1\n" for row in rows)
-        path.write_text(f"%%MatrixMarket matrix coordinate integer general\n31 21 {len(rows)}\n{lines}")
-    else:
-        path.write_text("user_id:token\titem_id:token\n" + "".join(f"{row[0]}\t{row[1]}\n" for row in rows))
-    return path

@@ -77,7 +77,9 @@ pub fn lookups(matrix: &StreamedMatrix, samples: [IdSample; 2], workers: &Worker
     let (mut users, mut items) = (Vec::new(), HashMap::<u64, u32>::new());
     for (some_users, some_items) in states {
         users.extend(some_users);
-        some_items.into_iter().for_each(|(item, count)| *items.entry(item).or_default() += count);
+        for (item, count) in some_items {
+            *items.entry(item).or_default() += count;
+        }
     }
     let counted = table.into_iter().map(AtomicU32::into_inner).zip(0..).filter(|&(count, _)| count > 0);
     let items = items.into_iter().chain(counted.map(|(count, item)| (item, count))).collect();
