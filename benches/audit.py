@@ -51,17 +51,20 @@ def written(one: Finding | None) -> str:
     )
 
 
-def line(interactions: Any, shape: tuple[int, int], shuffle: str, max_keep: float, seed: int) -> None:
+def line(
+    interactions: Any, shape: tuple[int, int], shuffle: str, max_keep: float, seed: int, users: int | None = None
+) -> None:
     members, controls = fr.hold_users_out(interactions, seed=seed)
     base = fr.leave_last_out(members)
-    fitted = fr.fit(base, shape, max_keep=max_keep)
+    fitted = fr.fit(base, shape, max_keep=max_keep, user_cell_size=users)
     expansion = fr.Expansion(base, fitted, max_keep=max_keep, shuffle=shuffle, seed=1_000 + seed)
     started, cpu = time.monotonic(), time.process_time()
     report = fr.audit(expansion, members, controls, attackers=["output", "columns"])
     seconds, spent = time.monotonic() - started, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(
-        f"× {shape}, {shuffle}, {max_keep:g} (largest {expansion.keep_rates.max():.2f}), split {seed}: {report.verdict}"
+        f"× {shape}, {shuffle}, {max_keep:g} (largest {expansion.keep_rates.max():.2f}), user cells of "
+        f"{expansion.cells.user_cell_size}, split {seed}: {report.verdict}"
     )
     print(f"  output alone, all known: {written(strongest(report, 'output', 1.0))}")
     print(f"  output alone, half known: {written(strongest(report, 'output', 0.5))}")
@@ -74,6 +77,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="*", type=Path)
     parser.add_argument("--splits", type=int, default=1, help="how many divisions into members and controls")
     parser.add_argument("--default-only", action="store_true", help="the default profile's shuffle and keep rate alone")
+    parser.add_argument("--cells", type=int, nargs="*", default=[], help="user cell sizes to try the default with")
     parser.add_argument("--sample", action="store_true", help="a sample of ML-1M's size too")
     asked = parser.parse_args()
     print(processor())
@@ -85,6 +89,8 @@ def main() -> None:
         for seed in range(1, asked.splits + 1):
             for shuffle, max_keep in CURVE[-1:] if asked.default_only else CURVE:
                 line(interactions, (16, 32), shuffle, max_keep, seed)
+            for users in asked.cells:
+                line(interactions, (16, 32), *CURVE[-1], seed, users)
             for shape in () if asked.default_only else ((4, 4), (8, 16)):
                 line(interactions, shape, "mixed", 0.5, seed)
 
