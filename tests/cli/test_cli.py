@@ -468,7 +468,7 @@ def test_the_module_runs_as_a_program(source: Path, written: tuple[Path, Done]) 
 
 def test_version() -> None:
     done = run("--version")
-    assert (done.code, done.out) == (0, f"fractalrs {fr.__version__} (generator 2)\n")
+    assert (done.code, done.out) == (0, f"fractalrs {fr.__version__} (generator 3)\n")
 
 
 def test_no_command_is_loaded_before_it_is_asked_for() -> None:
