@@ -42,6 +42,11 @@ def test_a_seed_is_drawn_for_what_is_to_be_given_away_and_stays(source: Path, tm
         assert done.code == 0, done.err
         seeds.append(int(json.loads(done.out)["seed"]))
     assert seeds[0] == seeds[1] != seeds[2]
+    # Overwritten by the same command, what is finished stays; by another, it is another data set.
+    for share, same in ((0.4, True), (0.3, False)):
+        given = [share if one == 0.4 else one for one in hidden]
+        assert run("expand", source, other, *SIZE, *given, "--overwrite").code == 0
+        assert (json.loads((other / "private" / "plan.json").read_text())["options"]["seed"] == seeds[2]) == same
     assert json.loads((one / "private" / "plan.json").read_text())["options"]["seed"] == seeds[0]
     assert str(seeds[0]) not in (one / "README.md").read_text() + (one / "manifest.json").read_text()
 

@@ -126,19 +126,16 @@ def prepare(
     With the `page` of another data set's recipe it is the same data set, or an error.
     A data set that was begun there keeps its reduced matrix, its cells and the keep scale chosen for its target: they
     come from floating-point decompositions, which another machine may round otherwise. It keeps a seed that was drawn.
-    Its private base, if it has one,
-    is drawn once: the source is not read again.
+    Its private base, if it has one, is drawn once: the source is not read again.
     """
     folder = Folder.ours(output)
-    if recipe.draws_seed:
-        begun_with = None if folder.plan is None or overwrite else folder.plan.options.seed
-        recipe = recipe.with_seed(secrets.randbits(64) if begun_with is None else begun_with)
     for given in (source, recipe.reduced_matrix):
         if isinstance(given, str | os.PathLike) and given != SAMPLE and isinstance(folder.store.path, Path):
             _check_apart(Path(given), folder.store.path)
     # The short ones first: what is wrong with them is known before the source is read.
     given_matrix = None if recipe.reduced_matrix is None else ReducedMatrix.load(recipe.reduced_matrix)
     tables = read_attributes(recipe.item_attributes, recipe.user_attributes)
+    recipe = _with_seed(recipe, given_matrix, folder, overwrite) if recipe.draws_seed else recipe
     description = recipe.describe(given_matrix)
     begun = _begun(folder, description, overwrite)
     if recipe.epsilon is not None:
@@ -308,6 +305,15 @@ def _expansion(base: Base, reduced: ReducedMatrix, cells: Cells | None, recipe: 
             f"{expansion.expected_interactions:,.0f} expected"
         )
     return expansion
+
+
+def _with_seed(recipe: Recipe, matrix: ReducedMatrix | None, folder: Folder, overwrite: bool) -> Recipe:
+    """Return a recipe with the seed of the data set that the same recipe began there, or that it may not overwrite."""
+    if folder.plan is not None:
+        seeded = recipe.with_seed(folder.plan.options.seed)
+        if not overwrite or folder.plan.recipe == seeded.describe(matrix):
+            return seeded
+    return recipe.with_seed(secrets.randbits(64))
 
 
 def _begun(folder: Folder, description: dict[str, Any], overwrite: bool) -> _Begun | None:

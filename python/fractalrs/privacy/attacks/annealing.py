@@ -92,19 +92,29 @@ class Annealing:
         return probabilities(poisson(seen.T, (keep * (shares @ theirs)).T, self.known), temperature)
 
 
-def poisson(seen: Floats, expected: Floats, known: float, certain: float = 1 - _BLUR) -> Floats:
+def poisson(seen: Floats, expected: Floats, known: float) -> Floats:
     """Return Poisson log likelihoods of rows that are seen under rows that are expected: all of one times the other.
 
-    Against a row of nobody that has as many interactions as rows have on average. Of what is expected the share
-    `certain` counts; the rest of it, and what is not known, is what is popular: matches so far may be wrong.
+    Against a row of nobody that has as many interactions as rows have on average. Matches so far may be wrong: so a
+    little of what is expected is what is popular.
     """
-    popular = seen.mean(axis=0) + 1e-3
-    popular /= popular.sum()
-    told = expected.sum(axis=1)
-    blurred = certain * expected + (told / known - certain * told)[:, None] * popular + 1e-4
+    popular = shares_of(seen.mean(axis=0))
+    blurred = blur(expected, popular, known, 1 - _BLUR)
     # What a row of nobody would have, which is the same for all: it keeps numbers small.
     usual = seen @ np.log(np.maximum(seen.sum() / len(seen) * popular, 1e-6))
     return np.asarray(seen @ np.log(blurred).T - blurred.sum(axis=1) - usual[:, None], np.float32)
+
+
+def shares_of(popularity: npt.NDArray[np.floating]) -> Floats:
+    """Return the share of interactions that each column has, none of them zero."""
+    some = np.asarray(popularity, np.float32) + np.float32(1e-3)
+    return np.asarray(some / some.sum())
+
+
+def blur(expected: Floats, popular: Floats, known: float, certain: float) -> Floats:
+    """Return what is expected where the share `certain` of it counts; the rest, and what is not known, is popular."""
+    told = expected.sum(axis=1)
+    return np.asarray(certain * expected + (told / known - certain * told)[:, None] * popular + np.float32(1e-4))
 
 
 def probabilities(scores: Floats, temperature: float) -> Floats:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fractalrs.privacy.attacks.annealing import Annealing, Floats, Matrix, dense, largest, poisson, popularity
+from fractalrs.privacy.attacks.annealing import Annealing, Floats, Matrix, blur, dense, largest, popularity, shares_of
 
 _START, _END = 20.0, 2.0
 """Temperatures: at lower ones rows freeze to single people, of whom each has several."""
@@ -36,6 +36,7 @@ def likelihoods(
     shares, heavy = annealing.run(_START, _END), annealing.rows
     seen = [block[:, largest(popularity(block), _COLUMNS)] for block in blocks]
     told = dense(candidates[:, largest(popularity(candidates), round(1.25 * _COLUMNS))])
+    popularities = [shares_of(popularity(block) / block.shape[0]) for block in seen]
     best = np.full(candidates.shape[0], -np.inf, np.float32)
     half = np.arange(blocks[0].shape[0]) % 2 == 0
     for own in (half, ~half):
@@ -46,15 +47,14 @@ def likelihoods(
             expected.append(keep * (told @ found.T))
         for rows in np.array_split(np.flatnonzero(own), 1 + own.sum() * len(told) // _CHUNK):
             scores = np.zeros((len(rows), len(told)), np.float32)
-            for block, theirs in zip(seen, expected, strict=True):
-                scores += _ratios(dense(block[rows]), theirs, known, share)
+            for block, theirs, popular in zip(seen, expected, popularities, strict=True):
+                scores += _ratios(dense(block[rows]), theirs, popular, known, share)
             best = np.maximum(best, scores.max(axis=0, initial=-np.inf))
     return best
 
 
-def _ratios(seen: Floats, expected: Floats, known: float, share: float) -> Floats:
+def _ratios(seen: Floats, expected: Floats, popular: Floats, known: float, share: float) -> Floats:
     """Return log likelihood ratios against anybody who has as many interactions as the row: rows × candidates."""
-    degrees = seen.sum(axis=1)
-    mean = max(float(degrees.mean()), 1e-6) if len(degrees) else 1.0
-    usual = degrees * (np.log(np.maximum(degrees, 1)) - np.log(mean)) - degrees
-    return poisson(seen, expected, known, share) - np.asarray(usual, np.float32)[:, None]
+    degrees, blurred = seen.sum(axis=1), blur(expected, popular, known, share)
+    usual = seen @ np.log(popular) + degrees * (np.log(np.maximum(degrees, 1)) - 1)
+    return np.asarray(seen @ np.log(blurred).T - blurred.sum(axis=1) - usual[:, None], np.float32)
