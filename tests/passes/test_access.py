@@ -88,6 +88,29 @@ def test_a_sample_is_near_and_the_same_on_any_number_of_threads(base: fr.Base) -
             assert abs(ours.hit_rates[size] - theirs.hit_rates[size]) < 0.03, (order, size)
 
 
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_windows_in_time_end_with_the_lookups(last: int) -> None:
+    interactions = fr.sample_interactions(300, 400, 9_000 + last, 1)
+    found = fr.access_profile(interactions, order="time", most_lookups=4_000).table("real", "item_id", "time")
+    assert found.lookups == 9_000 + last
+    assert found.rate < 0.5
+    assert 0 < found.distinct[512] <= 400
+
+
+def test_caches_of_less_than_one_sampled_row_are_left_out() -> None:
+    interactions = fr.sample_interactions(300, 400, 9_000, 1)
+    profile = fr.access_profile(interactions, beside=False, most_lookups=1_000)
+    for table in profile.tables:
+        least = 1 / (table.rows * table.rate)
+        assert list(table.hit_rates) == [size for size in (0.001, 0.01, 0.05, 0.1, 0.2, 0.5) if size >= least]
+        assert least > 0.01
+        assert table.curve.x[0] >= least
+    assert "–" in str(profile)
+    few = fr.access_profile(interactions, beside=False, most_lookups=1)
+    compile(few.torchrec(), "tables.py", "exec")
+    assert json.loads(few.hugectr())["models"][0]["gpucacheper"] == 0.5
+
+
 CACHES = (0.01, 0.05, 0.1)
 
 
@@ -138,6 +161,22 @@ def test_what_is_not_there_is_refused(base: fr.Base, profile: AccessProfile) -> 
         fr.access_profile([1, 2])  # type: ignore[arg-type]
     with pytest.raises(fr.InputError, match="no table reduced, item_id, random"):
         profile.table("reduced", "item_id")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("most_lookups", 0), ("most_lookups", -5), ("most_lookups", "x"), ("seed", -1), ("seed", 0.5), ("real", "x.csv")],
+)
+def test_arguments_out_of_their_range_are_refused(base: fr.Base, name: str, value: object) -> None:
+    with pytest.raises(fr.InputError, match=rf"^{name} (is|must be) .*{value}"):
+        fr.access_profile(fr.Expansion(base, [[0.5]]), **{name: value})  # type: ignore[arg-type]
+
+
+def test_what_was_measured_by_time_alone_configures_no_library(timed: fr.Expansion) -> None:
+    profile = fr.access_profile(timed, order="time", beside=False)
+    for write in (profile.torchrec, profile.hugectr):
+        with pytest.raises(fr.InputError, match="by time only"):
+            write()
 
 
 def test_the_figure_has_a_line_for_each_data(profile: AccessProfile) -> None:

@@ -91,6 +91,21 @@ def test_rows_of_batches(ids: list[int], size: int) -> None:
         assert of_lookups[place] == pytest.approx(sum(inside) / sum(times))
 
 
+def test_batches_of_sampled_ids_need_no_more_rows_than_they_have_lookups() -> None:
+    once = np.arange(6_600)
+    assert distinct_per_batch(once, [1_000], 0.0656) == pytest.approx({1_000: 1_000})
+    # Of 512 lookups 34 are of sampled ids: too few to tell.
+    assert list(distinct_per_batch(once, [512, 1_000], 0.0656)) == [1_000]
+
+
+def test_batches_of_sampled_ids_are_near_those_of_all() -> None:
+    lookups = tailed(20_000, 400_000)
+    exact = distinct_per_batch(lookups, [8_192])[8_192]
+    some = LookupCounts.of_degrees(np.bincount(lookups, minlength=20_000)).sampled(40_000)
+    found = distinct_per_batch(lookups[some.has(lookups)], [8_192], some.rate)[8_192]
+    assert found == pytest.approx(exact, rel=0.05)
+
+
 def test_the_hottest_rows_and_the_busiest_shard() -> None:
     counts = LookupCounts.of_degrees(np.array([6, 2, 1, 1, 0, 0, 0, 0, 0, 0]))
     assert counts.top_share(0.1) == 0.6

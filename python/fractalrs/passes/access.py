@@ -16,7 +16,7 @@ from fractalrs.passes.matrix import StreamedMatrix
 from fractalrs.passes.tables import TableAccess, hugectr_config, text_of, torchrec_config
 from fractalrs.reading import Interactions
 from fractalrs.statistics import MOST_LOOKUPS, Curve, LookupCounts
-from fractalrs.tools import Progress, Shown, as_progress, check_kind, check_word, resolve_threads
+from fractalrs.tools import Progress, Shown, as_progress, check_count, check_kind, check_word, resolve_threads
 from fractalrs.words import SIDES, USERS, Side
 
 AccessOrder = Literal["random", "time"]
@@ -92,7 +92,13 @@ class AccessProfile(Shown):
 
     def _own(self) -> list[TableAccess]:
         data = "synthetic" if any(table.data == "synthetic" for table in self.tables) else self.tables[0].data
-        return [table for table in self.tables if table.data == data and table.order == "random"]
+        own = [table for table in self.tables if table.data == data and table.order == "random"]
+        if not own:
+            raise InputError(
+                "lookups were measured by time only; configurations tell of the random order",
+                hint="measure with order='random' or 'both'",
+            )
+        return own
 
 
 @dataclass
@@ -149,7 +155,7 @@ def access_profile(
     beside
         Whether the real data, the paper's shuffle ``block`` and uniform random ids are measured too.
     most_lookups
-        Of more, ids are sampled; memory is about 50 bytes each.
+        Of more, ids are sampled; memory is about 50 bytes each, and 16 for each user and item that is looked up.
     seed
         Of the random order and of the sample.
     threads, progress
@@ -168,6 +174,9 @@ def access_profile(
     [('real', 'user_id', 'random'), ('real', 'item_id', 'random')]
     """
     check_kind("source", source, (Interactions, Base, Expansion, Dataset), "interactions, an Expansion or a Dataset")
+    check_kind("real", real, (Interactions, Base, type(None)), "interactions or a Base")
+    check_count("most_lookups", most_lookups, 1)
+    check_count("seed", seed)
     if order is not None:
         check_word("order", order, (*ORDERS, "both"))
     means = _Means(seed, resolve_threads(threads), as_progress(progress), most_lookups)
@@ -229,7 +238,8 @@ def _by_time(data: str, subject: Subject, side: Side, means: _Means) -> TableAcc
     times = np.sort(_Collected(subject, side, means, every=max(1, counts.lookups // _TIMES)).times)
     third = len(times) // 3
     length = min(max(1, round(len(times) * _WINDOW / counts.lookups)), third)
-    windows = [(int(times[start]), int(times[start + length])) for start in (third, 2 * third)]
+    ends = ((start, min(start + length, len(times) - 1)) for start in (third, 2 * third))
+    windows = [(int(times[first]), int(times[last])) for first, last in ends]
     found = _Collected(subject, side, means, some=some, windows=windows)
     near = [found.in_order(number) for number in range(1, 1 + len(windows))]
     whole = np.concatenate([lookups[: _WINDOW if len(lookups) >= _WINDOW else None] for lookups in near])

@@ -48,9 +48,10 @@ class TableAccess(Shown):
         Rows of the table, those that are looked up, all lookups, and the share of ids of which hit rates were computed.
         `seen` is None where ids are sampled.
     hit_rates, curve
-        Of LRU caches, by size in shares of the rows; the curve has more sizes.
+        Of LRU caches, by size in shares of the rows; the curve has more sizes. Where ids are sampled, caches of less
+        than one sampled row are left out.
     distinct
-        Different rows of a batch, by its lookups.
+        Different rows of a batch, by its lookups; where ids are sampled, without batches of few sampled lookups.
     reuse_of_ids, reuse_of_lookups
         How often a batch of 65,536 looks an id up: shares in the bins (0, 1], (1, 2], (2, 4] … of `REUSE_EDGES`.
     top
@@ -105,6 +106,9 @@ class TableAccess(Shown):
     ) -> "TableAccess":
         """Measure lookups in their order: those of a share of ids; for batches, some of all or of another share."""
         curve = hit_curve(far[0], counts.rows, far[1], counts.lookups)
+        if far[1] < 1:
+            told = curve.x * counts.rows * far[1] >= 1
+            curve = Curve(curve.x[told], curve.y[told])
         of_ids, of_lookups = reuse_shares(near[0], REUSED_IN, near[1])
         return cls(
             data,
@@ -114,7 +118,7 @@ class TableAccess(Shown):
             len(counts.ids) if counts.rate >= 1 else None,
             counts.lookups,
             far[1],
-            {size: hit_rate(curve, size) for size in CACHES},
+            {size: hit_rate(curve, size) for size in CACHES if size in curve.x},
             distinct_per_batch(near[0], BATCHES, near[1]),
             tuple(of_ids.tolist()),
             tuple(of_lookups.tolist()),
@@ -137,7 +141,7 @@ class TableAccess(Shown):
 
     def cache(self) -> float:
         """Return the share of rows of the smallest cache of `CACHES` that hits 90 %, or the largest."""
-        return next((size for size in CACHES if self.hit_rates[size] >= _HOT), CACHES[-1])
+        return next((size for size in CACHES if self.hit_rates.get(size, 0.0) >= _HOT), CACHES[-1])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the curve, JSON-safe."""
@@ -157,7 +161,7 @@ def text_of(tables: Sequence[TableAccess]) -> str:
     lines = [head]
     for table in tables:
         cells = [table.data, table.column, table.order, f"{table.rows:,}", f"{table.lookups:,}"]
-        cells += [f"{table.hit_rates[size]:.3f}" for size in caches]
+        cells += [_hit(table, size) for size in caches]
         cells += [f"{table.distinct[size]:,.0f}" if size in table.distinct else "–" for size in batches]
         lines.append([*cells, f"{table.top[0.01]:.3f}", f"{table.shards[8][1]:.2f}"])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -169,6 +173,10 @@ def text_of(tables: Sequence[TableAccess]) -> str:
         for line in lines
     )
     return "\n".join(line.rstrip() for line in aligned)
+
+
+def _hit(table: TableAccess, size: float) -> str:
+    return f"{table.hit_rates[size]:.3f}" if size in table.hit_rates else "–"
 
 
 def torchrec_config(tables: Sequence[TableAccess], dimension: int, dtype: str) -> str:
@@ -185,7 +193,7 @@ def torchrec_config(tables: Sequence[TableAccess], dimension: int, dtype: str) -
         constraints.append(
             f"    {table.name!r}: ParameterConstraints(\n"
             '        sharding_types=["row_wise"], compute_kernels=["fused_uvm_caching"],\n'
-            f"        cache_params=CacheParams(load_factor={cache}),  # hits {table.hit_rates[cache]:.3f} at random\n"
+            f"        cache_params=CacheParams(load_factor={cache}),  # hits {_hit(table, cache)} at random\n"
             "    ),"
         )
     return "\n".join(

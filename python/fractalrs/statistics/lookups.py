@@ -21,6 +21,8 @@ CACHES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5)
 REUSE_EDGES = (1, *(1 << power for power in range(1, 16)))
 """Bins of how often a batch looks an id up, (0, 1], (1, 2], (2, 4] … (16384, 32768] and more: those in which the
 published traces of embedding lookups (dlrm_datasets, 2022) are told."""
+_FEWEST = 64
+"""Of fewer lookups of sampled ids nothing is told of a batch."""
 _CURVE = np.unique([*np.geomspace(1e-4, 1, 81), *CACHES])
 
 
@@ -175,6 +177,8 @@ def random_hit_curve(counts: LookupCounts, seed: int = 0, *, most: int = MOST_LO
 def distinct_per_batch(lookups: Integers, sizes: Sequence[int], rate: float = 1.0) -> dict[int, float]:
     """Return the different ids of a batch, mean over whole batches, by its size; sizes without a batch are left out.
 
+    Where ids are sampled, so are sizes that fewer than 64 lookups of sampled ids stand for.
+
     Examples
     --------
     >>> distinct_per_batch(np.array([1, 1, 2, 2, 2, 2]), [2, 4, 8])
@@ -182,9 +186,10 @@ def distinct_per_batch(lookups: Integers, sizes: Sequence[int], rate: float = 1.
     """
     found = {}
     for size in sizes:
-        keys, count = _by_batch(lookups, size, rate)
-        if count:
-            found[size] = len(np.unique(keys)) / count / rate
+        each = round(size * rate)
+        keys, count = _by_batch(lookups, each)
+        if count and (rate >= 1 or each >= _FEWEST):
+            found[size] = len(np.unique(keys)) / count * (size / each)
     return found
 
 
@@ -199,16 +204,15 @@ def reuse_shares(lookups: Integers, size: int, rate: float = 1.0) -> tuple[Float
     >>> ids[:3].tolist(), lookups[:3].tolist()
     ([0.5, 0.0, 0.5], [0.25, 0.0, 0.75])
     """
-    keys, count = _by_batch(lookups, size, rate)
+    keys, count = _by_batch(lookups, round(size * rate))
     times = np.unique(keys if count else lookups, return_counts=True)[1]
     bins, length = np.searchsorted(REUSE_EDGES, times), len(REUSE_EDGES) + 1
     of_ids, of_lookups = np.bincount(bins, minlength=length), np.bincount(bins, times, minlength=length)
     return of_ids / max(1, of_ids.sum()), of_lookups / max(1, of_lookups.sum())
 
 
-def _by_batch(lookups: Integers, size: int, rate: float) -> tuple[Integers, int]:
+def _by_batch(lookups: Integers, each: int) -> tuple[Integers, int]:
     """Return numbers that tell ids and batches of so many lookups apart, and how many whole batches there are."""
-    each = round(size * rate)
     count = len(lookups) // each if each else 0
     codes = np.unique(lookups[: count * each], return_inverse=True)[1]
     return codes + (np.arange(len(codes)) // max(1, each)) * (codes.max(initial=0) + 1), count
