@@ -52,7 +52,7 @@ def simulate(
     with notes_on_stderr(not quiet):
         try:
             made = run(*(users, items, interactions, seed), fit=fit, **how)
-            made.write(
+            rows = made.write(
                 output,
                 only_responses=only_responses,
                 rounds=rounds,
@@ -63,4 +63,5 @@ def simulate(
             print_note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
     if not quiet:
-        print_note(f"{rounds * made.exposure_count:,} exposures written to {output}")
+        what = "responses" if only_responses else "exposures"
+        print_note(f"{rows:,} {what} written to {output}")

@@ -40,7 +40,8 @@ def simulate(
     ----------
     users, items, interactions
         Sizes: of the world, and about how many responses a round logs. By default 943, 1,682 and 100,000, or those of
-        `fit`.
+        `fit`. With `fit`, `users` and `items` are those who respond and are responded to: the world has more, who
+        are shown items and respond to none, or are shown to nobody who likes them.
     seed
         Same seed and numbers: same world, and same log, bit for bit.
     policy
@@ -89,14 +90,16 @@ def simulate(
     for name, size in sizes.items():
         if size is not None:
             check_count(name, size, least=2)
+    # Numpy's integers count as well, and no file holds them.
+    seed, slate = int(seed), int(slate)
+    sizes = {name: None if size is None else int(size) for name, size in sizes.items()}
     name, exponent, own = policy_of(policy)
     logging = Logging(seed, name, exponent, own, _examination(slate, position_bias))
     if fit is not None:
         return _fitted(fit, logging, given, sizes, taste)
-    model = changed(Model(users or USERS, items or ITEMS), given)
-    if slate > model.items:
-        raise InputError(f"a slate of {slate} items is larger than the catalogue of {model.items}")
-    return logging.world_of(model.with_taste(taste), interactions or INTERACTIONS)
+    model = changed(Model(sizes["users"] or USERS, sizes["items"] or ITEMS), given)
+    _check_slate(slate, model.items)
+    return logging.world_of(model.with_taste(taste), sizes["interactions"] or INTERACTIONS)
 
 
 def _fitted(
@@ -107,6 +110,7 @@ def _fitted(
         if given[name] is not None:
             raise InputError(f"{name} is solved by fit, and given too", hint="leave one of the two out")
     moments = moments_of(real)
+    _check_slate(len(logging.examination), sizes["items"] or moments.items)
     model, exposures = fitted(moments, logging, changed(Model(moments.users, moments.items), given))
     if not any(sizes.values()) and taste == 1:
         return logging.world(model, exposures)
@@ -119,6 +123,11 @@ def _fitted(
 
 def _examination(slate: int, bias: float) -> tuple[int, ...]:
     return tuple(int(_LOOKED_AT * power(position + 1, -bias)) for position in range(slate))
+
+
+def _check_slate(slate: int, items: int) -> None:
+    if slate > items:
+        raise InputError(f"a slate of {slate} items is larger than the catalogue of {items}")
 
 
 def _check_number(name: str, value: Any, least: float) -> None:

@@ -14,8 +14,9 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Stream
 from fractalrs.tools import Shown, check_kind, checked_ids, resolve_threads
 from fractalrs.words import Split
+from fractalrs.worlds.ids import checked_pairs, spread
 from fractalrs.worlds.policies import Floats, OfUsers, checked_chances
-from fractalrs.worlds.world import World, checked_pairs, spread
+from fractalrs.worlds.world import World
 
 _CELLS = 1 << 21
 """So many cells of users × items are worked on at a time."""
@@ -203,6 +204,8 @@ class Truth(Shown):
     def policy_value(self, policy: OfUsers, users: npt.ArrayLike | None = None) -> float:
         """Return how many of the items that a policy shows an expanded user are liked, in the mean over users: exactly.
 
+        By default the users are a sample of 1,000 where there are more: exact for these, and an estimate for all.
+
         Parameters
         ----------
         policy
@@ -238,6 +241,13 @@ class Truth(Shown):
             row, item = np.nonzero(chances)
             total += float((chances[row, item] * self.preference(rows[row], item)).sum())
         return total / len(ids)
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, Truth) and self.world == other.world
+        return same and self.expansion.fingerprint == other.expansion.fingerprint
+
+    def __hash__(self) -> int:
+        return hash((self.world, self.expansion.fingerprint))
 
     def _check_known(self) -> None:
         options = self.expansion.options
