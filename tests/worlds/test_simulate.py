@@ -215,12 +215,16 @@ def test_times_end_where_64_bits_do() -> None:
 
 
 def test_integers_of_numpy_count_as_well(tmp_path: Path) -> None:
-    world = fr.simulate(np.int64(60), np.int32(40), np.int64(600), np.int64(7), slate=np.int64(2))
+    def of_numpy(*values: int) -> Any:
+        return tuple(np.array(values, np.int64))
+
+    users, items, interactions, seed, two = of_numpy(60, 40, 600, 7, 2)
+    world = fr.simulate(users, items, interactions, seed, slate=two)
     assert world == fr.simulate(60, 40, 600, 7, slate=2)
-    assert world.write(tmp_path / "out", rounds=np.int64(2)) == 2 * world.exposure_count
+    assert world.write(tmp_path / "out", rounds=two) == 2 * world.exposure_count
     assert fr.World.open(tmp_path / "out") == world
-    log = world.observations(users=(np.int64(3), np.uint8(9)), round=np.int64(1))
-    assert pa.table(log).equals(pa.table(world.observations(users=(3, 9), round=1)))
+    log = world.observations(users=of_numpy(3, 9), round=two)
+    assert pa.table(log).equals(pa.table(world.observations(users=(3, 9), round=2)))
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ _LEVEL, _LEVELS = 2.0, (-7.0, 0.0)
 """How fast the level of preferences moves with the logarithm of the median ratio, and where to."""
 _SAME = 0.003
 """A size this near stays: every other one is another draw of tastes."""
+_SPLITS: tuple[HoldOut, ...] = ("last", "random", "none")
+"""How a log can be split as a base was, by what is known of that."""
 _HOUR, _LATEST = 3_600, 1 << 52
 _FASTEST = 1.5
 """No number moves by more than this factor in a step."""
@@ -135,8 +137,9 @@ def _base_of(real: Any) -> Base:
 
 def _split_of(base: Base) -> HoldOut:
     """Return how logs are to be split to be compared with a base; refuse what they cannot be."""
-    if base.split in ("last", "random", "none") and not base.valid_count:
-        return base.split
+    for split in _SPLITS:
+        if base.split == split and not base.valid_count:
+            return split
     raise InputError(
         "fit is a base with validation, or whose split is by times or by users, or was given",
         hint="give the interactions that it was made of, or leave_last_out of them with split='last'",

@@ -76,7 +76,7 @@ class EpsilonGreedy(Shown):
     >>> import fractalrs as fr
     >>> by_number = fr.EpsilonGreedy(lambda users: np.tile(-np.arange(40.0), (len(users), 1)), epsilon=0.2)
     >>> world = fr.simulate(600, 40, 600, policy=by_number)
-    >>> int(world.exposures(2)), world.propensity(2, [0, 1, 39]).round(3).tolist()
+    >>> int(world.exposures(1)), world.propensity(1, [0, 1, 39]).round(3).tolist()
     (1, [0.8, 0.005, 0.005])
     """
 

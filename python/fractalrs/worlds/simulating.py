@@ -79,20 +79,16 @@ def simulate(
     --------
     >>> world = simulate(60, 40, 600, policy="popularity^0.5", seed=7)
     >>> world
-    World(users=60, items=40, exposures=1553, policy='popularity^0.5', seed=7)
+    World(users=60, items=40, exposures=1608, policy='popularity^0.5', seed=7)
     """
     check_count("seed", seed)
     check_count("slate", slate, least=1)
     given = {"activity": activity, "popularity": popularity, "level": level, "appeal": appeal}
     for name, value in {**given, "position_bias": position_bias, "taste": taste}.items():
         _check_number(name, value, least=-_STEEPEST if name == "level" else 0.0)
-    sizes = {"users": users, "items": items, "interactions": interactions}
-    for name, size in sizes.items():
-        if size is not None:
-            check_count(name, size, least=2)
-    # Numpy's integers count as well, and no file holds them.
     seed, slate = int(seed), int(slate)
-    sizes = {name: None if size is None else int(size) for name, size in sizes.items()}
+    sizes = {"users": _size("users", users), "items": _size("items", items)}
+    sizes["interactions"] = _size("interactions", interactions)
     name, exponent, own = policy_of(policy)
     logging = Logging(seed, name, exponent, own, _examination(slate, position_bias))
     if fit is not None:
@@ -123,6 +119,14 @@ def _fitted(
 
 def _examination(slate: int, bias: float) -> tuple[int, ...]:
     return tuple(int(_LOOKED_AT * power(position + 1, -bias)) for position in range(slate))
+
+
+def _size(name: str, size: int | None) -> int | None:
+    """Return a size as Python's own, if there is one: numpy's count as well, and no file holds them."""
+    if size is None:
+        return None
+    check_count(name, size, least=2)
+    return int(size)
 
 
 def _check_slate(slate: int, items: int) -> None:

@@ -113,6 +113,9 @@ class Truth(Shown):
 
         That a written interaction is there at all has this probability times that of a response.
 
+        Of the world, users and items with too few responses for the base are not in the expansion: estimates from what
+        is, by these propensities, are biased upwards where users have few (``docs/simulation.md``).
+
         Parameters
         ----------
         users, items
@@ -172,6 +175,9 @@ class Truth(Shown):
         self, split: Split = "train", *, users: tuple[int, int] | None = None, threads: int | None = None
     ) -> "TrueStream":
         """Return the interactions of a split with what is true of them, made while they are read, in flat memory.
+
+        Of the world, users and items with too few responses for the base are not in the expansion: estimates from what
+        is, by these propensities, are biased upwards where users have few (``docs/simulation.md``).
 
         Parameters
         ----------
@@ -243,8 +249,9 @@ class Truth(Shown):
         return total / len(ids)
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, Truth) and self.world == other.world
-        return same and self.expansion.fingerprint == other.expansion.fingerprint
+        if not isinstance(other, Truth):
+            return NotImplemented
+        return self.world == other.world and self.expansion.fingerprint == other.expansion.fingerprint
 
     def __hash__(self) -> int:
         return hash((self.world, self.expansion.fingerprint))

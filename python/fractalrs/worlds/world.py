@@ -325,9 +325,9 @@ class World(Shown):
         >>> import fractalrs as fr
         >>> world = fr.simulate(60, 40, 600)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     world.write(f"{folder}/out", rounds=2)
+        ...     written = world.write(f"{folder}/out", rounds=2)
         ...     rows = ds.dataset(f"{folder}/out", partitioning="hive", exclude_invalid_files=True).count_rows()
-        >>> rows == 2 * world.exposure_count
+        >>> rows == written == 2 * world.exposure_count
         True
         """
         self._check_saved()

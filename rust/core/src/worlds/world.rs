@@ -160,7 +160,10 @@ fn check(spec: &Spec) -> Result<(), Error> {
     if spec.examination.is_empty() || spec.examination.iter().any(|&chance| chance > 1 << 32) {
         return invalid("a slate has positions, each of which users look at with a probability".into());
     }
-    if spec.start.saturating_add(spec.arrivals) > LATEST || spec.pauses.len() < 2 || spec.pauses.iter().any(|&time| time > LATEST) {
+    if spec.start.saturating_add(spec.arrivals) > LATEST
+        || spec.pauses.len() < 2
+        || spec.pauses.iter().any(|&time| time > LATEST)
+    {
         return invalid("times are too late, or there are no pauses".into());
     }
     Ok(())
