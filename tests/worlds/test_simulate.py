@@ -315,3 +315,10 @@ def test_fit_compares_logs_split_likewise() -> None:
             fr.simulate(fit=fr.leave_last_out(real, **options))
     with pytest.raises(fr.InputError, match="a slate of 5000 items is larger"):
         fr.simulate(fit=real, slate=5_000)
+
+
+def test_too_few_interactions_to_fit_are_refused_as_such() -> None:
+    users = np.repeat(np.arange(3), 3)
+    real = pa.table({"user_id": users, "item_id": (users + np.arange(9)) % 3, "timestamp": np.arange(9)})
+    with pytest.raises(fr.InputError, match="fit has 9 interactions, and no log of about so many"):
+        fr.simulate(fit=real)
