@@ -38,6 +38,8 @@ def test_responses_alone_and_nothing_said(tmp_path: Path) -> None:
     assert (done.code, done.out, done.err) == (0, "", "")
     made = pq.read_table(tmp_path / "log" / "round=0000")
     assert made["response"].unique().to_pylist() == [True]
+    said = run("simulate", tmp_path / "other", *SIZE, "--only-responses", "--policy", "uniform").err
+    assert f"{len(made)} responses written to" in said
 
 
 def test_refusals(tmp_path: Path) -> None:

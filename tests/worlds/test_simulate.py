@@ -1,6 +1,8 @@
 """From a few numbers, or from real interactions, to a world; and what is refused."""
 
+import copy
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import fractalrs as fr
 from fractalrs.base import base_statistics
 from fractalrs.errors import OutputError
 from fractalrs.statistics import gini, ratios
+from fractalrs.tools import digest_of_json
 
 
 def off(world: fr.World, real: Any) -> dict[str, float]:
@@ -139,6 +142,9 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
         ({"interactions": 10**9}, "cannot be met: with everything shown to everybody there are about"),
         ({"policy": "best"}, "policy is 'best'"),
         ({"policy": "popularity^x"}, "policy is 'popularity.x'"),
+        ({"policy": "popularity^"}, "policy is 'popularity.'"),
+        ({"policy": "popularity^-1"}, "policy is 'popularity.-1'"),
+        ({"policy": "popularity^11"}, "policy is 'popularity.11'"),
         ({"slate": 0}, "slate must be a whole number, 1 or more"),
         ({"slate": 41}, "a slate of 41 items is larger than the catalogue of 40"),
         ({"position_bias": -1.0}, "position_bias is -1.0; it must be a number from 0 to 10"),
@@ -183,3 +189,136 @@ def test_policies_whose_value_is_asked_are_checked() -> None:
         world.preference(0, 40)
     with pytest.raises(fr.InputError, match="is a function, which no file can hold"):
         fr.simulate(60, 40, 250, policy=lambda users: np.ones((len(users), 40))).save("world.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": {"ranks": [0, 40], "values": [1, 1_000]}}, "the weight of items rises"),
+        ({"start": 2**64 - 1, "arrivals": 2**64 - 1}, "times are too late"),
+        ({"activity": {"ranks": [0, 59, 60], "values": [0, 59, 59 + 41]}}, "a user has up to 41 exposures of 40 items"),
+    ],
+)
+def test_a_spec_that_is_no_world_is_refused(changes: dict[str, Any], message: str) -> None:
+    spec = fr.simulate(60, 40, 250).spec
+    with pytest.raises(fr.InputError, match=message):
+        fr.World({**spec, **changes})
+
+
+def test_times_end_where_64_bits_do() -> None:
+    spec = fr.simulate(2, 5_000, 100).spec
+    liked, shown = ({"ranks": [0, end], "values": values} for end, values in ((5_000, [1 << 24] * 2), (2, [0, 10_000])))
+    world = fr.World({**spec, "pauses": [2**52] * 2, "appeal": liked, "activity": shown})
+    times = pa.table(world.observations(users=(0, 1)))["timestamp"].to_numpy()
+    assert (times[0], times[-1]) == (times.min(), 2**63 - 1)
+    assert times[0] >= spec["start"]
+
+
+def test_integers_of_numpy_count_as_well(tmp_path: Path) -> None:
+    def of_numpy(*values: int) -> Any:
+        return tuple(np.array(values, np.int64))
+
+    users, items, interactions, seed, two = of_numpy(60, 40, 600, 7, 2)
+    world = fr.simulate(users, items, interactions, seed, slate=two)
+    assert world == fr.simulate(60, 40, 600, 7, slate=2)
+    assert world.write(tmp_path / "out", rounds=two) == 2 * world.exposure_count
+    assert fr.World.open(tmp_path / "out") == world
+    log = world.observations(users=of_numpy(3, 9), round=two)
+    assert pa.table(log).equals(pa.table(world.observations(users=(3, 9), round=2)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"users": 7}, "users is 7; it must be two whole numbers"),
+        ({"users": (0, 1, 2)}, "must be two whole numbers"),
+        ({"users": (0, 1.5)}, "the last of users must be a whole number"),
+        ({"users": (-1, 5)}, "the first of users must be a whole number"),
+        ({"users": (0, 61)}, "users 0 to 61 are not within 0 to 60"),
+        ({"round": 2**64}, "it must be below 2.64"),
+        ({"round": 0.5}, "round must be a whole number"),
+    ],
+)
+def test_what_no_log_is_of_is_refused(options: dict[str, Any], message: str) -> None:
+    world = fr.simulate(60, 40, 250)
+    with pytest.raises(fr.InputError, match=message):
+        world.observations(**options)
+    assert pa.table(world.observations(round=2**64 - 1)).num_rows == world.exposure_count
+
+
+def uniform(users: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.ones((len(users), 40))
+
+
+def test_worlds_are_values() -> None:
+    for policy in ("popularity", fr.EpsilonGreedy(uniform, 0.2)):
+        world = fr.simulate(60, 40, 250, policy=policy)
+        for again in (copy.deepcopy(world), pickle.loads(pickle.dumps(world)), fr.simulate(60, 40, 250, policy=policy)):
+            assert again == world
+            assert hash(again) == hash(world)
+            assert again.observations() == world.observations()
+        log = pickle.loads(pickle.dumps(world.observations(users=(3, 9))))
+        assert pa.table(log).equals(pa.table(world.observations(users=(3, 9))))
+    assert fr.simulate(60, 40, 250) != fr.simulate(60, 40, 250, seed=1) != "a world"
+
+
+@pytest.mark.parametrize("spec", [[1], "text", {"seed": 1}, None])
+def test_a_file_that_is_no_world_is_refused(spec: Any, tmp_path: Path) -> None:
+    saved = {"simulation": 1, "policy": "uniform", "spec": spec, "blake3": digest_of_json(spec)}
+    (tmp_path / "world.json").write_text(json.dumps(saved))
+    with pytest.raises(fr.InputError, match="is no saved world"):
+        fr.World.open(tmp_path)
+
+
+def test_no_room_is_said_before_the_first_byte(tmp_path: Path) -> None:
+    world = fr.simulate(60, 40, 250)
+    with pytest.raises(OutputError, match="too little free disk"):
+        world.write(tmp_path / "out", rounds=10**15)
+    with pytest.raises(OutputError, match="cannot write"):
+        world.save(tmp_path / ("w" * 250))  # The name it has until it is whole is longer.
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("epsilon", [1e-300, 1e-17, 1e-12])
+def test_every_item_keeps_a_chance(epsilon: float) -> None:
+    world = fr.simulate(
+        60, 40, 250, policy=fr.EpsilonGreedy(lambda users: -np.arange(40.0) + 0 * users[:, None], epsilon)
+    )
+    chances = world.propensity(np.arange(60)[:, None], np.arange(40))
+    assert chances.min() > 0
+    assert np.allclose(chances.sum(axis=1), world.exposures(range(60)))
+    tiny = fr.simulate(60, 40, 250, policy=lambda users: np.tile(np.append(np.ones(39), 1e-300), (len(users), 1)))
+    assert tiny.propensity(range(60), 39).min() > 0
+    with pytest.raises(fr.InputError, match="more than a number can be"):
+        fr.simulate(60, 40, 250, policy=lambda users: np.full((len(users), 40), 1e308))
+
+
+def test_fit_takes_times_of_any_unit() -> None:
+    real = pa.table(fr.sample_interactions(100, 80, 2_000, seed=1))
+    seconds = real["timestamp"].to_numpy()
+    worlds = [
+        fr.simulate(fit=real.set_column(real.column_names.index("timestamp"), "timestamp", [times]))
+        for times in (pa.array(seconds), pa.array(seconds * 10**9), pa.array(seconds * 10**9).cast(pa.timestamp("ns")))
+    ]
+    for world in worlds[1:]:
+        # Lengths are counted by classes.
+        assert abs(world.spec["start"] - worlds[0].spec["start"]) < 3_600
+        assert np.allclose(world.spec["pauses"], worlds[0].spec["pauses"], rtol=0.05, atol=1)
+
+
+def test_fit_compares_logs_split_likewise() -> None:
+    real = fr.sample_interactions(100, 80, 2_000, seed=1)
+    for split in ("random", "none"):
+        assert fr.simulate(fit=fr.leave_last_out(real, split=split)).shape[0] >= 100
+    for options in ({"split": "users", "test_share": 0.2}, {"validation": True}):
+        with pytest.raises(fr.InputError, match="fit is a base with validation, or whose split"):
+            fr.simulate(fit=fr.leave_last_out(real, **options))
+    with pytest.raises(fr.InputError, match="a slate of 5000 items is larger"):
+        fr.simulate(fit=real, slate=5_000)
+
+
+def test_too_few_interactions_to_fit_are_refused_as_such() -> None:
+    users = np.repeat(np.arange(3), 3)
+    real = pa.table({"user_id": users, "item_id": (users + np.arange(9)) % 3, "timestamp": np.arange(9)})
+    with pytest.raises(fr.InputError, match="fit has 9 interactions, and no log of about so many"):
+        fr.simulate(fit=real)

@@ -1,5 +1,7 @@
 """Truth at any size: what expanded pairs stand for, what was left out, and how true estimates are."""
 
+import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -159,3 +161,14 @@ def test_a_world_and_an_expansion_that_do_not_belong_together(world: fr.World, b
         fr.Truth(world, fr.Expansion(base, [[0.5]], operator="sketch"))
     with pytest.raises(fr.InputError, match="propensities are not known"):
         fr.Truth(world, expanded(base, "none", drop_incomplete=True)).propensity(0, 0)
+
+
+def test_truths_are_values(tmp_path: Path) -> None:
+    world = fr.simulate(40, 30, 180, seed=7)
+    base = fr.leave_last_out(world)
+    fr.Expansion(base, [[0.5]], seed=3).save(tmp_path / "saved")
+    truth = fr.Truth(world, fr.Expansion.load(tmp_path / "saved"))
+    again = pickle.loads(pickle.dumps(truth))
+    assert again == truth == fr.Truth(world, fr.Expansion(base, [[0.5]], seed=3))
+    assert hash(again) == hash(truth)
+    assert truth != fr.Truth(world, fr.Expansion(base, [[0.5]], seed=4)) != "a truth"

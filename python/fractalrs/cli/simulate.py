@@ -17,8 +17,12 @@ SIZE, SHOWN, LIKED = "Size", "What is shown", "What is liked"
 
 def simulate(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder to write, which must not exist.")],
-    users: Annotated[int | None, option(SIZE, "Number of users.", value="INT", default="943, or as --fit has")] = None,
-    items: Annotated[int | None, option(SIZE, "Number of items.", value="INT", default="1682, or as --fit has")] = None,
+    users: Annotated[
+        int | None, option(SIZE, "Users; with --fit, those who respond.", value="INT", default="943, or as --fit has")
+    ] = None,
+    items: Annotated[
+        int | None, option(SIZE, "Items; with --fit, those seen.", value="INT", default="1682, or as --fit has")
+    ] = None,
     interactions: Annotated[
         int | None, option(SIZE, "About so many responses a round.", value="INT", default="100000, or as --fit has")
     ] = None,
@@ -38,7 +42,7 @@ def simulate(
     taste: Annotated[float, option(LIKED, "How much tastes count, as a factor.", value="FLOAT")] = 1.0,
     seed: Annotated[int, option(Group.RUNNING, "The same seed gives the same world.", value="INT")] = 0,
     threads: Annotated[
-        int | None, option(Group.RUNNING, "Threads.", value="INT", default="all this process may use")
+        int | None, option(Group.RUNNING, "Threads for writing.", value="INT", default="all this process may use")
     ] = None,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
@@ -52,7 +56,7 @@ def simulate(
     with notes_on_stderr(not quiet):
         try:
             made = run(*(users, items, interactions, seed), fit=fit, **how)
-            made.write(
+            rows = made.write(
                 output,
                 only_responses=only_responses,
                 rounds=rounds,
@@ -63,4 +67,5 @@ def simulate(
             print_note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
     if not quiet:
-        print_note(f"{rounds * made.exposure_count:,} exposures written to {output}")
+        what = "responses" if only_responses else "exposures"
+        print_note(f"{rows:,} {what} written to {output}")

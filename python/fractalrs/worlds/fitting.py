@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from scipy.special import erfinv
 
 from fractalrs.base import Base, base_statistics, leave_last_out, truncated_svd
 from fractalrs.errors import InputError
 from fractalrs.statistics import Activity, decoded, gini, ratios
+from fractalrs.words import HoldOut
+from fractalrs.worlds.log import INTERACTIONS, chosen_schema
 from fractalrs.worlds.model import Logging, Model
 
 RATIOS = 16
@@ -29,13 +32,16 @@ _LEVEL, _LEVELS = 2.0, (-7.0, 0.0)
 """How fast the level of preferences moves with the logarithm of the median ratio, and where to."""
 _SAME = 0.003
 """A size this near stays: every other one is another draw of tastes."""
+_SPLITS: tuple[HoldOut, ...] = ("last", "random", "none")
+"""How a log can be split as a base was, by what is known of that."""
+_HOUR, _LATEST = 3_600, 1 << 52
 _FASTEST = 1.5
 """No number moves by more than this factor in a step."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """What is to be met: of real interactions split as `leave_last_out` does, or of what a world logs."""
+    """What is to be met: of real interactions split in some way, or of what a world logs, split likewise."""
 
     users: int
     items: int
@@ -43,6 +49,7 @@ class Moments:
     gini_users: float
     gini_items: float
     ratios: npt.NDArray[np.float64]
+    split: HoldOut = "last"
     activity: Activity | None = None
 
     def misses(self, real: "Moments") -> dict[str, float]:
@@ -61,10 +68,12 @@ class Moments:
 
 def moments_of(real: Any) -> Moments:
     """Return the moments of real interactions, of a base, or of what `base_statistics` returned of one."""
+    split: HoldOut = "last"
     if isinstance(real, Mapping):
         statistics = real
     else:
         base = real if isinstance(real, Base) else _base_of(real)
+        split = _split_of(base)
         timed = base.payload is not None and "timestamp" in base.payload.column_names
         statistics = base_statistics(base, timestamps=timed)
     try:
@@ -76,6 +85,7 @@ def moments_of(real: Any) -> Moments:
             gini(statistics["train_user_degrees"]) or 0.0,
             gini(statistics["train_item_degrees"]) or 0.0,
             ratios(statistics["singular_values"]).y[:RATIOS],
+            split,
             Activity.from_arrays(statistics),
         )
     except KeyError as error:
@@ -90,7 +100,10 @@ def fitted(real: Moments, logging: Logging, start: Model) -> tuple[Model, int]:
     best: tuple[float, Model, int, dict[str, float]] | None = None
     for number in range(_STEPS):
         exposures = min(exposures, model.users * (model.items - 1))
-        made = _logged(logging, model, exposures)
+        made = _logged(logging, model, exposures, real.split)
+        if made is None:
+            exposures = round(_FASTEST * exposures) + 1
+            continue
         misses = made.misses(real)
         worst = max(misses[name] / within for name, within in _WITHIN.items())
         if best is None or worst < best[0]:
@@ -99,14 +112,18 @@ def fitted(real: Moments, logging: Logging, start: Model) -> tuple[Model, int]:
             break
         pace = min(1.0, _DAMPED / (number + 1))
         model, exposures = _moved(model, exposures, made, real, pace)
-    assert best is not None
+    if best is None:
+        raise InputError(
+            f"fit has {real.interactions} interactions, and no log of about so many has what can be compared",
+            hint="fit to more interactions",
+        )
     worst, model, exposures, misses = best
     if worst > 1:
         missed = [f"{name} off by {misses[name]:.3g}" for name, within in _WITHIN.items() if misses[name] > within]
         raise InputError(
             f"no world of the policy {logging.name!r} that was tried has the moments of fit; the nearest has "
             f"{', '.join(missed)}",
-            hint="fit with another policy, such as 'popularity'",
+            hint="simulate without fit, from numbers of your own, or fit with another policy",
         )
     return model, exposures
 
@@ -118,8 +135,28 @@ def _base_of(real: Any) -> Base:
         return leave_last_out(real)
 
 
-def _logged(logging: Logging, model: Model, exposures: int) -> Moments:
-    base = leave_last_out(logging.world(model, exposures), split="last")
+def _split_of(base: Base) -> HoldOut:
+    """Return how logs are to be split to be compared with a base; refuse what they cannot be."""
+    for split in _SPLITS:
+        if base.split == split and not base.valid_count:
+            return split
+    raise InputError(
+        "fit is a base with validation, or whose split is by times or by users, or was given",
+        hint="give the interactions that it was made of, or leave_last_out of them with split='last'",
+    )
+
+
+def _logged(logging: Logging, model: Model, exposures: int, split: HoldOut) -> Moments | None:
+    """Return the moments of what a world logs; None where that is too little for any."""
+    # Errors of the policy are the user's, those of this log are not.
+    log = pa.Table.from_batches(
+        list(logging.world(model, exposures).observations(only_responses=True, columns=INTERACTIONS)),
+        chosen_schema(INTERACTIONS),
+    )
+    try:
+        base = leave_last_out(log, split=split)
+    except InputError:
+        return None
     users, items = base.shape
     singular = truncated_svd(base.train, min(RATIOS, *base.shape), 0).s
     of_users, of_items = (gini(degrees) or 0.0 for degrees in (base.user_degrees("train"), base.item_degrees("train")))
@@ -157,15 +194,22 @@ def _moved(model: Model, exposures: int, made: Moments, real: Moments, pace: flo
 
 
 def _with_times(model: Model, real: Moments) -> Model:
-    """Give a model the real times between interactions, and the time over which they lie."""
+    """Give a model the real times between interactions, and the time over which they lie: in seconds."""
     activity = real.activity
     if activity is None or not activity.inter_event_times.any():
         return model
     codes = np.flatnonzero(activity.inter_event_times)
     over = np.cumsum(activity.inter_event_times[codes])
     places = np.searchsorted(over, np.linspace(0, over[-1], _STRETCHES + 1))
-    lengths = np.floor(decoded(codes))[np.minimum(places, len(codes) - 1)].astype(np.int64)
     clock = activity.clock
+    # Ticks whose length is not known are taken for seconds.
+    ticks = (clock.hour or _HOUR) / _HOUR
+    lengths = np.floor(decoded(codes) / ticks)[np.minimum(places, len(codes) - 1)].astype(np.int64)
     mean_length = activity.inter_event_sum / max(1, real.users)
-    arrivals = max(0, clock.width * clock.bins - round(mean_length))
-    return replace(model, start=clock.start, arrivals=arrivals, pauses=tuple(lengths.tolist()))
+    start, arrivals = (int(x // ticks) for x in (clock.start, max(0, clock.width * clock.bins - round(mean_length))))
+    if start < 0 or start + arrivals > _LATEST or lengths.max() > _LATEST:
+        raise InputError(
+            f"the times of fit begin at {clock.start} ticks, which are no seconds from 1970 on",
+            hint="give interactions without timestamps, or with those of a known unit",
+        )
+    return replace(model, start=start, arrivals=arrivals, pauses=tuple(lengths.tolist()))

@@ -1,8 +1,8 @@
 """The log of a world: exposures as Arrow record batches, made while they are read."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy.typing as npt
 import pyarrow as pa
@@ -24,6 +24,18 @@ SCHEMA = pa.schema(
     ]
 )
 """What is logged of an exposure; there is a rating where there is a response."""
+
+
+INTERACTIONS = ("user_id", "item_id", "rating", "timestamp")
+"""What interactions have of the log."""
+
+
+class Logged(Protocol):
+    """What makes a log."""
+
+    def pieces(self, first: int, last: int, round: int, only_responses: bool, threads: int) -> Iterator[Columns]:
+        """Make the log of some users, some users at a time."""
+        ...
 
 
 def chosen_schema(columns: Sequence[str] | None) -> pa.Schema:
@@ -56,11 +68,11 @@ class Observations(Shown):
     only_responses: bool
     round: int
     threads: int
-    _pieces: Callable[[int, int, int, bool, int], Iterator[Columns]]
+    _world: Logged
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         places = [SCHEMA.names.index(name) for name in self.schema.names]
-        for made in self._pieces(*self.users, self.round, self.only_responses, self.threads):
+        for made in self._world.pieces(*self.users, self.round, self.only_responses, self.threads):
             arrays = [pa.array(made[place], mask=made[place] == 0 if place == 6 else None) for place in places]
             yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 

@@ -20,6 +20,7 @@ OfUsers = Callable[[Integers], npt.ArrayLike]
 UNIT = float(1 << 39)
 """Weights of a user add up to about so much."""
 _ROUNDING = 1e-6
+_STEEPEST = 10
 
 
 class Policy(Protocol):
@@ -39,11 +40,14 @@ class OwnPolicy:
     def weights(self, users: Integers, exposures: Integers, items: int) -> Weights:
         """Return weights in proportion to what the function returns."""
         given = matrix_of("the policy", self.function, users, items)
-        sums = given.sum(axis=1)
+        with np.errstate(over="ignore"):
+            sums = given.sum(axis=1)
+        if not np.isfinite(sums).all():
+            raise InputError("the policy gives weights that add up to more than a number can be")
         if np.any(given < 0) or np.any(sums <= 0):
             user = users[np.flatnonzero((given < 0).any(axis=1) | (sums <= 0))[0]]
             raise InputError(f"the policy gives user {user} a negative weight, or no item any")
-        return _counted(given / sums[:, None], users, exposures)
+        return _counted(given / sums[:, None], given > 0, users, exposures)
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +63,7 @@ class EpsilonGreedy(Shown):
         Takes ids of users, int64 (users,), and returns a score of every item for each: (users, items). Equal scores
         stand in the order of items.
     epsilon
-        Above 0, so that every item has a chance; at most 1.
+        Above 0, so that every item has a chance, of no less than about n 2⁻³⁹; at most 1.
 
     Raises
     ------
@@ -72,7 +76,7 @@ class EpsilonGreedy(Shown):
     >>> import fractalrs as fr
     >>> by_number = fr.EpsilonGreedy(lambda users: np.tile(-np.arange(40.0), (len(users), 1)), epsilon=0.2)
     >>> world = fr.simulate(600, 40, 600, policy=by_number)
-    >>> int(world.exposures(2)), world.propensity(2, [0, 1, 39]).round(3).tolist()
+    >>> int(world.exposures(1)), world.propensity(1, [0, 1, 39]).round(3).tolist()
     (1, [0.8, 0.005, 0.005])
     """
 
@@ -93,7 +97,7 @@ class EpsilonGreedy(Shown):
         shown = np.maximum(1 - self.epsilon, n / items)
         most = shown / np.maximum(n, 1)
         least = (1 - shown) / np.maximum(items - n, 1)
-        return _counted(np.where(places < n, most, least), users, exposures)
+        return _counted(np.where(places < n, most, least), np.ones_like(places, dtype=bool), users, exposures)
 
 
 def policy_of(value: Any) -> tuple[str, float | None, Policy | None]:
@@ -105,14 +109,14 @@ def policy_of(value: Any) -> tuple[str, float | None, Policy | None]:
     ('popularity^0.5', 0.5, None)
     """
     if isinstance(value, str):
-        name, _, power = value.partition("^")
+        name, raised, power = value.partition("^")
         if value == "uniform":
             return value, 0.0, None
         try:
-            exponent = float(power) if power else 1.0
+            exponent = float(power) if raised else 1.0
         except ValueError:
             exponent = np.nan
-        if name == "popularity" and np.isfinite(exponent) and abs(exponent) <= 10:
+        if name == "popularity" and 0 <= exponent <= _STEEPEST:
             return value, exponent, None
     elif isinstance(value, EpsilonGreedy):
         return f"{value.epsilon:g}-greedy", None, value
@@ -120,8 +124,8 @@ def policy_of(value: Any) -> tuple[str, float | None, Policy | None]:
         return "own", None, OwnPolicy(value)
     raise InputError(
         f"policy is {value!r}",
-        hint="give 'uniform', 'popularity', 'popularity^0.5', an EpsilonGreedy, or a function of ids of users that "
-        "returns a weight of every item for each",
+        hint="give 'uniform', 'popularity', 'popularity^0.5' (a power from 0 to 10), an EpsilonGreedy, or a function "
+        "of ids of users that returns a weight of every item for each",
     )
 
 
@@ -165,9 +169,9 @@ def check_share(name: str, value: Any, least: float = 0.0) -> None:
         raise InputError(f"{name} is {value!r}; it must be above {least:g} and at most 1")
 
 
-def _counted(shares: Floats, users: Integers, exposures: Integers) -> Weights:
-    """Return shares as whole numbers; refuse a user with fewer items than exposures."""
-    whole: Weights = np.floor(shares * UNIT).astype(np.uint64)
+def _counted(shares: Floats, some: npt.NDArray[np.bool_], users: Integers, exposures: Integers) -> Weights:
+    """Return shares as whole numbers, 1 at least where there are some; refuse fewer items than exposures."""
+    whole: Weights = np.where(some, np.maximum(np.floor(shares * UNIT), 1), 0).astype(np.uint64)
     few = np.flatnonzero(np.count_nonzero(whole, axis=1) < exposures)
     if len(few):
         row = few[0]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from fractalrs.tools import (
     ProgressCallback,
     as_path,
     digest_of_json,
+    require_disk,
     whole_file,
     whole_folder,
     write_labelled,
@@ -26,6 +27,8 @@ NUMBER = 1
 _PART = 1 << 24
 """A part has about so many exposures."""
 _ROW_GROUP = 1 << 20
+_ROW_BYTES = 18
+"""A row takes about so many, at most."""
 _CARD = """---
 configs:
   - config_name: default
@@ -75,15 +78,28 @@ def write_world(path: str | os.PathLike[str], spec: Mapping[str, Any], policy: s
     target = _new(path)
     if not target.parent.is_dir():
         raise OutputError(f"the folder of {target} does not exist", hint="create it first")
-    with whole_file(target) as temporary:
-        temporary.write_text(_text(spec, policy), encoding="utf-8")
+    try:
+        with whole_file(target) as temporary:
+            temporary.write_text(_text(spec, policy), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {os.strerror(error.errno) if error.errno else error}") from error
+
+
+def require_log(path: str | os.PathLike[str], rows: float) -> None:
+    """Refuse a place where something is, or with too little room for about so many rows."""
+    require_disk(_new(path), rows * _ROW_BYTES, "free some, choose another disk, or write fewer rounds")
 
 
 def write_log(
-    path: str | os.PathLike[str], spec: Mapping[str, Any], policy: str, logs: Sequence[Log], progress: ProgressCallback
-) -> None:
-    """Write a world, and logs of rounds and ranges of users, to a new folder."""
-    target, parts = _new(path), len({log.users for log in logs})
+    path: str | os.PathLike[str],
+    spec: Mapping[str, Any],
+    policy: str,
+    logs: Iterable[Log],
+    parts: int,
+    progress: ProgressCallback,
+) -> int:
+    """Write a world, and logs of rounds, each of so many ranges of users, to a new folder; return their rows."""
+    target, only_responses, rows = _new(path), False, 0
     files: dict[str, FileReport] = {}
     begun = False
     try:
@@ -91,14 +107,15 @@ def write_log(
             begun = True
             for number, log in enumerate(logs):
                 name = f"round={log.round:04}/part-{number % parts:05}-of-{parts:05}.parquet"
-                before = sum(file["rows"] for file in files.values())
-                files[name] = _write_part(folder / name, log, before, number, progress)
-            _describe(folder, spec, policy, files, logs[0].only_responses)
+                files[name] = _write_part(folder / name, log, rows, number, progress)
+                rows, only_responses = rows + files[name]["rows"], log.only_responses
+            _describe(folder, spec, policy, files, only_responses)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else error
         if not begun:
             raise OutputError(f"cannot write {target}: {why}") from error
         raise WriteError(f"writing {target} failed: {why}") from error
+    return rows
 
 
 def ranges_of(users: int, exposures: int) -> list[tuple[int, int]]:
@@ -121,6 +138,8 @@ def read_world(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str]:
         saved = json.loads(file.read_text(encoding="utf-8"))
         spec, policy, number = saved["spec"], saved["policy"], saved["simulation"]
         whole = digest_of_json(spec) == saved["blake3"]
+        if not isinstance(spec, dict) or not isinstance(policy, str):
+            raise TypeError
     except FileNotFoundError:
         raise InputError(f"{file} is not there: there is no world", hint="fractalrs simulate writes one") from None
     except (ValueError, KeyError, TypeError, OSError):

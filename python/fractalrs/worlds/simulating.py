@@ -40,7 +40,8 @@ def simulate(
     ----------
     users, items, interactions
         Sizes: of the world, and about how many responses a round logs. By default 943, 1,682 and 100,000, or those of
-        `fit`.
+        `fit`. With `fit`, `users` and `items` are those who respond and are responded to: the world has more, who
+        are shown items and respond to none, or are shown to nobody who likes them.
     seed
         Same seed and numbers: same world, and same log, bit for bit.
     policy
@@ -78,25 +79,23 @@ def simulate(
     --------
     >>> world = simulate(60, 40, 600, policy="popularity^0.5", seed=7)
     >>> world
-    World(users=60, items=40, exposures=1553, policy='popularity^0.5', seed=7)
+    World(users=60, items=40, exposures=1608, policy='popularity^0.5', seed=7)
     """
     check_count("seed", seed)
     check_count("slate", slate, least=1)
     given = {"activity": activity, "popularity": popularity, "level": level, "appeal": appeal}
     for name, value in {**given, "position_bias": position_bias, "taste": taste}.items():
         _check_number(name, value, least=-_STEEPEST if name == "level" else 0.0)
-    sizes = {"users": users, "items": items, "interactions": interactions}
-    for name, size in sizes.items():
-        if size is not None:
-            check_count(name, size, least=2)
+    seed, slate = int(seed), int(slate)
+    sizes = {"users": _size("users", users), "items": _size("items", items)}
+    sizes["interactions"] = _size("interactions", interactions)
     name, exponent, own = policy_of(policy)
     logging = Logging(seed, name, exponent, own, _examination(slate, position_bias))
     if fit is not None:
         return _fitted(fit, logging, given, sizes, taste)
-    model = changed(Model(users or USERS, items or ITEMS), given)
-    if slate > model.items:
-        raise InputError(f"a slate of {slate} items is larger than the catalogue of {model.items}")
-    return logging.world_of(model.with_taste(taste), interactions or INTERACTIONS)
+    model = changed(Model(sizes["users"] or USERS, sizes["items"] or ITEMS), given)
+    _check_slate(slate, model.items)
+    return logging.world_of(model.with_taste(taste), sizes["interactions"] or INTERACTIONS)
 
 
 def _fitted(
@@ -107,6 +106,7 @@ def _fitted(
         if given[name] is not None:
             raise InputError(f"{name} is solved by fit, and given too", hint="leave one of the two out")
     moments = moments_of(real)
+    _check_slate(len(logging.examination), sizes["items"] or moments.items)
     model, exposures = fitted(moments, logging, changed(Model(moments.users, moments.items), given))
     if not any(sizes.values()) and taste == 1:
         return logging.world(model, exposures)
@@ -119,6 +119,19 @@ def _fitted(
 
 def _examination(slate: int, bias: float) -> tuple[int, ...]:
     return tuple(int(_LOOKED_AT * power(position + 1, -bias)) for position in range(slate))
+
+
+def _size(name: str, size: int | None) -> int | None:
+    """Return a size as Python's own, if there is one: numpy's count as well, and no file holds them."""
+    if size is None:
+        return None
+    check_count(name, size, least=2)
+    return int(size)
+
+
+def _check_slate(slate: int, items: int) -> None:
+    if slate > items:
+        raise InputError(f"a slate of {slate} items is larger than the catalogue of {items}")
 
 
 def _check_number(name: str, value: Any, least: float) -> None:

@@ -14,8 +14,9 @@ from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Stream
 from fractalrs.tools import Shown, check_kind, checked_ids, resolve_threads
 from fractalrs.words import Split
+from fractalrs.worlds.ids import checked_pairs, spread
 from fractalrs.worlds.policies import Floats, OfUsers, checked_chances
-from fractalrs.worlds.world import World, checked_pairs, spread
+from fractalrs.worlds.world import World
 
 _CELLS = 1 << 21
 """So many cells of users × items are worked on at a time."""
@@ -112,6 +113,9 @@ class Truth(Shown):
 
         That a written interaction is there at all has this probability times that of a response.
 
+        Of the world, users and items with too few responses for the base are not in the expansion: estimates from what
+        is, by these propensities, are biased upwards where users have few (``docs/simulation.md``).
+
         Parameters
         ----------
         users, items
@@ -172,6 +176,9 @@ class Truth(Shown):
     ) -> "TrueStream":
         """Return the interactions of a split with what is true of them, made while they are read, in flat memory.
 
+        Of the world, users and items with too few responses for the base are not in the expansion: estimates from what
+        is, by these propensities, are biased upwards where users have few (``docs/simulation.md``).
+
         Parameters
         ----------
         users
@@ -202,6 +209,8 @@ class Truth(Shown):
 
     def policy_value(self, policy: OfUsers, users: npt.ArrayLike | None = None) -> float:
         """Return how many of the items that a policy shows an expanded user are liked, in the mean over users: exactly.
+
+        By default the users are a sample of 1,000 where there are more: exact for these, and an estimate for all.
 
         Parameters
         ----------
@@ -238,6 +247,14 @@ class Truth(Shown):
             row, item = np.nonzero(chances)
             total += float((chances[row, item] * self.preference(rows[row], item)).sum())
         return total / len(ids)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Truth):
+            return NotImplemented
+        return self.world == other.world and self.expansion.fingerprint == other.expansion.fingerprint
+
+    def __hash__(self) -> int:
+        return hash((self.world, self.expansion.fingerprint))
 
     def _check_known(self) -> None:
         options = self.expansion.options

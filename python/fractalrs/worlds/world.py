@@ -12,18 +12,16 @@ from fractalrs._core import World as Core
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
 from fractalrs.tools import Progress, Shown, as_progress, check_count, checked_ids, resolve_threads
-from fractalrs.worlds.log import Columns, Observations, chosen_schema
+from fractalrs.worlds.ids import checked_pairs, checked_range, codes_of, spread
+from fractalrs.worlds.log import INTERACTIONS, Columns, Observations, chosen_schema
 from fractalrs.worlds.policies import Floats, Integers, OfUsers, Policy, checked_chances
-from fractalrs.worlds.saved import ranges_of, read_world, write_log, write_world
+from fractalrs.worlds.saved import ranges_of, read_world, require_log, write_log, write_world
 
-_INTERACTIONS = ("user_id", "item_id", "rating", "timestamp")
-"""What interactions have of the log."""
 _PIECE = 1 << 16
 """Threads make about so many exposures at a time."""
+_ROUNDS = 1 << 64
 _CELLS = 1 << 22
 """So many cells of users × items are worked on at a time."""
-SAMPLE = 1_000
-"""Of so many users a policy's value is the mean, by default."""
 
 
 class World(Shown):
@@ -88,7 +86,7 @@ class World(Shown):
         True
         """
         ids = checked_ids("users", users, self.shape[0])
-        return self.core.exposures(_codes(ids.ravel())).astype(np.int64).reshape(ids.shape)
+        return self.core.exposures(codes_of(ids.ravel())).astype(np.int64).reshape(ids.shape)
 
     def preference(self, users: npt.ArrayLike, items: npt.ArrayLike, *, threads: int | None = None) -> Floats:
         """Return the probability that users like items when they look at them: the truth.
@@ -165,7 +163,7 @@ class World(Shown):
         >>> fr.simulate(60, 40, 600).preferences([3, 4]).shape
         (2, 40)
         """
-        ids = _codes(checked_ids("users", users, self.shape[0]).ravel())
+        ids = codes_of(checked_ids("users", users, self.shape[0]).ravel())
         return self.core.rows(ids, resolve_threads(threads)).reshape(len(ids), self.shape[1])
 
     def observations(
@@ -195,7 +193,7 @@ class World(Shown):
         Raises
         ------
         InputError
-            If a column does not exist, or users are out of range.
+            If a column does not exist, or users or the round are out of range.
 
         Examples
         --------
@@ -205,12 +203,11 @@ class World(Shown):
         >>> pa.table(world.observations()).num_rows == world.exposure_count
         True
         """
-        first, last = (0, self.shape[0]) if users is None else users
+        among = checked_range(users, self.shape[0])
         check_count("round", round)
-        if not 0 <= first <= last <= self.shape[0]:
-            raise InputError(f"users are {first} to {last}, the world has {self.shape[0]}")
-        chosen = (first, last), only_responses, round, resolve_threads(threads)
-        return Observations(chosen_schema(columns), *chosen, self._pieces)
+        if round >= _ROUNDS:
+            raise InputError(f"round is {round}; it must be below 2^64")
+        return Observations(chosen_schema(columns), among, only_responses, int(round), resolve_threads(threads), self)
 
     def interactions(self) -> Interactions:
         """Return what users responded to, in memory: ``user_id``, ``item_id``, ``rating`` and ``timestamp``.
@@ -225,6 +222,8 @@ class World(Shown):
 
     def policy_value(self, policy: OfUsers, users: npt.ArrayLike | None = None) -> float:
         """Return how many of the items that a policy shows a user are liked, in the mean over users: exactly.
+
+        By default the users are a sample of 1,000 where a world has more: exact for these, and an estimate for all.
 
         Parameters
         ----------
@@ -254,7 +253,7 @@ class World(Shown):
         if not len(ids):
             raise InputError("users are none")
         total = 0.0
-        for _, rows in self._in_batches(_codes(ids)):
+        for _, rows in self._in_batches(codes_of(ids)):
             chances = checked_chances(policy, rows.astype(np.int64), q)
             total += float((chances * self.preferences(rows)).sum())
         return total / len(ids)
@@ -267,7 +266,7 @@ class World(Shown):
         InputError
             If its policy is a function, which no file can hold.
         OutputError
-            If something is there.
+            If something is there, or it cannot be written.
 
         Examples
         --------
@@ -290,7 +289,7 @@ class World(Shown):
         rounds: int = 1,
         threads: int | None = None,
         progress: bool | Progress = False,
-    ) -> None:
+    ) -> int:
         """Write the world and what it logs to a new folder, which appears when all of it is written.
 
         It has ``world.json``, ``round=0000/part-00000-of-00001.parquet`` and so on, with the columns of `observations`,
@@ -305,12 +304,17 @@ class World(Shown):
         progress
             `True` for a bar, or what is told of rows and files.
 
+        Returns
+        -------
+        int
+            How many rows were written.
+
         Raises
         ------
         InputError
             If its policy is a function, which no file can hold.
         OutputError
-            If something is there, or its folder cannot be written to.
+            If something is there, its folder cannot be written to, or its disk has too little room.
         WriteError
             If writing fails midway; nothing is left.
 
@@ -321,21 +325,24 @@ class World(Shown):
         >>> import fractalrs as fr
         >>> world = fr.simulate(60, 40, 600)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     world.write(f"{folder}/out", rounds=2)
+        ...     written = world.write(f"{folder}/out", rounds=2)
         ...     rows = ds.dataset(f"{folder}/out", partitioning="hive", exclude_invalid_files=True).count_rows()
-        >>> rows == 2 * world.exposure_count
+        >>> rows == written == 2 * world.exposure_count
         True
         """
         self._check_saved()
         check_count("rounds", rounds, least=1)
-        logs = [
+        rounds, parts = int(rounds), ranges_of(self.shape[0], self.exposure_count)
+        resolve_threads(threads)
+        rows = rounds * self.exposure_count * (self._response_rate() if only_responses else 1.0)
+        require_log(path, rows)
+        logs = (
             self.observations(only_responses=only_responses, users=users, round=number, threads=threads)
             for number in range(rounds)
-            for users in ranges_of(self.shape[0], self.exposure_count)
-        ]
-        rows = rounds * self.exposure_count
-        with as_progress(progress).task("simulating", rows, len(logs)) as report:
-            write_log(path, self.spec, self.policy_name, logs, report)
+            for users in parts
+        )
+        with as_progress(progress).task("simulating", rows, rounds * len(parts)) as report:
+            return write_log(path, self.spec, self.policy_name, logs, len(parts), report)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -356,11 +363,26 @@ class World(Shown):
         True
         """
         spec, name = read_world(path)
-        return cls(spec, None, name)
+        try:
+            return cls(spec, None, name)
+        except InputError as error:
+            raise InputError(f"{path} is no saved world: {error}", hint="write it again") from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, World) and self._value() == other._value()
+
+    def __hash__(self) -> int:
+        return hash((self.seed, self.shape, self.exposure_count, self.policy_name))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._value()
+
+    def _value(self) -> tuple[dict[str, Any], Policy | None, str]:
+        return self.spec, self.policy, self.policy_name
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand what users responded to over as an Arrow stream."""
-        return self.observations(only_responses=True, columns=_INTERACTIONS).__arrow_c_stream__(requested_schema)
+        return self.observations(only_responses=True, columns=INTERACTIONS).__arrow_c_stream__(requested_schema)
 
     def _facts(self) -> dict[str, Any]:
         p, q = self.shape
@@ -377,7 +399,7 @@ class World(Shown):
         self, users: npt.ArrayLike, items: npt.ArrayLike
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], tuple[int, ...]]:
         user, item = checked_pairs(users, items, self.shape)
-        return _codes(user.ravel()), _codes(item.ravel()), user.shape
+        return codes_of(user.ravel()), codes_of(item.ravel()), user.shape
 
     def _in_batches(self, users: npt.NDArray[np.uint32]) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
         step = max(1, _CELLS // self.shape[1])
@@ -387,14 +409,19 @@ class World(Shown):
         assert self.policy is not None
         return self.policy.weights(users.astype(np.int64), self.exposures(users), self.shape[1]).ravel()
 
+    def _response_rate(self) -> float:
+        """Return about which share of exposures is responded to."""
+        users = codes_of(spread(self.shape[0])[: max(1, _CELLS // self.shape[1])])
+        return len(self.responses(users)[0]) / max(1, int(self.exposures(users).sum()))
+
     def responses(self, users: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Return users and items of what some users respond to in the first round."""
-        users = _codes(users)
+        users = codes_of(users)
         weights = None if self.policy is None else self._weights(users)
         made = self.core.expose(users, weights, round=0, only_responses=True)
         return made[0], made[1]
 
-    def _pieces(self, first: int, last: int, round: int, only_responses: bool, threads: int) -> Iterator[Columns]:
+    def pieces(self, first: int, last: int, round: int, only_responses: bool, threads: int) -> Iterator[Columns]:
         """Make the log of some users, some users at a time."""
         if self.policy is None:
             at_once = max(1, min(1 << 31, _PIECE * self.shape[0] // max(1, self.exposure_count)))
@@ -404,31 +431,3 @@ class World(Shown):
         for start in range(first, last, step := max(1, _CELLS // self.shape[1])):
             users = np.arange(start, min(start + step, last), dtype=np.uint32)
             yield self.core.expose(users, self._weights(users), round=round, only_responses=only_responses)
-
-
-def checked_pairs(
-    users: npt.ArrayLike, items: npt.ArrayLike, shape: tuple[int, int]
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Return ids below a shape, broadcast against each other; refuse those that do not fit."""
-    user, item = checked_ids("users", users, shape[0]), checked_ids("items", items, shape[1])
-    try:
-        user, item = np.broadcast_arrays(user, item)
-    except ValueError:
-        raise InputError(f"users {user.shape} and items {item.shape} do not fit each other") from None
-    return user, item
-
-
-def spread(count: int) -> npt.NDArray[np.uint64]:
-    """Return numbers below a count, spread evenly: all, or as many as a sample has.
-
-    Examples
-    --------
-    >>> spread(3).tolist(), len(spread(10**9))
-    ([0, 1, 2], 1000)
-    """
-    few = min(count, SAMPLE)
-    return (np.arange(few, dtype=np.uint64) * np.uint64(count)) // np.uint64(few)
-
-
-def _codes(ids: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
-    return np.ascontiguousarray(ids, dtype=np.uint32)

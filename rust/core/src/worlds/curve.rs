@@ -31,6 +31,22 @@ impl Curve {
         self.values.windows(2).all(|pair| pair[0] <= pair[1])
     }
 
+    #[must_use]
+    pub fn falls(&self) -> bool {
+        self.values.windows(2).all(|pair| pair[0] >= pair[1])
+    }
+
+    /// No value of a rank is more than so much above that of the rank before.
+    #[must_use]
+    pub fn steepest(&self) -> i64 {
+        let lines = self.ranks.windows(2).zip(self.values.windows(2));
+        let steps = lines.map(|(ranks, values)| {
+            let (width, height) = (i128::from(ranks[1] - ranks[0]), i128::from(values[1]) - i128::from(values[0]));
+            -(-height).div_euclid(width)
+        });
+        steps.max().map_or(0, |most| i64::try_from(most).unwrap_or(i64::MAX))
+    }
+
     /// The value at a rank, rounded down.
     #[must_use]
     pub fn at(&self, rank: u64) -> i64 {

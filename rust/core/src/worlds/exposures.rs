@@ -64,7 +64,7 @@ impl Maker {
                 let draw = responding.child(number).0;
                 let response = (draw >> 32) < u64::from(preference) && (draw & 0xFFFF_FFFF) < looks;
                 if response {
-                    pause += between(&spec.pauses, pausing.child(number).0);
+                    pause = u64::saturating_add(pause, between(&spec.pauses, pausing.child(number).0));
                 }
                 if response || !only_responses {
                     made.users.push(user as i32);
@@ -77,7 +77,8 @@ impl Maker {
                 }
                 number += 1;
             }
-            time += pause;
+            // Times are written as 64-bit integers with a sign.
+            time = time.saturating_add(pause).min(i64::MAX as u64);
         }
     }
 }

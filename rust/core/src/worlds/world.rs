@@ -149,16 +149,21 @@ fn check(spec: &Spec) -> Result<(), Error> {
     }
     spec.appeal.check("the appeal of items", items, -(1 << 24), 1 << 24)?;
     spec.weights.check("the weight of items", items, 1, 1 << 40)?;
+    if !spec.weights.falls() {
+        return invalid("the weight of items rises with the rank of popularity; it must not".into());
+    }
     let most = users.saturating_mul(u64::from(MOST_EXPOSURES)).min(1 << 62);
     spec.activity.check("the number of exposures", users, 0, most as i64)?;
-    let of_rank = |rank| spec.activity.at(rank + 1) - spec.activity.at(rank);
-    if !spec.activity.rises() || of_rank(0) > items as i64 {
-        return invalid(format!("a user has {} exposures of {items} items", of_rank(0)));
+    if !spec.activity.rises() || spec.activity.steepest() > items as i64 {
+        return invalid(format!("a user has up to {} exposures of {items} items", spec.activity.steepest()));
     }
     if spec.examination.is_empty() || spec.examination.iter().any(|&chance| chance > 1 << 32) {
         return invalid("a slate has positions, each of which users look at with a probability".into());
     }
-    if spec.start + spec.arrivals > LATEST || spec.pauses.len() < 2 || spec.pauses.iter().any(|&time| time > LATEST) {
+    if spec.start.saturating_add(spec.arrivals) > LATEST
+        || spec.pauses.len() < 2
+        || spec.pauses.iter().any(|&time| time > LATEST)
+    {
         return invalid("times are too late, or there are no pauses".into());
     }
     Ok(())
