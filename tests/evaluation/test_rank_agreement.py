@@ -253,6 +253,16 @@ def test_refusals(base: fr.Base, settings: dict[str, Any], message: str) -> None
         fr.rank_agreement(base, expanded(base), **given)
 
 
+def test_a_model_without_scores_is_named(base: fr.Base) -> None:
+    class Nothing(Recommender):
+        def fit(self, train: Matrix) -> Scores:
+            return lambda users: np.full((len(users), train.shape[1]), np.nan)
+
+    for given in (Nothing(), [Nothing(), Nothing()]):
+        with pytest.raises(fr.InputError, match="scores of mine are NaN"):
+            fr.rank_agreement(base, expanded(base), models=FEW | {"mine": given}, repeats=1, threads=1)
+
+
 def test_too_few_users_and_no_test_and_another_source(base: fr.Base) -> None:
     few = fr.leave_last_out(fr.sample_interactions(50, 40, 600))
     with pytest.raises(fr.InputError, match="50 users have train and test interactions, too few for halves"):

@@ -354,8 +354,8 @@ class Tables:
             )
         cuts = {"": self.k, f" {SHARE}": round(self.k * table.shape[1] / self.items)}
         rows: dict[str, list[Any]] = {}
-        for model in models.values():
-            found = places(model.fit(table.train), table, users, hidden=hidden)
+        for name, model in models.items():
+            found = places(model.fit(table.train), table, users, hidden=hidden, name=name)
             for words, k in cuts.items():
                 for metric, values in by_user(found, k).items():
                     rows.setdefault(f"{metric}@{self.k}{words}", []).append(values)
