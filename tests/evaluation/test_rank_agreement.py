@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 import fractalrs as fr
 from fractalrs.evaluation import Halves, Judge, Sample, by_user, places, reseeded, rewired, tune, validation_of
-from fractalrs.models import ItemKNN, Matrix, Popularity, Recommender, Scores, TruncatedSVD
+from fractalrs.models import CHUNK, ItemKNN, Matrix, Popularity, Recommender, Scores, TruncatedSVD
 
 FEW = {"popularity": Popularity(), "item kNN": ItemKNN(), "SVD": [TruncatedSVD(4), TruncatedSVD(16)]}
 
@@ -80,6 +80,37 @@ def test_a_sample_is_a_part_of_the_whole(base: fr.Base, shuffle: str) -> None:
     there = whole.train + whole.test + dropped
     assert there.nnz == there.sum() == 6 * base.count
     assert sample.dropped(expansion, found, threads=1).nnz == dropped[sample.users].toarray()[:, columns].sum()
+
+
+def test_many_column_blocks_are_generated_for_few_users_at_once(base: fr.Base) -> None:
+    wide = fr.Expansion(base, np.full((2, 3_000), 0.9), max_keep=1.0)
+    sample = Sample.of(wide, most_users=400, most_items=80, seed=1)
+    row = wide.expected_interactions / 400
+    assert row * sample.users_at_once(wide) <= CHUNK < row * (sample.users_at_once(wide) + 1)
+    some = Sample(np.arange(100), np.array([7]))
+    assert sample.users_at_once(wide) < 100
+    rows = [Sample(np.array([user]), some.blocks).halves(wide, threads=1).train.toarray() for user in (0, 76, 77, 99)]
+    found = some.halves(wide, threads=1).train[[0, 76, 77, 99]].toarray()
+    np.testing.assert_array_equal(found, np.concatenate(rows))
+    # Whatever is sampled, its rows are generated over all blocks; what is dropped is so with everything kept.
+    few = expanded(base)
+    assert sample.memory(wide) > 20 * Sample.of(few, most_users=400, most_items=80, seed=1).memory(few)
+    whole = Sample.of(few, most_users=10_000, most_items=10_000, seed=1)
+    assert whole.memory(few, mask_dropped=True) - whole.memory(few) >= 96 * 6 * base.count
+
+
+def test_what_is_dropped_counts_as_memory(base: fr.Base, caplog: pytest.LogCaptureFixture) -> None:
+    class Stopped(Popularity):
+        def fit(self, train: Matrix) -> Scores:
+            raise RuntimeError(train.shape)
+
+    said = []
+    for mask_dropped in (False, True):
+        caplog.clear()
+        with caplog.at_level("INFO", "fractalrs"), pytest.raises(RuntimeError):
+            fr.rank_agreement(base, expanded(base), models=FEW | {"stopped": Stopped()}, mask_dropped=mask_dropped)
+        said += re.findall("takes up to about (.*) of memory", caplog.text)
+    assert len(set(said)) == 2
 
 
 def test_a_table_without_structure_has_the_same_degrees(base: fr.Base) -> None:

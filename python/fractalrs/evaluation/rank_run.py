@@ -171,7 +171,7 @@ class Judge:
         threads, started = resolve_threads(threads), time.monotonic()
         sample = Sample.of(expansion, self.most_users, self.most_items, self.seed)
         tables = Tables(self._families(sample, expansion), self.k, self.base.shape[1], self.seed)
-        self._check_memory(tables, sample, expansion)
+        self._check_memory(tables, sample, expansion, mask_dropped)
         steps = 3 * self.repeats + 2 + (self.repeats if self._real is None else 0)
         with blas_threads(threads), as_progress(progress).task("ranking", steps, steps) as report:
             steps_done = _Steps(report)
@@ -207,14 +207,14 @@ class Judge:
             logger.info(f"{name} is left out: it does not take {shapes[0][0]:,} users and {shapes[0][1]:,} items")
         return left
 
-    def _check_memory(self, tables: "Tables", sample: Sample, expansion: Expansion) -> None:
+    def _check_memory(self, tables: "Tables", sample: Sample, expansion: Expansion, mask_dropped: bool) -> None:
         """Say how much memory this takes, and refuse more than there is."""
         shape = sample.shape(expansion)
         share = shape[0] * shape[1] / (expansion.shape[0] * expansion.shape[1])
         entries = max(int(share * expansion.expected_interactions), self.base.count)
         largest = max(model.memory(shape) for family in tables.families.values() for model in family)
         # A table, its two parts for validation, its other orientation, and what is made of it.
-        needed = 16 * 6 * entries + 8 * 12 * CHUNK + largest
+        needed = 16 * 6 * entries + 8 * 12 * CHUNK + largest + sample.memory(expansion, mask_dropped)
         logger.info(f"this takes up to about {readable(needed)} of memory")
         if (free := free_memory()) is not None and needed > free:
             raise InputError(
