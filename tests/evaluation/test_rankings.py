@@ -19,8 +19,8 @@ def halves(train: npt.ArrayLike, test: npt.ArrayLike) -> Halves:
     return Halves(sp.csr_array(np.array(train, dtype=float)), sp.csr_array(np.array(test, dtype=float)))
 
 
-def ranked(scores: npt.ArrayLike, data: Halves, ks: Sequence[int] = (1, 2), **settings: int) -> Rankings:
-    found = rank(lambda users: np.array(scores, dtype=float)[: len(users)], data, ks, **settings)
+def ranked(scores: npt.ArrayLike, data: Halves, ks: Sequence[int] = (1, 2)) -> Rankings:
+    found = rank(lambda users: np.array(scores, dtype=float)[: len(users)], data, ks)
     assert found is not None
     return found
 

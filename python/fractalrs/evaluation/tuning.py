@@ -49,8 +49,10 @@ def tune(train: Matrix, families: Mapping[str, Family], k: int, seed: int) -> di
     for name, family in families.items():
         settings = list(family)
         if len(settings) > 1:
-            settings.sort(key=lambda model, name=name: -_quality(name, model, halves, k, seed))
-        chosen[name] = settings[0]
+            found = [_quality(name, model, halves, k, seed) for model in settings]
+            chosen[name] = settings[found.index(max(found))]
+        else:
+            chosen[name] = settings[0]
     return chosen
 
 
