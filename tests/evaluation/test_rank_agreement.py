@@ -253,12 +253,12 @@ class Lists:
 
 
 def test_a_model_that_lists_ranks_as_one_that_scores(base: fr.Base) -> None:
-    models = {"scores": Popularity(), "lists": Lists()}
+    models: dict[str, Any] = {"scores": Popularity(), "lists": Lists(), "SVD": TruncatedSVD(4)}
     found = fr.rank_agreement(base, expanded(base), models=models, repeats=1, threads=1)
     for column in found.columns.values():
         # Ties of popularity are broken by one of them.
         for metric in ("HR@10", "NDCG@10 of the catalogue"):
-            scores, lists = (column.values[metric][name].value or 0 for name in models)
+            scores, lists = (column.values[metric][name].value or 0 for name in ("scores", "lists"))
             assert lists == pytest.approx(scores, abs=0.05)
 
 
@@ -272,7 +272,7 @@ def test_a_model_that_lists_ranks_as_one_that_scores(base: fr.Base) -> None:
         ({"most_items": 0}, "most_items must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"threads": 0}, "threads is 0"),
-        ({"models": {"one": Popularity()}}, "there are 1 models; a ranking needs at least two"),
+        ({"models": {"one": Popularity()}}, "there are 1 models; a ranking needs at least three"),
         ({"models": FEW | {"none": "EASE"}}, "'EASE' is no model"),
         ({"models": FEW | {"short": Lists(fewer=1)}}, "Lists.recommend returned int64 of shape"),
         ({"models": FEW | {"beyond": Lists(beyond=9)}}, "Lists.recommend returned items"),
@@ -312,7 +312,7 @@ def test_too_few_users_and_no_test_and_another_source(base: fr.Base) -> None:
     sparse = fr.leave_last_out(pairs)
     thin = fr.Expansion(sparse, [[0.01]], min_keep=0.0)
     with pytest.raises(fr.InputError, match="users can be ranked, too few for an interval"):
-        fr.rank_agreement(sparse, thin, models={"one": Popularity(), "two": ItemKNN()}, repeats=1)
+        fr.rank_agreement(sparse, thin, models=FEW, repeats=1)
 
 
 def test_too_little_memory_is_said_before_anything_is_fitted(base: fr.Base) -> None:
@@ -324,7 +324,7 @@ def test_too_little_memory_is_said_before_anything_is_fitted(base: fr.Base) -> N
             raise AssertionError(train)
 
     with pytest.raises(fr.InputError, match="ranking 400 users and 240 items takes about") as refused:
-        fr.rank_agreement(base, expanded(base), models={"one": Popularity(), "large": Large()})
+        fr.rank_agreement(base, expanded(base), models={"one": Popularity(), "two": ItemKNN(), "large": Large()})
     assert refused.value.hint == "lower most_users or most_items"
 
 
@@ -335,8 +335,8 @@ def test_what_does_not_take_the_size_is_left_out(base: fr.Base) -> None:
 
     found = fr.rank_agreement(base, expanded(base), models=FEW | {"small": Small()}, repeats=1, threads=1)
     assert found.subject["models"] == [*FEW]
-    with pytest.raises(fr.InputError, match="fewer than two of them take 400 users and 240 items"):
-        fr.rank_agreement(base, expanded(base), models={"a": Small(), "b": Small(), "c": Popularity()})
+    with pytest.raises(fr.InputError, match="fewer than three of them take 400 users and 240 items"):
+        fr.rank_agreement(base, expanded(base), models={"a": Small(), "b": Popularity(), "c": Popularity()})
 
 
 def test_another_seed_is_the_same_but_for_chance(base: fr.Base) -> None:
