@@ -48,6 +48,21 @@ def test_a_pair_is_decisive_where_a_paired_test_says_so() -> None:
     assert found.tolist() == [False, True, True, True, True, False]
 
 
+def test_users_of_the_real_data_vary_in_the_interval_of_tau_alone() -> None:
+    means = np.array([0.1, 0.2, 0.3])
+    sure = Draws(means, np.repeat(means[:, None], 999, axis=1))
+    # Each of two pairs is turned in 2 % of the draws, so both are decisive; one of them is turned in 4 %.
+    drawn = sure.drawn.copy()
+    drawn[0, :20] = 0.25
+    drawn[2, 20:40] = 0.15
+    less = Draws(means, drawn)
+    assert less.decisive.all()
+    of_real, of_other = agreement([(less, sure)], 0), agreement([(sure, less)], 0)
+    assert of_real.kept.interval == (1.0, 1.0)
+    for found in (of_real.tau, of_other.tau, of_other.kept):
+        assert found.interval == (pytest.approx(1 / 3 if found is not of_other.kept else 2 / 3), 1.0)
+
+
 def test_the_same_ranking_agrees_and_the_reverse_does_not() -> None:
     real = Draws.of(values_with([0.1, 0.3, 0.5, 0.7]), 0)
     same, other = (
