@@ -602,6 +602,15 @@ def test_help_is_short(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
         assert "│ fractalrs " in run(command, "--help").out
 
 
+def test_help_says_where_the_seed_is_drawn() -> None:
+    for command in ("expand", "rank", "audit"):
+        option = "--help-all" if command == "expand" else "--help"
+        shown = " ".join(re.sub(r"[│─]", " ", run(command, option).out).split())
+        said = re.search(r"The same seed gives the same data set, bit for bit\. \[default: (.*?)\]", shown)
+        assert said is not None, shown
+        assert said[1] == ("0; with --hold-out-users or --epsilon drawn at random" if command == "expand" else "0")
+
+
 def test_info_of_a_complete_data_set(written: tuple[Path, Done]) -> None:
     path, done = written
     assert run("info", path).code == 0

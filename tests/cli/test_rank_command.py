@@ -12,7 +12,7 @@ from helpers.commands import Done, run
 
 FEW = (
     "--models",
-    "popularity,item knn",
+    "popularity,item knn,SVD",
     "--repeats",
     1,
     "--threads",
@@ -43,7 +43,7 @@ def test_json_is_what_python_returns(source: Path) -> None:
     content = json.loads(done.out)
     base = fr.leave_last_out(fr.read_interactions(source), seed=3)
     expansion = fr.Expansion(base, fr.fit(base, (2, 2), max_keep=0.9), shuffle="cells", max_keep=0.9, seed=3)
-    models = {name: FAMILIES[name] for name in ("popularity", "item kNN")}
+    models = {name: FAMILIES[name] for name in ("popularity", "item kNN", "SVD")}
     same = fr.rank_agreement(base, expansion, models=models, repeats=1, seed=3, threads=1).to_dict()
     for column in ("real", "ceiling", "thinned", "synthetic", "null"):
         assert content[column] == same[column]
@@ -62,8 +62,14 @@ def test_tables_and_notes(source: Path) -> None:
 def test_refusals(source: Path, tmp_path: Path) -> None:
     refused(run("rank", source), "user_multiplier is missing|--user-multiplier is missing")
     refused(run("rank", source, *FEW, "--models", "popularity,magic"), "there is no 'magic'")
-    refused(run("rank", source, *FEW, "--models", "popularity"), "there are 1 models; a ranking needs at least two")
-    refused(run("rank", source, *FEW, "--k", 90), "--k is 90, and there are 90 items")
     refused(run("rank", source, *FEW, "--split", "none"), "nothing is held out for test")
+    # Before the source is read.
+    nothing = tmp_path / "nothing.csv"
+    few = run("rank", nothing, *FEW, "--models", "popularity,svd")
+    refused(few, "there are 2 models; a ranking needs at least three .*add models, such as item kNN, user kNN")
+    refused(run("rank", nothing, *FEW, "--repeats", 0), "--repeats must be a whole number, 1 or more, not 0 .*3 tell")
+    refused(run("rank", nothing, *FEW, "--k", 0), "--k must be a whole number, 1 or more, not 0 .*such as 10")
+    refused(run("rank", nothing, *FEW, "--most-users", 5), "--most-users must be a whole number, 60 or more")
+    refused(run("rank", source, *FEW, "--k", 90), "--k is 90, and there are 90 items")
     refused(run("rank", source, *FEW, "--epsilon", 1), "epsilon")
-    refused(run("rank", tmp_path / "nothing.csv", *FEW), "")
+    refused(run("rank", nothing, *FEW), "nothing.csv")

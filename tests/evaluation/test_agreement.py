@@ -48,6 +48,22 @@ def test_a_pair_is_decisive_where_a_paired_test_says_so() -> None:
     assert found.tolist() == [False, True, True, True, True, False]
 
 
+def test_users_of_the_real_data_vary_in_the_interval_of_tau_alone() -> None:
+    means = np.array([0.1, 0.2, 0.3])
+    sure = Draws(means, np.repeat(means[:, None], 999, axis=1))
+    # Each of two pairs is turned in 2 % of the draws, so both are decisive; one of them is turned in 4 %.
+    drawn = sure.drawn.copy()
+    drawn[0, :20] = 0.25
+    drawn[2, 20:40] = 0.15
+    less = Draws(means, drawn)
+    assert less.decisive.all()
+    of_real, of_other = agreement([(less, sure)], 0), agreement([(sure, less)], 0)
+    assert of_real.kept.interval == (1.0, 1.0)
+    for found, low in ((of_real.tau, 1 / 3), (of_other.tau, 1 / 3), (of_other.kept, 2 / 3)):
+        assert found.interval is not None
+        np.testing.assert_allclose(found.interval, (low, 1.0))
+
+
 def test_the_same_ranking_agrees_and_the_reverse_does_not() -> None:
     real = Draws.of(values_with([0.1, 0.3, 0.5, 0.7]), 0)
     same, other = (

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 import fractalrs as fr
 from fractalrs.evaluation import Halves, Judge, Sample, by_user, places, reseeded, rewired, tune, validation_of
-from fractalrs.models import ItemKNN, Matrix, Popularity, Recommender, Scores, TruncatedSVD
+from fractalrs.models import CHUNK, ItemKNN, Matrix, Popularity, Recommender, Scores, TruncatedSVD
 
 FEW = {"popularity": Popularity(), "item kNN": ItemKNN(), "SVD": [TruncatedSVD(4), TruncatedSVD(16)]}
 
@@ -80,6 +80,37 @@ def test_a_sample_is_a_part_of_the_whole(base: fr.Base, shuffle: str) -> None:
     there = whole.train + whole.test + dropped
     assert there.nnz == there.sum() == 6 * base.count
     assert sample.dropped(expansion, found, threads=1).nnz == dropped[sample.users].toarray()[:, columns].sum()
+
+
+def test_many_column_blocks_are_generated_for_few_users_at_once(base: fr.Base) -> None:
+    wide = fr.Expansion(base, np.full((2, 3_000), 0.9), max_keep=1.0)
+    sample = Sample.of(wide, most_users=400, most_items=80, seed=1)
+    row = wide.expected_interactions / 400
+    assert row * sample.users_at_once(wide) <= CHUNK < row * (sample.users_at_once(wide) + 1)
+    some = Sample(np.arange(100), np.array([7]))
+    assert sample.users_at_once(wide) < 100
+    rows = [Sample(np.array([user]), some.blocks).halves(wide, threads=1).train.toarray() for user in (0, 76, 77, 99)]
+    found = some.halves(wide, threads=1).train[[0, 76, 77, 99]].toarray()
+    np.testing.assert_array_equal(found, np.concatenate(rows))
+    # Whatever is sampled, its rows are generated over all blocks; what is dropped is so with everything kept.
+    few = expanded(base)
+    assert sample.memory(wide) > 20 * Sample.of(few, most_users=400, most_items=80, seed=1).memory(few)
+    whole = Sample.of(few, most_users=10_000, most_items=10_000, seed=1)
+    assert whole.memory(few, mask_dropped=True) - whole.memory(few) >= 96 * 6 * base.count
+
+
+def test_what_is_dropped_counts_as_memory(base: fr.Base, caplog: pytest.LogCaptureFixture) -> None:
+    class Stopped(Popularity):
+        def fit(self, train: Matrix) -> Scores:
+            raise RuntimeError(train.shape)
+
+    said = []
+    for mask_dropped in (False, True):
+        caplog.clear()
+        with caplog.at_level("INFO", "fractalrs"), pytest.raises(RuntimeError):
+            fr.rank_agreement(base, expanded(base), models=FEW | {"stopped": Stopped()}, mask_dropped=mask_dropped)
+        said += re.findall("takes up to about (.*) of memory", caplog.text)
+    assert len(set(said)) == 2
 
 
 def test_a_table_without_structure_has_the_same_degrees(base: fr.Base) -> None:
@@ -222,12 +253,12 @@ class Lists:
 
 
 def test_a_model_that_lists_ranks_as_one_that_scores(base: fr.Base) -> None:
-    models = {"scores": Popularity(), "lists": Lists()}
+    models: dict[str, Any] = {"scores": Popularity(), "lists": Lists(), "SVD": TruncatedSVD(4)}
     found = fr.rank_agreement(base, expanded(base), models=models, repeats=1, threads=1)
     for column in found.columns.values():
         # Ties of popularity are broken by one of them.
         for metric in ("HR@10", "NDCG@10 of the catalogue"):
-            scores, lists = (column.values[metric][name].value or 0 for name in models)
+            scores, lists = (column.values[metric][name].value or 0 for name in ("scores", "lists"))
             assert lists == pytest.approx(scores, abs=0.05)
 
 
@@ -241,7 +272,7 @@ def test_a_model_that_lists_ranks_as_one_that_scores(base: fr.Base) -> None:
         ({"most_items": 0}, "most_items must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"threads": 0}, "threads is 0"),
-        ({"models": {"one": Popularity()}}, "there are 1 models; a ranking needs at least two"),
+        ({"models": {"one": Popularity()}}, "there are 1 models; a ranking needs at least three"),
         ({"models": FEW | {"none": "EASE"}}, "'EASE' is no model"),
         ({"models": FEW | {"short": Lists(fewer=1)}}, "Lists.recommend returned int64 of shape"),
         ({"models": FEW | {"beyond": Lists(beyond=9)}}, "Lists.recommend returned items"),
@@ -251,6 +282,16 @@ def test_refusals(base: fr.Base, settings: dict[str, Any], message: str) -> None
     given: dict[str, Any] = {"models": FEW, "repeats": 1} | settings
     with pytest.raises(fr.InputError, match=re.escape(message)):
         fr.rank_agreement(base, expanded(base), **given)
+
+
+def test_a_model_without_scores_is_named(base: fr.Base) -> None:
+    class Nothing(Recommender):
+        def fit(self, train: Matrix) -> Scores:
+            return lambda users: np.full((len(users), train.shape[1]), np.nan)
+
+    for given in (Nothing(), [Nothing(), Nothing()]):
+        with pytest.raises(fr.InputError, match="scores of mine are NaN"):
+            fr.rank_agreement(base, expanded(base), models=FEW | {"mine": given}, repeats=1, threads=1)
 
 
 def test_too_few_users_and_no_test_and_another_source(base: fr.Base) -> None:
@@ -271,7 +312,7 @@ def test_too_few_users_and_no_test_and_another_source(base: fr.Base) -> None:
     sparse = fr.leave_last_out(pairs)
     thin = fr.Expansion(sparse, [[0.01]], min_keep=0.0)
     with pytest.raises(fr.InputError, match="users can be ranked, too few for an interval"):
-        fr.rank_agreement(sparse, thin, models={"one": Popularity(), "two": ItemKNN()}, repeats=1)
+        fr.rank_agreement(sparse, thin, models=FEW, repeats=1)
 
 
 def test_too_little_memory_is_said_before_anything_is_fitted(base: fr.Base) -> None:
@@ -283,7 +324,7 @@ def test_too_little_memory_is_said_before_anything_is_fitted(base: fr.Base) -> N
             raise AssertionError(train)
 
     with pytest.raises(fr.InputError, match="ranking 400 users and 240 items takes about") as refused:
-        fr.rank_agreement(base, expanded(base), models={"one": Popularity(), "large": Large()})
+        fr.rank_agreement(base, expanded(base), models={"one": Popularity(), "two": ItemKNN(), "large": Large()})
     assert refused.value.hint == "lower most_users or most_items"
 
 
@@ -294,8 +335,8 @@ def test_what_does_not_take_the_size_is_left_out(base: fr.Base) -> None:
 
     found = fr.rank_agreement(base, expanded(base), models=FEW | {"small": Small()}, repeats=1, threads=1)
     assert found.subject["models"] == [*FEW]
-    with pytest.raises(fr.InputError, match="fewer than two of them take 400 users and 240 items"):
-        fr.rank_agreement(base, expanded(base), models={"a": Small(), "b": Small(), "c": Popularity()})
+    with pytest.raises(fr.InputError, match="fewer than three of them take 400 users and 240 items"):
+        fr.rank_agreement(base, expanded(base), models={"a": Small(), "b": Popularity(), "c": Popularity()})
 
 
 def test_another_seed_is_the_same_but_for_chance(base: fr.Base) -> None:

@@ -1,12 +1,14 @@
 """Rankings of what is held out: by hand, with ties, and against many random orders of those that tie."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 
+import fractalrs as fr
 from fractalrs.evaluation import Halves, Rankings, rank
 from fractalrs.models import Popularity
 
@@ -17,8 +19,8 @@ def halves(train: npt.ArrayLike, test: npt.ArrayLike) -> Halves:
     return Halves(sp.csr_array(np.array(train, dtype=float)), sp.csr_array(np.array(test, dtype=float)))
 
 
-def ranked(scores: npt.ArrayLike, data: Halves, ks: Sequence[int] = (1, 2), **settings: int) -> Rankings:
-    found = rank(lambda users: np.array(scores, dtype=float)[: len(users)], data, ks, **settings)
+def ranked(scores: npt.ArrayLike, data: Halves, ks: Sequence[int] = (1, 2)) -> Rankings:
+    found = rank(lambda users: np.array(scores, dtype=float)[: len(users)], data, ks)
     assert found is not None
     return found
 
@@ -90,6 +92,24 @@ def test_pieces_and_samples() -> None:
     assert some.users == 10
     assert some == rank(scores, data, most_users=10, seed=1)
     assert some != rank(scores, data, most_users=10, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.full((1, 4), np.nan), "4 of 4 scores of it are NaN"),
+        ([[1, np.nan, 2, 3]], "1 of 4 scores of it are NaN"),
+        (np.ones((1, 5)), r"the scores of it are of shape \(1, 5\), not \(1, 4\)"),
+        (np.ones((2, 4)), r"of shape \(2, 4\), not \(1, 4\)"),
+        (np.ones(4), r"of shape \(4,\), not"),
+        ([[1, 2, 3, "much"]], "the scores of it are no numbers"),
+        ([[1], [2, 3]], "are no numbers, or of rows of different length"),
+    ],
+)
+def test_scores_that_are_none_are_refused(given: Any, message: str) -> None:
+    data = halves([[1, 0, 0, 0]], [[0, 0, 1, 0]])
+    with pytest.raises(fr.InputError, match=message):
+        rank(lambda _: given, data, name="it")
 
 
 def test_nobody_to_rank() -> None:

@@ -23,7 +23,7 @@ def expansion_of(interactions: fr.Interactions) -> fr.Expansion:
     return fr.Expansion(fr.leave_last_out(interactions), [[0.5]])
 
 
-TWO = {"popularity": fr.models.Popularity(), "SVD": fr.models.TruncatedSVD(4)}
+THREE = {"popularity": fr.models.Popularity(), "item kNN": fr.models.ItemKNN(), "SVD": fr.models.TruncatedSVD(4)}
 """Models that are quickly ranked."""
 
 
@@ -57,7 +57,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         fr.ParquetOptions(),
         fr.ObjectStore("s3://bucket/" + "a-folder-whose-name-is-long/" * 9),
         fr.backcast(fr.sample_interactions(80, 60, 1_200), 1 / 2, 1 / 2, repeats=1),
-        fr.rank_agreement(base, expansion, models=TWO, repeats=1),
+        fr.rank_agreement(base, expansion, models=THREE, repeats=1),
         fr.audit(expansion_of(members), members, controls, attackers=["output"], known=[1.0]),
         world,
         world.observations(),

@@ -20,7 +20,7 @@ from fractalrs.cli.output import (
     print_note,
 )
 from fractalrs.errors import InputError
-from fractalrs.expansion import Group
+from fractalrs.expansion import OPTIONS, Group
 from fractalrs.privacy import MOST_ADVANTAGE, AuditReport
 from fractalrs.tools import notes_on_stderr, printable, resolve_threads
 from fractalrs.workflow import RECIPE, SAMPLE, Recipe, audit_output, audit_source
@@ -124,7 +124,9 @@ def _shares(text: str) -> list[float]:
 
 def _signature() -> inspect.Signature:
     *own, _ = inspect.signature(audit).parameters.values()
-    taken = [parameter(declared) for name, declared in RECIPE.items() if name not in _LEFT_OUT]
+    taken = [
+        parameter(declared) for name, declared in (RECIPE | {"seed": OPTIONS["seed"]}).items() if name not in _LEFT_OUT
+    ]
     return inspect.Signature([*own[:2], *taken, *own[2:]])
 
 

@@ -138,7 +138,7 @@ def _as_typed(parameters: Iterable[Any], text: str) -> str:
     text = _PYTHON.sub(assigned, text)
     for name, option in typed.items():
         # One word may be meant as such, unless the sentence begins with it.
-        where = rf"(?<![\w.-]){name}(?![\w.(-])" if "_" in name else rf"(?:^|(?<=; )|(?<=: )){name}(?= is )"
+        where = rf"(?<![\w.-]){name}(?![\w.(-])" if "_" in name else rf"(?:^|(?<=; )|(?<=: )){name}(?= (?:is|must be) )"
         text = re.sub(where, option, text)
     # Hints that name both ways would say the same twice.
     return re.sub(r"(--[a-z-]+ \S+) \(\1\)", r"\1", text)

@@ -9,7 +9,7 @@ import typer
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, Source, flag, option, parameter, print_note
 from fractalrs.errors import InputError
-from fractalrs.expansion import Group
+from fractalrs.expansion import OPTIONS, Group
 from fractalrs.tools import notes_on_stderr, resolve_threads
 from fractalrs.workflow import RECIPE, Recipe, rank_source
 
@@ -77,7 +77,7 @@ def _signature() -> inspect.Signature:
     # A private base is not compared with the real data, which would tell of them beyond epsilon.
     taken = [
         parameter(declared)
-        for name, declared in RECIPE.items()
+        for name, declared in (RECIPE | {"seed": OPTIONS["seed"]}).items()
         if name not in _LEFT_OUT and declared.group != Group.PRIVACY
     ]
     return inspect.Signature([*own[:1], *taken, *own[1:]])

@@ -16,7 +16,7 @@ from fractalrs.evaluation.agreement import Agreement, Draws, Figure, agreement, 
 from fractalrs.evaluation.baselines import BASELINES, block, configuration, duplication, rewired, uniform
 from fractalrs.evaluation.halves import Halves
 from fractalrs.evaluation.rank_report import Column, RankReport
-from fractalrs.evaluation.rank_run import Judge, rank_agreement
+from fractalrs.evaluation.rank_run import Judge, check_ranking, rank_agreement
 from fractalrs.evaluation.rankings import Places, Rankings, by_user, places, rank
 from fractalrs.evaluation.report import BackcastReport, Row, Score
 from fractalrs.evaluation.run import backcast
@@ -26,5 +26,5 @@ from fractalrs.evaluation.tuning import tune, validation_of
 
 __all__ = ["BASELINES", "BackcastReport", "Halves", "Rankings", "Row", "Score", "backcast", "block", "configuration"]
 __all__ += ["Agreement", "Column", "Draws", "Figure", "Judge", "Places", "RankReport", "Sample", "agreement", "by_user"]
-__all__ += ["places", "rank_agreement", "reseeded", "rewired", "tau_b", "tune", "validation_of", "verdict"]
-__all__ += ["Traits", "duplication", "measures_of", "rank", "traits_of", "uniform"]
+__all__ += ["check_ranking", "places", "rank_agreement", "reseeded", "rewired", "tau_b", "tune", "validation_of"]
+__all__ += ["Traits", "duplication", "measures_of", "rank", "traits_of", "uniform", "verdict"]

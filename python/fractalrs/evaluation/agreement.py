@@ -124,7 +124,8 @@ class Agreement(Shown):
     tau
         Kendall's τ_b, mean over repetitions.
     kept
-        Share of the decisive pairs that are in the same order; no value where the real data decide none.
+        Share of the decisive pairs that are in the same order; no value where the real data decide none. Its interval
+        takes these pairs and their real order as they are.
     apart
         The smallest relative distance of two models from which on `ENOUGH` of the decisive pairs are kept, 0 where that
         is so of all; None where it never is.
@@ -146,7 +147,8 @@ class Agreement(Shown):
 def agreement(compared: Sequence[tuple[Draws, Draws]], seed: int) -> Agreement:
     """Compare rankings with the real one: pairs of what is real and what is compared, one for each repetition.
 
-    The interval is over users of both, drawn anew, and over repetitions, drawn likewise.
+    Intervals are over repetitions, drawn anew, and over users: that of τ over users of both, drawn anew, that of `kept`
+    over users of what is compared alone. Which pairs are decisive, and their real order, is as the real data have it.
 
     Examples
     --------

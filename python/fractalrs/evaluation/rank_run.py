@@ -37,6 +37,8 @@ MOST_USERS, MOST_ITEMS = 10_000, 100_000
 """How many users, and items, a matrix has at the most: of more a sample is taken."""
 FEWEST_USERS = 60
 """With fewer that can be ranked halves of them have no interval worth the name."""
+FEWEST_MODELS = 3
+"""With fewer there are fewer than `FEWEST_PAIRS` pairs, of which nothing is said."""
 SHARE = "of the catalogue"
 """Stands behind a metric whose cut-off is the same share of the catalogue, not the same number."""
 
@@ -76,7 +78,8 @@ def rank_agreement(
         Of these data.
     models
         By name: a recommender, several settings of one among which it is tuned, or anything with `fit(csr)` and
-        `recommend(users, k)`. By default all families of `fractalrs.models` whose libraries are installed.
+        `recommend(users, k)`; at least three. By default all families of `fractalrs.models` whose libraries are
+        installed.
     k
         The cut-off; the same share of the catalogue is taken too.
     repeats
@@ -118,6 +121,38 @@ def rank_agreement(
     return judge.judge(expansion, mask_dropped=mask_dropped, threads=threads, progress=progress)
 
 
+def check_ranking(
+    *,
+    models: Mapping[str, Any] | None = None,
+    k: int = 10,
+    repeats: int = 3,
+    most_users: int = MOST_USERS,
+    most_items: int = MOST_ITEMS,
+    seed: int = 0,
+) -> None:
+    """Refuse what no data are ranked with: arguments of `rank_agreement`, before any data are read.
+
+    Examples
+    --------
+    >>> check_ranking(k=5, repeats=1)
+    """
+    check_count("k", k, 1, "of a list so many items count, such as 10")
+    check_count("repeats", repeats, 1, "1 is quick, and 3 tell more")
+    check_count("most_users", most_users, FEWEST_USERS, "fewer have no halves to compare")
+    check_count("most_items", most_items, 1, f"such as {MOST_ITEMS}")
+    check_count("seed", seed)
+    if models is None:
+        return
+    check_kind("models", models, Mapping, "models by name, such as fractalrs.models.FAMILIES")
+    for given in models.values():
+        _family(given, k)
+    if len(models) < FEWEST_MODELS:
+        others = ", ".join(name for name in installed_families() if name not in models)
+        raise InputError(
+            f"there are {len(models)} models; a ranking needs at least three", hint=f"add models, such as {others}"
+        )
+
+
 class Judge:
     """Ranks models on real data, once, and compares expansions of these data with that.
 
@@ -126,7 +161,7 @@ class Judge:
     >>> import fractalrs as fr
     >>> from fractalrs.models import FAMILIES
     >>> base = fr.leave_last_out(fr.sample_interactions(120, 60, 1_800))
-    >>> judge = Judge(base, models={name: FAMILIES[name] for name in ("popularity", "item kNN")}, repeats=1)
+    >>> judge = Judge(base, models={name: FAMILIES[name] for name in ("popularity", "item kNN", "SVD")}, repeats=1)
     >>> judge.judge(fr.Expansion(base, fr.fit(base, (2, 2)))).judged
     ('HR@10', 'NDCG@10')
     """
@@ -142,11 +177,7 @@ class Judge:
         most_items: int = MOST_ITEMS,
         seed: int = 0,
     ) -> None:
-        for name, value in (("k", k), ("repeats", repeats)):
-            check_count(name, value, 1)
-        check_count("seed", seed)
-        check_count("most_users", most_users, FEWEST_USERS)
-        check_count("most_items", most_items, 1)
+        check_ranking(models=models, k=k, repeats=repeats, most_users=most_users, most_items=most_items, seed=seed)
         self.base = interactions if isinstance(interactions, Base) else _base_of(interactions)
         _check_base(self.base, k)
         self.k, self.repeats, self.most_users, self.most_items, self.seed = k, repeats, most_users, most_items, seed
@@ -171,7 +202,7 @@ class Judge:
         threads, started = resolve_threads(threads), time.monotonic()
         sample = Sample.of(expansion, self.most_users, self.most_items, self.seed)
         tables = Tables(self._families(sample, expansion), self.k, self.base.shape[1], self.seed)
-        self._check_memory(tables, sample, expansion)
+        self._check_memory(tables, sample, expansion, mask_dropped)
         steps = 3 * self.repeats + 2 + (self.repeats if self._real is None else 0)
         with blas_threads(threads), as_progress(progress).task("ranking", steps, steps) as report:
             steps_done = _Steps(report)
@@ -192,29 +223,27 @@ class Judge:
     def _families(self, sample: Sample, expansion: Expansion) -> dict[str, Family]:
         """Return the families that take both tables."""
         given = installed_families() if self.given is None else self.given
-        if len(given) < 2:
-            raise InputError(f"there are {len(given)} models; a ranking needs at least two")
         depth = self.k * len(sample.blocks)
         made = {name: _family(family, depth) for name, family in given.items()}
         shapes = (sample.shape(expansion), (min(self.base.shape[0], self.most_users), self.base.shape[1]))
         left = {name: family for name, family in made.items() if all(map(family[0].takes, shapes))}
-        if len(left) < 2:
+        if len(left) < FEWEST_MODELS:
             raise InputError(
-                f"{', '.join(made)}: fewer than two of them take {shapes[0][0]:,} users and {shapes[0][1]:,} items",
+                f"{', '.join(made)}: fewer than three of them take {shapes[0][0]:,} users and {shapes[0][1]:,} items",
                 hint="lower most_users or most_items",
             )
         for name in made.keys() - left.keys():
             logger.info(f"{name} is left out: it does not take {shapes[0][0]:,} users and {shapes[0][1]:,} items")
         return left
 
-    def _check_memory(self, tables: "Tables", sample: Sample, expansion: Expansion) -> None:
+    def _check_memory(self, tables: "Tables", sample: Sample, expansion: Expansion, mask_dropped: bool) -> None:
         """Say how much memory this takes, and refuse more than there is."""
         shape = sample.shape(expansion)
         share = shape[0] * shape[1] / (expansion.shape[0] * expansion.shape[1])
         entries = max(int(share * expansion.expected_interactions), self.base.count)
         largest = max(model.memory(shape) for family in tables.families.values() for model in family)
         # A table, its two parts for validation, its other orientation, and what is made of it.
-        needed = 16 * 6 * entries + 8 * 12 * CHUNK + largest
+        needed = 16 * 6 * entries + 8 * 12 * CHUNK + largest + sample.memory(expansion, mask_dropped)
         logger.info(f"this takes up to about {readable(needed)} of memory")
         if (free := free_memory()) is not None and needed > free:
             raise InputError(
@@ -354,8 +383,8 @@ class Tables:
             )
         cuts = {"": self.k, f" {SHARE}": round(self.k * table.shape[1] / self.items)}
         rows: dict[str, list[Any]] = {}
-        for model in models.values():
-            found = places(model.fit(table.train), table, users, hidden=hidden)
+        for name, model in models.items():
+            found = places(model.fit(table.train), table, users, hidden=hidden, name=name)
             for words, k in cuts.items():
                 for metric, values in by_user(found, k).items():
                     rows.setdefault(f"{metric}@{self.k}{words}", []).append(values)

@@ -8,9 +8,11 @@ model that says nothing (all scores equal) has just what chance has.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from fractalrs.errors import InputError
 from fractalrs.evaluation.halves import Halves, owners
 from fractalrs.models import Floats, Integers, Matrix, Scores, chunk_rows
 from fractalrs.tools import Shown
@@ -78,6 +80,7 @@ def rank(
     most_users: int = 5_000,
     seed: int = 0,
     rows_at_once: int | None = None,
+    name: str = "the model",
 ) -> Rankings | None:
     """Rank the held-out items of users; None if nobody has both train and held-out items.
 
@@ -91,6 +94,13 @@ def rank(
         Of more users a sample is ranked, drawn uniformly with this seed.
     rows_at_once
         Users whose scores are held in memory at once.
+    name
+        What errors call the model.
+
+    Raises
+    ------
+    InputError
+        If the scores are no table of numbers, users × items.
 
     Examples
     --------
@@ -107,7 +117,7 @@ def rank(
         return None
     if users.size > most_users:
         users = np.sort(np.random.default_rng(seed).choice(users, most_users, replace=False))
-    found = places(scores, halves, users, rows_at_once)
+    found = places(scores, halves, users, rows_at_once, name=name)
     at = {k: _at(found, k) for k in ks}
     hr, recall, ndcg = ({k: float(each[which].mean()) for k, each in at.items()} for which in range(3))
     inverse = _sums(lambda rank: 1 / rank, int((found.better + found.tied).max()))
@@ -116,9 +126,19 @@ def rank(
 
 
 def places(
-    scores: Scores, halves: Halves, users: Integers, rows_at_once: int | None = None, hidden: Matrix | None = None
+    scores: Scores,
+    halves: Halves,
+    users: Integers,
+    rows_at_once: int | None = None,
+    hidden: Matrix | None = None,
+    name: str = "the model",
 ) -> Places:
     """Compare the scores of held-out items with those of all items that are not in train, nor hidden.
+
+    Raises
+    ------
+    InputError
+        If the scores of `name`, the model, are no table of numbers, users × items.
 
     Examples
     --------
@@ -132,7 +152,7 @@ def places(
     for first in range(0, len(users), rows_at_once):
         some = users[first : first + rows_at_once]
         train, test = halves.train[some], halves.test[some]
-        table = np.array(scores(some), dtype=np.float64)
+        table = _checked(scores(some), (len(some), halves.shape[1]), name)
         for known in (train,) if hidden is None else (train, hidden[some]):
             table[owners(known), known.indices] = -np.inf
         whose = owners(test)
@@ -144,6 +164,25 @@ def places(
             better.append(np.count_nonzero(rivals > own, axis=1))
             tied.append(np.count_nonzero(rivals == own, axis=1))
     return Places(owners(halves.test[users]), np.concatenate(better), np.concatenate(tied))
+
+
+def _checked(given: Any, wanted: tuple[int, int], name: str) -> Floats:
+    """Return a copy of scores; of none that are missing, which nothing would be better than."""
+    try:
+        table = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"the scores of {name} are no numbers, or of rows of different length") from None
+    if table.shape != wanted:
+        raise InputError(
+            f"the scores of {name} are of shape {table.shape}, not {wanted}",
+            hint="a row for each user that is asked for, a column for each item of the matrix that it was fitted to",
+        )
+    if np.isnan(table).any():
+        raise InputError(
+            f"{np.isnan(table).sum():,} of {table.size:,} scores of {name} are NaN",
+            hint="give what it cannot score a number less than all others",
+        )
+    return table
 
 
 def by_user(found: Places, k: int) -> dict[str, Floats]:

@@ -1,6 +1,7 @@
 """Samples of an expansion: some of its users and of its column blocks, as matrices in memory."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +9,11 @@ import scipy.sparse as sp
 
 from fractalrs.evaluation.halves import Halves, matrix_of, owners
 from fractalrs.expansion import Cells, Expansion, shuffle_named
-from fractalrs.models import Integers, Matrix
+from fractalrs.models import CHUNK, Integers, Matrix
 from fractalrs.passes import StreamedMatrix
 
-_USERS_AT_ONCE = 4_096
-"""How many users' rows are held with the column blocks that are left out."""
+_ENTRY = 96
+"""How many bytes an interaction takes while matrices are made of it: ids, places, sorted copies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,19 @@ class Sample:
         """Return how many users and items it has."""
         return len(self.users), len(self.blocks) * expansion.base.shape[1]
 
+    def users_at_once(self, expansion: Expansion) -> int:
+        """Return of how many users rows are generated at once, for about `CHUNK` interactions of all column blocks."""
+        return max(1, int(CHUNK * expansion.shape[0] / max(expansion.expected_interactions, 1)))
+
+    def memory(self, expansion: Expansion, mask_dropped: bool = False) -> int:
+        """Return about how many bytes generating it takes beside its matrices: rows at once, and what is dropped."""
+        everybody, everything = expansion.shape
+        users, items = self.shape(expansion)
+        kept, whole = expansion.expected_interactions, expansion.base.count * math.prod(expansion.reduced.shape)
+        row = (whole if mask_dropped else kept) / everybody
+        dropped = whole * (users / everybody) * (items / everything) if mask_dropped else 0
+        return int(_ENTRY * (min(max(CHUNK, row), users * row) + dropped))
+
     def halves(self, expansion: Expansion, threads: int | None = None) -> Halves:
         """Generate its train and test interactions."""
         return Halves(*(self._part(expansion, split, threads) for split in ("train", "test")))
@@ -79,8 +93,8 @@ class Sample:
         q, parts = expansion.base.shape[1], []
         place = np.full(expansion.reduced.shape[1], -1)
         place[self.blocks] = np.arange(len(self.blocks))
-        for first in range(0, len(self.users), _USERS_AT_ONCE):
-            some = self.users[first : first + _USERS_AT_ONCE]
+        for first in range(0, len(self.users), at_once := self.users_at_once(expansion)):
+            some = self.users[first : first + at_once]
             rows = StreamedMatrix(expansion, threads=threads, users=some).collect(some, split)  # type: ignore[arg-type]
             blocks, items = np.divmod(rows.indices.astype(np.int64), q)
             kept = place[blocks] >= 0

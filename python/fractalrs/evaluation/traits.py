@@ -73,7 +73,7 @@ def traits_of(halves: Halves, models: Mapping[str, Recommender], *, most_users: 
     for name, model in models.items():
         found = None
         if model.takes(train.shape):
-            found = rank(model.fit(train), halves, (TOP,), most_users=most_users, seed=seed)
+            found = rank(model.fit(train), halves, (TOP,), most_users=most_users, seed=seed, name=name)
         hits[name] = None if found is None else found.hr[TOP]
     values = singular_values(train, SINGULAR_VALUES, seed)
     return Traits(users, items, values, assortativity(users, items, product), clustering(train), hits)

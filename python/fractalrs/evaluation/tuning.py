@@ -49,11 +49,13 @@ def tune(train: Matrix, families: Mapping[str, Family], k: int, seed: int) -> di
     for name, family in families.items():
         settings = list(family)
         if len(settings) > 1:
-            settings.sort(key=lambda model: -_quality(model, halves, k, seed))
-        chosen[name] = settings[0]
+            found = [_quality(name, model, halves, k, seed) for model in settings]
+            chosen[name] = settings[found.index(max(found))]
+        else:
+            chosen[name] = settings[0]
     return chosen
 
 
-def _quality(model: Recommender, halves: Halves, k: int, seed: int) -> float:
-    found = rank(model.fit(halves.train), halves, (k,), most_users=MOST_VALIDATED, seed=seed)
+def _quality(name: str, model: Recommender, halves: Halves, k: int, seed: int) -> float:
+    found = rank(model.fit(halves.train), halves, (k,), most_users=MOST_VALIDATED, seed=seed, name=name)
     return 0.0 if found is None else found.ndcg[k]

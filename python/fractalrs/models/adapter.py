@@ -15,7 +15,8 @@ class Listed(Recommender):
 
     `users` are rows of the matrix that it was fitted to; it returns k different items for each, the best first, none of
     the user's own. An item scores by its place; all that it does not list tie behind. Lists of `depth` items are asked
-    for, or of as many as everybody lacks: as many as the largest cut-off are enough.
+    for, or of all that a user lacks where these are fewer, users who lack as many at once: as many as the largest
+    cut-off are enough.
 
     Raises
     ------
@@ -44,10 +45,12 @@ class Listed(Recommender):
         degrees, items = np.diff(train.indptr), train.shape[1]
 
         def scores(users: Integers) -> Floats:
-            k = min(self.depth, items - int(degrees[users].max(initial=0)))
-            listed = self._checked(self.model.recommend(users, k), (len(users), k), items)
-            table = np.zeros((len(users), items))
-            np.put_along_axis(table, listed, np.arange(k, 0, -1.0)[None], axis=1)
+            table, most = np.zeros((len(users), items)), np.minimum(self.depth, items - degrees[users])
+            # Users who lack few items are asked for by themselves: no list depends on whom else it is asked with.
+            for k in np.unique(most[most > 0]).tolist():
+                rows = np.flatnonzero(most == k)
+                listed = self._checked(self.model.recommend(users[rows], k), (len(rows), k), items)
+                table[rows[:, None], listed] = np.arange(k, 0, -1.0)
             return table
 
         return scores

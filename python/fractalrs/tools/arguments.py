@@ -48,10 +48,10 @@ def suggests(function: Callable[_Arguments, _Returned]) -> Callable[_Arguments, 
     return checked
 
 
-def check_count(name: str, value: object, least: int = 0) -> None:
+def check_count(name: str, value: object, least: int = 0, hint: str | None = None) -> None:
     """Refuse what is no whole number, or too small a one."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(f"{name} must be a whole number, {least} or more, not {value!r}")
+        raise InputError(f"{name} must be a whole number, {least} or more, not {value!r}", hint)
 
 
 def check_word(name: str, value: object, words: Sequence[str]) -> None:

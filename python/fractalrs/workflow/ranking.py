@@ -10,12 +10,16 @@ from fractalrs.workflow.sources import read_base
 if TYPE_CHECKING:
     from fractalrs.evaluation import RankReport
 
+_CHECKED = ("models", "k", "repeats", "most_users", "most_items")
+"""Arguments of a ranking that need no data to be refused."""
+
 
 def rank_source(source: Any, recipe: Recipe, *, progress: bool | Progress = False, **how: Any) -> "RankReport":
     """Rank models on a source and on what a recipe makes of it: nothing is written."""
     # Linear algebra is loaded by those who rank.
-    from fractalrs.evaluation import rank_agreement
+    from fractalrs.evaluation import check_ranking, rank_agreement
 
-    base = read_base(source, recipe)
     seed = recipe.options.seed
+    check_ranking(seed=seed, **{name: how[name] for name in _CHECKED if name in how})
+    base = read_base(source, recipe)
     return rank_agreement(base, expansion_of(base, recipe, progress), seed=seed, progress=progress, **how)
