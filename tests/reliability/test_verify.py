@@ -194,3 +194,47 @@ def test_a_damaged_base_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "out/private/cells.npz").write_bytes(b"x")
     found = fr.verify(tmp_path / "out", repair=True, source=expansion)
     assert (found.holds, found.mended) == (True, ("private/cells.npz",))
+
+
+@pytest.mark.parametrize("manifest", ["whole", "damaged"])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_the_private_files_of_another_data_set_are_blamed_and_nothing_is_written(
+    tmp_path: Path, manifest: str, parts: int
+) -> None:
+    out, other = (small_expansion(seed=seed) for seed in (5, 6))
+    fr.write(out, tmp_path / "out", parts=2)
+    fr.write(other, tmp_path / "other", parts=parts)
+    shutil.rmtree(tmp_path / "out/private")
+    shutil.copytree(tmp_path / "other/private", tmp_path / "out/private")
+    if manifest == "damaged":
+        (tmp_path / "out/manifest.json").write_bytes(b"{}")
+    found = fr.verify(tmp_path / "out")
+    named = [(fault.file, fault.what, fault.advice) for fault in found.faults if fault.file != "manifest.json"]
+    assert named == [("private/", "is of another data set", "put its own back")]
+    assert manifest == "damaged" or len(found.faults) == 1
+    before = stamps(tmp_path / "out")
+    for source in (out, other):
+        with pytest.raises(fr.OutputError, match="private/ is of another data set"):
+            fr.verify(tmp_path / "out", repair=True, source=source)
+    assert stamps(tmp_path / "out") == before
+
+
+def test_a_whole_part_of_another_data_set_is_not_written_over(tmp_path: Path) -> None:
+    out, other = (small_expansion(seed=seed) for seed in (5, 6))
+    fr.write(out, tmp_path / "out", parts=2)
+    fr.write(other, tmp_path / "other", parts=2)
+    name = "test/part-00001-of-00002.parquet"
+    shutil.copyfile(tmp_path / "other" / name, tmp_path / "out" / name)
+    (tmp_path / "out/manifest.json").write_bytes(b"{}")
+    before = stamps(tmp_path / "out")
+    with pytest.raises(fr.OutputError, match=f"{name} is whole, and of another data set"):
+        fr.verify(tmp_path / "out", repair=True, source=out)
+    assert stamps(tmp_path / "out") == before
+
+
+def test_all_that_is_made_again_is_listed(tmp_path: Path) -> None:
+    fr.write(small_expansion(), tmp_path / "out", parts=2)
+    names = ("README.md", "manifest.json", "test/part-00001-of-00002.parquet")
+    for name in names:
+        (tmp_path / "out" / name).write_bytes(b"x")
+    assert fr.verify(tmp_path / "out", repair=True, source=small_expansion()).mended == names

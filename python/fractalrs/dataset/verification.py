@@ -13,13 +13,13 @@ from fractalrs.dataset.claims import false_claims, report_of
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.division import DIVISION
 from fractalrs.dataset.folder import Folder, read_plan, units
-from fractalrs.dataset.layout import CARD, MANIFEST, PLAN
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, part_of
 from fractalrs.dataset.manifest import FileEntry
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import lost_files
 from fractalrs.dataset.survey import Finished
 from fractalrs.dataset.writing import complete, make_parts
-from fractalrs.errors import InputError, WriteError
+from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.tools import (
     DAMAGE,
     Digest,
@@ -34,6 +34,8 @@ from fractalrs.tools import (
 )
 from fractalrs.words import SPLITS
 
+PRIVATE = "private/"
+_LABEL = "fractalrs.plan"
 _PIECE = 1 << 24
 """So many bytes of a file in an object store are asked for at a time, to digest them."""
 
@@ -60,7 +62,7 @@ class Verification(Shown):
     faults
         What is not what was written.
     mended
-        Files that were, and have been made again.
+        Files that have been made again.
     left_out
         What could not be looked at.
     """
@@ -107,12 +109,13 @@ def verify_files(path: Place, threads: int, progress: Progress) -> Verification:
     store = store_of(path)
     broken = _broken_manifest(store)
     folder, faults = folder_of(store)
-    lost = [] if folder.plan is None else lost_files(store, folder.plan)
+    theirs = folder.plan is None or any(fault.file == PRIVATE for fault in faults)
+    lost = [] if theirs or folder.plan is None else lost_files(store, folder.plan)
     faults, files = [*faults, *broken], list[FileEntry]()
     if not broken:
         dataset = Dataset(store)
         files = [*dataset.manifest.files]
-        if PLAN not in {fault.file for fault in faults} and DIVISION not in lost:
+        if not faults and DIVISION not in lost:
             faults += [Fault(MANIFEST, claim.removeprefix(f"{MANIFEST} "), "") for claim in false_claims(dataset)]
         faults += _of_files(store, files, threads, progress)
         faults += _card(dataset)
@@ -132,7 +135,7 @@ def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> V
     Raises
     ------
     OutputError
-        If somebody writes there.
+        If somebody writes there, or ``private/`` or a part is of another data set.
     WriteError
         If a file comes out otherwise than the manifest says.
     """
@@ -143,8 +146,11 @@ def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> V
         bad = {fault.file for fault in found.faults}
         if not bad or PLAN in bad:
             return found
+        if PRIVATE in bad:
+            raise OutputError(f"{store.path}/{PRIVATE} is of another data set", "put its own back")
         entries = _whole(store, plan, bad) if MANIFEST in bad else _entries(store, plan, bad)
         folder, _ = folder_of(store)
+        card = digest_of(store, CARD) if CARD in folder.files else None
         with failures(store):
             store.clear()
             begin(store, plan, missing_private(folder, plan), begun=True)
@@ -152,14 +158,20 @@ def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> V
             if MANIFEST not in bad:
                 _compare(store, made)
             complete(store, plan, {**entries, **made}, threads, progress)
+        written = {*bad, *made, *(table.name for table in plan.attributes if table.name not in entries)}
+        written |= {CARD} if digest_of(store, CARD) != card else set()
     again = verify_files(store, threads, progress)
-    return replace(again, mended=tuple(sorted(bad - {fault.file for fault in again.faults})))
+    return replace(again, mended=tuple(sorted(written - {fault.file for fault in again.faults})))
 
 
 def folder_of(store: Store) -> tuple[Folder, list[Fault]]:
-    """Return what is there, without plan or manifest that are damaged; a damaged plan is a fault."""
+    """Return what is there, without plan or manifest that are damaged.
+
+    A damaged plan is a fault, and so is the plan of another data set.
+    """
     try:
-        return Folder.read(store), []
+        folder = Folder.read(store)
+        return folder, _of_others(folder)
     except InputError:
         files = store.list()
     plan, faults = None, list[Fault]()
@@ -167,7 +179,25 @@ def folder_of(store: Store) -> tuple[Folder, list[Fault]]:
         plan = read_plan(store) if PLAN in files else None
     except InputError as error:
         faults = [Fault(PLAN, f"is damaged: {error.message}", "")]
-    return Folder(store, files, plan, None if _broken_manifest(store) else Dataset(store).manifest), faults
+    folder = Folder(store, files, plan, None if _broken_manifest(store) else Dataset(store).manifest)
+    return folder, [*faults, *_of_others(folder)]
+
+
+def _of_others(folder: Folder) -> list[Fault]:
+    """Return that ``private/`` is another data set's; whole parts say whether plan or manifest is wrong."""
+    plan, manifest = folder.plan, folder.manifest
+    if plan is None or (manifest is not None and manifest.fingerprints.get("plan") == plan.fingerprint):
+        return []
+    others = manifest is not None
+    for name in (name for name in sorted(folder.files) if part_of(name)):
+        try:
+            labels, _ = folder.store.known(name)
+        except DAMAGE:
+            continue
+        if labels.get(_LABEL) == plan.fingerprint:
+            return []
+        others = True
+    return [Fault(PRIVATE, "is of another data set", "")] if others else []
 
 
 def _broken_manifest(store: Store) -> list[Fault]:
@@ -218,6 +248,8 @@ def _advice(name: str, folder: Folder) -> str:
     """Return what to do about a file."""
     if name == PLAN:
         return "take it from a copy: without it nothing can be made again, but everything can be read"
+    if name == PRIVATE:
+        return "put its own back"
     known = {file.path for file in folder.manifest.files} if folder.manifest else set()
     if known and name.partition("/")[0] in SPLITS and name not in known:
         return "move it away"
@@ -236,16 +268,26 @@ def _entries(store: Store, plan: Plan, bad: set[str]) -> Finished:
 
 
 def _whole(store: Store, plan: Plan, bad: set[str]) -> Finished:
-    """Return what is known of the files that are whole by their own seals: the manifest is not."""
+    """Return what is known of the files that are whole by their own seals: the manifest is not.
+
+    A file that is whole and of another plan is somebody's data: it is refused, not made again.
+    """
     found: dict[str, Any] = {}
     for unit, names in units(store.list()).items():
-        if unit not in plan.files or bad & {*names}:
+        if (part_of(unit) is None and unit not in ATTRIBUTE_FILES.values()) or bad & {*names}:
             continue
         try:
             known = {name: store.known(name) for name in names}
         except DAMAGE:
             continue
-        if all(labels.get(label) == value for labels, _ in known.values() for label, value in plan.files[unit]):
+        wanted = plan.files.get(unit, [(_LABEL, plan.fingerprint)])
+        for name, (labels, _) in known.items():
+            if any(labels.get(label) != value for label, value in wanted):
+                raise OutputError(
+                    f"{store.path / name} is whole, and of another data set than private/plan.json",
+                    "put the private/ of this data set back, or move the file away",
+                )
+        if unit in plan.files:
             found |= {name: report for name, (_, report) in known.items()}
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fractalrs.base import Base
 from fractalrs.dataset import Plan, Verification, folder_of, match, matrices_of, repair_files, saved_base, verify_files
-from fractalrs.errors import InputError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import SAVED, Expansion, operator_named, shuffle_named
 from fractalrs.reading import read_attributes
 from fractalrs.tools import Place, Progress, as_progress, check_kind, resolve_threads, store_of, suggests
@@ -78,7 +78,14 @@ def verify(
         if source is not None:
             raise InputError("source is given, and nothing is to be repaired", hint="say repair=True (--repair)")
         return verify_files(store, threads, shown)
-    plan = folder_of(store)[0].plan
+    folder, faults = folder_of(store)
+    if faults:
+        # Under a lock it is looked at again.
+        what = f"{store.path}/{faults[0].file} {faults[0].what}"
+        if folder.plan is None:
+            raise InputError(what, hint="take it from a copy: it cannot be made again")
+        raise OutputError(what, hint="put its own back")
+    plan = folder.plan
     if plan is None:
         raise InputError(
             f"{store.path} has no private/plan.json: nothing can be made again", hint="repair it where it was made"
