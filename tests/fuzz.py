@@ -1,7 +1,8 @@
 """Damage sources and what this program saved until the time is up: ``python tests/fuzz.py SECONDS [FIRST_SEED]``.
 
 Prints what was tried, and by which seed anything was raised that is no refusal; exits with 1 then. Of a crash the last
-line on stderr names the kind and the first of the seeds.
+line on stderr names the kind and the first of the seeds; so it does of a try that does not end, which is shown and ends
+all.
 """
 
 import faulthandler
@@ -20,6 +21,8 @@ from helpers.mutations import SUFFIXES, source, unexpected
 
 AT_ONCE = 25
 """So many seeds of one kind, then the next kind."""
+STUCK = 60.0
+"""Seconds: a try that takes longer does not end."""
 
 
 def kinds(folder: Path) -> dict[str, tuple[Path, list[str], Callable[[], Any]]]:
@@ -39,6 +42,15 @@ def kinds(folder: Path) -> dict[str, tuple[Path, list[str], Callable[[], Any]]]:
     return found
 
 
+def watched(use: Callable[[], Any]) -> None:
+    """Use it; where it does not end show where it is, and exit."""
+    faulthandler.dump_traceback_later(STUCK, exit=True)
+    try:
+        use()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 def main(seconds: float, seed: int) -> int:
     """Go round all kinds; return how many tries ended otherwise than they may."""
     faulthandler.enable()
@@ -48,7 +60,7 @@ def main(seconds: float, seed: int) -> int:
         while time.monotonic() < end:
             for kind, (place, names, use) in every.items():
                 print(f"\r{kind} from seed {seed}   ", end="", file=sys.stderr)
-                for fault in unexpected(place, names, range(seed, seed + AT_ONCE), use):
+                for fault in unexpected(place, names, range(seed, seed + AT_ONCE), partial(watched, use)):
                     print(f"{kind}: {fault}")
                     faults += 1
                 tried[kind] = tried.get(kind, 0) + AT_ONCE

@@ -98,6 +98,7 @@ def test_every_byte_of_a_private_base_counts_and_it_repairs_its_parts(made: Path
         file.write_bytes(whole[:-40] + bytes([whole[-40] ^ 4]) + whole[-39:])
         told = json.loads(run("verify", str(out), "--json").out)
         assert [fault["file"] for fault in told["faults"]] == [f"private/base/{name}"]
+        assert told["faults"][0]["advice"].startswith("take it from a copy")
         file.write_bytes(whole)
 
 

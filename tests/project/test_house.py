@@ -72,3 +72,15 @@ def test_functions_are_small() -> None:
 def test_few_modules_at_the_top() -> None:
     top = sorted(file.name for file in FILES.values() if file.parent == ROOT / "fractalrs")
     assert len(top) <= MODULES_AT_THE_TOP, top
+
+
+def test_files_of_a_data_set_are_written_as_bytes() -> None:
+    # As text, every system would have ends of lines of its own, and another digest.
+    found = [
+        f"{module}:{node.lineno}"
+        for module, tree in TREES.items()
+        if module.startswith(("fractalrs.dataset.", "fractalrs.workflow."))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "write_text"
+    ]
+    assert found == []

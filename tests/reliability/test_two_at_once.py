@@ -1,6 +1,8 @@
 """Two processes that make the same thing at the same moment: one does, the other is refused and names it."""
 
 import collections
+import errno
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -118,3 +120,58 @@ def test_what_a_killed_maker_left_is_deleted_by_the_next(tmp_path: Path) -> None
         (folder / "whole").touch()
     assert [one.name for one in tmp_path.iterdir()] == ["made"]
     shutil.rmtree(tmp_path / "made")
+
+
+def hidden_name(tmp_path: Path) -> str:
+    """Return the name of the hidden folder in which ``made`` is made."""
+    with whole_folder(tmp_path / "made"):
+        (hidden,) = tmp_path.iterdir()
+    shutil.rmtree(tmp_path / "made")
+    return hidden.name
+
+
+def test_a_link_in_the_place_of_the_hidden_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    link, victim = tmp_path / "here" / hidden_name(tmp_path / "here"), tmp_path / "victim"
+    (victim / "folder").mkdir(parents=True)
+    (victim / "folder/file").write_bytes(b"kept")
+    link.symlink_to(victim)
+    with pytest.raises(OutputError, match="in the way") as caught, whole_folder(tmp_path / "here/made"):
+        pytest.fail("made through a link")
+    assert caught.value.hint == "delete it"
+    assert [one.name for one in victim.rglob("*")] == ["folder", "file"]
+
+
+def test_what_somebody_else_put_into_the_hidden_folder_stays(tmp_path: Path) -> None:
+    hidden = tmp_path / hidden_name(tmp_path)
+    (hidden / "theirs").mkdir(parents=True)
+    with whole_folder(tmp_path / "made") as folder:
+        (folder / "whole").touch()
+    assert [one.name for one in hidden.iterdir()] == ["theirs"]
+
+
+def test_the_lock_is_on_a_file_that_is_open_for_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flock = fcntl.flock
+
+    def as_on_a_network(descriptor: int, how: int) -> None:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDWR:
+            raise OSError(errno.EBADF, "not open for writing")
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", as_on_a_network)
+    made, refused = tmp_path / "made", pytest.raises(OutputError, match="another run is making")
+    with whole_folder(made), refused, whole_folder(made):
+        pytest.fail("made by two")
+    assert [one.name for one in tmp_path.iterdir()] == ["made"]
+
+
+def test_without_locks_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_descriptor: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with whole_folder(tmp_path / "made") as folder:
+        (folder / "whole").touch()
+    with pytest.raises(OSError, match="full"), whole_folder(tmp_path / "other"):
+        raise OSError(errno.ENOSPC, "full")
+    assert [one.name for one in tmp_path.iterdir()] == ["made"]

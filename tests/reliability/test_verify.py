@@ -1,7 +1,9 @@
 """`fractalrs verify`: every byte counts, each damaged file is named, and what is made again is the same bytes."""
 
+import errno
 import json
 import random
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import fractalrs as fr
+from fractalrs.tools import Digest, sealed_json
 from helpers.commands import run
 from helpers.folders import LITTER, digests, small_base, small_expansion, stamps
 
@@ -47,10 +50,10 @@ def test_a_data_set_as_it_was_written_holds(out: Path) -> None:
         (out / "train" / name).write_bytes(b"x")
     done = run("verify", out, "--json")
     told = json.loads(done.out)
-    assert (done.code, told["holds"], told["files"], told["faults"]) == (0, True, 6, [])
+    assert (done.code, told["holds"], told["files"], told["faults"]) == (0, True, 15, [])
     assert told["bytes"] == sum(file.stat().st_size for file in out.rglob("*.parquet"))
     before = stamps(out)
-    assert run("verify", out).out == "no of 6 files damaged, missing or foreign\n"
+    assert run("verify", out).out == "none of 15 files damaged, missing or foreign\n"
     assert stamps(out) == before
 
 
@@ -137,14 +140,25 @@ def test_attributes_and_periods_are_made_again(tmp_path: Path, partition: Any) -
     (tmp_path / "out/items.parquet").unlink()
     name = str(part.relative_to(tmp_path / "out"))
     assert faults(tmp_path / "out") == [name, "items.parquet"]
-    with pytest.raises(fr.InputError, match="attributes of items are not those that were written") as caught:
+    assert all(" --item-attributes FILE" in fault.advice for fault in fr.verify(tmp_path / "out").faults)
+    with pytest.raises(fr.InputError, match="attributes of items are not given") as caught:
         fr.verify(tmp_path / "out", repair=True, source=expansion)
-    assert caught.value.hint == "give items_attributes, as then".replace("items", "item")
+    assert caught.value.hint == "give item_attributes (--item-attributes FILE), as then"
+    other = pa.table({"item": base.item_ids, "year": np.arange(150) + 1})
+    with pytest.raises(fr.InputError, match="attributes of items are not those that were written"):
+        fr.verify(tmp_path / "out", repair=True, source=expansion, item_attributes=other)
     assert fr.verify(tmp_path / "out", repair=True, source=expansion, item_attributes=items).holds
+    assert digests(tmp_path / "out") == wanted
+    # Where they are whole nobody has to have them.
+    part.unlink()
+    mended = fr.verify(tmp_path / "out", repair=True, source=expansion).mended
+    # Of a part the files of all periods are made together.
+    wide = {one for one in wanted if one.startswith("train/") and Path(one).name == part.name}
+    assert {*mended} == wide
     assert digests(tmp_path / "out") == wanted
 
 
-def test_what_cannot_be_made_again_is_said(source: Path, out: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_made_again_is_said(source: Path, written: Path, out: Path, tmp_path: Path) -> None:
     (out / "train/none.parquet").write_bytes(b"x")
     done = run("verify", out)
     assert (done.code, "train/none.parquet is no file of this data set\n  move it away" in done.out) == (3, True)
@@ -156,13 +170,17 @@ def test_what_cannot_be_made_again_is_said(source: Path, out: Path, tmp_path: Pa
     fr.write_interactions(fr.sample_interactions(200, 150, 4_000, 2), other)
     done = run("verify", out, "--repair", "--source", other)
     assert (done.code, "are not those that" in done.err) == (2, True), done.err
+    shutil.copyfile(written / "test/part-00000-of-00003.parquet", out / "test/part-00000-of-00003.parquet")
     plan = out / "private/plan.json"
     plan.write_bytes(plan.read_bytes().replace(b'"seed": 7', b'"seed": 8'))
     done = run("verify", out)
     assert done.code == 3
     assert "private/plan.json is damaged" in done.out
     assert "take it from a copy" in done.out
-    assert run("verify", out, "--repair", "--source", source).code == 2
+    assert "info, validate and publish refuse" in done.out
+    assert [run(command, out).code for command in ("head", "info", "validate")] == [0, 2, 2]
+    done = run("verify", out, "--repair", "--source", source)
+    assert (done.code, "private/plan.json is damaged" in done.err) == (2, True), done.err
 
 
 def test_what_was_given_away_is_verified_without_its_private_files(written: Path, tmp_path: Path) -> None:
@@ -194,3 +212,90 @@ def test_a_damaged_base_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "out/private/cells.npz").write_bytes(b"x")
     found = fr.verify(tmp_path / "out", repair=True, source=expansion)
     assert (found.holds, found.mended) == (True, ("private/cells.npz",))
+
+
+@pytest.mark.parametrize("manifest", ["whole", "damaged"])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_the_private_files_of_another_data_set_are_blamed_and_nothing_is_written(
+    tmp_path: Path, manifest: str, parts: int
+) -> None:
+    out, other = (small_expansion(seed=seed) for seed in (5, 6))
+    fr.write(out, tmp_path / "out", parts=2)
+    fr.write(other, tmp_path / "other", parts=parts)
+    shutil.rmtree(tmp_path / "out/private")
+    shutil.copytree(tmp_path / "other/private", tmp_path / "out/private")
+    if manifest == "damaged":
+        (tmp_path / "out/manifest.json").write_bytes(b"{}")
+    found = fr.verify(tmp_path / "out")
+    named = [(fault.file, fault.what, fault.advice) for fault in found.faults if fault.file != "manifest.json"]
+    assert named == [("private/", "is of another data set", "put its own back")]
+    assert manifest == "damaged" or len(found.faults) == 1
+    before = stamps(tmp_path / "out")
+    for source in (out, other):
+        with pytest.raises(fr.OutputError, match="private/ is of another data set"):
+            fr.verify(tmp_path / "out", repair=True, source=source)
+    assert stamps(tmp_path / "out") == before
+
+
+def test_a_whole_part_of_another_data_set_is_not_written_over(tmp_path: Path) -> None:
+    out, other = (small_expansion(seed=seed) for seed in (5, 6))
+    fr.write(out, tmp_path / "out", parts=2)
+    fr.write(other, tmp_path / "other", parts=2)
+    name = "test/part-00001-of-00002.parquet"
+    shutil.copyfile(tmp_path / "other" / name, tmp_path / "out" / name)
+    (tmp_path / "out/manifest.json").write_bytes(b"{}")
+    before = stamps(tmp_path / "out")
+    with pytest.raises(fr.OutputError, match=f"{name} is whole, and of another data set"):
+        fr.verify(tmp_path / "out", repair=True, source=out)
+    assert stamps(tmp_path / "out") == before
+
+
+def test_all_that_is_made_again_is_listed(tmp_path: Path) -> None:
+    fr.write(small_expansion(), tmp_path / "out", parts=2)
+    names = ("README.md", "manifest.json", "test/part-00001-of-00002.parquet")
+    for name in names:
+        (tmp_path / "out" / name).write_bytes(b"x")
+    assert fr.verify(tmp_path / "out", repair=True, source=small_expansion()).mended == names
+
+
+def test_a_part_that_the_disk_does_not_give_is_one_fault_of_several(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(path: Path) -> str:
+        if path.name == "part-00001-of-00003.parquet":
+            raise OSError(errno.EIO, "Input/output error")
+        return Digest([path.read_bytes()]).hex()
+
+    (out / "README.md").write_bytes(b"x")
+    monkeypatch.setattr("fractalrs.dataset.verification.digest_file", failing)
+    found = [(fault.file, fault.what) for fault in fr.verify(out).faults]
+    part = "part-00001-of-00003.parquet"
+    assert found == [
+        *((f"{split}/{part}", "cannot be read: Input/output error") for split in ("train", "test")),
+        ("README.md", "is not what was written"),
+    ]
+    assert str(fr.verify(out)).endswith("3 of 15 files damaged, missing or foreign")
+
+
+@pytest.mark.parametrize("name", ["private/reduced_matrix.npy", "private/cells.npz"])
+def test_the_advice_for_damaged_matrices_mends_them(source: Path, written: Path, out: Path, name: str) -> None:
+    (out / name).write_bytes(b"x")
+    (fault,) = fr.verify(out).faults
+    assert (fault.file, "by the command that made the data set" in fault.advice) == (name, True)
+    assert run("expand", source, out, *SIZE).code == 0
+    assert digests(out) == digests(written)
+
+
+def test_the_path_in_an_advice_can_be_pasted(written: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(written, tmp_path / "my data")
+    (path / "README.md").unlink()
+    (fault,) = fr.verify(path).faults
+    assert f"fractalrs verify {shlex.quote(str(path))} --repair" in fault.advice
+
+
+def test_a_card_that_comes_out_otherwise_is_not_put(source: Path, out: Path) -> None:
+    manifest, content = out / "manifest.json", json.loads((out / "manifest.json").read_text())
+    content.pop("seal")
+    manifest.write_text(sealed_json({**content, "card": "0" * 64}))
+    before = stamps(out)
+    done = run("verify", out, "--repair", "--source", source)
+    assert (done.code, "README.md came out otherwise" in done.err) == (1, True), (done.code, done.err)
+    assert stamps(out) == before

@@ -96,7 +96,7 @@ class Private(Shown):
             write_sealed(staging.path(SIGNED), self.reduced.signed)
             write_sealed(staging.path(CELLS), vars(self.cells))
             write_sealed(staging.path(STATISTICS), self.statistics)
-            staging.path(DIVISION).write_text(division_text(self.plan))
+            staging.path(DIVISION).write_bytes(division_text(self.plan).encode())
             if self.plan.base.privacy is not None:
                 # Saving another value leaves the base as it is, wherever it lies.
                 replace(self.plan.expansion.base).save(staging.path(BASE))

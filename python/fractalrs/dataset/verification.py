@@ -1,5 +1,6 @@
 """Is every byte what was written? And made again where it is not."""
 
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,13 +14,13 @@ from fractalrs.dataset.claims import false_claims, report_of
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.division import DIVISION
 from fractalrs.dataset.folder import Folder, read_plan, units
-from fractalrs.dataset.layout import CARD, MANIFEST, PLAN
-from fractalrs.dataset.manifest import FileEntry
+from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, part_of
+from fractalrs.dataset.manifest import FileEntry, Manifest
 from fractalrs.dataset.plans import Plan
-from fractalrs.dataset.private import lost_files
+from fractalrs.dataset.private import BASE, CELLS, GUARDS, REDUCED, SIGNED, files_beside, lost_files
 from fractalrs.dataset.survey import Finished
 from fractalrs.dataset.writing import complete, make_parts
-from fractalrs.errors import InputError, WriteError
+from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.tools import (
     DAMAGE,
     Digest,
@@ -34,6 +35,10 @@ from fractalrs.tools import (
 )
 from fractalrs.words import SPLITS
 
+PRIVATE = "private/"
+_LABEL = "fractalrs.plan"
+_MATRICES = (REDUCED, SIGNED, CELLS)
+"""An expansion is made again of these, and these of the command."""
 _PIECE = 1 << 24
 """So many bytes of a file in an object store are asked for at a time, to digest them."""
 
@@ -56,11 +61,11 @@ class Verification(Shown):
     place
         The folder, or what reads as its URL.
     files, bytes
-        How many files were digested, and how many bytes they have.
+        How many files were looked at, and how many bytes those have that the manifest names.
     faults
         What is not what was written.
     mended
-        Files that were, and have been made again.
+        Files that have been made again.
     left_out
         What could not be looked at.
     """
@@ -91,7 +96,8 @@ class Verification(Shown):
         lines = [f"{fault.file} {fault.what}\n  {fault.advice}" for fault in self.faults]
         lines += [f"{name} is made again" for name in self.mended]
         lines += [f"not looked at: {name}" for name in self.left_out]
-        return "\n".join([*lines, f"{len(self.faults) or 'no'} of {self.files:,} files damaged, missing or foreign"])
+        bad = len({fault.file for fault in self.faults}) or "none"
+        return "\n".join([*lines, f"{bad} of {self.files:,} files damaged, missing or foreign"])
 
 
 def digest_of(store: Store, name: str) -> str:
@@ -107,12 +113,13 @@ def verify_files(path: Place, threads: int, progress: Progress) -> Verification:
     store = store_of(path)
     broken = _broken_manifest(store)
     folder, faults = folder_of(store)
-    lost = [] if folder.plan is None else lost_files(store, folder.plan)
+    theirs = folder.plan is None or any(fault.file == PRIVATE for fault in faults)
+    lost = [] if theirs or folder.plan is None else lost_files(store, folder.plan)
     faults, files = [*faults, *broken], list[FileEntry]()
     if not broken:
         dataset = Dataset(store)
         files = [*dataset.manifest.files]
-        if PLAN not in {fault.file for fault in faults} and DIVISION not in lost:
+        if not faults and DIVISION not in lost:
             faults += [Fault(MANIFEST, claim.removeprefix(f"{MANIFEST} "), "") for claim in false_claims(dataset)]
         faults += _of_files(store, files, threads, progress)
         faults += _card(dataset)
@@ -121,9 +128,12 @@ def verify_files(path: Place, threads: int, progress: Progress) -> Verification:
         faults += [Fault(name, "is no file of this data set", "") for name in foreign]
     faults += [Fault(name, "is missing, or not what was written", "") for name in lost]
     left_out = [f"{folder.unreadable}, which may not be read"] if folder.unreadable else []
-    size = sum(file.bytes for file in files)
-    advised = tuple(replace(fault, advice=_advice(fault.file, folder)) for fault in faults)
-    return Verification(store.path, len(files), size, advised, left_out=tuple(left_out))
+    size, bad = sum(file.bytes for file in files), {fault.file for fault in faults}
+    advised = tuple(replace(fault, advice=_advice(fault.file, folder, bad)) for fault in faults)
+    looked_at = {MANIFEST, *(file.path for file in files), *bad} | folder.files.keys() & {CARD}
+    if folder.plan is not None:
+        looked_at |= {PLAN, *GUARDS, *files_beside(folder.plan)}
+    return Verification(store.path, len(looked_at), size, advised, left_out=tuple(left_out))
 
 
 def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> Verification:
@@ -132,7 +142,7 @@ def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> V
     Raises
     ------
     OutputError
-        If somebody writes there.
+        If somebody writes there, or ``private/`` or a part is of another data set.
     WriteError
         If a file comes out otherwise than the manifest says.
     """
@@ -143,23 +153,34 @@ def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> V
         bad = {fault.file for fault in found.faults}
         if not bad or PLAN in bad:
             return found
+        if PRIVATE in bad:
+            raise OutputError(f"{store.path}/{PRIVATE} is of another data set", "put its own back")
+        _require_attributes(plan, bad)
+        expected = None if MANIFEST in bad else Dataset(store).manifest
         entries = _whole(store, plan, bad) if MANIFEST in bad else _entries(store, plan, bad)
         folder, _ = folder_of(store)
+        card = digest_of(store, CARD) if CARD in folder.files else None
         with failures(store):
             store.clear()
             begin(store, plan, missing_private(folder, plan), begun=True)
             made = make_parts(store, plan, plan.parts, entries, threads, progress)
-            if MANIFEST not in bad:
-                _compare(store, made)
-            complete(store, plan, {**entries, **made}, threads, progress)
+            if expected is not None:
+                _compare(store, expected, made)
+            complete(store, plan, {**entries, **made}, threads, progress, expected)
+        written = {*bad, *made, *(table.name for table in plan.attributes if table.name not in entries)}
+        written |= {CARD} if digest_of(store, CARD) != card else set()
     again = verify_files(store, threads, progress)
-    return replace(again, mended=tuple(sorted(bad - {fault.file for fault in again.faults})))
+    return replace(again, mended=tuple(sorted(written - {fault.file for fault in again.faults})))
 
 
 def folder_of(store: Store) -> tuple[Folder, list[Fault]]:
-    """Return what is there, without plan or manifest that are damaged; a damaged plan is a fault."""
+    """Return what is there, without plan or manifest that are damaged.
+
+    A damaged plan is a fault, and so is the plan of another data set.
+    """
     try:
-        return Folder.read(store), []
+        folder = Folder.read(store)
+        return folder, _of_others(folder)
     except InputError:
         files = store.list()
     plan, faults = None, list[Fault]()
@@ -167,7 +188,25 @@ def folder_of(store: Store) -> tuple[Folder, list[Fault]]:
         plan = read_plan(store) if PLAN in files else None
     except InputError as error:
         faults = [Fault(PLAN, f"is damaged: {error.message}", "")]
-    return Folder(store, files, plan, None if _broken_manifest(store) else Dataset(store).manifest), faults
+    folder = Folder(store, files, plan, None if _broken_manifest(store) else Dataset(store).manifest)
+    return folder, [*faults, *_of_others(folder)]
+
+
+def _of_others(folder: Folder) -> list[Fault]:
+    """Return that ``private/`` is another data set's; whole parts say whether plan or manifest is wrong."""
+    plan, manifest = folder.plan, folder.manifest
+    if plan is None or (manifest is not None and manifest.fingerprints.get("plan") == plan.fingerprint):
+        return []
+    others = manifest is not None
+    for name in (name for name in sorted(folder.files) if part_of(name)):
+        try:
+            labels, _ = folder.store.known(name)
+        except DAMAGE:
+            continue
+        if labels.get(_LABEL) == plan.fingerprint:
+            return []
+        others = True
+    return [Fault(PRIVATE, "is of another data set", "")] if others else []
 
 
 def _broken_manifest(store: Store) -> list[Fault]:
@@ -196,7 +235,7 @@ def _of_files(store: Store, files: list[FileEntry], threads: int, progress: Prog
         elif size != file.bytes:
             found = f"is damaged: it has {size:,} bytes instead of {file.bytes:,}"
         else:
-            found = "" if digest_of(store, file.path) == file.blake3 else "is damaged: it has another BLAKE3 digest"
+            found = _difference(store, file.path, file.blake3, "is damaged: it has another BLAKE3 digest")
         with lock:
             done[:] = done[0] + file.bytes, done[1] + 1
             report(*done)
@@ -207,24 +246,62 @@ def _of_files(store: Store, files: list[FileEntry], threads: int, progress: Prog
         return [one for some in pool.map(fault, files) for one in some]
 
 
+def _difference(store: Store, name: str, digest: str, words: str) -> str:
+    """Return these words where a file has another digest, or that it cannot be read; nothing where it has this one."""
+    try:
+        return "" if digest_of(store, name) == digest else words
+    except PermissionError:
+        raise
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+
+
 def _card(dataset: Dataset) -> list[Fault]:
     wanted, there = dataset.manifest.card, dataset.store.sizes([CARD])
-    if wanted is None or (there and digest_of(dataset.store, CARD) == wanted):
+    if wanted is None:
         return []
-    return [Fault(CARD, "is not what was written" if there else "is missing", "")]
+    found = _difference(dataset.store, CARD, wanted, "is not what was written") if there else "is missing"
+    return [Fault(CARD, found, "")] if found else []
 
 
-def _advice(name: str, folder: Folder) -> str:
-    """Return what to do about a file."""
+def _advice(name: str, folder: Folder, bad: set[str]) -> str:
+    """Return what to do about a file, where these are bad."""
     if name == PLAN:
-        return "take it from a copy: without it nothing can be made again, but everything can be read"
+        return (
+            "take it from a copy: without it nothing can be made again; interactions can still be read, loaded and "
+            "exported, but info, validate and publish refuse"
+        )
+    if name == PRIVATE:
+        return "put its own back"
+    if name.startswith(f"{BASE}/"):
+        return "take it from a copy: drawn again it is another base"
     known = {file.path for file in folder.manifest.files} if folder.manifest else set()
     if known and name.partition("/")[0] in SPLITS and name not in known:
         return "move it away"
     if folder.plan is None:
         return "fetch it again from where it came"
+    if name in _MATRICES:
+        return "make it again by the command that made the data set: it mends private/ and leaves the rest"
     source = "" if folder.plan.base.privacy is not None else " --source SOURCE"
-    return f"make it again: fractalrs verify {folder.store.path} --repair{source}"
+    options = "".join(f" --{kind.removesuffix('s')}-attributes FILE" for kind in _needed(folder.plan, bad))
+    command = f"fractalrs verify {shlex.quote(str(folder.store.path))} --repair{source}{options}"
+    return f"make it again{', when private/ is whole' if bad & {*_MATRICES} else ''}: {command}"
+
+
+def _needed(plan: Plan, bad: set[str]) -> list[str]:
+    """Return the kinds of attributes that repairing takes: what the manifest says of the others is still known."""
+    return [kind for kind in plan.attribute_fingerprints if {ATTRIBUTE_FILES[kind], MANIFEST} & bad]
+
+
+def _require_attributes(plan: Plan, bad: set[str]) -> None:
+    given = {table.side.plural for table in plan.attributes}
+    if lacking := [kind for kind in _needed(plan, bad) if kind not in given]:
+        names = [f"{kind.removesuffix('s')}_attributes" for kind in lacking]
+        options = ", ".join(f"--{name.replace('_', '-')} FILE" for name in names)
+        raise InputError(
+            f"the attributes of {' and '.join(lacking)} are not given",
+            hint=f"give {' and '.join(names)} ({options}), as then",
+        )
 
 
 def _entries(store: Store, plan: Plan, bad: set[str]) -> Finished:
@@ -236,23 +313,32 @@ def _entries(store: Store, plan: Plan, bad: set[str]) -> Finished:
 
 
 def _whole(store: Store, plan: Plan, bad: set[str]) -> Finished:
-    """Return what is known of the files that are whole by their own seals: the manifest is not."""
+    """Return what is known of the files that are whole by their own seals: the manifest is not.
+
+    A file that is whole and of another plan is somebody's data: it is refused, not made again.
+    """
     found: dict[str, Any] = {}
     for unit, names in units(store.list()).items():
-        if unit not in plan.files or bad & {*names}:
+        if (part_of(unit) is None and unit not in ATTRIBUTE_FILES.values()) or bad & {*names}:
             continue
         try:
             known = {name: store.known(name) for name in names}
         except DAMAGE:
             continue
-        if all(labels.get(label) == value for labels, _ in known.values() for label, value in plan.files[unit]):
+        wanted = plan.files.get(unit, [(_LABEL, plan.fingerprint)])
+        for name, (labels, _) in known.items():
+            if any(labels.get(label) != value for label, value in wanted):
+                raise OutputError(
+                    f"{store.path / name} is whole, and of another data set than private/plan.json",
+                    "put the private/ of this data set back, or move the file away",
+                )
+        if unit in plan.files:
             found |= {name: report for name, (_, report) in known.items()}
     return found
 
 
-def _compare(store: Store, made: Finished) -> None:
+def _compare(store: Store, manifest: Manifest, made: Finished) -> None:
     """Refuse to go on where a file came out otherwise: another version wrote it."""
-    manifest = Dataset(store).manifest
     known = {file.path: file.blake3 for file in manifest.files}
     other = [name for name, report in made.items() if known.get(name) != report["blake3"]]
     if other:

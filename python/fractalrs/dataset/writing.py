@@ -12,10 +12,10 @@ from fractalrs.dataset.claims import manifest_of, part_entries
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.folder import Folder, missing_files, units
 from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
-from fractalrs.dataset.manifest import AttributesEntry, PartEntry
+from fractalrs.dataset.manifest import AttributesEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
 from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey
-from fractalrs.errors import InputError, OutputError
+from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion
 from fractalrs.tools import (
     SILENT,
@@ -328,9 +328,15 @@ def _rows(files: Any) -> int:
     return sum(one["rows"] for one in ([files] if "rows" in files else files.values())) if files else 0
 
 
-def complete(store: Store, plan: Plan, files: Finished, threads: int, progress: Progress) -> Dataset:
-    """Write what comes after the parts: attributes, the card, and the manifest."""
-    attributes = {}
+def complete(
+    store: Store, plan: Plan, files: Finished, threads: int, progress: Progress, expected: Manifest | None = None
+) -> Dataset:
+    """Write what comes after the parts: attributes, the card, and the manifest.
+
+    Where a manifest is expected, attributes that are not at hand are those of it, and what comes out otherwise is
+    refused before it is seen.
+    """
+    attributes = {} if expected is None else {**expected.attributes}
     for table in plan.attributes:
         report = files.get(table.name)
         if report is None:
@@ -338,6 +344,8 @@ def complete(store: Store, plan: Plan, files: Finished, threads: int, progress: 
             with store.staging() as staging:
                 path, labels = staging.path(table.name), dict(plan.files[table.name])
                 report = table.write(path, plan.expansion, plan.parquet, labels, progress, threads)
+                if expected is not None:
+                    _require_same(store, expected, table.name, attributes[table.side.plural].blake3, report["blake3"])
                 require_ours(store, plan)
                 staging.publish(table.name)
         attributes[table.side.plural] = AttributesEntry(table.name, **report, **table.counts)
@@ -345,7 +353,14 @@ def complete(store: Store, plan: Plan, files: Finished, threads: int, progress: 
     require_ours(store, plan)
     card = data_card(plan, manifest).encode()
     manifest = replace(manifest, card=Digest([card]).hex())
+    if expected is not None:
+        _require_same(store, expected, CARD, expected.card, manifest.card)
     store.put(CARD, card)
     require_ours(store, plan)
     store.put(MANIFEST, manifest.to_json().encode())
     return Dataset(store, manifest)
+
+
+def _require_same(store: Store, expected: Manifest, name: str, wanted: str | None, made: str | None) -> None:
+    if wanted not in (None, made):
+        raise WriteError(f"{store.path / name} came out otherwise than fractalrs {expected.fractalrs} wrote it")

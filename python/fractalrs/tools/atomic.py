@@ -7,8 +7,9 @@ renamed. A writer that fails deletes it; what a killed one leaves is hidden and 
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fractalrs.errors import OutputError
@@ -57,33 +58,54 @@ def whole_folder(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def _claimed(final: Path, there: Path) -> Iterator[Path]:
-    """Yield the hidden folder in which a folder is made, empty and locked: refuse one that somebody else has."""
+    """Yield the hidden folder in which a folder is made, locked and without it: refuse one that somebody else has."""
     hidden = there / f".{final.name}.{Digest([os.fsencode(final.absolute())]).hex()[:16]}.tmp"
+    # Folders cannot be opened on Windows, nor locked on network file systems.
+    held = hidden / f"{final.name}.lock"
     while True:
-        hidden.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            hidden.mkdir()
         try:
-            descriptor = os.open(hidden, os.O_RDONLY)
+            if not stat.S_ISDIR(hidden.lstat().st_mode):
+                raise OutputError(f"{hidden} is in the way, and no folder of ours", hint="delete it")
+            descriptor = os.open(held, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except FileNotFoundError:
             # Whoever had it has just ended.
             continue
         locked = lock(descriptor)
-        if locked is None or (locked and hidden.exists() and os.path.samestat(os.fstat(descriptor), hidden.stat())):
+        if locked is None or (locked and _is_still(descriptor, held)):
             break
         os.close(descriptor)
         if locked is False:
             raise OutputError(f"another run is making {final}", hint="wait for it to end, or choose another folder")
+    # Where there are no locks, nobody knows whether its maker lives.
+    place = _temporary_path(there / final.name) if locked is None else hidden
     try:
         if os.path.lexists(final):
             raise OutputError(f"{final} exists already", hint="name a folder that does not exist yet")
-        # Where there are no locks, nobody knows whether its maker lives.
-        hidden = _temporary_path(there / final.name) if locked is None else hidden
-        hidden.mkdir(exist_ok=True)
-        for left in hidden.iterdir():
-            shutil.rmtree(left, ignore_errors=True)
-        yield hidden
+        place.mkdir(exist_ok=True)
+        shutil.rmtree(place / final.name, ignore_errors=True)
+        yield place
     finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-        os.close(descriptor)
+        if locked is None:
+            # Windows deletes nothing that is open.
+            os.close(descriptor)
+        # Nothing but what is made here is deleted, whatever else lies there.
+        shutil.rmtree(place / final.name, ignore_errors=True)
+        held.unlink(missing_ok=True)
+        for folder in {place, hidden}:
+            with suppress(OSError):
+                folder.rmdir()
+        if locked is not None:
+            os.close(descriptor)
+
+
+def _is_still(descriptor: int, path: Path) -> bool:
+    """Return whether an open file is the one of that name: who deleted it meanwhile has let it go."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def flush(path: Path) -> None:

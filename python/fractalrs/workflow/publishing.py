@@ -137,8 +137,8 @@ def _write(here: Path, made: Dataset, target: Path, manifest: Manifest, card: st
     try:
         with whole_folder(target) as staged, task as done:
             _take(here, made.place, staged, manifest.files, done)
-            (staged / CARD).write_text(card, encoding="utf-8")
-            (staged / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+            (staged / CARD).write_bytes(card.encode())
+            (staged / MANIFEST).write_bytes(manifest.to_json().encode())
     except OSError as error:
         raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing is left of it") from error
 

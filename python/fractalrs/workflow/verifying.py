@@ -6,10 +6,10 @@ from typing import Any
 
 from fractalrs.base import Base
 from fractalrs.dataset import Plan, Verification, folder_of, match, matrices_of, repair_files, saved_base, verify_files
-from fractalrs.errors import InputError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import SAVED, Expansion, operator_named, shuffle_named
 from fractalrs.reading import read_attributes
-from fractalrs.tools import Place, Progress, as_progress, check_kind, resolve_threads, store_of, suggests
+from fractalrs.tools import Place, Progress, Store, as_progress, check_kind, resolve_threads, store_of, suggests
 from fractalrs.workflow.sources import base_planned
 
 
@@ -78,19 +78,29 @@ def verify(
         if source is not None:
             raise InputError("source is given, and nothing is to be repaired", hint="say repair=True (--repair)")
         return verify_files(store, threads, shown)
-    plan = folder_of(store)[0].plan
-    if plan is None:
-        raise InputError(
-            f"{store.path} has no private/plan.json: nothing can be made again", hint="repair it where it was made"
-        )
+    plan = _plan(store)
     expansion = _expansion(store.path, path, plan, source)
     tables = [match(table, expansion.base) for table in read_attributes(item_attributes, user_attributes)]
-    missing = sorted({*plan.attribute_fingerprints} - {table.side.plural for table in tables})
-    if missing or any(plan.attribute_fingerprints.get(table.side.plural) != table.fingerprint for table in tables):
-        kinds = " and ".join(missing or [table.side.plural for table in tables])
-        option = f"{(missing or [tables[0].side.plural])[0].removesuffix('s')}_attributes"
-        raise InputError(f"the attributes of {kinds} are not those that were written", hint=f"give {option}, as then")
+    for table in tables:
+        if plan.attribute_fingerprints.get(kind := table.side.plural) != table.fingerprint:
+            option = f"{kind.removesuffix('s')}_attributes"
+            raise InputError(
+                f"the attributes of {kind} are not those that were written", hint=f"give {option}, as then"
+            )
     return repair_files(replace(plan, made_of=expansion, attributes=tuple(tables)), store, threads, shown)
+
+
+def _plan(store: Store) -> Plan:
+    """Return the plan that is there; refuse one that is missing, damaged or another data set's."""
+    folder, faults = folder_of(store)
+    if folder.plan is not None and not faults:
+        return folder.plan
+    if faults:
+        found = f"{store.path}/{faults[0].file} {faults[0].what}"
+        if folder.plan is not None:
+            raise OutputError(found, hint="put its own back")
+        raise InputError(found, hint="take it from a copy: it cannot be made again")
+    raise InputError(f"{store.path} has no private/plan.json: nothing can be made again", "repair it where it was made")
 
 
 def _expansion(place: Any, path: Place, plan: Plan, source: Any) -> Expansion:
