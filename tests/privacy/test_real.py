@@ -50,7 +50,7 @@ def test_movielens_aligned_is_relinked_and_rebuilt(movielens: tuple[fr.Base, Peo
 
 
 def test_movielens_by_the_default_profile_is_hardly_found(movielens: tuple[fr.Base, People]) -> None:
-    """At most 2 % of members beyond controls, as far as 335 of them can tell: 0, 7, 11 and 2 in four splits."""
+    """At most 2 % of members beyond controls, as far as 335 of them can tell."""
     base, people = movielens
     claims = densest_block(Output(fr.Expansion(base, fr.fit(base, (8, 16)), seed=3), True), people, 1.0)
     claimed, counts = claims.judged(people.is_member)
