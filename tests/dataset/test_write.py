@@ -192,7 +192,7 @@ def test_the_manifest_says_what_is_there(written: Path, expansion: Expansion) ->
     assert rows == {split: len(expansion.table(0, 600, split)) for split in SPLITS}  # type: ignore[arg-type]
     assert (manifest["base_users"], manifest["base_items"]) == (200, 150)
     assert (manifest["user_multiplier"], manifest["item_multiplier"]) == (3, 5)
-    assert manifest["generator"] == 2
+    assert manifest["generator"] == 3
     assert manifest["schema"] == [{"name": "user_id", "type": "int32"}, {"name": "item_id", "type": "int32"}]
     assert (manifest["profile"], manifest["shuffle"]) == ("realistic", "mixed")
 
@@ -216,7 +216,7 @@ def test_private_holds_the_plan_and_what_validation_needs(written: Path, expansi
     plan = json.loads((private / "plan.json").read_text())
     assert plan["options"]["seed"] == 7
     assert plan["options"]["shuffle"] == "mixed"
-    assert plan["generator"] == 2
+    assert plan["generator"] == 3
     assert plan["writing"]["parts"] == 7
     assert plan["base"]["fingerprint"] == expansion.base.fingerprint
     assert plan["fingerprints"] == manifest_of(written)["fingerprints"]

@@ -101,7 +101,7 @@ def test_one_source_is_asked_of_cells_that_are_not_made_yet(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"seed": None}, "seed is None; it must be a whole number"),
+        ({"seed": "x"}, "seed is x; it must be a whole number"),
         ({"keep_scale": None}, "keep_scale is None; it must be above 0"),
         ({"max_keep": "much"}, "max_keep is .?much.?; it must be from 0 to 1"),
         ({"min_keep": 10**400}, "min_keep is 10+; it must be from 0 to 1"),

@@ -108,7 +108,8 @@ def validate(
     All 6 checks hold
     """
     _check(only, singular_values, false_alarms)
-    subject = open_dataset(dataset) if isinstance(dataset, str | os.PathLike | Store) else dataset
+    is_made = isinstance(dataset, Dataset | Expansion)
+    subject = open_dataset(dataset) if not is_made and isinstance(dataset, str | os.PathLike | Store) else dataset
     check_kind("dataset", subject, (Dataset, Expansion), "a Dataset, its folder, or an Expansion")
     own = checked({} if thresholds is None else thresholds)
     if singular_values == DEFAULT_COUNT:
