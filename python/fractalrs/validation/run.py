@@ -108,9 +108,7 @@ def validate(
     All 6 checks hold
     """
     _check(only, singular_values, false_alarms)
-    is_made = isinstance(dataset, Dataset | Expansion)
-    subject = open_dataset(dataset) if not is_made and isinstance(dataset, str | os.PathLike | Store) else dataset
-    check_kind("dataset", subject, (Dataset, Expansion), "a Dataset, its folder, or an Expansion")
+    subject = _opened(dataset)
     own = checked({} if thresholds is None else thresholds)
     if singular_values == DEFAULT_COUNT:
         singular_values = min(DEFAULT_COUNT, *subject.shape)
@@ -131,6 +129,14 @@ def validate(
             if only != "integrity":
                 run.measure(own)
     return Report(run.findings())
+
+
+def _opened(dataset: Dataset | Expansion | Place) -> Dataset | Expansion:
+    """Return what is to be validated; a data set is looked at first, since it may lie where there are no paths."""
+    if isinstance(dataset, Dataset | Expansion):
+        return dataset
+    check_kind("dataset", dataset, (str, os.PathLike, Store), "a Dataset, its folder, or an Expansion")
+    return open_dataset(dataset)
 
 
 @contextmanager
