@@ -13,11 +13,8 @@ use numpy::IntoPyArray;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::errors::raised;
 use crate::generator::{Arrays, Generator, check_users, split_named};
-
-/// How often who waits for a piece looks for Ctrl-C.
-const HEARTBEAT: Duration = Duration::from_millis(100);
+use crate::watch::wait;
 
 /// Pieces of interactions in their order: an iterator over tuples of users, items, entries of the base, times, and
 /// products of ratings and factors. What is not wanted, or not there, is an empty array. Threads start with the first.
@@ -26,7 +23,7 @@ pub struct Stream(Mutex<Box<dyn Source>>);
 
 /// A stream of any types of user and item ids.
 trait Source: Send {
-    fn take(&mut self) -> Result<Poll<Option<Box<dyn IntoArrays>>>, Error>;
+    fn take(&mut self, patience: Duration) -> Result<Poll<Option<Box<dyn IntoArrays>>>, Error>;
 }
 
 /// A piece that will be arrays of Python's, without a copy.
@@ -48,8 +45,8 @@ impl<U: Id + numpy::Element, I: Id + numpy::Element> IntoArrays for Piece<U, I> 
 }
 
 impl<U: Id + numpy::Element, I: Id + numpy::Element> Source for passes::Stream<U, I> {
-    fn take(&mut self) -> Result<Poll<Option<Box<dyn IntoArrays>>>, Error> {
-        let taken = self.take(HEARTBEAT)?;
+    fn take(&mut self, patience: Duration) -> Result<Poll<Option<Box<dyn IntoArrays>>>, Error> {
+        let taken = self.take(patience)?;
         Ok(taken.map(|piece| piece.map(|piece| Box::new(piece) as Box<dyn IntoArrays>)))
     }
 }
@@ -96,12 +93,7 @@ impl Stream {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Arrays<'py>>> {
-        loop {
-            let taken = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).take()).map_err(raised)?;
-            if let Poll::Ready(piece) = taken {
-                return Ok(piece.map(|piece| piece.into_arrays(py)));
-            }
-            py.check_signals()?;
-        }
+        let piece = wait(py, |patience| self.0.lock().unwrap_or_else(PoisonError::into_inner).take(patience))?;
+        Ok(piece.map(|piece| piece.into_arrays(py)))
     }
 }

@@ -1,6 +1,7 @@
 //! Long calls that answer Ctrl-C and report progress.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +13,16 @@ use crate::errors::raised;
 
 /// How often a long call looks for Ctrl-C and reports progress.
 const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// Takes what is made elsewhere, and meanwhile answers signals; `take` waits for it as long as it is told.
+pub fn wait<T: Send>(py: Python<'_>, take: impl Fn(Duration) -> Result<Poll<T>, Error> + Sync) -> PyResult<T> {
+    loop {
+        if let Poll::Ready(made) = py.detach(|| take(HEARTBEAT)).map_err(raised)? {
+            return Ok(made);
+        }
+        py.check_signals()?;
+    }
+}
 
 /// Runs `job` on a thread of its own and meanwhile answers signals and reports progress.
 pub fn watch<T: Send>(

@@ -1,8 +1,6 @@
 //! Worlds of known truth.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
-use std::time::Duration;
 
 use fractalrs_core::error::Error;
 use fractalrs_core::worlds::{self, Asked, Exposures, Log, Pair, Spec};
@@ -12,10 +10,7 @@ use pyo3::prelude::*;
 use pythonize::depythonize;
 
 use crate::errors::raised;
-use crate::watch::watch;
-
-/// How often who waits for a piece looks for Ctrl-C.
-const HEARTBEAT: Duration = Duration::from_millis(100);
+use crate::watch::{wait, watch};
 
 type Floats<'py> = Bound<'py, PyArray1<f64>>;
 type Codes<'py> = PyReadonlyArray1<'py, u32>;
@@ -169,13 +164,8 @@ impl ExposureLog {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Columns<'py>>> {
-        loop {
-            let take = || self.0.lock().unwrap_or_else(PoisonError::into_inner).take(HEARTBEAT);
-            if let Poll::Ready(made) = py.detach(take).map_err(raised)? {
-                return Ok(made.map(|made| columns(py, made)));
-            }
-            py.check_signals()?;
-        }
+        let made = wait(py, |patience| self.0.lock().unwrap_or_else(PoisonError::into_inner).take(patience))?;
+        Ok(made.map(|made| columns(py, made)))
     }
 }
 

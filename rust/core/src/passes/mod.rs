@@ -12,6 +12,7 @@ mod lookups;
 mod neighbours;
 mod rows;
 mod stack;
+mod started;
 mod stream;
 
 pub(crate) use ahead::{Ahead, Queue};
@@ -24,4 +25,5 @@ pub use lookups::{IdSample, Lookups, lookups};
 pub use neighbours::{Asked, NearItems, collect, cooccurrence, nearest, nearest_items};
 pub use rows::{Source, StreamedMatrix, Workers};
 pub use stack::stack_distances;
+pub(crate) use started::Started;
 pub use stream::{Piece, Request, Stream, interactions, spelt_out};

@@ -2,12 +2,12 @@
 
 use std::iter::repeat_n;
 use std::ops::Range;
-use std::process;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use super::ahead::{Ahead, Queue};
+use super::started::Started;
 use crate::base::Split;
 use crate::error::Error;
 use crate::expansion::{Expansion, Id, Interactions, Splits};
@@ -38,16 +38,12 @@ pub struct Piece<U, I> {
 }
 
 type Pieces = Ranges<Arc<Expansion>>;
-type Made<U, I> = Ahead<Pieces, Piece<U, I>>;
 
 /// A stream, whose threads start when the first piece is asked for.
 pub struct Stream<U, I> {
     expansion: Arc<Expansion>,
     request: Request,
-    /// The pieces that are not taken yet.
-    left: Pieces,
-    /// The threads, and the process that they belong to.
-    running: Option<(u32, Made<U, I>)>,
+    pieces: Started<Pieces, Piece<U, I>>,
 }
 
 impl<U: Id, I: Id> Stream<U, I> {
@@ -56,39 +52,17 @@ impl<U: Id, I: Id> Stream<U, I> {
         let interactions =
             request.interactions as f64 * if request.split == Split::Train { 1.0 } else { HELD_OUT_PIECE };
         let left = Ranges::new(Arc::clone(&expansion), request.users.clone(), interactions);
-        Self { expansion, request, left, running: None }
+        Self { expansion, request, pieces: Started::new(left) }
     }
 
     /// Takes the next piece: nothing at the end, pending if it is not there after some time.
     pub fn take(&mut self, patience: Duration) -> Result<Poll<Option<Piece<U, I>>>, Error> {
-        let taken = self.threads()?.take(patience)?;
-        if matches!(taken, Poll::Ready(Some(_))) {
-            self.left.next();
-        }
-        Ok(taken)
-    }
-
-    /// The threads, started where this process has none: after a fork they are those of the parent.
-    fn threads(&mut self) -> Result<&Made<U, I>, Error> {
-        let here = process::id();
-        if let Some((_, others)) = self.running.take_if(|(process, _)| *process != here) {
-            others.abandon();
-        }
-        if self.running.is_none() {
-            let (expansion, request) = (Arc::clone(&self.expansion), self.request.clone());
-            let work = move |queue: &Queue<_, _>| make_pieces(&expansion, &request, queue);
-            let most = 2 * self.request.threads + 1;
-            self.running = Some((here, Ahead::start(self.left.clone(), most, work)?));
-        }
-        self.running.as_ref().map(|(_, threads)| threads).ok_or(Error::Cancelled)
-    }
-}
-
-impl<U, I> Drop for Stream<U, I> {
-    fn drop(&mut self) {
-        if let Some((_, others)) = self.running.take_if(|(process, _)| *process != process::id()) {
-            others.abandon();
-        }
+        let (expansion, request) = (&self.expansion, &self.request);
+        self.pieces.take(patience, |left| {
+            let (expansion, request) = (Arc::clone(expansion), request.clone());
+            let most = 2 * request.threads + 1;
+            Ahead::start(left, most, move |queue: &Queue<_, _>| make_pieces(&expansion, &request, queue))
+        })
     }
 }
 

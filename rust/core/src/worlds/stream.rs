@@ -1,7 +1,6 @@
 //! The log of a round: exposures of all users in their order, made ahead on threads.
 
 use std::ops::Range;
-use std::process;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use super::exposures::{Exposures, Maker};
 use super::world::World;
 use crate::error::Error;
-use crate::passes::{Ahead, Queue};
+use crate::passes::{Ahead, Queue, Started};
 use crate::threads::on_threads;
 
 /// What is wanted of a log.
@@ -23,16 +22,11 @@ pub struct Asked {
     pub threads: usize,
 }
 
-type Made = Ahead<Pieces, Exposures>;
-
 /// The log, whose threads start when the first piece is asked for.
 pub struct Log {
     world: Arc<World>,
     asked: Asked,
-    /// The pieces that are not taken yet.
-    left: Pieces,
-    /// The threads, and the process that they belong to.
-    running: Option<(u32, Made)>,
+    pieces: Started<Pieces, Exposures>,
 }
 
 /// Ranges of users, one after the other.
@@ -56,39 +50,17 @@ impl Log {
     #[must_use]
     pub fn new(world: Arc<World>, asked: Asked) -> Self {
         let left = Pieces { left: asked.users.clone(), at_once: asked.at_once };
-        Self { world, asked, left, running: None }
+        Self { world, asked, pieces: Started::new(left) }
     }
 
     /// Takes the next piece: nothing at the end, pending if it is not there after some time.
     pub fn take(&mut self, patience: Duration) -> Result<Poll<Option<Exposures>>, Error> {
-        let taken = self.threads()?.take(patience)?;
-        if matches!(taken, Poll::Ready(Some(_))) {
-            self.left.next();
-        }
-        Ok(taken)
-    }
-
-    /// The threads, started where this process has none: after a fork they are those of the parent.
-    fn threads(&mut self) -> Result<&Made, Error> {
-        let here = process::id();
-        if let Some((_, others)) = self.running.take_if(|(process, _)| *process != here) {
-            others.abandon();
-        }
-        if self.running.is_none() {
-            let (world, asked) = (Arc::clone(&self.world), self.asked.clone());
-            let work = move |queue: &Queue<_, _>| make(&world, &asked, queue);
-            let most = 2 * self.asked.threads + 1;
-            self.running = Some((here, Ahead::start(self.left.clone(), most, work)?));
-        }
-        self.running.as_ref().map(|(_, threads)| threads).ok_or(Error::Cancelled)
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        if let Some((_, others)) = self.running.take_if(|(process, _)| *process != process::id()) {
-            others.abandon();
-        }
+        let (world, asked) = (&self.world, &self.asked);
+        self.pieces.take(patience, |left| {
+            let (world, asked) = (Arc::clone(world), asked.clone());
+            let most = 2 * asked.threads + 1;
+            Ahead::start(left, most, move |queue: &Queue<_, _>| make(&world, &asked, queue))
+        })
     }
 }
 
