@@ -7,22 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from fractalrs.cli import INTERRUPTED, UNTRUE
+from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import (
     Json,
     NoProgress,
     check_report,
     flag,
     is_typed,
-    json_text,
     option,
     parameter,
+    print_judgement,
     print_note,
 )
 from fractalrs.errors import InputError
 from fractalrs.expansion import OPTIONS, Group
 from fractalrs.privacy import MOST_ADVANTAGE, AuditReport
-from fractalrs.tools import notes_on_stderr, printable, resolve_threads
+from fractalrs.tools import notes_on_stderr, resolve_threads
 from fractalrs.workflow import RECIPE, SAMPLE, Recipe, audit_output, audit_source
 
 ATTACKED = "What is attacked"
@@ -94,12 +94,7 @@ def audit(
         except KeyboardInterrupt:
             print_note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
-    if as_json:
-        print(json_text(found.to_dict()))
-    elif not quiet:
-        print(printable(str(found)))
-    if not found.holds:
-        raise typer.Exit(UNTRUE)
+    print_judgement(found, as_json, quiet)
 
 
 def _found(

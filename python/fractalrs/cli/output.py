@@ -6,10 +6,11 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import typer
 
+from fractalrs.cli.codes import UNTRUE
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
 from fractalrs.expansion import Group, Option
@@ -127,6 +128,29 @@ def print_content(content: dict[str, Any], as_json: bool, file: Any = None) -> N
     for name, value in content.items():
         shown = printable(_readable(name, value), also="")
         print(f"{name.replace('_', ' '):<{width}}  {shown}", file=file or sys.stdout)
+
+
+class Judged(Protocol):
+    """What was found, and whether it is as it must be."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as values of JSON."""
+        ...
+
+
+def print_judgement(found: Judged, as_json: bool, quiet: bool) -> None:
+    """Print what was found, as text or JSON; end with its exit code where something does not hold."""
+    if as_json:
+        print(json_text(found.to_dict()))
+    elif not quiet:
+        print(printable(str(found)))
+    if not found.holds:
+        raise typer.Exit(UNTRUE)
 
 
 def attributes_of(dataset: Dataset) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from fractalrs._core import VERSION
-from fractalrs.cli import INTERRUPTED, UNTRUE
+from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import (
     Complete,
     Json,
@@ -17,14 +17,14 @@ from fractalrs.cli.output import (
     StorageOption,
     check_report,
     flag,
-    json_text,
     option,
     place_of,
+    print_judgement,
     print_note,
 )
 from fractalrs.dataset import Dataset, Folder
 from fractalrs.expansion import Group
-from fractalrs.tools import Place, notes_on_stderr, printable, resolve_threads
+from fractalrs.tools import Place, notes_on_stderr, resolve_threads
 from fractalrs.validation import read_thresholds
 from fractalrs.validation import validate as run
 from fractalrs.workflow import command_text, read_planned_base
@@ -101,12 +101,7 @@ def validate(
         except KeyboardInterrupt:
             print_note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
-    if as_json:
-        print(json_text(found.to_dict()))
-    elif not quiet:
-        print(printable(str(found)))
-    if not found.holds:
-        raise typer.Exit(UNTRUE)
+    print_judgement(found, as_json, quiet)
 
 
 def _origin(output: Place, source: str | None) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fractalrs.cli import INTERRUPTED, UNTRUE
+from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import (
     Complete,
     Json,
@@ -13,13 +13,13 @@ from fractalrs.cli.output import (
     Quiet,
     StorageOption,
     flag,
-    json_text,
     option,
     place_of,
+    print_judgement,
     print_note,
 )
 from fractalrs.expansion import Group
-from fractalrs.tools import notes_on_stderr, printable
+from fractalrs.tools import notes_on_stderr
 from fractalrs.workflow import verify as run
 
 REPAIR = "Repair"
@@ -63,9 +63,4 @@ def verify(
         except KeyboardInterrupt:
             print_note("interrupted")
             raise typer.Exit(INTERRUPTED) from None
-    if as_json:
-        print(json_text(found.to_dict()))
-    elif not quiet:
-        print(printable(str(found)))
-    if not found.holds:
-        raise typer.Exit(UNTRUE)
+    print_judgement(found, as_json, quiet)
