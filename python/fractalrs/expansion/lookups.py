@@ -10,7 +10,7 @@ from fractalrs._core import Generator
 from fractalrs.errors import InputError
 from fractalrs.expansion.declared import one_of
 from fractalrs.expansion.operators import Operator
-from fractalrs.tools import check_count, checked_ids, resolve_threads
+from fractalrs.tools import check_count, checked_ids, checked_pairs, resolve_threads
 from fractalrs.words import SPLITS, Split
 
 
@@ -69,11 +69,7 @@ class Lookups(Protocol):
         """
         if split is not None:
             one_of("split", split, SPLITS)
-        user, item = checked_ids("users", users, self.shape[0]), checked_ids("items", items, self.shape[1])
-        try:
-            user, item = np.broadcast_arrays(user, item)
-        except ValueError:
-            raise InputError(f"users {user.shape} and items {item.shape} do not fit each other") from None
+        user, item = checked_pairs(users, items, self.shape)
         found = self.core.memberships(user.ravel(), item.ravel(), resolve_threads(threads)).reshape(user.shape)
         return found > 0 if split is None else found == 1 + SPLITS.index(split)
 

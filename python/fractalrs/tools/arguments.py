@@ -86,6 +86,18 @@ def checked_ids(name: str, values: npt.ArrayLike, count: int) -> npt.NDArray[np.
     return ids.astype(np.uint64)
 
 
+def checked_pairs(
+    users: npt.ArrayLike, items: npt.ArrayLike, shape: tuple[int, int]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Return ids below a shape, broadcast against each other; refuse those that do not fit."""
+    user, item = checked_ids("users", users, shape[0]), checked_ids("items", items, shape[1])
+    try:
+        user, item = np.broadcast_arrays(user, item)
+    except ValueError:
+        raise InputError(f"users {user.shape} and items {item.shape} do not fit each other") from None
+    return user, item
+
+
 def _listed(name: str, value: Any, kinds: tuple[type, ...], words: str) -> tuple[Any, ...]:
     if isinstance(value, str):
         raise InputError(f"{name} is the text {value!r}", hint=f"give {words}: [{value!r}]")

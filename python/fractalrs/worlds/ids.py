@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.errors import InputError
-from fractalrs.tools import check_count, checked_ids
+from fractalrs.tools import check_count
 
 SAMPLE = 1_000
 """Of so many users a policy's value is the mean, by default."""
@@ -29,18 +29,6 @@ def checked_range(users: Any, count: int) -> tuple[int, int]:
     if not first <= last <= count:
         raise InputError(f"users {first} to {last} are not within 0 to {count}")
     return int(first), int(last)
-
-
-def checked_pairs(
-    users: npt.ArrayLike, items: npt.ArrayLike, shape: tuple[int, int]
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Return ids below a shape, broadcast against each other; refuse those that do not fit."""
-    user, item = checked_ids("users", users, shape[0]), checked_ids("items", items, shape[1])
-    try:
-        user, item = np.broadcast_arrays(user, item)
-    except ValueError:
-        raise InputError(f"users {user.shape} and items {item.shape} do not fit each other") from None
-    return user, item
 
 
 def spread(count: int) -> npt.NDArray[np.uint64]:

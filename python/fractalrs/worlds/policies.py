@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.errors import InputError
-from fractalrs.tools import Shown, check_kind
+from fractalrs.tools import Shown, check_kind, checked_ids
+from fractalrs.worlds.ids import spread
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -145,6 +146,28 @@ def checked_chances(function: OfUsers, users: Integers, items: int) -> Floats:
             hint="those of each user add up to the number of items in a slate, the same for all: 1 for a single item",
         )
     return chances
+
+
+def value_of(
+    policy: OfUsers,
+    users: npt.ArrayLike | None,
+    shape: tuple[int, int],
+    at_once: int,
+    liked: Callable[[Integers, Floats], float],
+) -> float:
+    """Return how many of the items that a policy shows a user are liked, in the mean over users, or a sample of them.
+
+    `liked` is their number, expected, of some users and the probabilities with which they are shown each item.
+    """
+    count, items = shape
+    ids = spread(count) if users is None else checked_ids("users", users, count).ravel()
+    if not len(ids):
+        raise InputError("users are none")
+    total = 0.0
+    for start in range(0, len(ids), at_once):
+        rows = ids[start : start + at_once].astype(np.int64)
+        total += liked(rows, checked_chances(policy, rows, items))
+    return total / len(ids)
 
 
 def matrix_of(what: str, function: OfUsers, users: Integers, items: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,9 @@ import pyarrow.compute as pc
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Stream
-from fractalrs.tools import Shown, check_kind, checked_ids, resolve_threads
+from fractalrs.tools import Shown, check_kind, checked_pairs, resolve_threads
 from fractalrs.words import Split
-from fractalrs.worlds.ids import checked_pairs, spread
-from fractalrs.worlds.policies import Floats, OfUsers, checked_chances
+from fractalrs.worlds.policies import Floats, Integers, OfUsers, value_of
 from fractalrs.worlds.world import World
 
 _CELLS = 1 << 21
@@ -165,11 +165,15 @@ class Truth(Shown):
         True
         """
         user, item, shape = self._coded(users, items, threads)
-        base, q = self.expansion.base, self.expansion.base.shape[1]
-        keys = base.owners * q + base.indices
-        wanted = user.astype(np.int64) * q + item
+        keys, wanted = self._responses, user.astype(np.int64) * self.expansion.base.shape[1] + item
         places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.asarray(keys[places] == wanted).reshape(shape)
+
+    @cached_property
+    def _responses(self) -> Integers:
+        """The interactions of the base, each as one number, rising."""
+        base = self.expansion.base
+        return np.asarray(base.owners * base.shape[1] + base.indices)
 
     def stream(
         self, split: Split = "train", *, users: tuple[int, int] | None = None, threads: int | None = None
@@ -236,17 +240,13 @@ class Truth(Shown):
         >>> 0 < truth.policy_value(lambda users: np.tile(uniform, (len(users), 1))) < 1
         True
         """
-        count, items = self.expansion.shape
-        ids = spread(count) if users is None else checked_ids("users", users, count).ravel()
-        if not len(ids):
-            raise InputError("users are none")
-        total, step = 0.0, max(1, _CELLS // items)
-        for start in range(0, len(ids), step):
-            rows = ids[start : start + step].astype(np.int64)
-            chances = checked_chances(policy, rows, items)
+
+        def liked(rows: Integers, chances: Floats) -> float:
             row, item = np.nonzero(chances)
-            total += float((chances[row, item] * self.preference(rows[row], item)).sum())
-        return total / len(ids)
+            return float((chances[row, item] * self.preference(rows[row], item)).sum())
+
+        shape = self.expansion.shape
+        return value_of(policy, users, shape, max(1, _CELLS // shape[1]), liked)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Truth):

@@ -11,10 +11,10 @@ from fractalrs._core import ExposureLog
 from fractalrs._core import World as Core
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
-from fractalrs.tools import Progress, Shown, as_progress, check_count, checked_ids, resolve_threads
-from fractalrs.worlds.ids import checked_pairs, checked_range, codes_of, spread
+from fractalrs.tools import Progress, Shown, as_progress, check_count, checked_ids, checked_pairs, resolve_threads
+from fractalrs.worlds.ids import checked_range, codes_of, spread
 from fractalrs.worlds.log import INTERACTIONS, Columns, Observations, chosen_schema
-from fractalrs.worlds.policies import Floats, Integers, OfUsers, Policy, checked_chances
+from fractalrs.worlds.policies import Floats, Integers, OfUsers, Policy, value_of
 from fractalrs.worlds.saved import ranges_of, read_world, require_log, write_log, write_world
 
 _PIECE = 1 << 16
@@ -248,15 +248,11 @@ class World(Shown):
         >>> 0 < uniform < best < 1
         True
         """
-        p, q = self.shape
-        ids = spread(p) if users is None else checked_ids("users", users, p).ravel()
-        if not len(ids):
-            raise InputError("users are none")
-        total = 0.0
-        for _, rows in self._in_batches(codes_of(ids)):
-            chances = checked_chances(policy, rows.astype(np.int64), q)
-            total += float((chances * self.preferences(rows)).sum())
-        return total / len(ids)
+
+        def liked(rows: Integers, chances: Floats) -> float:
+            return float((chances * self.preferences(rows)).sum())
+
+        return value_of(policy, users, self.shape, self._at_once, liked)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the world to a file, ``world.json``, from which `open` makes it again.
@@ -401,9 +397,13 @@ class World(Shown):
         user, item = checked_pairs(users, items, self.shape)
         return codes_of(user.ravel()), codes_of(item.ravel()), user.shape
 
+    @property
+    def _at_once(self) -> int:
+        """Of so many users all items are looked at together."""
+        return max(1, _CELLS // self.shape[1])
+
     def _in_batches(self, users: npt.NDArray[np.uint32]) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
-        step = max(1, _CELLS // self.shape[1])
-        yield from ((start, users[start : start + step]) for start in range(0, len(users), step))
+        yield from ((start, users[start : start + self._at_once]) for start in range(0, len(users), self._at_once))
 
     def _weights(self, users: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
         assert self.policy is not None
@@ -411,7 +411,7 @@ class World(Shown):
 
     def _response_rate(self) -> float:
         """Return about which share of exposures is responded to."""
-        users = codes_of(spread(self.shape[0])[: max(1, _CELLS // self.shape[1])])
+        users = codes_of(spread(self.shape[0])[: self._at_once])
         return len(self.responses(users)[0]) / max(1, int(self.exposures(users).sum()))
 
     def responses(self, users: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
@@ -428,6 +428,6 @@ class World(Shown):
             how = {"round": round, "at_once": at_once, "threads": threads}
             yield from ExposureLog(self.core, first, last, only_responses=only_responses, **how)
             return
-        for start in range(first, last, step := max(1, _CELLS // self.shape[1])):
-            users = np.arange(start, min(start + step, last), dtype=np.uint32)
+        for start in range(first, last, self._at_once):
+            users = np.arange(start, min(start + self._at_once, last), dtype=np.uint32)
             yield self.core.expose(users, self._weights(users), round=round, only_responses=only_responses)
