@@ -19,7 +19,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from fractalrs.base import Base, leave_last_out, truncated_svd
-from fractalrs.expansion import CELL_SIZE, Cells, group_cells, reduce
+from fractalrs.expansion import ITEM_CELL_SIZE, Cells, group_cells, reduce
 from fractalrs.expansion.cells import COORDINATES, LEAF, features, partition
 from fractalrs.reading import read_interactions, sample_interactions
 from fractalrs.statistics import gini
@@ -151,7 +151,7 @@ def variants(base: Base) -> Iterator[tuple[str, Cells]]:
 
 def line(name: str, users: Floats, items: Floats, leaf: int = LEAF) -> tuple[str, Cells]:
     """Make cells of one size from features."""
-    size = CELL_SIZE
+    size = ITEM_CELL_SIZE
     return f"{size} × {size}: {name}", Cells(*partition(users, size, leaf), *partition(items, size, leaf))
 
 

@@ -14,8 +14,8 @@ from hypothesis.extra.numpy import arrays
 import fractalrs as fr
 from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.expansion import CELL_SIZE, Expansion, Fit, ReducedMatrix, fit
-from fractalrs.expansion.fitting import REPEATS, bend, cell_size
+from fractalrs.expansion import ITEM_CELL_SIZE, USER_CELL_SIZE, Expansion, Fit, ReducedMatrix, fit
+from fractalrs.expansion.fitting import REPEATS, bend, item_cells
 from fractalrs.statistics import gini
 from fractalrs.tools import blas_threads
 from fractalrs.words import ITEMS, USERS
@@ -80,14 +80,14 @@ def test_a_row_of_zeros() -> None:
 
 @pytest.mark.parametrize("blocks", [1, 2, 3, 8, 32, 128])
 def test_repetition_is_rare(blocks: int) -> None:
-    size, half = cell_size(blocks), math.ceil(blocks / 2)
+    size, half = item_cells(blocks), math.ceil(blocks / 2)
 
     def chance(size: int) -> float:
         return sum(
             math.comb(blocks, k) * (1 / size) ** k * (1 - 1 / size) ** (blocks - k) for k in range(half, blocks + 1)
         )
 
-    assert size == CELL_SIZE or chance(size) <= REPEATS
+    assert size == ITEM_CELL_SIZE or chance(size) <= REPEATS
     assert size == 2 or chance(size - 1) > REPEATS
 
 
@@ -124,8 +124,8 @@ def test_what_is_given_is_taken(base: Base, given: dict[str, Any]) -> None:
 def test_cell_sizes_are_taken(base: Base, fitted: Fit) -> None:
     made = fit(base, SHAPE, user_cell_size=1, item_cell_size=4).cells
     assert (made.user_cell_size, made.item_cell_size) == (1, 4)
-    assert fitted.cells.user_cell_size <= cell_size(SHAPE[1])
-    assert fitted.cells.item_cell_size <= cell_size(SHAPE[0])
+    assert fitted.cells.user_cell_size == USER_CELL_SIZE
+    assert fitted.cells.item_cell_size <= item_cells(SHAPE[0])
 
 
 def test_a_reduced_matrix_is_taken(base: Base, fitted: Fit) -> None:

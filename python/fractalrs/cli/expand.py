@@ -31,7 +31,7 @@ from fractalrs.cli.output import (
 )
 from fractalrs.dataset import Dataset, Folder, PartEntry, Plan, forecast, write_parts, write_plan
 from fractalrs.errors import InputError
-from fractalrs.expansion import CELL_SIZE, Expansion, Group
+from fractalrs.expansion import USER_CELL_SIZE, Expansion, Group
 from fractalrs.tools import Place, notes_on_stderr, peak_memory, resolve_threads, store_of
 from fractalrs.words import SIDES, SPLITS
 from fractalrs.workflow import RECIPE, Page, Recipe, forecast_private_base, prepare
@@ -157,7 +157,7 @@ def _risks(plan: Plan) -> list[str]:
     if plan.options.shuffle in ("none", "aligned") and plan.user_multiplier > 1:
         found.append("the nearest neighbours of an item will mostly be copies of it; --profile realistic has few")
     if plan.options.mixes and (alone := expansion.cells.users_alone):
-        remedy = f"; --no-fit makes all cells of about {CELL_SIZE}" if "fit" in plan.reduced else ""
+        remedy = f"; --no-fit makes all cells of about {USER_CELL_SIZE}" if "fit" in plan.reduced else ""
         found.append(f"users alone in their cells, who are not mixed with anybody: {alone:,}{remedy}")
     if (mean := float(expansion.keep_rates.mean())) < _LOW_RATE:
         found.append(f"blocks keep {mean:.2%} of the interactions: ids of few will have none; lower the multipliers")

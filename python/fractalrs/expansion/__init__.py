@@ -15,7 +15,7 @@ Each room imports only rooms above it::
     expansion                    all of it as one value
 """
 
-from fractalrs.expansion.cells import CELL_SIZE, Cells, group_cells
+from fractalrs.expansion.cells import ITEM_CELL_SIZE, USER_CELL_SIZE, Cells, group_cells
 from fractalrs.expansion.declared import Option, accepts, declared_by, document, option, refuse_unknown
 from fractalrs.expansion.expansion import Expansion
 from fractalrs.expansion.fingerprint import fingerprint_of
@@ -29,7 +29,17 @@ from fractalrs.expansion.shuffles import SHUFFLES, Shuffle, shuffle_named
 from fractalrs.expansion.sizing import reduce_to_target, solve_keep_scale, whole_bytes, whole_number
 from fractalrs.expansion.stream import BATCH_SIZE, Stream, chosen_schema
 
-__all__ = ["BATCH_SIZE", "CELL_SIZE", "DEFAULT_PROFILE", "OPTIONS", "PROFILES", "SHUFFLES", "Stream", "chosen_schema"]
+__all__ = [
+    "BATCH_SIZE",
+    "DEFAULT_PROFILE",
+    "ITEM_CELL_SIZE",
+    "OPTIONS",
+    "PROFILES",
+    "SHUFFLES",
+    "USER_CELL_SIZE",
+    "Stream",
+    "chosen_schema",
+]
 __all__ += ["BlockFunction", "Cells", "Expansion", "Fit", "Group", "Matrix", "Operator", "Option", "Options", "Profile"]
 __all__ += [
     "ReducedMatrix",

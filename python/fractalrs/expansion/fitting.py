@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from fractalrs.base import Base, Canonical, canonical
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import CELL_SIZE, Cells, group_canonical
+from fractalrs.expansion.cells import ITEM_CELL_SIZE, USER_CELL_SIZE, Cells, group_canonical
 from fractalrs.expansion.declared import whole
 from fractalrs.expansion.options import DEFAULT_PROFILE, PROFILES, Options
 from fractalrs.expansion.reduction import ReducedMatrix, reduce
@@ -32,8 +32,8 @@ from fractalrs.tools import Shown, blas_threads, check_kind, suggests
 from fractalrs.words import ITEMS, SIDES, USERS, Side
 
 REPEATS = 0.02
-"""An expanded id shows one source in half of its blocks or more with at most this chance, which decides cell sizes up
-to `CELL_SIZE`. Few blocks repeat oftener; but at keep rates of at most a half two copies of one source have few
+"""An expanded item shows one source in half of its blocks or more with at most this chance, which decides cells up
+to `ITEM_CELL_SIZE`. Few blocks repeat oftener; but at keep rates of at most a half two copies of one source have few
 interactions in common, so that other items are nearer (docs/cells.md)."""
 
 NEAR = 0.01
@@ -161,8 +161,9 @@ def fit(
     strength
         How much of R̂ beside its margins stays: 0 nothing, 1 all. Solved for by default.
     user_cell_size, item_cell_size
-        By default so large that repetition is rare: an expanded item shows one source item in half of its m blocks or
-        more with a chance of at most 2 %, as far as cells of 5 can; users likewise.
+        By default 7 users, among whom the shuffle `mixed` deals interactions out, and so many items that repetition is
+        rare: an expanded item shows one source item in half of its m blocks or more with a chance of at most 2 %, as
+        far as cells of 5 can.
     min_keep, max_keep, keep_scale
         Those of the expansion, `Options`. The mean keep rate is what they make of R̂.
 
@@ -196,8 +197,8 @@ def fit(
             raise InputError("this reduced matrix is fitted already", hint="give the shape, or one from reduce")
         known = canonical(base)
         sizes = (
-            cell_size(reduced.shape[1]) if user_cell_size is None else whole("user_cell_size", user_cell_size),
-            cell_size(reduced.shape[0]) if item_cell_size is None else whole("item_cell_size", item_cell_size),
+            USER_CELL_SIZE if user_cell_size is None else whole("user_cell_size", user_cell_size),
+            item_cells(reduced.shape[0]) if item_cell_size is None else whole("item_cell_size", item_cell_size),
         )
         low, high, scale = options.min_keep, options.max_keep, options.keep_scale
         bounds, start = (scale * low, min(high, scale * high)), options.keep_rates(reduced.values)
@@ -215,19 +216,19 @@ def fitted_cells(
     )
 
 
-def cell_size(blocks: int) -> int:
-    """Return the least size of cells with which an id of so many blocks hardly repeats one source: see `fit`.
+def item_cells(blocks: int) -> int:
+    """Return the least size of cells with which an item of so many blocks hardly repeats one source: see `fit`.
 
     Examples
     --------
-    >>> [cell_size(blocks) for blocks in (4, 16, 64)]
+    >>> [item_cells(blocks) for blocks in (4, 16, 64)]
     [5, 5, 3]
     """
     import scipy.special
 
     half = -(-blocks // 2)
-    chances = ((size, scipy.special.bdtrc(half - 1, blocks, 1 / size)) for size in range(2, CELL_SIZE))
-    return next((size for size, chance in chances if chance <= REPEATS), CELL_SIZE)
+    chances = ((size, scipy.special.bdtrc(half - 1, blocks, 1 / size)) for size in range(2, ITEM_CELL_SIZE))
+    return next((size for size, chance in chances if chance <= REPEATS), ITEM_CELL_SIZE)
 
 
 def bend(start: _Floats, balance: tuple[float, float], strength: float, bounds: tuple[float, float]) -> _Floats:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.expansion.cells import CELL_SIZE, Cells
+from fractalrs.expansion.cells import ITEM_CELL_SIZE, USER_CELL_SIZE, Cells
 from fractalrs.expansion.declared import Option, declared_by, document, option, refuse_unknown
 from fractalrs.expansion.functions import BlockFunction, name_of
 from fractalrs.expansion.operators import OPERATORS, operator_named
@@ -354,7 +354,9 @@ class Options(Shown):
                 f"{base.shape[0]} and {base.shape[1]}",
                 hint="make them from this base: fractalrs.group_cells(base)",
             )
-        self.check_sources(*((CELL_SIZE, CELL_SIZE) if cells is None else (cells.user_cell_size, cells.item_cell_size)))
+        self.check_sources(
+            *((USER_CELL_SIZE, ITEM_CELL_SIZE) if cells is None else (cells.user_cell_size, cells.item_cell_size))
+        )
         return shuffle.group(base) if cells is None else cells
 
 

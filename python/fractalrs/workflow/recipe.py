@@ -16,10 +16,11 @@ from fractalrs.base import SplitRule
 from fractalrs.dataset import ParquetOptions, Plan, checked_licence
 from fractalrs.errors import InputError
 from fractalrs.expansion import (
-    CELL_SIZE,
     DEFAULT_PROFILE,
+    ITEM_CELL_SIZE,
     OPTIONS,
     PROFILES,
+    USER_CELL_SIZE,
     BlockFunction,
     Group,
     Options,
@@ -46,7 +47,7 @@ SOMETIMES = (*SPLITTING, "hold_out_users", *PROTECTION)
 _POSITIVE = {"within": lambda count: count >= 1, "words": "a whole number of at least 1"}
 _MULTIPLIER = _POSITIVE | {"unset": "by target or matrix"}
 _TARGET = {"value": "COUNT", "take": whole_number, "accepts": float | str, "command": str}
-_CELL_SIZE = _POSITIVE | {"unset": f"by fit, else {CELL_SIZE}", "place": 1}
+_CELL_SIZE = _POSITIVE | {"place": 1}
 _BALANCE = {
     "value": "SHARE",
     "within": lambda share: 0 <= share <= 1,
@@ -125,8 +126,16 @@ class Recipe(Splitting, Parsing, Protection, Shown):
         choices=PROFILES,
         take=lambda _, name: profile_named(name) and name,
     )
-    user_cell_size: int | None = option(None, "Most users in a cell (shuffles mixed, cells).", Group.SIZE, **_CELL_SIZE)
-    item_cell_size: int | None = option(None, "Most items in a cell (shuffles mixed, cells).", Group.SIZE, **_CELL_SIZE)
+    user_cell_size: int | None = option(
+        None, "Most users in a cell (shuffles mixed, cells).", Group.SIZE, unset=str(USER_CELL_SIZE), **_CELL_SIZE
+    )
+    item_cell_size: int | None = option(
+        None,
+        "Most items in a cell (shuffles mixed, cells).",
+        Group.SIZE,
+        unset=f"by fit, else {ITEM_CELL_SIZE}",
+        **_CELL_SIZE,
+    )
     rescale: Rescale = option(
         "absolute",
         "How its entries get into 0 to 1: absolute values over the largest (absolute), or from minimum to maximum "
@@ -290,7 +299,7 @@ class Recipe(Splitting, Parsing, Protection, Shown):
     @property
     def cell_sizes(self) -> tuple[int, int]:
         """Most members of a cell of users, and of items, for shuffles that take cells."""
-        return self.user_cell_size or CELL_SIZE, self.item_cell_size or CELL_SIZE
+        return self.user_cell_size or USER_CELL_SIZE, self.item_cell_size or ITEM_CELL_SIZE
 
     @property
     def parquet(self) -> ParquetOptions:
