@@ -196,7 +196,7 @@ def test_attributes_are_finished_with_their_source(source: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     "options",
     [{"shuffle": "none"}, {"operator": "sketch"}, {"block_keep": 0.5}, {"operator": lambda block, *_: block}],
-    ids=str,
+    ids=["none", "sketch", "block_keep", "function"],
 )
 def test_whatever_is_expanded_is_finished_from_its_folder(tmp_path: Path, options: dict[str, Any]) -> None:
     expansion = (

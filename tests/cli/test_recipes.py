@@ -242,6 +242,16 @@ def test_a_dry_run_warns_where_fidelity_is_at_risk(source: Path, tmp_path: Path)
     assert "not mixed" not in run("expand", source, tmp_path / "out", *mixed, "--no-fit").err
 
 
+@pytest.mark.parametrize(
+    ("options", "warns"), [([], False), (["--max-keep", "0.5"], False), (["--max-keep", "0.6"], True)]
+)
+def test_more_of_each_person_than_by_default_warns(
+    source: Path, tmp_path: Path, options: list[str], warns: bool
+) -> None:
+    told = run("expand", source, tmp_path / "out", *SIZE, *options).err
+    assert told.count("warning: blocks keep up to 60% of a person's interactions, the default 50%") == warns
+
+
 def test_a_finished_set_says_so_and_no_more(source: Path, recipe: Path) -> None:
     out = recipe.parent / "out"
     before = stamps(out)

@@ -59,7 +59,7 @@ def scipy_archive(path: Path, **changed: Any) -> Path:
         {"shape": np.array([-3, 3])},
         {"data": np.array([object()] * 5)},
     ],
-    ids=str,
+    ids=lambda changed: "-".join(changed),
 )
 def test_a_sparse_archive_that_lies_is_refused_by_name(tmp_path: Path, changed: dict[str, Any]) -> None:
     path = scipy_archive(tmp_path / "lies.npz", **changed)

@@ -31,7 +31,7 @@ from fractalrs.cli.output import (
 )
 from fractalrs.dataset import Dataset, Folder, PartEntry, Plan, forecast, write_parts, write_plan
 from fractalrs.errors import InputError
-from fractalrs.expansion import USER_CELL_SIZE, Expansion, Group
+from fractalrs.expansion import DEFAULT_PROFILE, PROFILES, USER_CELL_SIZE, Expansion, Group
 from fractalrs.tools import Place, notes_on_stderr, peak_memory, resolve_threads, store_of
 from fractalrs.words import SIDES, SPLITS
 from fractalrs.workflow import RECIPE, Page, Recipe, forecast_private_base, prepare
@@ -108,6 +108,7 @@ def expand(
             _check_shared(recipe, parts, place)
             plan = prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page)
             parts = None if part_range is None else _range_of(part_range, plan.part_count, overwrite)
+            _warn_of_people(plan)
             if dry_run:
                 print_content(_forecast(plan, place, threads, overwrite), as_json)
                 return
@@ -147,6 +148,17 @@ def _check_shared(recipe: Recipe, parts: range | None, place: Place) -> None:
     if parts and recipe.draws_seed and Folder.ours(place).plan is None:
         hint = "begin the data set with --part-range 0:0, or give all machines the same --seed"
         raise InputError("each machine would draw a seed of its own", hint)
+
+
+def _warn_of_people(plan: Plan) -> None:
+    """Say where more of each person is written than audits of the default have looked at."""
+    bound = PROFILES[DEFAULT_PROFILE].max_keep
+    if plan.options.mixes and plan.base.privacy is None and plan.options.max_keep > bound:
+        logger.warning(
+            f"warning: blocks keep up to {plan.options.max_keep:.0%} of a person's interactions, the default "
+            f"{bound:.0%}: the more they keep, the more people can be found in them; fractalrs audit SOURCE with these "
+            "options tells"
+        )
 
 
 def _risks(plan: Plan) -> list[str]:

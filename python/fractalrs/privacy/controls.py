@@ -6,7 +6,7 @@ import numpy as np
 
 from fractalrs.base import Base
 from fractalrs.expansion import Expansion, group_cells
-from fractalrs.privacy.attacks import Output, People, densest_block
+from fractalrs.privacy.attacks import Output, People, dealt_out, densest_block
 from fractalrs.privacy.rates import Advantage, Rate
 from fractalrs.tools import Shown
 
@@ -50,7 +50,7 @@ def _of_pairs(members: Base, people: People, seed: int) -> Control:
     """Attack a copy whose rows are two people's."""
     cells = group_cells(members, 2, 1)
     copy = Output(Expansion(members, [[COPY]], max_keep=COPY, shuffle="mixed", cells=cells, seed=seed), True)
-    claimed, counts = densest_block(copy, people, 1.0).judged(people.is_member)
+    claimed, counts = dealt_out(copy, people, 1.0).judged(people.is_member)
     found = Advantage.counted(claimed[counts], people.is_member[counts])
     return Control(
         f"a copy that keeps {COPY:g}, dealt out in pairs",

@@ -2,7 +2,8 @@
 
 Each room imports only rooms above it::
 
-    matching                     rows with people, and columns with items, in turn
+    annealing                    rows with people, and columns with items, in turn, as probabilities
+    matching · mixtures          whose a row is; whether somebody is among those of a row
     rows                         how alike they are
     people · output              members and controls; blocks as an attacker has them
     claims                       what an attack says
@@ -11,9 +12,9 @@ Each room imports only rooms above it::
 """
 
 from fractalrs.privacy.attacks.attacks import ATTACKERS, ATTACKS, Attack, Attacker, Kind
-from fractalrs.privacy.attacks.blind import densest_block
+from fractalrs.privacy.attacks.blind import dealt_out, densest_block
 from fractalrs.privacy.attacks.output import Output
 from fractalrs.privacy.attacks.people import FEWEST, MOST, People, as_base, check_enough
 
 __all__ = ["ATTACKERS", "ATTACKS", "FEWEST", "MOST", "Attack", "Attacker", "Kind", "Output", "People"]
-__all__ += ["as_base", "check_enough", "densest_block"]
+__all__ += ["as_base", "check_enough", "dealt_out", "densest_block"]

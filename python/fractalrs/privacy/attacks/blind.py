@@ -25,17 +25,15 @@ MOST_RELINKED = 10_000
 def densest_block(output: Output, people: People, known: float) -> Claims:
     """Match the densest block."""
     place = output.densest(1)[0]
-    return _claims(output, [output.block(place)], [output.keep(place)], place, people, known)
+    return _matched(output, output.block(place), output.keep(place), place, people, known)
 
 
 def several_blocks(output: Output, people: People, known: float) -> Claims:
-    """Match several of the densest blocks."""
+    """Match several of the densest blocks; where rows are of several people, score those side by side."""
     if output.share_of_row < 1:
-        i, columns = output.densest_beside(SIDE_BY_SIDE)
-        keeps = [output.keep((i, j)) for j in columns]
-        return _claims(output, output.blocks(i, columns), keeps, (i, columns[0]), people, known)
+        return dealt_out(output, people, known)
     places = output.densest(BLOCKS)
-    found = [_claims(output, [output.block(place)], [output.keep(place)], place, people, known) for place in places]
+    found = [_matched(output, output.block(place), output.keep(place), place, people, known) for place in places]
     # Whoever is matched in any is claimed; by more, as there are more of them.
     margins = np.array([claims.scores for claims in found])
     best = margins.argmax(axis=0)
@@ -44,10 +42,19 @@ def several_blocks(output: Output, people: People, known: float) -> Claims:
     return Claims(margins.max(axis=0) > CERTAIN + np.log(len(places)), right, margins.max(axis=0))
 
 
+def dealt_out(output: Output, people: People, known: float) -> Claims:
+    """Score how likely a person is among those of any row, of the densest blocks side by side."""
+    i, columns = output.densest_beside(SIDE_BY_SIDE)
+    keeps = [output.keep((i, j)) for j in columns]
+    return _scored(output, output.blocks(i, columns), keeps, people, known)
+
+
 def relinked_blocks(output: Output, people: People, known: float) -> Claims:
     """Relink the rows of all blocks of a column block by their nearest neighbours, and match their union."""
     linked = relink(output)
-    return _claims(output, [linked.union], [linked.keep], linked.place, people, known)
+    if output.share_of_row < 1:
+        return _scored(output, [linked.union], [linked.keep], people, known)
+    return _matched(output, linked.union, linked.keep, linked.place, people, known)
 
 
 def degree(output: Output, people: People, known: float) -> Claims:
@@ -109,15 +116,17 @@ def relink(output: Output) -> Relinked:
     return Relinked(union, place, links, 1 - lost)
 
 
-def _claims(
-    output: Output, blocks: Sequence[Matrix], keeps: Sequence[float], place: Place, people: People, known: float
-) -> Claims:
-    """Match the rows of a block with people; where rows are of several people, of blocks side by side."""
-    if output.share_of_row < 1:
-        scores = likelihoods(blocks, people.histories, keeps, known, output.share_of_row)
-        return Claims(None, None, scores, np.diff(people.histories.indptr))
-    matches = match(blocks[0], people.histories, keeps[0], known)
-    return claims_of(matches, output, people, output.users(place))
+def _matched(output: Output, block: Matrix, keep: float, place: Place, people: People, known: float) -> Claims:
+    """Match the rows of a block with people."""
+    return claims_of(
+        match(block, people.histories, keep, known, output.share_of_row), output, people, output.users(place)
+    )
+
+
+def _scored(output: Output, blocks: Sequence[Matrix], keeps: Sequence[float], people: People, known: float) -> Claims:
+    """Score people by rows that are of several."""
+    scores = likelihoods(blocks, people.histories, keeps, known, output.share_of_row)
+    return Claims(None, None, scores, np.diff(people.histories.indptr))
 
 
 def _mutually_nearest(rows: Matrix, others: Matrix) -> Integers:

@@ -44,7 +44,7 @@ class Matches:
         return float(np.maximum(self.margins, 0).sum())
 
 
-def match(block: Matrix, candidates: Matrix, keep: float, known: float = 1.0) -> Matches:
+def match(block: Matrix, candidates: Matrix, keep: float, known: float = 1.0, share: float = 1.0) -> Matches:
     """Match candidates with the rows of an unlabelled matrix, by the best of several starts.
 
     Parameters
@@ -55,13 +55,15 @@ def match(block: Matrix, candidates: Matrix, keep: float, known: float = 1.0) ->
         Candidates × items of ones: what is known of each.
     keep, known
         The share of a person's interactions that a row keeps, and that is known, each in (0, 1].
+    share
+        The share of a row that is one person's: less than 1 where a row has interactions of several who are alike.
     """
     annealing, found = Annealing([block], candidates, [keep], known), list[Matches]()
     for start in STARTS:
         shares = annealing.run(start)
-        sure = shares.max(axis=1) > 0.5
+        sure = shares.max(axis=1) > 0.5 * share
         pairs = annealing.rows[sure], annealing.people[shares.argmax(axis=1)[sure]]
-        found.append(_checked(block, candidates, *pairs, keep, known))
+        found.append(_checked(block, candidates, *pairs, keep * share, known * share, share))
     return max(found, key=lambda one: one.evidence)
 
 
@@ -70,7 +72,9 @@ def match_known(block: Matrix, candidates: Matrix, keep: float, known: float = 1
     return _best(log_likelihoods(block, candidates, keep, known), block.shape[0], candidates.shape[0])
 
 
-def _checked(block: Matrix, candidates: Matrix, rows: Integers, people: Integers, keep: float, known: float) -> Matches:
+def _checked(
+    block: Matrix, candidates: Matrix, rows: Integers, people: Integers, keep: float, known: float, share: float
+) -> Matches:
     """Match all, each half of the rows by columns that the other half found; then once more by what is certain."""
     columns = largest(popularity(block), CHECKED_COLUMNS)
     items = largest(popularity(candidates), round(1.25 * CHECKED_COLUMNS))
@@ -88,6 +92,9 @@ def _checked(block: Matrix, candidates: Matrix, rows: Integers, people: Integers
         return _best(numbered, block.shape[0], candidates.shape[0])
 
     found = matched(rows, people)
+    if share < 1:
+        # Of several people none is certain.
+        return found
     certain = np.flatnonzero(found.margins > CERTAIN)
     return matched(found.rows[certain], certain)
 
