@@ -21,8 +21,8 @@ demo: $(VENV)/installed ## build, install into .venv, expand the built-in sample
 	$(BIN)/fractalrs expand sample $(DEMO) --user-multiplier 16 --item-multiplier 32 --seed 7
 	$(BIN)/fractalrs info $(DEMO)
 
-test: $(VENV)/tested ## run all tests, Python's and Rust's
-	$(BIN)/python -m pytest
+test: $(VENV)/tested ## run all tests, Python's (on up to four processors) and Rust's
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	cargo test --release --locked --package fractalrs-core
 
 adapters: $(ADAPTERS)/installed ## install engines and trainers for their tests, outside the checkout

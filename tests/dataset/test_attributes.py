@@ -180,11 +180,11 @@ def test_every_interaction_mapped_back_is_one_of_the_source(tmp_path: Path, shuf
     ("options", "kind", "message"),
     [
         ({}, "items", "items need one source for each expanded item, but the shuffle 'mixed' .* a cell of 5 items"),
-        ({}, "users", "users need one source .* a cell of 5 users.*user_cell_size 1"),
+        ({}, "users", "users need one source .* a cell of 7 users.*user_cell_size 1"),
         ({"shuffle": "block"}, "items", "the shuffle 'block' gives it another one in every block, out of all items"),
         ({"profile": "paper"}, "users", "the shuffle 'block'"),
         ({"user_cell_size": 1}, "items", "a cell of 5 items"),
-        ({"item_cell_size": 1}, "users", "a cell of 5 users"),
+        ({"item_cell_size": 1}, "users", "a cell of 7 users"),
         ({"item_cell_size": 2}, "items", "a cell of 2 items"),
     ],
 )

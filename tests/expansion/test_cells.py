@@ -3,6 +3,7 @@ import errno
 import itertools
 import os
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -376,7 +377,8 @@ def test_no_cell_at_the_top_moves_much(tail: float, size: int) -> None:
 def test_tops_have_cells_of_their_own() -> None:
     pairs = random_pairs(200, 150, 8, user_tail=1.2, item_tail=0.0, seed=4)
     known = canonical(base_of(pairs))
-    cells, plain = group_canonical(known, lost=0.02, blocks=(8, 8)), group_canonical(known)
+    grouped = partial(group_canonical, known, user_cell_size=5)
+    cells, plain = grouped(lost=0.02, blocks=(8, 8)), grouped()
     apart = tops(known.user_degrees, 5, 0.002)
     assert len(apart) > 2
     assert [sorted(cell) for cell in members(cells.user_order, cells.user_starts)[: len(apart)]] == [
@@ -384,11 +386,11 @@ def test_tops_have_cells_of_their_own() -> None:
     ]
     # What loses less is left as it is: all with a higher limit, and of both sides but the one that does not.
     for other, names in (
-        (group_canonical(known, lost=10.0, blocks=(8, 8)), FIELDS),
-        (group_canonical(known, lost=0.1, blocks=(8, 8)), FIELDS[2:]),
+        (grouped(lost=10.0, blocks=(8, 8)), FIELDS),
+        (grouped(lost=0.1, blocks=(8, 8)), FIELDS[2:]),
     ):
         assert all(np.array_equal(getattr(other, name), getattr(plain, name)) for name in names)
-    assert not np.array_equal(group_canonical(known, lost=0.1, blocks=(8, 8)).user_order, plain.user_order)
+    assert not np.array_equal(grouped(lost=0.1, blocks=(8, 8)).user_order, plain.user_order)
     # The others are in as few cells as their number allows.
     assert len(cells.user_starts) - 1 == len(apart) + -(-(200 - sum(map(len, apart))) // 5)
 
