@@ -61,6 +61,10 @@ if TYPE_CHECKING:
     from fractalrs.reading import read_interactions as read_interactions
     from fractalrs.reading import sample_interactions as sample_interactions
     from fractalrs.reading import write_interactions as write_interactions
+    from fractalrs.rounds import Feedback as Feedback
+    from fractalrs.rounds import FeedbackReport as FeedbackReport
+    from fractalrs.rounds import Past as Past
+    from fractalrs.rounds import feedback as feedback
     from fractalrs.tools import ObjectStore as ObjectStore
     from fractalrs.tools import Progress as Progress
     from fractalrs.validation import Report as Report
@@ -94,6 +98,7 @@ _HOMES = {
     "fractalrs.evaluation": ("BackcastReport", "RankReport", "backcast", "rank_agreement"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
     "fractalrs.worlds": ("EpsilonGreedy", "Observations", "TrueStream", "Truth", "World", "simulate"),
+    "fractalrs.rounds": ("Feedback", "FeedbackReport", "Past", "feedback"),
     "fractalrs.workflow": ("expand", "publish", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
