@@ -35,7 +35,7 @@ def run(
     missing: float = 0.0,
     late: float = 0.0,
     leave: float = 0.0,
-    repeat: bool = False,
+    once: bool = False,
 ) -> list[list[tuple[Any, ...]]]:
     """Return the rows of each round; `slates` learns from the matrix of known responses."""
     world = Oracle(spec)
@@ -51,7 +51,7 @@ def run(
         rows = []
         for user in sorted(memory.here):
             key = under(root(spec["seed"]), WORLD, FEEDBACK, seed, number, user)
-            seen = set() if repeat else memory.known[user]
+            seen = memory.known[user] if once else set()
             chance = 1.0 if shows is None else epsilon
             first = [0] * slate if shows is None else shows(user, seen)
             shown = show(key, first, seen, chance, items)

@@ -17,8 +17,8 @@ SHAPE = (60, 40, 300)
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"epsilon": 0.3, "seed": 5},
-    {"epsilon": 0.2, "missing": 0.3, "late": 0.5, "leave": 0.6, "seed": 2**63},
-    {"repeat": True},
+    {"epsilon": 0.2, "missing": 0.3, "late": 0.5, "leave": 0.6, "once": True, "seed": 2**63},
+    {"epsilon": 0.2, "once": True},
 ]
 
 
@@ -51,7 +51,7 @@ def test_loops_are_the_oracles(options: dict[str, Any], tmp_path: Path) -> None:
 def test_threads_and_parts_change_nothing(policy: Any, tmp_path: Path) -> None:
     world = fr.simulate(300, 90, 4_000, seed=1)
     epsilon = 0.0 if policy in ("random", "Thompson") else 0.25
-    how = {"rounds": 4, "slate": 6, "epsilon": epsilon, "leave": 0.2, "late": 0.3}
+    how: dict[str, Any] = {"rounds": 4, "slate": 6, "epsilon": epsilon, "leave": 0.2, "late": 0.3, "once": True}
     whole = fr.feedback(world, policy, path=tmp_path / "whole", threads=1, **how)
     cut = fr.feedback(world, policy, path=tmp_path / "cut", threads=5, parts=7, **how)
     assert whole.rounds == cut.rounds == fr.feedback(world, policy, threads=2, **how).rounds
@@ -59,7 +59,7 @@ def test_threads_and_parts_change_nothing(policy: Any, tmp_path: Path) -> None:
         assert rows_of(tmp_path / "whole", number) == rows_of(tmp_path / "cut", number)
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
@@ -69,19 +69,27 @@ def test_resumed_anywhere_it_is_the_uninterrupted_run(at: int, tmp_path: Path) -
 
     class Stopping(fr.Progress):
         @contextmanager
-        def task(self, what: str, interactions: float, parts: int) -> Any:
+        def task(self, *_: Any) -> Any:
             calls = iter(range(10**6))
 
             def report(*_: int) -> None:
                 if next(calls) == at:
-                    raise Stop
+                    raise StopError
 
             yield report
 
     world = fr.simulate(200, 60, 3_000, seed=4)
-    how: dict[str, Any] = {"rounds": 3, "slate": 4, "epsilon": 0.1, "late": 0.3, "missing": 0.1, "leave": 0.3, "parts": 3}
+    how: dict[str, Any] = {
+        "rounds": 3,
+        "slate": 4,
+        "epsilon": 0.1,
+        "late": 0.3,
+        "missing": 0.1,
+        "leave": 0.3,
+        "parts": 3,
+    }
     whole = fr.feedback(world, "SVD", path=tmp_path / "whole", **how)
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         fr.feedback(world, "SVD", path=tmp_path / "cut", progress=Stopping(), **how)
     assert files_of(tmp_path / "cut").items() <= files_of(tmp_path / "whole").items()
     assert fr.feedback(world, "SVD", path=tmp_path / "cut", **how) == whole

@@ -13,7 +13,7 @@ WORLD = fr.simulate(60, 40, 600, seed=3)
 
 
 def showing(slates: Any) -> Any:
-    return lambda past: lambda users: slates(users)
+    return lambda _: slates
 
 
 @pytest.mark.parametrize(
@@ -22,8 +22,8 @@ def showing(slates: Any) -> Any:
         (lambda users: np.full((len(users), 5), 40), "shows user 0 item 40; there are 0 to 39"),
         (lambda users: np.tile([0, 1, -1, 2, 3], (len(users), 1)), "shows user 0 item -1"),
         (lambda users: np.zeros((len(users), 4), int), "returned the shape"),
-        (lambda users: np.arange(5), "returned the shape"),
-        (lambda users: [[1, 2], [3]], "returned the shape"),
+        (lambda _: np.arange(5), "returned the shape"),
+        (lambda _: [[1, 2], [3]], "returned the shape"),
         (lambda users: np.full((len(users), 5), np.nan), "returned NaN in the slate of user 0"),
         (lambda users: np.ones((len(users), 5)), "returned float64"),
         (lambda users: np.tile([0, 1, 2, 3, 1], (len(users), 1)), "shows user 0 an item twice"),
@@ -42,7 +42,7 @@ class Odd(Recommender):
     def __init__(self, scores: Any) -> None:
         self.scores = scores
 
-    def fit(self, train: Any) -> Any:
+    def fit(self, _: Any) -> Any:
         return self.scores
 
 
@@ -64,7 +64,7 @@ def test_scores_that_are_none(scores: Any, message: str) -> None:
     [
         ({"slate": 41}, "larger than the catalogue of 40"),
         ({"slate": 0}, "slate must be"),
-        ({"slate": 5, "rounds": 9}, "in 9 rounds of 5 items"),
+        ({"slate": 5, "rounds": 9, "once": True}, "in 9 rounds of 5 items"),
         ({"rounds": 0}, "rounds must be"),
         ({"rounds": 1.5}, "rounds must be"),
         ({"seed": -1}, "seed must be"),
@@ -73,14 +73,14 @@ def test_scores_that_are_none(scores: Any, message: str) -> None:
         ({"late": 1.0}, "late is 1.0"),
         ({"missing": True}, "missing is True"),
         ({"leave": "often"}, "leave is 'often'"),
-        ({"repeat": 1}, "repeat is 1"),
+        ({"once": 1}, "once is 1"),
         ({"parts": 61}, "parts is 61"),
         ({"parts": 0}, "parts must be"),
         ({"policy": "best"}, "policy is 'best'"),
         ({"policy": None}, "policy is None"),
         ({"policy": EASE(most=10)}, "does not take"),
         ({"policy": "random", "epsilon": 0.1}, "explores by itself"),
-        ({"policy": lambda past: 7}, "returned int for the past"),
+        ({"policy": lambda _: 7}, "returned int for the past"),
         ({"world": None}, "world is None"),
     ],
 )
@@ -92,18 +92,19 @@ def test_arguments_out_of_range(options: dict[str, Any], message: str, tmp_path:
 
 
 def test_positions_that_the_world_does_not_know() -> None:
-    world = fr.simulate(60, 40, 600, slate=3, position_bias=1.0)
+    world = fr.simulate(60, 40, 200, slate=3, position_bias=1.0)
     with pytest.raises(fr.InputError, match="3 positions"):
         fr.feedback(world, "SVD", 2, 5)
     fr.feedback(world, "SVD", 2, 2)
 
 
 def test_another_loop_in_the_same_folder(tmp_path: Path) -> None:
-    def first(past: Any) -> Any:
+    def first(_: Any) -> Any:
         return lambda users: np.tile(np.arange(5), (len(users), 1))
 
     def begun_with(*given: Any, **options: Any) -> None:
-        fr.feedback(*given, 2, 5, path=tmp_path / "loop", **options)
+        world, policy = given
+        fr.feedback(world, policy, 2, 5, path=tmp_path / "loop", **options)
 
     begun_with(WORLD, "SVD", epsilon=0.1)
     before = {file: file.read_bytes() for file in (tmp_path / "loop").rglob("*") if file.is_file()}
@@ -118,7 +119,7 @@ def test_another_loop_in_the_same_folder(tmp_path: Path) -> None:
     assert before == {file: file.read_bytes() for file in (tmp_path / "loop").rglob("*") if file.is_file()}
     fr.feedback(WORLD, first, 2, 5, path=tmp_path / "own")
 
-    def first(past: Any) -> Any:  # type: ignore[no-redef]
+    def first(_: Any) -> Any:  # type: ignore[no-redef]
         return lambda users: np.tile(np.arange(1, 6), (len(users), 1))
 
     # A function of the same name that shows something else.

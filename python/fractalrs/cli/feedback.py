@@ -29,8 +29,8 @@ def feedback(
     epsilon: Annotated[
         float, option(SHOWN, "Probability that another item is tried in a place of a slate.", value="PROBABILITY")
     ] = 0.0,
-    repeat: Annotated[
-        bool, flag(SHOWN, "--repeat", "Show items again that a user is known to have responded to.")
+    once: Annotated[
+        bool, flag(SHOWN, "--once", "Show no item again that a user is known to have responded to.")
     ] = False,
     missing: Annotated[
         float, option(HEARD, "Probability that the policy never hears of a response.", value="PROBABILITY")
@@ -73,7 +73,7 @@ def feedback(
                 path=output,
                 epsilon=epsilon,
                 seed=seed,
-                repeat=repeat,
+                once=once,
                 missing=missing,
                 late=late,
                 leave=leave,

@@ -53,7 +53,7 @@ def feedback(
     path: str | os.PathLike[str] | None = None,
     epsilon: float = 0.0,
     seed: int = 0,
-    repeat: bool = False,
+    once: bool = False,
     missing: float = 0.0,
     late: float = 0.0,
     leave: float = 0.0,
@@ -77,8 +77,8 @@ def feedback(
         loop is kept: it goes on where it ended, and goes further with more rounds.
     epsilon
         The probability that in a place of a slate another item is tried, any that is not in it.
-    repeat
-        Whether models show items again that a user is known to have responded to.
+    once
+        Whether items are not shown again that a user is known to have responded to. (A function decides that itself.)
     missing, late
         The probability that the policy never hears of a response, and that it hears of one a round later, again and
         again.
@@ -108,7 +108,7 @@ def feedback(
     >>> loop.last["coverage"] <= fr.feedback(world, "random", rounds=4, slate=5).last["coverage"]
     True
     """
-    given = {"rounds": rounds, "epsilon": epsilon, "seed": seed, "repeat": repeat}
+    given = {"rounds": rounds, "epsilon": epsilon, "seed": seed, "once": once}
     how = _checked(world, policy, slate, {**given, "missing": missing, "late": late, "leave": leave}, parts)
     threads, rows = resolve_threads(threads), rounds * how.place.slate * world.shape[0]
     folder: AbstractContextManager[Stored | None] = nullcontext()
@@ -127,7 +127,7 @@ class _How:
 
     policy: Policy
     place: Place
-    repeat: bool
+    once: bool
     examination: tuple[int, ...]
     ranges: tuple[tuple[int, int], ...]
     plan: dict[str, Any]
@@ -214,7 +214,7 @@ class _Learning:
     @property
     def forgets(self) -> bool:
         """Whether what users responded to may be shown again."""
-        return self.how.repeat or self.how.policy.lists
+        return not self.how.once or self.how.policy.lists
 
     @cached_property
     def _learnt(self) -> tuple[Showing, int]:
@@ -297,14 +297,14 @@ def _checked(
     check_count("slate", size, least=1)
     check_count("seed", given["seed"])
     check_count("rounds", given["rounds"], least=1)
-    check_kind("repeat", given["repeat"], bool, "True or False")
+    check_kind("once", given["once"], bool, "True or False")
     if size > items:
         raise InputError(f"a slate of {size} items is larger than the catalogue of {items}")
     learns = policy_of(policy, world)
-    if not (given["repeat"] or learns.lists) and given["rounds"] * size > items:
+    if given["once"] and not learns.lists and given["rounds"] * size > items:
         raise InputError(
             f"in {given['rounds']} rounds of {size} items a user may have responded to all but too few of {items}",
-            hint="give repeat=True, or fewer rounds",
+            hint="give fewer rounds, or once=False",
         )
     if learns.name in (RANDOM, THOMPSON) and given["epsilon"]:
         raise InputError(f"the policy {learns.name!r} explores by itself, and epsilon is {given['epsilon']}")
@@ -316,11 +316,11 @@ def _checked(
     if count > users:
         raise InputError(f"parts is {count}; there are {users} users")
     plan = {"feedback": NUMBER, "world": digest_of_json(world.spec), "policy": learns.name, "settings": learns.settings}
-    options = {name: given[name] for name in ("epsilon", "missing", "late", "leave", "repeat")}
+    options = {name: given[name] for name in ("epsilon", "missing", "late", "leave", "once")}
     plan |= {**options, "slate": int(size), "seed": int(given["seed"]), "parts": int(count)}
     ranges = tuple(pairwise(users * part // count for part in range(count + 1)))
     place = Place(world, int(given["seed"]) % 2**64, 0, int(size))
-    return _How(learns, place, given["repeat"], _examination(world, int(size)), ranges, plan, **shares)
+    return _How(learns, place, given["once"], _examination(world, int(size)), ranges, plan, **shares)
 
 
 def _examination(world: World, slate: int) -> tuple[int, ...]:

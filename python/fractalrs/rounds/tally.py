@@ -96,7 +96,7 @@ class Tally:
         return {
             "utility": float(self.liked @ self.examination / _WHOLE / exposures),
             "regret": None if regret is None else regret / len(self.examination),
-            "coverage": np.count_nonzero(self.counts) / len(self.counts),
+            "coverage": int(np.count_nonzero(self.counts)) / len(self.counts),
             "gini": gini(self.counts),
             "popularity": self.popular / exposures / self.world.shape[0],
             "repetition": self.again / exposures,
