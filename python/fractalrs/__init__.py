@@ -65,6 +65,12 @@ if TYPE_CHECKING:
     from fractalrs.rounds import FeedbackReport as FeedbackReport
     from fractalrs.rounds import Past as Past
     from fractalrs.rounds import feedback as feedback
+    from fractalrs.simulation import EpsilonGreedy as EpsilonGreedy
+    from fractalrs.simulation import Observations as Observations
+    from fractalrs.simulation import TrueStream as TrueStream
+    from fractalrs.simulation import Truth as Truth
+    from fractalrs.simulation import World as World
+    from fractalrs.simulation import simulate as simulate
     from fractalrs.tools import ObjectStore as ObjectStore
     from fractalrs.tools import Progress as Progress
     from fractalrs.validation import Report as Report
@@ -72,12 +78,6 @@ if TYPE_CHECKING:
     from fractalrs.workflow import expand as expand
     from fractalrs.workflow import publish as publish
     from fractalrs.workflow import verify as verify
-    from fractalrs.worlds import EpsilonGreedy as EpsilonGreedy
-    from fractalrs.worlds import Observations as Observations
-    from fractalrs.worlds import TrueStream as TrueStream
-    from fractalrs.worlds import Truth as Truth
-    from fractalrs.worlds import World as World
-    from fractalrs.worlds import simulate as simulate
 
 __version__ = VERSION
 
@@ -97,7 +97,7 @@ _HOMES = {
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "RankReport", "backcast", "rank_agreement"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
-    "fractalrs.worlds": ("EpsilonGreedy", "Observations", "TrueStream", "Truth", "World", "simulate"),
+    "fractalrs.simulation": ("EpsilonGreedy", "Observations", "TrueStream", "Truth", "World", "simulate"),
     "fractalrs.rounds": ("Feedback", "FeedbackReport", "Past", "feedback"),
     "fractalrs.workflow": ("expand", "publish", "verify"),
 }

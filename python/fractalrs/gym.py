@@ -6,17 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.errors import InputError
+from fractalrs.simulation import World
 from fractalrs.tools import check_count, check_kind, installed
-from fractalrs.worlds import World
 
 with installed("gymnasium"):
     from gymnasium import Env, spaces
 
-Observation = npt.NDArray[np.int8]
+Observation, Action, Info = npt.NDArray[np.int8], npt.NDArray[np.int64], dict[str, Any]
 _NONE = np.zeros(2, np.uint64), np.empty(0, np.uint32)
 
 
-class Environment(Env[Observation, npt.NDArray[np.int64]]):
+class Environment(Env[Observation, Action]):
     """A user of a world, any one in each episode, who is shown a slate a step and responds as the world says.
 
     An action is a slate: items, of which one that is named twice is shown in its first place only. The observation is
@@ -33,7 +33,7 @@ class Environment(Env[Observation, npt.NDArray[np.int64]]):
     Raises
     ------
     InputError
-        If Gymnasium is not installed, or a slate is larger than the catalogue or the world's slates.
+        If a slate is larger than the catalogue or the world's slates.
 
     Examples
     --------
@@ -47,10 +47,9 @@ class Environment(Env[Observation, npt.NDArray[np.int64]]):
 
     def __init__(self, world: World, slate: int | None = None, rounds: int = 20) -> None:
         check_kind("world", world, World, "a World, which fr.simulate makes")
-        self.size = world.slate if slate is None else slate
+        self.size, items = world.slate if slate is None else slate, world.shape[1]
         check_count("slate", self.size, least=1)
         check_count("rounds", rounds, least=1)
-        items = world.shape[1]
         if self.size > min(items, world.slate):
             raise InputError(
                 f"slate is {self.size}, and the world has {items} items and slates of {world.slate}",
@@ -62,9 +61,7 @@ class Environment(Env[Observation, npt.NDArray[np.int64]]):
         self._examination = world.examination[: self.size]
         self._begin(0, 0)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
         """Begin an episode with any user, or with the one whose id ``options["user"]`` is."""
         super().reset(seed=seed)
         user, chance = int(self.np_random.integers(self.world.shape[0])), int(self.np_random.integers(1 << 62))
@@ -76,7 +73,7 @@ class Environment(Env[Observation, npt.NDArray[np.int64]]):
         self._known = np.zeros(self.world.shape[1], np.int8)
         self._likes = self.world.preferences([user])[0]
 
-    def step(self, action: npt.NDArray[np.int64]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, Info]:
         """Show a slate."""
         items = np.asarray(action)
         if items.shape != (self.size,) or not self.action_space.contains(items.astype(np.int64)):
@@ -86,7 +83,6 @@ class Environment(Env[Observation, npt.NDArray[np.int64]]):
         fresh[np.unique(items, return_index=True)[1]] = True
         best = -np.sort(-able)[: self.size] @ -np.sort(-self._examination)
         regret = best - (able[items] * fresh) @ self._examination
-        looks = [int(chance) for chance in self.world.spec["examination"][: self.size]]
         response = self.world.core.answer(
             np.array([self._user], np.uint32),
             items.astype(np.uint32),
@@ -94,12 +90,11 @@ class Environment(Env[Observation, npt.NDArray[np.int64]]):
             (np.ones(1), np.zeros(1)),
             _NONE,
             **{"seed": self._chance, "round": self._round, "epsilon": 0, "missing": 0, "late": 0},
-            examination=looks,
+            examination=self.world.spec["examination"][: self.size],
         )[2]
         liked = items[response & fresh]
         reward = float(np.count_nonzero(self._known[liked] <= 0))
-        shown = self._known[items]
-        self._known[items] = np.where(shown > 0, shown, -1)
+        self._known[items] = np.where(self._known[items] > 0, 1, -1)
         self._known[liked] = 1
         self._round += 1
         return self._known.copy(), reward, False, self._round >= self.rounds, {"user": self._user, "regret": regret}

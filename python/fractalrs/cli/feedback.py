@@ -10,8 +10,8 @@ from fractalrs.cli.output import Json, NoProgress, check_report, flag, json_text
 from fractalrs.expansion import Group
 from fractalrs.rounds import POLICIES, Feedback, FeedbackReport
 from fractalrs.rounds import feedback as run
+from fractalrs.simulation import World
 from fractalrs.tools import notes_on_stderr, printable
-from fractalrs.worlds import World
 
 SHOWN, HEARD = "What is shown", "What is heard"
 

@@ -21,6 +21,7 @@ from fractalrs.rounds.policies import RANDOM, THOMPSON, OfPast, Ordering, Place,
 from fractalrs.rounds.result import Feedback
 from fractalrs.rounds.stored import NUMBER, SCHEMA, Stored, stored_at
 from fractalrs.rounds.tally import Tally
+from fractalrs.simulation import World
 from fractalrs.tools import (
     FileReport,
     Progress,
@@ -34,7 +35,6 @@ from fractalrs.tools import (
     resolve_threads,
     suggests,
 )
-from fractalrs.worlds import World
 
 _CELLS = 1 << 22
 """So many pairs of users and items are scored at a time."""

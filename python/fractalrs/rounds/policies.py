@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fractalrs.errors import InputError
 from fractalrs.models import FAMILIES, Floats, Integers, Recommender, Scores, as_recommender
 from fractalrs.rounds.past import Past
-from fractalrs.worlds import World
+from fractalrs.simulation import World
 
 RANDOM, THOMPSON = "random", "Thompson"
 NAMES = (RANDOM, THOMPSON, *FAMILIES)

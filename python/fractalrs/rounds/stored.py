@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.simulation import World
 from fractalrs.tools import (
     FileReport,
     LocalStore,
@@ -23,7 +24,6 @@ from fractalrs.tools import (
     sealed_json,
     write_labelled,
 )
-from fractalrs.worlds import World
 
 PLAN, WORLD, CARD = "plan.json", "world.json", "README.md"
 NUMBER = 1

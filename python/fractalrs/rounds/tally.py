@@ -9,8 +9,8 @@ from scipy.stats import rankdata
 from fractalrs.models import Floats, Integers
 from fractalrs.rounds.past import Past, Slates
 from fractalrs.rounds.policies import Showing
+from fractalrs.simulation import World, spread
 from fractalrs.statistics import gini
-from fractalrs.worlds import World, spread
 
 METRICS = {
     "utility": "probability of a response, mean over what is shown",
