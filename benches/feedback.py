@@ -2,8 +2,10 @@
 
     python benches/feedback.py loops [--seeds 10] [--report loops.html]
     python benches/feedback.py speed [--users 1e6] [--rounds 10] [--threads 2]
+    python benches/feedback.py worlds [--worlds 10000] [--users 2560]
 
-`loops` runs four policies in worlds of different seeds; `speed` writes a large loop and says how long that took.
+`loops` runs policies in worlds of different seeds; `speed` writes a large loop and says how long that took;
+`worlds` makes and counts sequences of many worlds.
 """
 
 import argparse
@@ -51,19 +53,35 @@ def speed(users: int, rounds: int, threads: int, items: int = 2_000, slate: int 
     print(f"peak memory {readable(peak_memory())}; last round {loop.last}", flush=True)
 
 
+def worlds(count: int, users: int, threads: int) -> None:
+    many = fr.worlds(count, over={"users": users}, seed=1)
+    wall, used, made, responses, checked = time.monotonic(), time.process_time(), 0, 0, 0
+    for number, sequences in enumerate(many.sequences(threads=threads), 1):
+        made, responses = made + len(sequences), responses + len(sequences.items)
+        checked = (checked * 31 + int(sequences.items.sum(dtype="int64"))) % (1 << 61)
+        if number % 500 == 0 or number == count:
+            seconds, spent = time.monotonic() - wall, time.process_time() - used
+            rates = f"{made / seconds:,.0f} sequences a second, {made / spent:,.0f} a second of processor time"
+            print(f"{number:,} worlds: {made:,} sequences, {responses:,} responses, {rates}", flush=True)
+    print(f"peak memory {readable(peak_memory())}, check sum {checked:x}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["loops", "speed"])
+    parser.add_argument("what", choices=["loops", "speed", "worlds"])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--report", type=Path)
-    parser.add_argument("--users", type=float, default=1e6)
+    parser.add_argument("--users", type=float)
+    parser.add_argument("--worlds", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     if given.what == "loops":
         loops(given.seeds, given.report)
+    elif given.what == "speed":
+        speed(int(given.users or 1e6), given.rounds, given.threads)
     else:
-        speed(int(given.users), given.rounds, given.threads)
+        worlds(given.worlds, int(given.users or 2_560), given.threads)
 
 
 if __name__ == "__main__":

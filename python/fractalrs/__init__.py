@@ -65,12 +65,16 @@ if TYPE_CHECKING:
     from fractalrs.rounds import FeedbackReport as FeedbackReport
     from fractalrs.rounds import Past as Past
     from fractalrs.rounds import feedback as feedback
+    from fractalrs.simulation import Draw as Draw
     from fractalrs.simulation import EpsilonGreedy as EpsilonGreedy
     from fractalrs.simulation import Observations as Observations
+    from fractalrs.simulation import Sequences as Sequences
     from fractalrs.simulation import TrueStream as TrueStream
     from fractalrs.simulation import Truth as Truth
     from fractalrs.simulation import World as World
+    from fractalrs.simulation import Worlds as Worlds
     from fractalrs.simulation import simulate as simulate
+    from fractalrs.simulation import worlds as worlds
     from fractalrs.tools import ObjectStore as ObjectStore
     from fractalrs.tools import Progress as Progress
     from fractalrs.validation import Report as Report
@@ -97,7 +101,10 @@ _HOMES = {
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "RankReport", "backcast", "rank_agreement"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
-    "fractalrs.simulation": ("EpsilonGreedy", "Observations", "TrueStream", "Truth", "World", "simulate"),
+    "fractalrs.simulation": (
+        *("Draw", "EpsilonGreedy", "Observations", "Sequences", "TrueStream", "Truth", "World", "Worlds"),
+        *("simulate", "worlds"),
+    ),
     "fractalrs.rounds": ("Feedback", "FeedbackReport", "Past", "feedback"),
     "fractalrs.workflow": ("expand", "publish", "verify"),
 }

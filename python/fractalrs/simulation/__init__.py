@@ -1,5 +1,6 @@
 """Worlds of known truth: true preferences, a logging policy with exact propensities, and what it logs."""
 
+from fractalrs.simulation.drawing import Draw, Sequences, Worlds, worlds
 from fractalrs.simulation.ids import spread
 from fractalrs.simulation.log import Observations
 from fractalrs.simulation.policies import EpsilonGreedy
@@ -7,4 +8,5 @@ from fractalrs.simulation.simulating import simulate
 from fractalrs.simulation.truth import TrueStream, Truth
 from fractalrs.simulation.world import World
 
-__all__ = ["EpsilonGreedy", "Observations", "TrueStream", "Truth", "World", "simulate", "spread"]
+__all__ = ["Draw", "EpsilonGreedy", "Observations", "Sequences", "TrueStream", "Truth", "World", "Worlds"]
+__all__ += ["simulate", "spread", "worlds"]
