@@ -12,18 +12,19 @@ from fractalrs.tools import check_count, check_kind, installed
 with installed("gymnasium"):
     from gymnasium import Env, spaces
 
-Observation, Action, Info = npt.NDArray[np.int8], npt.NDArray[np.int64], dict[str, Any]
+Observation = npt.NDArray[np.int8]
+Action = npt.NDArray[np.int64]
+Info = dict[str, Any]
 _NONE = np.zeros(2, np.uint64), np.empty(0, np.uint32)
 
 
 class Environment(Env[Observation, Action]):
     """A user of a world, any one in each episode, who is shown a slate a step and responds as the world says.
 
-    An action is a slate: items, of which one that is named twice is shown in its first place only. The observation is
-    what is known of the user, int8 (items,): 1 for an item that the user responded to, −1 for one that was shown in
-    vain, 0 for the others. The reward is the number of responses to items that were not responded to before. An episode
-    is truncated after `rounds` steps. ``info`` has the user, and ``regret``: by how many responses, expected, the best
-    slate would have been better. Needs ``fractalrs[gym]``.
+    An action is a slate: items, of which one named twice is shown in its first place only. The observation is what is
+    known of the user, int8 (items,): 1 for an item that the user responded to, −1 for one shown in vain, else 0. The
+    reward is the number of responses to items not responded to before. Episodes are truncated after `rounds` steps.
+    ``info`` has the user, and ``regret``: how many more responses, expected, the best slate would have had.
 
     Parameters
     ----------
@@ -79,8 +80,7 @@ class Environment(Env[Observation, Action]):
         if items.shape != (self.size,) or not self.action_space.contains(items.astype(np.int64)):
             raise InputError(f"the action {action!r} is no slate", hint=f"{self.size} items below {len(self._known)}")
         able = np.where(self._known > 0, 0.0, self._likes)
-        fresh = np.zeros(self.size, np.bool_)
-        fresh[np.unique(items, return_index=True)[1]] = True
+        fresh = np.isin(np.arange(self.size), np.unique(items, return_index=True)[1])
         best = -np.sort(-able)[: self.size] @ -np.sort(-self._examination)
         regret = best - (able[items] * fresh) @ self._examination
         response = self.world.core.answer(
