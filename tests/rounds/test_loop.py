@@ -120,6 +120,28 @@ def test_more_rounds_go_on(tmp_path: Path) -> None:
     assert files_of(tmp_path / "loop") == files_of(tmp_path / "whole")
 
 
+class First:
+    """A model of others, which is written with its place in memory."""
+
+    def fit(self, train: Any) -> None:
+        self.train = train
+
+    def recommend(self, users: Any, k: int) -> Any:
+        known = self.train[users].toarray() > 0
+        return np.argsort(np.where(known, 99, np.arange(known.shape[1])), axis=1, kind="stable")[:, :k]
+
+
+def test_models_of_others_show_what_users_lack(tmp_path: Path) -> None:
+    world = fr.simulate(*SHAPE)
+    fr.feedback(world, First(), 3, 5, path=tmp_path / "loop")
+    fr.feedback(world, First(), 4, 5, path=tmp_path / "loop", epsilon=0)
+    known: set[tuple[int, int]] = set()
+    for number in range(4):
+        rows = rows_of(tmp_path / "loop", number)
+        assert not number or not known & {(user, item) for user, item, *_ in rows}
+        known |= {(user, item) for user, item, _, response, _ in rows if response}
+
+
 def test_a_folder_is_read_as_a_data_set(tmp_path: Path) -> None:
     import pyarrow.dataset as ds
 

@@ -1,5 +1,6 @@
 """Many worlds: reproducible, each alone, with what was drawn recorded."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,21 @@ def test_drift_and_noise_are_as_much_as_said() -> None:
     share = place / np.maximum(np.repeat(np.diff(still.starts), np.diff(still.starts)) - 1, 1)
     assert not changed[place == 0].any()
     assert np.mean(changed[share < 0.3]) < np.mean(changed[share > 0.5])
+
+
+def test_all_drift_towards_the_same_other_user() -> None:
+    draw = fr.worlds(1, over={**SMALL, "users": 50, "exposures": 15, "drift": 1.0, "noise": 0.0}, seed=2)[0]
+    made, round = draw.sequences(), pa.table(draw.world().observations(only_responses=True, round=1))
+    theirs = [round["item_id"].to_numpy()[round["user_id"].to_numpy() == user].tolist() for user in range(50)]
+    own = [made.items[a:b].tolist() for a, b in pairwise(made.starts)]
+
+    def fits(shift: int) -> bool:
+        others = theirs[shift:] + theirs[:shift]
+        pairs = [(mine, other) for mine, other in zip(own, others, strict=True) if 1 < len(mine) <= len(other)]
+        return len(pairs) > 5 and all(mine[-1] == other[len(mine) - 1] for mine, other in pairs)
+
+    (shift,) = filter(fits, range(50))
+    assert shift > 0
 
 
 def test_padded_sequences() -> None:

@@ -17,7 +17,18 @@ from fractalrs.errors import InputError
 from fractalrs.models import Floats, Integers, Recommender
 from fractalrs.rounds.chances import UNIT, chances_of
 from fractalrs.rounds.past import History, Past, pieces_of, seen_by
-from fractalrs.rounds.policies import RANDOM, THOMPSON, OfPast, Ordering, Place, Policy, Showing, any_items, policy_of
+from fractalrs.rounds.policies import (
+    RANDOM,
+    THOMPSON,
+    OfPast,
+    Ordering,
+    Place,
+    Policy,
+    Recommends,
+    Showing,
+    any_items,
+    policy_of,
+)
 from fractalrs.rounds.result import Feedback
 from fractalrs.rounds.stored import NUMBER, SCHEMA, Stored, stored_at
 from fractalrs.rounds.tally import Tally
@@ -46,7 +57,7 @@ _MOST_LATE = 0.99
 @suggests
 def feedback(
     world: World,
-    policy: str | Recommender | OfPast = "SVD",
+    policy: str | Recommender | Recommends | OfPast = "SVD",
     rounds: int = 10,
     slate: int | None = None,
     *,
@@ -300,7 +311,7 @@ def _checked(
     check_kind("once", given["once"], bool, "True or False")
     if size > items:
         raise InputError(f"a slate of {size} items is larger than the catalogue of {items}")
-    learns = policy_of(policy, world)
+    learns = policy_of(policy, world, int(size))
     if given["once"] and not learns.lists and given["rounds"] * size > items:
         raise InputError(
             f"in {given['rounds']} rounds of {size} items a user may have responded to all but too few of {items}",
@@ -316,8 +327,8 @@ def _checked(
     if count > users:
         raise InputError(f"parts is {count}; there are {users} users")
     plan = {"feedback": NUMBER, "world": digest_of_json(world.spec), "policy": learns.name, "settings": learns.settings}
-    options = {name: given[name] for name in ("epsilon", "missing", "late", "leave", "once")}
-    plan |= {**options, "slate": int(size), "seed": int(given["seed"]), "parts": int(count)}
+    options = {name: float(given[name]) for name in ("epsilon", "missing", "late", "leave")}
+    plan |= {**options, "once": given["once"], "slate": int(size), "seed": int(given["seed"]), "parts": int(count)}
     ranges = tuple(pairwise(users * part // count for part in range(count + 1)))
     place = Place(world, int(given["seed"]) % 2**64, 0, int(size))
     return _How(learns, place, given["once"], _examination(world, int(size)), ranges, plan, **shares)

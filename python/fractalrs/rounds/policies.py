@@ -25,6 +25,18 @@ OfPast = Callable[[Past], Callable[[Integers], npt.ArrayLike]]
 """Takes what is known, and returns what takes ids of users, int64 (users,), and returns slates: (users, slate)."""
 
 
+class Recommends(Protocol):
+    """A model of others: it learns from a matrix, and lists items for its rows."""
+
+    def fit(self, train: Any, /) -> Any:
+        """Learn."""
+        ...
+
+    def recommend(self, users: Any, k: int, /) -> Any:
+        """Return k items for each user."""
+        ...
+
+
 @dataclass(frozen=True)
 class Place:
     """Where slates are shown: a world, a round of a seed, and so many items together."""
@@ -155,13 +167,13 @@ class Policy:
     """Whether code of others is called, perhaps not by several threads at once."""
 
 
-def policy_of(value: Any, world: World) -> Policy:
+def policy_of(value: Any, world: World, slate: int) -> Policy:
     """Return a policy by its name, a model, or a function of the past; refuse what is none.
 
     Examples
     --------
     >>> import fractalrs as fr
-    >>> policy_of("SVD", fr.simulate(60, 40, 600)).settings
+    >>> policy_of("SVD", fr.simulate(60, 40, 600), 5).settings
     'TruncatedSVD(rank=12, seed=0)'
     """
     if value == RANDOM:
@@ -169,10 +181,10 @@ def policy_of(value: Any, world: World) -> Policy:
     if value == THOMPSON:
         return Policy(THOMPSON, f"{THOMPSON}, {_DRAWS} draws", thompson)
     if isinstance(value, str) and value in FAMILIES:
-        return _of_model(value, FAMILIES[value][0], world)
+        return _of_model(value, FAMILIES[value][0], world, repr(FAMILIES[value][0]))
     if isinstance(value, Recommender) or callable(getattr(value, "fit", None)):
-        # Nobody is shown more than a slate beside what is not shown again.
-        return _of_model(type(value).__name__, as_recommender(value, world.shape[1]), world)
+        # Lists have nothing that a user is known to have responded to, so a slate of them is enough.
+        return _of_model(type(value).__name__, as_recommender(value, slate), world, _written(value))
     if callable(value):
         name = getattr(value, "__qualname__", type(value).__name__)
         return Policy(
@@ -213,12 +225,18 @@ def thompson(past: Past, place: Place) -> Showing:
     return Ordering(np.array(orders, np.uint32), good / (good + bad))
 
 
-def _of_model(name: str, model: Recommender, world: World) -> Policy:
+def _written(model: Any) -> str:
+    """Return what a model is, without the place in memory that objects are written with."""
+    kind = type(model)
+    return kind.__qualname__ if kind.__repr__ is object.__repr__ else repr(model)
+
+
+def _of_model(name: str, model: Recommender, world: World, settings: str) -> Policy:
     if not model.takes(world.shape):
         users, items = world.shape
         raise InputError(f"{name} does not take {users:,} users and {items:,} items", hint="choose another policy")
     own = any(type(model) is type(one) for family in FAMILIES.values() for one in family)
-    return Policy(name, repr(model), lambda past, _: Scoring(model.fit(past.responses)), foreign=not own)
+    return Policy(name, settings, lambda past, _: Scoring(model.fit(past.responses)), foreign=not own)
 
 
 def _of_users(found: Any) -> Callable[[Integers], npt.ArrayLike]:

@@ -27,8 +27,7 @@ type Columns<'py> = (
 );
 
 /// Items, propensities, responses and the rounds in which they are heard of.
-type Answered<'py> =
-    (Bound<'py, PyArray1<i32>>, Floats<'py>, Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i32>>);
+type Answered<'py> = (Bound<'py, PyArray1<i32>>, Floats<'py>, Bound<'py, PyArray1<bool>>, Bound<'py, PyArray1<i32>>);
 
 /// Where the items of each user begin that are not shown again, and the items.
 type Rows<'py> = (PyReadonlyArray1<'py, u64>, Codes<'py>);

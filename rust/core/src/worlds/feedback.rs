@@ -23,7 +23,8 @@ impl<'a> Seen<'a> {
         }
         for row in 0..users {
             let items_of = self.of(row);
-            if items_of.windows(2).any(|pair| pair[0] >= pair[1]) || items_of.last().is_some_and(|&item| item >= items) {
+            if items_of.windows(2).any(|pair| pair[0] >= pair[1]) || items_of.last().is_some_and(|&item| item >= items)
+            {
                 return Err(Error::Invalid("items of a user do not rise, or are not the world's".into()));
             }
         }
