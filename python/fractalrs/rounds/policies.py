@@ -227,8 +227,8 @@ def thompson(past: Past, place: Place) -> Showing:
 
 def _written(model: Any) -> str:
     """Return what a model is, without the place in memory that objects are written with."""
-    kind = type(model)
-    return kind.__qualname__ if kind.__repr__ is object.__repr__ else repr(model)
+    text = repr(model)
+    return type(model).__qualname__ if " object at 0x" in text else text
 
 
 def _of_model(name: str, model: Recommender, world: World, settings: str) -> Policy:

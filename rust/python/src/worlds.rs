@@ -134,7 +134,7 @@ impl World {
 
     /// Slates by orders of items, of which each user gets any, and the share of orders that show each item.
     #[pyo3(signature = (users, orders, length, *, slate, seed, round, seen))]
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, clippy::similar_names)]
     fn first_of_orders<'py>(
         &self,
         py: Python<'py>,
@@ -163,7 +163,7 @@ impl World {
 
     /// Shows users slates, tries other items in some places, and lets users respond.
     #[pyo3(signature = (users, slates, own, chances, seen, *, seed, round, epsilon, missing, late, examination))]
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, clippy::similar_names)]
     fn answer<'py>(
         &self,
         py: Python<'py>,

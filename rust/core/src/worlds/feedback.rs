@@ -173,9 +173,9 @@ fn try_others(world: &World, slate: &mut [u32], seen: &[u32], epsilon: u64, key:
     }
     let items = u64::from(world.items());
     let trying = |position: usize| key.child(0).child(position as u64).0 >> 32 < epsilon;
-    for position in 0..slate.len() {
+    for (position, item) in slate.iter_mut().enumerate() {
         if trying(position) {
-            slate[position] = u32::MAX;
+            *item = u32::MAX;
         }
     }
     if (items - seen.len() as u64) < slate.len() as u64 {
@@ -196,7 +196,7 @@ fn arrival(rules: &Rules, key: Key) -> i32 {
     if key.child(0).0 >> 32 < rules.missing {
         return -1;
     }
-    let late = (1..).take_while(|&times| times < LATEST && key.child(times as u64).0 >> 32 < rules.late).count();
+    let late = (1..LATEST).take_while(|&times| key.child(times as u64).0 >> 32 < rules.late).count();
     rules.round as i32 + 1 + late as i32
 }
 
