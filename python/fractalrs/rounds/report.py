@@ -90,18 +90,21 @@ class FeedbackReport(Shown):
             report=self,
         )
 
-    def _last(self, label: str, metric: str) -> str:
+    def _last(self, label: str, metric: str) -> tuple[str, str]:
+        """Return the mean of the last round, and between what it lies, written for people."""
         mean, least, most = (float(values[-1]) for values in _over(self.values(label, metric)))
         if np.isnan(mean):
-            return "–"
-        return f"{mean:.3f}" if len(self.runs[label]) == 1 else f"{mean:.3f} ({least:.3f} to {most:.3f})"
+            return "–", ""
+        return f"{mean:.3f}", "" if len(self.runs[label]) == 1 else f"{least:.3f} to {most:.3f}"
 
     def _facts(self) -> dict[str, Any]:
         return {label: len(runs) for label, runs in self.runs.items()}
 
     def __str__(self) -> str:
         rows = [("last round", *METRICS)]
-        rows += [(label, *(self._last(label, metric) for metric in METRICS)) for label in self.runs]
+        for label in self.runs:
+            last = (self._last(label, metric) for metric in METRICS)
+            rows.append((label, *(f"{mean} ({between})" if between else mean for mean, between in last)))
         return "\n".join(aligned(rows, "<" + ">" * len(METRICS)))
 
 
