@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,13 +10,14 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from fractalrs.models import Integers, Matrix
+from fractalrs.tools import Shown
 
 Slates = npt.NDArray[np.int32]
 """Items that are shown to users together: (users, slate)."""
 
 
-@dataclass(frozen=True)
-class Past:
+@dataclass(frozen=True, repr=False)
+class Past(Shown):
     """What a policy may learn from at the beginning of a round.
 
     Attributes
@@ -41,6 +43,10 @@ class Past:
     responses: Matrix
     shown: Integers
     responded: Integers
+
+    def _facts(self) -> dict[str, Any]:
+        known = self.responses.nnz
+        return {"round": self.round, "shape": self.responses.shape, "known": known, "shown": int(self.shown.sum())}
 
 
 class History:

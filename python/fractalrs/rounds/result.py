@@ -75,4 +75,5 @@ class Feedback(Shown):
         return cls(plan, tuple({name: value for name, value in one.items() if name != "files"} for one in rounds))
 
     def _facts(self) -> dict[str, Any]:
-        return {"policy": self.name, "rounds": len(self.rounds), **self.last}
+        shown = ("utility", "coverage", "gini")
+        return {"policy": self.name, "rounds": len(self.rounds), **{name: self.last[name] for name in shown}}

@@ -185,7 +185,7 @@ class Draw(Shown):
         return read_interactions(table.take(np.sort(np.unique(pair, return_index=True)[1])))
 
     def _facts(self) -> dict[str, Any]:
-        return {"number": self.number, "seed": self.seed, **self.values}
+        return {"number": self.number, "seed": self.seed, "users": self.values["users"], "items": self.values["items"]}
 
 
 @dataclass(frozen=True, repr=False)
