@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.errors import InputError
-from fractalrs.models import FAMILIES, Floats, Integers, Recommender, Scores, as_recommender
+from fractalrs.models import FAMILIES, Floats, Integers, Recommender, Scores, as_recommender, installed_families
 from fractalrs.rounds.past import Past
 from fractalrs.simulation import World
 
@@ -181,6 +181,8 @@ def policy_of(value: Any, world: World, slate: int) -> Policy:
     if value == THOMPSON:
         return Policy(THOMPSON, f"{THOMPSON}, {_DRAWS} draws", thompson)
     if isinstance(value, str) and value in FAMILIES:
+        if value not in installed_families():
+            raise InputError(f"{value} needs implicit, which is not installed", hint='pip install "fractalrs[models]"')
         return _of_model(value, FAMILIES[value][0], world, repr(FAMILIES[value][0]))
     if isinstance(value, Recommender) or callable(getattr(value, "fit", None)):
         # Lists have nothing that a user is known to have responded to, so a slate of them is enough.
