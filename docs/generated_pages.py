@@ -20,7 +20,7 @@ GROUPS = {
     "Exports": ("fractalrs.formats",),
     "Validation": ("fractalrs.validation", "fractalrs.evaluation"),
     "Privacy": ("fractalrs.privacy",),
-    "Worlds of known truth": ("fractalrs.worlds",),
+    "Worlds of known truth": ("fractalrs.simulation", "fractalrs.rounds"),
 }
 """Headings, and the packages whose names stand below each; any other package comes last."""
 
@@ -31,6 +31,7 @@ ADAPTERS = (
     "fractalrs.hub.iterable",
     "fractalrs.torch.ExpansionDataset",
     "fractalrs.torch.HistoryDataset",
+    "fractalrs.gym.Environment",
     "fractalrs.engines.spark.ExpansionSource",
     "fractalrs.engines.spark.write",
     "fractalrs.engines.ray.read",

@@ -61,6 +61,20 @@ if TYPE_CHECKING:
     from fractalrs.reading import read_interactions as read_interactions
     from fractalrs.reading import sample_interactions as sample_interactions
     from fractalrs.reading import write_interactions as write_interactions
+    from fractalrs.rounds import Feedback as Feedback
+    from fractalrs.rounds import FeedbackReport as FeedbackReport
+    from fractalrs.rounds import Past as Past
+    from fractalrs.rounds import feedback as feedback
+    from fractalrs.simulation import Draw as Draw
+    from fractalrs.simulation import EpsilonGreedy as EpsilonGreedy
+    from fractalrs.simulation import Observations as Observations
+    from fractalrs.simulation import Sequences as Sequences
+    from fractalrs.simulation import TrueStream as TrueStream
+    from fractalrs.simulation import Truth as Truth
+    from fractalrs.simulation import World as World
+    from fractalrs.simulation import Worlds as Worlds
+    from fractalrs.simulation import simulate as simulate
+    from fractalrs.simulation import worlds as worlds
     from fractalrs.tools import ObjectStore as ObjectStore
     from fractalrs.tools import Progress as Progress
     from fractalrs.validation import Report as Report
@@ -68,12 +82,6 @@ if TYPE_CHECKING:
     from fractalrs.workflow import expand as expand
     from fractalrs.workflow import publish as publish
     from fractalrs.workflow import verify as verify
-    from fractalrs.worlds import EpsilonGreedy as EpsilonGreedy
-    from fractalrs.worlds import Observations as Observations
-    from fractalrs.worlds import TrueStream as TrueStream
-    from fractalrs.worlds import Truth as Truth
-    from fractalrs.worlds import World as World
-    from fractalrs.worlds import simulate as simulate
 
 __version__ = VERSION
 
@@ -93,7 +101,11 @@ _HOMES = {
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "RankReport", "backcast", "rank_agreement"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
-    "fractalrs.worlds": ("EpsilonGreedy", "Observations", "TrueStream", "Truth", "World", "simulate"),
+    "fractalrs.simulation": (
+        *("Draw", "EpsilonGreedy", "Observations", "Sequences", "TrueStream", "Truth", "World", "Worlds"),
+        *("simulate", "worlds"),
+    ),
+    "fractalrs.rounds": ("Feedback", "FeedbackReport", "Past", "feedback"),
     "fractalrs.workflow": ("expand", "publish", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -191,6 +191,36 @@ class World:
         round: int,
         only_responses: bool,
     ) -> _Exposures: ...
+    def top(self, scores: npt.NDArray[np.float64], slate: int, seen: _Rows) -> npt.NDArray[np.uint32]: ...
+    def first_of_orders(
+        self,
+        users: npt.NDArray[np.uint32],
+        orders: npt.NDArray[np.uint32],
+        length: int,
+        *,
+        slate: int,
+        seed: int,
+        round: int,
+        seen: _Rows,
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64]]: ...
+    def answer(
+        self,
+        users: npt.NDArray[np.uint32],
+        slates: npt.NDArray[np.uint32],
+        own: npt.NDArray[np.float64] | None,
+        chances: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+        seen: _Rows,
+        *,
+        seed: int,
+        round: int,
+        epsilon: int,
+        missing: int,
+        late: int,
+        examination: Sequence[int],
+    ) -> _Answers: ...
+    def leaves(
+        self, users: npt.NDArray[np.uint32], seed: int, round: int, probability: int
+    ) -> npt.NDArray[np.bool_]: ...
 
 @final
 class ExposureLog(Iterator[_Exposures]):
@@ -208,6 +238,8 @@ class ExposureLog(Iterator[_Exposures]):
     def __iter__(self) -> ExposureLog: ...
     def __next__(self) -> _Exposures: ...
 
+_Rows = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]
+_Answers = tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.int32]]
 _Pieces = Sequence[tuple[int, int]]
 _Lookups = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]
 _Path = str | PathLike[str]

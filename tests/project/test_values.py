@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 
 import fractalrs as fr
 from fractalrs.privacy import Kept
@@ -38,6 +39,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     dataset = fr.write(expansion, folder / "out", source_licence="CC BY 4.0 " * 20)
     world = fr.simulate(60, 40, 250)
     truth = fr.Truth(world, fr.Expansion(fr.leave_last_out(world), [[0.5]]))
+    many, loop = fr.worlds(3, over={"users": 60, "items": 40}), fr.feedback(world, rounds=2, slate=5)
     members, controls = fr.hold_users_out(fr.sample_interactions(80, 60, 1_200))
     made = [
         interactions,
@@ -65,6 +67,12 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         truth.stream(),
         fr.EpsilonGreedy(lambda users: users),
         fr.PrivacyCurve((Kept("ε = 1", {}, None, "too few users"),)),
+        many,
+        many[0],
+        many[0].sequences(),
+        loop,
+        fr.FeedbackReport({"SVD": [loop]}),
+        fr.Past(0, sp.csr_array((60, 40)), np.zeros(40, np.int64), np.zeros(40, np.int64)),
     ]
     return {type(value).__name__: value for value in made}
 

@@ -33,6 +33,8 @@ COMMANDS = {
     "sample": "Write the built-in sample: interactions of users with known tastes.",
     "simulate": "Write to OUTPUT what a logging policy shows to users of known preferences, with exact "
     "propensities, and how they respond.",
+    "feedback": "Let a policy learn from what it shows itself, round after round in the world WORLD, and write the log "
+    "to OUTPUT.",
 }
 """Their names, and what they do."""
 
@@ -84,6 +86,7 @@ EXAMPLES = {
         "fractalrs simulate log --users 10000 --items 2000 --interactions 1000000",
         "fractalrs simulate log --fit ratings.csv --policy popularity --rounds 2",
     ),
+    "feedback": ("fractalrs feedback log loop --policy SVD --slate 10 --rounds 15 --report loop.html",),
 }
 """One or two command lines of each."""
 

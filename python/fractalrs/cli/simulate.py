@@ -9,8 +9,8 @@ from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import NoProgress, Quiet, flag, option, print_note
 from fractalrs.errors import OutputError
 from fractalrs.expansion import Group
+from fractalrs.simulation import simulate as run
 from fractalrs.tools import check_count, notes_on_stderr, resolve_threads
-from fractalrs.worlds import simulate as run
 
 SIZE, SHOWN, LIKED = "Size", "What is shown", "What is liked"
 

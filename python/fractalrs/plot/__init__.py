@@ -13,7 +13,7 @@ report: in colours that colour-blind people tell apart, line styles and markers 
 takes the next of some spare looks.
 """
 
-from fractalrs.plot.axes import LOOKS, Look
+from fractalrs.plot.axes import LOOKS, SPARE_LOOKS, Look
 from fractalrs.plot.lines import (
     catalogue_growth,
     hit_rates,
@@ -26,9 +26,11 @@ from fractalrs.plot.lines import (
     weekdays,
 )
 from fractalrs.plot.maps import BEYOND, block_deviation, density, keep_rates
+from fractalrs.plot.rounds import by_round
 from fractalrs.plot.trade import trade_off
 
-__all__ = ["BEYOND", "LOOKS", "Look", "block_deviation", "catalogue_growth", "density", "hit_rates", "hours"]
+__all__ = ["BEYOND", "LOOKS", "SPARE_LOOKS", "Look", "block_deviation", "by_round", "catalogue_growth", "density"]
+__all__ += ["hit_rates", "hours"]
 __all__ += [
     "inter_event_times",
     "keep_rates",

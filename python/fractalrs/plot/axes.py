@@ -47,6 +47,7 @@ SPARE_LOOKS = (
     Look("", "#56b4e9", marker="v"),
     Look("", "#5e3c99", dashes=(2, 2), marker="x"),
     Look("", "#cc79a7", dashes=(1, 1.5), marker="+"),
+    Look("", "#d55e00", dashes=(6, 1, 1, 1, 1, 1), marker="<"),
 )
 """Those of all other labels, in turn."""
 

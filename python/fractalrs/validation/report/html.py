@@ -24,7 +24,7 @@ from fractalrs.validation.wording import number, words
 
 _VALUES = ("real", "reduced", "synthetic", "thinned", "null", "distance", "floor")
 
-# Stand for colours of the page in the figures, until `_inline` replaces them: black would be left out as the default.
+# Stand for colours of the page in the figures, until `inline` replaces them: black would be left out as the default.
 _INK, _FAINT = "#010203", "#040506"
 _FIGURE_STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -76,7 +76,7 @@ def page(report: Outcomes) -> str:
     sections: dict[str, list[Metric]] = {}
     for metric in report.metrics:
         sections.setdefault(metric.section, []).append(metric)
-    with _figure_style():
+    with figure_style():
         figures = [drawing for spec in FIGURES if not spec.is_gallery for drawing in _figures(spec, report.findings)]
         galleries = [gallery for spec in FIGURES if spec.is_gallery for gallery in _galleries(spec, report.findings)]
     return (
@@ -118,7 +118,7 @@ def _figures(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
     curves, matrix = _drawable(findings, spec.name), findings.maps.get(spec.name)
     if spec.draw and (curves or (matrix is not None and np.isfinite(matrix).any())):
         axes = _labelled(getattr(plot, spec.draw)(curves or matrix), spec)
-        svg = _inline(axes, spec.name, spec.title, spec.describe(_named(curves) or matrix))
+        svg = inline(axes, spec.name, spec.title, spec.describe(_named(curves) or matrix))
         yield _Drawing(spec.name, spec.title, svg, spec.caption, tuple(curves))
 
 
@@ -135,7 +135,7 @@ def _galleries(spec: FigureSpec, findings: Findings) -> Iterator[_Drawing]:
             # Below are roundings of the decomposition, which would leave no room for the lines.
             bottom, top = axes.get_ylim()
             axes.set_ylim(max(bottom, top * _SMALL_RANGE), top)
-            svg = _inline(axes, name, f"{spec.title}: vector {which}", spec.describe(_named(curves)))
+            svg = inline(axes, name, f"{spec.title}: vector {which}", spec.describe(_named(curves)))
             drawings.append(_Drawing(name, f"Vector {which}", svg))
     if drawings:
         yield _Drawing(
@@ -156,7 +156,7 @@ def _named(curves: dict[str, Curve]) -> dict[str, Curve]:
 
 
 @contextmanager
-def _figure_style() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """Make figures the same whatever the caller's matplotlib settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -171,7 +171,7 @@ def _drawable(findings: Findings, name: str) -> dict[str, Curve]:
     return {label: curve for label, curve in known if ((curve.y > 0) & (curve.x > 0)).any()}
 
 
-def _inline(axes: Axes, name: str, title: str, description: str) -> Markup:
+def inline(axes: Axes, name: str, title: str, description: str) -> Markup:
     """Turn a figure into an SVG element that can stand in a page beside others.
 
     Colours become those of the page, ids begin with the figure's name, and there is nothing but what is seen.

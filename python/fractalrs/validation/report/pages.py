@@ -1,6 +1,6 @@
 """Pages as files, and pages of others that look like the report."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,26 @@ def page_like(template: str, **values: Any) -> str:
         from fractalrs import plot
         from fractalrs.validation.report.html import environment
     return environment().from_string(template).render(looks=plot.LOOKS, **values)
+
+
+def inline_figure(axes: Callable[[], Any], name: str, title: str, description: str) -> Any:
+    """Return a figure as SVG for a page that looks like the report: `axes` draws it; its legend is left out.
+
+    Raises
+    ------
+    InputError
+        If what draws is not installed.
+
+    Examples
+    --------
+    >>> from fractalrs import plot
+    >>> "<svg" in inline_figure(lambda: plot.by_round({"random": [[0.9, 1.0]]}), "coverage", "Coverage", "rises")
+    True
+    """
+    with drawing():
+        from fractalrs.validation.report.html import figure_style, inline
+    with figure_style():
+        return inline(axes(), name, title, description)
 
 
 def write_page_like(path: str | Path, package: str, template: str, seconds: Mapping[str, float], **values: Any) -> None:

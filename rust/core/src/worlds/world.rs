@@ -61,6 +61,7 @@ pub(super) struct Item {
 struct WorldKeys {
     activity: Key,
     rounds: Key,
+    feedback: Key,
 }
 
 impl World {
@@ -82,7 +83,7 @@ impl World {
         });
         let items = items.collect();
         let axis = Axis::new(order, (0..u64::from(spec.items)).map(|rank| spec.weights.at(rank) as u64))?.guided();
-        let keys = WorldKeys { activity: root.child(0), rounds: root.child(2) };
+        let keys = WorldKeys { activity: root.child(0), rounds: root.child(2), feedback: root.child(9) };
         Ok(Self { spec, keys, users, logistic: Logistic::new(), items, axis })
     }
 
@@ -125,6 +126,11 @@ impl World {
     /// The key of what happens to a user in a round.
     pub(super) fn key(&self, round: u64, user: u32) -> Key {
         self.keys.rounds.child(round).child(u64::from(user))
+    }
+
+    /// The key of what happens where policies learn from what they showed.
+    pub(super) fn of_feedback(&self) -> Key {
+        self.keys.feedback
     }
 }
 

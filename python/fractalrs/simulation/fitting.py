@@ -15,10 +15,10 @@ from scipy.special import erfinv
 
 from fractalrs.base import Base, base_statistics, leave_last_out, truncated_svd
 from fractalrs.errors import InputError
+from fractalrs.simulation.log import INTERACTIONS, chosen_schema
+from fractalrs.simulation.model import Logging, Model
 from fractalrs.statistics import Activity, decoded, gini, ratios
 from fractalrs.words import HoldOut
-from fractalrs.worlds.log import INTERACTIONS, chosen_schema
-from fractalrs.worlds.model import Logging, Model
 
 RATIOS = 16
 _STEPS, _DAMPED = 32, 6

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fractalrs.errors import InputError
-from fractalrs.worlds.curves import activity, logits, pauses, weights
-from fractalrs.worlds.policies import Policy
-from fractalrs.worlds.world import World
+from fractalrs.simulation.curves import activity, logits, pauses, weights
+from fractalrs.simulation.policies import Policy
+from fractalrs.simulation.world import World
 
 DIMENSIONS = 16
 _UNIT = 384

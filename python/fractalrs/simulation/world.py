@@ -11,11 +11,11 @@ from fractalrs._core import ExposureLog
 from fractalrs._core import World as Core
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
+from fractalrs.simulation.ids import checked_range, codes_of, spread
+from fractalrs.simulation.log import INTERACTIONS, Columns, Observations, chosen_schema
+from fractalrs.simulation.policies import Floats, Integers, OfUsers, Policy, value_of
+from fractalrs.simulation.saved import ranges_of, read_world, require_log, write_log, write_world
 from fractalrs.tools import Progress, Shown, as_progress, check_count, checked_ids, checked_pairs, resolve_threads
-from fractalrs.worlds.ids import checked_range, codes_of, spread
-from fractalrs.worlds.log import INTERACTIONS, Columns, Observations, chosen_schema
-from fractalrs.worlds.policies import Floats, Integers, OfUsers, Policy, value_of
-from fractalrs.worlds.saved import ranges_of, read_world, require_log, write_log, write_world
 
 _PIECE = 1 << 16
 """Threads make about so many exposures at a time."""

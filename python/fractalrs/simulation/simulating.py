@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from fractalrs.errors import InputError
+from fractalrs.simulation.curves import power
+from fractalrs.simulation.fitting import fitted, moments_of
+from fractalrs.simulation.model import Logging, Model, changed
+from fractalrs.simulation.policies import EpsilonGreedy, OfUsers, policy_of
+from fractalrs.simulation.world import World
 from fractalrs.tools import check_count, suggests
-from fractalrs.worlds.curves import power
-from fractalrs.worlds.fitting import fitted, moments_of
-from fractalrs.worlds.model import Logging, Model, changed
-from fractalrs.worlds.policies import EpsilonGreedy, OfUsers, policy_of
-from fractalrs.worlds.world import World
 
 USERS, ITEMS, INTERACTIONS = 943, 1_682, 100_000
 _STEEPEST = 10.0

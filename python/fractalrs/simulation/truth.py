@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, Stream
+from fractalrs.simulation.policies import Floats, Integers, OfUsers, value_of
+from fractalrs.simulation.world import World
 from fractalrs.tools import Shown, check_kind, checked_pairs, resolve_threads
 from fractalrs.words import Split
-from fractalrs.worlds.policies import Floats, Integers, OfUsers, value_of
-from fractalrs.worlds.world import World
 
 _CELLS = 1 << 21
 """So many cells of users × items are worked on at a time."""

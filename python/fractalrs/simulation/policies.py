@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.errors import InputError
+from fractalrs.simulation.ids import spread
 from fractalrs.tools import Shown, check_kind, checked_ids
-from fractalrs.worlds.ids import spread
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -169,6 +169,9 @@ def _solve(excess: Callable[[float], float], low: float, high: float) -> float:
     """Return where a rising function is 0."""
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
+        if not low < middle < high:
+            # No number lies between them.
+            break
         if excess(middle) < 0:
             low = middle
         else:

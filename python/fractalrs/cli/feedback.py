@@ -1,0 +1,93 @@
+"""`fractalrs feedback`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fractalrs.cli import INTERRUPTED
+from fractalrs.cli.output import Json, NoProgress, check_report, flag, json_text, option, print_note
+from fractalrs.expansion import Group
+from fractalrs.rounds import POLICIES, Feedback, FeedbackReport
+from fractalrs.rounds import feedback as run
+from fractalrs.simulation import World
+from fractalrs.tools import notes_on_stderr, printable
+
+SHOWN, HEARD = "What is shown", "What is heard"
+
+
+def feedback(
+    world: Annotated[
+        Path, typer.Argument(metavar="WORLD", help="A world.json, or a folder of `fractalrs simulate` or of a loop.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder to write, or to go on in.")],
+    policy: Annotated[str, option(SHOWN, f"One of {', '.join(POLICIES)}.", value="TEXT")] = "SVD",
+    rounds: Annotated[int, option(SHOWN, "Rounds; more than there are go on.", value="INT")] = 10,
+    slate: Annotated[
+        int | None, option(SHOWN, "Items that each user is shown in a round.", value="INT", default="as the world has")
+    ] = None,
+    epsilon: Annotated[
+        float, option(SHOWN, "Probability that another item is tried in a place of a slate.", value="PROBABILITY")
+    ] = 0.0,
+    once: Annotated[
+        bool, flag(SHOWN, "--once", "Show no item again that a user is known to have responded to.")
+    ] = False,
+    missing: Annotated[
+        float, option(HEARD, "Probability that the policy never hears of a response.", value="PROBABILITY")
+    ] = 0.0,
+    late: Annotated[
+        float, option(HEARD, "… that it hears of one a round later, again and again.", value="PROBABILITY")
+    ] = 0.0,
+    leave: Annotated[
+        float, option(HEARD, "… that a user without a response in a round leaves for good.", value="PROBABILITY")
+    ] = 0.0,
+    report: Annotated[
+        Path | None,
+        option(Group.FILES, "Write figures by round here: one HTML file.", value="FILE.html", default="none"),
+    ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        option(Group.FILES, "Other loops for the report, those of one policy as a band. May be repeated.", value="DIR"),
+    ] = None,
+    parts: Annotated[
+        int | None, option(Group.RUNNING, "Files of a round.", value="INT", default="4 M exposures each")
+    ] = None,
+    seed: Annotated[int, option(Group.RUNNING, "The same seed gives the same loop.", value="INT")] = 0,
+    threads: Annotated[
+        int | None, option(Group.RUNNING, "Threads.", value="INT", default="all this process may use")
+    ] = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, flag(Group.RUNNING, "--quiet", "Print the table, or JSON, and nothing else.")] = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Run the command."""
+    check_report(report)
+    others = [Feedback.open(path) for path in beside or ()]
+    with notes_on_stderr(not quiet):
+        try:
+            made = run(
+                World.open(world),
+                policy,
+                rounds,
+                slate,
+                path=output,
+                epsilon=epsilon,
+                seed=seed,
+                once=once,
+                missing=missing,
+                late=late,
+                leave=leave,
+                parts=parts,
+                threads=threads,
+                progress=not (quiet or no_progress),
+            )
+        except KeyboardInterrupt:
+            print_note(f"interrupted: the same command goes on in {output}")
+            raise typer.Exit(INTERRUPTED) from None
+    runs: dict[str, list[Feedback]] = {}
+    for loop in (made, *others):
+        runs.setdefault(loop.name, []).append(loop)
+    found = FeedbackReport(runs)
+    if report is not None:
+        found.to_html(report)
+    print(json_text(found.to_dict()) if as_json else printable(str(found)))

@@ -1,0 +1,12 @@
+"""Worlds of known truth: true preferences, a logging policy with exact propensities, and what it logs."""
+
+from fractalrs.simulation.drawing import Draw, Sequences, Worlds, worlds
+from fractalrs.simulation.ids import spread
+from fractalrs.simulation.log import Observations
+from fractalrs.simulation.policies import EpsilonGreedy
+from fractalrs.simulation.simulating import simulate
+from fractalrs.simulation.truth import TrueStream, Truth
+from fractalrs.simulation.world import World
+
+__all__ = ["Draw", "EpsilonGreedy", "Observations", "Sequences", "TrueStream", "Truth", "World", "Worlds"]
+__all__ += ["simulate", "spread", "worlds"]
