@@ -176,6 +176,7 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "test_items": "one",
         "drop_incomplete": True,
         "order": "item",
+        "id_order": "block",
         "timestamps": False,
         "ratings": "kronecker",
         "carry": [],
