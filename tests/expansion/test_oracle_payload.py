@@ -315,7 +315,7 @@ class Events:
             np.concatenate([integers(table[name]) for table in tables])
             for name in ("user_id", "item_id", "source", "timestamp")
         )
-        return cls(user, item // expansion.base.shape[1], source, time)
+        return cls(user, expansion.places(item) // expansion.base.shape[1], source, time)
 
 
 @brief

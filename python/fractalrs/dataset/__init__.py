@@ -31,8 +31,8 @@ __all__ += [
     "other_plan",
     "plan",
 ]
-__all__ += ["begun_plan", "blocks_and_sources", "finish", "folders_of", "forecast", "match", "matrices_of", "saved_base"]
-__all__ += ["write", "write_part", "write_parts", "write_plan"]
+__all__ += ["begun_plan", "finish", "folders_of", "forecast", "match", "matrices_of", "saved_base"]
+__all__ += ["blocks_and_sources", "write", "write_part", "write_parts", "write_plan"]
 __all__ += ["Dataset", "arrow_file", "open_dataset", "opened", "whole_users"]
 __all__ += ["CARD", "MANIFEST", "Published", "data_card"]
 __all__ += ["Fault", "Verification", "digest_of", "folder_of", "repair_files", "verify_files"]

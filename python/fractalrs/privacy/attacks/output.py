@@ -22,8 +22,8 @@ class Output:
     """What an expansion gives away, and for whoever judges an attack, where it came from.
 
     The layout of ids is public, so blocks are known; how dense each is can be counted. Where items are not numbered by
-    block, an attacker with the output alone would first have to find the column blocks out, and is granted them here: what
-    an audit finds is then the same for every order of ids of a seed, and more than such an attacker can do.
+    block, an attacker with the output alone would first have to find the column blocks out, and is granted them here:
+    what an audit finds is then the same for every order of ids of a seed, and more than such an attacker can do.
     """
 
     expansion: Expansion
