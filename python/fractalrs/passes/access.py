@@ -202,7 +202,7 @@ def _subjects(source: Subject, real: Interactions | Base | None, beside: bool) -
     if isinstance(source, Expansion):
         real, options = real or source.base, source.options
         if source.operator.has_keep_rates and shuffle_named(options.shuffle).name != "block":
-            kept = {name: getattr(options, name) for name in (*options.rates, "block_keep", "seed")}
+            kept = {name: getattr(options, name) for name in (*options.rates, "block_keep", "seed", "id_order")}
             found["block"] = Expansion(source.base, source.reduced, shuffle="block", **kept)
     return found if real is None else {"real": real, **found}
 
