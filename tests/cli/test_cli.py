@@ -554,6 +554,7 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
         "What interactions carry": ["--timestamps", "--ratings", "--carry"],
         "Output files": [
             "--order",
+            "--id-order",
             "--parts",
             "--partition",
             "--encoding",

@@ -43,18 +43,21 @@ impl Numbering {
 
     /// Gives places their ids.
     pub fn number<I: Id>(&self, items: &mut [I]) {
-        self.numbers.replace(items, |place| match &self.order {
-            Bijection::Scrambled(permutation) => permutation.image(place),
-            Bijection::Popularity(popularity) => popularity.number(place),
-        });
+        match &self.order {
+            Bijection::Scrambled(permutation) => self.numbers.replace(items, |place| permutation.image(place)),
+            Bijection::Popularity(popularity) => {
+                let mut columns = None;
+                self.numbers.replace(items, |place| popularity.number(place, &mut columns));
+            }
+        }
     }
 
     /// Gives ids their places back.
     pub fn place<I: Id>(&self, items: &mut [I]) {
-        self.places.replace(items, |number| match &self.order {
-            Bijection::Scrambled(permutation) => permutation.preimage(number),
-            Bijection::Popularity(popularity) => popularity.place(number),
-        });
+        match &self.order {
+            Bijection::Scrambled(permutation) => self.places.replace(items, |number| permutation.preimage(number)),
+            Bijection::Popularity(popularity) => self.places.replace(items, |number| popularity.place(number)),
+        }
     }
 }
 
@@ -70,7 +73,7 @@ impl Tabulated {
         Self { count, asked: AtomicU64::new(0), table: OnceLock::new() }
     }
 
-    fn table(&self, asked: u64, image: impl Fn(u64) -> u64) -> Option<&[u32]> {
+    fn table(&self, asked: u64, mut image: impl FnMut(u64) -> u64) -> Option<&[u32]> {
         let known = self.table.get().or_else(|| {
             let before = if self.count > TABULATED { 0 } else { self.asked.fetch_add(asked, Ordering::Relaxed) };
             let pays = self.count <= TABULATED && 2 * (before + asked) > self.count;
@@ -79,8 +82,8 @@ impl Tabulated {
         known.map(Vec::as_slice)
     }
 
-    fn replace<I: Id>(&self, items: &mut [I], image: impl Fn(u64) -> u64) {
-        let table = self.table(items.len() as u64, &image);
+    fn replace<I: Id>(&self, items: &mut [I], mut image: impl FnMut(u64) -> u64) {
+        let table = self.table(items.len() as u64, &mut image);
         for item in items {
             let x = item.number();
             *item = I::at(table.map_or_else(|| image(x), |table| u64::from(table[x as usize])), 0);
@@ -102,12 +105,14 @@ struct Popularity {
     /// The slot of each column, and the other way round, where nothing is shuffled.
     slot_of_item: Vec<u32>,
     item_of_slot: Vec<u32>,
-    /// By their first ids.
+    /// By column block and rank; where those of each block begin; and their numbers by first id.
     runs: Vec<Run>,
-    /// The numbers of the runs of each column block, by rank, and where those of each begin.
-    of_block: Vec<u32>,
     starts: Vec<usize>,
+    by_id: Vec<u32>,
 }
+
+/// The permutation of a column block, the last that was asked for: places mostly come block by block.
+type LastColumns = Option<(u32, Permutation)>;
 
 #[derive(Clone, Copy)]
 struct Run {
@@ -130,34 +135,25 @@ impl Popularity {
         let mut steps: Vec<(f64, u32)> =
             slots.iter().zip(0..).map(|(&slot, rank)| (weights[slot as usize], rank)).collect();
         steps.dedup_by_key(|&mut (weight, _)| weight.to_bits());
-        let mut levels = Vec::new();
+        let (mut levels, mut runs, mut starts) = (Vec::new(), Vec::new(), vec![0]);
         for (&sum, column_block) in sums.iter().zip(0_u32..) {
             let level_of = |weight: f64| (sum * weight).to_bits() >> LEVEL_SHIFT;
-            let mut of_block: Vec<_> =
-                steps.iter().map(|&(weight, rank)| (level_of(weight), column_block, rank)).collect();
-            of_block.dedup_by_key(|&mut (level, ..)| level);
-            levels.append(&mut of_block);
+            let mut of_block: Vec<_> = steps.iter().map(|&(weight, rank)| (level_of(weight), rank)).collect();
+            of_block.dedup_by_key(|&mut (level, _)| level);
+            levels.extend(of_block.iter().map(|&(level, _)| level));
+            runs.extend(of_block.iter().map(|&(_, first_rank)| Run { first_id: 0, column_block, first_rank }));
+            starts.push(runs.len());
         }
-        let ends = (1..=levels.len()).map(|next| match levels.get(next) {
-            Some(&(_, j, rank)) if j == levels[next - 1].1 => rank,
-            _ => expansion.base_items,
-        });
-        let mut runs: Vec<_> = levels.iter().copied().zip(ends).collect();
-        runs.sort_unstable_by_key(|&((level, j, _), _)| (Reverse(level), j));
+        let mut by_id: Vec<u32> = (0..runs.len() as u32).collect();
+        by_id.sort_by_key(|&run| (Reverse(levels[run as usize]), run));
         let mut first_id = 0;
-        let runs: Vec<Run> = runs
-            .into_iter()
-            .map(|((_, column_block, first_rank), end)| {
-                let run = Run { first_id, column_block, first_rank };
-                first_id += u64::from(end - first_rank);
-                run
-            })
-            .collect();
-        let mut of_block: Vec<u32> = (0..runs.len() as u32).collect();
-        of_block.sort_by_key(|&run| runs[run as usize].column_block);
-        let starts = (0..=expansion.column_blocks)
-            .map(|j| of_block.partition_point(|&run| runs[run as usize].column_block < j))
-            .collect();
+        for &run in &by_id {
+            let run = run as usize;
+            let last = starts[runs[run].column_block as usize + 1] == run + 1;
+            let end = if last { expansion.base_items } else { runs[run + 1].first_rank };
+            runs[run].first_id = first_id;
+            first_id += u64::from(end - runs[run].first_rank);
+        }
         Self {
             base_items: expansion.base_items,
             columns: expansion.options.shuffled.then_some(expansion.keys.columns),
@@ -166,8 +162,8 @@ impl Popularity {
             slot_of_item: expansion.item_slots.clone(),
             item_of_slot: expansion.item_cells.order().to_vec(),
             runs,
-            of_block,
             starts,
+            by_id,
         }
     }
 
@@ -175,25 +171,26 @@ impl Popularity {
         self.columns.map(|key| Permutation::new(key.child(u64::from(j)), self.base_items))
     }
 
-    fn number(&self, place: u64) -> u64 {
+    fn number(&self, place: u64, last: &mut LastColumns) -> u64 {
         let q = u64::from(self.base_items);
         let (j, column) = ((place / q) as u32, (place % q) as u32);
-        let permutation = self.columns_of(j);
-        let slot =
-            permutation.map_or_else(|| self.slot_of_item[column as usize], |permutation| permutation.preimage(column));
+        if last.is_none_or(|(of, _)| of != j) {
+            *last = self.columns_of(j).map(|columns| (j, columns));
+        }
+        let slot = last.map_or_else(|| self.slot_of_item[column as usize], |(_, columns)| columns.preimage(column));
         let rank = self.ranks[slot as usize];
-        let runs = &self.of_block[self.starts[j as usize]..self.starts[j as usize + 1]];
-        let after = runs.partition_point(|&run| self.runs[run as usize].first_rank <= rank);
-        let run = self.runs[runs[after - 1] as usize];
+        let runs = &self.runs[self.starts[j as usize]..self.starts[j as usize + 1]];
+        let run = runs[runs.partition_point(|run| run.first_rank <= rank) - 1];
         run.first_id + u64::from(rank - run.first_rank)
     }
 
     fn place(&self, number: u64) -> u64 {
-        let run = self.runs[self.runs.partition_point(|run| run.first_id <= number) - 1];
+        let after = self.by_id.partition_point(|&run| self.runs[run as usize].first_id <= number);
+        let run = self.runs[self.by_id[after - 1] as usize];
         let slot = self.slots[(u64::from(run.first_rank) + number - run.first_id) as usize];
-        let permutation = self.columns_of(run.column_block);
-        let column =
-            permutation.map_or_else(|| self.item_of_slot[slot as usize], |permutation| permutation.image(slot));
+        let column = self
+            .columns_of(run.column_block)
+            .map_or_else(|| self.item_of_slot[slot as usize], |columns| columns.image(slot));
         u64::from(run.column_block) * u64::from(self.base_items) + u64::from(column)
     }
 }
