@@ -209,3 +209,28 @@ def test_what_has_no_blocks_keeps_its_numbers(base: fr.Base, operator: str) -> N
         expansion_of(base, id_order="random")
     with pytest.raises(fr.InputError, match="items 0 to 280 are not within 0 to 279"):
         expansion_of(base, id_order="scrambled").places([0, 280])
+
+
+@pytest.mark.parametrize("id_order", ORDERS)
+def test_more_items_than_numbers_of_32_bits(id_order: str) -> None:
+    q, n = 70_001, 40_003
+    indices = np.array([0, 5, 9, 300, 40_000, q - 1])
+    base = fr.Base.from_arrays(np.array([0, 3, 6]), indices)
+    rates = np.full((1, n), 0.002)
+    rates[0, -7:] = 0.9
+    expansion = fr.Expansion(base, rates, shuffle="aligned", min_keep=0.0, id_order=id_order)
+    plain = fr.Expansion(base, rates, shuffle="aligned", min_keep=0.0)
+    assert expansion.shape[1] == q * n > 1 << 31
+    ids = np.append(np.random.default_rng(0).integers(0, q * n, 10_000), [0, q * n - 1])
+    places = expansion.places(ids)
+    assert places.min() >= 0
+    assert places.max() < q * n
+    assert len(np.unique(places)) == len(np.unique(ids))
+    np.testing.assert_array_equal(expansion.items_at(places), ids)
+    written, right = (one.table(0, 2)["item_id"].to_numpy() for one in (expansion, plain))
+    np.testing.assert_array_equal(expansion.places(written), right)
+    if id_order == "popularity":
+        assert np.all(places[ids < 42] // q >= n - 7)
+        assert np.array_equal(np.sort(expansion.places(np.arange(42)) // q), np.repeat(np.arange(n - 7, n), 6))
+    else:
+        assert np.abs(np.histogram(places, 8, (0, q * n))[0] - 1250).max() < 5 * 35
