@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 import fractalrs as fr
+from fractalrs.privacy.attacks.output import Output
 from fractalrs.words import SPLITS
 
 ORDERS = ["scrambled", "popularity"]
@@ -199,6 +200,15 @@ def test_truth_is_that_of_the_place(id_order: str, shuffle: str) -> None:
     for name in ("preference", "propensity", "observed"):
         there, here = (getattr(fr.Truth(world, one), name) for one in (plain, expansion))
         np.testing.assert_array_equal(here(users, items), there(users, places))
+
+
+@pytest.mark.parametrize("id_order", ORDERS)
+def test_attacks_see_the_same_blocks(base: fr.Base, id_order: str) -> None:
+    plain, numbered = (Output(expansion_of(base, id_order=order), True) for order in ("block", id_order))
+    for there, here in zip(plain.blocks(1, [0, 3]), numbered.blocks(1, [0, 3]), strict=True):
+        assert there.nnz > 0
+        assert (there != here).nnz == 0
+    assert (plain.row_block(2) != numbered.row_block(2)).nnz == 0
 
 
 @pytest.mark.parametrize("operator", ["sketch"])
