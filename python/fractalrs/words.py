@@ -9,6 +9,8 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 Order = Literal["block", "item", "time"]
 """How a user's interactions follow each other: by column block, by item id, or by time."""
+IdOrder = Literal["block", "scrambled", "popularity"]
+"""What numbers expanded items: their column block and column, a key, or how popular they are expected to be."""
 Partition = Literal["week", "month", "day"]
 """By what periods of time files are divided."""
 Ratings = Literal["carry", "kronecker"]

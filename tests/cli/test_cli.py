@@ -147,6 +147,7 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "--block-keep": 0.7,
         "--test-items": "one",
         "--order": "item",
+        "--id-order": "scrambled",
         "--parts": 2,
         "--encoding": "fast",
         "--compression": "zstd(3)",
@@ -176,6 +177,7 @@ def test_every_option_reaches_the_plan(source: Path, tmp_path: Path) -> None:
         "test_items": "one",
         "drop_incomplete": True,
         "order": "item",
+        "id_order": "scrambled",
         "timestamps": False,
         "ratings": "kronecker",
         "carry": [],
@@ -553,6 +555,7 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
         "What interactions carry": ["--timestamps", "--ratings", "--carry"],
         "Output files": [
             "--order",
+            "--id-order",
             "--parts",
             "--partition",
             "--encoding",
@@ -621,7 +624,24 @@ def test_info_of_a_complete_data_set(written: tuple[Path, Done]) -> None:
     assert content["base"] == {"users": 200, "items": 150}
     assert content["multipliers"] == {"user": 3, "item": 5}
     assert content["parts"] == 3
+    assert content["id_order"] == "block"
     assert content["schema"] == {"user_id": "int32", "item_id": "int32"}
+
+
+def test_items_numbered_by_popularity_are_resumed_checked_and_made_again(source: Path, tmp_path: Path) -> None:
+    path, again = tmp_path / "out", tmp_path / "again"
+    how = ("--id-order", "popularity", "--parts", 2, "--seed", 7)
+    assert expand(source, path, *how).code == 0
+    there = digests(path)
+    (path / "train/part-00001-of-00002.parquet").unlink()
+    assert expand(source, path, *how).code == 0
+    assert digests(path) == there
+    refused(expand(source, path, "--parts", 2, "--seed", 7), "popularity there and block here")
+    assert json.loads(run("info", path, "--json").out)["id_order"] == "popularity"
+    assert run("validate", path, "--source", source, "--only", "integrity").code == 0
+    (tmp_path / "recipe.toml").write_text(run("info", path, "--recipe").out)
+    assert run("expand", source, again, "--recipe", tmp_path / "recipe.toml").code == 0
+    assert digests(again)["train/part-00001-of-00002.parquet"] == there["train/part-00001-of-00002.parquet"]
 
 
 def test_info_of_an_unfinished_data_set_says_what_it_lacks(source: Path, tmp_path: Path) -> None:

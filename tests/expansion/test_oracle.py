@@ -74,6 +74,10 @@ OPTIONS: list[dict[str, Any]] = [
     {"drop_incomplete": True},
     {"order": "item"},
     {"block_keep": 0.5, "test_items": "one", "drop_incomplete": True, "order": "item"},
+    {"id_order": "scrambled"},
+    {"id_order": "popularity"},
+    {"id_order": "scrambled", "order": "item", "cold_items": 0.1},
+    {"id_order": "popularity", "order": "item", "block_keep": 0.5, "test_items": "one"},
 ]
 
 
@@ -219,6 +223,7 @@ def cases(draw: st.DrawFn) -> Case:
         # Refused where nothing is held out.
         "drop_incomplete": bool(base.test_count) and draw(st.booleans()),
         "order": draw(st.sampled_from(["block", "item"])),
+        "id_order": draw(st.sampled_from(["block", "scrambled", "popularity"])),
     }
     shuffle = draw(st.sampled_from(["none", "aligned", "cells", "mixed", "block"]))
     return Case(base, Cells(*codes), np.resize(rates, shape), shuffle, options)

@@ -157,6 +157,7 @@ def slow(expansion: Expansion) -> dict[str, oracle.Interactions]:
         cold_users=options.cold_users,
         cold_items=options.cold_items,
         order=options.order,
+        id_order=options.id_order,
         times=times if options.timestamps else None,
         late=base.test_is_late,
         hour=base.ticks_per_hour,
@@ -211,6 +212,7 @@ def cases(draw: st.DrawFn, /, **given_options: Any) -> Case:
         "block_keep": draw(st.sampled_from([1.0, 0.6])),
         "timestamps": True,
         "order": draw(st.sampled_from(["time", "block", "item"])),
+        "id_order": draw(st.sampled_from(["block", "scrambled", "popularity"])),
         "ratings": draw(st.sampled_from([None, "carry", "kronecker"])),
         "carry": ["source"],
     }
@@ -313,7 +315,7 @@ class Events:
             np.concatenate([integers(table[name]) for table in tables])
             for name in ("user_id", "item_id", "source", "timestamp")
         )
-        return cls(user, item // expansion.base.shape[1], source, time)
+        return cls(user, expansion.places(item) // expansion.base.shape[1], source, time)
 
 
 @brief

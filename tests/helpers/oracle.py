@@ -26,7 +26,7 @@ GOLDEN, STIR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
 BLOCK, KEEP, ROW, COLUMN, USER, ITEM, TEST, TIME, COLD_USER, COLD_ITEM, SKETCH, LAST_BITS, NEGATIVE, LOADING, MIX = (
     range(15)
 )
-CLOCK = 15
+CLOCK, NUMBER = 15, 17
 """The purposes: x in root/x."""
 
 INTERACTION = np.dtype(
@@ -370,6 +370,26 @@ def within_groups(*columns: npt.NDArray[Any]) -> tuple[Words, Words]:
     return x.astype(np.uint64), np.repeat(counts, counts).astype(np.uint64)
 
 
+def numbers(
+    key: Words, base: "Base", keep_rates: npt.NDArray[np.float64], cells: "Cells", shuffle: str, block_keep: float
+) -> Integers:
+    """Ids of all places in the order of popularity; `key` is the root."""
+    (_, q), (m, n) = base.shape, keep_rates.shape
+    order, starts = cells.item_order.astype(np.int64), cells.item_starts.astype(np.int64)
+    sums = np.zeros(n)
+    for i in range(m):
+        exists = below(block_keep, under(key, BLOCK, i, np.arange(n))) | (block_keep == 1)
+        sums += np.where(exists, keep_rates[i], 0.0)
+    degrees = np.bincount(base.indices[base.mask("train")], minlength=q)
+    mean = np.repeat(np.add.reduceat(degrees[order], starts[:-1]) / np.diff(starts), np.diff(starts))
+    rank = inverse(np.argsort(-mean, kind="stable"))
+    level = (sums[:, None] * mean).view(np.int64) >> 47
+    blocks, slots = np.divmod(np.arange(n * q), q)
+    arranged = np.lexsort((rank[slots], blocks, -level.ravel()))
+    columns = [order if shuffle == "none" else permutation(under(key, COLUMN, j), q) for j in range(n)]
+    return inverse((blocks * q + np.concatenate(columns))[arranged])
+
+
 def pairs(interactions: Interactions) -> Integers:
     """Users and items alone, of shape (count, 2)."""
     return np.column_stack([interactions["user"], interactions["item"]])
@@ -388,6 +408,7 @@ def expand(
     cold_users: float = 0.0,
     cold_items: float = 0.0,
     order: str = "block",
+    id_order: str = "block",
     times: Integers | None = None,
     late: bool = False,
     hour: int | None = None,
@@ -458,6 +479,10 @@ def expand(
         row_blocks.append(rows)
 
     rows = np.concatenate(row_blocks)
+    if id_order == "scrambled":
+        rows["item"] = permutation(under(key, NUMBER), keep_rates.shape[1] * q)[rows["item"]]
+    if id_order == "popularity":
+        rows["item"] = numbers(key, base, keep_rates, cells, shuffle, block_keep)[rows["item"]]
     train, valid, test = (rows[rows["split"] == number] for number in range(3))
     if drop_incomplete:
         complete = np.intersect1d(train["user"], test["user"])

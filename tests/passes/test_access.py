@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import fractalrs as fr
 from fractalrs.columns import ticks
 from fractalrs.passes import AccessProfile, TableAccess
 from fractalrs.passes.access import ORDERS
-from fractalrs.statistics import hit_curve, hit_rate
+from fractalrs.statistics import LookupCounts, hit_curve, hit_rate
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +186,30 @@ def test_the_figure_has_a_line_for_each_data(profile: AccessProfile) -> None:
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["real R", "synthetic R̃"]
     assert hit_rate(profile.curves()["real"], 0.1) == profile.table("real", "item_id").hit_rates[0.1]
+
+
+def test_carried_columns_have_tables_too(tmp_path: Path) -> None:
+    rows = fr.sample_interactions(120, 90, 3_000, 2).to_arrow()
+    device = pa.array([None if number % 7 == 0 else number * number % 23 for number in range(len(rows))])
+    interactions = fr.read_interactions(rows.append_column("device", device), carry=["device"])
+    base = fr.leave_last_out(interactions, payload=["device", "rating"])
+    expansion = fr.Expansion(base, fr.reduce(base, (2, 3)), carry=["device"], ratings="carry", seed=3)
+    profile = fr.access_profile(expansion, columns=["device", "rating"])
+    values = expansion.table(0, expansion.shape[0])["device"].drop_null().to_numpy()
+    counts = np.unique(values, return_counts=True)[1]
+    found = profile.table("synthetic", "device")
+    assert (found.rows, found.lookups, found.seen) == (len(counts), len(values), len(counts))
+    right = TableAccess.random("synthetic", "device", LookupCounts.of_degrees(counts))
+    assert told(found) == told(right)
+    of_base = base.column("device").filter(pa.array(base.mask("train"))).drop_null().to_numpy()
+    assert profile.table("real", "device").lookups == len(of_base)
+    assert profile.table("null", "rating").rows == profile.table("synthetic", "rating").rows
+    dataset = fr.write(expansion, tmp_path / "out", parts=3)
+    assert told(fr.access_profile(dataset, columns=["device"]).table("synthetic", "device")) == told(found)
+    alone = fr.access_profile(interactions, columns=["device"], order="random")
+    assert alone.table("real", "device").lookups == len(device) - device.null_count
+    assert "feature_names=['device']" in profile.torchrec()
+    with pytest.raises(fr.InputError, match="columns: 'page' is not carried"):
+        fr.access_profile(expansion, columns=["page"])
+    with pytest.raises(fr.InputError, match="columns"):
+        fr.access_profile(expansion, columns="device")

@@ -40,6 +40,7 @@ def info(
         "shuffle": dataset.shuffle,
         "operator": dataset.operator,
         "order": dataset.order,
+        "id_order": dataset.id_order,
         **dataset.totals,
         "parts": len(dataset.parts),
         "schema": {column.name: str(column.type) for column in dataset.schema},

@@ -3,7 +3,7 @@
 Layout of the files is `layout`; what is there `folder`; `writing` puts them there.
 """
 
-from fractalrs.dataset.attributes import match, source_codes
+from fractalrs.dataset.attributes import blocks_and_sources, match
 from fractalrs.dataset.beginning import begun_plan
 from fractalrs.dataset.card import Published, data_card
 from fractalrs.dataset.claims import false_claims
@@ -31,8 +31,8 @@ __all__ += [
     "other_plan",
     "plan",
 ]
-__all__ += ["begun_plan", "finish", "folders_of", "forecast", "match", "matrices_of", "saved_base", "source_codes"]
-__all__ += ["write", "write_part", "write_parts", "write_plan"]
+__all__ += ["begun_plan", "finish", "folders_of", "forecast", "match", "matrices_of", "saved_base"]
+__all__ += ["blocks_and_sources", "write", "write_part", "write_parts", "write_plan"]
 __all__ += ["Dataset", "arrow_file", "open_dataset", "opened", "whole_users"]
 __all__ += ["CARD", "MANIFEST", "Published", "data_card"]
 __all__ += ["Fault", "Verification", "digest_of", "folder_of", "repair_files", "verify_files"]

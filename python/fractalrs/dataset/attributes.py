@@ -87,13 +87,13 @@ class Attributes(Shown):
         return pa.schema([expanded, source.with_nullable(False), block, *others])
 
     def _group(self, expansion: Expansion, blocks: range) -> pa.Table:
-        """Make the rows of a few blocks, in the order of expanded ids."""
+        """Make the rows of as many expanded ids as a few blocks have, in their order."""
         schema, size = self.schema(expansion), len(self.table)
-        codes = np.concatenate([source_codes(expansion, self.side, block) for block in blocks])
+        ids = np.arange(blocks.start * size, blocks.stop * size)
+        of_ids, codes = blocks_and_sources(expansion, self.side, ids)
         source, *others = self.table.take(pa.array(codes)).columns
-        expanded = pa.array(np.arange(blocks.start * size, blocks.stop * size), schema.field(0).type)
-        block = pa.array(np.repeat(np.arange(blocks.start, blocks.stop, dtype=np.int32), size))
-        return pa.table([expanded, source, block, *others], schema=schema)
+        columns = [pa.array(ids, schema.field(0).type), source, pa.array(of_ids.astype(np.int32)), *others]
+        return pa.table(columns, schema=schema)
 
     def _blocks(self, expansion: Expansion) -> list[range]:
         """Cut the blocks into runs whose rows are a row group."""
@@ -162,16 +162,22 @@ def match(table: AttributeTable, base: Base) -> Attributes:
     return Attributes(side, pa.table(columns), places.null_count, ignored)
 
 
-def source_codes(expansion: Expansion, side: Side, block: int) -> npt.NDArray[np.uint32]:
-    """Return the code of the source item of each column of a column block, or of the source user of each row."""
+def blocks_and_sources(
+    expansion: Expansion, side: Side, ids: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.integer]]:
+    """Return the block of each expanded id, and the code of its source: the only one, or any."""
+    base, places = expansion.base, ids if side == USERS else expansion.places(ids)
+    blocks, within = np.divmod(places, base.shape[side.axis])
     if not shuffle_named(expansion.shuffle).permutes:
-        return np.arange(expansion.base.shape[side.axis], dtype=np.uint32)
-    if side == USERS:
-        return expansion.generator.source_users(block)
-    columns = expansion.generator.columns(0, block)
-    codes = np.empty_like(columns)
-    codes[columns] = np.arange(len(columns), dtype=columns.dtype)
-    return codes
+        return blocks, within
+    if side == ITEMS:
+        wanted = ids.astype(np.uint64)
+        return blocks, expansion.core.sources(base.indptr, base.entries, np.zeros_like(wanted), wanted, 1)[1]
+    codes = np.empty(len(ids), np.uint32)
+    for block in np.unique(blocks).tolist():
+        here = blocks == block
+        codes[here] = expansion.core.source_users(block)[within[here]]
+    return blocks, codes
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

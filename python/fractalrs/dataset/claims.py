@@ -12,7 +12,6 @@ from fractalrs.dataset.layout import MANIFEST, Part
 from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.survey import Finished
-from fractalrs.expansion import operator_named
 from fractalrs.tools import FileReport, read_object
 from fractalrs.words import Split
 
@@ -61,7 +60,8 @@ def manifest_of(plan: Plan, files: Finished, attributes: Mapping[str, Attributes
         shuffle=plan.options.shuffle,
         order=plan.options.order,
         operator=plan.options.operator,
-        id_layout=operator_named(plan.options.operator).id_layout,
+        id_order=plan.options.id_order,
+        id_layout=plan.options.id_layout,
         schema=plan.division.schema,
         fingerprints={"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint},
         parts=tuple(part_entries(plan.parts, plan.splits, files)),

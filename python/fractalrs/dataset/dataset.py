@@ -73,7 +73,7 @@ class Dataset(Shown):
         self.place = self.store.path
         self.manifest = known = manifest or _manifest(self.store)
         self.profile, self.shuffle = known.profile, known.shuffle
-        self.operator, self.order = known.operator, known.order
+        self.operator, self.order, self.id_order = known.operator, known.order, known.id_order
         self.multipliers = m, n = known.user_multiplier, known.item_multiplier
         self.block_shape = p, q = known.base_users, known.base_items
         self.shape = m * p, n * q

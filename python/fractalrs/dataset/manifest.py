@@ -58,7 +58,7 @@ class Manifest(Shown):
         Version of the program, number of the algorithm.
     base_users, base_items, user_multiplier, item_multiplier
         Shape of a block, and how many blocks there are.
-    profile, shuffle, order, operator, id_layout
+    profile, shuffle, order, operator, id_order, id_layout
         What was expanded how, and what ids mean.
     partition
         By what periods of time files are divided; empty where they are not.
@@ -88,6 +88,7 @@ class Manifest(Shown):
     shuffle: str
     order: str
     operator: str
+    id_order: str
     id_layout: str
     schema: pa.Schema
     fingerprints: Mapping[str, str]
@@ -146,7 +147,7 @@ class Manifest(Shown):
         content = json_object(text, file, _OURS, hint)
         check_format(content, file)
         try:
-            manifest = cls._of({"id_layout": ""} | content)
+            manifest = cls._of({"id_order": "block", "id_layout": ""} | content)
             wrong = manifest.contradiction({name: plain(content["totals"], name, int, 0) for name in content["totals"]})
         except WrongError as error:
             wrong = str(error)

@@ -96,7 +96,7 @@ class Sample:
         for first in range(0, len(self.users), at_once := self.users_at_once(expansion)):
             some = self.users[first : first + at_once]
             rows = StreamedMatrix(expansion, threads=threads, users=some).collect(some, split)  # type: ignore[arg-type]
-            blocks, items = np.divmod(rows.indices.astype(np.int64), q)
+            blocks, items = np.divmod(expansion.places(rows.indices), q)
             kept = place[blocks] >= 0
             columns = place[blocks[kept]] * q + items[kept]
             parts.append(matrix_of(owners(rows)[kept], columns, (len(some), len(self.blocks) * q)))

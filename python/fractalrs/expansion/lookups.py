@@ -149,6 +149,72 @@ class Lookups(Protocol):
         counts, items = self.core.unobserved(wanted, resolve_threads(threads))
         return np.concatenate(([0], np.cumsum(counts))), items
 
+    def places(self, items: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return where expanded items are: column block times the items of the base, and column.
+
+        With ``id_order="block"`` that is their ids.
+
+        Parameters
+        ----------
+        items
+            Ids, of any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            int64, of the same shape.
+
+        Raises
+        ------
+        InputError
+            If an id is out of range.
+
+        Examples
+        --------
+        >>> from fractalrs import Expansion, leave_last_out, reduce, sample_interactions
+        >>> base = leave_last_out(sample_interactions(60, 40, 600))
+        >>> expansion = Expansion(base, reduce(base, (2, 3)), id_order="scrambled", seed=7)
+        >>> places = expansion.places([0, 1, 2])
+        >>> expansion.items_at(places).tolist(), (places // base.shape[1]).tolist()
+        ([0, 1, 2], [1, 0, 1])
+        """
+        return self._renumbered("items", items, "places")
+
+    def items_at(self, places: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the ids of expanded items by where they are: what `places` returns, undone.
+
+        Parameters
+        ----------
+        places
+            Column block times the items of the base, and column; of any shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            int64, of the same shape.
+
+        Raises
+        ------
+        InputError
+            If there is no such place.
+
+        Examples
+        --------
+        >>> from fractalrs import Expansion, leave_last_out, reduce, sample_interactions
+        >>> base = leave_last_out(sample_interactions(60, 40, 600))
+        >>> expansion = Expansion(base, reduce(base, (2, 3)), id_order="popularity")
+        >>> bool((expansion.items_at(range(120)) < 120).all())
+        True
+        """
+        return self._renumbered("places", places, "items_at")
+
+    def _renumbered(self, name: str, numbers: npt.ArrayLike, how: str) -> npt.NDArray[np.int64]:
+        wanted = checked_ids(name, numbers, self.shape[1]).astype(np.int64)
+        if isinstance(self.generator, Generator):
+            made: npt.NDArray[np.int64] = getattr(self.generator, how)(wanted.ravel()).reshape(wanted.shape)
+            return made
+        return wanted
+
     @property
     def core(self) -> Generator:
         """The generator, which must be the core's."""

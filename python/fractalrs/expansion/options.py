@@ -21,10 +21,10 @@ from fractalrs.errors import InputError
 from fractalrs.expansion.cells import ITEM_CELL_SIZE, USER_CELL_SIZE, Cells
 from fractalrs.expansion.declared import Option, declared_by, document, option, refuse_unknown
 from fractalrs.expansion.functions import BlockFunction, name_of
-from fractalrs.expansion.operators import OPERATORS, operator_named
+from fractalrs.expansion.operators import NUMBERED, OPERATORS, operator_named
 from fractalrs.expansion.shuffles import SHUFFLES, shuffle_named
 from fractalrs.tools import Shown, check_kind
-from fractalrs.words import SIDES, Order, OrderBy, Ratings, Side, TestItems, Ties, Variant
+from fractalrs.words import SIDES, IdOrder, Order, OrderBy, Ratings, Side, TestItems, Ties, Variant
 
 
 class Group(StrEnum):
@@ -173,6 +173,15 @@ class Options(Shown):
         unset="time with --timestamps, item by profile reference, else block",
         place=-1,
     )
+    id_order: IdOrder = option(
+        "block",
+        "Numbers of expanded items: by column block (an id tells its block), scrambled by the seed, or by the "
+        "popularity that is expected, item 0 the most popular.",
+        Group.FILES,
+        more="The same interactions under other ids. Users keep their numbers: parts are ranges of them.",
+        needs="keeps_entries",
+        place=-1,
+    )
     timestamps: bool = option(
         False,
         "Every interaction has a time on its source user's time line (user cells of size 1: profile traceable).",
@@ -271,6 +280,11 @@ class Options(Shown):
     def mixes(self) -> bool:
         """Whether the interactions of a cell's users are dealt out among them."""
         return shuffle_named(self.shuffle).mixes
+
+    @property
+    def id_layout(self) -> str:
+        """What ids mean."""
+        return NUMBERED.get(self.id_order, operator_named(self.operator).id_layout)
 
     @property
     def payload(self) -> tuple[str, ...]:

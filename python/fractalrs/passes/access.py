@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from fractalrs.base import Base
 from fractalrs.columns import ticks
@@ -16,7 +18,16 @@ from fractalrs.passes.matrix import StreamedMatrix
 from fractalrs.passes.tables import TableAccess, hugectr_config, text_of, torchrec_config
 from fractalrs.reading import Interactions
 from fractalrs.statistics import MOST_LOOKUPS, Curve, LookupCounts
-from fractalrs.tools import Progress, Shown, as_progress, check_count, check_kind, check_word, resolve_threads
+from fractalrs.tools import (
+    Progress,
+    Shown,
+    as_progress,
+    check_count,
+    check_kind,
+    check_word,
+    checked_texts,
+    resolve_threads,
+)
 from fractalrs.words import SIDES, USERS, Side
 
 AccessOrder = Literal["random", "time"]
@@ -132,6 +143,7 @@ def access_profile(
     *,
     real: Interactions | Base | None = None,
     order: AccessOrder | Literal["both"] | None = None,
+    columns: Sequence[str] = (),
     beside: bool = True,
     most_lookups: int = MOST_LOOKUPS,
     seed: int = 0,
@@ -152,6 +164,9 @@ def access_profile(
     order
         ``"random"``: shuffled, as in training. ``"time"``: by the clock, of one time by user. By default both, where
         there are timestamps.
+    columns
+        Carried columns that have a table too, with a row for each value there is, in random order. Memory grows with
+        their different values; nothing is sampled of them.
     beside
         Whether the real data, the paper's shuffle ``block`` and uniform random ids are measured too.
     most_lookups
@@ -164,7 +179,8 @@ def access_profile(
     Raises
     ------
     InputError
-        If the order is by time and there are no timestamps, or an argument is out of its range.
+        If the order is by time and there are no timestamps, a column is not carried, or an argument is out of its
+        range.
 
     Examples
     --------
@@ -181,11 +197,15 @@ def access_profile(
         check_word("order", order, (*ORDERS, "both"))
     means = _Means(seed, resolve_threads(threads), as_progress(progress), most_lookups)
     subjects = _subjects(source, real, beside)
+    for name in (chosen := checked_texts("columns", columns)):
+        if name not in (there := _carried_by(source)):
+            raise InputError(f"columns: {name!r} is not carried", hint=f"carried are {', '.join(there) or 'none'}")
     has_times = _has_times(source)
     if order in ("time", "both") and not has_times:
         raise InputError("there are no timestamps to look ids up by", hint="say order='random'")
     orders = ORDERS if order in (None, "both") else (order,)
     tables = _at_random(subjects, means, beside) if "random" in orders else []
+    tables += _of_columns(subjects, chosen, means, beside) if "random" in orders else []
     if "time" in orders and has_times:
         timed = {data: subject for data, subject in subjects.items() if _has_times(subject)}
         tables += [_by_time(data, subject, side, means) for data, subject in timed.items() for side in SIDES]
@@ -202,7 +222,7 @@ def _subjects(source: Subject, real: Interactions | Base | None, beside: bool) -
     if isinstance(source, Expansion):
         real, options = real or source.base, source.options
         if source.operator.has_keep_rates and shuffle_named(options.shuffle).name != "block":
-            kept = {name: getattr(options, name) for name in (*options.rates, "block_keep", "seed")}
+            kept = {name: getattr(options, name) for name in (*options.rates, "block_keep", "seed", "id_order")}
             found["block"] = Expansion(source.base, source.reduced, shuffle="block", **kept)
     return found if real is None else {"real": real, **found}
 
@@ -220,12 +240,51 @@ def _at_random(subjects: dict[str, Subject], means: _Means, beside: bool) -> lis
     ]
 
 
-def _has_times(subject: Subject) -> bool:
+def _of_columns(subjects: dict[str, Subject], names: Sequence[str], means: _Means, beside: bool) -> list[TableAccess]:
+    """Measure lookups of the values of carried columns, in random order."""
+    tables = []
+    for name in names:
+        have = {data: subject for data, subject in subjects.items() if name in _carried_by(subject)}
+        counts = {data: _values(subject, name, means) for data, subject in have.items()}
+        if beside and (own := counts.get("synthetic", counts.get("real"))):
+            counts["null"] = LookupCounts.uniform(own.rows, own.lookups, means.seed)
+        tables += [TableAccess.random(data, name, each, means.seed, most=means.most) for data, each in counts.items()]
+    return tables
+
+
+def _values(subject: Subject, name: str, means: _Means) -> LookupCounts:
+    """Count the lookups of each value of a column; a row without a value looks nothing up."""
+    found, lock = pa.table({"value": [], "lookups": []}), Lock()
+
+    def add(column: pa.Array | pa.ChunkedArray) -> None:
+        nonlocal found
+        counted = pa.table({"value": column}).group_by("value").aggregate([("value", "count")])
+        counted = counted.rename_columns(["value", "lookups"])
+        with lock:
+            both = pa.concat_tables([found, counted]) if len(found) else counted
+            found = both.group_by("value").aggregate([("lookups", "sum")]).rename_columns(["value", "lookups"])
+
     if isinstance(subject, Interactions):
-        return subject.timestamps is not None
+        add(subject.to_arrow()[name])
+    elif isinstance(subject, Base):
+        add(subject.column(name).filter(pa.array(subject.mask("train"))))
+    else:
+        how: dict[str, Any] = {"threads": means.threads, "progress": means.progress}
+        visit(subject, "train", [name], lambda batch: add(batch.table[name]), what=f"counting {name}", **how)
+    degrees = found.sort_by("value")["lookups"].to_numpy()
+    return LookupCounts.of_degrees(degrees[degrees > 0])
+
+
+def _carried_by(subject: Subject) -> list[str]:
+    """Return the columns that interactions have beside users and items."""
     if isinstance(subject, Base):
-        return subject.payload is not None and "timestamp" in subject.payload.column_names
-    return "timestamp" in subject.schema.names
+        return [] if subject.payload is None else subject.payload.column_names
+    names = subject.columns if isinstance(subject, Interactions) else subject.schema.names
+    return [name for name in names if name not in ("user_id", "item_id")]
+
+
+def _has_times(subject: Subject) -> bool:
+    return subject.timestamps is not None if isinstance(subject, Interactions) else "timestamp" in _carried_by(subject)
 
 
 def _by_time(data: str, subject: Subject, side: Side, means: _Means) -> TableAccess:

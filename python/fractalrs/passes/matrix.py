@@ -19,7 +19,7 @@ from fractalrs._core import StreamedMatrix as Core
 from fractalrs.base import Base
 from fractalrs.dataset import Dataset
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion, operator_named, shuffle_named
+from fractalrs.expansion import Expansion, Options, operator_named, shuffle_named
 from fractalrs.statistics import LookupCounts, word_below
 from fractalrs.tools import (
     Progress,
@@ -130,9 +130,10 @@ class NearItems(Shown):
     paths: npt.NDArray[np.float64]
 
 
-def _order(order: str, shuffle: str, timed: bool) -> str:
+def _order(source: Dataset | Options, timed: bool) -> str:
     """Return how a user's interactions follow each other: by block and unshuffled they are by item too."""
-    return "item" if order == "block" and not shuffle_named(shuffle).permutes and not timed else order
+    by_block = source.order == "block" and source.id_order == "block"
+    return "item" if by_block and not shuffle_named(source.shuffle).permutes and not timed else source.order
 
 
 class StreamedMatrix(Shown):
@@ -149,6 +150,9 @@ class StreamedMatrix(Shown):
         Show progress with time left on stderr when that is a terminal, or by a `Progress` of your own.
     users
         Of an expansion: only these users, whose ids rise, are generated; for `collect`.
+    numbered_by
+        Of a data set whose items are not numbered by block: the expansion it was written from, which knows their column
+        blocks. Without it `degrees` takes all items for one column block.
     piece_interactions
         About how many interactions of a base or an expansion a thread takes at a time.
     memory
@@ -181,6 +185,7 @@ class StreamedMatrix(Shown):
         threads: int | None = None,
         progress: bool | Progress = False,
         users: npt.ArrayLike | None = None,
+        numbered_by: Expansion | None = None,
         piece_interactions: int = PIECE_INTERACTIONS,
         memory: int = MEMORY,
         rows_memory: int = ROWS_MEMORY,
@@ -195,13 +200,15 @@ class StreamedMatrix(Shown):
         self.progress = as_progress(progress)
         if isinstance(source, Dataset):
             self.block_shape = source.block_shape
-            self.order = _order(source.order, source.shuffle, "timestamp" in source.schema.names)
+            self.order, self.id_order = _order(source, "timestamp" in source.schema.names), source.id_order
+            if numbered_by is None and source.id_order != "block" and self.order == "block":
+                self.order = "unknown"
             self.interactions: float = source.totals["interactions"]
             self.pieces = [(part.first, part.last) for part in source.parts]
             means = self._means(memory) | {"rows_memory": rows_memory}
             self._core = Core.of_files(*self.shape, self.pieces, _files(source), **means, open=_opener(source))
         elif isinstance(source, Base):
-            self.block_shape, self.order = source.shape, "item"
+            self.block_shape, self.order, self.id_order = source.shape, "item", "block"
             self.interactions = source.count
             self.pieces = self._ranges(source.indptr, piece_interactions)
             self._core = Core.of_base(
@@ -212,7 +219,8 @@ class StreamedMatrix(Shown):
                 raise InputError("an expansion made by a function is not streamed", "write it first")
             options = source.options
             self.block_shape = source.base.shape
-            self.order = _order(options.order, options.shuffle, options.timestamps)
+            self.order, self.id_order = _order(options, options.timestamps), options.id_order
+            numbered_by = source
             self.interactions = source.expected_interactions
             if chosen is None:
                 has_row_blocks = operator_named(options.operator).has_row_blocks
@@ -225,6 +233,14 @@ class StreamedMatrix(Shown):
                 self.pieces, rows_memory = [(first, first + count) for first, count in runs], 0
             means = self._means(memory) | {"rows_memory": rows_memory}
             self._core = Core.of_expansion(source.generator, self.pieces, **means)
+
+        generator = None if numbered_by is None else numbered_by.generator
+        self._numbered_by = generator if isinstance(generator, Generator) and self.id_order != "block" else None
+
+    @property
+    def knows_blocks(self) -> bool:
+        """Whether it can tell the column blocks of items."""
+        return self.id_order == "block" or self._numbered_by is not None
 
     def _facts(self) -> dict[str, Any]:
         return {"shape": self.shape, "interactions": round(self.interactions), "pieces": len(self.pieces)}
@@ -258,9 +274,11 @@ class StreamedMatrix(Shown):
             item.
         """
         (p, q), most = self.block_shape, DENSITY_BINS if each_item else 0
+        q = q if self.knows_blocks else self.shape[1]
         m, n = self.shape[0] // p, self.shape[1] // q
         bins = max(1, min(p, most // m)), max(1, min(q, most // n))
         blocks: dict[str, Any] = {"base_users": p, "base_items": q, "order_by_item": self.order == "item"}
+        blocks["numbered_by"] = self._numbered_by
         with self._task("adding up") as report:
             found: dict[str, Any] = {**self._core.degrees(**blocks, bins=bins, each_item=each_item, progress=report)}
         blocks_of = {f"block_{split}": (m, n) for split in SPLITS}

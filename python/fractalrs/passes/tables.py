@@ -11,8 +11,8 @@ from fractalrs.statistics import (
     MOST_LOOKUPS,
     REUSE_EDGES,
     Curve,
-    Integers,
     LookupCounts,
+    Lookups,
     distinct_per_batch,
     hit_curve,
     hit_rate,
@@ -101,8 +101,8 @@ class TableAccess(Shown):
         column: str,
         order: str,
         counts: LookupCounts,
-        far: tuple[Integers, float],
-        near: tuple[Integers, float],
+        far: tuple[Lookups, float],
+        near: tuple[Lookups, float],
     ) -> "TableAccess":
         """Measure lookups in their order: those of a share of ids; for batches, some of all or of another share."""
         curve = hit_curve(far[0], counts.rows, far[1], counts.lookups)

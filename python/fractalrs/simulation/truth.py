@@ -274,7 +274,7 @@ class Truth(Shown):
     def _keep(self, users: npt.NDArray[np.uint64], items: npt.NDArray[np.uint64]) -> Floats:
         """Return how likely the blocks of pairs are there and keep them."""
         p, q = self.expansion.base.shape
-        rates: Floats = self.expansion.keep_rates[users // np.uint64(p), items // np.uint64(q)]
+        rates: Floats = self.expansion.keep_rates[users // np.uint64(p), self.expansion.places(items) // q]
         return rates * self.expansion.options.block_keep
 
     def _coded(

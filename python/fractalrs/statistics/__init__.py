@@ -20,6 +20,7 @@ from fractalrs.statistics.lookups import (
     MOST_LOOKUPS,
     REUSE_EDGES,
     LookupCounts,
+    Lookups,
     distinct_per_batch,
     hit_curve,
     hit_rate,
@@ -74,6 +75,7 @@ __all__ = [
     "Integers",
     "InterEventTimes",
     "LookupCounts",
+    "Lookups",
     "Ratings",
 ]
 __all__ += ["Ratings", "RatingsTally", "active_gini", "assortativity", "by_time", "captured_norm", "closed_paths"]

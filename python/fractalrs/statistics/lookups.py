@@ -6,6 +6,7 @@ is their share: distances and counts are divided by it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ REUSE_EDGES = (1, *(1 << power for power in range(1, 16)))
 published traces of embedding lookups (dlrm_datasets, 2022) are told."""
 _FEWEST = 64
 """Of fewer lookups of sampled ids nothing is told of a batch."""
+Lookups = npt.NDArray[np.integer[Any]]
+"""Whose rows are looked up, in their order: what tells them apart."""
 _CURVE = np.unique([*np.geomspace(1e-4, 1, 81), *CACHES])
 
 
@@ -86,11 +89,12 @@ class LookupCounts(Shown):
         place = np.searchsorted(self.ids, ids).clip(max=len(self.ids) - 1)
         return np.asarray(self.ids[place] == ids)
 
-    def shuffled(self, share: float = 1.0, seed: int = 0) -> Integers:
-        """Return lookups, each with this probability, in random order: the ids that they are of."""
+    def shuffled(self, share: float = 1.0, seed: int = 0) -> npt.NDArray[np.uint32]:
+        """Return lookups, each with this probability, in random order: the places in `ids` of those they are of."""
         rng = np.random.default_rng(seed)
         counts = self.counts if share >= 1 else rng.binomial(self.counts, share)
-        lookups = np.repeat(self.ids, counts)
+        # Half of what ids would take.
+        lookups = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
         rng.shuffle(lookups)
         return lookups
 
@@ -113,7 +117,7 @@ def word_below(rate: float) -> int | None:
     return None if rate >= 1 else int(rate * 2.0**64)
 
 
-def hit_curve(lookups: Integers, rows: int, rate: float = 1.0, total: int | None = None) -> Curve:
+def hit_curve(lookups: Lookups, rows: int, rate: float = 1.0, total: int | None = None) -> Curve:
     """Compute what an LRU cache of every size hits of lookups in their order.
 
     Stack distances (Mattson et al. 1970): a cache of c rows hits what was looked up at most c different ids ago, itself
@@ -123,7 +127,7 @@ def hit_curve(lookups: Integers, rows: int, rate: float = 1.0, total: int | None
     Parameters
     ----------
     lookups
-        int64, (k,): the ids.
+        (k,): the ids, or other integers that tell them apart.
     rows, rate
         Of the table; and the share of its ids that are sampled.
     total
@@ -174,7 +178,7 @@ def random_hit_curve(counts: LookupCounts, seed: int = 0, *, most: int = MOST_LO
     return hit_curve(some.shuffled(seed=seed), some.rows, some.rate, some.lookups)
 
 
-def distinct_per_batch(lookups: Integers, sizes: Sequence[int], rate: float = 1.0) -> dict[int, float]:
+def distinct_per_batch(lookups: Lookups, sizes: Sequence[int], rate: float = 1.0) -> dict[int, float]:
     """Return the different ids of a batch, mean over whole batches, by its size; sizes without a batch are left out.
 
     Where ids are sampled, so are sizes that fewer than 64 lookups of sampled ids stand for.
@@ -193,7 +197,7 @@ def distinct_per_batch(lookups: Integers, sizes: Sequence[int], rate: float = 1.
     return found
 
 
-def reuse_shares(lookups: Integers, size: int, rate: float = 1.0) -> tuple[Floats, Floats]:
+def reuse_shares(lookups: Lookups, size: int, rate: float = 1.0) -> tuple[Floats, Floats]:
     """Return how often batches look up each of their ids: shares of ids, and of lookups, in the bins of `REUSE_EDGES`.
 
     Where there is no whole batch, all lookups are one.
@@ -211,7 +215,7 @@ def reuse_shares(lookups: Integers, size: int, rate: float = 1.0) -> tuple[Float
     return of_ids / max(1, of_ids.sum()), of_lookups / max(1, of_lookups.sum())
 
 
-def _by_batch(lookups: Integers, each: int) -> tuple[Integers, int]:
+def _by_batch(lookups: Lookups, each: int) -> tuple[Integers, int]:
     """Return numbers that tell ids and batches of so many lookups apart, and how many whole batches there are."""
     count = len(lookups) // each if each else 0
     codes = np.unique(lookups[: count * each], return_inverse=True)[1]

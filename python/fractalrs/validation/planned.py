@@ -123,7 +123,8 @@ def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, E
         return None, None
     plan, statistics = private.plan, private.statistics
     options, fingerprints = plan.options, dataset.manifest.fingerprints
-    agree = all(getattr(dataset, name) == getattr(options, name) for name in ("shuffle", "order", "operator"))
+    named = ("shuffle", "order", "operator", "id_order")
+    agree = all(getattr(dataset, name) == getattr(options, name) for name in named)
     agree &= private.reduced.shape == dataset.multipliers
     agree &= tuple(statistics["shape"].tolist()) == dataset.block_shape
     agree &= fingerprints == {"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint}

@@ -213,11 +213,13 @@ class _Run:
             if not any(check.name == files.COUNTS for check in self.checks):
                 self.checks.append(files.check_counts(footers.dataset, measured.degrees))
         self.checks += rows.check_rows(measured.degrees, measured.matrix.order)
-        if measured.planned is not None and measured.planned.has_blocks:
+        if measured.has_known_blocks and measured.planned is not None:
             self.checks += blocks.check_blocks(measured.degrees, measured.planned, false_alarms)
             self.figures = metrics.draw(measured, [metrics.BLOCK_DEVIATION])
         else:
-            self._leave_out(NO_BLOCKS if measured.planned else NEEDS_PRIVATE, blocks.BLOCKS, blocks.TEST_BLOCKS)
+            planned = measured.planned
+            why = NEEDS_PRIVATE if planned is None else NEEDS_SOURCE if planned.has_blocks else NO_BLOCKS
+            self._leave_out(why, blocks.BLOCKS, blocks.TEST_BLOCKS)
         if footers is not None:
             self._check_carried(footers)
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use fractalrs_core::base::{Base, Cells, Split, Times};
 use fractalrs_core::error::Error;
-use fractalrs_core::expansion::{Columns, Expansion, Id, Options, Payload};
+use fractalrs_core::expansion::{Columns, Expansion, Id, Numbering, Options, Payload};
 use fractalrs_core::for_id_types;
 use fractalrs_core::parts::{
     Column, Dictionary, EncodingChoice, FileSummary, Format, JobSummary, Part, Periods, Stage, Target,
@@ -182,6 +182,20 @@ impl Generator {
         Ok((counts.into_pyarray(py), items.into_pyarray(py)))
     }
 
+    /// Of items, their places: column block times items of the base, and column.
+    fn places<'py>(&self, py: Python<'py>, items: PyReadonlyArray1<'py, i64>) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        self.renumbered(py, &items, Numbering::place)
+    }
+
+    /// The items of places.
+    fn items_at<'py>(
+        &self,
+        py: Python<'py>,
+        places: PyReadonlyArray1<'py, i64>,
+    ) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        self.renumbered(py, &places, Numbering::number)
+    }
+
     /// The column that each source item takes in block (i, j).
     fn columns<'py>(&self, py: Python<'py>, i: u32, j: u32) -> Bound<'py, PyArray1<u32>> {
         let mut table = Vec::new();
@@ -259,6 +273,23 @@ impl Generator {
 }
 
 impl Generator {
+    /// Items, or places, made the other.
+    fn renumbered<'py>(
+        &self,
+        py: Python<'py>,
+        numbers: &PyReadonlyArray1<'py, i64>,
+        replace: fn(&Numbering, &mut [i64]),
+    ) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        let mut numbers = numbers.to_vec()?;
+        if numbers.iter().any(|&number| number < 0 || number as u64 >= self.expansion.items()) {
+            return Err(PyValueError::new_err("items are not within the expansion's"));
+        }
+        if let Some(numbering) = self.expansion.numbering() {
+            py.detach(|| replace(numbering, &mut numbers));
+        }
+        Ok(numbers.into_pyarray(py))
+    }
+
     /// Pairs of expanded ids.
     fn pairs(&self, users: &PyReadonlyArray1<'_, u64>, items: &PyReadonlyArray1<'_, u64>) -> PyResult<Vec<Pair>> {
         let pairs: Vec<Pair> = users.as_slice()?.iter().copied().zip(items.as_slice()?.iter().copied()).collect();

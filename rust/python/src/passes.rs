@@ -269,7 +269,7 @@ impl StreamedMatrix {
     }
 
     /// Degrees of users, items and blocks, and violations of what must hold exactly, as a dict.
-    #[pyo3(signature = (*, base_users, base_items, order_by_item, bins, each_item, progress=None))]
+    #[pyo3(signature = (*, base_users, base_items, order_by_item, bins, each_item, numbered_by=None, progress=None))]
     #[allow(clippy::too_many_arguments)]
     fn degrees<'py>(
         &self,
@@ -279,9 +279,15 @@ impl StreamedMatrix {
         order_by_item: bool,
         bins: (u64, u64),
         each_item: bool,
+        numbered_by: Option<Py<Generator>>,
         progress: Callback<'py>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let blocks = Blocks { base_users, base_items, order_by_item, bins, each_item };
+        let numbered_by = numbered_by.as_ref().map(|generator| &generator.get().expansion);
+        if numbered_by.is_some_and(|expansion| expansion.items() as usize != self.shape(py).1) {
+            return Err(PyValueError::new_err("the expansion that numbers the items has others"));
+        }
+        let numbering = numbered_by.and_then(|expansion| expansion.numbering());
+        let blocks = Blocks { base_users, base_items, numbering, order_by_item, bins, each_item };
         let degrees = self.pass(py, &progress, |matrix, workers| passes::degrees(matrix, &blocks, workers))?;
         let dict = PyDict::new(py);
         for (kind, of_splits) in [("user", degrees.users), ("item", degrees.items)] {

@@ -21,7 +21,9 @@ Place = tuple[int, int]
 class Output:
     """What an expansion gives away, and for whoever judges an attack, where it came from.
 
-    The layout of ids is public, so blocks are known; how dense each is can be counted.
+    The layout of ids is public, so blocks are known; how dense each is can be counted. Where items are not numbered by
+    block, an attacker with the output alone would first have to find the column blocks out, and is granted them here:
+    what an audit finds is then the same for every order of ids of a seed, and more than such an attacker can do.
     """
 
     expansion: Expansion
@@ -64,6 +66,7 @@ class Output:
         found: list[list[tuple[Integers, Integers]]] = [[] for _ in columns]
         for batch in stream:
             users, items = (np.asarray(batch.column(name)).astype(np.int64) for name in ("user_id", "item_id"))
+            items = self.expansion.places(items)
             for pieces, j in zip(found, columns, strict=True):
                 here = items // q == j
                 pieces.append((users[here] - i * p, items[here] - j * q))
@@ -74,7 +77,7 @@ class Output:
         p, _ = self.expansion.base.shape
         table = self.expansion.table(i * p, (i + 1) * p)
         users, items = (table[name].to_numpy().astype(np.int64) for name in ("user_id", "item_id"))
-        return _matrix([(users - i * p, items)], (p, self.expansion.shape[1]))
+        return _matrix([(users - i * p, self.expansion.places(items))], (p, self.expansion.shape[1]))
 
     def densest_of(self, i: int, interactions: int) -> list[int]:
         """Return the densest column blocks of a row block, at least one and up to about so many interactions."""

@@ -1,17 +1,15 @@
 """Do the files of attributes have every expanded id, with its block and its source?"""
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fractalrs.dataset import AttributesEntry, Dataset, arrow_file, digest_of, source_codes
+from fractalrs.dataset import AttributesEntry, Dataset, arrow_file, blocks_and_sources, digest_of
 from fractalrs.expansion import Expansion
 from fractalrs.tools import DAMAGE
 from fractalrs.validation.findings import Check
-from fractalrs.words import SIDES, Side
+from fractalrs.words import SIDES, USERS, Side
 
 _ROWS = 1 << 20
 """Rows looked at together: a block's permutation is made once for so many."""
@@ -49,10 +47,15 @@ def _wrong(
             for batch in opened.iter_batches(_ROWS, columns=columns):
                 stop = start + len(batch)
                 ids = np.arange(start, stop)
-                right = (batch[side.id_column].to_numpy() == ids) & (batch[f"{one}_block"].to_numpy() == ids // size)
+                right = batch[side.id_column].to_numpy() == ids
+                blocks = batch[f"{one}_block"].to_numpy()
+                if dataset.id_order == "block" or side == USERS:
+                    right &= blocks == ids // size
                 if expansion is not None and len(ids) and stop <= count:
-                    found = pc.equal(batch[f"source_{one}_id"], _sources(expansion, side, ids))
-                    right &= found.fill_null(False).to_numpy(zero_copy_only=False)
+                    planned, codes = blocks_and_sources(expansion, side, ids)
+                    known = expansion.base.item_ids if side.axis else expansion.base.user_ids
+                    found = pc.equal(batch[f"source_{one}_id"], known.take(pa.array(codes)))
+                    right &= found.fill_null(False).to_numpy(zero_copy_only=False) & (blocks == planned)
                 if not right.all():
                     return f"row {start + int(np.argmin(right)):,} is not that {one}'s, or has another block or source"
                 start = stop
@@ -63,12 +66,3 @@ def _wrong(
     if start != count:
         return f"it has {start:,} rows instead of {count:,}"
     return None if there == file.bytes else f"it has {there:,} bytes instead of {file.bytes:,}"
-
-
-def _sources(expansion: Expansion, side: Side, ids: np.ndarray[Any, Any]) -> pa.Array:
-    """Return the source ids of consecutive expanded ids."""
-    size = expansion.base.shape[side.axis]
-    blocks = range(int(ids[0]) // size, int(ids[-1]) // size + 1)
-    codes = np.concatenate([source_codes(expansion, side, block) for block in blocks])
-    known = expansion.base.item_ids if side.axis else expansion.base.user_ids
-    return known.take(pa.array(codes[ids - blocks.start * size]))

@@ -148,7 +148,7 @@ class _Sources:
     def _look(self, rows: InteractionBatch) -> None:
         users, sources, times = rows.users, rows.traced, rows.times
         early = users[times < self.appearance[self.items[sources]]]
-        blocks = rows.items // self.expansion.base.shape[1]
+        blocks = self.expansion.places(rows.items) // self.expansion.base.shape[1]
         order = np.lexsort((self.rank[sources], blocks, users))
         users, blocks, times = users[order], blocks[order], times[order]
         swapped = users[1:][(users[1:] == users[:-1]) & (blocks[1:] == blocks[:-1]) & (times[1:] < times[:-1])]

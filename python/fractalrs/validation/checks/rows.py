@@ -11,8 +11,8 @@ DISJOINT = "train and test are disjoint"
 
 def check_rows(degrees: Degrees, order: str) -> list[Check]:
     """Check what the pass over all rows found against the promises, one of which is the order of a user's rows."""
-    # In the order of time, items come in any order.
-    of_items = () if order == "time" else ("item_order",)
+    # In the order of time items come in any order, and in that of blocks as long as nobody knows these.
+    of_items = () if order in ("time", "unknown") else ("item_order",)
     return [
         _check(IN_RANGE, degrees, "interactions have an id of no user or item of their part", "out_of_range"),
         _check(ORDER, degrees, "users, or items of a user, come after one they belong before", "user_order", *of_items),

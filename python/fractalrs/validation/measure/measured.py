@@ -144,7 +144,8 @@ class Measured:
     @cached_property
     def matrix(self) -> StreamedMatrix:
         """The synthetic matrix."""
-        return StreamedMatrix(self.subject, threads=self.threads, progress=self.progress)
+        how: dict[str, Any] = {"threads": self.threads, "progress": self.progress}
+        return StreamedMatrix(self.subject, numbered_by=self.expansion, **how)
 
     @cached_property
     def degrees(self) -> Degrees:
@@ -189,6 +190,11 @@ class Measured:
     def keep(self) -> Floats | None:
         """Keep rates; None where the operator has none."""
         return self.plan.keep_rates if self.plan.has_blocks else None
+
+    @property
+    def has_known_blocks(self) -> bool:
+        """Whether interactions of blocks are counted, and how many there should be is known."""
+        return self.planned is not None and self.planned.has_blocks and self.matrix.knows_blocks
 
     @property
     def interactions(self) -> int:

@@ -149,8 +149,9 @@ def copies(found: Neighbours, expansion: Expansion, seed: int = 0) -> tuple[floa
     (m, _), q = expansion.reduced.shape, expansion.base.shape[1]
     count = expansion.shape[1]
     steps = np.random.default_rng(seed).integers(1, count, size=(len(found.items), _DRAWN))
-    near = np.hstack([found.nearest[:, :COPIES], (found.items[:, None] + steps) % count])
-    blocks = np.unique(np.concatenate([found.items // q, (near // q).ravel()]))
+    near = expansion.places(np.hstack([found.nearest[:, :COPIES], (found.items[:, None] + steps) % count]))
+    chosen = expansion.places(found.items)
+    blocks = np.unique(np.concatenate([chosen // q, (near // q).ravel()]))
     if m * len(blocks) * q > _SOURCES:
         return None
     degrees = expansion.base.item_degrees("train")
@@ -160,11 +161,11 @@ def copies(found: Neighbours, expansion: Expansion, seed: int = 0) -> tuple[floa
         for number, j in enumerate(blocks):
             sources[number, expansion.generator.columns(i, int(j))] = np.arange(q)
 
-        def source(items: Codes, sources: Codes = sources) -> Codes:
-            return np.asarray(sources[np.searchsorted(blocks, items // q), items % q])
+        def source(places: Codes, sources: Codes = sources) -> Codes:
+            return np.asarray(sources[np.searchsorted(blocks, places // q), places % q])
 
-        own = source(found.items)
-        weight = expansion.keep_rates[i, found.items // q] * degrees[own]
+        own = source(chosen)
+        weight = expansion.keep_rates[i, chosen // q] * degrees[own]
         same += weight[:, None] * (source(near) == own[:, None])
         weights += weight
     copied = same >= 0.5 * weights[:, None]

@@ -66,10 +66,13 @@ class Repetition:
 
 
 def repetition(matrix: StreamedMatrix, degrees: Degrees, seed: int = 0) -> Repetition | None:
-    """Compute how much blocks repeat each other; None where there is but one block, or no train interaction."""
+    """Compute how much blocks repeat each other; None where there is but one block, or no train interaction.
+
+    Nor is there anything where items' numbers do not tell their blocks: as stored, nothing is repeated then.
+    """
     p, q = matrix.block_shape
     m, n = matrix.shape[0] // p, matrix.shape[1] // q
-    if m * n == 1 or degrees.block_train.sum() == 0:
+    if matrix.id_order != "block" or m * n == 1 or degrees.block_train.sum() == 0:
         return None
     rng = np.random.default_rng(seed)
     mean = degrees.block_train.sum() / p

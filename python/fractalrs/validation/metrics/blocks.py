@@ -13,7 +13,7 @@ BEYOND = 5.0
 
 def _deviation(measured: Measured) -> Floats | None:
     planned, counts = measured.planned, measured.degrees.block_train
-    if planned is None or not planned.has_blocks:
+    if planned is None or not measured.has_known_blocks:
         return None
     expected = float(planned.statistics["counts"][0]) * planned.rates
     if planned.options["drop_incomplete"]:

@@ -4,7 +4,7 @@ mod permutation;
 mod random;
 mod shuffling;
 
-pub use permutation::Permutation;
+pub use permutation::{Permutation, WidePermutation};
 pub(crate) use random::{GOLDEN, STIR};
 pub use random::{Key, Keys, bounded};
 pub use shuffling::Shuffling;

@@ -6,48 +6,70 @@ use super::random::{Key, bounded};
 pub const SMALL: u32 = 64;
 const ROUNDS: usize = 8;
 
-/// A permutation of more than [`SMALL`] elements: a Feistel network on a grid of a × b ≥ c cells, with cycle walking.
+/// Eight rounds on a grid of a × b cells, at least as many as there are elements.
 #[derive(Clone, Copy, Debug)]
-pub struct Feistel {
-    count: u32,
+struct Grid {
     a: u32,
     b: u32,
     rounds: [Key; ROUNDS],
+}
+
+impl Grid {
+    fn new(key: Key, a: u32, b: u32) -> Self {
+        Self { a, b, rounds: std::array::from_fn(|round| key.child(round as u64)) }
+    }
+
+    #[inline]
+    fn forwards(&self, mut left: u32, mut right: u32) -> (u32, u32) {
+        for pair in self.rounds.chunks_exact(2) {
+            left = shifted(left, pair[0].child(u64::from(right)), self.a);
+            right = shifted(right, pair[1].child(u64::from(left)), self.b);
+        }
+        (left, right)
+    }
+
+    /// The rounds backwards.
+    #[inline]
+    fn backwards(&self, mut left: u32, mut right: u32) -> (u32, u32) {
+        for pair in self.rounds.chunks_exact(2).rev() {
+            right = unshifted(right, pair[1].child(u64::from(left)), self.b);
+            left = unshifted(left, pair[0].child(u64::from(right)), self.a);
+        }
+        (left, right)
+    }
+}
+
+/// A permutation of more than [`SMALL`] elements: a Feistel network with cycle walking.
+#[derive(Clone, Copy, Debug)]
+pub struct Feistel {
+    count: u32,
+    grid: Grid,
 }
 
 impl Feistel {
     fn new(key: Key, count: u32) -> Self {
         let root = count.isqrt();
         let b = if root * root == count { root } else { root + 1 };
-        let a = count.div_ceil(b);
-        Self { count, a, b, rounds: std::array::from_fn(|round| key.child(round as u64)) }
+        Self { count, grid: Grid::new(key, count.div_ceil(b), b) }
     }
 
     #[inline]
     fn image(&self, mut x: u32) -> u32 {
         loop {
-            let (mut left, mut right) = (x / self.b, x % self.b);
-            for pair in self.rounds.chunks_exact(2) {
-                left = shifted(left, pair[0].child(u64::from(right)), self.a);
-                right = shifted(right, pair[1].child(u64::from(left)), self.b);
-            }
-            x = left * self.b + right;
+            let (left, right) = self.grid.forwards(x / self.grid.b, x % self.grid.b);
+            x = left * self.grid.b + right;
             if x < self.count {
                 return x;
             }
         }
     }
 
-    /// What the image is that of: the rounds backwards.
+    /// What the image is that of.
     #[inline]
     fn preimage(&self, mut x: u32) -> u32 {
         loop {
-            let (mut left, mut right) = (x / self.b, x % self.b);
-            for pair in self.rounds.chunks_exact(2).rev() {
-                right = unshifted(right, pair[1].child(u64::from(left)), self.b);
-                left = unshifted(left, pair[0].child(u64::from(right)), self.a);
-            }
-            x = left * self.b + right;
+            let (left, right) = self.grid.backwards(x / self.grid.b, x % self.grid.b);
+            x = left * self.grid.b + right;
             if x < self.count {
                 return x;
             }
@@ -151,6 +173,64 @@ impl Permutation {
     }
 }
 
+/// A permutation of any number of elements up to 2⁶²: of fewer than 2³¹ it is the one above.
+#[derive(Clone, Copy, Debug)]
+pub enum WidePermutation {
+    Narrow(Permutation),
+    Wide(u64, WideFeistel),
+}
+
+/// The network of more elements than have numbers of 32 bits.
+#[derive(Clone, Copy, Debug)]
+pub struct WideFeistel(Grid);
+
+impl WidePermutation {
+    #[must_use]
+    pub fn new(key: Key, count: u64) -> Self {
+        if count < 1 << 31 {
+            return Self::Narrow(Permutation::new(key, count as u32));
+        }
+        let root = count.isqrt();
+        let b = if root * root == count { root } else { root + 1 };
+        Self::Wide(count, WideFeistel(Grid::new(key, count.div_ceil(b) as u32, b as u32)))
+    }
+
+    /// The image of x, which must be below the number of elements.
+    #[inline]
+    #[must_use]
+    pub fn image(&self, x: u64) -> u64 {
+        match self {
+            Self::Narrow(permutation) => u64::from(permutation.image(x as u32)),
+            Self::Wide(count, WideFeistel(grid)) => walked(x, *count, grid.b, |left, right| grid.forwards(left, right)),
+        }
+    }
+
+    /// The point whose image is x.
+    #[inline]
+    #[must_use]
+    pub fn preimage(&self, x: u64) -> u64 {
+        match self {
+            Self::Narrow(permutation) => u64::from(permutation.preimage(x as u32)),
+            Self::Wide(count, WideFeistel(grid)) => {
+                walked(x, *count, grid.b, |left, right| grid.backwards(left, right))
+            }
+        }
+    }
+}
+
+/// Applies rounds until the cell is that of an element.
+#[inline]
+fn walked(mut x: u64, count: u64, b: u32, rounds: impl Fn(u32, u32) -> (u32, u32)) -> u64 {
+    let b = u64::from(b);
+    loop {
+        let (left, right) = rounds((x / b) as u32, (x % b) as u32);
+        x = u64::from(left) * b + u64::from(right);
+        if x < count {
+            return x;
+        }
+    }
+}
+
 /// The exchanges of Fisher–Yates: the last place with any up to it, then the one before, and so on.
 struct Exchanges {
     key: Key,
@@ -221,6 +301,19 @@ mod tests {
             let image = Permutation::single_image(Key(key), count, x);
             prop_assert_eq!(Permutation::single_preimage(Key(key), count, image), x);
             prop_assert_eq!(Permutation::new(Key(key), count).preimage(image), x);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_wide_permutation_is_undone(key: u64, count in 1_u64..1 << 40, x: u64) {
+            let (permutation, x) = (WidePermutation::new(Key(key), count), x % count);
+            let image = permutation.image(x);
+            prop_assert!(image < count);
+            prop_assert_eq!(permutation.preimage(image), x);
+            if count < 1 << 31 {
+                prop_assert_eq!(image, u64::from(Permutation::new(Key(key), count as u32).image(x as u32)));
+            }
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Keys {
     pub clocks: Key,
     /// Worlds of known truth.
     pub worlds: Key,
+    /// The numbers of items.
+    pub numbers: Key,
 }
 
 impl Keys {
@@ -66,6 +68,7 @@ impl Keys {
             mixing: root.child(14),
             clocks: root.child(15),
             worlds: root.child(16),
+            numbers: root.child(17),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::dropout::SMALLEST_KEEP_RATE;
 use super::existence::{Existence, words_below};
-use super::options::{Operator, Options, Order, TestItems};
+use super::numbering::Numbering;
+use super::options::{IdOrder, Operator, Options, Order, TestItems};
 use super::shuffle::Exchange;
 use crate::base::{Base, Cells, Layout, Mixing, Split, Times};
 use crate::chance::{Keys, Permutation};
@@ -39,6 +40,8 @@ pub struct Expansion {
     pub(crate) carries_sources: bool,
     pub(crate) timeline: Option<Timeline>,
     pub(crate) factors: Option<(Vec<f64>, Option<Vec<f64>>)>,
+    /// The ids of items, where they do not go by blocks.
+    pub(crate) numbering: Option<Numbering>,
     existence: Existence,
     /// Users and items are cold when their words are below these; `None`: none is.
     cold_users_below: Option<u64>,
@@ -72,7 +75,7 @@ impl Expansion {
         let layout = Layout::new(base, users, payload.sources, payload.times, mixing)?;
         let row_blocks = (keep_rates.len() / column_blocks as usize) as u32;
         let timeline = payload.times.map(|times| Timeline::new(base, &layout, times, row_blocks)).transpose()?;
-        Ok(Self {
+        let mut expansion = Self {
             base_users: base.users(),
             base_items: base.items(),
             layout,
@@ -86,10 +89,13 @@ impl Expansion {
             carries_sources: payload.sources,
             timeline,
             factors: payload.factors,
+            numbering: None,
             existence: Existence::new(&keys, options.block_keep),
             cold_users_below: (options.cold_users > 0.0).then_some(words_below(options.cold_users)),
             cold_items_below: (options.cold_items > 0.0).then_some(words_below(options.cold_items)),
-        })
+        };
+        expansion.numbering = Numbering::of(&expansion, base);
+        Ok(expansion)
     }
 
     #[must_use]
@@ -131,14 +137,20 @@ impl Expansion {
         u64::from(self.column_blocks) * u64::from(self.base_items)
     }
 
+    /// The ids of items, where they do not go by blocks.
+    #[must_use]
+    pub fn numbering(&self) -> Option<&Numbering> {
+        self.numbering.as_ref()
+    }
+
     /// Whether every interaction of an expanded user is test.
     pub(crate) fn is_cold_user(&self, user: u64) -> bool {
         self.cold_users_below.is_some_and(|below| self.keys.cold_users.child(user).0 < below)
     }
 
-    /// Whether every interaction with an expanded item is test.
-    pub(crate) fn is_cold_item(&self, item: u64) -> bool {
-        self.cold_items_below.is_some_and(|below| self.keys.cold_items.child(item).0 < below)
+    /// Whether every interaction with the expanded item of a place is test.
+    pub(crate) fn is_cold_item(&self, place: u64) -> bool {
+        self.cold_items_below.is_some_and(|below| self.keys.cold_items.child(place).0 < below)
     }
 
     pub(crate) fn has_cold_items(&self) -> bool {
@@ -242,6 +254,9 @@ fn check(
     if options.operator == Operator::Sketch && (payload.sources || payload.times.is_some() || payload.factors.is_some())
     {
         return invalid("a sketch carries nothing beside users and items".into());
+    }
+    if options.operator == Operator::Sketch && options.id_order != IdOrder::Block {
+        return invalid("a sketch numbers its items by the base's".into());
     }
     if !options.shuffled && user_cells.order().iter().zip(0..).any(|(&user, slot)| user != slot) {
         return invalid("where nothing is shuffled, users stand in the order of their codes".into());

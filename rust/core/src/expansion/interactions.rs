@@ -8,6 +8,9 @@ use crate::base::Split;
 pub trait Id: Copy + Ord + Send + Sync + 'static {
     /// The id `step` after `start`; the caller has checked that the id space fits the type.
     fn at(start: u64, step: u32) -> Self;
+
+    /// It as a number.
+    fn number(self) -> u64;
 }
 
 impl Id for i32 {
@@ -15,12 +18,22 @@ impl Id for i32 {
     fn at(start: u64, step: u32) -> Self {
         (start as u32).wrapping_add(step) as i32
     }
+
+    #[inline]
+    fn number(self) -> u64 {
+        u64::from(self as u32)
+    }
 }
 
 impl Id for i64 {
     #[inline]
     fn at(start: u64, step: u32) -> Self {
         (start + u64::from(step)) as i64
+    }
+
+    #[inline]
+    fn number(self) -> u64 {
+        self as u64
     }
 }
 

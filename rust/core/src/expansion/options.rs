@@ -22,6 +22,16 @@ pub enum Order {
     Time,
 }
 
+/// What numbers the expanded items.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum IdOrder {
+    /// Column block by column block.
+    Block,
+    Scrambled,
+    Popularity,
+}
+
 /// What makes the blocks.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -49,5 +59,6 @@ pub struct Options {
     pub cold_users: f64,
     pub cold_items: f64,
     pub order: Order,
+    pub id_order: IdOrder,
     pub operator: Operator,
 }

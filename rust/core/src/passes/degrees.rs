@@ -7,6 +7,7 @@ use super::cursor::Row;
 use super::rows::{StreamedMatrix, Workers, fold};
 use crate::base::Split;
 use crate::error::Error;
+use crate::expansion::Numbering;
 use crate::memory::prefetch;
 
 /// A bit for each of so many items at most tells which a user has; the items of larger matrices are sorted.
@@ -16,9 +17,11 @@ const AHEAD: usize = 16;
 
 /// What the pass needs to know of the matrix's blocks.
 #[derive(Clone, Copy)]
-pub struct Blocks {
+pub struct Blocks<'n> {
     pub base_users: u64,
     pub base_items: u64,
+    /// What tells of items the places in their blocks, where ids do not.
+    pub numbering: Option<&'n Numbering>,
     /// A user's items rise; otherwise only their column blocks do.
     pub order_by_item: bool,
     /// Bins of one block in the density picture: users, items.
@@ -74,6 +77,8 @@ struct State {
     piece: usize,
     last_user: Option<u64>,
     sorted: Vec<i64>,
+    /// The places of a row's items, by split, where they are not the items.
+    places: [Vec<i64>; 3],
     /// A bit for each item, none of them set between rows; empty where there are too many items.
     seen: Vec<u64>,
 }
@@ -98,6 +103,7 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
         piece: usize::MAX,
         last_user: None,
         sorted: Vec::new(),
+        places: Default::default(),
         seen: vec![0; if items <= MOST_BITS { items.div_ceil(64) } else { 0 }],
     };
     let items_known = if items <= MOST_BITS { items } else { 0 };
@@ -117,18 +123,37 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
         for (split, degrees) in Split::ALL.into_iter().zip(&of_users) {
             degrees[row.user as usize].fetch_add(row.of(split).len() as u32, Ordering::Relaxed);
         }
+        let mut places = std::mem::take(&mut state.places);
+        let placed = blocks.placed(row, items as i64, &mut places);
         let known = |items: &[i64]| items.iter().all(|&item| item >= 0 && (item as usize) < items_known);
         if Split::ALL.into_iter().all(|split| known(row.of(split))) {
-            state.check_known(row, blocks);
+            state.check_known(row, placed, blocks);
         } else {
-            state.check(row, blocks);
+            state.check(row, placed, blocks);
         }
-        state.add(row, blocks, (items, column_blocks));
+        state.add(row, placed, blocks, (items, column_blocks));
+        state.places = places;
         Ok(())
     })?;
     // The arrays of one thread become those of all.
     let degrees = states.into_iter().map(|state| state.degrees).reduce(Degrees::add).unwrap_or_default();
     Ok(Degrees { users: of_users.map(|degrees| degrees.into_iter().map(AtomicU32::into_inner).collect()), ..degrees })
+}
+
+impl Blocks<'_> {
+    /// A row with the places of its items; one that is out of range has none.
+    fn placed<'r>(&self, row: Row<'r>, items: i64, places: &'r mut [Vec<i64>; 3]) -> Row<'r> {
+        let Some(numbering) = self.numbering else { return row };
+        for (split, places) in Split::ALL.into_iter().zip(&mut *places) {
+            places.clear();
+            places.extend_from_slice(row.of(split));
+            for some in places.split_mut(|item| !(0..items).contains(item)) {
+                numbering.place(some);
+            }
+        }
+        let [train, valid, test] = places;
+        Row { user: row.user, train, valid, test }
+    }
 }
 
 impl Degrees {
@@ -149,15 +174,13 @@ fn add<T: AddAssign + Copy>(all: &mut [T], some: &[T]) {
 
 impl State {
     /// Looks for interactions that are out of order, twice in one split, or in two.
-    fn check(&mut self, row: Row, blocks: &Blocks) {
+    fn check(&mut self, row: Row, placed: Row, blocks: &Blocks) {
+        let by_item = blocks.order_by_item;
+        let (ordered, width) = if by_item { (row, 1) } else { (placed, blocks.base_items as i64) };
         for split in Split::ALL {
-            for pair in row.of(split).windows(2) {
-                let falls = pair[1] < pair[0];
-                if falls
-                    && (blocks.order_by_item
-                        || pair[1] / (blocks.base_items as i64) < pair[0] / (blocks.base_items as i64))
-                {
-                    self.degrees.violations[ITEM_ORDER].note(row.user, pair[1]);
+            for (pair, &item) in ordered.of(split).windows(2).zip(row.of(split).iter().skip(1)) {
+                if pair[1] < pair[0] && (by_item || pair[1] / width < pair[0] / width) {
+                    self.degrees.violations[ITEM_ORDER].note(row.user, item);
                 }
             }
         }
@@ -187,18 +210,19 @@ impl State {
     }
 
     /// The same for items in range, without divisions and sorting.
-    fn check_known(&mut self, row: Row, blocks: &Blocks) {
+    fn check_known(&mut self, row: Row, placed: Row, blocks: &Blocks) {
+        let ordered = if blocks.order_by_item { row } else { placed };
         let (q, violations) = (blocks.base_items as i64, &mut self.degrees.violations);
         for split in Split::ALL {
             let (mut last, mut start) = (0, 0);
-            for &item in row.of(split) {
-                if item < last && (blocks.order_by_item || item < start) {
+            for (&place, &item) in ordered.of(split).iter().zip(row.of(split)) {
+                if place < last && (blocks.order_by_item || place < start) {
                     violations[ITEM_ORDER].note(row.user, item);
                 }
-                if item < start || item >= start + q {
-                    start = item / q * q;
+                if place < start || place >= start + q {
+                    start = place / q * q;
                 }
-                last = item;
+                last = place;
             }
         }
         for &item in row.train {
@@ -218,7 +242,7 @@ impl State {
         self.check_twice(row.user, row.test, row.valid);
     }
 
-    fn add(&mut self, row: Row, blocks: &Blocks, (count, column_blocks): (usize, usize)) {
+    fn add(&mut self, row: Row, placed: Row, blocks: &Blocks, (count, column_blocks): (usize, usize)) {
         let q = blocks.base_items as usize;
         let (i, within) = (row.user / blocks.base_users, row.user % blocks.base_users);
         let bins = (blocks.bins.0 as usize, blocks.bins.1 as usize);
@@ -234,7 +258,7 @@ impl State {
         for split in Split::ALL {
             let (items, sums) = (row.of(split), &mut of_items[split as usize]);
             let of_blocks = &mut of_blocks[split as usize][first_block..][..column_blocks];
-            for (number, &item) in items.iter().enumerate() {
+            for (number, (&item, &place)) in items.iter().zip(placed.of(split)).enumerate() {
                 if let Some(&far) = items.get(number + AHEAD)
                     && let (Some(sum), Some(degree)) = (sums.get(far as usize), item_user_degree.get(far as usize))
                 {
@@ -245,8 +269,9 @@ impl State {
                     violations[OUT_OF_RANGE].note(row.user, item);
                     continue;
                 };
-                if item < start || item >= start + q {
-                    j = item / q;
+                let place = place as usize;
+                if place < start || place >= start + q {
+                    j = place / q;
                     start = j * q;
                 }
                 of_blocks[j] += 1;
@@ -254,7 +279,7 @@ impl State {
                     *sum += 1;
                 }
                 if split == Split::Train {
-                    density[j * bins.1 + (item - start) * bins.1 / q] += 1;
+                    density[j * bins.1 + (place - start) * bins.1 / q] += 1;
                     if let Some(all) = item_user_degree.get_mut(item) {
                         *all += degree;
                     }

@@ -41,8 +41,14 @@ pub struct Lookups {
 }
 
 impl Lookups {
+    /// The counts of an id that is there more than once are added up.
     fn sorted(mut pairs: Vec<(u64, u32)>) -> Self {
         pairs.sort_unstable();
+        pairs.dedup_by(|(id, count), (kept, sum)| {
+            let alike = id == kept;
+            *sum += if alike { *count } else { 0 };
+            alike
+        });
         let (ids, counts) = pairs.into_iter().unzip();
         Self { ids, counts }
     }
@@ -74,14 +80,13 @@ pub fn lookups(matrix: &StreamedMatrix, samples: [IdSample; 2], workers: &Worker
         }
         Ok(())
     })?;
-    let (mut users, mut items) = (Vec::new(), HashMap::<u64, u32>::new());
+    let counted = table.into_iter().map(AtomicU32::into_inner).zip(0..).filter(|&(count, _)| count > 0);
+    let (mut users, mut items) = (Vec::new(), counted.map(|(count, item)| (item, count)).collect::<Vec<_>>());
+    // Map by map, each of which is then gone: pairs take less room.
+    items.reserve_exact(states.iter().map(|(_, some_items)| some_items.len()).sum());
     for (some_users, some_items) in states {
         users.extend(some_users);
-        for (item, count) in some_items {
-            *items.entry(item).or_default() += count;
-        }
+        items.extend(some_items);
     }
-    let counted = table.into_iter().map(AtomicU32::into_inner).zip(0..).filter(|&(count, _)| count > 0);
-    let items = items.into_iter().chain(counted.map(|(count, item)| (item, count))).collect();
     Ok([Lookups::sorted(users), Lookups::sorted(items)])
 }

@@ -1,5 +1,6 @@
 //! Membership: whether single interactions exist, found by making one row of one block for each.
 
+use std::borrow::Cow;
 use std::cmp::Ordering::Equal;
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -21,6 +22,14 @@ const DRAWS_PER_NEGATIVE: u64 = 1_000;
 /// A user and an item.
 pub type Pair = (u64, u64);
 
+/// Pairs of users and the places of their items.
+pub(super) fn in_blocks<'p>(expansion: &Expansion, pairs: &'p [Pair]) -> Cow<'p, [Pair]> {
+    let Some(numbering) = &expansion.numbering else { return Cow::Borrowed(pairs) };
+    let mut places: Vec<i64> = pairs.iter().map(|&(_, item)| item as i64).collect();
+    numbering.place(&mut places);
+    pairs.iter().zip(places).map(|(&(user, _), place)| (user, place as u64)).collect()
+}
+
 /// Finds the split in which each user of some pairs has an interaction with the item, on threads; none if it has none.
 pub fn find(
     expansion: &Expansion,
@@ -33,6 +42,9 @@ pub fn find(
     let whole_users =
         options.operator == Operator::Sketch || options.test_items == TestItems::One || options.drop_incomplete;
     let (p, q) = (u64::from(expansion.base_users), u64::from(expansion.base_items));
+    // Of a whole user items are compared as they are written.
+    let placed = if whole_users { Cow::Borrowed(pairs) } else { in_blocks(expansion, pairs) };
+    let pairs = placed.as_ref();
     let group = |&(user, item): &Pair| if whole_users { (user, 0) } else { (user / p, item / q) };
     // Pairs of one block, or of one user, are looked up together.
     let mut order: Vec<usize> = (0..pairs.len()).collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::membership::Pair;
+use super::membership::{Pair, in_blocks};
 use super::tables::worth_a_table;
 use super::tile::{Tiler, Wanted};
 use crate::base::{Base, Code, Codes, ITEM, Split};
@@ -28,6 +28,8 @@ pub fn sources(
     progress: &Progress,
 ) -> Result<Vec<(u32, u32)>, Error> {
     refuse_sketch(expansion)?;
+    let placed = in_blocks(expansion, pairs);
+    let pairs = placed.as_ref();
     let (order, starts) = by_block(expansion, pairs);
     let jobs = starts.windows(2).flat_map(|pair| order[pair[0]..pair[1]].chunks(CHUNK));
     let (jobs, found) = (Mutex::new(jobs), Mutex::new(vec![(0, 0); pairs.len()]));
@@ -188,6 +190,9 @@ pub fn unobserved(
             match &expansion.layout.codes {
                 Codes::Narrow(codes) => entries_of(expansion, codes, user, left),
                 Codes::Wide(codes) => entries_of(expansion, codes, user, left),
+            }
+            if let Some(numbering) = &expansion.numbering {
+                numbering.number(left);
             }
             left.retain(|item| written.binary_search(item).is_err());
         }

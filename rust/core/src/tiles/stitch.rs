@@ -59,6 +59,9 @@ impl Stitcher {
             self.stitch_plain(&row_block.offsets, kept, count, made);
         }
         for (split, start) in made.iter_mut().zip(starts) {
+            if let Some(numbering) = &expansion.numbering {
+                numbering.number(&mut split.items[start..]);
+            }
             if expansion.options.order == Order::Item {
                 split.sort_by_item(start);
             }
