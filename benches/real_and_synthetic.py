@@ -4,8 +4,8 @@
 
 A seed draws a share of the users, holds the last interaction of each out for test and the one before it for
 validation, and fits every setting of every family to three tables: the real train interactions alone; with synthetic
-ones at several ratios; with users drawn anew from the real ones, with replacement, at the same ratios. Ratio and setting
-are those with the best NDCG@10 on validation. Ctrl-C prints what there is by then.
+ones at several ratios; with users drawn anew from the real ones, with replacement, at the same ratios. Ratio and
+setting are those with the best NDCG@10 on validation. Ctrl-C prints what there is by then.
 """
 
 import argparse

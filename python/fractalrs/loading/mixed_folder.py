@@ -50,6 +50,17 @@ def require_room(path: str | os.PathLike[str], rows: int) -> None:
     require_disk(_new(path), rows * _ROW_BYTES, "free some, choose another disk, or lower the ratio")
 
 
+def parts_of(rows: int) -> int:
+    """Return how many parts so many rows are written to.
+
+    Examples
+    --------
+    >>> parts_of(540), parts_of(40_000_000)
+    (1, 2)
+    """
+    return max(1, rows // _PART)
+
+
 def write_mixture(
     path: str | os.PathLike[str],
     pieces: Iterable[pa.Table],
@@ -59,7 +70,7 @@ def write_mixture(
 ) -> None:
     """Write pieces, each a row group, to the parts of a new folder, with a manifest of what is known of them."""
     target, rows, begun = _new(path), facts["rows"], False
-    parts, done, files = max(1, rows // _PART), 0, dict[str, FileReport]()
+    parts, done, files = parts_of(rows), 0, dict[str, FileReport]()
     remaining = iter(pieces)
     try:
         with whole_folder(target) as folder:
@@ -68,8 +79,9 @@ def write_mixture(
             for number in range(parts):
                 name = f"train/part-{number:05}-of-{parts:05}.parquet"
                 some = _taken(remaining, rows * (number + 1) // parts - done)
-                files[name] = _write_part(folder / name, some, schema, done, progress)
+                files[name] = _write_part(folder / name, some, schema, (done, number), progress)
                 done += files[name]["rows"]
+                progress(done, number + 1)
             (folder / "README.md").write_text(_CARD.format(**facts), encoding="utf-8")
             (folder / "manifest.json").write_text(sealed_json({**facts, "files": files}), encoding="utf-8")
     except OSError as error:
@@ -95,10 +107,10 @@ def _taken(pieces: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _write_part(
-    file: Path, pieces: Iterable[pa.Table], schema: pa.Schema, before: int, progress: ProgressCallback
+    file: Path, pieces: Iterable[pa.Table], schema: pa.Schema, before: tuple[int, int], progress: ProgressCallback
 ) -> FileReport:
     def report(rows: int, _: int) -> None:
-        progress(before + rows, 0)
+        progress(before[0] + rows, before[1])
 
     with file.open("wb") as stream:
         return write_labelled(stream, pieces, schema, "zstd(1)", _PART, {}, report)

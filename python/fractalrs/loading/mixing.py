@@ -15,7 +15,7 @@ from fractalrs._core import shuffled
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.expansion import BATCH_SIZE, Expansion
-from fractalrs.loading.mixed_folder import require_room, write_mixture
+from fractalrs.loading.mixed_folder import parts_of, require_room, write_mixture
 from fractalrs.tools import Progress, Shown, as_progress, check_count, check_kind, resolve_threads, suggests
 
 RATIO_ERROR = 1e-3
@@ -245,7 +245,7 @@ class Mixture(Shown):
             "schema": {field.name: str(field.type) for field in self.schema},
         }
         pieces = (pa.Table.from_batches([piece]) for piece in self._pieces())
-        with as_progress(progress).task("mixing", rows, 0) as report:
+        with as_progress(progress).task("mixing", rows, parts_of(rows)) as report:
             write_mixture(path, pieces, self.schema, facts, report)
         return rows
 
@@ -255,7 +255,7 @@ class Mixture(Shown):
         if isinstance(ids, int) and ids + self.expansion.shape[0] > _IDS:
             raise InputError(
                 "the ids of real users are so large that none are left for synthetic ones",
-                hint="give the source with ids as text",
+                hint="put a letter before each user id of the source",
             )
         for users, _, _ in self._folded([]):
             left -= len(users)
