@@ -41,7 +41,9 @@ def refused(done: Done, message: str, where: Path) -> None:
 
 def test_a_folder_is_what_python_makes(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "both"
-    done = run("mix", source, out, "--ratio", 0.3, *SIZE, "--seed", 5, "--weight", 0.5, "--epoch", 3, "--ratings", "carry")
+    done = run(
+        "mix", source, out, "--ratio", 0.3, *SIZE, "--seed", 5, "--weight", 0.5, "--epoch", 3, "--ratings", "carry"
+    )
     assert (done.code, done.out) == (0, ""), done.err
     base = fr.leave_last_out(fr.read_interactions(source), payload=["rating"])
     expansion = fr.Expansion(base, fr.fit(base, (4, 3)), seed=5, ratings="carry")
@@ -53,7 +55,7 @@ def test_a_folder_is_what_python_makes(source: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_said_if_so_wished(source: Path, tmp_path: Path) -> None:
-    done = run("mix", str(source), str(tmp_path / "both", "--ratio", 0.3, *SIZE, "--quiet", "--threads", 1)
+    done = run("mix", source, tmp_path / "both", "--ratio", 0.3, *SIZE, "--quiet", "--threads", 1)
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
@@ -75,7 +77,17 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_nothing(source: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", INTERRUPTED, "mix", str(source), str(tmp_path / "both"), "--ratio", "0.3", *map(str, SIZE)]
+    command = [
+        sys.executable,
+        "-c",
+        INTERRUPTED,
+        "mix",
+        str(source),
+        str(tmp_path / "both"),
+        "--ratio",
+        "0.3",
+        *map(str, SIZE),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 130, done.stderr
     assert "interrupted: nothing is written" in done.stderr
