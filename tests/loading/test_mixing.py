@@ -236,6 +236,17 @@ def test_a_folder(tmp_path: Path) -> None:
         require_room(tmp_path / "large", 10**15)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_the_hubs_library_loads_the_folder(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    mixture = fr.mix(carrying(), expanded(carrying()), 0.4)
+    mixture.write(tmp_path / "out")
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert list(loaded) == ["train"]
+    assert loaded["train"].data.table.num_rows == mixture.real_count + mixture.synthetic_count
+    assert loaded["train"].with_format("numpy")[:9]["synthetic"].dtype == bool
+
+
 def test_parts_take_whole_pieces(tmp_path: Path) -> None:
     piece = pa.table({"user_id": np.arange(1 << 20)})
     facts = {"rows": 40 << 20, "real": 0, "synthetic": 0, "ratio": 0.5, "first_synthetic_user": 1, "weight": 1.0}
