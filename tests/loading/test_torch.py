@@ -102,7 +102,7 @@ def test_a_tensor_step_learns_from_it(torch: Any, expansion: Expansion) -> None:
 def test_a_loader_takes_a_mixture(torch: Any, expansion: Expansion) -> None:
     mixture = mix(expansion.base, expansion, 0.5, batch_size=500)
 
-    class Mixed(torch.utils.data.IterableDataset):  # type: ignore[misc, name-defined]
+    class Mixed(torch.utils.data.IterableDataset):  # type: ignore[misc]
         def __iter__(self) -> Any:
             for batch in mixture:
                 yield {name: torch.tensor(batch[name].to_numpy(zero_copy_only=False)) for name in batch.schema.names}
