@@ -72,6 +72,7 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
     refused(run("mix", source, out, "--ratio", 0.95, *SIZE), "on the real catalogue.*lower the ratio", tmp_path)
     refused(run("mix", source, out, "--ratio", 0.3, *SIZE, "--operator", "sketch"), "no source", tmp_path)
     refused(run("mix", source, out, "--ratio", 0.3, *SIZE, "--epsilon", 1), "epsilon", tmp_path)
+    refused(run("mix", nothing, "s3://bucket/both", "--ratio", 0.3, *SIZE), "s3:// is no local folder", tmp_path)
     out.mkdir()
     assert "exists already" in run("mix", nothing, out, "--ratio", 0.3, *SIZE).err
 

@@ -10,7 +10,7 @@ from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import NoProgress, Quiet, Source, option, parameter, print_note
 from fractalrs.errors import OutputError
 from fractalrs.expansion import OPTIONS, Group
-from fractalrs.tools import notes_on_stderr, resolve_threads
+from fractalrs.tools import as_path, notes_on_stderr, resolve_threads
 from fractalrs.workflow import RECIPE, Recipe, mix_source
 
 MIXED = "What is mixed"
@@ -38,7 +38,7 @@ def mix(
 ) -> None:
     """Run the command."""
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
-    if output.exists():
+    if as_path("output", output).exists():
         raise OutputError(f"{output} exists already", hint="choose another name")
     with notes_on_stderr(not quiet):
         try:

@@ -328,6 +328,7 @@ class Mixture(Shown):
         kind = self.expansion.base.user_ids.type
         if isinstance(self.first_id, int):
             return pa.array(users.astype(np.int64) + self.first_id, kind)
+        # The first one ends with the number 0.
         return pc.binary_join_element_wise(self.first_id[:-1], pa.array(users).cast(kind), "").cast(kind)
 
     def _facts(self) -> dict[str, Any]:
