@@ -16,7 +16,7 @@ GROUPS = {
     "The base": ("fractalrs.base",),
     "The expansion": ("fractalrs.expansion",),
     "The data set": ("fractalrs.dataset",),
-    "Streams": ("fractalrs.passes",),
+    "Streams": ("fractalrs.passes", "fractalrs.loading"),
     "Exports": ("fractalrs.formats",),
     "Validation": ("fractalrs.validation", "fractalrs.evaluation"),
     "Privacy": ("fractalrs.privacy",),

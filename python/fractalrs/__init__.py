@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from fractalrs.expansion import reduce as reduce
     from fractalrs.formats import export as export
     from fractalrs.formats import load_csr as load_csr
+    from fractalrs.loading import Mixture as Mixture
+    from fractalrs.loading import mix as mix
     from fractalrs.passes import AccessProfile as AccessProfile
     from fractalrs.passes import StreamedMatrix as StreamedMatrix
     from fractalrs.passes import access_profile as access_profile
@@ -101,6 +103,7 @@ _HOMES = {
     "fractalrs.validation": ("Report", "validate"),
     "fractalrs.evaluation": ("BackcastReport", "RankReport", "backcast", "rank_agreement"),
     "fractalrs.privacy": ("AuditReport", "PrivacyCurve", "audit", "privacy_curve", "private_base"),
+    "fractalrs.loading": ("Mixture", "mix"),
     "fractalrs.simulation": (
         *("Draw", "EpsilonGreedy", "Observations", "Sequences", "TrueStream", "Truth", "World", "Worlds"),
         *("simulate", "worlds"),

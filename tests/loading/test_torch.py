@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fractalrs.expansion import Expansion
-from fractalrs.loading import Batches
+from fractalrs.loading import Batches, mix
 from helpers.folders import small_expansion
 
 pytestmark = [pytest.mark.adapters, pytest.mark.filterwarnings("ignore")]
@@ -97,3 +97,16 @@ def test_a_tensor_step_learns_from_it(torch: Any, expansion: Expansion) -> None:
             optimizer.step()
             losses.append(loss.item())
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
+
+
+def test_a_loader_takes_a_mixture(torch: Any, expansion: Expansion) -> None:
+    mixture = mix(expansion.base, expansion, 0.5, batch_size=500)
+
+    class Mixed(torch.utils.data.IterableDataset):  # type: ignore[misc]
+        def __iter__(self) -> Any:
+            for batch in mixture:
+                yield {name: torch.tensor(batch[name].to_numpy(zero_copy_only=False)) for name in batch.schema.names}
+
+    batches = list(torch.utils.data.DataLoader(Mixed(), batch_size=None))
+    assert sum(len(batch["item_id"]) for batch in batches) == mixture.real_count + mixture.synthetic_count
+    assert batches[0]["weight"].dtype == torch.float32

@@ -49,6 +49,7 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         expansion.cells,
         expansion,
         expansion.stream("test", threads=2),
+        fr.mix(base, fr.Expansion(base, [[0.5]]), 0.25),
         dataset,
         fr.plan(expansion),
         fr.validate(dataset, base),
@@ -199,6 +200,7 @@ def test_a_missing_frame_library_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         ("export", "fromat", "format"),
         ("backcast", "repeat", "repeats"),
         ("rank_agreement", "repeat", "repeats"),
+        ("mix", "weigth", "weight"),
     ],
 )
 def test_a_keyword_that_is_mistyped_gets_the_one_that_was_meant(verb: str, wrong: str, right: str) -> None:

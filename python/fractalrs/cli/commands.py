@@ -22,6 +22,8 @@ COMMANDS = {
     "and how far can that be known?",
     "audit": "Attack what SOURCE would be expanded to, or OUTPUT with --source: are the people found that it was made "
     "of? Exit with 3 when they are.",
+    "mix": "Write the train interactions of SOURCE to OUTPUT, and synthetic ones on the same catalogue beside them, to "
+    "train on both.",
     "export": "Write OUTPUT in another program's format into DEST, which appears when all of it is written.",
     "publish": "Make the folder DEST that may be given away: OUTPUT checked, without what must stay at home, with a "
     "card for others.",
@@ -48,6 +50,9 @@ COMMON = {
         *("models", "k", "repeats", "most_users", "user_multiplier", "item_multiplier", "profile", "max_keep"),
         *("seed", "json", "quiet"),
     ),
+    "mix": (
+        *("ratio", "weight", "epoch", "user_multiplier", "item_multiplier", "profile", "timestamps", "seed", "quiet"),
+    ),
     "audit": (
         *("source", "report", "attackers", "known", "most_advantage", "hold_out_users"),
         *("user_multiplier", "item_multiplier", "profile", "max_keep", "epsilon", "seed", "json", "quiet"),
@@ -71,6 +76,7 @@ EXAMPLES = {
     "verify": ("fractalrs verify out", "fractalrs verify out --repair --source ratings.csv"),
     "backcast": ("fractalrs backcast ratings.csv --report backcast.html",),
     "rank": ("fractalrs rank ratings.csv --user-multiplier 4 --item-multiplier 4",),
+    "mix": ("fractalrs mix ratings.csv both --ratio 0.2 --user-multiplier 4 --item-multiplier 4",),
     "audit": (
         "fractalrs audit ratings.csv --user-multiplier 16 --item-multiplier 32 --report audit.html",
         "fractalrs audit out --source ratings.csv",

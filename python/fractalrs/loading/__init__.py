@@ -1,7 +1,8 @@
-"""Loading: batches and histories for trainers, out of expansions that are on no disk or of data sets; NumPy only."""
+"""Loading: batches and histories for trainers, real and synthetic interactions mixed; NumPy only."""
 
 from fractalrs.loading.batches import Batch, Batches
 from fractalrs.loading.histories import Histories
+from fractalrs.loading.mixing import Mixture, check_mixing, mix
 from fractalrs.loading.windows import Source
 
-__all__ = ["Batch", "Batches", "Histories", "Source"]
+__all__ = ["Batch", "Batches", "Histories", "Mixture", "Source", "check_mixing", "mix"]

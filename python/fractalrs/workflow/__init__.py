@@ -1,6 +1,7 @@
 """All of it in one call: a recipe, and `expand`."""
 
 from fractalrs.workflow.auditing import audit_output, audit_source
+from fractalrs.workflow.mixing import mix_source
 from fractalrs.workflow.page import Page, command_text, recipe_text
 from fractalrs.workflow.publishing import publish
 from fractalrs.workflow.ranking import rank_source
@@ -19,6 +20,7 @@ __all__ = [
     "command_text",
     "expand",
     "forecast_private_base",
+    "mix_source",
     "prepare",
     "publish",
     "rank_source",
