@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from fractalrs._core import digest_file
 from fractalrs.dataset.beginning import begin, failures, missing_private
 from fractalrs.dataset.card import data_card
 from fractalrs.dataset.claims import manifest_of, part_entries
@@ -120,6 +121,7 @@ def write_plan(
             private = None if found.folder.plan is None else missing_private(found.folder, found.plan)
             with failures(store):
                 mended = private is not None and begin(store, found.plan, private, begun=True)
+            store.clear()
             logger.info(
                 "%s is complete already: %s", store.path, "private/ is whole again" if mended else "nothing to do"
             )
@@ -251,6 +253,7 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
     threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
     found = _survey_whole(store, plan, threads)
     if found.state == "complete":
+        store.clear()
         return Dataset(store, found.folder.manifest)
     with failures(store), store.locked(shared=True):
         if Folder.ours(store) != found.folder:
@@ -273,10 +276,20 @@ def _survey_whole(store: Store, plan: Plan, threads: int) -> Survey:
 
 
 def make_parts(
-    store: Store, plan: Plan, parts: Sequence[Part], finished: Finished, threads: int, progress: Progress
+    store: Store,
+    plan: Plan,
+    parts: Sequence[Part],
+    finished: Finished,
+    threads: int,
+    progress: Progress,
+    expected: Manifest | None = None,
 ) -> Finished:
-    """Write the files of parts that are not finished, and return what is known of them."""
+    """Write the files of parts that are not finished, and return what is known of them.
+
+    Where a manifest is expected, what comes out otherwise is refused before it is seen.
+    """
     expansion, periods, there = plan.expansion, plan.periods, units(finished)
+    known = {file.path: file.blake3 for file in expected.files} if expected is not None else {}
     with store.staging() as staging:
 
         def target(part: Part, split: Split) -> _Target:
@@ -289,6 +302,9 @@ def make_parts(
             if names := staging.finished():
                 require_ours(store, plan)
             for name in names:
+                if expected is not None:
+                    made = digest_file(staging.path(name))
+                    _require_same(store, expected, name, known.get(name, "nothing"), made)
                 staging.publish(name, flushed=True)
 
         def job(part: Part) -> tuple[int, int, int, _Target, _Target, _Target]:
