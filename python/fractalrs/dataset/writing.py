@@ -15,7 +15,7 @@ from fractalrs.dataset.folder import Folder, missing_files, units
 from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import AttributesEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
-from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey
+from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey, threads_in_memory
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion
 from fractalrs.tools import (
@@ -126,6 +126,7 @@ def write_plan(
                 "%s is complete already: %s", store.path, "private/ is whole again" if mended else "nothing to do"
             )
             return Dataset(store, found.folder.manifest)
+        threads = threads_in_memory(found.plan, threads)
         private = missing_private(found.folder, found.plan, anew=found.state == "other")
         with failures(store):
             if found.state == "other":
@@ -312,6 +313,7 @@ def make_parts(
             return part.index, part.first, part.last, train, valid, test
 
         jobs = [wanted for part in parts if any((wanted := job(part))[3:])]
+        threads = threads_in_memory(plan, min(threads, max(1, len(jobs))))
         interactions = expansion.expected_interactions * len(jobs) / plan.part_count
         encoding: dict[str, Any] = asdict(plan.parquet)
         if periods is not None:
