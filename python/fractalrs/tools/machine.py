@@ -68,7 +68,8 @@ def require_place(path: Path) -> None:
         raise OutputError(f"{os.fspath(path)!r} has characters that cannot be seen", hint="choose another name")
     there = next(parent for parent in path.absolute().parents if parent.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot create {path}: {there} is not a folder that may be written to")
+        message = f"cannot create {path}: {there} is not a folder that may be written to"
+        raise OutputError(message, hint="choose a place that you may write to")
 
 
 def require_disk(path: Path, size: float, hint: str, free: int | None = None) -> None:

@@ -174,7 +174,9 @@ class LocalStore(Shown):
             elif not self.path.is_dir():
                 raise OutputError(f"{self.path} is a file", hint="name a folder that does not exist yet")
             elif not os.access(self.path, os.W_OK | os.X_OK):
-                raise OutputError(f"{self.path} may not be written to")
+                raise OutputError(
+                    f"{self.path} may not be written to", hint="change its permissions, or choose another folder"
+                )
 
     def free(self) -> int:
         """Return the free bytes of the disk, and those of unfinished files of the dead."""
