@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,13 @@ def ended(child: Callable[[], None]) -> int:
 
     The test as a whole is limited, and a child that is still there then ends with it.
     """
-    process = FORK.Process(target=child, daemon=True)
+
+    def begin() -> None:
+        # Whoever started the tests in the background of a shell has Ctrl-C ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        child()
+
+    process = FORK.Process(target=begin, daemon=True)
     process.start()
     process.join()
     assert process.exitcode is not None
