@@ -145,7 +145,8 @@ def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> S
         plan = replace(folder.plan, made_of=plan.made_of, attributes=plan.attributes, divided=plan.divided)
     if state != "complete":
         _check_disk(folder, plan, finished, threads)
-        threads_in_memory(plan, 1)
+        if plan.made_of is not None:
+            threads_in_memory(plan, 1)
     return Survey(folder, state, plan, finished)
 
 
