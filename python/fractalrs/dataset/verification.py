@@ -151,6 +151,8 @@ def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> V
     with store.locked():
         found = verify_files(store, threads, progress)
         bad = {fault.file for fault in found.faults}
+        if not bad:
+            store.clear()
         if not bad or PLAN in bad:
             return found
         if PRIVATE in bad:
