@@ -12,7 +12,7 @@ export PIP_CONSTRAINT = constraints.txt
 SOURCES = $(wildcard rust/*/src/*.rs rust/*/src/*/*.rs rust/*/Cargo.toml) Cargo.toml Cargo.lock pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test adapters test-adapters lint docs guard fuzz bench bench-quick wheel try-wheel sdist lock clean
+.PHONY: help demo test adapters test-adapters lint docs guard fuzz soak bench bench-quick wheel try-wheel sdist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ guard: $(VENV)/tested ## compare the speed of generating, encoding and writing w
 
 fuzz: $(VENV)/tested ## damage sources and saved files for ten minutes; what is not refused in words is printed with its seed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz.py 600
+
+SECONDS ?= 3600
+soak: $(VENV)/tested ## expand, interrupt, go on, validate, export, delete under faults for an hour; SECONDS=600 for less
+	PYTHONPATH=tests $(BIN)/python tests/soak.py $(SECONDS)
 
 bench: $(VENV)/benched ## measure all stages, at MovieLens 20M's shape too (an hour, 8 GB of disk); benches/README.md
 	$(BIN)/python -m pytest benches -m "full or not full"

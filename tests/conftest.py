@@ -1,6 +1,8 @@
 """Shared fixtures: the real data sets that lie beside the project, when they do."""
 
 import os
+import signal
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,6 +10,9 @@ import pytest
 
 collect_ignore = [] if find_spec("torch") is not None else ["loading/test_torch.py"]
 """PyTorch takes gigabytes: its tests are collected where it is installed."""
+if threading.current_thread() is threading.main_thread():
+    # Children of a shell's background job would inherit that Ctrl-C is ignored, and not answer it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -1,6 +1,5 @@
 """Ctrl-C and SIGTERM at any change of the folder: what is said is true, and the same command goes on."""
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -14,10 +13,9 @@ import pytest
 import fractalrs as fr
 from fractalrs.cli import main
 from helpers.commands import run
+from helpers.faults import ended, faulted
 from helpers.folders import digests
 
-FORK = multiprocessing.get_context("fork")
-CHANGES = ("os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.chmod", "os.utime")
 SIZE = ("--user-multiplier", "2", "--item-multiplier", "2", "--parts", "2", "--threads", "1", "--quiet")
 
 
@@ -37,38 +35,12 @@ def written(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def signalled(arguments: list[Any], place: Path, number: int, steps: int, log: Path) -> tuple[int, str]:
-    """Run a command that gets a signal at the so many-th change of a place; return its exit code and its messages."""
-
-    def child() -> None:
-        left = [steps]
-
-        def watch(event: str, found: tuple[Any, ...]) -> None:
-            if event in CHANGES and str(place) in str(found[0]):
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), number)
-
-        with log.open("w") as file:
-            os.dup2(file.fileno(), 2)
-            sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-            sys.argv = ["fractalrs", *map(str, arguments)]
-            sys.addaudithook(watch)
-            main()
-
-    process = FORK.Process(target=child)
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None
-    return process.exitcode, log.read_text()
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_at_any_change_of_a_new_folder(source: Path, written: Path, tmp_path: Path, number: int) -> None:
     draw, wanted, ends = random.Random(number), digests(written), {130: 0, 143: 0, 0: 0}
     for steps in sorted(draw.sample(range(1, 40), 4)):
         out = tmp_path / f"out{steps}"
-        code, said = signalled(["expand", source, out, *SIZE], out, number, steps, tmp_path / "log")
+        code, said = faulted(["expand", source, out, *SIZE], out, number, steps, tmp_path / "log")
         assert "Traceback" not in said, f"step {steps}: {said}"
         ends[code] += 1
         if code:
@@ -85,7 +57,7 @@ def test_a_signal_at_any_change_of_a_new_folder(source: Path, written: Path, tmp
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_nothing_of_an_export(written: Path, tmp_path: Path, number: int) -> None:
     for steps in (1, 2, 3, 4):
-        code, said = signalled(
+        code, said = faulted(
             ["export", written, tmp_path / "dest", "--format", "csr", "--quiet"],
             tmp_path,
             number,
@@ -117,7 +89,4 @@ def test_a_command_that_is_loaded_answers_ctrl_c_without_a_traceback(written: Pa
         sys.addaudithook(watch)
         main()
 
-    process = FORK.Process(target=child)
-    process.start()
-    process.join(60)
-    assert (process.exitcode, (tmp_path / "log").read_text()) == (130, "interrupted\n")
+    assert (ended(child), (tmp_path / "log").read_text()) == (130, "interrupted\n")

@@ -276,10 +276,15 @@ def test_a_part_that_the_disk_does_not_give_is_one_fault_of_several(out: Path, m
 
 
 @pytest.mark.parametrize("name", ["private/reduced_matrix.npy", "private/cells.npz"])
-def test_the_advice_for_damaged_matrices_mends_them(source: Path, written: Path, out: Path, name: str) -> None:
-    (out / name).write_bytes(b"x")
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_advice_for_damaged_matrices_mends_them(
+    source: Path, written: Path, out: Path, name: str, lost: bool
+) -> None:
+    (out / name).unlink() if lost else (out / name).write_bytes(b"x")
     (fault,) = fr.verify(out).faults
     assert (fault.file, "by the command that made the data set" in fault.advice) == (name, True)
+    refused = run("verify", out, "--repair", "--source", source)
+    assert (refused.code, f"{out / name} is" in refused.err, "the command that made" in refused.err) == (2, True, True)
     assert run("expand", source, out, *SIZE).code == 0
     assert digests(out) == digests(written)
 
@@ -298,4 +303,19 @@ def test_a_card_that_comes_out_otherwise_is_not_put(source: Path, out: Path) -> 
     before = stamps(out)
     done = run("verify", out, "--repair", "--source", source)
     assert (done.code, "README.md came out otherwise" in done.err) == (1, True), (done.code, done.err)
+    assert stamps(out) == before
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_part_that_comes_out_otherwise_is_not_put(source: Path, out: Path, lost: bool) -> None:
+    manifest, content = out / "manifest.json", json.loads((out / "manifest.json").read_text())
+    content.pop("seal")
+    content["parts"][1]["train"]["blake3"] = "0" * 64
+    manifest.write_text(sealed_json(content))
+    name = f"train/{content['parts'][1]['train']['path'].split('/')[-1]}"
+    if lost:
+        (out / name).unlink()
+    before = stamps(out)
+    done = run("verify", out, "--repair", "--source", source)
+    assert (done.code, f"{name} came out otherwise" in done.err) == (1, True), (done.code, done.err)
     assert stamps(out) == before

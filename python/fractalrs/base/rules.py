@@ -63,7 +63,8 @@ class SplitRule:
         if not isinstance(self.validation, bool):
             raise InputError(f"validation is {self.validation!r}; it must be True or False")
         if self.validation and self.split == "none":
-            raise InputError("validation is asked for, and the split 'none' holds nothing out")
+            message = "validation is asked for, and the split 'none' holds nothing out"
+            raise InputError(message, hint="leave validation out, or choose another split")
         if self.valid_after is not None:
             object.__setattr__(self, "valid_after", checked_moment("valid_after", self.valid_after))
             if self.split != "time":

@@ -15,6 +15,9 @@ from fractalrs.errors import FractalrsError, WriteError
 
 __all__ = ["FAILED", "INTERRUPTED", "REFUSED", "UNTRUE", "main"]
 
+_LEAST_ROOM = 768 << 20
+"""Bytes of addresses: libraries take 470 MB of them, threads of linear algebra and pools the rest."""
+
 
 def main() -> None:
     """Run the command line.
@@ -36,6 +39,7 @@ def main() -> None:
 
 
 def _run() -> None:
+    _require_room()
     try:
         from fractalrs.cli.commands import app
 
@@ -50,11 +54,26 @@ def _run() -> None:
         from fractalrs.tools import printable
 
         message = str(error) or type(error).__name__
+        if isinstance(error, MemoryError):
+            message = f"there is too little memory{f': {error}' if str(error) else ''}"
         if isinstance(error, OSError) and error.strerror:
             message = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
         print(f"error: {printable(message)}", file=sys.stderr)
         refused = isinstance(error, FractalrsError | FileNotFoundError | PermissionError)
         sys.exit(REFUSED if refused and not isinstance(error, WriteError) else FAILED)
+
+
+def _require_room() -> None:
+    """Refuse an address space in which the libraries cannot be loaded: some would stand still, and not say why."""
+    try:
+        import resource
+    except ImportError:
+        return
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if allowed != resource.RLIM_INFINITY and allowed < _LEAST_ROOM:
+        message = f"this process may take {allowed >> 20} MB of memory, and needs {_LEAST_ROOM >> 20} MB to begin"
+        print(f"error: {message}\nhint: allow more (ulimit -v)", file=sys.stderr)
+        sys.exit(REFUSED)
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def check_report(report: Path | None) -> None:
     if report.is_dir():
         raise InputError(f"the report {report} is a folder", hint="name a file, such as report.html")
     if not report.absolute().parent.is_dir():
-        raise InputError(f"the folder of the report {report} does not exist")
+        raise InputError(f"the folder of the report {report} does not exist", hint="create it first")
     with drawing():
         importlib.import_module("fractalrs.plot")
 

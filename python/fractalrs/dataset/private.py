@@ -133,7 +133,10 @@ class Private(Shown):
 
 
 def matrices_of(store: Store, plan: Plan) -> tuple[ReducedMatrix, Cells]:
-    """Return the reduced matrix and the cells of a plan; refuse those that are not what was written."""
+    """Return the reduced matrix and the cells of a plan; refuse those that are missing, or not what was written."""
+    needed = {REDUCED, SIGNED, CELLS}.intersection(files_beside(plan))
+    if lacking := sorted(needed - store.sizes(needed).keys()):
+        raise InputError(f"{store.path / lacking[0]} is missing", hint=_AGAIN)
     with store.local(files_beside(plan)) as folder:
         return _matrices(folder, plan)
 

@@ -1,5 +1,6 @@
 """What a run finds where it is to write, and what it will take: everything that can be refused is refused here."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,12 +13,26 @@ from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import operator_named
-from fractalrs.tools import DAMAGE, FileReport, Place, Store, busy, check_kind, readable, resolve_threads, store_of
+from fractalrs.tools import (
+    DAMAGE,
+    FileReport,
+    Place,
+    Store,
+    busy,
+    check_kind,
+    free_memory,
+    readable,
+    require_memory,
+    resolve_threads,
+    store_of,
+)
 
 Finished = Mapping[str, FileReport]
 """Files that are whole and of a plan, by name."""
 State = Literal["new", "begun", "complete", "other"]
 """Nothing; files of the same plan, all of them or not; or a data set of another plan, to be overwritten."""
+
+logger = logging.getLogger(__name__)
 
 _THREAD_BYTES = 100 << 20
 """Column tables and a tile of one thread; a row group, and the copies the encoder makes of it, come on top."""
@@ -130,6 +145,8 @@ def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> S
         plan = replace(folder.plan, made_of=plan.made_of, attributes=plan.attributes, divided=plan.divided)
     if state != "complete":
         _check_disk(folder, plan, finished, threads)
+        if plan.made_of is not None:
+            threads_in_memory(plan, 1)
     return Survey(folder, state, plan, finished)
 
 
@@ -232,10 +249,25 @@ def _memory_needed(plan: Plan, threads: int) -> int:
         arrays += _SOURCE_BYTES * base.count
     if expansion.options.timestamps:
         arrays += _TIMELINE_BYTES * base.count
+    return arrays + threads * _thread_memory(plan) + _PROCESS_BYTES
+
+
+def _thread_memory(plan: Plan) -> int:
+    """Return about how many bytes a thread that writes parts holds at most."""
     # What is carried is held beside the ids, with its source.
-    carried = 12 * len(expansion.payload.fields)
-    held = plan.parquet.row_group_size
+    carried = 12 * len(plan.expansion.payload.fields)
+    held = min(plan.parquet.row_group_size, 2 * round(plan.expansion.expected_interactions / plan.part_count))
     if plan.partition is not None:
         # All of a part, in vectors that may be twice as long.
-        held += 2 * round(expansion.expected_interactions / plan.part_count)
-    return arrays + threads * (_THREAD_BYTES + (16 + carried) * held) + _PROCESS_BYTES
+        held += 2 * round(plan.expansion.expected_interactions / plan.part_count)
+    return _THREAD_BYTES + (16 + carried) * held
+
+
+def threads_in_memory(plan: Plan, threads: int) -> int:
+    """Return how many of so many threads can write parts in the memory that is free; refuse too little for one."""
+    require_memory(_thread_memory(plan), "a thread that writes parts", "free some, or allow more")
+    free = free_memory()
+    fitting = threads if free is None else max(1, min(threads, free // _thread_memory(plan)))
+    if fitting < threads:
+        logger.warning(f"warning: {fitting} of {threads} threads write parts: more would take more memory than is free")
+    return fitting

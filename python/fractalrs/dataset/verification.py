@@ -15,12 +15,12 @@ from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.division import DIVISION
 from fractalrs.dataset.folder import Folder, read_plan, units
 from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, part_of
-from fractalrs.dataset.manifest import FileEntry, Manifest
+from fractalrs.dataset.manifest import FileEntry
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import BASE, CELLS, GUARDS, REDUCED, SIGNED, files_beside, lost_files
 from fractalrs.dataset.survey import Finished
 from fractalrs.dataset.writing import complete, make_parts
-from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import (
     DAMAGE,
     Digest,
@@ -151,6 +151,8 @@ def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> V
     with store.locked():
         found = verify_files(store, threads, progress)
         bad = {fault.file for fault in found.faults}
+        if not bad:
+            store.clear()
         if not bad or PLAN in bad:
             return found
         if PRIVATE in bad:
@@ -163,9 +165,7 @@ def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> V
         with failures(store):
             store.clear()
             begin(store, plan, missing_private(folder, plan), begun=True)
-            made = make_parts(store, plan, plan.parts, entries, threads, progress)
-            if expected is not None:
-                _compare(store, expected, made)
+            made = make_parts(store, plan, plan.parts, entries, threads, progress, expected)
             complete(store, plan, {**entries, **made}, threads, progress, expected)
         written = {*bad, *made, *(table.name for table in plan.attributes if table.name not in entries)}
         written |= {CARD} if digest_of(store, CARD) != card else set()
@@ -335,11 +335,3 @@ def _whole(store: Store, plan: Plan, bad: set[str]) -> Finished:
         if unit in plan.files:
             found |= {name: report for name, (_, report) in known.items()}
     return found
-
-
-def _compare(store: Store, manifest: Manifest, made: Finished) -> None:
-    """Refuse to go on where a file came out otherwise: another version wrote it."""
-    known = {file.path: file.blake3 for file in manifest.files}
-    other = [name for name, report in made.items() if known.get(name) != report["blake3"]]
-    if other:
-        raise WriteError(f"{store.path / other[0]} came out otherwise than fractalrs {manifest.fractalrs} wrote it")

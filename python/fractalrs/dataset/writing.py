@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from fractalrs._core import digest_file
 from fractalrs.dataset.beginning import begin, failures, missing_private
 from fractalrs.dataset.card import data_card
 from fractalrs.dataset.claims import manifest_of, part_entries
@@ -14,7 +15,7 @@ from fractalrs.dataset.folder import Folder, missing_files, units
 from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import AttributesEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
-from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey
+from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey, threads_in_memory
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion
 from fractalrs.tools import (
@@ -120,10 +121,12 @@ def write_plan(
             private = None if found.folder.plan is None else missing_private(found.folder, found.plan)
             with failures(store):
                 mended = private is not None and begin(store, found.plan, private, begun=True)
+            store.clear()
             logger.info(
                 "%s is complete already: %s", store.path, "private/ is whole again" if mended else "nothing to do"
             )
             return Dataset(store, found.folder.manifest)
+        threads = threads_in_memory(found.plan, threads)
         private = missing_private(found.folder, found.plan, anew=found.state == "other")
         with failures(store):
             if found.state == "other":
@@ -251,6 +254,7 @@ def finish(plan: Plan, path: Place, *, threads: int | None = None, progress: boo
     threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
     found = _survey_whole(store, plan, threads)
     if found.state == "complete":
+        store.clear()
         return Dataset(store, found.folder.manifest)
     with failures(store), store.locked(shared=True):
         if Folder.ours(store) != found.folder:
@@ -273,10 +277,20 @@ def _survey_whole(store: Store, plan: Plan, threads: int) -> Survey:
 
 
 def make_parts(
-    store: Store, plan: Plan, parts: Sequence[Part], finished: Finished, threads: int, progress: Progress
+    store: Store,
+    plan: Plan,
+    parts: Sequence[Part],
+    finished: Finished,
+    threads: int,
+    progress: Progress,
+    expected: Manifest | None = None,
 ) -> Finished:
-    """Write the files of parts that are not finished, and return what is known of them."""
+    """Write the files of parts that are not finished, and return what is known of them.
+
+    Where a manifest is expected, what comes out otherwise is refused before it is seen.
+    """
     expansion, periods, there = plan.expansion, plan.periods, units(finished)
+    known = {file.path: file.blake3 for file in expected.files} if expected is not None else {}
     with store.staging() as staging:
 
         def target(part: Part, split: Split) -> _Target:
@@ -289,6 +303,9 @@ def make_parts(
             if names := staging.finished():
                 require_ours(store, plan)
             for name in names:
+                if expected is not None:
+                    made = digest_file(staging.path(name))
+                    _require_same(store, expected, name, known.get(name, "nothing"), made)
                 staging.publish(name, flushed=True)
 
         def job(part: Part) -> tuple[int, int, int, _Target, _Target, _Target]:
@@ -296,6 +313,7 @@ def make_parts(
             return part.index, part.first, part.last, train, valid, test
 
         jobs = [wanted for part in parts if any((wanted := job(part))[3:])]
+        threads = threads_in_memory(plan, min(threads, max(1, len(jobs))))
         interactions = expansion.expected_interactions * len(jobs) / plan.part_count
         encoding: dict[str, Any] = asdict(plan.parquet)
         if periods is not None:

@@ -27,8 +27,8 @@ from fractalrs.tools import (
     blas_threads,
     check_count,
     check_kind,
-    free_memory,
     readable,
+    require_memory,
     resolve_threads,
     suggests,
 )
@@ -245,12 +245,8 @@ class Judge:
         # A table, its two parts for validation, its other orientation, and what is made of it.
         needed = 16 * 6 * entries + 8 * 12 * CHUNK + largest + sample.memory(expansion, mask_dropped)
         logger.info(f"this takes up to about {readable(needed)} of memory")
-        if (free := free_memory()) is not None and needed > free:
-            raise InputError(
-                f"ranking {shape[0]:,} users and {shape[1]:,} items takes about {readable(needed)} of memory, and "
-                f"{readable(free)} are free",
-                hint="lower most_users or most_items",
-            )
+        what = f"ranking {shape[0]:,} users and {shape[1]:,} items"
+        require_memory(needed, what, "lower most_users or most_items")
 
     def _ranked(self, tables: "Tables", step: "_Steps") -> "_Real":
         """Rank on the real data, and on halves of its users."""

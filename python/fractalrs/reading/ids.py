@@ -101,7 +101,8 @@ def as_dictionary(ids: pa.Array, role: str) -> pa.DictionaryArray:
         ids = _plain(ids, role)
     encoded = ids.dictionary_encode()
     if encoded.type.index_type != pa.int32():
-        raise InputError(f"{role} has too many distinct values")
+        message = f"{role} has more than {2**31 - 1:,} distinct values"
+        raise InputError(message, hint="is it the column of ids? Name it, or give fewer users or items")
     # The distinct ones alone are converted.
     return pa.DictionaryArray.from_arrays(encoded.indices, _as_ids(encoded.dictionary, role))
 

@@ -15,11 +15,22 @@ from fractalrs.simulation.ids import checked_range, codes_of, spread
 from fractalrs.simulation.log import INTERACTIONS, Columns, Observations, chosen_schema
 from fractalrs.simulation.policies import Floats, Integers, OfUsers, Policy, value_of
 from fractalrs.simulation.saved import ranges_of, read_world, require_log, write_log, write_world
-from fractalrs.tools import Progress, Shown, as_progress, check_count, checked_ids, checked_pairs, resolve_threads
+from fractalrs.tools import (
+    Progress,
+    Shown,
+    as_progress,
+    check_count,
+    checked_ids,
+    checked_pairs,
+    require_memory,
+    resolve_threads,
+)
 
 _PIECE = 1 << 16
 """Threads make about so many exposures at a time."""
 _ROUNDS = 1 << 64
+_ITEM_BYTES = 72
+"""What the core knows of an item at most: its taste and appeal, its rank, and where it lies on the axis of weights."""
 _CELLS = 1 << 22
 """So many cells of users × items are worked on at a time."""
 
@@ -46,6 +57,8 @@ class World(Shown):
 
     def __init__(self, spec: Mapping[str, Any], policy: Policy | None = None, name: str = "popularity") -> None:
         self.spec = dict(spec)
+        if isinstance(items := self.spec.get("items"), int):
+            require_memory(_ITEM_BYTES * items, f"a world of {items:,} items", "simulate fewer items")
         self.core = Core(self.spec)
         self.policy = policy
         self.policy_name = name

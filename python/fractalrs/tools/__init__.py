@@ -33,6 +33,7 @@ from fractalrs.tools.machine import (
     peak_memory,
     readable,
     require_disk,
+    require_memory,
     require_place,
 )
 from fractalrs.tools.object_store import SCHEMES, ObjectStore, Place, store_of
@@ -73,6 +74,7 @@ __all__ += [
     "peak_memory",
     "readable",
     "require_disk",
+    "require_memory",
     "require_place",
 ]
 __all__ += [

@@ -4,6 +4,7 @@ What is written gets a temporary name beside the final one, unique to its writer
 renamed. A writer that fails deletes it; what a killed one leaves is hidden and named ``.NAME.HEX.tmp``.
 """
 
+import errno
 import os
 import secrets
 import shutil
@@ -15,6 +16,9 @@ from pathlib import Path
 from fractalrs.errors import OutputError
 from fractalrs.tools.digest import Digest
 from fractalrs.tools.locks import lock
+
+_NO_FLUSH = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+"""Windows cannot flush folders, some network file systems neither, and nobody one that may not be read."""
 
 
 @contextmanager
@@ -43,23 +47,25 @@ def whole_folder(final: Path) -> Iterator[Path]:
     OutputError
         If it exists already, or another run is making it.
     """
-    there = next(parent for parent in final.absolute().parents if parent.exists())
-    with _claimed(final, there) as hidden:
+    parents, name = final.absolute().parents, f".{final.name}.{Digest([os.fsencode(final.absolute())]).hex()[:16]}.tmp"
+    # A power failure may have left parents that were made at the end, and what was made for them above.
+    begun = (parent for parent in parents if os.path.lexists(parent / name))
+    there = next(begun, None) or next(parent for parent in parents if parent.exists())
+    with _claimed(final, there / name) as hidden:
         folder = hidden / final.name
         folder.mkdir()
         yield folder
         for entry in folder.rglob("*"):
             flush(entry)
         flush(folder)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(final.parent)
         folder.rename(final)
         flush(final.parent)
 
 
 @contextmanager
-def _claimed(final: Path, there: Path) -> Iterator[Path]:
+def _claimed(final: Path, hidden: Path) -> Iterator[Path]:
     """Yield the hidden folder in which a folder is made, locked and without it: refuse one that somebody else has."""
-    hidden = there / f".{final.name}.{Digest([os.fsencode(final.absolute())]).hex()[:16]}.tmp"
     # Folders cannot be opened on Windows, nor locked on network file systems.
     held = hidden / f"{final.name}.lock"
     while True:
@@ -79,7 +85,7 @@ def _claimed(final: Path, there: Path) -> Iterator[Path]:
         if locked is False:
             raise OutputError(f"another run is making {final}", hint="wait for it to end, or choose another folder")
     # Where there are no locks, nobody knows whether its maker lives.
-    place = _temporary_path(there / final.name) if locked is None else hidden
+    place = _temporary_path(hidden.with_name(final.name)) if locked is None else hidden
     try:
         if os.path.lexists(final):
             raise OutputError(f"{final} exists already", hint="name a folder that does not exist yet")
@@ -108,16 +114,26 @@ def _is_still(descriptor: int, path: Path) -> bool:
         return False
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing; their names outlive a power failure."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        flush(path.parent)
+
+
 def flush(path: Path) -> None:
     """Make sure that a file, or the names in a folder, outlive a power failure."""
-    if path.is_dir() and os.name == "nt":
-        # Windows cannot flush folders.
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    is_folder = path.is_dir()
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not (is_folder and error.errno in _NO_FLUSH):
+            raise
 
 
 def _temporary_path(final: Path) -> Path:

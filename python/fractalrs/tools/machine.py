@@ -5,12 +5,17 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fractalrs.errors import InputError, OutputError
 
 _FREE_DISK_MARGIN = 1.05
+_GROUPS = {
+    "": ("", "memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""Of both versions of control groups, by their controllers: folder, files, and what of the usage is cached."""
 
 
 @contextmanager
@@ -63,7 +68,8 @@ def require_place(path: Path) -> None:
         raise OutputError(f"{os.fspath(path)!r} has characters that cannot be seen", hint="choose another name")
     there = next(parent for parent in path.absolute().parents if parent.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot create {path}: {there} is not a folder that may be written to")
+        message = f"cannot create {path}: {there} is not a folder that may be written to"
+        raise OutputError(message, hint="choose a place that you may write to")
 
 
 def require_disk(path: Path, size: float, hint: str, free: int | None = None) -> None:
@@ -75,10 +81,50 @@ def require_disk(path: Path, size: float, hint: str, free: int | None = None) ->
 
 
 def free_memory() -> int | None:
-    """Return the bytes of memory that new work may take without swapping; None where the system does not say."""
-    there = Path("/proc/meminfo")
-    found = re.search(r"MemAvailable:\s*(\d+) kB", there.read_text()) if there.exists() else None
-    return int(found[1]) * 1024 if found else None
+    """Return the bytes of memory that new work may take without swapping; None where the system does not say.
+
+    It is what the system has available, or less where a container or ``ulimit -v`` allows less.
+    """
+    rooms = [_number("/proc/meminfo", r"MemAvailable:\s*(\d+) kB", 1024), *_rooms_of_groups()]
+    with suppress(ImportError):
+        import resource
+
+        allowed, taken = resource.getrlimit(resource.RLIMIT_AS)[0], _number("/proc/self/statm", r"(\d+)", 1)
+        if allowed != resource.RLIM_INFINITY and taken is not None:
+            rooms.append(max(0, allowed - taken * resource.getpagesize()))
+    return min((room for room in rooms if room is not None), default=None)
+
+
+def require_memory(need: float, what: str, hint: str) -> None:
+    """Refuse work that needs more memory than there is."""
+    if (free := free_memory()) is not None and need > free:
+        raise InputError(f"{what} takes about {readable(need)} of memory, and {readable(free)} are free", hint)
+
+
+def _rooms_of_groups() -> Iterator[int | None]:
+    """Yield what each control group of this process has left; what is cached of files can be let go."""
+    told = Path("/proc/self/cgroup")
+    for line in told.read_text().splitlines() if told.exists() else []:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in _GROUPS:
+            continue
+        folder, limit, usage, cached = _GROUPS[controllers]
+        root = Path("/sys/fs/cgroup", folder)
+        group = root / path.lstrip("/")
+        # In a container the path may be the one outside it.
+        for place in (root, group, *(parent for parent in group.parents if root in parent.parents)):
+            most, taken = _number(place / limit, r"^(\d+)", 1), _number(place / usage, r"^(\d+)", 1)
+            if most is not None and taken is not None:
+                yield max(0, most - taken + (_number(place / "memory.stat", rf"^{cached} (\d+)", 1) or 0))
+
+
+def _number(file: str | Path, pattern: str, unit: int) -> int | None:
+    """Return a number from a file of the system's; None where it has none, such as ``max``."""
+    try:
+        found = re.search(pattern, Path(file).read_text(), flags=re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * unit if found else None
 
 
 def peak_memory() -> int:

@@ -21,7 +21,7 @@ from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
 from fractalrs.errors import OutputError
 from fractalrs.tools import machine
-from fractalrs.tools.atomic import flush
+from fractalrs.tools.atomic import flush, make_folder
 from fractalrs.tools.locks import lock, lock_file
 from fractalrs.tools.sealed import FileReport, read_labelled
 from fractalrs.tools.shown import Shown
@@ -174,7 +174,9 @@ class LocalStore(Shown):
             elif not self.path.is_dir():
                 raise OutputError(f"{self.path} is a file", hint="name a folder that does not exist yet")
             elif not os.access(self.path, os.W_OK | os.X_OK):
-                raise OutputError(f"{self.path} may not be written to")
+                raise OutputError(
+                    f"{self.path} may not be written to", hint="change its permissions, or choose another folder"
+                )
 
     def free(self) -> int:
         """Return the free bytes of the disk, and those of unfinished files of the dead."""
@@ -226,7 +228,7 @@ class LocalStore(Shown):
             made, final = staging.path(name), self.path / name
             made.write_bytes(content)
             flush(made)
-            final.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(final.parent)
             try:
                 os.link(made, final)
             except FileExistsError:
@@ -244,7 +246,9 @@ class LocalStore(Shown):
     def restrict(self, folder: str) -> None:
         """Let nobody but the owner read what is, or will be, in a folder."""
         place = self.path / folder
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.path)
+        place.mkdir(mode=0o700, exist_ok=True)
+        flush(self.path)
         # Not where it is somebody else's.
         with suppress(OSError):
             place.chmod(0o700)
@@ -255,7 +259,8 @@ class LocalStore(Shown):
         alive = None
         while alive is None:
             folder = self.path / f".fractalrs-{secrets.token_hex(8)}"
-            folder.mkdir(parents=True)
+            make_folder(folder.parent)
+            folder.mkdir()
             alive = lock_file(folder / _ALIVE)
         staging = LocalStaging(self.path, folder, set())
         try:
@@ -290,7 +295,7 @@ class LocalStore(Shown):
         """Keep others out, or only those who do not share; refuse a place where somebody else is."""
         place, give_up = self.path / _LOCK, time.monotonic() + _PATIENCE
         with _refusing(place):
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             while (descriptor := lock_file(place, shared)) is None:
                 if time.monotonic() > give_up:
                     raise busy(self)
@@ -358,9 +363,10 @@ class LocalStaging:
         made, final = self.folder / name, self.store / name
         if not flushed:
             flush(made)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(final.parent)
         made.replace(final)
-        self.touched.add(final.parent)
+        # Others may have made its folders, and not have flushed them yet.
+        self.touched.update(folder for folder in final.parents if folder.is_relative_to(self.store.parent))
         os.utime(self.folder / _ALIVE)
 
     def rounds(self, jobs: Sequence[_Job], threads: int) -> Iterator[Sequence[_Job]]:  # noqa: ARG002

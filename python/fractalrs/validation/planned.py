@@ -119,7 +119,10 @@ def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, E
     private = Private.of_store(dataset.store)
     if private is None:
         if base is not None:
-            raise InputError(f"{dataset.place} has no private/plan.json: there is nothing to compare the source with")
+            raise InputError(
+                f"{dataset.place} has no private/plan.json: there is nothing to compare the source with",
+                hint="leave the source out (--source), or validate it where it was made",
+            )
         return None, None
     plan, statistics = private.plan, private.statistics
     options, fingerprints = plan.options, dataset.manifest.fingerprints
@@ -129,7 +132,10 @@ def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, E
     agree &= tuple(statistics["shape"].tolist()) == dataset.block_shape
     agree &= fingerprints == {"expansion": plan.expansion_fingerprint, "plan": plan.fingerprint}
     if not agree:
-        raise InputError(f"private/ and manifest.json of {dataset.place} are of different data sets")
+        raise InputError(
+            f"private/ and manifest.json of {dataset.place} are of different data sets",
+            hint="put its own private/ back, or take this one away",
+        )
     keep_rates = options.keep_rates(private.reduced.values)
     planned = Planned(keep_rates, dataclasses.asdict(options), statistics, plan.base.split, plan.base.cuts)
     if base is None:
@@ -144,5 +150,8 @@ def read_planned(dataset: Dataset, base: Base | None) -> tuple[Planned | None, E
     cells = private.cells if planned.shuffle.takes_cells else None
     expansion = Expansion(base, private.reduced, profile=plan.profile, cells=cells, **dataclasses.asdict(options))
     if expansion.fingerprint != plan.expansion_fingerprint:
-        raise InputError(f"private/ of {dataset.place} does not belong to its data: it makes other interactions")
+        raise InputError(
+            f"private/ of {dataset.place} does not belong to its data: it makes other interactions",
+            hint="put its own private/ back, or leave the source out",
+        )
     return planned, expansion

@@ -281,7 +281,8 @@ class Recipe(Splitting, Parsing, Protection, Shown):
         elif self.options.keep_scale != Options.keep_scale:
             raise InputError(f"keep_scale is given, but it is what {self.target} chooses", hint="leave one out")
         elif not operator_named(self.options.operator).has_keep_rates:
-            raise InputError(f"{self.target} chooses keep_scale, which only the operator 'dropout' has")
+            message = f"{self.target} chooses keep_scale, which only the operator 'dropout' has"
+            raise InputError(message, hint="give multipliers instead")
         for side in SIDES:
             target, multiplier = f"target_{side.plural}", f"{side.singular}_multiplier"
             if getattr(self, target) is None:

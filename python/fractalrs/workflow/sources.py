@@ -25,7 +25,8 @@ def read_source(source: Any, recipe: Recipe, uses: Sequence[str] = OPTIONAL) -> 
     logger.info("reading")
     if isinstance(source, str) and source == SAMPLE:
         if recipe.reading:
-            raise InputError(f"{', '.join(recipe.reading)}: the built-in sample is not read from a file")
+            given = ", ".join(recipe.reading)
+            raise InputError(f"{given}: the built-in sample is not read from a file", hint="leave it out")
         interactions = sample_interactions()
     else:
         interactions = read_interactions(located(source), carry=recipe.options.carry, uses=uses, **recipe.reading)
@@ -96,7 +97,10 @@ def read_planned_base(source: Any, output: Place) -> Base:
     """Read and split the source of a data set again, with the options that its plan remembers."""
     plan = Folder.read(output).plan
     if plan is None:
-        raise InputError(f"{output} has no private/plan.json: how its source was read and split is not known")
+        raise InputError(
+            f"{output} has no private/plan.json: how its source was read and split is not known",
+            hint="leave the source out, or validate it where it was made",
+        )
     return base_planned(source, plan, output)
 
 

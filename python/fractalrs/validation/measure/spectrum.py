@@ -140,7 +140,10 @@ def check_count(shape: tuple[int, int], count: int, memory: int = BASIS_BYTES) -
     """Refuse what `spectrum` would refuse, before the first pass."""
     users, items = shape
     if not 1 <= count <= min(users, items):
-        raise InputError(f"cannot find {count} singular values of a matrix of {users} users × {items} items")
+        raise InputError(
+            f"cannot find {count} singular values of a matrix of {users} users × {items} items",
+            hint=f"ask for at most {min(users, items)}",
+        )
     least = min(items, count + 2 * _width(items, count))
     if items * least * 4 > memory:
         raise InputError(
