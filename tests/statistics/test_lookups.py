@@ -62,7 +62,7 @@ def test_a_sample_of_ids_hits_within_one_per_cent() -> None:
     assert len(some.ids) < 0.2 * len(counts.ids)
     sampled = random_hit_curve(counts, most=60_000)
     for size in CACHES[1:]:
-        exact = cache_hits(counts.shuffled(), int(size * rows))
+        exact = cache_hits(counts.shuffled().astype(np.int64), int(size * rows))
         assert hit_rate(whole, size) == pytest.approx(exact, abs=1e-12)
         assert abs(hit_rate(sampled, size) - exact) < 0.01, size
 
