@@ -106,9 +106,8 @@ def expand(
                 print_content(_private_forecast(source, recipe, place), as_json)
                 return
             _check_shared(recipe, parts, place)
-            plan = prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page)
+            plan = _warned(prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page))
             parts = None if part_range is None else _range_of(part_range, plan.part_count, overwrite)
-            _warn_of_people(plan)
             if dry_run:
                 print_content(_forecast(plan, place, threads, overwrite), as_json)
                 return
@@ -150,8 +149,8 @@ def _check_shared(recipe: Recipe, parts: range | None, place: Place) -> None:
         raise InputError("each machine would draw a seed of its own", hint)
 
 
-def _warn_of_people(plan: Plan) -> None:
-    """Say where more of each person is written than audits of the default have looked at."""
+def _warned(plan: Plan) -> Plan:
+    """Return the plan; say where more of each person is written than by default."""
     bound = PROFILES[DEFAULT_PROFILE].max_keep
     if plan.options.mixes and plan.base.privacy is None and plan.options.max_keep > bound:
         logger.warning(
@@ -159,6 +158,7 @@ def _warn_of_people(plan: Plan) -> None:
             f"{bound:.0%}: the more they keep, the more people can be found in them; fractalrs audit SOURCE with these "
             "options tells"
         )
+    return plan
 
 
 def _risks(plan: Plan) -> list[str]:
