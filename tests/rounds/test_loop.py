@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,88 @@ def test_any_round_is_reproduced_from_the_logs_before_it(tmp_path: Path) -> None
         (tmp_path / f"loop/metrics/round-{number:04}.json").unlink()
         fr.feedback(world, "SVD", 5, **how)
         assert files_of(tmp_path / "loop") == whole
+
+
+def test_numbers_do_not_depend_on_parts() -> None:
+    world = fr.simulate(400, 90, 4_000, seed=1, slate=15, position_bias=0.7)
+    first, *others = (fr.feedback(world, "SVD", 3, 15, epsilon=0.3, parts=parts) for parts in (1, 7, 399))
+    assert all(first.rounds == one.rounds for one in others)
+
+
+def showing(first: int, in_round: int | None = None) -> Any:
+    """Return a policy of one name that shows the items from a number on, in one round or in all."""
+
+    def policy(past: fr.Past) -> Any:
+        begin = first if in_round in (None, past.round) else 0
+        return lambda users: np.tile(np.arange(begin, begin + 5), (len(users), 1))
+
+    return policy
+
+
+def test_a_part_made_again_is_what_its_round_says(tmp_path: Path) -> None:
+    world, folder = fr.simulate(*SHAPE), tmp_path / "loop"
+    fr.feedback(world, showing(0), 4, 5, path=folder, parts=2)
+    whole = files_of(folder)
+    gone = folder / "round=0001/part-00001-of-00002.parquet"
+    gone.unlink()
+    with pytest.raises(fr.InputError, match=r"round=0001/part-00001.* is gone, .*metrics/round-0001\.json"):
+        fr.feedback(world, showing(7, in_round=1), 4, 5, path=folder, parts=2)
+    assert not gone.exists()
+    fr.feedback(world, showing(0), 4, 5, path=folder, parts=2)
+    assert files_of(folder) == whole
+
+
+def test_another_function_is_found_whatever_is_asked_for(tmp_path: Path) -> None:
+    world, folder = fr.simulate(*SHAPE), tmp_path / "loop"
+    fr.feedback(world, showing(0), 5, 5, path=folder, parts=2)
+    with pytest.raises(fr.InputError, match=r"round=0002.* is not what this policy shows"):
+        fr.feedback(world, showing(7), 3, 5, path=folder, parts=2)
+    # The first part of the newest round is gone: the second proves it.
+    (folder / "round=0004/part-00000-of-00002.parquet").unlink()
+    with pytest.raises(fr.InputError, match=r"round=0004/part-00001.* is not what this policy shows"):
+        fr.feedback(world, showing(7), 5, 5, path=folder, parts=2)
+
+
+def test_another_function_is_found_when_everybody_has_left(tmp_path: Path) -> None:
+    world = fr.simulate(10, 40, 10, seed=1, level=-3.0)
+    how: dict[str, Any] = {"slate": 5, "leave": 1.0, "path": tmp_path / "loop"}
+    made = fr.feedback(world, showing(0), 30, **how)
+    assert made.last["users"] == 0
+    with pytest.raises(fr.InputError, match="is not what this policy shows"):
+        fr.feedback(world, showing(7), 30, **how)
+    assert fr.feedback(world, showing(0), 31, **how).rounds[:30] == made.rounds
+
+
+def test_opened_up_to_the_first_round_that_is_not_complete(tmp_path: Path) -> None:
+    world, folder = fr.simulate(*SHAPE), tmp_path / "loop"
+    made = fr.feedback(world, "random", 4, 5, path=folder)
+    (folder / "metrics/round-0002.json").unlink()
+    assert fr.Feedback.open(folder).rounds == made.rounds[:2]
+    (folder / "metrics/round-0000.json").unlink()
+    nothing = fr.Feedback.open(folder)
+    assert "rounds=0" in repr(nothing)
+    with pytest.raises(fr.InputError, match="no round that is complete"):
+        _ = nothing.last
+
+
+def test_disk_is_wanted_for_what_is_missing_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, free = fr.simulate(*SHAPE), 10**9
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    made = fr.feedback(world, "random", 3, 5, path=tmp_path / "loop")
+    free = 60 * 5 * 3
+    assert fr.feedback(world, "random", 3, 5, path=tmp_path / "loop") == made
+    with pytest.raises(fr.OutputError, match="too little free disk"):
+        fr.feedback(world, "random", 4, 5, path=tmp_path / "loop")
+
+
+def test_a_world_that_was_changed_is_written_again(tmp_path: Path) -> None:
+    world, folder = fr.simulate(*SHAPE), tmp_path / "loop"
+    fr.feedback(world, "random", 2, 5, path=folder)
+    whole = files_of(folder)
+    fr.simulate(*SHAPE, seed=9).save(tmp_path / "other.json")
+    shutil.copy(tmp_path / "other.json", folder / "world.json")
+    fr.feedback(world, "random", 2, 5, path=folder)
+    assert files_of(folder) == whole
 
 
 def test_more_rounds_go_on(tmp_path: Path) -> None:

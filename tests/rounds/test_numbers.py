@@ -13,6 +13,8 @@ from scipy.stats import spearmanr
 import fractalrs as fr
 from fractalrs.models import TruncatedSVD
 from fractalrs.plot import by_round
+from fractalrs.rounds.past import History
+from fractalrs.rounds.tally import Tally
 from fractalrs.statistics import gini
 
 WORLD = fr.simulate(80, 50, 600, seed=2, slate=6, position_bias=0.4)
@@ -58,6 +60,18 @@ def test_numbers_are_their_definitions(once: bool, tmp_path: Path) -> None:
         before = np.full((users, slate), -1)
         before[here] = slates
     assert loop.last["users"] < 1
+
+
+def test_what_users_are_shown_counts_alike_whoever_is_counted_with_them() -> None:
+    world, users = fr.simulate(97, 60, 300, seed=1, slate=15, position_bias=0.7), np.arange(97)
+    slates = np.argsort(np.random.default_rng(0).random((97, 60)), axis=1)[:, :15].astype(np.int32)
+    found = []
+    for size in (97, 50, 7, 1):
+        tally = Tally(world, History(world.shape, 15).past(0), world.examination, forget=True, threads=1)
+        for some in np.array_split(users, range(size, 97, size)):
+            tally.add(some, slates[some], slates[some])
+        found.append(tally.of_sample)
+    assert found[0] == found[1] == found[2] == found[3]
 
 
 def test_nobody_left() -> None:

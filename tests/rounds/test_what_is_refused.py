@@ -1,5 +1,6 @@
 """What no loop can be made of is refused in the user's words, and nothing half-written stays."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -152,4 +153,54 @@ def test_a_world_whose_policy_is_a_function_is_not_written(tmp_path: Path) -> No
     world = fr.simulate(60, 40, 600, policy=fr.EpsilonGreedy(lambda users: np.zeros((len(users), 40))))
     with pytest.raises(fr.InputError, match="is a function"):
         fr.feedback(world, "SVD", 2, 5, path=tmp_path / "loop")
+    assert not list(tmp_path.iterdir())
     assert fr.feedback(world, "SVD", 2, 5).last["users"] == 1
+
+
+def test_a_plan_of_which_nothing_was_made_gives_way(tmp_path: Path) -> None:
+    with pytest.raises(fr.InputError, match="returned the shape"):
+        fr.feedback(WORLD, showing(lambda _: np.arange(5)), 2, 5, path=tmp_path / "loop")
+    made = fr.feedback(WORLD, "EASE", 2, 5, path=tmp_path / "loop")
+    assert made == fr.Feedback.open(tmp_path / "loop")
+    assert "EASE" in (tmp_path / "loop/README.md").read_text(encoding="utf-8")
+
+
+def test_a_damaged_plan_says_what_helps(tmp_path: Path) -> None:
+    fr.feedback(WORLD, "SVD", 2, 5, path=tmp_path / "loop")
+    (tmp_path / "loop/plan.json").write_text("{}")
+    for begin in (fr.Feedback.open, lambda path: fr.feedback(WORLD, "SVD", 2, 5, path=path)):
+        with pytest.raises(fr.InputError, match="is damaged") as refused:
+            begin(tmp_path / "loop")
+        assert refused.value.hint == "choose another folder"
+
+
+def test_faults_of_a_policy_are_its_own(tmp_path: Path) -> None:
+    def missing(_: Any) -> Any:
+        raise FileNotFoundError(2, "No such file", "weights.bin")
+
+    def wrong(_: Any) -> Any:
+        raise ValueError("mine")
+
+    with pytest.raises(FileNotFoundError, match=r"weights\.bin"):
+        fr.feedback(WORLD, missing, 2, 5, path=tmp_path / "loop")
+    with pytest.raises(ValueError, match=r"^mine$"):
+        fr.feedback(WORLD, showing(wrong), 2, 5)
+
+
+@pytest.mark.parametrize(
+    ("policy", "message", "hint"),
+    [
+        (EASE, "EASE is a class", r"give EASE\(\), not EASE"),
+        (np.array([1, 2]), r"policy is array", "give one of random"),
+        (Odd(None), "Odd.fit returned NoneType", "return a function of ids of users that returns scores"),
+        (
+            Odd(lambda users: np.where(np.arange(40) == 7, -np.inf, np.ones((len(users), 40)))),
+            "scored item 7 for user 0 by -inf, which is not finite",
+            "a low finite number, or once=True",
+        ),
+    ],
+)
+def test_what_is_no_policy(policy: Any, message: str, hint: str) -> None:
+    with pytest.raises(fr.InputError, match=message) as refused:
+        fr.feedback(WORLD, policy, 2, 5)
+    assert re.search(hint, str(refused.value.hint))

@@ -27,7 +27,10 @@ def feedback(
         int | None, option(SHOWN, "Items that each user is shown in a round.", value="INT", default="as the world has")
     ] = None,
     epsilon: Annotated[
-        float, option(SHOWN, "Probability that another item is tried in a place of a slate.", value="PROBABILITY")
+        float,
+        option(
+            SHOWN, "Probability that in a place of a slate any item that is not kept is tried.", value="PROBABILITY"
+        ),
     ] = 0.0,
     once: Annotated[
         bool, flag(SHOWN, "--once", "Show no item again that a user is known to have responded to.")

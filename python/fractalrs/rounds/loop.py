@@ -30,7 +30,7 @@ from fractalrs.rounds.policies import (
     policy_of,
 )
 from fractalrs.rounds.result import Feedback
-from fractalrs.rounds.stored import NUMBER, SCHEMA, Stored, stored_at
+from fractalrs.rounds.stored import ELSE, NUMBER, OTHERWISE, SCHEMA, Stored, stored_at
 from fractalrs.rounds.tally import Tally
 from fractalrs.simulation import World
 from fractalrs.tools import (
@@ -87,7 +87,8 @@ def feedback(
         A folder for the log, which has ``round=0000/part-00000-of-00001.parquet`` and so on. What is there of the same
         loop is kept: it goes on where it ended, and goes further with more rounds.
     epsilon
-        The probability that in a place of a slate another item is tried, any that is not in it.
+        The probability that in a place of a slate another item is tried: any that is not kept, which the item
+        whose place it was may be too.
     once
         Whether items are not shown again that a user is known to have responded to. (A function decides that itself.)
     missing, late
@@ -124,10 +125,10 @@ def feedback(
     threads, rows = resolve_threads(threads), rounds * how.place.slate * world.shape[0]
     folder: AbstractContextManager[Stored | None] = nullcontext()
     if path is not None:
-        folder = stored_at(path, how.plan, world, rows)
+        folder = stored_at(path, how.plan, world, rounds)
     shown = as_progress(progress).task("giving feedback", rows, rounds * len(how.ranges))
     with folder as stored, blas_threads(1), shown as report:
-        run = _Run(how, stored, threads, report)
+        run = _Run(how, stored, rounds, threads, report)
         values = tuple(run.round(number) for number in range(rounds))
     return Feedback(how.plan, values)
 
@@ -151,12 +152,12 @@ class _How:
 class _Run:
     """A loop that runs: what happened so far, and where it is written."""
 
-    def __init__(self, how: _How, stored: Stored | None, threads: int, report: ProgressCallback) -> None:
+    def __init__(self, how: _How, stored: Stored | None, rounds: int, threads: int, report: ProgressCallback) -> None:
         self._how, self._stored, self._report = how, stored, report
         self._threads = threads
         self._history = History(how.place.world.shape, how.place.slate)
         self._rows = self._done = 0
-        self._newest = None if stored is None else stored.newest()
+        self._newest = None if stored is None else stored.newest(rounds)
 
     def round(self, number: int) -> dict[str, Any]:
         """Make a round, or what of it is not there yet, and return its numbers."""
@@ -188,7 +189,7 @@ class _Run:
                 deque(taken(learning.tables(first, last, history.present, self._threads)), maxlen=0)
             else:
                 made = learning.tables(first, last, history.present, self._threads)
-                files |= stored.write(number, part, taken(made))
+                files |= stored.write(number, part, taken(made), known and known["files"])
             self._done += 1
             self._report(self._rows, self._done)
         history.end(learning.leaves())
@@ -199,7 +200,7 @@ class _Run:
         return {name: value for name, value in known.items() if name != "files"}
 
     def _compare(self, stored: Stored, learning: "_Learning", part: int) -> None:
-        """Refuse to go on where the newest part is not what this policy makes of the rounds before."""
+        """Refuse to go on where the newest part with rows is not what this policy makes of the rounds before."""
         number, (first, last) = learning.place.round, self._how.ranges[part]
         there = stored.read(number, part)
         assert there is not None
@@ -207,11 +208,7 @@ class _Run:
         if not pa.concat_tables([SCHEMA.empty_table(), *made]).equals(
             pa.concat_tables([SCHEMA.empty_table(), *there.tables])
         ):
-            raise InputError(
-                f"{there.place} is not what this policy shows after the rounds before it: it is another policy, of "
-                "another version, or numbers are rounded otherwise on this machine",
-                hint="choose another folder, or give the policy that it was begun with",
-            )
+            raise InputError(f"{there.place} is not what this policy shows after the rounds before it{OTHERWISE}", ELSE)
 
 
 @dataclass

@@ -82,6 +82,12 @@ class Scoring:
                 f"the policy scored {len(users)} users and {items} items by {scores.dtype} of shape {scores.shape}",
                 hint=f"return a number for each user and item: shape ({len(users)}, {items})",
             )
+        if scores.dtype.kind == "f" and not (finite := np.isfinite(scores)).all():
+            row, item = np.argwhere(~finite)[0]
+            raise InputError(
+                f"the policy scored item {item} for user {users[row]} by {scores[row, item]}, which is not finite",
+                hint="for what is not to be shown give a low finite number, or once=True",
+            )
         return np.ascontiguousarray(scores, np.float64)
 
 
@@ -117,10 +123,11 @@ class Listing:
 
     def slates(self, place: Place, together: Integers, users: Integers, seen: Rows) -> Shown:  # noqa: ARG002
         """Return what the function returns; refuse what are no slates."""
+        returned = self.of_users(together)
         try:
-            found = np.asarray(self.of_users(together))
+            found = np.asarray(returned)
         except ValueError:
-            # Of lists of different length; other faults of the function are its own.
+            # Of lists of different length.
             found = np.empty(0, object)
         return _checked_slates(found, together, place)[users - together[0]].ravel().astype(np.uint32), None
 
@@ -176,9 +183,11 @@ def policy_of(value: Any, world: World, slate: int) -> Policy:
     >>> policy_of("SVD", fr.simulate(60, 40, 600), 5).settings
     'TruncatedSVD(rank=12, seed=0)'
     """
-    if value == RANDOM:
+    if isinstance(value, type) and callable(getattr(value, "fit", None)):
+        raise InputError(f"{value.__name__} is a class", hint=f"give {value.__name__}(), not {value.__name__}")
+    if isinstance(value, str) and value == RANDOM:
         return Policy(RANDOM, RANDOM, lambda _, place: any_items(place))
-    if value == THOMPSON:
+    if isinstance(value, str) and value == THOMPSON:
         return Policy(THOMPSON, f"{THOMPSON}, {_DRAWS} draws", thompson)
     if isinstance(value, str) and value in FAMILIES:
         if value not in installed_families():
@@ -238,7 +247,17 @@ def _of_model(name: str, model: Recommender, world: World, settings: str) -> Pol
         users, items = world.shape
         raise InputError(f"{name} does not take {users:,} users and {items:,} items", hint="choose another policy")
     own = any(type(model) is type(one) for family in FAMILIES.values() for one in family)
-    return Policy(name, settings, lambda past, _: Scoring(model.fit(past.responses)), foreign=not own)
+
+    def learn(past: Past, _: Place) -> Scoring:
+        found = model.fit(past.responses)
+        if not callable(found):
+            raise InputError(
+                f"{name}.fit returned {type(found).__name__}, which scores nothing",
+                hint="return a function of ids of users that returns scores of all items: shape (users, items)",
+            )
+        return Scoring(found)
+
+    return Policy(name, settings, learn, foreign=not own)
 
 
 def _of_users(found: Any) -> Callable[[Integers], npt.ArrayLike]:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from fractalrs.errors import InputError
 from fractalrs.models import Floats
 from fractalrs.rounds.stored import read_metrics
 from fractalrs.rounds.tally import METRICS
@@ -38,6 +39,8 @@ class Feedback(Shown):
     @property
     def last(self) -> dict[str, Any]:
         """The numbers of the last round."""
+        if not self.rounds:
+            raise InputError("the loop has no round that is complete", hint="give the command again: it goes on")
         return self.rounds[-1]
 
     @property
@@ -76,4 +79,5 @@ class Feedback(Shown):
 
     def _facts(self) -> dict[str, Any]:
         shown = ("utility", "coverage", "gini")
-        return {"policy": self.name, "rounds": len(self.rounds), **{name: self.last[name] for name in shown}}
+        last = {name: one[name] for one in self.rounds[-1:] for name in shown}
+        return {"policy": self.name, "rounds": len(self.rounds), **last}

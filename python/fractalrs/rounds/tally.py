@@ -79,7 +79,9 @@ class Tally:
             repeated |= slates == other[:, None]
         self.again += int(np.count_nonzero(repeated))
         here = np.flatnonzero(np.isin(users, self._sample))
-        self.of_sample |= dict(zip(users[here].tolist(), (likes[here] @ self.examination).tolist(), strict=True))
+        # A product of matrices would round by the shape, which the parts decide.
+        expected = (np.ascontiguousarray(likes[here]) * self.examination).sum(axis=1)
+        self.of_sample |= dict(zip(users[here].tolist(), expected.tolist(), strict=True))
 
     def values(self, showing: Showing) -> Values:
         """Return the numbers of the round."""
