@@ -110,6 +110,20 @@ def test_drift_and_noise_are_as_much_as_said() -> None:
     assert np.mean(changed[share < 0.3]) < np.mean(changed[share > 0.5])
 
 
+@pytest.mark.parametrize("drift", [0.3, 1.0])
+def test_drift_moves_as_many_as_said(drift: float) -> None:
+    # All items are alike popular, and tastes are none: other responses are hardly ever to the same item.
+    alike = {"popularity": 0.0, "exposure": 0.0, "taste": 0.0, "appeal": 0.0, "noise": 0.0, "level": 0.0}
+    over = {**alike, "users": 2_000, "items": 2_000, "exposures": 60, "activity": 1.0}
+    still, moved = (fr.worlds(1, over={**over, "drift": value})[0].sequences() for value in (0.0, drift))
+    own = np.repeat(np.diff(still.starts), np.diff(still.starts))
+    place = np.arange(len(own)) - np.repeat(still.starts[:-1], np.diff(still.starts))
+    share, changed = place / np.maximum(own - 1, 1), still.items != moved.items
+    for low, high in ((0.0, 0.2), (0.4, 0.6), (0.8, 1.01)):
+        some = (share >= low) & (share < high)
+        assert abs(changed[some].mean() - drift * share[some].mean()) < 0.02
+
+
 def test_all_drift_towards_the_same_other_user() -> None:
     draw = fr.worlds(1, over={**SMALL, "users": 50, "exposures": 15, "drift": 1.0, "noise": 0.0}, seed=2)[0]
     made, round = draw.sequences(), pa.table(draw.world().observations(only_responses=True, round=1))
@@ -118,8 +132,10 @@ def test_all_drift_towards_the_same_other_user() -> None:
 
     def fits(shift: int) -> bool:
         others = theirs[shift:] + theirs[:shift]
-        pairs = [(mine, other) for mine, other in zip(own, others, strict=True) if 1 < len(mine) <= len(other)]
-        return len(pairs) > 5 and all(mine[-1] == other[len(mine) - 1] for mine, other in pairs)
+        pairs = [(mine, other) for mine, other in zip(own, others, strict=True) if len(mine) > 1 and other]
+        return len(pairs) > 5 and all(
+            mine[-1] == other[(len(mine) - 1) * len(other) // len(mine)] for mine, other in pairs
+        )
 
     (shift,) = filter(fits, range(50))
     assert shift > 0
@@ -143,8 +159,19 @@ def test_a_curriculum_is_an_order() -> None:
 
 def test_interactions_have_each_pair_once() -> None:
     draw = fr.worlds(1, over={"users": 300, "items": 80, "exposures": 40, "noise": 0.5})[0]
-    base = fr.leave_last_out(draw.interactions())
-    assert base.count <= len(draw.sequences().items)
+    table = draw.interactions().table
+    pairs = set(zip(table["user_id"].to_pylist(), table["item_id"].to_pylist(), strict=True))
+    assert len(pairs) == len(table) < len(draw.sequences().items)
+
+
+def test_seeds_do_not_collide() -> None:
+    def wrong(number: int, seed: int) -> list[bool]:
+        over = {"users": 300, "items": 2_000, "exposures": 60, "level": 0.0, "drift": 0.0}
+        still, noisy = (fr.worlds(2, {**over, "noise": noise}, seed)[number].sequences() for noise in (0.0, 0.5))
+        return (still.items != noisy.items)[:200].tolist()  # type: ignore[no-any-return]
+
+    # As lists of words both seeds and numbers would begin the same draws.
+    assert wrong(1, seed=0) != wrong(0, seed=2**32)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Protocol
 
 import numpy as np
@@ -228,7 +229,8 @@ def thompson(past: Past, place: Place) -> Showing:
     >>> thompson(past, Place(fr.simulate(60, 40, 600), 0, 0, 5)).orders.shape
     (64, 5)
     """
-    random = np.random.default_rng([place.seed, place.world.seed, place.round])
+    # A text: lists of numbers that differ may begin the same draws.
+    random = np.random.default_rng(Random(f"{place.seed} {place.world.seed} {place.round} Thompson").getrandbits(128))
     good, bad = 1 + past.responded, 1 + past.shown - past.responded
     most = int(np.diff(past.responses.indptr).max(initial=0))
     length = min(place.world.shape[1], place.slate + most)

@@ -154,7 +154,7 @@ class Draw(Shown):
         world, (drift, noise) = self.world(), (self.values["drift"], self.values["noise"])
         items, timestamps, starts = _logged(world, 0, threads)
         users, count = world.shape[0], len(items)
-        raw = np.random.PCG64([self.seed, self.number])
+        raw = np.random.PCG64(Random(f"{self.seed} {self.number} sequences").getrandbits(128))
         places = np.arange(count) - np.repeat(starts[:-1], np.diff(starts))
         user = np.repeat(np.arange(users), np.diff(starts))
         if drift:
@@ -162,10 +162,12 @@ class Draw(Shown):
             others, _, theirs = _logged(world, 1, threads)
             shift = 1 + int(raw.random_raw()) % max(1, users - 1)
             other = (user + shift) % users
-            moved = _shares(raw, count) < drift * places / np.maximum(np.diff(starts)[user] - 1, 1)
-            moved &= places < np.diff(theirs)[other]
+            own, of_other = np.diff(starts)[user], np.diff(theirs)[other]
+            moved = _shares(raw, count) < drift * places / np.maximum(own - 1, 1)
+            # One who responds to nothing moves nobody.
+            moved &= of_other > 0
             items = items.copy()
-            items[moved] = others[(theirs[other] + places)[moved]]
+            items[moved] = others[(theirs[other] + places * of_other // own)[moved]]
         if noise:
             wrong = _shares(raw, count) < noise
             any_item = (_shares(raw, count) * world.shape[1]).astype(np.int32)
