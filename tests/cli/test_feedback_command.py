@@ -31,8 +31,9 @@ def test_a_loop_and_its_report(log: Path, tmp_path: Path) -> None:
     assert done.code == 0
     found = json.loads(done.out)
     expected = fr.feedback(world, "EASE", 3, 5, epsilon=0.2, missing=0.1, late=0.2, leave=0.3, once=True, seed=7)
-    assert found["EASE, ε 0.2"]["coverage"] == [expected.values("coverage").tolist()]
-    assert set(found) == {"EASE, ε 0.2", "EASE"}
+    label = "EASE, ε 0.2, late 0.2, leave 0.3, missing 0.1, once"
+    assert found[label]["coverage"] == [expected.values("coverage").tolist()]
+    assert set(found) == {label, "EASE"}
     assert "<svg" in (tmp_path / "loops.html").read_text(encoding="utf-8")
 
 
@@ -43,6 +44,33 @@ def test_it_goes_on_and_further(log: Path, tmp_path: Path) -> None:
     done = run("feedback", log, tmp_path / "loop", "--slate", 5, "--rounds", 4, "--policy", "random")
     assert done.code == 2
     assert "has policy SVD, not random" in " ".join(done.err.split())
+
+
+def test_only_what_differs_in_seeds_is_a_band(log: Path, tmp_path: Path) -> None:
+    beside: list[object] = []
+    for number, options in enumerate(
+        [("--slate", 4), ("--slate", 4, "--once"), ("--slate", 8), ("--slate", 4, "--seed", 1)]
+    ):
+        beside += ["--beside", tmp_path / f"loop{number}"] if number else []
+        done = run("feedback", log, tmp_path / f"loop{number}", "--rounds", 3, *options, "--json", "--quiet")
+        assert done.code == 0
+    done = run("feedback", log, tmp_path / "loop0", "--rounds", 3, "--slate", 4, *beside, "--json", "--quiet")
+    counts = {label: len(values["utility"]) for label, values in json.loads(done.out).items()}
+    assert counts == {"SVD, slate 4": 2, "SVD, once, slate 4": 1, "SVD, slate 8": 1}
+
+
+def test_others_are_looked_at_before_the_loop(log: Path, tmp_path: Path) -> None:
+    assert run("feedback", log, tmp_path / "other", "--slate", 5, "--rounds", 2).code == 0
+    new = tmp_path / "new"
+    for arguments, message in [
+        ((new, "--beside", tmp_path / "other", "--rounds", 3), "has 2 rounds that are complete, and rounds is 3"),
+        ((new, "--rounds", 2, *("--beside", tmp_path / "other") * 2), "is given twice"),
+        ((tmp_path / "other", "--rounds", 2, "--beside", tmp_path / "other/../other"), "is given twice"),
+    ]:
+        done = run("feedback", log, *arguments, "--slate", 5)
+        assert done.code == 2
+        assert message in " ".join(done.err.split())
+        assert not new.exists()
 
 
 def test_what_is_refused_writes_nothing(log: Path, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import typer
 
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import Json, NoProgress, check_report, flag, json_text, option, print_note
+from fractalrs.errors import InputError
 from fractalrs.expansion import Group
-from fractalrs.rounds import POLICIES, Feedback, FeedbackReport
+from fractalrs.rounds import POLICIES, Feedback, FeedbackReport, side_by_side
 from fractalrs.rounds import feedback as run
 from fractalrs.simulation import World
 from fractalrs.tools import notes_on_stderr, printable
@@ -50,7 +51,11 @@ def feedback(
     ] = None,
     beside: Annotated[
         list[Path] | None,
-        option(Group.FILES, "Other loops for the report, those of one policy as a band. May be repeated.", value="DIR"),
+        option(
+            Group.FILES,
+            "Other loops for the report, those that differ in seed or world as a band. May be repeated.",
+            value="DIR",
+        ),
     ] = None,
     parts: Annotated[
         int | None, option(Group.RUNNING, "Files of a round.", value="INT", default="4 M exposures each")
@@ -65,7 +70,7 @@ def feedback(
 ) -> None:
     """Run the command."""
     check_report(report)
-    others = [Feedback.open(path) for path in beside or ()]
+    others = _others(output, beside or [], rounds)
     with notes_on_stderr(not quiet):
         try:
             made = run(
@@ -87,10 +92,22 @@ def feedback(
         except KeyboardInterrupt:
             print_note(f"interrupted: the same command goes on in {output}")
             raise typer.Exit(INTERRUPTED) from None
-    runs: dict[str, list[Feedback]] = {}
-    for loop in (made, *others):
-        runs.setdefault(loop.name, []).append(loop)
-    found = FeedbackReport(runs)
+    found = FeedbackReport(side_by_side((made, *others)))
     if report is not None:
         found.to_html(report)
     print(json_text(found.to_dict()) if as_json else printable(str(found)))
+
+
+def _others(output: Path, beside: list[Path], rounds: int) -> list[Feedback]:
+    """Return the loops of other folders; refuse one that is given twice, or has another number of rounds."""
+    found, places = [], {output.resolve()}
+    for path in beside:
+        if path.resolve() in places:
+            raise InputError(f"{path} is given twice", hint="name each folder once; OUTPUT is in the report anyway")
+        places.add(path.resolve())
+        loop = Feedback.open(path)
+        if len(loop.rounds) != rounds:
+            what = f"{path} has {len(loop.rounds)} rounds that are complete, and rounds is {rounds}"
+            raise InputError(what, hint=f"give --rounds {len(loop.rounds)}, or another folder" if loop.rounds else None)
+        found.append(loop)
+    return found

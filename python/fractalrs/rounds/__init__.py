@@ -3,7 +3,7 @@
 from fractalrs.rounds.loop import feedback
 from fractalrs.rounds.past import Past
 from fractalrs.rounds.policies import NAMES as POLICIES
-from fractalrs.rounds.report import FeedbackReport
+from fractalrs.rounds.report import FeedbackReport, side_by_side
 from fractalrs.rounds.result import Feedback
 
-__all__ = ["POLICIES", "Feedback", "FeedbackReport", "Past", "feedback"]
+__all__ = ["POLICIES", "Feedback", "FeedbackReport", "Past", "feedback", "side_by_side"]

@@ -15,6 +15,9 @@ from fractalrs.rounds.tally import METRICS
 from fractalrs.tools import Shown, drawing
 from fractalrs.validation import aligned, inline_figure, write_page_like
 
+_OF_A_BAND = ("seed", "world", "parts")
+"""In what loops of one band may differ."""
+
 
 @dataclass(frozen=True, repr=False)
 class FeedbackReport(Shown):
@@ -106,6 +109,31 @@ class FeedbackReport(Shown):
             last = (self._last(label, metric) for metric in METRICS)
             rows.append((label, *(f"{mean} ({between})" if between else mean for mean, between in last)))
         return "\n".join(aligned(rows, "<" + ">" * len(METRICS)))
+
+
+def side_by_side(loops: Sequence[Feedback]) -> dict[str, list[Feedback]]:
+    """Return loops by labels: those together that differ in seed, world and parts alone, else with what differs.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> world = fr.simulate(60, 40, 600)
+    >>> how = ({"slate": 5, "seed": 0}, {"slate": 5, "seed": 1}, {"slate": 4, "once": True})
+    >>> {label: len(runs) for label, runs in side_by_side([fr.feedback(world, rounds=2, **one) for one in how]).items()}
+    {'SVD, slate 5': 2, 'SVD, once, slate 4': 1}
+    """
+    plans = [{name: value for name, value in loop.plan.items() if name not in _OF_A_BAND} for loop in loops]
+    differs = {name for plan in plans for name in plan if any(plan.get(name) != one.get(name) for one in plans)}
+    # Settings tell more than the name does only where a name has several.
+    named = {(plan["policy"], plan["settings"]) for plan in plans}
+    several = {policy for policy, _ in named if sum(one == policy for one, _ in named) > 1}
+    found: dict[str, list[Feedback]] = {}
+    for loop, plan in zip(loops, plans, strict=True):
+        more = [f" ({plan['settings']})"] if plan["policy"] in several else []
+        other = {name: plan[name] for name in sorted(differs - {"policy", "settings", "epsilon"}) if plan[name]}
+        more += [f", {name}" if value is True else f", {name} {value}" for name, value in other.items()]
+        found.setdefault("".join([loop.name, *more]), []).append(loop)
+    return found
 
 
 def _over(values: Floats) -> tuple[Floats, Floats, Floats]:
