@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.errors import InputError
+from fractalrs.rounds import examination_of
 from fractalrs.simulation import World
 from fractalrs.tools import check_count, check_kind, installed
 
@@ -34,7 +35,7 @@ class Environment(Env[Observation, Action]):
     Raises
     ------
     InputError
-        If a slate is larger than the catalogue or the world's slates.
+        If a slate is larger than the catalogue, or than the world's where users look less at lower positions.
 
     Examples
     --------
@@ -51,15 +52,11 @@ class Environment(Env[Observation, Action]):
         self.size, items = world.slate if slate is None else slate, world.shape[1]
         check_count("slate", self.size, least=1)
         check_count("rounds", rounds, least=1)
-        if self.size > min(items, world.slate):
-            raise InputError(
-                f"slate is {self.size}, and the world has {items} items and slates of {world.slate}",
-                hint=f"simulate the world with slate={self.size}, or more items",
-            )
+        self._chances = examination_of(world, self.size)
         self.world, self.rounds = world, rounds
         self.action_space = spaces.MultiDiscrete([items] * self.size)
         self.observation_space = spaces.Box(-1, 1, (items,), np.int8)
-        self._examination = world.examination[: self.size]
+        self._examination = np.array(self._chances) / 2.0**32
         self._begin(0, 0)
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
@@ -77,8 +74,11 @@ class Environment(Env[Observation, Action]):
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, Info]:
         """Show a slate."""
         items = np.asarray(action)
-        if items.shape != (self.size,) or not self.action_space.contains(items.astype(np.int64)):
-            raise InputError(f"the action {action!r} is no slate", hint=f"{self.size} items below {len(self._known)}")
+        whole = items.dtype.kind in "iu" and items.shape == (self.size,)
+        if not whole or not self.action_space.contains(items.astype(np.int64)):
+            raise InputError(
+                f"the action {action!r} is no slate", hint=f"{self.size} whole numbers from 0 to {len(self._known) - 1}"
+            )
         able = np.where(self._known > 0, 0.0, self._likes)
         fresh = np.isin(np.arange(self.size), np.unique(items, return_index=True)[1])
         best = -np.sort(-able)[: self.size] @ -np.sort(-self._examination)
@@ -90,7 +90,7 @@ class Environment(Env[Observation, Action]):
             (np.ones(1), np.zeros(1)),
             _NONE,
             **{"seed": self._chance, "round": self._round, "epsilon": 0, "missing": 0, "late": 0},
-            examination=self.world.spec["examination"][: self.size],
+            examination=self._chances,
         )[2]
         liked = items[response & fresh]
         reward = float(np.count_nonzero(self._known[liked] <= 0))

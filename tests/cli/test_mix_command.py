@@ -50,6 +50,12 @@ def test_a_folder_is_what_python_makes(source: Path, tmp_path: Path) -> None:
     mixture = fr.mix(base, expansion, 0.3, weight=0.5, epoch=3)
     assert pq.read_table(out / "train").equals(pa.table(mixture))
     assert json.loads((out / "manifest.json").read_text())["expansion"] == expansion.fingerprint
+    with pytest.raises(fr.InputError, match="mixture") as opened:
+        fr.open_dataset(out)
+    assert opened.value.hint == "read its train/*.parquet"
+    done_info = run("info", out)
+    assert done_info.code == 2
+    assert "train/*.parquet" in done_info.err
     said = f"{mixture.real_count + mixture.synthetic_count:,} train interactions, {mixture.synthetic_count:,} of them"
     assert said in done.err
 
@@ -73,6 +79,12 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
     refused(run("mix", source, out, "--ratio", 0.3, *SIZE, "--operator", "sketch"), "no source", tmp_path)
     refused(run("mix", source, out, "--ratio", 0.3, *SIZE, "--epsilon", 1), "epsilon", tmp_path)
     refused(run("mix", nothing, "s3://bucket/both", "--ratio", 0.3, *SIZE), "s3:// is no local folder", tmp_path)
+    refused(run("mix", nothing, source / "both", "--ratio", 0.3, *SIZE), "is not a folder", tmp_path)
+    for weight in ("1e39", "1e-50"):
+        refused(run("mix", nothing, out, "--ratio", 0.3, *SIZE, "--weight", weight), "float32 can hold", tmp_path)
+    out.symlink_to(tmp_path / "nowhere")
+    assert "exists already" in run("mix", nothing, out, "--ratio", 0.3, *SIZE).err
+    out.unlink()
     out.mkdir()
     assert "exists already" in run("mix", nothing, out, "--ratio", 0.3, *SIZE).err
 

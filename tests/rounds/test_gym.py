@@ -61,11 +61,21 @@ def test_an_item_twice_counts_once() -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(fr.InputError, match="slates of 5"):
+    with pytest.raises(fr.InputError, match="5 positions"):
         Environment(WORLD, slate=6)
     with pytest.raises(fr.InputError, match="world is None"):
         Environment(None)  # type: ignore[arg-type]
+    with pytest.raises(fr.InputError, match="larger than the catalogue"):
+        Environment(WORLD, slate=41)
     environment = Environment(WORLD)
-    for slate in ([0, 1], [0, 1, 2, 3, 40], [-1, 1, 2, 3, 4]):
+    for slate in ([0, 1], [0, 1, 2, 3, 40], [-1, 1, 2, 3, 4], [0.5, 1, 2, 3, 4], [True] * 5, list("abcde"), [None] * 5):
         with pytest.raises(fr.InputError, match="is no slate"):
             environment.step(np.array(slate))
+
+
+def test_worlds_of_small_slates_show_larger_ones_as_loops_do() -> None:
+    world = fr.simulate(60, 40, 300, seed=3)
+    environment = Environment(world, slate=10)
+    user = environment.reset(seed=1)[1]["user"]
+    info = environment.step(np.argsort(-world.preferences([user])[0])[:10])[4]
+    assert info["regret"] == pytest.approx(0)

@@ -8,9 +8,8 @@ import typer
 
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import NoProgress, Quiet, Source, option, parameter, print_note
-from fractalrs.errors import OutputError
 from fractalrs.expansion import OPTIONS, Group
-from fractalrs.tools import as_path, notes_on_stderr, resolve_threads
+from fractalrs.tools import new_place, notes_on_stderr, resolve_threads
 from fractalrs.workflow import RECIPE, Recipe, mix_source
 
 MIXED = "What is mixed"
@@ -38,8 +37,7 @@ def mix(
 ) -> None:
     """Run the command."""
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
-    if as_path("output", output).exists():
-        raise OutputError(f"{output} exists already", hint="choose another name")
+    new_place(output)
     with notes_on_stderr(not quiet):
         try:
             made = mix_source(source, recipe, ratio, weight=weight, epoch=epoch, threads=threads, progress=shown)

@@ -7,10 +7,9 @@ import typer
 
 from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import NoProgress, Quiet, flag, option, print_note
-from fractalrs.errors import OutputError
 from fractalrs.expansion import Group
 from fractalrs.simulation import simulate as run
-from fractalrs.tools import check_count, notes_on_stderr, resolve_threads
+from fractalrs.tools import check_count, new_place, notes_on_stderr, resolve_threads
 
 SIZE, SHOWN, LIKED = "Size", "What is shown", "What is liked"
 
@@ -50,8 +49,7 @@ def simulate(
     """Run the command."""
     check_count("rounds", rounds, least=1)
     resolve_threads(threads)
-    if output.exists():
-        raise OutputError(f"{output} exists already", hint="choose another name")
+    new_place(output)
     how: dict[str, Any] = {"policy": policy, "slate": slate, "position_bias": position_bias, "taste": taste}
     with notes_on_stderr(not quiet):
         try:

@@ -11,7 +11,7 @@ from fractalrs.dataset.contrast import differences
 from fractalrs.dataset.dataset import Dataset, arrow_file, open_dataset, opened, whole_users
 from fractalrs.dataset.folder import Folder
 from fractalrs.dataset.layout import CARD, MANIFEST, ParquetOptions
-from fractalrs.dataset.manifest import AttributesEntry, FileEntry, Manifest, PartEntry
+from fractalrs.dataset.manifest import MIXTURE, AttributesEntry, FileEntry, Manifest, PartEntry
 from fractalrs.dataset.periods import folders_of
 from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, plan
 from fractalrs.dataset.private import Private, matrices_of, saved_base
@@ -34,5 +34,5 @@ __all__ += [
 __all__ += ["begun_plan", "finish", "folders_of", "forecast", "match", "matrices_of", "saved_base"]
 __all__ += ["blocks_and_sources", "write", "write_part", "write_parts", "write_plan"]
 __all__ += ["Dataset", "arrow_file", "open_dataset", "opened", "whole_users"]
-__all__ += ["CARD", "MANIFEST", "Published", "data_card"]
+__all__ += ["CARD", "MANIFEST", "MIXTURE", "Published", "data_card"]
 __all__ += ["Fault", "Verification", "digest_of", "folder_of", "repair_files", "verify_files"]

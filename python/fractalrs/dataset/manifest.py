@@ -15,6 +15,8 @@ from fractalrs.tools import DAMAGE, RemotePath, Shown, sealed_json, untrusted
 from fractalrs.words import SPLITS, Partition, Split
 
 ELSEWHERE = "move the folder away, or choose another"
+MIXTURE = "mixture"
+"""What the manifest of a mixture says it is."""
 FORMAT = 2
 """Number of what a data set's folder holds: 2 since digests are BLAKE3."""
 _OURS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
@@ -231,6 +233,8 @@ def json_object(text: bytes, file: Path | RemotePath, names: set[str], hint: str
     """Read a JSON object; refuse what is none by a hint of the caller's, and one that lacks names as not ours."""
     with untrusted(file, hint, "cannot be read"):
         content = json.loads(text)
+    if isinstance(content, dict) and content.get("kind") == MIXTURE:
+        raise InputError(f"{file} is that of a mixture of real and synthetic interactions", "read its train/*.parquet")
     if not isinstance(content, dict) or not content.keys() >= names:
         raise InputError(f"{file} is not one of ours", ELSEWHERE)
     return content

@@ -7,11 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from fractalrs.dataset import MIXTURE
 from fractalrs.errors import OutputError, WriteError
 from fractalrs.tools import (
     FileReport,
     ProgressCallback,
-    as_path,
+    new_place,
     require_disk,
     sealed_json,
     whole_folder,
@@ -47,7 +48,7 @@ Further columns are those that the expansion carries. What mixing is good for, a
 
 def require_room(path: str | os.PathLike[str], rows: int) -> None:
     """Refuse a place where something is, or with too little room for so many rows."""
-    require_disk(_new(path), rows * _ROW_BYTES, "free some, choose another disk, or lower the ratio")
+    require_disk(new_place(path), rows * _ROW_BYTES, "free some, choose another disk, or lower the ratio")
 
 
 def parts_of(rows: int) -> int:
@@ -69,7 +70,7 @@ def write_mixture(
     progress: ProgressCallback,
 ) -> None:
     """Write pieces, each a row group, to the parts of a new folder, with a manifest of what is known of them."""
-    target, rows, begun = _new(path), facts["rows"], False
+    target, rows, begun = new_place(path), facts["rows"], False
     parts, done, files = parts_of(rows), 0, dict[str, FileReport]()
     remaining = iter(pieces)
     try:
@@ -83,19 +84,14 @@ def write_mixture(
                 done += files[name]["rows"]
                 progress(done, number + 1)
             (folder / "README.md").write_text(_CARD.format(**facts), encoding="utf-8")
-            (folder / "manifest.json").write_text(sealed_json({**facts, "files": files}), encoding="utf-8")
+            (folder / "manifest.json").write_text(
+                sealed_json({"kind": MIXTURE, **facts, "files": files}), encoding="utf-8"
+            )
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else error
         if not begun:
             raise OutputError(f"cannot write {target}: {why}") from error
         raise WriteError(f"writing {target} failed: {why}", "nothing of it is left") from error
-
-
-def _new(path: str | os.PathLike[str]) -> Path:
-    target = as_path("path", path).absolute()
-    if os.path.lexists(target):
-        raise OutputError(f"{target} exists already", hint="choose another name")
-    return target
 
 
 def _taken(pieces: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:

@@ -27,6 +27,8 @@ _STRETCHES, _USERS, _REAL, _ROWS = range(4)
 _PREFIX = "synthetic-"
 _KNOWN = (("synthetic", pa.bool_()), ("weight", pa.float32()))
 _IDS = 1 << 63
+_MOST_WEIGHT = 2.0**128 - 2.0**103
+"""From here on float32 is infinite."""
 
 _Integers = npt.NDArray[np.uint64]
 _Number = TypeVar("_Number", bound=np.generic)
@@ -115,11 +117,11 @@ def check_mixing(ratio: Any, weight: Any, epoch: Any) -> None:
     --------
     >>> check_mixing(0.5, 1.0, 0)
     """
-    for name, value, most in (("ratio", ratio, 1.0), ("weight", weight, np.inf)):
+    for name, value, most, kind in (("ratio", ratio, 1.0, float), ("weight", weight, _MOST_WEIGHT, np.float32)):
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not (number and 0 < value < most):
-            within = f"a number above 0{'' if most == np.inf else f' and below {most:g}'}"
-            raise InputError(f"{name} is {value!r}; it must be {within}")
+        if not (number and 0 < value < most and kind(value) > 0):
+            within = "and below 1" if name == "ratio" else "that float32 can hold"
+            raise InputError(f"{name} is {value!r}; it must be a number above 0 {within}")
     check_count("epoch", epoch)
     if epoch >= 1 << 64:
         raise InputError(f"epoch is {epoch}; it must be below 2^64")

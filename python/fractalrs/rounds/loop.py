@@ -306,8 +306,7 @@ def _checked(
     check_count("seed", given["seed"])
     check_count("rounds", given["rounds"], least=1)
     check_kind("once", given["once"], bool, "True or False")
-    if size > items:
-        raise InputError(f"a slate of {size} items is larger than the catalogue of {items}")
+    examination = examination_of(world, int(size))
     learns = policy_of(policy, world, int(size))
     if given["once"] and not learns.lists and given["rounds"] * size > items:
         raise InputError(
@@ -328,11 +327,20 @@ def _checked(
     plan |= {**options, "once": given["once"], "slate": int(size), "seed": int(given["seed"]), "parts": int(count)}
     ranges = tuple(pairwise(users * part // count for part in range(count + 1)))
     place = Place(world, int(given["seed"]) % 2**64, 0, int(size))
-    return _How(learns, place, given["once"], _examination(world, int(size)), ranges, plan, **shares)
+    return _How(learns, place, given["once"], examination, ranges, plan, **shares)
 
 
-def _examination(world: World, slate: int) -> tuple[int, ...]:
-    """Return how likely users look at each position, in units of 2⁻³²; refuse more positions than is said of."""
+def examination_of(world: World, slate: int) -> tuple[int, ...]:
+    """Return how likely users look at each position, in units of 2⁻³²; refuse slates that the world knows nothing of.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> [chance / 2**32 for chance in examination_of(fr.simulate(60, 40, 250, slate=2, position_bias=1.0), 2)]
+    [1.0, 0.5]
+    """
+    if slate > world.shape[1]:
+        raise InputError(f"a slate of {slate} items is larger than the catalogue of {world.shape[1]}")
     known = tuple(world.spec["examination"])
     if slate > len(known) and any(chance != UNIT for chance in known):
         raise InputError(

@@ -15,6 +15,7 @@ from fractalrs.tools import (
     ProgressCallback,
     as_path,
     digest_of_json,
+    new_place,
     require_disk,
     whole_file,
     whole_folder,
@@ -75,7 +76,7 @@ class Log(Protocol):
 
 def write_world(path: str | os.PathLike[str], spec: Mapping[str, Any], policy: str) -> None:
     """Write a world to a new file."""
-    target = _new(path)
+    target = new_place(path)
     if not target.parent.is_dir():
         raise OutputError(f"the folder of {target} does not exist", hint="create it first")
     try:
@@ -87,7 +88,7 @@ def write_world(path: str | os.PathLike[str], spec: Mapping[str, Any], policy: s
 
 def require_log(path: str | os.PathLike[str], rows: float) -> None:
     """Refuse a place where something is, or with too little room for about so many rows."""
-    require_disk(_new(path), rows * _ROW_BYTES, "free some, choose another disk, or write fewer rounds")
+    require_disk(new_place(path), rows * _ROW_BYTES, "free some, choose another disk, or write fewer rounds")
 
 
 def write_log(
@@ -99,7 +100,7 @@ def write_log(
     progress: ProgressCallback,
 ) -> int:
     """Write a world, and logs of rounds, each of so many ranges of users, to a new folder; return their rows."""
-    target, only_responses, rows = _new(path), False, 0
+    target, only_responses, rows = new_place(path), False, 0
     files: dict[str, FileReport] = {}
     begun = False
     try:
@@ -149,13 +150,6 @@ def read_world(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str]:
     if not whole:
         raise InputError(f"{file} is damaged: it is not what was written", hint="write it again")
     return spec, policy
-
-
-def _new(path: str | os.PathLike[str]) -> Path:
-    target = as_path("path", path).absolute()
-    if os.path.lexists(target):
-        raise OutputError(f"{target} exists already", hint="choose another name")
-    return target
 
 
 def _text(spec: Mapping[str, Any], policy: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fractalrs.errors import InputError, OutputError
+from fractalrs.tools.arguments import as_path
 
 _FREE_DISK_MARGIN = 1.05
 _GROUPS = {
@@ -70,6 +71,15 @@ def require_place(path: Path) -> None:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         message = f"cannot create {path}: {there} is not a folder that may be written to"
         raise OutputError(message, hint="choose a place that you may write to")
+
+
+def new_place(path: str | os.PathLike[str]) -> Path:
+    """Return where something new is to be written; refuse a place where something is, or that cannot be made."""
+    target = as_path("path", path).absolute()
+    if os.path.lexists(target):
+        raise OutputError(f"{target} exists already", hint="choose another name")
+    require_place(target)
+    return target
 
 
 def require_disk(path: Path, size: float, hint: str, free: int | None = None) -> None:
