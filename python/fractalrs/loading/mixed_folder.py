@@ -8,14 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from fractalrs.dataset import MIXTURE
-from fractalrs.errors import OutputError, WriteError
 from fractalrs.tools import (
     FileReport,
     ProgressCallback,
+    new_folder,
     new_place,
     require_disk,
     sealed_json,
-    whole_folder,
     write_labelled,
 )
 
@@ -70,28 +69,19 @@ def write_mixture(
     progress: ProgressCallback,
 ) -> None:
     """Write pieces, each a row group, to the parts of a new folder, with a manifest of what is known of them."""
-    target, rows, begun = new_place(path), facts["rows"], False
-    parts, done, files = parts_of(rows), 0, dict[str, FileReport]()
-    remaining = iter(pieces)
-    try:
-        with whole_folder(target) as folder:
-            begun = True
-            (folder / "train").mkdir()
-            for number in range(parts):
-                name = f"train/part-{number:05}-of-{parts:05}.parquet"
-                some = _taken(remaining, rows * (number + 1) // parts - done)
-                files[name] = _write_part(folder / name, some, schema, (done, number), progress)
-                done += files[name]["rows"]
-                progress(done, number + 1)
-            (folder / "README.md").write_text(_CARD.format(**facts), encoding="utf-8")
-            (folder / "manifest.json").write_text(
-                sealed_json({"kind": MIXTURE, **facts, "files": files}), encoding="utf-8"
-            )
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno else error
-        if not begun:
-            raise OutputError(f"cannot write {target}: {why}") from error
-        raise WriteError(f"writing {target} failed: {why}", "nothing of it is left") from error
+    rows, done, remaining = facts["rows"], 0, iter(pieces)
+    parts, files = parts_of(rows), dict[str, FileReport]()
+    with new_folder(new_place(path)) as folder:
+        (folder / "train").mkdir()
+        for number in range(parts):
+            name = f"train/part-{number:05}-of-{parts:05}.parquet"
+            some = _taken(remaining, rows * (number + 1) // parts - done)
+            files[name] = _write_part(folder / name, some, schema, (done, number), progress)
+            done += files[name]["rows"]
+            progress(done, number + 1)
+        manifest = sealed_json({"kind": MIXTURE, **facts, "files": files})
+        (folder / "README.md").write_text(_CARD.format(**facts), encoding="utf-8")
+        (folder / "manifest.json").write_text(manifest, encoding="utf-8")
 
 
 def _taken(pieces: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:

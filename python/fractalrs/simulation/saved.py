@@ -9,16 +9,16 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import (
     FileReport,
     ProgressCallback,
     as_path,
     digest_of_json,
+    new_folder,
     new_place,
     require_disk,
     whole_file,
-    whole_folder,
     write_labelled,
 )
 
@@ -100,22 +100,14 @@ def write_log(
     progress: ProgressCallback,
 ) -> int:
     """Write a world, and logs of rounds, each of so many ranges of users, to a new folder; return their rows."""
-    target, only_responses, rows = new_place(path), False, 0
+    only_responses, rows = False, 0
     files: dict[str, FileReport] = {}
-    begun = False
-    try:
-        with whole_folder(target) as folder:
-            begun = True
-            for number, log in enumerate(logs):
-                name = f"round={log.round:04}/part-{number % parts:05}-of-{parts:05}.parquet"
-                files[name] = _write_part(folder / name, log, rows, number, progress)
-                rows, only_responses = rows + files[name]["rows"], log.only_responses
-            _describe(folder, spec, policy, files, only_responses)
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno else error
-        if not begun:
-            raise OutputError(f"cannot write {target}: {why}") from error
-        raise WriteError(f"writing {target} failed: {why}") from error
+    with new_folder(new_place(path)) as folder:
+        for number, log in enumerate(logs):
+            name = f"round={log.round:04}/part-{number % parts:05}-of-{parts:05}.parquet"
+            files[name] = _write_part(folder / name, log, rows, number, progress)
+            rows, only_responses = rows + files[name]["rows"], log.only_responses
+        _describe(folder, spec, policy, files, only_responses)
     return rows
 
 

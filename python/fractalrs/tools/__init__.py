@@ -13,7 +13,7 @@ from fractalrs.tools.arguments import (
     suggests,
     url_scheme,
 )
-from fractalrs.tools.atomic import whole_file, whole_folder
+from fractalrs.tools.atomic import new_folder, whole_file, whole_folder
 from fractalrs.tools.checked import (
     BYTES,
     DAMAGE,
@@ -72,6 +72,7 @@ __all__ += [
     "drawing",
     "free_memory",
     "in_order",
+    "new_folder",
     "new_place",
     "peak_memory",
     "readable",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fractalrs.errors import OutputError
+from fractalrs.errors import OutputError, WriteError
 from fractalrs.tools.digest import Digest
 from fractalrs.tools.locks import lock
 
@@ -61,6 +61,38 @@ def whole_folder(final: Path) -> Iterator[Path]:
         make_folder(final.parent)
         folder.rename(final)
         flush(final.parent)
+
+
+@contextmanager
+def new_folder(final: Path) -> Iterator[Path]:
+    """Yield a folder to fill as `whole_folder` does, and say in the user's words what the system refuses.
+
+    Raises
+    ------
+    OutputError
+        As from `whole_folder`, and if it cannot be begun.
+    WriteError
+        If writing fails midway.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     with new_folder(Path(place) / "new") as folder:
+    ...         (folder / "a.txt").touch()
+    ...     [file.name for file in (Path(place) / "new").iterdir()]
+    ['a.txt']
+    """
+    begun = False
+    try:
+        with whole_folder(final) as folder:
+            begun = True
+            yield folder
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error
+        if not begun:
+            raise OutputError(f"cannot write {final}: {why}") from error
+        raise WriteError(f"writing {final} failed: {why}", "nothing of it is left") from error
 
 
 @contextmanager
