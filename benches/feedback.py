@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 import fractalrs as fr
 from fractalrs.tools import peak_memory, readable
 
@@ -35,6 +37,13 @@ def loops(seeds: int, report: Path | None, rounds: int = 15) -> None:
     }
     found = fr.FeedbackReport(runs)
     print(found, flush=True)
+    for metric, sign in (("coverage", -1), ("gini", 1), ("utility", 1)):
+        last = np.array([found.values(name, metric)[:, -1] for name in list(POLICIES)[:4]])
+        holds = (sign * np.diff(last, axis=0) > 0).all(axis=0)
+        print(f"{metric}: the order {'; '.join(list(POLICIES)[:4])} holds in {holds.sum()} of {seeds} worlds")
+    for name in ("random", "SVD"):
+        shown = fr.feedback(worlds[0], name, rounds, 10, once=True).last
+        print(f"with once, world 0: {name} {shown['utility']:.3f}", flush=True)
     if report is not None:
         found.to_html(report)
         report.with_suffix(".json").write_text(json.dumps(found.to_dict()), encoding="utf-8")
