@@ -59,10 +59,10 @@ def test_what_needs_few_addresses_is_let_through(tmp_path: Path) -> None:
     for arguments in ((), ("--help",), ("--version",)):
         done = limited(300, "-m", "fractalrs", *arguments)
         assert "Usage" in done.stdout or fr.__version__ in done.stdout, done.stderr
-    for arguments in (("info", path), ("verify", path)):
-        done = limited(520, "-m", "fractalrs", *arguments)
+    for command in ("info", "verify"):
+        done = limited(520, "-m", "fractalrs", command, path)
         assert done.returncode == 0, done.stderr
-        done = limited(500, "-m", "fractalrs", *arguments)
+        done = limited(500, "-m", "fractalrs", command, path)
         assert (done.returncode, "needs 512 MB to begin" in done.stderr) == (2, True), done.stderr
     assert limited(700, "-m", "fractalrs", "verify", path, "--repair").returncode == 2
 
