@@ -310,7 +310,8 @@ def _checked(
     check_count("rounds", given["rounds"], least=1)
     check_kind("once", given["once"], bool, "True or False")
     if size > items:
-        raise InputError(f"a slate of {size} items is larger than the catalogue of {items}")
+        message = f"a slate of {size} items is larger than the catalogue of {items}"
+        raise InputError(message, hint=f"show at most {items} at a time")
     learns = policy_of(policy, world, int(size))
     if given["once"] and not learns.lists and given["rounds"] * size > items:
         raise InputError(
@@ -318,14 +319,16 @@ def _checked(
             hint="give fewer rounds, or once=False",
         )
     if learns.name in (RANDOM, THOMPSON) and given["epsilon"]:
-        raise InputError(f"the policy {learns.name!r} explores by itself, and epsilon is {given['epsilon']}")
+        message = f"the policy {learns.name!r} explores by itself, and epsilon is {given['epsilon']}"
+        raise InputError(message, hint="leave epsilon out, or choose a policy that learns tastes, such as SVD")
     shares = {name: _share(name, given[name]) for name in ("epsilon", "missing", "late", "leave")}
     if given["late"] > _MOST_LATE:
-        raise InputError(f"late is {given['late']}; it must be at most {_MOST_LATE}")
+        message = f"late is {given['late']}; it must be at most {_MOST_LATE}"
+        raise InputError(message, hint="missing is the share of responses that never come")
     count = max(1, -(-users * size // _PART)) if parts is None else parts
     check_count("parts", count, least=1)
     if count > users:
-        raise InputError(f"parts is {count}; there are {users} users")
+        raise InputError(f"parts is {count}; there are {users} users", hint=f"give at most {users} parts")
     plan = {"feedback": NUMBER, "world": digest_of_json(world.spec), "policy": learns.name, "settings": learns.settings}
     options = {name: float(given[name]) for name in ("epsilon", "missing", "late", "leave")}
     plan |= {**options, "once": given["once"], "slate": int(size), "seed": int(given["seed"]), "parts": int(count)}
@@ -349,5 +352,5 @@ def _share(name: str, value: Any) -> int:
     """Return a probability in units of 2⁻³²; refuse what is none."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= 1:
-        raise InputError(f"{name} is {value!r}; it must be a probability")
+        raise InputError(f"{name} is {value!r}; it must be a probability", hint="give a number from 0 to 1")
     return round(float(value) * UNIT)

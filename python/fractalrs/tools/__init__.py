@@ -28,6 +28,7 @@ from fractalrs.tools.digest import Digest, digest_of_json
 from fractalrs.tools.machine import (
     blas_threads,
     drawing,
+    free_addresses,
     free_memory,
     installed,
     peak_memory,
@@ -69,6 +70,7 @@ __all__ = [
 __all__ += [
     "blas_threads",
     "drawing",
+    "free_addresses",
     "free_memory",
     "in_order",
     "peak_memory",
