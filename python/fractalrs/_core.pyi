@@ -302,6 +302,7 @@ class StreamedMatrix:
         order_by_item: bool,
         bins: tuple[int, int],
         each_item: bool,
+        numbered_by: Generator | None = None,
         progress: _Progress = None,
     ) -> _Degrees: ...
     def multiply(

@@ -625,6 +625,21 @@ def test_a_forecast_encodes_its_sample_once_and_writes_nothing(tmp_path: Path) -
     assert found.free_disk_bytes > 0
 
 
+def test_a_forecast_counts_the_tables_of_items_numbers(tmp_path: Path) -> None:
+    """8 bytes of an item both ways, up to eight million; and runs, which fit beside them."""
+
+    def memory(order: str, n: int) -> int:
+        made = fr.Expansion(small_base(), np.full((1, n), 0.01), min_keep=0.0, shuffle="aligned", id_order=order)
+        return forecast(fr.plan(made, parts=2), tmp_path / "out", threads=1).memory_bytes
+
+    q = small_base().shape[1]
+    few, many = 2**16 // q, 2**23 // q + 1
+    for n, tables in ((few, 8 * q * few), (many, 0)):
+        block, scrambled, popularity = (memory(order, n) for order in ("block", "scrambled", "popularity"))
+        assert scrambled - block == tables
+        assert scrambled < popularity <= scrambled + 28 * n * q + 16 * q
+
+
 @dataclass(frozen=True)
 class Opened(LocalStore):
     """Takes down what is opened."""

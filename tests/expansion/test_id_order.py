@@ -11,6 +11,7 @@ import pytest
 import fractalrs as fr
 from fractalrs.privacy.attacks.output import Output
 from fractalrs.words import SPLITS
+from helpers import oracle
 
 ORDERS = ["scrambled", "popularity"]
 OPTIONS: list[dict[str, Any]] = [
@@ -211,32 +212,48 @@ def test_attacks_see_the_same_blocks(base: fr.Base, id_order: str) -> None:
     assert abs(plain.row_block(2) - numbered.row_block(2)).nnz == 0
 
 
-@pytest.mark.parametrize("operator", ["sketch"])
-def test_what_has_no_blocks_keeps_its_numbers(base: fr.Base, operator: str) -> None:
+def test_what_has_no_blocks_keeps_its_numbers(base: fr.Base) -> None:
     with pytest.raises(fr.InputError, match="id_order does not go with the operator"):
-        expansion_of(base, operator=operator, id_order="scrambled")
+        expansion_of(base, operator="sketch", id_order="scrambled")
     with pytest.raises(fr.InputError, match="id_order"):
         expansion_of(base, id_order="random")
     with pytest.raises(fr.InputError, match="items 0 to 280 are not within 0 to 279"):
         expansion_of(base, id_order="scrambled").places([0, 280])
 
 
+def test_numbers_are_counted_as_they_are_sorted(base: fr.Base) -> None:
+    """Both ways of the oracle, of which the second can do many items."""
+    expansion, key = expansion_of(base, shuffle="cells", id_order="popularity"), oracle.root(5)
+    how = (key, base, expansion.keep_rates, expansion.cells)
+    right = oracle.numbers(*how, "cells", 1.0)
+    np.testing.assert_array_equal(oracle.some_numbers(*how, np.arange(280)), right)
+    np.testing.assert_array_equal(expansion.items_at(np.arange(280)), right)
+
+
 @pytest.mark.parametrize("id_order", ORDERS)
-def test_more_items_than_numbers_of_32_bits(id_order: str) -> None:
-    q, n = 70_001, 40_003
+@pytest.mark.parametrize(("q", "n"), [(49_981, 42_966), (65_536, 32_768), (70_001, 40_003)])
+def test_more_items_than_numbers_of_32_bits(id_order: str, q: int, n: int) -> None:
+    """Of 2 less than 2³¹ items, of 2³¹, and of more: as the oracle has it at some points, and a bijection at all."""
     indices = np.array([0, 5, 9, 300, 40_000, q - 1])
     base = fr.Base.from_arrays(np.array([0, 3, 6]), indices)
     rates = np.full((1, n), 0.002)
     rates[0, -7:] = 0.9
     expansion = fr.Expansion(base, rates, shuffle="aligned", min_keep=0.0, id_order=id_order)
     plain = fr.Expansion(base, rates, shuffle="aligned", min_keep=0.0)
-    assert expansion.shape[1] == q * n > 1 << 31
+    assert expansion.shape[1] == q * n > (1 << 31) - 3
     ids = np.append(np.random.default_rng(0).integers(0, q * n, 10_000), [0, q * n - 1])
     places = expansion.places(ids)
     assert places.min() >= 0
     assert places.max() < q * n
     assert len(np.unique(places)) == len(np.unique(ids))
     np.testing.assert_array_equal(expansion.items_at(places), ids)
+    some = np.append(places[:15], [0, 1, q - 1, q, q * n - q, q * n - 2, q * n - 1])
+    some = np.append(some, expansion.places([0, 41, 42, q * n - 1]))
+    if id_order == "popularity":
+        right = oracle.some_numbers(oracle.root(0), base, rates, expansion.cells, some)
+    else:
+        right = oracle.permutations(oracle.under(oracle.root(0), oracle.NUMBER), q * n, some)[0]
+    np.testing.assert_array_equal(expansion.items_at(some), right)
     written, right = (one.table(0, 2)["item_id"].to_numpy() for one in (expansion, plain))
     np.testing.assert_array_equal(expansion.places(written), right)
     if id_order == "popularity":

@@ -84,12 +84,13 @@ def gaps(table: Words, x: npt.ArrayLike) -> Integers:
     return 256 - np.searchsorted(table[::-1], x, side="right").astype(np.int64)
 
 
-def permutations(keys: npt.ArrayLike, c: int) -> Integers:
-    """One permutation of 0 … c − 1 per key: shape (keys, c), the image of x in column x."""
+def permutations(keys: npt.ArrayLike, c: int, of: npt.ArrayLike | None = None) -> Integers:
+    """One permutation of 0 … c − 1 per key: shape (keys, c), the image of x in column x; or of some x where c > 64."""
     keys = np.asarray(keys, np.uint64).reshape(-1, 1)
     every = np.arange(len(keys))
-    image = np.tile(np.arange(c, dtype=np.uint64), (len(keys), 1))
+    image = np.tile(np.arange(c, dtype=np.uint64) if of is None else np.asarray(of, np.uint64), (len(keys), 1))
     if c <= 64:
+        assert of is None
         w = keys[:, 0]
         for done, t in enumerate(range(c - 1, 0, -1)):
             if done % 4 == 0 and done > 0:
@@ -388,6 +389,29 @@ def numbers(
     arranged = np.lexsort((rank[slots], blocks, -level.ravel()))
     columns = [order if shuffle == "none" else permutation(under(key, COLUMN, j), q) for j in range(n)]
     return inverse((blocks * q + np.concatenate(columns))[arranged])
+
+
+def some_numbers(
+    key: Words, base: "Base", keep_rates: npt.NDArray[np.float64], cells: "Cells", places: Integers
+) -> Integers:
+    """What `numbers` has at some places where all blocks exist and columns are permuted: by counting, of any number."""
+    q = base.shape[1]
+    order, starts = cells.item_order.astype(np.int64), cells.item_starts.astype(np.int64)
+    degrees = np.bincount(base.indices[base.mask("train")], minlength=q)
+    mean = np.repeat(np.add.reduceat(degrees[order], starts[:-1]) / np.diff(starts), np.diff(starts))
+    rank = inverse(np.argsort(-mean, kind="stable"))
+    sums = np.zeros(keep_rates.shape[1])
+    for rates in keep_rates:
+        sums += rates
+    means, counts = np.unique(mean, return_counts=True)
+    levels = (sums[:, None] * means).view(np.int64) >> 47
+    found = []
+    for j, column in zip(*(part.tolist() for part in np.divmod(places, q)), strict=True):
+        slot = int(np.flatnonzero(permutation(under(key, COLUMN, j), q) == column)[0])
+        level = levels[j, np.searchsorted(means, mean[slot])]
+        before = (levels > level).sum(axis=0) + (levels[:j] == level).sum(axis=0)
+        found.append(int(before @ counts) + int(rank[slot]) - int(counts @ (levels[j] > level)))
+    return np.array(found)
 
 
 def pairs(interactions: Interactions) -> Integers:

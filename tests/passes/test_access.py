@@ -213,3 +213,9 @@ def test_carried_columns_have_tables_too(tmp_path: Path) -> None:
         fr.access_profile(expansion, columns=["page"])
     with pytest.raises(fr.InputError, match="columns"):
         fr.access_profile(expansion, columns="device")
+
+
+def test_columns_are_not_looked_up_by_time_alone() -> None:
+    base = fr.leave_last_out(fr.sample_interactions(60, 40, 600), payload=["timestamp"])
+    with pytest.raises(fr.InputError, match="columns are looked up in random order alone"):
+        fr.access_profile(base, order="time", columns=["timestamp"])

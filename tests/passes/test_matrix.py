@@ -948,3 +948,23 @@ def test_a_damaged_page_is_named_with_its_row_group(little: tuple[Path, Path], g
                     one()
     finally:
         file.write_bytes(content)
+
+
+def test_items_are_numbered_by_their_own_expansion_alone(tmp_path: Path) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    one, other = (Expansion(base, fr.reduce(base, (2, 3)), seed=seed, id_order="scrambled") for seed in (1, 2))
+    dataset = fr.write(one, tmp_path / "out")
+    assert StreamedMatrix(dataset, numbered_by=one).knows_blocks
+    for wrong in (other, base):
+        with pytest.raises(InputError, match="numbered_by"):
+            StreamedMatrix(dataset, numbered_by=wrong)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_checked_of_scrambled_items_is_said(tmp_path: Path) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(60, 40, 600))
+    expansion = Expansion(base, fr.reduce(base, (2, 3)), id_order="scrambled")
+    dataset = fr.write(expansion, tmp_path / "out")
+    alone, with_source = (fr.validate(dataset, given, only="integrity") for given in (None, base))
+    told = [next(c for c in report.checks if c.name == "rows are in order") for report in (alone, with_source)]
+    assert "needs --source" in told[0].detail
+    assert told[1].detail == "everywhere"

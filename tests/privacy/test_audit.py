@@ -70,6 +70,15 @@ def test_aligned_blocks_are_relinked_and_the_base_is_rebuilt(base: fr.Base, peop
     )
 
 
+def test_ids_by_popularity_tell_the_columns(held: tuple[fr.Interactions, fr.Interactions], base: fr.Base) -> None:
+    def tried(id_order: str) -> set[str]:
+        expansion = fr.Expansion(base, [[0.5]], max_keep=0.5, shuffle="aligned", id_order=id_order)
+        report = fr.audit(expansion, *held, attackers=["output"], known=[1.0])
+        return {one.attack for one in report.findings if one.attacker == "output"}
+
+    assert tried("popularity") - tried("scrambled") >= {"likelihood ratio, items by rank", "nearest row, items by rank"}
+
+
 def test_private_undoes_every_shuffle(base: fr.Base) -> None:
     for shuffle in ("aligned", "cells", "block"):
         rebuilt, share = rebuild(Output(fr.Expansion(base, np.full((4, 4), 0.3), shuffle=shuffle), True))

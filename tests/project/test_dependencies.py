@@ -66,7 +66,7 @@ def allows(expression: str) -> bool:
     (True, False)
     """
     expression = expression.strip().replace("MIT/Apache-2.0", "MIT OR Apache-2.0")
-    depth, parts, word = 0, [""], ""
+    depth, parts = 0, [""]
     for word in re.findall(r"[()]|[^\s()]+", expression):
         depth += (word == "(") - (word == ")")
         if word == "OR" and depth == 0:

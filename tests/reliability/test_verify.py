@@ -303,6 +303,7 @@ def test_a_card_that_comes_out_otherwise_is_not_put(source: Path, out: Path) -> 
     before = stamps(out)
     done = run("verify", out, "--repair", "--source", source)
     assert (done.code, "README.md came out otherwise" in done.err) == (1, True), (done.code, done.err)
+    assert "hint: expand it anew into another folder" in done.err
     assert stamps(out) == before
 
 

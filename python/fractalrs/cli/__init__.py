@@ -17,6 +17,8 @@ __all__ = ["FAILED", "INTERRUPTED", "REFUSED", "UNTRUE", "main"]
 
 _LEAST_ROOM = 768 << 20
 """Bytes of addresses: libraries take 470 MB of them, threads of linear algebra and pools the rest."""
+_LEAN = {(): 0, ("--help",): 0, ("--version",): 0, ("info",): 512 << 20, ("verify",): 512 << 20}
+"""What loads no linear algebra beside NumPy's takes fewer, by the first word."""
 
 
 def main() -> None:
@@ -70,8 +72,9 @@ def _require_room() -> None:
     except ImportError:
         return
     allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if allowed != resource.RLIM_INFINITY and allowed < _LEAST_ROOM:
-        message = f"this process may take {allowed >> 20} MB of memory, and needs {_LEAST_ROOM >> 20} MB to begin"
+    least = _LEAST_ROOM if "--repair" in sys.argv else _LEAN.get(tuple(sys.argv[1:2]), _LEAST_ROOM)
+    if allowed != resource.RLIM_INFINITY and allowed < least:
+        message = f"this process may take {allowed >> 20} MB of memory, and needs {least >> 20} MB to begin"
         print(f"error: {message}\nhint: allow more (ulimit -v)", file=sys.stderr)
         sys.exit(REFUSED)
 

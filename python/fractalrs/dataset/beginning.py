@@ -31,6 +31,8 @@ def failures(store: Store) -> Iterator[None]:
             # The core says it in its own words.
             message = error.message
         hint = "what is finished stays; when the cause is gone, the same command goes on"
+        if isinstance(error, WriteError) and error.hint is not None:
+            hint = error.hint
         raise WriteError(visible(message), hint) from error
 
 

@@ -17,7 +17,7 @@ from fractalrs.words import SPLITS, Partition, Split
 ELSEWHERE = "move the folder away, or choose another"
 MIXTURE = "mixture"
 """What the manifest of a mixture says it is."""
-FORMAT = 2
+FORMAT = 3
 """Number of what a data set's folder holds: 2 since digests are BLAKE3."""
 _OURS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
 
@@ -149,7 +149,7 @@ class Manifest(Shown):
         content = json_object(text, file, _OURS, hint)
         check_format(content, file)
         try:
-            manifest = cls._of({"id_order": "block", "id_layout": ""} | content)
+            manifest = cls._of(content)
             wrong = manifest.contradiction({name: plain(content["totals"], name, int, 0) for name in content["totals"]})
         except WrongError as error:
             wrong = str(error)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from fractalrs._core import VERSION
 from fractalrs.dataset.folder import Folder, units
-from fractalrs.dataset.layout import FILES, PLAN
+from fractalrs.dataset.layout import FILES, PLAN, Part
 from fractalrs.dataset.manifest import ELSEWHERE
 from fractalrs.dataset.plans import Plan
 from fractalrs.errors import InputError, OutputError
@@ -20,9 +20,9 @@ from fractalrs.tools import (
     Store,
     busy,
     check_kind,
+    free_addresses,
     free_memory,
     readable,
-    require_memory,
     resolve_threads,
     store_of,
 )
@@ -35,13 +35,19 @@ State = Literal["new", "begun", "complete", "other"]
 logger = logging.getLogger(__name__)
 
 _THREAD_BYTES = 100 << 20
-"""Column tables and a tile of one thread; a row group, and the copies the encoder makes of it, come on top."""
+"""Column tables and a tile of one thread at most, or its addresses; what it holds of interactions comes on top."""
+_TABULATED_ITEMS = 2**23
+"""Of more, numbers are not tabulated; the core has the same bound."""
+_RUN_BYTES = 28
+"""Of items of one column block that are alike popular: where they begin, and what sorts them."""
 _SOURCE_BYTES = 4
 """Of an entry: where it stands in the base, if anything is carried."""
 _TIMELINE_BYTES = 12
 """Of an entry: its time, and where it may go."""
 _LARGE_HOURS, _LARGE_BYTES = 1.0, 100e9
 """From so many hours of one core, or bytes, on more than one machine is advisable."""
+_SURELY = 0.25
+"""Of what a thread may hold of interactions; measured were 0.3 and more, and 8 MB and less with little of them."""
 _PROCESS_BYTES = 200 << 20
 """The interpreter and its libraries."""
 
@@ -146,7 +152,7 @@ def survey(store: Store, plan: Plan, threads: int, overwrite: bool = False) -> S
     if state != "complete":
         _check_disk(folder, plan, finished, threads)
         if plan.made_of is not None:
-            threads_in_memory(plan, 1)
+            threads_in_memory(plan, 1, missing_parts(plan, plan.parts, finished))
     return Survey(folder, state, plan, finished)
 
 
@@ -249,25 +255,73 @@ def _memory_needed(plan: Plan, threads: int) -> int:
         arrays += _SOURCE_BYTES * base.count
     if expansion.options.timestamps:
         arrays += _TIMELINE_BYTES * base.count
+    arrays += _numbering_bytes(plan)
     return arrays + threads * _thread_memory(plan) + _PROCESS_BYTES
 
 
+def _numbering_bytes(plan: Plan) -> int:
+    """Return how many bytes items' numbers take at most where they do not go by blocks: tables both ways, and runs."""
+    expansion, order = plan.expansion, plan.expansion.options.id_order
+    if order == "block":
+        return 0
+    items, (p, q) = expansion.shape[1], expansion.base.shape
+    tables = 2 * 4 * items if items <= _TABULATED_ITEMS else 0
+    if order == "scrambled":
+        return tables
+    # Mean degrees lie between 1 / q and p, at 32 levels from any number to twice that, beside 0.
+    levels = min(q, 32 * (p.bit_length() + q.bit_length()) + 1)
+    return tables + 4 * 4 * q + _RUN_BYTES * levels * (items // q)
+
+
 def _thread_memory(plan: Plan) -> int:
-    """Return about how many bytes a thread that writes parts holds at most."""
+    """Return about how many bytes a thread that writes parts holds at most, and takes of addresses."""
+    return _THREAD_BYTES + _held_memory(plan)
+
+
+def _held_memory(plan: Plan) -> int:
+    """Return about how many bytes of interactions a thread that writes parts holds at most."""
     # What is carried is held beside the ids, with its source.
     carried = 12 * len(plan.expansion.payload.fields)
     held = min(plan.parquet.row_group_size, 2 * round(plan.expansion.expected_interactions / plan.part_count))
     if plan.partition is not None:
         # All of a part, in vectors that may be twice as long.
         held += 2 * round(plan.expansion.expected_interactions / plan.part_count)
-    return _THREAD_BYTES + (16 + carried) * held
+    return (16 + carried) * held
 
 
-def threads_in_memory(plan: Plan, threads: int) -> int:
-    """Return how many of so many threads can write parts in the memory that is free; refuse too little for one."""
-    require_memory(_thread_memory(plan), "a thread that writes parts", "free some, or allow more")
-    free = free_memory()
-    fitting = threads if free is None else max(1, min(threads, free // _thread_memory(plan)))
+def missing_parts(plan: Plan, parts: Iterable[Part], finished: Finished) -> int:
+    """Return of how many of these parts a file is not finished."""
+    there = units(finished)
+    return sum(any(part.file(split) not in there for split in plan.splits) for part in parts)
+
+
+def threads_in_memory(plan: Plan, threads: int, missing: int) -> int:
+    """Return how many of so many threads can write what is missing, of so many parts, in the memory that is free.
+
+    What a thread takes at most says how many; one is refused only where what it surely takes is not free.
+    """
+    threads, most = min(threads, max(1, missing)), _thread_memory(plan)
+    free, addresses = free_memory(), free_addresses()
+    if not missing or free is None:
+        return threads
+    least, room = _SURELY * _held_memory(plan), free
+    if addresses is not None and addresses < most:
+        # Of addresses a thread reserves all that it may come to take.
+        least, room = most, addresses
+    if least > room:
+        what = f"a thread that writes parts takes about {readable(least)} of memory, and {readable(room)} are free"
+        hint = "free some, or allow more"
+        if room > least - _held_memory(plan):
+            hint += f", or make it anew with {_smaller(plan)}"
+        raise InputError(what, hint)
+    fitting = max(1, min(threads, free // most))
     if fitting < threads:
-        logger.warning(f"warning: {fitting} of {threads} threads write parts: more would take more memory than is free")
+        advice = f"; with {_smaller(plan)} more can" if free // _THREAD_BYTES > fitting else ""
+        warning = f"{fitting} of {threads} threads write parts: more would take more memory than is free"
+        logger.warning(f"warning: {warning}{advice} (--threads {fitting} asks for no more)")
     return fitting
+
+
+def _smaller(plan: Plan) -> str:
+    """Return what makes a thread hold fewer interactions."""
+    return "more --parts" if plan.partition is not None else "a smaller --row-group-size or more --parts"

@@ -18,7 +18,7 @@ from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, part
 from fractalrs.dataset.manifest import FileEntry
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import BASE, CELLS, GUARDS, REDUCED, SIGNED, files_beside, lost_files
-from fractalrs.dataset.survey import Finished
+from fractalrs.dataset.survey import Finished, missing_parts, threads_in_memory
 from fractalrs.dataset.writing import complete, make_parts
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import (
@@ -162,10 +162,11 @@ def repair_files(plan: Plan, path: Place, threads: int, progress: Progress) -> V
         entries = _whole(store, plan, bad) if MANIFEST in bad else _entries(store, plan, bad)
         folder, _ = folder_of(store)
         card = digest_of(store, CARD) if CARD in folder.files else None
+        makers = threads_in_memory(plan, threads, missing_parts(plan, plan.parts, entries))
         with failures(store):
             store.clear()
             begin(store, plan, missing_private(folder, plan), begun=True)
-            made = make_parts(store, plan, plan.parts, entries, threads, progress, expected)
+            made = make_parts(store, plan, plan.parts, entries, makers, progress, expected)
             complete(store, plan, {**entries, **made}, threads, progress, expected)
         written = {*bad, *made, *(table.name for table in plan.attributes if table.name not in entries)}
         written |= {CARD} if digest_of(store, CARD) != card else set()

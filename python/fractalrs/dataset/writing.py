@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from fractalrs._core import digest_file
+from fractalrs._core import VERSION, digest_file
 from fractalrs.dataset.beginning import begin, failures, missing_private
 from fractalrs.dataset.card import data_card
 from fractalrs.dataset.claims import manifest_of, part_entries
@@ -15,7 +15,16 @@ from fractalrs.dataset.folder import Folder, missing_files, units
 from fractalrs.dataset.layout import CARD, DEFAULT_PARQUET, MANIFEST, ParquetOptions, Part, part_file
 from fractalrs.dataset.manifest import AttributesEntry, Manifest, PartEntry
 from fractalrs.dataset.plans import Plan, plan, whole_index
-from fractalrs.dataset.survey import Finished, Survey, compare, find_finished, require_ours, survey, threads_in_memory
+from fractalrs.dataset.survey import (
+    Finished,
+    Survey,
+    compare,
+    find_finished,
+    missing_parts,
+    require_ours,
+    survey,
+    threads_in_memory,
+)
 from fractalrs.errors import InputError, OutputError, WriteError
 from fractalrs.expansion import Expansion
 from fractalrs.tools import (
@@ -126,7 +135,8 @@ def write_plan(
                 "%s is complete already: %s", store.path, "private/ is whole again" if mended else "nothing to do"
             )
             return Dataset(store, found.folder.manifest)
-        threads = threads_in_memory(found.plan, threads)
+        missing = missing_parts(found.plan, found.plan.parts, found.finished)
+        makers = threads_in_memory(found.plan, threads, missing)
         private = missing_private(found.folder, found.plan, anew=found.state == "other")
         with failures(store):
             if found.state == "other":
@@ -136,8 +146,8 @@ def write_plan(
                 logger.info("%s of %s files are finished already", len(found.finished), len(found.plan.files))
             begin(store, found.plan, private, found.state == "begun" and found.folder.plan is not None)
             store.delete([MANIFEST])
-            made = make_parts(store, found.plan, found.plan.parts, found.finished, threads, progress)
-            return complete(store, found.plan, {**found.finished, **made}, threads, progress)
+            made = make_parts(store, found.plan, found.plan.parts, found.finished, makers, progress)
+            return complete(store, found.plan, {**found.finished, **made}, makers if missing else threads, progress)
 
 
 def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
@@ -216,6 +226,7 @@ def write_parts(
         size = plan.expected_bytes * missing / (plan.part_count * len(plan.splits))
         piece = plan.expected_bytes / plan.part_count
         store.require_room(size, 0, piece, threads, "free some; what is finished stays")
+    makers = threads_in_memory(plan, threads, missing_parts(plan, wanted, finished))
     private = missing_private(folder, plan, look=not parts)
     with failures(store), store.locked(shared=True):
         if (now := Folder.glance(store, plan, names)) != folder:
@@ -224,7 +235,7 @@ def write_parts(
             private = missing_private(folder, plan, look=not parts)
         store.clear()
         begin(store, plan, private, folder.plan is not None)
-        made = make_parts(store, plan, wanted, finished, threads, progress)
+        made = make_parts(store, plan, wanted, finished, makers, progress)
     return tuple(part_entries(wanted, plan.splits, {**finished, **made}))
 
 
@@ -313,7 +324,6 @@ def make_parts(
             return part.index, part.first, part.last, train, valid, test
 
         jobs = [wanted for part in parts if any((wanted := job(part))[3:])]
-        threads = threads_in_memory(plan, min(threads, max(1, len(jobs))))
         interactions = expansion.expected_interactions * len(jobs) / plan.part_count
         encoding: dict[str, Any] = asdict(plan.parquet)
         if periods is not None:
@@ -381,4 +391,7 @@ def complete(
 
 def _require_same(store: Store, expected: Manifest, name: str, wanted: str | None, made: str | None) -> None:
     if wanted not in (None, made):
-        raise WriteError(f"{store.path / name} came out otherwise than fractalrs {expected.fractalrs} wrote it")
+        hint = "expand it anew into another folder"
+        if expected.fractalrs != VERSION:
+            hint = f"repair it with fractalrs {expected.fractalrs}, or {hint}"
+        raise WriteError(f"{store.path / name} came out otherwise than fractalrs {expected.fractalrs} wrote it", hint)

@@ -219,5 +219,8 @@ class Lookups(Protocol):
     def core(self) -> Generator:
         """The generator, which must be the core's."""
         if self.operator.is_function:
-            raise InputError("single interactions can be looked up only where the blocks are not made by a function")
+            raise InputError(
+                "single interactions can be looked up only where the blocks are not made by a function",
+                hint="read them from the table or the stream, or expand by an operator that has a name",
+            )
         return self.generator

@@ -18,8 +18,8 @@ from fractalrs.tools import Shown
 
 BY_BLOCK = "user = i * base_users + row, item = j * base_items + column, for block (i, j)"
 NUMBERED = {
-    "scrambled": "user = i * base_users + row, item = a number that does not tell its block (i, j)",
-    "popularity": "user = i * base_users + row, item = rank by expected popularity, for block (i, j)",
+    "scrambled": "user = i * base_users + row, items in an order of the seed: Expansion.places tells the rest",
+    "popularity": "user = i * base_users + row, items by falling expected popularity: Expansion.places tells the rest",
 }
 """What ids by block mean where items are numbered another way."""
 BY_SAMPLE = "user = row * user_multiplier + r, item = column * item_multiplier + s, for sampled row r and column s"

@@ -178,7 +178,8 @@ class Options(Shown):
         "Numbers of expanded items: by column block (an id tells its block), scrambled by the seed, or by the "
         "popularity that is expected, item 0 the most popular.",
         Group.FILES,
-        more="The same interactions under other ids. Users keep their numbers: parts are ranges of them.",
+        more="The same interactions under other ids. Users keep their numbers: parts are ranges of them. By "
+        "popularity ids tell which item of each block is how popular in the source, and so nearly which it is.",
         needs="keeps_entries",
         place=-1,
     )

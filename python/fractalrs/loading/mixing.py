@@ -357,7 +357,10 @@ def _check_source(real: Base, expansion: Expansion) -> None:
             hint="split the data: leave_last_out",
         )
     if real.privacy is not None:
-        raise InputError("this base was drawn with privacy: its interactions are not real ones")
+        raise InputError(
+            "this base was drawn with privacy: its interactions are not real ones",
+            hint="give the base of the source itself, and an expansion of that",
+        )
     if expansion.options.operator != "dropout":
         raise InputError(
             f"the operator {expansion.options.operator!r} gives interactions no source on the real catalogue",

@@ -203,6 +203,8 @@ def access_profile(
     has_times = _has_times(source)
     if order in ("time", "both") and not has_times:
         raise InputError("there are no timestamps to look ids up by", hint="say order='random'")
+    if chosen and order == "time":
+        raise InputError("columns are looked up in random order alone", hint="say order='both', or 'random'")
     orders = ORDERS if order in (None, "both") else (order,)
     tables = _at_random(subjects, means, beside) if "random" in orders else []
     tables += _of_columns(subjects, chosen, means, beside) if "random" in orders else []

@@ -200,6 +200,8 @@ class StreamedMatrix(Shown):
         self.progress = as_progress(progress)
         if isinstance(source, Dataset):
             self.block_shape = source.block_shape
+            if numbered_by is not None:
+                _check_numbering(source, numbered_by)
             self.order, self.id_order = _order(source, "timestamp" in source.schema.names), source.id_order
             if numbered_by is None and source.id_order != "block" and self.order == "block":
                 self.order = "unknown"
@@ -430,6 +432,13 @@ def _files(dataset: Dataset) -> list[list[list[str]]]:
         [[str(dataset.place / file.path) for file in part.files.get(split, ())] for split in SPLITS]
         for part in dataset.parts
     ]
+
+
+def _check_numbering(dataset: Dataset, numbered_by: Expansion) -> None:
+    """Refuse an expansion that the data set was not made of."""
+    check_kind("numbered_by", numbered_by, (Expansion,), "an Expansion")
+    if numbered_by.fingerprint != dataset.manifest.fingerprints["expansion"]:
+        raise InputError(f"numbered_by is not the expansion that {dataset.place} was made of", hint="give that one")
 
 
 def _opener(dataset: Dataset) -> Callable[[str], BinaryIO] | None:

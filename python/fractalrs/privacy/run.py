@@ -24,6 +24,7 @@ from fractalrs.privacy.attacks import (
     Output,
     People,
     as_base,
+    attacks_on,
     check_enough,
 )
 from fractalrs.privacy.business import facts_of
@@ -122,7 +123,7 @@ def audit(
     expansion = _expansion_of(output, base) if isinstance(output, Dataset) else output
     target = Output(expansion, _made_of(expansion.base, base))
     people = People.of(base, others, most, seed)
-    tried = list(_tried(attackers, known, base.shape[0]))
+    tried = list(_tried(attacks_on(target), attackers, known, base.shape[0]))
     with as_progress(progress).task("attacking", len(tried) + 2, len(tried) + 2) as report:
         return _audited(target, base, people, tried, most_advantage, seed, resolve_threads(threads), report)
 
@@ -169,10 +170,12 @@ class _Watch:
         self.taken[name] = self.taken.get(name, 0.0) + time.monotonic() - started
 
 
-def _tried(attackers: Sequence[Attacker], known: Sequence[float], users: int) -> Iterator[tuple[Attack, float]]:
+def _tried(
+    attacks: Sequence[Attack], attackers: Sequence[Attacker], known: Sequence[float], users: int
+) -> Iterator[tuple[Attack, float]]:
     """Return what is tried: what knows whole histories first; some items of each are known whatever is known beside."""
     for share in sorted(set(known), reverse=True):
-        for attack in ATTACKS:
+        for attack in attacks:
             once = attack.most is not None and share != max(known)
             too_many = attack.most_users is not None and users > attack.most_users
             if attack.attacker in attackers and not once and not too_many:

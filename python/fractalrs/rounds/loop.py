@@ -314,14 +314,16 @@ def _checked(
             hint="give fewer rounds, or once=False",
         )
     if learns.name in (RANDOM, THOMPSON) and given["epsilon"]:
-        raise InputError(f"the policy {learns.name!r} explores by itself, and epsilon is {given['epsilon']}")
+        message = f"the policy {learns.name!r} explores by itself, and epsilon is {given['epsilon']}"
+        raise InputError(message, hint="leave epsilon out, or choose a policy that learns tastes, such as SVD")
     shares = {name: _share(name, given[name]) for name in ("epsilon", "missing", "late", "leave")}
     if given["late"] > _MOST_LATE:
-        raise InputError(f"late is {given['late']}; it must be at most {_MOST_LATE}")
+        message = f"late is {given['late']}; it must be at most {_MOST_LATE}"
+        raise InputError(message, hint="missing is the share of responses that never come")
     count = max(1, -(-users * size // _PART)) if parts is None else parts
     check_count("parts", count, least=1)
     if count > users:
-        raise InputError(f"parts is {count}; there are {users} users")
+        raise InputError(f"parts is {count}; there are {users} users", hint=f"give at most {users} parts")
     plan = {"feedback": NUMBER, "world": digest_of_json(world.spec), "policy": learns.name, "settings": learns.settings}
     options = {name: float(given[name]) for name in ("epsilon", "missing", "late", "leave")}
     plan |= {**options, "once": given["once"], "slate": int(size), "seed": int(given["seed"]), "parts": int(count)}
@@ -340,7 +342,8 @@ def examination_of(world: World, slate: int) -> tuple[int, ...]:
     [1.0, 0.5]
     """
     if slate > world.shape[1]:
-        raise InputError(f"a slate of {slate} items is larger than the catalogue of {world.shape[1]}")
+        message = f"a slate of {slate} items is larger than the catalogue of {world.shape[1]}"
+        raise InputError(message, hint=f"show at most {world.shape[1]} at a time")
     known = tuple(world.spec["examination"])
     if slate > len(known) and any(chance != UNIT for chance in known):
         raise InputError(
@@ -354,5 +357,5 @@ def _share(name: str, value: Any) -> int:
     """Return a probability in units of 2⁻³²; refuse what is none."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= 1:
-        raise InputError(f"{name} is {value!r}; it must be a probability")
+        raise InputError(f"{name} is {value!r}; it must be a probability", hint="give a number from 0 to 1")
     return round(float(value) * UNIT)

@@ -131,7 +131,8 @@ def _size(name: str, size: int | None) -> int | None:
 
 def _check_slate(slate: int, items: int) -> None:
     if slate > items:
-        raise InputError(f"a slate of {slate} items is larger than the catalogue of {items}")
+        message = f"a slate of {slate} items is larger than the catalogue of {items}"
+        raise InputError(message, hint=f"show at most {items} at a time, or simulate more items")
 
 
 def _check_number(name: str, value: Any, least: float) -> None:

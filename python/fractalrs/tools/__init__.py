@@ -28,6 +28,7 @@ from fractalrs.tools.digest import Digest, digest_of_json
 from fractalrs.tools.machine import (
     blas_threads,
     drawing,
+    free_addresses,
     free_memory,
     installed,
     new_place,
@@ -70,6 +71,7 @@ __all__ = [
 __all__ += [
     "blas_threads",
     "drawing",
+    "free_addresses",
     "free_memory",
     "in_order",
     "new_folder",

@@ -149,7 +149,9 @@ def _is_still(descriptor: int, path: Path) -> bool:
 def make_folder(path: Path) -> None:
     """Make a folder and those above it that are missing; their names outlive a power failure."""
     if not path.is_dir():
-        make_folder(path.parent)
+        # A drive that is not there has nothing above it: to make it says so.
+        if path.parent != path:
+            make_folder(path.parent)
         path.mkdir(exist_ok=True)
         flush(path.parent)
 

@@ -13,10 +13,10 @@ from fractalrs.tools.arguments import as_path
 
 _FREE_DISK_MARGIN = 1.05
 _GROUPS = {
-    "": ("", "memory.max", "memory.current", "inactive_file"),
-    "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    "": ("", "memory.max", "memory.current", "active_file|inactive_file|slab_reclaimable"),
+    "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_active_file|total_inactive_file"),
 }
-"""Of both versions of control groups, by their controllers: folder, files, and what of the usage is cached."""
+"""Of both versions of control groups, by their controllers: folder, files, and what of the usage can be let go."""
 
 
 @contextmanager
@@ -95,14 +95,22 @@ def free_memory() -> int | None:
 
     It is what the system has available, or less where a container or ``ulimit -v`` allows less.
     """
-    rooms = [_number("/proc/meminfo", r"MemAvailable:\s*(\d+) kB", 1024), *_rooms_of_groups()]
+    rooms = [_number("/proc/meminfo", r"MemAvailable:\s*(\d+) kB", 1024), *_rooms_of_groups(), free_addresses()]
+    return min((room for room in rooms if room is not None), default=None)
+
+
+def free_addresses() -> int | None:
+    """Return the bytes of addresses that ``ulimit -v`` still allows; None where nothing limits them.
+
+    A thread takes many more addresses than memory: its allocator reserves them.
+    """
     with suppress(ImportError):
         import resource
 
-        allowed, taken = resource.getrlimit(resource.RLIMIT_AS)[0], _number("/proc/self/statm", r"(\d+)", 1)
+        allowed, taken = resource.getrlimit(resource.RLIMIT_AS)[0], _number("/proc/self/statm", r"^(\d+)", 1)
         if allowed != resource.RLIM_INFINITY and taken is not None:
-            rooms.append(max(0, allowed - taken * resource.getpagesize()))
-    return min((room for room in rooms if room is not None), default=None)
+            return max(0, allowed - taken * resource.getpagesize())
+    return None
 
 
 def require_memory(need: float, what: str, hint: str) -> None:
@@ -125,16 +133,16 @@ def _rooms_of_groups() -> Iterator[int | None]:
         for place in (root, group, *(parent for parent in group.parents if root in parent.parents)):
             most, taken = _number(place / limit, r"^(\d+)", 1), _number(place / usage, r"^(\d+)", 1)
             if most is not None and taken is not None:
-                yield max(0, most - taken + (_number(place / "memory.stat", rf"^{cached} (\d+)", 1) or 0))
+                yield max(0, most - taken + (_number(place / "memory.stat", rf"^(?:{cached}) (\d+)", 1) or 0))
 
 
 def _number(file: str | Path, pattern: str, unit: int) -> int | None:
-    """Return a number from a file of the system's; None where it has none, such as ``max``."""
+    """Return the sum of some numbers in a file of the system's; None where it has none of them, such as ``max``."""
     try:
-        found = re.search(pattern, Path(file).read_text(), flags=re.MULTILINE)
+        found = re.findall(pattern, Path(file).read_text(), flags=re.MULTILINE)
     except OSError:
         return None
-    return int(found[1]) * unit if found else None
+    return sum(map(int, found)) * unit if found else None
 
 
 def peak_memory() -> int:

@@ -11,10 +11,10 @@ Each room imports only rooms above it::
     attacks                      all of them
 """
 
-from fractalrs.privacy.attacks.attacks import ATTACKERS, ATTACKS, Attack, Attacker, Kind
+from fractalrs.privacy.attacks.attacks import ATTACKERS, ATTACKS, Attack, Attacker, Kind, attacks_on
 from fractalrs.privacy.attacks.blind import dealt_out, densest_block
 from fractalrs.privacy.attacks.output import Output
 from fractalrs.privacy.attacks.people import FEWEST, MOST, People, as_base, check_enough
 
 __all__ = ["ATTACKERS", "ATTACKS", "FEWEST", "MOST", "Attack", "Attacker", "Kind", "Output", "People"]
-__all__ += ["as_base", "check_enough", "dealt_out", "densest_block"]
+__all__ += ["as_base", "attacks_on", "check_enough", "dealt_out", "densest_block"]

@@ -5,7 +5,7 @@ the three that *Synthetic Data and Simulators for Recommendation Systems* names,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fractalrs.privacy.attacks import blind, informed, seeded
@@ -54,3 +54,17 @@ ATTACKS = (
     Attack("shuffles undone", "seed", "identity", seeded.undone),
 )
 """All of them."""
+
+
+def attacks_on(output: Output) -> tuple[Attack, ...]:
+    """Return the attacks there are on an output, each by the attacker who needs to know the least.
+
+    Items that are numbered by popularity rise with the popularity of what they show in every block: whoever knows how
+    popular real items are knows the columns, as far as cells let one.
+    """
+    if output.expansion.options.id_order != "popularity":
+        return ATTACKS
+    return tuple(
+        replace(one, attacker="output", name=f"{one.name}, items by rank") if one.attacker == "columns" else one
+        for one in ATTACKS
+    )

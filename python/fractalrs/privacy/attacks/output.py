@@ -23,7 +23,8 @@ class Output:
 
     The layout of ids is public, so blocks are known; how dense each is can be counted. Where items are not numbered by
     block, an attacker with the output alone would first have to find the column blocks out, and is granted them here:
-    what an audit finds is then the same for every order of ids of a seed, and more than such an attacker can do.
+    what an audit finds is then as much as by block, and more than such an attacker can do. (Numbered by popularity
+    they tell more: `attacks_on`.)
     """
 
     expansion: Expansion

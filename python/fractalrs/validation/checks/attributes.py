@@ -51,6 +51,9 @@ def _wrong(
                 blocks = batch[f"{one}_block"].to_numpy()
                 if dataset.id_order == "block" or side == USERS:
                     right &= blocks == ids // size
+                else:
+                    # Which of them an item has needs the source.
+                    right &= (blocks >= 0) & (blocks < dataset.multipliers[side.axis])
                 if expansion is not None and len(ids) and stop <= count:
                     planned, codes = blocks_and_sources(expansion, side, ids)
                     known = expansion.base.item_ids if side.axis else expansion.base.user_ids

@@ -1,5 +1,7 @@
 """Are ids in range, rows in order, and is no interaction there twice, or in train and test?"""
 
+from dataclasses import replace
+
 from fractalrs.passes import Degrees
 from fractalrs.validation.findings import Check
 
@@ -11,14 +13,25 @@ DISJOINT = "train and test are disjoint"
 
 def check_rows(degrees: Degrees, order: str) -> list[Check]:
     """Check what the pass over all rows found against the promises, one of which is the order of a user's rows."""
-    # In the order of time items come in any order, and in that of blocks as long as nobody knows these.
-    of_items = () if order in ("time", "unknown") else ("item_order",)
     return [
         _check(IN_RANGE, degrees, "interactions have an id of no user or item of their part", "out_of_range"),
-        _check(ORDER, degrees, "users, or items of a user, come after one they belong before", "user_order", *of_items),
+        _order(degrees, order),
         _check(DUPLICATES, degrees, "interactions are there more than once in a split", "duplicates"),
         _check(DISJOINT, degrees, "interactions are in two splits", "overlaps"),
     ]
+
+
+def _order(degrees: Degrees, order: str) -> Check:
+    """Check the order of users, and of items where it is known: with times they come in any."""
+    of_items = () if order in ("time", "unknown") else ("item_order",)
+    found = _check(
+        ORDER, degrees, "users, or items of a user, come after one they belong before", "user_order", *of_items
+    )
+    if found.holds and order == "unknown":
+        return replace(
+            found, detail="of users; the order of items inside a user needs --source, which tells their blocks"
+        )
+    return found
 
 
 def _check(name: str, degrees: Degrees, what: str, *kinds: str) -> Check:

@@ -14,13 +14,18 @@ def _share(kind: str, measured: Measured) -> Values:
     found = measured.repetition
     share = None if found is None else getattr(found, kind)
     if share is None:
-        return Values(note="needs more than one block" if found is None else "too large, or too sparse, to relink")
+        return Values(note=_nothing(measured) if found is None else "too large, or too sparse, to relink")
     floor = share.floor if kind == "stored" else share.degree_floor
     note = "the share of the largest eigenvalue in how alike blocks are; null and distance: of independent blocks"
     if kind != "stored" and share.floor:
         note += f" of these degrees; {share.share / share.floor:.1f} times that of uniform ones"
     over = share.share / floor if floor else None
     return Values(synthetic=share.share, null=floor, distance=over, note=note)
+
+
+def _nothing(measured: Measured) -> str:
+    by_block = measured.matrix.id_order == "block"
+    return "needs more than one block" if by_block else "needs items that are numbered by block"
 
 
 def _mutual(measured: Measured) -> Values:
