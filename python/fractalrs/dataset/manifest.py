@@ -18,7 +18,7 @@ ELSEWHERE = "move the folder away, or choose another"
 MIXTURE = "mixture"
 """What the manifest of a mixture says it is."""
 FORMAT = 3
-"""Number of what a data set's folder holds: 2 since digests are BLAKE3, 3 since all of it is sealed and ids have an order."""
+"""Number of what a data set's folder holds: 2 since digests are BLAKE3, 3 since all of it is sealed."""
 _OURS = {"base_users", "user_multiplier", "parts", "totals", "fingerprints"}
 
 
