@@ -123,8 +123,8 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
         for (split, degrees) in Split::ALL.into_iter().zip(&of_users) {
             degrees[row.user as usize].fetch_add(row.of(split).len() as u32, Ordering::Relaxed);
         }
-        let mut places = std::mem::take(&mut state.places);
-        let placed = blocks.placed(row, items as i64, &mut places);
+        let mut buffers = std::mem::take(&mut state.places);
+        let placed = blocks.placed(row, items as i64, &mut buffers);
         let known = |items: &[i64]| items.iter().all(|&item| item >= 0 && (item as usize) < items_known);
         if Split::ALL.into_iter().all(|split| known(row.of(split))) {
             state.check_known(row, placed, blocks);
@@ -132,7 +132,7 @@ pub fn degrees(matrix: &StreamedMatrix, blocks: &Blocks, workers: &Workers) -> R
             state.check(row, placed, blocks);
         }
         state.add(row, placed, blocks, (items, column_blocks));
-        state.places = places;
+        state.places = buffers;
         Ok(())
     })?;
     // The arrays of one thread become those of all.
