@@ -413,7 +413,7 @@ def test_another_source_or_option_is_refused_and_can_overwrite(source: Path, tmp
     [
         (WriteError("cannot write the part"), "error: cannot write the part"),
         (OSError(28, "No space left on device", "train"), "error: cannot write train: No space left on device"),
-        (MemoryError(), "error: MemoryError"),
+        (MemoryError(), "error: there is too little memory"),
     ],
 )
 def test_failures_while_running_exit_with_1(

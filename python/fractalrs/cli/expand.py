@@ -152,7 +152,8 @@ def _check_shared(recipe: Recipe, parts: range | None, place: Place) -> None:
 def _warned(plan: Plan) -> Plan:
     """Return the plan; say where more of each person is written than by default."""
     bound = PROFILES[DEFAULT_PROFILE].max_keep
-    if plan.base.privacy is None and plan.options.max_keep > max(bound, PROFILES[plan.profile].max_keep):
+    thins = plan.expansion.operator.has_keep_rates and plan.base.privacy is None
+    if thins and plan.options.max_keep > max(bound, PROFILES[plan.profile].max_keep):
         logger.warning(
             f"warning: blocks keep up to {plan.options.max_keep:.0%} of a person's interactions, the default "
             f"{bound:.0%}: the more they keep, the more people can be found in them; fractalrs audit SOURCE with these "

@@ -176,7 +176,7 @@ class Lookups(Protocol):
         >>> expansion = Expansion(base, reduce(base, (2, 3)), id_order="scrambled", seed=7)
         >>> places = expansion.places([0, 1, 2])
         >>> expansion.items_at(places).tolist(), (places // base.shape[1]).tolist()
-        ([0, 1, 2], [1, 0, 1])
+        ([0, 1, 2], [2, 1, 1])
         """
         return self._renumbered("items", items, "places")
 
