@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -191,7 +190,7 @@ def stored_at(path: str | os.PathLike[str], plan: dict[str, Any], world: World, 
     InputError
         If it is of another plan, or no file can hold the world.
     """
-    saved = _saved(world)
+    saved = world.text.encode()
     store = LocalStore(as_path("path", path).absolute())
     store.check()
     there = store.list() if store.path.exists() else {}
@@ -247,13 +246,6 @@ def _places(names: Iterable[str], rounds: int, parts: int) -> list[tuple[int, in
     """Return rounds, below so many, and parts of those files that are some of so many parts."""
     found = (_PART.fullmatch(name) for name in names)
     return [(int(one[1]), int(one[2])) for one in found if one and int(one[1]) < rounds and int(one[3]) == parts]
-
-
-def _saved(world: World) -> bytes:
-    """Return the world as its file has it."""
-    with tempfile.TemporaryDirectory() as folder:
-        world.save(Path(folder) / WORLD)
-        return (Path(folder) / WORLD).read_bytes()
 
 
 def _sealed(content: bytes, place: str, hint: str) -> dict[str, Any]:

@@ -74,14 +74,23 @@ class Log(Protocol):
     def __iter__(self) -> Iterator[pa.RecordBatch]: ...
 
 
-def write_world(path: str | os.PathLike[str], spec: Mapping[str, Any], policy: str) -> None:
-    """Write a world to a new file."""
+def require_saved(policy: object | None, name: str) -> None:
+    """Refuse a world whose policy is a function."""
+    if policy is not None:
+        raise InputError(
+            f"the policy {name} is a function, which no file can hold",
+            hint="keep the program that makes it, and write what it logs: pyarrow takes world.observations()",
+        )
+
+
+def write_world(path: str | os.PathLike[str], text: str) -> None:
+    """Write the text of a world to a new file."""
     target = new_place(path)
     if not target.parent.is_dir():
         raise OutputError(f"the folder of {target} does not exist", hint="create it first")
     try:
         with whole_file(target) as temporary:
-            temporary.write_text(_text(spec, policy), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {target}: {os.strerror(error.errno) if error.errno else error}") from error
 
@@ -144,7 +153,8 @@ def read_world(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str]:
     return spec, policy
 
 
-def _text(spec: Mapping[str, Any], policy: str) -> str:
+def world_text(spec: Mapping[str, Any], policy: str) -> str:
+    """Return a world as its file has it."""
     whole = {"simulation": NUMBER, "policy": policy, "spec": dict(spec), "blake3": digest_of_json(dict(spec))}
     return json.dumps(whole) + "\n"
 
@@ -179,6 +189,6 @@ def _describe(
     facts = {"rows": rows, "users": spec["users"], "items": spec["items"], "policy": policy}
     kept = "; exposures without a response are left out" if only_responses else ""
     more = {"simulation": NUMBER, "seed": spec["seed"], "only_responses": only_responses, "files": dict(files)}
-    (folder / WORLD).write_text(_text(spec, policy), encoding="utf-8")
+    (folder / WORLD).write_text(world_text(spec, policy), encoding="utf-8")
     (folder / "README.md").write_text(_CARD.format(**facts, kept=kept), encoding="utf-8")
     (folder / "manifest.json").write_text(json.dumps({**facts, **more}, indent=2) + "\n", encoding="utf-8")

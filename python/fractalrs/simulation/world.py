@@ -11,10 +11,10 @@ from fractalrs._core import ExposureLog
 from fractalrs._core import World as Core
 from fractalrs.errors import InputError
 from fractalrs.reading import Interactions, read_interactions
+from fractalrs.simulation import saved
 from fractalrs.simulation.ids import checked_range, codes_of, spread
 from fractalrs.simulation.log import INTERACTIONS, Columns, Observations, chosen_schema
 from fractalrs.simulation.policies import Floats, Integers, OfUsers, Policy, value_of
-from fractalrs.simulation.saved import ranges_of, read_world, require_log, write_log, write_world
 from fractalrs.tools import (
     Progress,
     Shown,
@@ -287,8 +287,7 @@ class World(Shown):
         ...     fr.World.open(folder).shape
         (60, 40)
         """
-        self._check_saved()
-        write_world(path, self.spec, self.policy_name)
+        saved.write_world(path, self.text)
 
     def write(
         self,
@@ -339,19 +338,19 @@ class World(Shown):
         >>> rows == written == 2 * world.exposure_count
         True
         """
-        self._check_saved()
+        saved.require_saved(self.policy, self.policy_name)
         check_count("rounds", rounds, least=1)
-        rounds, parts = int(rounds), ranges_of(self.shape[0], self.exposure_count)
+        rounds, parts = int(rounds), saved.ranges_of(self.shape[0], self.exposure_count)
         resolve_threads(threads)
         rows = rounds * self.exposure_count * (self._response_rate() if only_responses else 1.0)
-        require_log(path, rows)
+        saved.require_log(path, rows)
         logs = (
             self.observations(only_responses=only_responses, users=users, round=number, threads=threads)
             for number in range(rounds)
             for users in parts
         )
         with as_progress(progress).task("simulating", rows, rounds * len(parts)) as report:
-            return write_log(path, self.spec, self.policy_name, logs, len(parts), report)
+            return saved.write_log(path, self.spec, self.policy_name, logs, len(parts), report)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -371,7 +370,7 @@ class World(Shown):
         ...     print("no world" in str(error))
         True
         """
-        spec, name = read_world(path)
+        spec, name = saved.read_world(path)
         try:
             return cls(spec, None, name)
         except InputError as error:
@@ -397,12 +396,11 @@ class World(Shown):
         p, q = self.shape
         return {"users": p, "items": q, "exposures": self.exposure_count, "policy": self.policy_name, "seed": self.seed}
 
-    def _check_saved(self) -> None:
-        if self.policy is not None:
-            raise InputError(
-                f"the policy {self.policy_name} is a function, which no file can hold",
-                hint="keep the program that makes it, and write what it logs: pyarrow takes world.observations()",
-            )
+    @property
+    def text(self) -> str:
+        """The content of ``world.json``; refused where its policy is a function."""
+        saved.require_saved(self.policy, self.policy_name)
+        return saved.world_text(self.spec, self.policy_name)
 
     def _pairs(
         self, users: npt.ArrayLike, items: npt.ArrayLike
