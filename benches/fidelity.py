@@ -2,11 +2,13 @@
 
     python benches/fidelity.py --figure docs/figures/fidelity.png sample ratings.csv …
     python benches/fidelity.py --shape 4 8 bench-data/base
+    python benches/fidelity.py --lost --shape 8 16 sample ratings.csv …
     python benches/fidelity.py --times ratings.csv …
 
 For each source (a file, a saved base, or: sample) and each shuffle, `fractalrs.validate` measures the expansion without
 writing it. One line of a table takes one to five minutes for 100,000 interactions × (16, 32) on two cores.
-With --times only times and ratings are measured, of an aligned expansion that is written first, in half a minute.
+With --lost only the default is measured, beside the real data thinned alike and uniform random pairs. With --times only
+times and ratings are, of an aligned expansion that is written first, in half a minute.
 """
 
 import argparse
@@ -27,7 +29,16 @@ from fractalrs.validation import metrics, thresholds
 from fractalrs.validation.measure.measured import Measured
 from fractalrs.validation.planned import Planned
 
-SHUFFLES = ("cells", "aligned", "block", "none")
+SHUFFLES = ("mixed", "aligned", "block", "none")
+LOST = (
+    "degree assortativity",
+    "cosine with the nearest item, rank 1",
+    "lift of the nearest ten items",
+    "network values of users",
+    "network values of items",
+    "norm captured at rank 64",
+    "coverage of items",
+)
 COLUMNS = {
     "Gini users: real": ("gini of users", "real"),
     "synthetic": ("gini of users", "synthetic"),
@@ -56,7 +67,7 @@ def read(source: str, payload: tuple[str, ...] = ()) -> fr.Base:
 
 
 def expand(base: fr.Base, shape: tuple[int, int], shuffle: str) -> Expansion:
-    if shuffle == "cells":
+    if shuffle == "mixed":
         return fr.Expansion(base, fr.fit(base, shape), seed=7)
     return fr.Expansion(base, fr.reduce(base, shape), profile="traceable", shuffle=shuffle, seed=7)
 
@@ -88,6 +99,15 @@ def describe(name: str, base: fr.Base, shape: tuple[int, int]) -> dict[str, dict
             found = report.findings.curves[figure]
             drawn["real"], drawn[shuffle] = found["real"], found["synthetic"]
     return curves
+
+
+def describe_lost(name: str, base: fr.Base, shape: tuple[int, int]) -> None:
+    """Print what the default loses of a source, and what thinning alone does."""
+    say(f"\n### {name} × {shape}: real · thinned alike · synthetic · uniform\n\n| metric | |\n|---|---|")
+    found = {metric.name: metric for metric in fr.validate(expand(base, shape, "mixed")).metrics}
+    for metric in (found[lost] for lost in LOST):
+        values = (metric.real, metric.thinned, metric.synthetic, metric.null)
+        say(f"| {metric.name} | {' · '.join('' if value is None else f'{value:.3g}' for value in values)} |")
 
 
 def describe_times(name: str, base: fr.Base, shape: tuple[int, int]) -> None:
@@ -127,6 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--shape", type=int, nargs=2, default=(16, 32), metavar=("M", "N"))
     parser.add_argument("--figure", type=Path, help="draw the curves of all sources here")
+    parser.add_argument("--lost", action="store_true", help="measure the default alone, beside what thinning loses")
     parser.add_argument("--times", action="store_true", help="measure times and ratings alone")
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a file of interactions, a saved base, or: sample")
     arguments = parser.parse_args()
@@ -135,6 +156,9 @@ def main() -> None:
         name = source if source == "sample" else Path(source).resolve().parent.name
         if arguments.times:
             describe_times(name, read(source, ("rating", "timestamp")), tuple(arguments.shape))
+            continue
+        if arguments.lost:
+            describe_lost(name, read(source), tuple(arguments.shape))
             continue
         found[name] = describe(name, read(source), tuple(arguments.shape))
     if arguments.figure and found:
