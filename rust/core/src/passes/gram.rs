@@ -1,5 +1,7 @@
 //! Products of the train part A with dense blocks of vectors, in one pass over its rows.
 
+#![allow(clippy::inline_always)] // What is not inlined is not widened.
+
 use std::ops::{AddAssign, Range};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -8,7 +10,7 @@ use std::time::Duration;
 use super::cursor::Row;
 use super::rows::{StreamedMatrix, Workers, fold, visit};
 use crate::error::Error;
-use crate::memory::prefetch;
+use crate::memory::{Loop, prefetch, widened};
 use crate::threads::on_threads;
 
 /// How many interactions ahead rows of a block of vectors are asked for.
@@ -33,6 +35,7 @@ pub trait Real: Copy + Default + AddAssign + Send + Sync {}
 impl Real for f32 {}
 impl Real for f64 {}
 
+#[inline(always)]
 fn add<T: Real>(sum: &mut [T], vector: &[T]) {
     sum.iter_mut().zip(vector).for_each(|(sum, &value)| *sum += value);
 }
@@ -53,6 +56,7 @@ fn narrow(items: &[i64], codes: &mut Vec<u32>) {
 const LANES: usize = 16;
 
 /// Adds the rows of `x` that belong to `items` to `sum`, in their order.
+#[inline(always)]
 fn gather<T: Real>(x: &[T], width: usize, items: &[u32], sum: &mut [T]) {
     if let Ok(sum) = <&mut [T; LANES]>::try_from(&mut *sum) {
         // The compiler keeps a copy of known length in registers.
@@ -72,6 +76,7 @@ fn gather<T: Real>(x: &[T], width: usize, items: &[u32], sum: &mut [T]) {
 }
 
 /// Adds `vector` to the rows of `y` that belong to `items`.
+#[inline(always)]
 fn scatter<T: Real>(y: &mut [T], width: usize, items: &[u32], vector: &[T]) {
     if let Ok(vector) = <&[T; LANES]>::try_from(vector) {
         let own = *vector;
@@ -89,70 +94,100 @@ fn scatter<T: Real>(y: &mut [T], width: usize, items: &[u32], vector: &[T]) {
 }
 
 /// Asks for the row of an item some way ahead.
+#[inline(always)]
 fn ask<T>(vectors: &[T], width: usize, items: &[u32], number: usize) {
     if let Some(&far) = items.get(number + AHEAD) {
         prefetch(&vectors[far as usize * width]);
     }
 }
 
-/// How many items come before the first that is not below a bound.
-fn leading(items: &[u32], bound: u32) -> usize {
-    // Whole lanes at a time: nothing in them is a branch.
-    let lanes = items.chunks_exact(LANES).take_while(|lane| lane.iter().fold(0, |most, &item| most.max(item)) < bound);
-    let first = lanes.count() * LANES;
-    let rest = &items[first..];
-    first + rest.iter().position(|&item| item >= bound).unwrap_or(rest.len())
-}
-
-/// Rows taken together, so that a window of items is used by many of them while it is in cache.
+/// Rows taken together, window by window of items: a window of vectors is used by many rows while it is in cache, and
+/// what is read of the rows lies side by side.
 struct Batch<T> {
-    items: Vec<u32>,
-    ends: Vec<usize>,
-    cursors: Vec<usize>,
+    users: usize,
+    windows: Vec<Window>,
     sums: Vec<T>,
 }
 
+/// What the rows of a batch have in a window of items.
+struct Window {
+    /// The first item beyond it.
+    end: i64,
+    items: Vec<u32>,
+    /// User by user, how many of them there are.
+    counts: Vec<u32>,
+}
+
 impl<T: Real> Batch<T> {
-    fn new() -> Self {
-        Self { items: Vec::new(), ends: Vec::new(), cursors: Vec::new(), sums: Vec::new() }
+    fn new(length: usize, width: usize) -> Self {
+        let (items, most) = (length / width.max(1), WINDOW_BYTES / (width * size_of::<T>()).max(1));
+        let ends = (0..items).step_by(most.max(1)).map(|first| (first + most.max(1)) as i64);
+        let windows = ends.map(|end| Window { end, items: Vec::new(), counts: Vec::new() }).collect();
+        Self { users: 0, windows, sums: Vec::new() }
     }
 
     /// Takes a row in; says whether the batch is full.
-    fn push(&mut self, items: &[i64]) -> bool {
-        self.items.extend(items.iter().map(|&item| item as u32));
-        self.ends.push(self.items.len());
-        self.ends.len() == BATCH_USERS || self.items.len() >= BATCH_INTERACTIONS
+    fn push(&mut self, mut row: &[i64]) -> bool {
+        let (mut taken, last) = (0, self.windows.len() - 1);
+        for (number, window) in self.windows.iter_mut().enumerate() {
+            // Items rise by blocks; what comes out of order is taken in a later window, at the latest in the last one.
+            let known = row.iter().position(|&item| item >= window.end).filter(|_| number < last);
+            let (here, rest) = row.split_at(known.unwrap_or(row.len()));
+            window.items.extend(here.iter().map(|&item| item as u32));
+            window.counts.push(here.len() as u32);
+            taken += window.items.len();
+            row = rest;
+        }
+        self.users += 1;
+        self.users == BATCH_USERS || taken >= BATCH_INTERACTIONS
     }
 
     /// Adds `AᵀA x` of the rows in the batch to y, and empties it.
     fn flush(&mut self, x: &[T], width: usize, y: &mut [T]) {
-        self.sums.clear();
-        self.sums.resize(self.ends.len() * width, T::default());
-        self.windows(x.len(), width, |sum, items| gather(x, width, items, sum));
-        self.windows(x.len(), width, |sum, items| scatter(y, width, items, sum));
-        self.items.clear();
-        self.ends.clear();
+        widened(Flush { batch: self, x, width, y });
     }
+}
 
-    /// Hands `each` the interactions of one user after the other, window by window: its sum, and its items there.
-    fn windows(&mut self, length: usize, width: usize, mut each: impl FnMut(&mut [T], &[u32])) {
-        let window = (WINDOW_BYTES / (width * size_of::<T>()).max(1)).max(1);
-        self.cursors.clear();
-        self.cursors.push(0);
-        self.cursors.extend_from_slice(&self.ends[..self.ends.len().saturating_sub(1)]);
-        let mut last = 0;
-        while last < length / width.max(1) {
-            last += window;
-            // Items rise by blocks; what comes out of order is taken in a later window, at the latest in the last one.
-            let below = if last < length / width { Some(last as u32) } else { None };
-            for ((cursor, &end), sum) in self.cursors.iter_mut().zip(&self.ends).zip(self.sums.chunks_exact_mut(width))
-            {
-                let rest = &self.items[*cursor..end];
-                let here = below.map_or(rest.len(), |below| leading(rest, below));
-                each(sum, &rest[..here]);
-                *cursor += here;
+/// Empties a batch.
+struct Flush<'f, T> {
+    batch: &'f mut Batch<T>,
+    x: &'f [T],
+    width: usize,
+    y: &'f mut [T],
+}
+
+impl<T: Real> Loop for Flush<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { batch: Batch { users, windows, sums }, x, width, y } = self;
+        sums.clear();
+        sums.resize(*users * width, T::default());
+        for window in &*windows {
+            for (sum, items) in window.users(sums, width) {
+                gather(x, width, items, sum);
             }
         }
+        for window in windows {
+            for (sum, items) in window.users(sums, width) {
+                scatter(y, width, items, sum);
+            }
+            window.items.clear();
+            window.counts.clear();
+        }
+        *users = 0;
+    }
+}
+
+impl Window {
+    /// The sum of one user after the other, and the items that it has here.
+    #[inline(always)]
+    fn users<'w, T>(&'w self, sums: &'w mut [T], width: usize) -> impl Iterator<Item = (&'w mut [T], &'w [u32])> {
+        let mut rest = self.items.as_slice();
+        self.counts.iter().zip(sums.chunks_exact_mut(width)).map(move |(&count, sum)| {
+            let here;
+            (here, rest) = rest.split_at(count as usize);
+            (sum, here)
+        })
     }
 }
 
@@ -292,7 +327,7 @@ pub fn gram<T: Real>(
             batch.flush(x, width, y);
         }
     };
-    summed(matrix, sums, workers, Batch::new, each, |y, batch| batch.flush(x, width, y))
+    summed(matrix, sums, workers, || Batch::new(x.len(), width), each, |y, batch| batch.flush(x, width, y))
 }
 
 /// Writes A x to y, for x with one row of `width` numbers per item: one row per user.
