@@ -72,6 +72,10 @@ CASES = {
     "expand on": Case(
         EXPAND, (EXPAND,), ("manifest.json", "README.md", "train/part-00001-of-00002.parquet"), "deep/out"
     ),
+    # What noise has made cannot be made again: a second one would be paid for again.
+    "expand with privacy": Case(
+        ("expand", "s.csv", "deep/out", *SIZE, "--epsilon", "30", "--seed", "3"), users=2_000, makes="deep/out"
+    ),
     "finish": Case(("finish", "deep/out", "--quiet"), ((*EXPAND, "--part-range", "0:2"),), makes="deep/out"),
     "repair": Case(
         ("verify", "deep/out", "--repair", "--source", "s.csv", "--quiet"),
