@@ -34,8 +34,10 @@ def kinds(folder: Path) -> dict[str, tuple[Path, list[str], Callable[[], Any]]]:
         path = source(folder / suffix, suffix)
         found[suffix] = path.parent, [path.name], partial(fr.read_interactions, path)
     shutil.copytree(CORPUS, folder / "corpus")
-    for path in sorted((folder / "corpus").iterdir()):
-        found[path.name] = path.parent, [path.name], partial(fr.read_interactions, path)
+    corpus = sorted((folder / "corpus").iterdir())
+    # The one that was changed last is the one that is spoiled.
+    latest = partial(max, corpus, key=lambda path: path.stat().st_mtime_ns)
+    found["corpus"] = folder / "corpus", [path.name for path in corpus], lambda: fr.read_interactions(latest())
     expansion = Expansion(small_base(), RATES, cells=small_cells(), seed=7)
     expansion.save(folder / "saved")
     files = [file for file in sorted((folder / "saved").rglob("*.*")) if file.is_file()]
@@ -61,7 +63,7 @@ def main(seconds: float, seed: int) -> int:
     end, faults, tried = time.monotonic() + seconds, 0, dict[str, int]()
     with tempfile.TemporaryDirectory() as folder:
         every = kinds(Path(folder))
-        while time.monotonic() < end:
+        while not tried or time.monotonic() < end:
             for kind, (place, names, use) in every.items():
                 print(f"\r{kind} from seed {seed}   ", end="", file=sys.stderr)
                 for fault in unexpected(place, names, range(seed, seed + AT_ONCE), partial(watched, use)):
