@@ -59,7 +59,9 @@ NIGHTLY = PROPTEST_CASES=24 CARGO_TARGET_DIR=target/sanitize cargo +nightly
 sanitize: ## run the core's tests under address and thread sanitizers, and those of the unsafe file under Miri, where nightly has them
 	@cargo +nightly miri --version > /dev/null 2>&1 || { \
 		echo "not possible here: rustup component add miri rust-src --toolchain nightly"; exit 1; }
-	$(NIGHTLY) miri test --locked --package fractalrs-core --lib -- memory
+	for vectors in -avx2 +avx2; do MIRIFLAGS=-Zmiri-disable-isolation $(NIGHTLY) miri test -Zprofile-rustflags --locked \
+		--config "profile.dev.package.fractalrs-core.rustflags=['-Ctarget-feature=$$vectors']" \
+		--package fractalrs-core --lib -- memory algebra || exit 1; done
 	for kind in address thread; do RUSTFLAGS=-Zsanitizer=$$kind $(NIGHTLY) test -Zbuild-std --target $(HOST) --locked \
 		--package fractalrs-core --lib || exit 1; done
 

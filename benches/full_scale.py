@@ -82,7 +82,7 @@ def cases(at: Case) -> dict[str, dict[str, Words | partial[None]]]:
         },
         "one-active": {
             "source": partial(one_active, one, round(200_000 * at.scale), round(1_000_000 * at.scale)),
-            "expand": at.expand(one, skew, 16, 32),
+            "expand": at.expand(one, skew, 4, 8),
             "validate": ("validate", skew, "--source", one, "--no-progress"),
         },
         "base": {
@@ -94,9 +94,10 @@ def cases(at: Case) -> dict[str, dict[str, Words | partial[None]]]:
 
 
 def one_active(file: Path, users: int, items: int) -> None:
-    """Write a source in which one user has all items, and the others have five each, popular ones rather."""
+    """Write a source in which one user has all items, and the others five each, popular ones of their taste."""
     draw = np.random.default_rng(0)
-    item = (items * draw.random((users, 5)) ** 3).astype(np.int64)
+    taste = draw.integers(0, 16, (users, 1)) * (items // 16)
+    item = (taste + (items * draw.random((users, 5)) ** 3).astype(np.int64)) % items
     pairs = np.unique(np.repeat(np.arange(2, users + 2), 5) * items + item.ravel())
     user = np.concatenate([np.ones(items, np.int64), pairs // items])
     item = np.concatenate([np.arange(items), pairs % items]) + 1

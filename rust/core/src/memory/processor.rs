@@ -85,7 +85,6 @@ mod tests {
     fn a_widened_loop_runs_once_and_says_the_same() {
         struct Sum<'s>(&'s [f64], &'s mut Vec<f64>);
         impl Loop for Sum<'_> {
-            #[inline(always)]
             fn run(self) {
                 self.1.push(self.0.iter().sum());
             }
