@@ -12,7 +12,7 @@ export PIP_CONSTRAINT = constraints.txt
 SOURCES = $(wildcard rust/*/src/*.rs rust/*/src/*/*.rs rust/*/Cargo.toml) Cargo.toml Cargo.lock pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test adapters test-adapters lint docs guard fuzz soak bench bench-quick wheel try-wheel sdist lock clean
+.PHONY: help demo test adapters test-adapters lint docs guard fuzz sanitize deny soak bench bench-quick wheel try-wheel sdist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,8 +49,25 @@ docs: $(VENV)/documented ## build the documentation into docs/_build/html; warni
 guard: $(VENV)/tested ## compare the speed of generating, encoding and writing with its baseline (ten seconds)
 	$(BIN)/python benches/guard.py
 
-fuzz: $(VENV)/tested ## damage sources and saved files for ten minutes; what is not refused in words is printed with its seed
+fuzz: $(VENV)/tested ## damage sources, saved files and the corpus for ten minutes, then what the core reads; failing seeds are printed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz.py 600
+	PROPTEST_CASES=5000 cargo test --release --locked --package fractalrs-core -- any_ damaged checks
+
+# What a nightly toolchain has beside the pinned one: `rustup component add miri rust-src --toolchain nightly`.
+HOST = $$(rustc --version --verbose | awk '/^host/ { print $$2 }')
+NIGHTLY = PROPTEST_CASES=24 CARGO_TARGET_DIR=target/sanitize cargo +nightly
+sanitize: ## run the core's tests under address and thread sanitizers, and those of the unsafe file under Miri, where nightly has them
+	@cargo +nightly miri --version > /dev/null 2>&1 || { \
+		echo "not possible here: rustup component add miri rust-src --toolchain nightly"; exit 1; }
+	for vectors in -avx2 +avx2; do MIRIFLAGS=-Zmiri-disable-isolation $(NIGHTLY) miri test -Zprofile-rustflags --locked \
+		--config "profile.dev.package.fractalrs-core.rustflags=['-Ctarget-feature=$$vectors']" \
+		--package fractalrs-core --lib -- memory algebra || exit 1; done
+	for kind in address thread; do RUSTFLAGS=-Zsanitizer=$$kind $(NIGHTLY) test -Zbuild-std --target $(HOST) --locked \
+		--package fractalrs-core --lib || exit 1; done
+
+deny: ## compare crates with deny.toml, where cargo-deny is installed: licences, duplicates, where they come from
+	@cargo deny --version > /dev/null 2>&1 || { echo "not possible here: cargo install cargo-deny --locked"; exit 1; }
+	cargo deny check licenses bans sources
 
 SECONDS ?= 3600
 soak: $(VENV)/tested ## expand, interrupt, go on, validate, export, delete under faults for an hour; SECONDS=600 for less

@@ -6,6 +6,7 @@ all.
 """
 
 import faulthandler
+import shutil
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ from typing import Any
 import fractalrs as fr
 from fractalrs.expansion import Expansion
 from helpers.folders import RATES, small_base, small_cells
-from helpers.mutations import SUFFIXES, source, unexpected
+from helpers.mutations import CORPUS, SUFFIXES, source, unexpected
 
 AT_ONCE = 25
 """So many seeds of one kind, then the next kind."""
@@ -26,12 +27,17 @@ STUCK = 60.0
 
 
 def kinds(folder: Path) -> dict[str, tuple[Path, list[str], Callable[[], Any]]]:
-    """Write one of each kind; return where, its files, and what uses it."""
+    """Write one of each kind, and the corpus; return where, its files, and what uses it."""
     found: dict[str, tuple[Path, list[str], Callable[[], Any]]] = {}
     for suffix in SUFFIXES:
         (folder / suffix).mkdir()
         path = source(folder / suffix, suffix)
         found[suffix] = path.parent, [path.name], partial(fr.read_interactions, path)
+    shutil.copytree(CORPUS, folder / "corpus")
+    corpus = sorted((folder / "corpus").iterdir())
+    # The one that was changed last is the one that is spoiled.
+    latest = partial(max, corpus, key=lambda path: path.stat().st_mtime_ns)
+    found["corpus"] = folder / "corpus", [path.name for path in corpus], lambda: fr.read_interactions(latest())
     expansion = Expansion(small_base(), RATES, cells=small_cells(), seed=7)
     expansion.save(folder / "saved")
     files = [file for file in sorted((folder / "saved").rglob("*.*")) if file.is_file()]
@@ -57,7 +63,7 @@ def main(seconds: float, seed: int) -> int:
     end, faults, tried = time.monotonic() + seconds, 0, dict[str, int]()
     with tempfile.TemporaryDirectory() as folder:
         every = kinds(Path(folder))
-        while time.monotonic() < end:
+        while not tried or time.monotonic() < end:
             for kind, (place, names, use) in every.items():
                 print(f"\r{kind} from seed {seed}   ", end="", file=sys.stderr)
                 for fault in unexpected(place, names, range(seed, seed + AT_ONCE), partial(watched, use)):

@@ -1,14 +1,18 @@
 """Print every refusal of the program with its advice, to be read in one list as a user would: python tests/messages.py.
 
-What stands in braces is filled in; a message without advice ends with its own line.
+What stands in braces is filled in; a message without advice ends with its own line. Advice is a hint, or what the
+message says that something must be: `rows is 0; it must be at least 1`.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "python/fractalrs"
 KINDS = ("InputError", "OutputError", "WriteError")
+SAYS_WHAT_MUST_BE = re.compile(r"\bmust (be|have|hold)\b")
+"""A message that tells what the value must be is its own advice."""
 
 
 def messages() -> Iterator[tuple[str, str, str | None]]:

@@ -47,7 +47,7 @@ class ExpansionDataset(IterableDataset[dict[str, torch.Tensor]]):
             tensors = {name: _tensor(array) for name, array in batch.items()}
             if "columns" in self._options and None in tensors.values():
                 names = [name for name, tensor in tensors.items() if tensor is None]
-                raise InputError(f"the columns {names} are no numbers, which tensors are made of")
+                raise InputError(f"the columns {names} are no numbers, which tensors are made of", "leave them out")
             yield {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
     def set_epoch(self, epoch: int) -> None:

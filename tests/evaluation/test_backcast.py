@@ -155,5 +155,5 @@ def test_as_a_page(report: fr.BackcastReport, tmp_path: Path) -> None:
         assert name in page
     report.to_html(path)
     assert path.read_text(encoding="utf-8") == page
-    with pytest.raises(fr.OutputError, match="cannot be written"):
+    with pytest.raises(fr.OutputError, match="cannot write"):
         report.to_html(tmp_path / "no" / "report.html")

@@ -229,7 +229,7 @@ def test_as_values_and_text(report: fr.RankReport, tmp_path: Path) -> None:
     assert set(content["settings"]) == {"real", "thinned", "synthetic"}
     report.save_json(tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == content
-    with pytest.raises(fr.OutputError, match="cannot be written"):
+    with pytest.raises(fr.OutputError, match="cannot write"):
         report.save_json(tmp_path / "no" / "report.json")
     text = str(report)
     assert report.verdict in text

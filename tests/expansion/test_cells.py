@@ -277,8 +277,8 @@ def test_saves_and_loads(base: Base, tmp_path: Path) -> None:
         ({"item_starts": [0]}, "item_starts does not"),
         ({"item_order": [-1, 0]}, "item_order holds numbers that are no codes"),
         ({"item_order": [2**32, 0]}, "item_order holds numbers that are no codes"),
-        ({"item_order": [[0, 1]]}, "item_order is not a one-dimensional"),
-        ({"item_order": [0.0, 1.0]}, "item_order is not a one-dimensional"),
+        ({"item_order": [[0, 1]]}, "item_order must be a one-dimensional"),
+        ({"item_order": [0.0, 1.0]}, "item_order must be a one-dimensional"),
     ],
 )
 def test_arrays_that_are_no_cells(damage: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -317,7 +317,10 @@ def test_test_times_tell_train_nothing_but_that_they_are_later(ml_latest_small: 
 
 def test_a_full_disk_names_the_folder_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
-    with pytest.raises(WriteError, match=f"^cannot write {tmp_path / 'saved'}: No space left on device$"):
+    with pytest.raises(
+        WriteError,
+        match=f"^cannot write {tmp_path / 'saved'}: No space left on device\nhint: nothing of it is left; free",
+    ):
         small_expansion().save(tmp_path / "saved")
     assert list(tmp_path.iterdir()) == []
 

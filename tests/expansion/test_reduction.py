@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -10,6 +12,7 @@ import scipy.sparse as sp
 from fractalrs.base import Base, canonical, leave_last_out
 from fractalrs.errors import InputError
 from fractalrs.expansion import ReducedMatrix, group_cells, reduce
+from fractalrs.expansion.reduction import local_means
 from fractalrs.reading import sample_interactions
 from fractalrs.words import OrderBy
 
@@ -320,3 +323,27 @@ def test_what_is_no_base_shape_or_matrix_is_refused(base: Base) -> None:
     for message, call in wrong:
         with pytest.raises(InputError, match=message):
             call()
+
+
+@pytest.mark.parametrize(("count", "length"), [(1, 1), (7, 7), (10, 3), (1000, 7), (1000, 999), (257, 64)])
+def test_means_of_many_blocks_are_those_of_the_library(count: int, length: int) -> None:
+    from skimage.transform import resize_local_mean
+
+    vectors = np.random.default_rng(0).normal(size=(count, 3))
+    found: Any = cast("Any", resize_local_mean)
+    expected = found(vectors, (length, 3), grid_mode=True, preserve_range=True, channel_axis=None)
+    np.testing.assert_allclose(local_means(vectors, length), expected, rtol=1e-11, atol=1e-13)
+
+
+def test_many_item_blocks_take_memory_in_proportion_to_the_items() -> None:
+    code = """
+import fractalrs as fr
+from fractalrs.tools import peak_memory
+base = fr.leave_last_out(fr.sample_interactions(400, 9000, 40_000))
+before = peak_memory()
+fr.reduce(base, (4, 8500), order_by="content")
+print(peak_memory() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    # A matrix of all weights has 600 MB, and there were four.
+    assert int(done.stdout) < 400e6

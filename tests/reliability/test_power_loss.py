@@ -172,6 +172,50 @@ def test_what_is_there_after_a_power_failure_is_unfinished_or_whole(
     assert tried(CASES[name], tmp_path, monkeypatch, range(3), 8) > 1
 
 
+def drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_most: int) -> int:
+    """Record an expansion of a private base: noise that was drawn is kept once it is whole."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    fr.write_interactions(fr.sample_interactions(2_000, 60, 40_000, 3), place / "s.csv")
+    command, disk = (*EXPAND, "--epsilon", "50", "--seed", "3"), Disk.of(place)
+    calls = record(["-m", "fractalrs", *command], tmp_path / "log")
+    after = visible(laid(place), "deep/out")
+    assert "deep/out/private/base/entries.npy" in after
+    every = list(states(disk, calls, range(2)))
+    begun = [(why, files) for why, files in every if "deep/out/private/plan.json" in files]
+    drawn = [(why, files) for why, files in every if "deep/out/private/plan.json" not in files]
+    draw = random.Random(len(calls))
+    tried = draw.sample(begun[:-1], min(at_most, len(begun) - 1)) + draw.sample(drawn, min(2, len(drawn)))
+    for why, files in [*tried, every[-1]]:
+        lay(files, place)
+        found, done = visible(files, "deep/out"), run(*command)
+        kept = all(found.get(name) == after[name] for name in after if name.startswith("deep/out/private/base/"))
+        if "deep/out/private/plan.json" in found and not kept:
+            # The plan names noise that is lost: nothing came of it, and its owner says whether it is drawn anew.
+            assert not any(name.startswith("deep/out/train") for name in found), why
+            assert (done.code, "--overwrite" in done.err) == (2, True), (why, done.err)
+            done = run(*command, "--overwrite")
+        assert done.code == 0, (why, done.err)
+        left = visible(laid(place), "deep/out")
+        left.pop("deep/out/.fractalrs.lock", None)
+        assert (left == after) == ("deep/out/private/plan.json" in found and kept), why
+        assert run("verify", "deep/out", "--quiet").code == 0, why
+    return len(tried) + 1
+
+
+def test_what_a_private_base_has_cost_is_not_paid_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opendp")
+    assert drawn_once(tmp_path, monkeypatch, 6) > 6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7_200)
+def test_the_same_of_a_private_base_at_every_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opendp")
+    print(drawn_once(tmp_path, monkeypatch, 10**6))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7_200)
 @pytest.mark.parametrize("name", CASES)

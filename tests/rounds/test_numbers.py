@@ -119,7 +119,7 @@ def test_a_report_has_bands_and_tables(tmp_path: Path) -> None:
         fr.FeedbackReport({})
     with pytest.raises(fr.InputError, match=r"\[2, 3\] rounds"):
         fr.FeedbackReport({"a": [*runs["SVD"], fr.feedback(WORLD, "SVD", 2, 5)]})
-    with pytest.raises(fr.OutputError, match="cannot be written"):
+    with pytest.raises(fr.OutputError, match="cannot write"):
         report.to_html(tmp_path / "nowhere/loops.html")
 
 

@@ -133,8 +133,8 @@ if {missing!r} == "matplotlib":
         print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    sentence = "drawing needs matplotlib and jinja2: pip install 'fractalrs[report]'"
-    assert done.stdout.splitlines() == [sentence] * (2 if missing == "matplotlib" else 1)
+    sentences = ["drawing needs matplotlib and jinja2", "hint: pip install 'fractalrs[report]'"]
+    assert done.stdout.splitlines() == sentences * (2 if missing == "matplotlib" else 1)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -345,15 +345,17 @@ def test_the_page_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OutputError, match=r"cannot be written to .*report\.html: no space left on device"):
+    with pytest.raises(
+        OutputError, match=r"cannot write .*report\.html: No space left on device\nhint: free some disk"
+    ):
         verdicts(True).to_html(tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text() == "earlier"
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_where_no_file_can_be_the_error_says_so(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing/report.html", tmp_path):
-        with pytest.raises(OutputError, match="the report cannot be written to"):
+    for path, hint in ((tmp_path / "missing/report.html", "create its folder"), (tmp_path, "name a file")):
+        with pytest.raises(OutputError, match=f"cannot write {path}: .*\nhint: {hint}"):
             verdicts(True).to_html(path)
     assert not list(tmp_path.iterdir())
     assert not list(tmp_path.parent.glob(".*.tmp"))

@@ -154,9 +154,10 @@ class Base(Shown):
         users = checked_ids(np.arange(p) if user_ids is None else user_ids, "user_ids")
         catalogue = checked_ids(np.arange(q) if item_ids is None else item_ids, "item_ids")
         if len(users) != p:
-            raise InputError(f"there are {len(users)} user_ids for {p} users")
+            raise InputError(f"there are {len(users)} user_ids for {p} users", hint="give one for each row of indptr")
         if q > len(catalogue):
-            raise InputError(f"item code {q - 1} has no id: there are {len(catalogue)} item_ids")
+            message = f"item code {q - 1} has no id: there are {len(catalogue)} item_ids"
+            raise InputError(message, hint=f"give at least {q} item_ids")
         check_codes(p, len(catalogue))
         entries = items.astype(np.uint32)
         entries[mask] |= TEST_BIT

@@ -30,7 +30,7 @@ def check_codes(users: int, items: int) -> None:
     """Refuse more users, or items, than there are codes."""
     if users > MAX_USERS or items > MAX_ITEMS:
         most = f"{MAX_USERS:,} users and {MAX_ITEMS:,} items"
-        raise InputError(f"a base holds at most {most}, not {users:,} and {items:,}")
+        raise InputError(f"a base holds at most {most}, not {users:,} and {items:,}", hint="take some of them")
 
 
 def checked_mask(name: str, mask: npt.ArrayLike | None, count: int) -> npt.NDArray[np.bool_]:
@@ -81,9 +81,9 @@ def checked_ids(values: Any, name: str) -> pa.Array:
     if not (whole or pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
         raise InputError(f"{name} must be integers or strings, not {array.type}")
     if array.null_count:
-        raise InputError(f"{name} holds {array.null_count} nulls")
+        raise InputError(f"{name} holds {array.null_count} nulls", hint="give each an id, or leave them out")
     if len(array.unique()) != len(array):
-        raise InputError(f"{name} holds the same id more than once")
+        raise InputError(f"{name} holds the same id more than once", hint="give each an id of its own")
     try:
         return pa.concat_arrays([array.cast(pa.int64() if whole else pa.string())])
     except pa.ArrowInvalid as error:

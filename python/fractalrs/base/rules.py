@@ -50,7 +50,8 @@ class SplitRule:
         check_count("min_timestamps", 0 if self.min_timestamps is None else self.min_timestamps)
         check_count("seed", self.seed)
         if self.leave_out > 1 and self.split not in ("auto", "last"):
-            raise InputError(f"leave_out is {self.leave_out}, and only the split 'last' leaves so many out")
+            message = f"leave_out is {self.leave_out}, and only the split 'last' leaves so many out"
+            raise InputError(message, hint="leave it out, or say split='last' (--split last)")
         if self.test_after is not None:
             object.__setattr__(self, "test_after", checked_moment("test_after", self.test_after))
             if self.split != "time":

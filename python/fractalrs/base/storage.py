@@ -11,8 +11,17 @@ import pyarrow as pa
 from fractalrs._core import digest_file
 from fractalrs.base.payload import describe_payload
 from fractalrs.base.privacy import Privacy
-from fractalrs.errors import InputError, OutputError, WriteError
-from fractalrs.tools import has_seal, load_array, read_object, sealed_json, untrusted, whole_arrow, whole_folder
+from fractalrs.errors import InputError
+from fractalrs.tools import (
+    has_seal,
+    load_array,
+    read_object,
+    sealed_json,
+    untrusted,
+    unwritten,
+    whole_arrow,
+    whole_folder,
+)
 from fractalrs.words import SPLITS
 
 FORMAT = "fractalrs base 3"
@@ -68,9 +77,7 @@ def write_base(target: Path, stored: Stored, valid_count: int, test_count: int) 
         with whole_folder(target) as folder:
             _write_files(folder, description, stored, tables)
     except OSError as error:
-        if folder is None:
-            raise OutputError(f"cannot write to {target.parent}: {error.strerror}") from error
-        raise WriteError(f"saving the base to {target} failed: {error.strerror or error}") from error
+        raise unwritten(target, error, folder is not None) from error
 
 
 def _write_files(folder: Path, description: Mapping[str, Any], stored: Stored, tables: Mapping[str, pa.Table]) -> None:

@@ -121,9 +121,10 @@ def truncated_svd(matrix: "Sparse | _Matrix", k: int, seed: int, *, solver: Solv
     check_count("k", k)
     check_count("seed", seed)
     if not 1 <= k <= rank_limit:
-        raise InputError(f"{k} singular values were asked of a matrix that has {rank_limit}")
+        raise InputError(f"{k} singular values were asked of a matrix that has {rank_limit}", hint="ask for fewer")
     if not sparse.has_entries:
-        raise InputError("the train part of the base has no interaction, so nothing can be learnt from it")
+        message = "the train part of the base has no interaction, so nothing can be learnt from it"
+        raise InputError(message, hint="hold less out, or give more interactions")
     # On several threads the last bits would depend on how many.
     with blas_threads(1):
         # The iteration needs k < min(p, q).

@@ -37,7 +37,7 @@ def checked_moment(name: str, value: Any) -> str | int:
         return text
     number = int(value)
     if not 0 <= number < 1 << 62:
-        raise InputError(f"{name} is {value}; a number of ticks is from 0 to 2^62 - 1")
+        raise InputError(f"{name} is {value}; a number of ticks is from 0 to 2^62 - 1", hint=_FORM)
     return number
 
 

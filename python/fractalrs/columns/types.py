@@ -194,7 +194,8 @@ def ticks_per_hour(field: pa.Field) -> int | None:
     if hour == _UNKNOWN:
         return None
     if not hour.isdigit() or int(hour) < 1:
-        raise InputError(f"{_HOUR.decode()} of the field {field.name!r} is {hour.decode(errors='replace')!r}")
+        told = hour.decode(errors="replace")
+        raise InputError(f"{_HOUR.decode()} of the field {field.name!r} is {told!r}; it must be a number from 1 up")
     return int(hour)
 
 

@@ -182,7 +182,7 @@ def _manifest(store: Store) -> Manifest:
         raise FileNotFoundError(errno.ENOENT, "nothing is there", str(path))
     folder = Folder.read(store)
     if folder.plan is None:
-        raise InputError(f"{path} is not a data set of fractalrs: it has no {MANIFEST}")
+        raise InputError(f"{path} is not a data set of fractalrs: it has no {MANIFEST}", "name what expand has written")
     lacks = missing_files(folder.plan, folder.files) or MANIFEST
     raise InputError(f"the data set in {path} is not complete: it lacks {lacks}", "run the command that began it again")
 

@@ -442,4 +442,4 @@ def _json_values(name: str, value: Mapping[str, Any] | None) -> Any:
     try:
         return json.loads(json.dumps(value))
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} holds what is no plain JSON value: {error}") from None
+        raise InputError(f"{name} holds what is no plain JSON value: {error}", hint="give texts and numbers") from None

@@ -190,7 +190,7 @@ def write_part(plan: Plan, part: int, path: Place) -> PartEntry:
     check_kind("plan", plan, Plan, "a Plan")
     number = whole_index("part", part)
     if not 0 <= number < plan.part_count:
-        raise InputError(f"part is {part}; the plan has the parts 0 to {plan.part_count - 1}")
+        raise InputError(f"part is {part}; it must be one of the plan's, 0 to {plan.part_count - 1}")
     return write_parts(plan, range(number, number + 1), path, threads=1)[0]
 
 
@@ -214,7 +214,7 @@ def write_parts(
     threads, store, progress = resolve_threads(threads), store_of(path), as_progress(progress)
     if parts and not 0 <= parts.start <= parts[-1] < plan.part_count:
         asked = f"the parts {parts.start} to {parts[-1]} are asked for"
-        raise InputError(f"{asked}; the plan has the parts 0 to {plan.part_count - 1}")
+        raise InputError(f"{asked}; they must be the plan's, 0 to {plan.part_count - 1}")
     wanted = plan.parts[parts.start : parts.stop]
     names = [part.file(split) for part in wanted for split in plan.splits]
     store.check()

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fractalrs.errors import OutputError
 from fractalrs.evaluation.agreement import AS_WELL, NOT, Agreement, Figure, verdict
-from fractalrs.tools import Shown, as_path, whole_file
+from fractalrs.tools import Shown, write_text
 from fractalrs.validation import aligned, for_people, plain
 
 COLUMNS = ("real", "ceiling", "thinned", "synthetic", "null")
@@ -125,15 +124,7 @@ class RankReport(Shown):
         InputError
             If the path is none.
         """
-        target = as_path("path", path)
-        try:
-            with whole_file(target) as temporary:
-                temporary.write_text(json.dumps(self.to_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
-        except OSError as error:
-            raise OutputError(
-                f"the report cannot be written to {target}: {(error.strerror or str(error)).lower()}",
-                hint="name a file in a folder that exists and may be written to",
-            ) from error
+        write_text(path, json.dumps(self.to_dict(), ensure_ascii=False, indent=1))
 
     def __str__(self) -> str:
         lines = [f"The expansion {'is ' if self.verdict != AS_WELL else ''}{self.verdict}"]

@@ -171,7 +171,8 @@ def _checked(given: Any, wanted: tuple[int, int], name: str) -> Floats:
     try:
         table = np.array(given, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"the scores of {name} are no numbers, or of rows of different length") from None
+        message = f"the scores of {name} are no numbers, or of rows of different length"
+        raise InputError(message, hint="return a number for each item of each user") from None
     if table.shape != wanted:
         raise InputError(
             f"the scores of {name} are of shape {table.shape}, not {wanted}",

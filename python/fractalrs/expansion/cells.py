@@ -10,10 +10,20 @@ import numpy.typing as npt
 
 from fractalrs._core import group_spreads, peel_groups, sort_groups
 from fractalrs.base import Base, Canonical, canonical
-from fractalrs.errors import InputError, OutputError
+from fractalrs.errors import InputError
 from fractalrs.expansion.declared import whole
 from fractalrs.statistics import wasserstein
-from fractalrs.tools import Shown, as_path, check_count, check_kind, load_arrays, suggests, untrusted, whole_file
+from fractalrs.tools import (
+    Shown,
+    as_path,
+    check_count,
+    check_kind,
+    load_arrays,
+    suggests,
+    untrusted,
+    unwritten,
+    whole_file,
+)
 
 COORDINATES = 16
 """Leading singular coordinates by which users, and items, are grouped; docs/cells.md has the measurement."""
@@ -69,9 +79,11 @@ class Cells(Shown):
             starts = _as_codes(getattr(self, f"{kind}_starts"), f"{kind}_starts")
             count = len(order)
             if count == 0 or order.max() >= count or np.bincount(order, minlength=count).min() != 1:
-                raise InputError(f"{kind}_order does not hold each of {count} {kind} codes once")
+                message = f"{kind}_order does not hold each of {count} {kind} codes once"
+                raise InputError(message, hint=f"give a permutation of 0 to {count - 1}")
             if len(starts) < 2 or starts[0] != 0 or starts[-1] != count or np.any(starts[1:] <= starts[:-1]):
-                raise InputError(f"{kind}_starts does not rise from 0 to the number of {kind}s, {count}")
+                message = f"{kind}_starts does not rise from 0 to the number of {kind}s, {count}"
+                raise InputError(message, hint="give where each cell starts, and where the last one ends")
             object.__setattr__(self, f"{kind}_order", order)
             object.__setattr__(self, f"{kind}_starts", starts)
 
@@ -130,7 +142,7 @@ class Cells(Shown):
             with whole_file(target) as temporary, temporary.open("wb") as file:
                 np.savez(file, allow_pickle=False, **vars(self))
         except OSError as error:
-            raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+            raise unwritten(target, error) from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -144,14 +156,13 @@ class Cells(Shown):
             If it cannot be read.
         """
         file_path, hint = as_path("path", path), "make the cells again from the base, and save them"
+        with untrusted(file_path, hint, "does not hold saved cells"):
+            arrays = load_arrays(file_path)
+            given = [arrays[field.name] for field in fields(cls)]
         try:
-            with untrusted(file_path, hint, "does not hold saved cells"):
-                arrays = load_arrays(file_path)
-                return cls(*(arrays[field.name] for field in fields(cls)))
+            return cls(*given)
         except InputError as error:
-            if error.hint is not None:
-                raise
-            raise InputError(f"{file_path}: {error.message}", hint=hint) from error
+            raise InputError(f"{file_path}: {error.message}", hint=hint) from None
 
 
 @suggests
@@ -321,9 +332,9 @@ def partition(points: npt.NDArray[np.float64], size: int, leaf: int = LEAF) -> t
 
 def _as_codes(array: npt.NDArray[np.generic], name: str) -> _Codes:
     if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "ui":
-        raise InputError(f"{name} is not a one-dimensional array of integers")
+        raise InputError(f"{name} must be a one-dimensional array of integers")
     if array.size and (array.min() < 0 or array.max() > np.iinfo(np.uint32).max):
-        raise InputError(f"{name} holds numbers that are no codes")
+        raise InputError(f"{name} holds numbers that are no codes", hint="codes are from 0 to 2^32 - 1")
     codes = np.array(array, dtype=np.uint32)
     codes.flags.writeable = False
     return codes

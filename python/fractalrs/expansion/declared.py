@@ -150,7 +150,7 @@ def whole(name: str, value: Any) -> int:
     try:
         return index(value)
     except TypeError:
-        raise InputError(f"{name} {value!r} is not a whole number") from None
+        raise InputError(f"{name} {value!r} is not a whole number", hint="give one, such as 4") from None
 
 
 def pair(name: str, value: Any) -> tuple[Any, Any]:

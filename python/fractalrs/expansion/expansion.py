@@ -29,7 +29,7 @@ from fractalrs.expansion.reduction import ReducedMatrix
 from fractalrs.expansion.saved import FILES, SAVED, put_whole, read_saved, write_saved
 from fractalrs.expansion.shuffles import shuffle_named
 from fractalrs.expansion.stream import BATCH_SIZE, Stream, chosen_schema, ticks_between
-from fractalrs.tools import Place, Shown, Store, check_count, resolve_threads, store_of, whole_folder
+from fractalrs.tools import Place, Shown, Store, check_count, resolve_threads, store_of, unwritten, whole_folder
 from fractalrs.words import SPLITS, Split
 
 
@@ -94,7 +94,8 @@ class Expansion(Lookups, Shown):
         self._place: Path | Store | None = None
         if self.operator.is_function:
             if base.valid_count:
-                raise InputError("a function makes train and test interactions, and the base has some for validation")
+                message = "a function makes train and test interactions, and the base has some for validation"
+                raise InputError(message, hint="leave validation out")
             # It does what writing asks of the core.
             made = FunctionGenerator(base, self.reduced.values, options["operator"], self.seed, self.schema)
             self.generator = cast("Generator", made)
@@ -264,7 +265,8 @@ class Expansion(Lookups, Shown):
         one_of("split", split, SPLITS)
         first, last = whole("first", first), whole("last", last)
         if not 0 <= first <= last <= self.shape[0]:
-            raise InputError(f"users {first} to {last} are not within 0 to {self.shape[0]}")
+            message = f"users {first} to {last} are not within 0 to {self.shape[0]}"
+            raise InputError(message, hint="give two numbers in this range, the smaller first")
         return first, last
 
     def save(self, path: Place) -> None:
@@ -280,7 +282,8 @@ class Expansion(Lookups, Shown):
             If writing fails midway; nothing is left under `path` that `load` takes.
         """
         if self.operator.is_function:
-            raise InputError("an expansion made by a function cannot be saved: Python does not save functions")
+            message = "an expansion made by a function cannot be saved: Python does not save functions"
+            raise InputError(message, hint="write what it makes: fractalrs.write")
         store, begun = store_of(path), False
         target = store.path.absolute() if isinstance(store.path, Path) else store.path
         if target.exists() if isinstance(target, Path) else not store.list().keys() <= FILES:
@@ -294,8 +297,7 @@ class Expansion(Lookups, Shown):
             if isinstance(error, OutputError) and not begun:
                 raise
             # The base and the cells name the temporary folder.
-            why, kind = error.__cause__ or error, WriteError if begun else OutputError
-            raise kind(f"cannot write {target}: {getattr(why, 'strerror', None) or why}") from error
+            raise unwritten(target, error.__cause__ or error, begun) from error
         if isinstance(target, Path) and self.base.path is None:
             # Nothing is written again; but from now on the base has a path by which it can be pickled too.
             self.base.save(target / "base")
@@ -320,7 +322,9 @@ class Expansion(Lookups, Shown):
                 # What is mapped outlives its names.
                 return cls._read(here, store)
         except (OSError, OutputError) as error:
-            raise InputError(f"{store.path} is not a saved expansion: {error}") from None
+            raise InputError(
+                f"{store.path} is not a saved expansion: {error}", "give what Expansion.save wrote"
+            ) from None
 
     @classmethod
     def _read(cls, folder: Path, place: Path | Store) -> Self:

@@ -114,15 +114,15 @@ class FunctionGenerator:
             raise InputError(f"{gave} an error: {error}", hint) from error
         is_matrix = scipy.sparse.issparse(made) or isinstance(made, np.ndarray)
         if not is_matrix or made.ndim != 2:
-            raise InputError(f"{gave} {type(made).__name__}, not a matrix")
+            raise InputError(f"{gave} {type(made).__name__}, not a matrix", "return a matrix of the base's shape")
         if made.dtype.kind not in "biuf":
-            raise InputError(f"{gave} entries of type {made.dtype}, not numbers")
+            raise InputError(f"{gave} entries of type {made.dtype}, not numbers", "return a matrix of numbers")
         block = scipy.sparse.csr_array(made)
         if block.shape != shape:
             hint = "return a matrix of the base's shape"
             raise InputError(f"{gave} a matrix of {block.shape}, it must be {shape}", hint)
         if not np.isfinite(block.data).all():
-            raise InputError(f"{gave} entries that are not finite numbers")
+            raise InputError(f"{gave} entries that are not finite numbers", "return finite ones")
         block.sum_duplicates()
         block.eliminate_zeros()
         return block.astype(np.float64)

@@ -250,7 +250,7 @@ class Options(Shown):
         for name in self.carry:
             if name in RESERVED or self.carry.count(name) > 1:
                 why = "has an option of its own" if name in RESERVED else "is named twice"
-                raise InputError(f"carry: the column {name!r} {why}")
+                raise InputError(f"carry: the column {name!r} {why}", hint="leave it out of carry, or name it once")
         if self.order == "time" and not self.timestamps:
             raise InputError("the order is by time, but interactions get no times", hint="ask for timestamps too")
         if self.min_keep > self.max_keep:
@@ -261,7 +261,8 @@ class Options(Shown):
         if (self.cold_users or self.cold_items) and (self.test_items == "one" or self.drop_incomplete):
             raise InputError(
                 "cold users and items have test interactions only: they do not go with test_items 'one' or "
-                "drop_incomplete"
+                "drop_incomplete",
+                hint="leave one of them out",
             )
         if operator_named(self.operator).multiplies and self.ratings == "carry":
             raise InputError(
@@ -360,9 +361,11 @@ class Options(Shown):
                 f"{name} does not go with a validation split", hint="leave one of them out; profile reference says both"
             )
         if self.drop_incomplete and not base.test_count:
-            raise InputError("drop_incomplete would leave nothing: no interaction is held out for test")
+            message = "drop_incomplete would leave nothing: no interaction is held out for test"
+            raise InputError(message, hint="leave it out, or hold some out")
         if cells is not None and not shuffle.takes_cells:
-            raise InputError(f"cells are given, but the shuffle {self.shuffle!r} has its own")
+            message = f"cells are given, but the shuffle {self.shuffle!r} has its own"
+            raise InputError(message, hint="leave them out, or take the shuffle 'mixed' or 'cells'")
         if cells is not None and cells.shape != base.shape:
             raise InputError(
                 f"the cells are for {cells.shape[0]} users and {cells.shape[1]} items, the base has "

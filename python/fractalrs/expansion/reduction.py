@@ -7,6 +7,7 @@ from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 from fractalrs.base import SVD, Base, canonical, leading_svd
 from fractalrs.errors import InputError
@@ -18,6 +19,8 @@ from fractalrs.words import OrderBy, Rescale, Variant
 MAX_CONDITION = 1e8
 """Averaged singular vectors whose condition number is larger have no stable nearest orthogonal factor."""
 
+_MOST_WEIGHTS = 1 << 25
+"""So many weights of averages are a dense matrix of 268 MB, four of them at once: 14 GB for 16,384 of 27,000."""
 _MIN_SINGULAR_RATIO = 1e-10
 """A singular value smaller than this times the largest is zero but for rounding."""
 
@@ -255,6 +258,18 @@ def check_multipliers(shape: tuple[int, int], base_shape: tuple[int, int]) -> tu
     return m, n
 
 
+def local_means(vectors: _Floats, length: int) -> _Floats:
+    """Average vectors as `resize_local_mean` does, but for the last bits: its weights are a dense matrix."""
+    edges = np.linspace(0, len(vectors), length + 1)
+    first, last = np.floor(edges[:-1]).astype(np.int64), np.ceil(edges[1:]).astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum(last - first)])
+    rows = np.repeat(np.arange(length), last - first)
+    columns = np.arange(starts[-1]) + (first - starts[:-1])[rows]
+    weights = np.minimum(edges[rows + 1], columns + 1) - np.maximum(edges[rows], columns)
+    sums = scipy.sparse.csr_array((weights, columns, starts), shape=(length, len(vectors)))
+    return np.asarray(sums @ vectors / sums.sum(axis=1)[:, None])
+
+
 def _shrink(vectors: _Floats, length: int, kind: str, variant: Variant) -> _Floats:
     """Average singular vectors, one a column, down to `length` entries and make them orthonormal again."""
     # Takes a quarter of a second to load.
@@ -265,6 +280,8 @@ def _shrink(vectors: _Floats, length: int, kind: str, variant: Variant) -> _Floa
         averaged = resize(  # type: ignore[no-untyped-call]
             *(vectors, shape), order=1, mode="constant", cval=0.0, clip=True, preserve_range=True, anti_aliasing=False
         )
+    elif length * len(vectors) > _MOST_WEIGHTS:
+        averaged = local_means(vectors, length)
     else:
         averaged = resize_local_mean(  # type: ignore[no-untyped-call]
             vectors, shape, grid_mode=True, preserve_range=True, channel_axis=None

@@ -36,7 +36,7 @@ def write_saved(folder: Path, base: Base, reduced: ReducedMatrix, cells: Cells, 
 def read_saved(folder: Path, where: Path | RemotePath) -> tuple[ReducedMatrix, Cells | None, dict[str, Any]]:
     """Read all but the base; refuse what is no saved expansion by where it was found."""
     try:
-        with untrusted(where, wrong="is not a saved expansion"):
+        with untrusted("a file of it"):
             content = read_object((folder / SAVED).read_bytes(), folder / SAVED)
             settings, arrays = content["settings"], load_arrays(folder / "reduced.npz")
             made = ReducedMatrix.from_array(arrays["values"])
@@ -48,7 +48,8 @@ def read_saved(folder: Path, where: Path | RemotePath) -> tuple[ReducedMatrix, C
             reduced = ReducedMatrix(**arrays, description=content["reduced"])
             cells = Cells.load(folder / "cells.npz") if shuffle_named(settings["shuffle"]).takes_cells else None
     except (OSError, InputError) as error:
-        raise InputError(f"{where} is not a saved expansion: {error}") from None
+        why = error.message if isinstance(error, InputError) else error
+        raise InputError(f"{where} is not a saved expansion: {why}", "give what Expansion.save wrote") from None
     return reduced, cells, settings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 
 from fractalrs.dataset import Dataset
-from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import operator_named
 from fractalrs.formats.format import BATCH, FORMATS, Format, SplitReader
 from fractalrs.formats.gathered import in_order_of_users
@@ -21,6 +21,7 @@ from fractalrs.tools import (
     require_place,
     resolve_threads,
     suggests,
+    unwritten,
     whole_folder,
 )
 
@@ -108,7 +109,7 @@ def _written(dataset: Dataset, chosen: Format, target: Path, batch_size: int, th
                 for reader in readers:
                     chosen.write(reader, folder)
         except OSError as error:
-            raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing of it is left") from error
+            raise unwritten(target, error, True) from error
     return target
 
 
@@ -129,7 +130,9 @@ def _check_place(dataset: Dataset, target: Path) -> None:
         source, final = isinstance(dataset.place, Path) and dataset.place.resolve(), target.resolve()
         exists = target.exists() or target.is_symlink()
     except (OSError, ValueError, RuntimeError) as error:
-        raise OutputError(f"cannot create {target}: {getattr(error, 'strerror', None) or error}") from None
+        raise OutputError(
+            f"cannot create {target}: {getattr(error, 'strerror', None) or error}", "choose another place"
+        ) from None
     if source and (final == source or final in source.parents or source in final.parents):
         raise OutputError(
             f"{target} and the data set {dataset.place} lie one inside the other",

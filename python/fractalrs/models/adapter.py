@@ -72,7 +72,7 @@ class Listed(Recommender):
                 hint="items are columns of the matrix that it was fitted to",
             )
         if listed.size and (np.diff(np.sort(listed, axis=1), axis=1) == 0).any():
-            raise InputError(f"{name}.recommend returned an item twice for one user")
+            raise InputError(f"{name}.recommend returned an item twice for one user", hint="return each once")
         return listed.astype(np.int64)
 
 

@@ -71,7 +71,7 @@ def numbers_of(what: str, values: npt.ArrayLike) -> Floats:
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{what} does not consist of numbers: {error}") from None
+        raise InputError(f"{what} does not consist of numbers: {error}", hint="give numbers") from None
 
 
 def mark_powers(axis: Axis, low: float, high: float) -> None:

@@ -307,14 +307,15 @@ def _draw(
 def _vector(label: str, values: npt.ArrayLike) -> Floats:
     vector = numbers_of(f"the series {label!r}", values)
     if vector.ndim != 1 or not vector.size or not np.isfinite(vector).all():
-        raise InputError(f"the series {label!r} is not a row of finite numbers (shape {vector.shape})")
+        message = f"the series {label!r} is not a row of finite numbers (shape {vector.shape})"
+        raise InputError(message, hint="give at least one number, and none that is missing")
     return vector
 
 
 def _ranked(label: str, values: Floats) -> tuple[Floats, Floats]:
     """Return ranks from 1, and values in descending order."""
     if values.min() < 0:
-        raise InputError(f"the series {label!r} has negative values")
+        raise InputError(f"the series {label!r} has negative values", hint="give numbers from 0 up")
     return np.arange(1, values.size + 1, dtype=np.float64), np.sort(values)[::-1]
 
 
@@ -334,7 +335,7 @@ def _network_values(label: str, values: Floats) -> Curve:
 
 
 def _finished(label: str, _: Floats) -> Curve:
-    raise InputError(f"the series {label!r} is not a Curve")
+    raise InputError(f"the series {label!r} is not a Curve", hint="give a fractalrs.statistics.Curve")
 
 
 def _thinned(curve: Curve) -> Curve:

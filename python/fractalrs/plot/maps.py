@@ -107,7 +107,9 @@ def density(matrix: npt.ArrayLike | Value | Validated, *, ax: Axes | None = None
 def _matrix(values: npt.ArrayLike) -> Floats:
     matrix = numbers_of("the matrix", values)
     if matrix.ndim != 2 or not matrix.size:
-        raise InputError(f"the matrix has shape {matrix.shape} instead of rows and columns")
+        raise InputError(
+            f"the matrix has shape {matrix.shape} instead of rows and columns", hint="give at least one of each"
+        )
     return matrix
 
 

@@ -100,7 +100,8 @@ def check_forecast(found: Forecast) -> None:
             hint=f"delta must be below one over the number of users: {most:g}, say",
         )
     if found.users < LEAST_USERS:
-        raise InputError(f"{found.users:,} users are too few for a private base; it takes {LEAST_USERS:,} at least")
+        message = f"{found.users:,} users are too few for a private base; it takes {LEAST_USERS:,} at least"
+        raise InputError(message, hint="give more users, or leave epsilon out and keep the data at home")
     if found.directions and found.surviving < min(LEAST_DIRECTIONS, found.directions):
         raise InputError(
             f"{found.words}; with fewer than {LEAST_DIRECTIONS} the base would be noise. Nothing was spent",

@@ -189,6 +189,7 @@ def _fetch(name: str, cache: Path, address: str, timeout: float, progress: Progr
         raise WriteError(f"cannot write {error.filename or cache}: {error.strerror or error}", _AGAIN) from error
 
 
+_BY_HAND = "download it by hand and give its path"
 _AGAIN = "what came stays; the same command goes on from there"
 
 
@@ -259,7 +260,9 @@ class _Resuming:
             start = start if answer.status_code == requests.codes.partial_content and goes_on else 0
             rest = int(answer.headers.get("Content-Length", 0))
             if start + rest > _LARGEST:
-                raise InputError(f"{url} would send {start + rest:,} bytes, more than any archive there has")
+                raise InputError(
+                    f"{url} would send {start + rest:,} bytes, more than any archive there has", hint=_BY_HAND
+                )
             require_disk(self.part, rest, "free some, or choose another folder")
             self._append(answer, start, start + rest)
 
@@ -268,7 +271,7 @@ class _Resuming:
             for chunk in answer.iter_content(_CHUNK):
                 start += file.write(chunk)
                 if start > _LARGEST:
-                    raise InputError(f"{answer.url} sends more bytes than any archive there has")
+                    raise InputError(f"{answer.url} sends more bytes than any archive there has", hint=_BY_HAND)
                 report(start, 0)
             report(start, 1)
 
@@ -298,9 +301,10 @@ def _unpack(archive: Path, folder: Path, wanted: str) -> None:
             inside = {entry.filename: _inside(entry, folder.name) for entry in files}
             size = sum(entry.file_size for entry in files)
             if size > _LARGEST:
-                raise InputError(f"{archive.name} would unpack to {size:,} bytes, more than any archive there has")
+                message = f"{archive.name} would unpack to {size:,} bytes, more than any archive there has"
+                raise InputError(message, hint=_BY_HAND)
             if PurePosixPath(wanted) not in inside.values():
-                raise InputError(f"{archive.name} holds no {wanted}", hint="download it by hand and give its path")
+                raise InputError(f"{archive.name} holds no {wanted}", hint=_BY_HAND)
             require_disk(folder, size, "free some, or choose another folder")
             with whole_folder(folder) as made:
                 for entry in files:
@@ -323,5 +327,5 @@ def _inside(entry: zipfile.ZipInfo, top: str) -> PurePosixPath:
     special = stat.S_IFMT(mode) not in (0, stat.S_IFREG)
     if odd or special or path.parts[:1] != (top,) or len(path.parts) < 2:
         kind = "a link or a device" if special else f"outside {top}/"
-        raise InputError(f"the archive holds {entry.filename!r}, {kind}: nothing was unpacked")
+        raise InputError(f"the archive holds {entry.filename!r}, {kind}: nothing was unpacked", hint=_BY_HAND)
     return path.relative_to(top)

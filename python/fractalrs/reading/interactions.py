@@ -21,10 +21,10 @@ from fractalrs.columns import (
     ticks,
     ticks_per_hour,
 )
-from fractalrs.errors import InputError, OutputError, WriteError
+from fractalrs.errors import InputError, OutputError
 from fractalrs.reading.ids import encode_ids
 from fractalrs.reading.preview import first_rows
-from fractalrs.tools import Shown, as_path, checked_texts, html_table, installed, one_line, whole_file
+from fractalrs.tools import Shown, as_path, checked_texts, html_table, installed, one_line, unwritten, whole_file
 
 if TYPE_CHECKING:
     import pandas
@@ -143,7 +143,7 @@ class Interactions(Shown):
             in canonical order, numeric for int64, by UTF-8 bytes for string.
         """
         if column not in ("user_id", "item_id"):
-            raise InputError(f"only user_id and item_id have codes, not {column!r}")
+            raise InputError(f"only user_id and item_id have codes, not {column!r}", hint="choose one of them")
         encoded = self._table.column(column).chunk(0)
         return encoded.indices.to_numpy(), encoded.dictionary
 
@@ -258,8 +258,4 @@ def write_interactions(interactions: Interactions, path: str | os.PathLike[str])
             for batch in reader:
                 writer.write_batch(batch)
     except OSError as error:
-        # pyarrow's own words name the temporary file.
-        why = os.strerror(error.errno) if error.errno else error
-        if writer is None:
-            raise OutputError(f"cannot write {target}: {why}") from error
-        raise WriteError(f"writing {target} failed: {why}") from error
+        raise unwritten(target, error, writer is not None) from error

@@ -244,7 +244,9 @@ def _check(asked: Asked, missing_ids: str, uses: Sequence[str]) -> None:
 
 def _refuse_file_options(value: Any, asked: Asked) -> None:
     if asked.format != "auto":
-        raise InputError(f"format {asked.format!r} is for files, and the source is a {type(value).__name__}")
+        raise InputError(
+            f"format {asked.format!r} is for files, and the source is a {type(value).__name__}", "leave it out"
+        )
     refuse_text_options(f"a {type(value).__name__}", asked)
 
 

@@ -296,9 +296,10 @@ def _check(users: int, items: int, interactions: int, seed: int) -> None:
     for name, value in (("users", users), ("items", items), ("interactions", interactions), ("seed", seed)):
         check_count(name, value)
     if users < 2 or items < 2:
-        raise InputError(f"a sample needs at least 2 users and 2 items, not {users} and {items}")
+        raise InputError(f"a sample needs at least 2 users and 2 items, not {users} and {items}", "ask for more")
     if max(users, items) >= 1 << 31:
-        raise InputError(f"a sample has fewer than {1 << 31:,} users and items, not {users:,} and {items:,}")
+        message = f"a sample has fewer than {1 << 31:,} users and items, not {users:,} and {items:,}"
+        raise InputError(message, hint="ask for fewer, and expand them")
     least, most = max(2 * users, items), users * items // 2
     if not least <= interactions <= most:
         raise InputError(

@@ -146,9 +146,10 @@ def _checked_slates(found: npt.NDArray[Any], users: Integers, place: Place) -> n
             hint=f"return {place.slate} items for each user: shape {wanted}",
         )
     if found.dtype.kind == "f" and np.isnan(found).any():
-        raise InputError(f"the policy returned NaN in the slate of user {users[np.isnan(found).any(axis=1)][0]}")
+        user = users[np.isnan(found).any(axis=1)][0]
+        raise InputError(f"the policy returned NaN in the slate of user {user}", hint="return an item in each place")
     if found.dtype.kind not in "iu":
-        raise InputError(f"the policy returned {found.dtype}; items are whole numbers from 0 to {items - 1}")
+        raise InputError(f"the policy returned {found.dtype}; items must be whole numbers from 0 to {items - 1}")
     unknown = (found < 0) | (found >= items)
     if unknown.any():
         row, place_of = np.argwhere(unknown)[0]
@@ -158,7 +159,8 @@ def _checked_slates(found: npt.NDArray[Any], users: Integers, place: Place) -> n
         )
     twice = (np.diff(np.sort(found, axis=1), axis=1) == 0).any(axis=1)
     if twice.any():
-        raise InputError(f"the policy shows user {users[twice][0]} an item twice in one slate")
+        message = f"the policy shows user {users[twice][0]} an item twice in one slate"
+        raise InputError(message, hint="return different items for each user")
     return found
 
 

@@ -40,6 +40,7 @@ OTHERWISE = ": it is another policy, of another version, or numbers are rounded 
 """Why what is made again may be another."""
 ELSE = "choose another folder, or give the policy that it was begun with"
 _AGAIN = "delete it, and give the command again"
+_GOES_ON = "when the cause is gone, the same command goes on"
 SCHEMA = pa.schema(
     [
         pa.field("user_id", pa.int32(), nullable=False),
@@ -278,7 +279,7 @@ def _failing(store: LocalStore, of_policy: Sequence[OSError] = ()) -> Iterator[N
     except OSError as error:
         if any(error is one for one in of_policy):
             raise
-        raise WriteError(f"writing {store.path} failed: {error.strerror or error}") from error
+        raise WriteError(f"writing {store.path} failed: {error.strerror or error}", _GOES_ON) from error
 
 
 def _gathered(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

@@ -27,7 +27,8 @@ def checked_range(users: Any, count: int) -> tuple[int, int]:
     check_count("the first of users", first)
     check_count("the last of users", last)
     if not first <= last <= count:
-        raise InputError(f"users {first} to {last} are not within 0 to {count}")
+        message = f"users {first} to {last} are not within 0 to {count}"
+        raise InputError(message, hint="give two numbers in this range, the smaller first")
     return int(first), int(last)
 
 

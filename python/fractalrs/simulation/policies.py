@@ -44,10 +44,11 @@ class OwnPolicy:
         with np.errstate(over="ignore"):
             sums = given.sum(axis=1)
         if not np.isfinite(sums).all():
-            raise InputError("the policy gives weights that add up to more than a number can be")
+            raise InputError("the policy gives weights that add up to more than a number can be", "return smaller ones")
         if np.any(given < 0) or np.any(sums <= 0):
             user = users[np.flatnonzero((given < 0).any(axis=1) | (sums <= 0))[0]]
-            raise InputError(f"the policy gives user {user} a negative weight, or no item any")
+            message = f"the policy gives user {user} a negative weight, or no item any"
+            raise InputError(message, hint="return weights from 0 up, and one above for each user")
         return _counted(given / sums[:, None], given > 0, users, exposures)
 
 
@@ -136,7 +137,8 @@ def checked_chances(function: OfUsers, users: Integers, items: int) -> Floats:
     if np.any(chances < 0) or np.any(chances > 1 + _ROUNDING):
         row, item = np.argwhere((chances < 0) | (chances > 1 + _ROUNDING))[0]
         value = chances[row, item]
-        raise InputError(f"the policy shows user {users[row]} item {item} with probability {value:g}, which is none")
+        message = f"the policy shows user {users[row]} item {item} with probability {value:g}, which is none"
+        raise InputError(message, hint="return numbers from 0 to 1")
     sums = chances.sum(axis=1)
     size = float(np.rint(sums[0]))
     if size < 1 or np.any(np.abs(sums - size) > _ROUNDING * size):
@@ -162,7 +164,7 @@ def value_of(
     count, items = shape
     ids = spread(count) if users is None else checked_ids("users", users, count).ravel()
     if not len(ids):
-        raise InputError("users are none")
+        raise InputError("users are none", hint="give at least one, or leave them out for some of all")
     total = 0.0
     for start in range(0, len(ids), at_once):
         rows = ids[start : start + at_once].astype(np.int64)
@@ -181,7 +183,7 @@ def matrix_of(what: str, function: OfUsers, users: Integers, items: int) -> Floa
         )
     if given.dtype.kind not in "fiub" or not np.isfinite(given).all():
         bad = "no numbers" if given.dtype.kind not in "fiub" else "numbers that are not finite"
-        raise InputError(f"{what} returned {bad}")
+        raise InputError(f"{what} returned {bad}", hint="return a finite number for each user and item")
     return given.astype(np.float64)
 
 

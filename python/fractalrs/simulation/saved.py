@@ -18,8 +18,8 @@ from fractalrs.tools import (
     new_folder,
     new_place,
     require_disk,
-    whole_file,
     write_labelled,
+    write_text,
 )
 
 WORLD = "world.json"
@@ -88,11 +88,7 @@ def write_world(path: str | os.PathLike[str], text: str) -> None:
     target = new_place(path)
     if not target.parent.is_dir():
         raise OutputError(f"the folder of {target} does not exist", hint="create it first")
-    try:
-        with whole_file(target) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {os.strerror(error.errno) if error.errno else error}") from error
+    write_text(target, text)
 
 
 def require_log(path: str | os.PathLike[str], rows: float) -> None:
@@ -147,7 +143,8 @@ def read_world(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str]:
     except (ValueError, KeyError, TypeError, OSError):
         raise InputError(f"{file} is no saved world, or is damaged", hint="write it again") from None
     if number != NUMBER:
-        raise InputError(f"{file} is a world of number {number}, and this version makes those of number {NUMBER}")
+        message = f"{file} is a world of number {number}, and this version makes those of number {NUMBER}"
+        raise InputError(message, hint="read it with the version that wrote it, or simulate it again")
     if not whole:
         raise InputError(f"{file} is damaged: it is not what was written", hint="write it again")
     return spec, policy

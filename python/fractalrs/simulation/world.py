@@ -374,7 +374,7 @@ class World(Shown):
         try:
             return cls(spec, None, name)
         except InputError as error:
-            raise InputError(f"{path} is no saved world: {error}", hint="write it again") from None
+            raise InputError(f"{path} is no saved world: {error.message}", hint="write it again") from None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, World) and self._value() == other._value()

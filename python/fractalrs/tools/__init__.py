@@ -13,7 +13,7 @@ from fractalrs.tools.arguments import (
     suggests,
     url_scheme,
 )
-from fractalrs.tools.atomic import new_folder, whole_file, whole_folder
+from fractalrs.tools.atomic import new_folder, unwritten, whole_file, whole_folder, write_text
 from fractalrs.tools.checked import (
     BYTES,
     DAMAGE,
@@ -89,8 +89,10 @@ __all__ += [
     "Stages",
     "as_progress",
     "notes_on_stderr",
+    "unwritten",
     "whole_file",
     "whole_folder",
+    "write_text",
 ]
 __all__ += [
     "Digest",

@@ -82,7 +82,9 @@ def checked_ids(name: str, values: npt.ArrayLike, count: int) -> npt.NDArray[np.
     if ids.dtype.kind not in "iu" and ids.size:
         raise InputError(f"{name} are of type {ids.dtype}; they must be whole numbers")
     if ids.size and not (int(ids.min()) >= 0 and int(ids.max()) < count):
-        raise InputError(f"{name} {ids.min()} to {ids.max()} are not within 0 to {count - 1}")
+        raise InputError(
+            f"{name} {ids.min()} to {ids.max()} are not within 0 to {count - 1}", hint="leave the others out"
+        )
     return ids.astype(np.uint64)
 
 
@@ -94,7 +96,9 @@ def checked_pairs(
     try:
         user, item = np.broadcast_arrays(user, item)
     except ValueError:
-        raise InputError(f"users {user.shape} and items {item.shape} do not fit each other") from None
+        raise InputError(
+            f"users {user.shape} and items {item.shape} do not fit each other", "give as many of both"
+        ) from None
     return user, item
 
 
@@ -140,7 +144,9 @@ def as_path(name: str, value: object) -> Path:
         os.lstat(value)
     except (ValueError, OSError) as error:
         if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
-            raise InputError(f"{name} is {reprlib.repr(value)}, which no file can be named: {error}") from None
+            raise InputError(
+                f"{name} is {reprlib.repr(value)}, which no file can be named: {error}", "choose another"
+            ) from None
     return Path(value)
 
 

@@ -14,11 +14,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fractalrs.errors import OutputError, WriteError
+from fractalrs.tools.arguments import as_path
 from fractalrs.tools.digest import Digest
 from fractalrs.tools.locks import lock
 
 _NO_FLUSH = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 """Windows cannot flush folders, some network file systems neither, and nobody one that may not be read."""
+_REMEDIES = {
+    errno.ENOENT: "create its folder first",
+    errno.ENOTDIR: "choose a name in a folder",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some disk, or choose another place"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a place that you may write to"),
+}
+"""What to do where the system refuses to write."""
 
 
 @contextmanager
@@ -89,10 +99,51 @@ def new_folder(final: Path) -> Iterator[Path]:
             begun = True
             yield folder
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else error
-        if not begun:
-            raise OutputError(f"cannot write {final}: {why}") from error
-        raise WriteError(f"writing {final} failed: {why}", "nothing of it is left") from error
+        raise unwritten(final, error, begun) from error
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text to a file, which appears whole and replaces what was there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written: what was there stays.
+    InputError
+        If the path is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     write_text(f"{place}/page.html", "<h1>Hello</h1>")
+    ...     Path(f"{place}/page.html").read_text()
+    '<h1>Hello</h1>'
+    """
+    target = as_path("path", path)
+    try:
+        with whole_file(target) as temporary:
+            # As it is: line ends are not those of the system.
+            temporary.write_bytes(text.encode())
+    except OSError as error:
+        raise unwritten(target, error) from error
+
+
+def unwritten(final: object, error: BaseException, begun: bool = False) -> OutputError | WriteError:
+    """Return in the user's words why something was not written, or not to its end, and what to do.
+
+    Examples
+    --------
+    >>> print(unwritten(Path("out"), OSError(errno.ENOSPC, "")))
+    cannot write out: No space left on device
+    hint: free some disk, or choose another place
+    """
+    # The system's words, not a library's, which name the temporary file.
+    number = error.errno if isinstance(error, OSError) else None
+    why, hint = os.strerror(number) if number else error, _REMEDIES.get(number or 0, "choose another place")
+    if begun:
+        return WriteError(f"cannot write {final}: {why}", f"nothing of it is left; {hint}")
+    return OutputError(f"cannot write {final}: {why}", hint)
 
 
 @contextmanager

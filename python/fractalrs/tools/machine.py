@@ -37,7 +37,7 @@ def drawing() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise InputError("drawing needs matplotlib and jinja2: pip install 'fractalrs[report]'") from error
+        raise InputError("drawing needs matplotlib and jinja2", hint="pip install 'fractalrs[report]'") from error
 
 
 @contextmanager

@@ -86,7 +86,8 @@ def recipe_text(path: Place) -> str:
             hint="keep private/base: fractalrs.Base.load reads it",
         )
     if page is None:
-        raise InputError(f"{store.path} was made by a function, which no page of text holds")
+        message = f"{store.path} was made by a function, which no page of text holds"
+        raise InputError(message, hint="keep the program that made it")
     return page
 
 

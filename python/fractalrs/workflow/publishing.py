@@ -36,6 +36,7 @@ from fractalrs.tools import (
     require_disk,
     require_place,
     suggests,
+    unwritten,
     whole_folder,
 )
 from fractalrs.words import SPLITS
@@ -140,7 +141,7 @@ def _write(here: Path, made: Dataset, target: Path, manifest: Manifest, card: st
             (staged / CARD).write_bytes(card.encode())
             (staged / MANIFEST).write_bytes(manifest.to_json().encode())
     except OSError as error:
-        raise WriteError(f"cannot write {target}: {error.strerror or error}", "nothing is left of it") from error
+        raise unwritten(target, error, True) from error
 
 
 def _private_of(dataset: Dataset, with_seed: bool) -> Private:

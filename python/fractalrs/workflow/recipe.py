@@ -234,11 +234,13 @@ class Recipe(Splitting, Parsing, Protection, Shown):
         _ = self.parquet, SplitRule(**self.splitting)
         for name in ("user_cell_size", "item_cell_size"):
             if getattr(self, name) is not None and not shuffle_named(options.shuffle).takes_cells:
-                raise InputError(f"{name} is given, but the shuffle {options.shuffle!r} has cells of its own")
+                message = f"{name} is given, but the shuffle {options.shuffle!r} has cells of its own"
+                raise InputError(message, hint="leave it out, or take the shuffle 'mixed' or 'cells'")
         if self.source_licence is not None:
             vars(self).update(source_licence=checked_licence(self.source_licence))
         if self.reduced_matrix is not None and (self.order_by or self.rescale != "absolute"):
-            raise InputError("rescale and order_by are for a matrix made here, but reduced_matrix is given")
+            message = "rescale and order_by are for a matrix made here, but reduced_matrix is given"
+            raise InputError(message, hint="leave reduced_matrix out, or those two")
         self._check_fit()
         if self.partition is not None and not options.timestamps:
             raise InputError(
@@ -290,7 +292,8 @@ class Recipe(Splitting, Parsing, Protection, Shown):
             if getattr(self, multiplier) is not None:
                 raise InputError(f"{target} and {multiplier} are both given", hint="leave one out")
             if self.reduced_matrix is not None:
-                raise InputError(f"{target} is given, but the shape of reduced_matrix tells how many there are")
+                message = f"{target} is given, but the shape of reduced_matrix tells how many there are"
+                raise InputError(message, hint="leave one of the two out")
 
     @property
     def defaults(self) -> Profile:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from fractalrs.errors import FractalrsError, InputError
 from fractalrs.reading.picking import picked
@@ -50,11 +50,36 @@ def _open_zip(path: Path, asked: Asked) -> Source:
 def _open_tar(path: Path, asked: Asked) -> Source:
     stored = Stored.find(path)
     with _understood(path, asked):
-        with stored.stream() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            sizes = {one.name: one.size for one in archive if one.isfile()}
-        with stored.stream() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            members = ((one.name, archive.extractfile(one)) for one in archive if one.isfile())
+        with stored.stream() as stream, tarfile.open(fileobj=cast("IO[bytes]", _Ending(stream)), mode="r|") as archive:
+            sizes = {one.name: one.size for one in _members(archive) if one.isfile()}
+        with stored.stream() as stream, tarfile.open(fileobj=cast("IO[bytes]", _Ending(stream)), mode="r|") as archive:
+            members = ((one.name, archive.extractfile(one)) for one in _members(archive) if one.isfile())
             return _unpacked(path, asked, sizes, members)
+
+
+class _Ending:
+    """A stream that fails where it is read beyond its end again and again, as for a member that claims any size."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._beyond = stream, 0
+
+    def read(self, size: int) -> bytes:
+        found = self._stream.read(size)
+        self._beyond += not found
+        # An archive may end without the blocks that say so.
+        if self._beyond > 2:
+            raise EOFError("it ends inside a member")
+        return found
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield what is in an archive; of a negative size Python's library would look for the next one for ever."""
+    last = 0
+    for one in archive:
+        if one.size < 0 or archive.offset <= last:
+            raise tarfile.ReadError(f"{one.name} claims a negative size")
+        last = archive.offset
+        yield one
 
 
 def _unpacked(

@@ -66,7 +66,7 @@ def _understood(name: str) -> Iterator[None]:
     except (FileNotFoundError, PermissionError):
         raise
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{name} cannot be read as Parquet: {error}") from None
+        raise InputError(f"{name} cannot be read as Parquet: {error}", hint="fetch or write the file again") from None
 
 
 register(SourceFormat(("parquet",), "Parquet", lambda path: starts_with(path, b"PAR1"), _open))

@@ -5,8 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fractalrs.errors import OutputError
-from fractalrs.tools import as_path, drawing, whole_file
+from fractalrs.tools import as_path, drawing, write_text
 from fractalrs.validation.wording import number, words
 
 
@@ -74,33 +73,4 @@ def write_page_like(path: str | Path, package: str, template: str, seconds: Mapp
     target = as_path("path", path)
     text = files(package).joinpath(template).read_text(encoding="utf-8")
     taken = [(words(name), number(value)) for name, value in seconds.items()]
-    write_page(target, page_like(text, seconds=taken, **values))
-
-
-def write_page(path: str | Path, page: str) -> None:
-    """Write a page to a file, which is replaced if it exists; its folder must exist.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    InputError
-        If the path is none.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_page(f"{folder}/page.html", "<h1>Hello</h1>")
-    ...     Path(f"{folder}/page.html").read_text()
-    '<h1>Hello</h1>'
-    """
-    target = as_path("path", path)
-    try:
-        with whole_file(target) as temporary:
-            temporary.write_bytes(page.encode())
-    except OSError as error:
-        raise OutputError(
-            f"the report cannot be written to {target}: {(error.strerror or str(error)).lower()}",
-            hint="name a file in a folder that exists and may be written to",
-        ) from error
+    write_text(target, page_like(text, seconds=taken, **values))

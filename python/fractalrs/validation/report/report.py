@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fractalrs.tools import as_path, drawing
+from fractalrs.tools import drawing, write_text
 from fractalrs.validation.findings import Outcomes
-from fractalrs.validation.report.pages import write_page
 from fractalrs.validation.verdict import by_remedy, parts
 from fractalrs.validation.wording import aligned, number, one_line, plain
 
@@ -76,7 +75,7 @@ class Report(Outcomes):
         """
         with drawing():
             from fractalrs.validation.report.html import page
-        write_page(as_path("path", path), page(self))
+        write_text(path, page(self))
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {', '.join(self.failures)}" if self.failures else self.verdict]

@@ -104,3 +104,36 @@ impl<'a> Base<'a> {
 fn refuse<T>(what: &str) -> Result<T, Error> {
     Err(Error::Invalid(format!("the base is damaged: {what}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_passes_the_checks_has_rows_inside_its_entries(
+            indptr in vec(prop_oneof![-2..20_i64, any::<i64>()], 0..8),
+            entries in vec(prop_oneof![0..12_u32, any::<u32>()], 0..16),
+            items in prop_oneof![0..12_u32, any::<u32>()],
+        ) {
+            if let Ok(base) = Base::new(&indptr, &entries, items)
+                && base.check().is_ok()
+            {
+                let rows: Vec<u32> = (0..base.users()).flat_map(|user| entries[base.row(user)].to_vec()).collect();
+                prop_assert_eq!(&rows, &entries);
+                prop_assert!(entries.iter().all(|entry| entry & ITEM < items && entry >> 30 != 1));
+            }
+        }
+
+        #[test]
+        fn rows_in_order_pass_the_checks(rows in vec(vec(0..30_u32, 0..6), 1..8)) {
+            let mut indptr = vec![0];
+            indptr.extend(rows.iter().scan(0, |sum, row| { *sum += row.len() as i64; Some(*sum) }));
+            let entries = rows.concat();
+            prop_assert!(Base::new(&indptr, &entries, 30).unwrap().check().is_ok());
+        }
+    }
+}

@@ -106,3 +106,33 @@ pub struct Place {
     pub size: u32,
     pub offset: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_passes_the_checks_is_a_partition(
+            order in prop_oneof![vec(0..6_u32, 0..6), vec(any::<u32>(), 0..6), Just((0..6).collect()).prop_shuffle()],
+            starts in vec(0..8_u32, 0..6),
+            count in 0..8_u32,
+        ) {
+            if let Ok(cells) = Cells::new(order.clone(), starts.clone(), count, "user") {
+                let mut sorted = order.clone();
+                sorted.sort_unstable();
+                prop_assert!(sorted.into_iter().eq(0..count));
+                for slot in 0..count {
+                    let place = cells.place(slot);
+                    prop_assert_eq!(place.start + place.offset, slot);
+                    prop_assert!(place.offset < place.size);
+                    prop_assert_eq!(cells.bounds(place.cell as usize), (place.start, place.start + place.size));
+                    prop_assert_eq!(cells.slots()[cells.code(slot) as usize], slot);
+                }
+            }
+        }
+    }
+}

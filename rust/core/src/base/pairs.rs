@@ -295,6 +295,9 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn collapsed(hold_out: Option<HoldOut>, least_times: usize, threads: usize) -> Pairs {
@@ -348,5 +351,38 @@ mod tests {
         assert!(Pairs::collapse(&[0, 1], &[0, -1], None, 2, rule, 1).is_err());
         assert!(Pairs::collapse(&[0, 1], &[0], None, 2, rule, 1).is_err());
         assert!(Pairs::collapse(&[0], &[0], None, 1, Rule { least_times: 2, ..rule }, 1).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_arrays_are_refused_or_become_the_pairs_there_are(
+            interactions in vec((-1..5_i32, prop_oneof![-1..9_i32, any::<i32>()], any::<i64>()), 0..40),
+            (missing, count, threads) in (0..2_usize, 0..6_usize, 1..4_usize),
+            (timed, all, held_out, validation) in any::<(bool, bool, bool, bool)>(),
+            (held, least_times) in (0..4_usize, 0..3_usize),
+        ) {
+            let users: Vec<i32> = interactions.iter().map(|&(user, _, _)| user).collect();
+            let items: Vec<i32> = interactions.iter().skip(missing).map(|&(_, item, _)| item).collect();
+            let times: Vec<i64> = interactions.iter().map(|&(_, _, time)| time).collect();
+            let ties = if all { Ties::All } else { Ties::Last };
+            let hold_out = held_out.then_some(HoldOut { ties, count: held, validation });
+            let rule = Rule { hold_out, least_times, positions: true };
+            if let Ok(pairs) = Pairs::collapse(&users, &items, timed.then_some(&times[..]), count, rule, threads) {
+                let mut expected: Vec<(i32, i32)> = users.iter().copied().zip(items.iter().copied()).collect();
+                expected.sort_unstable();
+                expected.dedup();
+                prop_assert_eq!(pairs.starts.len(), count + 1);
+                prop_assert_eq!(pairs.starts[count], expected.len() as i64);
+                let bits = if validation { VALID - 1 } else { TEST - 1 };
+                let found: Vec<(i32, i32)> = pairs.starts.windows(2).enumerate()
+                    .flat_map(|(user, range)| pairs.entries[range[0] as usize..range[1] as usize].iter()
+                        .map(move |&entry| (user as i32, (entry & bits) as i32)))
+                    .collect();
+                prop_assert_eq!(found, expected);
+                for (&position, entry) in pairs.positions.iter().zip(&pairs.entries) {
+                    prop_assert_eq!(items[position as usize] as u32, entry & bits);
+                }
+            }
+        }
     }
 }

@@ -61,3 +61,37 @@ pub fn widened(work: impl Loop) {
     }
     work.run();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a sanitizer or Miri would see: references of the ends of slices, and none beyond.
+    #[test]
+    fn hints_read_nothing_and_stay_inside() {
+        let values: Vec<u32> = (0..100).collect();
+        for length in [0, 1, 15, 16, 17, 100] {
+            prefetch_all(&values[..length]);
+            for start in [0, 1, length, length + 1, usize::MAX - 1_000] {
+                prefetch_lines(&values[..length], start, 4);
+            }
+        }
+        prefetch_all(&[[0_u8; 200]; 3]);
+        prefetch(&values);
+        assert!(values.iter().copied().eq(0..100));
+    }
+
+    #[test]
+    fn a_widened_loop_runs_once_and_says_the_same() {
+        struct Sum<'s>(&'s [f64], &'s mut Vec<f64>);
+        impl Loop for Sum<'_> {
+            fn run(self) {
+                self.1.push(self.0.iter().sum());
+            }
+        }
+        let (values, mut sums): (Vec<f64>, _) =
+            ((0..1_000).map(|number| f64::from(number) / 3.0).collect(), Vec::new());
+        widened(Sum(&values, &mut sums));
+        assert_eq!(sums, [values.iter().sum::<f64>()]);
+    }
+}

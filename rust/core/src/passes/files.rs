@@ -208,3 +208,107 @@ fn read(column: &mut ColumnReader, values: &mut Vec<i64>) -> Result<(), ParquetE
         _ => Err(ParquetError::General("its ids are not integers".to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::basic::Compression;
+    use parquet::data_type::{Int32Type, Int64Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ROWS: usize = 600;
+
+    /// A file of some row groups as the library writes it; each user has some items.
+    fn file(compression: Compression, dictionary: bool) -> Vec<u8> {
+        let schema = "message of { REQUIRED INT32 user_id; REQUIRED INT64 item_id; }";
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_dictionary_enabled(dictionary)
+            .set_data_page_row_count_limit(70)
+            .set_write_batch_size(70)
+            .build();
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
+        for rows in (0..ROWS as i32).collect::<Vec<_>>().chunks(250) {
+            let users: Vec<i32> = rows.iter().map(|row| row / 7).collect();
+            let items: Vec<i64> = rows.iter().map(|row| i64::from(row * 31 % 97) << 31).collect();
+            let mut group = file.next_row_group().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<Int32Type>().write_batch(&users, None, None).unwrap();
+            column.close().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<Int64Type>().write_batch(&items, None, None).unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+        }
+        file.into_inner().unwrap()
+    }
+
+    /// Reads all users; returns how many interactions there are.
+    fn read_all(path: &Path) -> Result<usize, Error> {
+        let mut cursor = FileCursor::open(Some(path), None)?;
+        let mut count = 0;
+        cursor.advance()?;
+        while cursor.user().is_some() {
+            count += cursor.items().len();
+            cursor.advance()?;
+        }
+        Ok(count)
+    }
+
+    fn files() -> impl Strategy<Value = Vec<u8>> {
+        let compression =
+            prop_oneof![Just(Compression::UNCOMPRESSED), Just(Compression::LZ4_RAW), Just(Compression::SNAPPY)];
+        (compression, any::<bool>()).prop_map(|(compression, dictionary)| file(compression, dictionary))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_whole_is_read(bytes in files()) {
+            let path = std::env::temp_dir().join(format!("fractalrs-whole-{}", std::process::id()));
+            std::fs::write(&path, bytes).unwrap();
+            let read = read_all(&path);
+            std::fs::remove_file(&path).unwrap();
+            prop_assert_eq!(read.unwrap(), ROWS);
+        }
+
+        #[test]
+        fn what_is_damaged_is_refused_or_read_and_ends(
+            mut bytes in files(),
+            changes in vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+            cut in proptest::option::weighted(0.2, any::<proptest::sample::Index>()),
+        ) {
+            for (place, byte) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len())));
+            let path = std::env::temp_dir().join(format!("fractalrs-damaged-{}", std::process::id()));
+            std::fs::write(&path, bytes).unwrap();
+            let read = read_all(&path);
+            std::fs::remove_file(&path).unwrap();
+            match read {
+                // Which rows there are is for the manifest to say; that there are no more than fit is for the reader.
+                Ok(count) => prop_assert!(count <= 2 * ROWS, "{count} rows"),
+                Err(error) => prop_assert!(error.to_string().contains("fractalrs-damaged"), "{error}"),
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_refused(bytes in vec(any::<u8>(), 0..300), magic: bool) {
+            let path = std::env::temp_dir().join(format!("fractalrs-bytes-{}", std::process::id()));
+            let bytes = if magic { [b"PAR1", &bytes[..], b"PAR1"].concat() } else { bytes };
+            std::fs::write(&path, bytes).unwrap();
+            let read = read_all(&path);
+            std::fs::remove_file(&path).unwrap();
+            prop_assert!(read.is_err());
+        }
+    }
+}

@@ -286,5 +286,44 @@ mod tests {
                 .collect();
             prop_assert_eq!(found, pairs);
         }
+
+        #[test]
+        fn any_bytes_are_read_alike_in_blocks_or_left_to_others(
+            text in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..200),
+                prop::collection::vec(prop::sample::select(b"0123456789-.,\r\n\"a".to_vec()), 0..200),
+            ],
+            cells in prop::collection::vec(0..3_usize, 1..4),
+            (block, first_line) in (1_usize..50, 0_usize..3),
+        ) {
+            let mut counts = [0; 2];
+            let cells: Vec<_> = cells.iter().map(|&kind| match kind {
+                0 => { counts[0] += 1; Cell::Integer(counts[0] - 1) }
+                1 => { counts[1] += 1; Cell::Decimal(counts[1] - 1) }
+                _ => Cell::Skipped,
+            }).collect();
+            let path = std::env::temp_dir().join(format!("fractalrs-any-{}", std::process::id()));
+            std::fs::write(&path, &text).unwrap();
+            let layout = PlainText { first_line, ..layout(&cells) };
+            let whole = layout.read(&path, 1 << 20, 1, &Progress::default()).unwrap().map(joined);
+            let pieces = layout.read(&path, block, 2, &Progress::default()).unwrap().map(joined);
+            std::fs::remove_file(&path).unwrap();
+            prop_assert_eq!(whole, pieces);
+        }
+    }
+
+    /// Rows of blocks, put together; decimals by their bits.
+    fn joined(blocks: Vec<Rows>) -> Vec<Vec<u64>> {
+        let mut found: Vec<Vec<u64>> = Vec::new();
+        for rows in blocks {
+            let bits = rows.integers.iter().map(|column| column.iter().map(|&value| value as u64).collect::<Vec<_>>());
+            let bits =
+                bits.chain(rows.decimals.iter().map(|column| column.iter().map(|value| value.to_bits()).collect()));
+            for (number, column) in bits.enumerate() {
+                found.resize_with(found.len().max(number + 1), Vec::new);
+                found[number].extend(column);
+            }
+        }
+        found
     }
 }
