@@ -159,3 +159,13 @@ def test_means_of_users_drawn_anew_spread_as_those_of_the_library() -> None:
     assert (np.abs(low - library.confidence_interval.low) < 0.3 * spread).all()
     assert (np.abs(high - library.confidence_interval.high) < 0.3 * spread).all()
     assert Draws.of(values[:1], 1).drawn[0, 0] != draws.drawn[0, 0]
+
+
+def test_what_misleads_is_told_from_what_does_not_tell() -> None:
+    real = Draws.of(values_with([0.8, 0.5, 0.2]), 0)
+    other_way, like_noise = Draws.of(values_with([0.2, 0.5, 0.8]), 1), Draws.of(values_with([0.5, 0.5, 0.501]), 1)
+    assert agreement([(real, real)], 0).reversed == 0
+    assert agreement([(real, other_way)], 0).reversed == 1
+    assert agreement([(real, like_noise)], 0).reversed == 0
+    assert agreement([(real, real), (real, other_way)], 0).reversed == 0.5
+    assert agreement([(like_noise, real)], 0).reversed is None

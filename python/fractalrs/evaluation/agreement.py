@@ -131,6 +131,9 @@ class Agreement(Shown):
         is so of all; None where it never is.
     decisive
         How many pairs are decisive, mean over repetitions.
+    reversed
+        Share of the decisive pairs that are decisive here too, in the other order: what misleads. What is neither kept
+        nor reversed for certain is not told.
 
     Examples
     --------
@@ -142,6 +145,7 @@ class Agreement(Shown):
     kept: Figure
     apart: float | None
     decisive: float
+    reversed: float | None = None
 
 
 def agreement(compared: Sequence[tuple[Draws, Draws]], seed: int) -> Agreement:
@@ -162,6 +166,8 @@ def agreement(compared: Sequence[tuple[Draws, Draws]], seed: int) -> Agreement:
     decisive = [real.decisive for real, _ in compared]
     same = [signs(real.means) == signs(other.means) for real, other in compared]
     kept = [_share(agree[which]) for agree, which in zip(same, decisive, strict=True)]
+    misled = [~agree & other.decisive for agree, (_, other) in zip(same, compared, strict=True)]
+    turned = np.concatenate([wrong[which] for wrong, which in zip(misled, decisive, strict=True)])
     kept_drawn = [
         _share((signs(real.means)[:, None] == signs(other.drawn))[which])
         for (real, other), which in zip(compared, decisive, strict=True)
@@ -175,6 +181,7 @@ def agreement(compared: Sequence[tuple[Draws, Draws]], seed: int) -> Agreement:
         figure(kept, kept_drawn, picks),
         _apart([real for real, _ in compared], decisive, same),
         float(np.mean([which.sum() for which in decisive])),
+        float(turned.mean()) if len(turned) else None,
     )
 
 
