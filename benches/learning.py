@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 import fractalrs as fr
-from fractalrs.evaluation import Draws, Figure, Halves, by_user, places, sub_sample
-from fractalrs.evaluation.agreement import DRAWS, figure
+from fractalrs.evaluation import Draws, Halves, by_user, places, sub_sample
+from fractalrs.evaluation.agreement import DRAWS
 from fractalrs.evaluation.rankings import rankable
 from fractalrs.models import IALS, MODELS, RP3beta, UserKNN
 
@@ -24,6 +24,7 @@ METRICS = ("HR@10", "HR of the catalogue")
 DATA = ("real", "thinned", "expansion")
 
 Curve = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 
 def quality(halves: Halves, k: int, most_users: int, seed: int) -> tuple[Draws, Draws]:
@@ -36,17 +37,18 @@ def quality(halves: Halves, k: int, most_users: int, seed: int) -> tuple[Draws, 
     return Draws.of(first, seed), Draws.of(second, seed)
 
 
-def slopes(sizes: list[float], draws: list[Draws]) -> tuple[Curve, Curve]:
-    """Return the exponent of each model, and of users drawn anew."""
-    x = np.log(sizes) - np.log(sizes).mean()
+def exponents(shares: list[float], trials: list[list[Draws]], picks: Counts) -> tuple[Curve, Curve, Curve]:
+    """Return means by size and model, the exponent of each model, and those of trials and users drawn anew."""
+    x = np.log(shares) - np.log(shares).mean()
+    means = np.array([[one.means for one in trial] for trial in trials]).mean(axis=0)
+    drawn = np.array([[one.drawn for one in trial] for trial in trials])
+    chosen = drawn[picks, :, :, np.arange(len(picks))[:, None]].mean(axis=1)
 
-    def slope(values: Curve) -> Curve:
-        with np.errstate(divide="ignore"):
-            logs = np.log(values)
-        found = np.asarray(np.tensordot(x, logs, axes=1) / (x @ x))
-        return np.where(np.isfinite(found), found, np.nan)
+    def slope(levels: Curve) -> Curve:
+        # Where nobody is hit there is no logarithm: half a hit of a thousand stands for none.
+        return np.asarray(np.tensordot(np.log(np.maximum(levels, 0.0005)), x, axes=(-2, 0)) / (x @ x))
 
-    return slope(np.array([one.means for one in draws])), slope(np.array([one.drawn for one in draws]))
+    return means, slope(means), slope(chosen).T
 
 
 def trial(
@@ -68,10 +70,9 @@ def trial(
     return found
 
 
-def short(one: Figure) -> str:
-    if one.value is None or one.interval is None:
-        return "–"
-    return f"{one.value:+.2f} ({one.interval[0]:+.2f} to {one.interval[1]:+.2f})"
+def short(value: float, drawn: Curve) -> str:
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def main() -> None:
@@ -90,23 +91,18 @@ def main() -> None:
         print(source, flush=True)
         trials = [trial(interactions, shares, repeat, given.most_users) for repeat in range(given.repeats)]
         for which, metric in enumerate(METRICS):
-            of = {name: [slopes(shares, [pair[which] for pair in one[name]]) for one in trials] for name in DATA}
+            of = {
+                name: exponents(shares, [[pair[which] for pair in one[name]] for one in trials], picks) for name in DATA
+            }
             for number, model in enumerate(FITTED):
                 cells = []
-                for name in DATA:
-                    levels = [
-                        np.mean([one[name][at][which].means[number] for one in trials]) for at in range(len(shares))
-                    ]
-                    own = figure([a[number] for a, _ in of[name]], [b[number] for _, b in of[name]], picks)
-                    cells.append(f"{', '.join(f'{level:.3f}' for level in levels)}: {short(own)}")
+                for levels, exponent, drawn in of.values():
+                    words = ", ".join(f"{level:.3f}" for level in levels[:, number])
+                    cells.append(f"{words}: {short(exponent[number], drawn[number])}")
+                _, own, own_drawn = of["expansion"]
                 for name in ("real", "thinned"):
-                    pairs = list(zip(of["expansion"], of[name], strict=True))
-                    gap = figure(
-                        [a[number] - b[number] for (a, _), (b, _) in pairs],
-                        [a[number] - b[number] for (_, a), (_, b) in pairs],
-                        picks,
-                    )
-                    cells.append(short(gap))
+                    _, other, drawn = of[name]
+                    cells.append(short(own[number] - other[number], own_drawn[number] - drawn[number]))
                 print(f"| {metric} | {model} | {' | '.join(cells)} |", flush=True)
         print(f"{time.process_time() - started:.0f} s of processor\n", flush=True)
 
