@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -35,10 +35,7 @@ from fractalrs.words import SPLITS, Split
 
 Vectors = npt.NDArray[Any]
 """float32 or float64; what comes back has the type of what went in."""
-if TYPE_CHECKING:
-    Matrix = sp.csr_array[Any, tuple[int, int]]
-else:
-    Matrix = sp.csr_array  # SciPy before 1.16 takes no types.
+Matrix: TypeAlias = "sp.csr_array[Any, tuple[int, int]]"
 _Product = Literal["gram", "plain", "transposed"]
 
 PIECE_INTERACTIONS = 4_000_000
