@@ -2,14 +2,17 @@
 
     python benches/access.py ratings.csv ... [--shape 4 4] [--seed 7]
     python benches/access.py ratings.csv --shape 245 245 --once
+    python benches/access.py ratings.csv --shape 1 110500 --once --even 0.01 --id-order popularity
 
 Each source is expanded by the default profile, whose ids are looked up in random order, and by traceable with
 times, whose ids are looked up by the clock. With --once only the default is, without anything beside it: for
-time and memory at scale.
+time and memory at scale; with --even every block keeps so much, so that there may be a billion ids.
 """
 
 import argparse
 import time
+
+import numpy as np
 
 import fractalrs as fr
 from fractalrs.tools import peak_memory, readable
@@ -36,6 +39,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--once", action="store_true")
+    parser.add_argument("--even", type=float)
+    parser.add_argument("--id-order", default="block")
     given = parser.parse_args()
     shape, how = tuple(given.shape), {"threads": given.threads}
     for source in given.sources:
@@ -45,13 +50,14 @@ def main() -> None:
         )
         base = fr.leave_last_out(interactions, payload=["timestamp"])
         if given.once:
-            expansion = fr.Expansion(base, fr.reduce(base, shape), seed=given.seed)
+            reduced = np.full(shape, given.even) if given.even else fr.reduce(base, shape)
+            expansion = fr.Expansion(base, reduced, seed=given.seed, id_order=given.id_order)
             started, processor = time.monotonic(), time.process_time()
             profile = fr.access_profile(expansion, order="random", beside=False, **how)
             seconds, processor = time.monotonic() - started, time.process_time() - processor
             print(
-                f"{source} × {shape}\n{profile}\n{seconds:.0f} s, {processor:.0f} s of processor time, "
-                f"peak memory {readable(peak_memory())}"
+                f"{source} × {shape}, {given.id_order}\n{profile}\n"
+                f"{seconds:.0f} s, {processor:.0f} s of processor time, peak memory {readable(peak_memory())}"
             )
             continue
         fitted = fr.fit(base, shape)

@@ -1,7 +1,7 @@
 """Rank models on real data and on expansions of them: the tables of docs/ranking.md.
 
-    OMP_NUM_THREADS=1 python benches/ranking.py ratings.csv 6040x3700x1000000 ... [--shapes 1x1,2x2,4x4,8x8]
-        [--ways mixed/cells/aligned/block] [--repeats 3] [--most-users 10000] [--details]
+    OMP_NUM_THREADS=1 python benches/ranking.py ratings.csv 6040x3700x1000000 ... [--lines 1x1/mixed,4x4/block]
+        [--repeats 3] [--most-users 5000] [--details]
 
 A source is a file, or USERSxITEMSxINTERACTIONS for a built-in sample. Real data and their ceiling are ranked once
 for each. `--details` prints the whole report of each expansion below its line. A line takes minutes.
@@ -52,6 +52,7 @@ WAYS: dict[str, Callable[[Base, Shape], Expansion]] = {
     "cells, min_keep 0.5": lambda base, shape: _floored(base, shape, "cells", 0.5),
 }
 """The default first; then the shuffles of other profiles; then what may help."""
+LINES = "4x4/mixed,1x1/mixed,2x2/mixed,8x8/mixed,4x4/cells,4x4/aligned,4x4/block"
 
 
 def short(figure: Figure) -> str:
@@ -77,11 +78,10 @@ def lines(report: RankReport, shape: str, way: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="+")
-    parser.add_argument("--shapes", default="4x4")
-    parser.add_argument("--ways", default="mixed/cells/aligned/block", help=f"of {'/'.join(WAYS)}")
+    parser.add_argument("--lines", default=LINES, help=f"multipliers and a way, of {'; '.join(WAYS)}")
     parser.add_argument("--models", default=",".join(FAMILIES))
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--most-users", type=int, default=10_000)
+    parser.add_argument("--most-users", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--mask-dropped", action="store_true")
@@ -103,19 +103,19 @@ def main() -> None:
         print(f"\n### {name}, {base.shape[0]:,} × {base.shape[1]:,}, {base.train_count:,} train\n")
         print(HEADER)
         print("|" + "---|" * (HEADER.count("|") - 1), flush=True)
-        for shape in given.shapes.split(","):
+        for line in given.lines.split(","):
+            shape, way = line.split("/")
             m, n = map(int, shape.split("x"))
-            for way in given.ways.split("/"):
-                clock, processor = time.monotonic(), time.process_time()
-                expansion = WAYS[way](base, (m, n))
-                report = judge.judge(expansion, mask_dropped=given.mask_dropped, threads=given.threads)
-                lines(report, f"({m}, {n})", way)
-                if given.details:
-                    print(f"\n{report}\n")
-                logging.info(
-                    f"{time.monotonic() - clock:.0f} s, {time.process_time() - processor:.0f} s of processor, peak "
-                    f"memory {readable(peak_memory())}"
-                )
+            clock, processor = time.monotonic(), time.process_time()
+            expansion = WAYS[way](base, (m, n))
+            report = judge.judge(expansion, mask_dropped=given.mask_dropped, threads=given.threads)
+            lines(report, f"({m}, {n})", way)
+            if given.details:
+                print(f"\n{report}\n")
+            logging.info(
+                f"{time.monotonic() - clock:.0f} s, {time.process_time() - processor:.0f} s of processor, peak memory "
+                f"{readable(peak_memory())}"
+            )
 
 
 if __name__ == "__main__":

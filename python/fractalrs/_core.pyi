@@ -22,6 +22,7 @@ __all__ = [
     "existing_blocks",
     "group_spreads",
     "mixed_degrees",
+    "nearest_rows",
     "neighbour_sums",
     "ordered",
     "peel_groups",
@@ -350,6 +351,13 @@ def sparse_product(
 def sparse_transpose(
     starts: _Longs, columns: npt.NDArray[np.int32], values: _Floats | None, width: int
 ) -> tuple[_Longs, npt.NDArray[np.int32], _Floats | None]: ...
+def nearest_rows(
+    one: tuple[_Longs, npt.NDArray[np.int32], _Floats],
+    other: tuple[_Longs, npt.NDArray[np.int32], _Floats],
+    neighbours: int,
+    *,
+    threads: int,
+) -> tuple[_Longs, npt.NDArray[np.int32], _Floats]: ...
 def read_plain(
     path: str | PathLike[str], delimiter: int, kinds: str, first_line: int, *, block_bytes: int, threads: int
 ) -> list[tuple[list[_Longs], list[_Floats]]] | None: ...

@@ -147,3 +147,25 @@ def test_a_figure_has_both_kinds_of_chance_in_it() -> None:
     assert three.interval[1] - three.interval[0] > 1
     values = values_of([Draws.of(values_with([0.2, 0.6]), 0)], 0)
     assert [round(each.value or 0, 1) for each in values] == [0.2, 0.6]
+
+
+def test_means_of_users_drawn_anew_spread_as_those_of_the_library() -> None:
+    values = np.random.default_rng(2).random((3, 700)) ** [[1], [4], [16]]
+    library = scipy.stats.bootstrap((values,), np.mean, axis=-1, n_resamples=4_000, method="percentile", rng=1)
+    draws = Draws.of(values, 0)
+    spread = library.bootstrap_distribution.std(axis=1)
+    np.testing.assert_allclose(draws.drawn.std(axis=1), spread, rtol=0.1)
+    low, high = np.percentile(draws.drawn, (2.5, 97.5), axis=1)
+    assert (np.abs(low - library.confidence_interval.low) < 0.3 * spread).all()
+    assert (np.abs(high - library.confidence_interval.high) < 0.3 * spread).all()
+    assert Draws.of(values[:1], 1).drawn[0, 0] != draws.drawn[0, 0]
+
+
+def test_what_misleads_is_told_from_what_does_not_tell() -> None:
+    real = Draws.of(values_with([0.8, 0.5, 0.2]), 0)
+    other_way, like_noise = Draws.of(values_with([0.2, 0.5, 0.8]), 1), Draws.of(values_with([0.5, 0.5, 0.501]), 1)
+    assert agreement([(real, real)], 0).reversed == 0
+    assert agreement([(real, other_way)], 0).reversed == 1
+    assert agreement([(real, like_noise)], 0).reversed == 0
+    assert agreement([(real, real), (real, other_way)], 0).reversed == 0.5
+    assert agreement([(like_noise, real)], 0).reversed is None

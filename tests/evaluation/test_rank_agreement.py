@@ -225,7 +225,7 @@ def test_as_values_and_text(report: fr.RankReport, tmp_path: Path) -> None:
     assert set(content) >= {"verdict", "verdicts", "real", "ceiling", "thinned", "synthetic", "null"}
     figure = content["synthetic"]["HR@10"]["models"]["SVD"]
     assert set(figure) == {"value", "interval"}
-    assert set(content["ceiling"]["NDCG@10"]) == {"tau", "kept", "apart", "decisive", "models"}
+    assert set(content["ceiling"]["NDCG@10"]) == {"tau", "kept", "apart", "decisive", "reversed", "models"}
     assert set(content["settings"]) == {"real", "thinned", "synthetic"}
     report.save_json(tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == content

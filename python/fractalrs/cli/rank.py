@@ -29,9 +29,7 @@ def rank(
     repeats: Annotated[
         int, option(RANKED, "How many halves of users, thinnings and seeds of the expansion.", value="INT")
     ] = 3,
-    most_users: Annotated[
-        int, option(RANKED, "Of more users a sample is trained on and ranked.", value="INT")
-    ] = 10_000,
+    most_users: Annotated[int, option(RANKED, "Of more users a sample is trained on and ranked.", value="INT")] = 5_000,
     mask_dropped: Annotated[
         bool, flag(RANKED, "--mask-dropped", "Do not count as negatives what the expansion dropped.")
     ] = False,

@@ -19,7 +19,7 @@ from fractalrs.evaluation.rank_report import Column, RankReport
 from fractalrs.evaluation.rank_run import Judge, check_ranking, rank_agreement
 from fractalrs.evaluation.rankings import Places, Rankings, by_user, places, rank
 from fractalrs.evaluation.report import BackcastReport, Row, Score
-from fractalrs.evaluation.run import backcast
+from fractalrs.evaluation.run import backcast, sub_sample
 from fractalrs.evaluation.samples import Sample, reseeded
 from fractalrs.evaluation.traits import Traits, measures_of, traits_of
 from fractalrs.evaluation.tuning import tune, validation_of
@@ -27,4 +27,4 @@ from fractalrs.evaluation.tuning import tune, validation_of
 __all__ = ["BASELINES", "BackcastReport", "Halves", "Rankings", "Row", "Score", "backcast", "block", "configuration"]
 __all__ += ["Agreement", "Column", "Draws", "Figure", "Judge", "Places", "RankReport", "Sample", "agreement", "by_user"]
 __all__ += ["check_ranking", "places", "rank_agreement", "reseeded", "rewired", "tau_b", "tune", "validation_of"]
-__all__ += ["Traits", "duplication", "measures_of", "rank", "traits_of", "uniform", "verdict"]
+__all__ += ["Traits", "duplication", "measures_of", "rank", "sub_sample", "traits_of", "uniform", "verdict"]

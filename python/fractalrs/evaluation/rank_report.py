@@ -101,8 +101,8 @@ class RankReport(Shown):
         -------
         dict
             ``verdict``, ``verdicts``, ``subject``, ``settings``, ``seconds``, and each column under its name: by metric
-            ``tau``, ``kept``, ``apart`` and ``decisive``, and ``models`` with a figure each. A figure has ``value`` and
-            ``interval``.
+            ``tau``, ``kept``, ``apart``, ``decisive`` and ``reversed``, and ``models`` with a figure each. A figure has
+            ``value`` and ``interval``.
         """
         found: dict[str, Any] = {"verdict": self.verdict, "verdicts": self.verdicts("synthetic")}
         found |= {"subject": self.subject, "judged": self.judged, "settings": self.settings, "seconds": self.seconds}
@@ -132,23 +132,33 @@ class RankReport(Shown):
         lines += [f"{name}: {value}" for name, value in for_people(self.subject)]
         compared = COLUMNS[1:]
         kept: list[tuple[str, ...]] = [("decisive pairs kept", "pairs", *compared)]
+        turned: list[tuple[str, ...]] = [("reversed for certain", *compared)]
         taus: list[tuple[str, ...]] = [("Kendall's τ", *compared)]
         for metric, pairs in self.decisive.items():
             agreed = [self.columns[name].agreement[metric] for name in compared]
             kept.append((metric, str(len(pairs)), *(_short(one.kept) for one in agreed)))
+            turned.append((metric, *("–" if one.reversed is None else f"{one.reversed:.3f}" for one in agreed)))
             taus.append((metric, *(_short(one.tau) for one in agreed)))
-        lines += ["", *aligned(kept, "<" + ">" * 5), "", *aligned(taus, "<" + ">" * 4)]
+        lines += [
+            "",
+            *aligned(kept, "<" + ">" * 5),
+            "",
+            *aligned(turned, "<" + ">" * 4),
+            "",
+            *aligned(taus, "<" + ">" * 4),
+        ]
         for metric in self.judged:
             of = {name: column.values[metric] for name, column in self.columns.items()}
-            table = [(model, *(_short(of[name][model]) for name in COLUMNS)) for model in of["real"]]
-            lines += ["", *aligned([(metric, *COLUMNS), *table], "<" + ">" * 5)]
+            values = [(model, *(_short(of[name][model]) for name in COLUMNS)) for model in of["real"]]
+            lines += ["", *aligned([(metric, *COLUMNS), *values], "<" + ">" * 5)]
         return "\n".join(lines)
 
 
 def _agreed(found: Agreement | None, pairs: list[tuple[str, str]]) -> dict[str, Any]:
     if found is None:
         return {"decisive": pairs}
-    return {"tau": vars(found.tau), "kept": vars(found.kept), "apart": found.apart, "decisive": found.decisive}
+    figures = {"tau": vars(found.tau), "kept": vars(found.kept)}
+    return figures | {"apart": found.apart, "decisive": found.decisive, "reversed": found.reversed}
 
 
 def _short(figure: Figure) -> str:

@@ -33,7 +33,7 @@ from fractalrs.tools import (
     suggests,
 )
 
-MOST_USERS, MOST_ITEMS = 10_000, 100_000
+MOST_USERS, MOST_ITEMS = 5_000, 100_000
 """How many users, and items, a matrix has at the most: of more a sample is taken."""
 FEWEST_USERS = 60
 """With fewer that can be ranked halves of them have no interval worth the name."""

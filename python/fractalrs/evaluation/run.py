@@ -162,8 +162,7 @@ def _trials(
     profile: str,
 ) -> list[_Trial]:
     """Draw all sub-samples and expand them: what is wrong with any is known before the long part begins."""
-    sizes = _sizes(interactions, shares)
-    bases = [_sub_base(interactions, sizes, repeat, seed) for repeat in range(repeats)]
+    bases = [sub_sample(interactions, shares, repeat, seed) for repeat in range(repeats)]
     trials = []
     for repeat, base in enumerate(bases):
         logger.info(f"sub-sample {repeat + 1} of {repeats}: {base}")
@@ -222,23 +221,21 @@ def _check_share(name: str, share: Any) -> None:
         raise InputError(f"{name} is {share!r}; it must be above 0 and at most 1", hint="a quarter is 0.25")
 
 
-def _sizes(interactions: Interactions, shares: tuple[float, float]) -> tuple[int, int]:
-    """Return how many users and items a sub-sample has; refuse too few."""
-    sizes = []
-    for side, share in zip(SIDES, shares, strict=True):
-        there = len(interactions.codes(side.id_column)[1])
-        size = round(share * there)
-        if size < 2:
-            raise InputError(
-                f"a share of {share:g} of {there:,} {side} is {size}; a sub-sample needs at least 2",
-                hint=f"raise {side.singular}_share, or give more data",
-            )
-        sizes.append(size)
-    return sizes[0], sizes[1]
+def sub_sample(interactions: Interactions, shares: tuple[float, float], repeat: int, seed: int) -> Base:
+    """Draw shares of the users and of the items uniformly, and return the base of the interactions between them.
 
+    Raises
+    ------
+    InputError
+        If too little is left.
 
-def _sub_base(interactions: Interactions, sizes: tuple[int, int], repeat: int, seed: int) -> Base:
-    """Draw users and items uniformly, and return the base of the interactions between them."""
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> sub_sample(fr.sample_interactions(80, 60, 1_200), (1 / 2, 1 / 3), 0, 0).shape
+    (40, 20)
+    """
+    sizes = _sizes(interactions, shares)
     rng, kept = np.random.default_rng([seed, repeat, 0]), np.ones(len(interactions), dtype=bool)
     for side, size in zip(SIDES, sizes, strict=True):
         codes, ids = interactions.codes(side.id_column)
@@ -253,6 +250,21 @@ def _sub_base(interactions: Interactions, sizes: tuple[int, int], repeat: int, s
         return leave_last_out(Interactions(interactions.table.select(names).filter(pa.array(kept))))
     except InputError as error:
         raise InputError(f"sub-sample {repeat + 1} is too small: {error.message}", hint=hint) from error
+
+
+def _sizes(interactions: Interactions, shares: tuple[float, float]) -> tuple[int, int]:
+    """Return how many users and items a sub-sample has; refuse too few."""
+    sizes = []
+    for side, share in zip(SIDES, shares, strict=True):
+        there = len(interactions.codes(side.id_column)[1])
+        size = round(share * there)
+        if size < 2:
+            raise InputError(
+                f"a share of {share:g} of {there:,} {side} is {size}; a sub-sample needs at least 2",
+                hint=f"raise {side.singular}_share, or give more data",
+            )
+        sizes.append(size)
+    return sizes[0], sizes[1]
 
 
 def _row(measure: Measure, found: list[dict[str, Traits]]) -> Row:

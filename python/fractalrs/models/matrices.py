@@ -3,14 +3,21 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from fractalrs._core import nearest_rows
+from fractalrs.tools import resolve_threads
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Matrix = sp.csr_array[np.float64, tuple[int, int]]
+if TYPE_CHECKING:
+    Matrix = sp.csr_array[np.float64, tuple[int, int]]
+else:
+    Matrix = sp.csr_array  # SciPy before 1.16 takes no types.
 
 Scores = Callable[[Integers], Floats]
 """Takes users, rows of the train matrix, and returns the scores of all items for each: the higher the better."""
@@ -52,21 +59,23 @@ def pieces(count: int, width: int) -> Iterator[slice]:
     return (slice(first, min(first + step, count)) for first in range(0, count, step))
 
 
-def keep_nearest(similar: Matrix, first: int, neighbours: int) -> Matrix:
-    """Keep of each row the largest `neighbours` values, and all that equal the last of those; never its own.
+def nearest(one: Matrix, other: Matrix, neighbours: int) -> Matrix:
+    """Keep of each row of the square product of two matrices the largest values, and all that equal the last of those.
 
-    Row r is that of number `first` + r. So names and order decide nothing. Rows stay sparse; zeros are no neighbours.
+    So names and order decide nothing. A row's own value is not kept, and zeros are no neighbours; none may be negative.
+
+    Examples
+    --------
+    >>> rows = sp.csr_array(np.array([[1.0, 1, 0], [1, 1, 0], [0, 1, 1]]))
+    >>> nearest(rows, rows.T.tocsr(), 1).toarray().tolist()
+    [[0.0, 2.0, 0.0], [2.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
     """
-    counts = np.diff(similar.indptr)
-    similar.data[
-        similar.indices == np.repeat(np.arange(first, first + len(counts), dtype=similar.indices.dtype), counts)
-    ] = 0
-    least = np.full(len(counts), np.finfo(np.float64).tiny)
-    for row in np.flatnonzero(counts > neighbours):
-        values = similar.data[similar.indptr[row] : similar.indptr[row + 1]]
-        place = len(values) - neighbours
-        least[row] = max(least[row], np.partition(values, place)[place])
-    kept = similar.data >= np.repeat(least, counts)
-    starts = np.append(0, np.cumsum(kept))[similar.indptr]
-    near: Matrix = sp.csr_array((similar.data[kept], similar.indices[kept], starts), shape=similar.shape)
+    starts, columns, values = nearest_rows(_arrays(one), _arrays(other), neighbours, threads=resolve_threads(None))
+    kind = np.int32 if len(columns) < 1 << 31 else np.int64
+    near: Matrix = sp.csr_array((values, columns, starts.astype(kind)), shape=(one.shape[0], other.shape[1]))
     return near
+
+
+def _arrays(matrix: Matrix) -> tuple[Integers, npt.NDArray[np.int32], Floats]:
+    values = np.ascontiguousarray(matrix.data, np.float64)
+    return np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32), values

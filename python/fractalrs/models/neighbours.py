@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from fractalrs.models.matrices import Floats, Matrix, Recommender, Scores, keep_nearest, pieces
+from fractalrs.models.matrices import Floats, Matrix, Recommender, Scores, nearest
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,7 @@ def _near_rows(rows: Matrix, neighbours: int) -> Matrix:
     """Return the nearest others of each row by cosine: a square matrix, a row for each."""
     degrees = np.maximum(np.diff(rows.indptr), 1)
     normed = _scaled(rows, degrees)
-    columns = normed.T.tocsr()
-    near = [
-        keep_nearest(normed[some] @ columns, some.start, neighbours) for some in pieces(rows.shape[0], rows.shape[0])
-    ]
-    return sp.vstack(near, format="csr")
+    return nearest(normed, normed.T.tocsr(), neighbours)
 
 
 def _scaled(rows: Matrix, degrees: Floats) -> Matrix:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from fractalrs.models.matrices import Matrix, Recommender, Scores, keep_nearest, pieces
+from fractalrs.models.matrices import Matrix, Recommender, Scores, nearest
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,5 @@ class RP3beta(Recommender):
         to_items = sp.csr_array((steps, train.indices, train.indptr), shape=train.shape)
         columns = train.T.tocsr()
         columns.data = columns.data / np.repeat(items, np.diff(columns.indptr))
-        parts = [
-            keep_nearest(columns[some] @ to_items, some.start, self.neighbours)
-            for some in pieces(train.shape[1], train.shape[1])
-        ]
-        walks = sp.vstack(parts, format="csr")
+        walks = nearest(columns, to_items, self.neighbours)
         return lambda users: np.asarray((train[users] @ walks).toarray())

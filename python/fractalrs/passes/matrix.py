@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ from fractalrs.words import SPLITS, Split
 
 Vectors = npt.NDArray[Any]
 """float32 or float64; what comes back has the type of what went in."""
-Matrix = sp.csr_array[Any, tuple[int, int]]
+Matrix: TypeAlias = "sp.csr_array[Any, tuple[int, int]]"
 _Product = Literal["gram", "plain", "transposed"]
 
 PIECE_INTERACTIONS = 4_000_000

@@ -1,6 +1,6 @@
 //! Sparse matrices of `SciPy`'s form: arrays in and arrays out.
 
-use fractalrs_core::algebra::Sparse;
+use fractalrs_core::algebra::{Sparse, nearest};
 use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
 };
@@ -9,6 +9,8 @@ use pyo3::prelude::*;
 use crate::errors::raised;
 
 type Transposed<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Option<Bound<'py, PyArray1<f64>>>);
+
+type Csr<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, f64>);
 
 /// A x for a CSR matrix A and x of shape (columns, count), C order; without `values` all entries are 1. The same numbers on any
 /// number of threads.
@@ -46,4 +48,23 @@ pub fn sparse_transpose<'py>(
     let matrix = Sparse::new(starts.as_slice()?, columns.as_slice()?, values, width).map_err(raised)?;
     let (starts, columns, values) = py.detach(|| matrix.transposed());
     Ok((starts.into_pyarray(py), columns.into_pyarray(py), values.map(|values| values.into_pyarray(py))))
+}
+
+/// Of each row of the square product of two CSR matrices the largest values, and all that equal the last of those; not its own.
+#[pyfunction]
+#[pyo3(signature = (one, other, neighbours, *, threads))]
+pub fn nearest_rows<'py>(
+    py: Python<'py>,
+    one: Csr<'py>,
+    other: Csr<'py>,
+    neighbours: usize,
+    threads: usize,
+) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<f64>>)> {
+    let rows = one.0.len().saturating_sub(1);
+    let inner = other.0.len().saturating_sub(1);
+    let one = Sparse::new(one.0.as_slice()?, one.1.as_slice()?, Some(one.2.as_slice()?), inner).map_err(raised)?;
+    let other =
+        Sparse::new(other.0.as_slice()?, other.1.as_slice()?, Some(other.2.as_slice()?), rows).map_err(raised)?;
+    let (starts, columns, values) = py.detach(|| nearest(&one, &other, neighbours, threads)).map_err(raised)?;
+    Ok((starts.into_pyarray(py), columns.into_pyarray(py), values.into_pyarray(py)))
 }

@@ -6,12 +6,16 @@ the same rows and each its own columns: what they tell of a row adds up.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-Matrix = sp.csr_array[np.float64, tuple[int, int]]
+if TYPE_CHECKING:
+    Matrix = sp.csr_array[np.float64, tuple[int, int]]
+else:
+    Matrix = sp.csr_array  # SciPy before 1.16 takes no types.
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 

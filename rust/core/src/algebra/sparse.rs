@@ -53,6 +53,13 @@ impl<'a> Sparse<'a> {
         &self.columns[self.starts[row] as usize..self.starts[row + 1] as usize]
     }
 
+    /// The columns of a row's entries, and their values unless all are 1.
+    #[must_use]
+    pub fn entries(&self, row: usize) -> (&'a [i32], Option<&'a [f64]>) {
+        let range = self.starts[row] as usize..self.starts[row + 1] as usize;
+        (&self.columns[range.clone()], self.values.map(|values| &values[range]))
+    }
+
     /// Writes A x to y, for x with `count` numbers for each column and y with as many for each row.
     ///
     /// Every sum is taken in the order of the columns, whatever the number of threads.
@@ -146,7 +153,7 @@ impl<'a> Sparse<'a> {
     }
 
     /// Ranges of rows alike in entries.
-    fn chunks(&self, threads: usize) -> Vec<Range<usize>> {
+    pub(super) fn chunks(&self, threads: usize) -> Vec<Range<usize>> {
         let rows = self.shape().0;
         let entries = (self.columns.len() / (8 * threads)).clamp(1, CHUNK_ENTRIES) as i64;
         let (mut chunks, mut first) = (Vec::new(), 0);
