@@ -119,7 +119,9 @@ def _found(
     attacked, storage_option = what
     if source is None:
         if storage_option:
-            raise InputError("storage_option is given without a source", "it says how the data set is reached")
+            raise InputError(
+                "storage_option is given without a source", "leave it out, or give what OUTPUT was made of"
+            )
         return audit_source(attacked, Recipe(**options), **how)
     given = [name for name in options if is_typed(context, name)]
     if given:

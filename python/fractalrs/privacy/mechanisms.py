@@ -164,22 +164,30 @@ def _gaussian(noise: float) -> Any:
 
 
 def _threshold(noise: float, most: int, moved: float, delta: float) -> tuple[Any, tuple[float, float]]:
-    """Return the selection with the lowest threshold that fails with a chance of at most δ, and what it costs."""
+    """Return the selection with the lowest threshold that fails with a chance of at most δ, and what it costs.
+
+    opendp 0.16 takes the chance from the continuous Gaussian, but noise is whole numbers, which are at least k oftener
+    than that. They are no oftener than it is at least k − 1 (Canonne, Kamath and Steinke 2020), which is the chance
+    that opendp gives for a threshold that is lower by one.
+    """
     dp = opendp()
     counts = dp.map_domain(dp.atom_domain(T="i64"), dp.atom_domain(T="i64"))
     distance = dp.l02inf_distance(dp.absolute_distance(T="f64"))
 
-    def at(threshold: int) -> tuple[Any, tuple[float, float]]:
-        measure = dp.m.make_gaussian_threshold(counts, distance, noise, threshold)
-        return measure, measure.map((most, moved, 1.0))
+    def at(threshold: int) -> Any:
+        return dp.m.make_gaussian_threshold(counts, distance, noise, threshold)
 
-    low = high = max(2, math.ceil(noise))
-    while at(high)[1][1] > delta:
+    def cost(threshold: int) -> tuple[float, float]:
+        rho, chance = at(threshold - 1).map((most, moved, 1.0))
+        return float(rho), float(chance)
+
+    low, high = 2, max(4, math.ceil(noise))
+    while cost(high)[1] > delta:
         low, high = high, 2 * high
     while low + 1 < high:
         middle = (low + high) // 2
-        low, high = (middle, high) if at(middle)[1][1] > delta else (low, middle)
-    return at(high)
+        low, high = (middle, high) if cost(middle)[1] > delta else (low, middle)
+    return at(high), cost(high)
 
 
 def opendp() -> Any:
