@@ -27,7 +27,7 @@ import pyarrow as pa
 
 import fractalrs as fr
 from fractalrs.base import Base
-from fractalrs.privacy.attacks import ATTACKS, Output, People, as_base
+from fractalrs.privacy.attacks import Output, People, as_base, attacks_on
 from fractalrs.privacy.rates import Advantage
 
 USERS, ITEMS, LENGTH, TARGETS = 1_000, 1_000, 10, 100
@@ -75,7 +75,7 @@ def run(epsilon: float, seed: int) -> Iterator[tuple[str, Claims]]:
     controls = table(np.concatenate((strangers, targets[~is_member])), 2 * USERS)
     people = People.of(as_base("members", members), as_base("controls", controls), 4 * USERS, seed)
     output = Output(fr.Expansion(base, [[0.95]], max_keep=0.95, profile="traceable", seed=seed), False)
-    for attack in ATTACKS:
+    for attack in attacks_on(output):
         if attack.attacker == "columns":
             asked = people if attack.most is None else people.sample(attack.most, seed)
             claimed, counts = attack.run(output, asked, 1.0).judged(asked.is_member)
@@ -110,8 +110,9 @@ def main() -> None:
             f"{time.process_time() - spent:.0f} s of processor time"
         )
         for name, some in runs.items():
-            together = [tuple(np.concatenate(side) for side in zip(*some, strict=True))]
-            found = claimed(some, level) if name == BY_SCORES else Advantage.counted(*together[0], level)
+            is_member = np.concatenate([there for _, there in some])
+            together = np.concatenate([claims for claims, _ in some])
+            found = claimed(some, level) if name == BY_SCORES else Advantage.counted(together, is_member, level)
             members, controls = found.members, found.controls
             print(
                 f"  {name}: {members.count}/{members.of} members, {controls.count}/{controls.of} controls; "

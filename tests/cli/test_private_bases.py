@@ -140,9 +140,7 @@ def test_a_dry_run_forecasts_and_writes_nothing(source: str, tmp_path: Path) -> 
 
 def test_a_secret_catalogue_is_selected_and_the_card_says_so(source: str, made: Path, tmp_path: Path) -> None:
     assert "The list of items is assumed to be public" in (made / "README.md").read_text()
-    out, options = tmp_path / "out", [*SIZE, "--epsilon", "8", "--secret-catalogue", "--parts", "2"]
-    dry = run("expand", source, str(out), *options, "--dry-run", "--json")
-    assert json.loads(dry.out)["private_base"]["items"] == 2_000
+    out, options = tmp_path / "out", [*SIZE, "--epsilon", "4", "--secret-catalogue", "--parts", "2"]
     done = run("expand", source, str(out), *options)
     assert done.code == 0, done.err
     plan = Folder.read(out).plan

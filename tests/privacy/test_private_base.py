@@ -266,12 +266,6 @@ def test_of_a_secret_catalogue_only_what_many_have_is_released(real: Interaction
     assert kendalltau(known.item_degrees()[shared], base.item_degrees()).statistic >= 0.9
 
 
-def test_a_secret_catalogue_has_no_influence_on_the_forecast(real: Interactions) -> None:
-    few, many = (Rows.of(source, "secret") for source in (real, with_rare(real)))
-    assert few.forecast(4.0, 1e-6, "user").surviving == many.forecast(4.0, 1e-6, "user").surviving
-    assert few.forecast(4.0, 1e-6, "user").items == 2_000
-
-
 def test_a_secret_catalogue_of_which_nothing_stands_out_is_refused() -> None:
     """1,200 users, each with items of their own."""
     items = pa.array(np.arange(6_000))

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from fractalrs.base import leave_last_out
 from fractalrs.errors import InputError
-from fractalrs.privacy.forecasting import PAIRED_ITEMS, Forecast, forecast
+from fractalrs.privacy.forecasting import Forecast, forecast
 from fractalrs.reading import MADE_UP, Interactions, read_interactions
 from fractalrs.tools import check_word
 from fractalrs.words import PrivacyUnit
@@ -73,8 +73,8 @@ class Rows:
         return np.repeat(np.arange(len(self.starts) - 1), self.degrees)
 
     def forecast(self, epsilon: float, delta: float, unit: PrivacyUnit, directions: int = 16) -> Forecast:
-        """Return what a private base of this data will have; of a secret catalogue nothing is looked at."""
-        users, items = len(self.starts) - 1, PAIRED_ITEMS if self.is_secret else len(self.item_ids)
+        """Return what a private base of this data will have."""
+        users, items = len(self.starts) - 1, len(self.item_ids)
         return forecast(users, items, len(self.items), epsilon, delta, unit, directions)
 
     def clipped(self, clip: int) -> "Rows":

@@ -16,9 +16,9 @@ from fractalrs.privacy.attacks.people import People
 from fractalrs.privacy.attacks.rows import cosines, ones
 
 BLOCKS = 16
-"""So many of the densest blocks a likelihood ratio is taken over."""
+"""So many of the densest blocks a likelihood ratio is taken over, …"""
 MOST_INTERACTIONS = 20_000_000
-"""About so many of a row block are looked at, in its densest blocks."""
+"""… in which about so many interactions are looked at, as in the densest blocks of a row block."""
 TOP = 10
 """So many nearest rows tell of a person, and so many items are named."""
 
@@ -40,7 +40,9 @@ def likelihood_ratio(output: Output, people: People, known: float) -> Claims:
     """
     share, told = output.share_of_row, _told(output, people)
     total = np.zeros(len(people.is_member))
-    for place in output.densest(BLOCKS):
+    places = output.densest(BLOCKS)
+    expected = np.cumsum([output.keep(place) for place in places]) * output.expansion.base.train_count
+    for place in places[: max(1, int(np.searchsorted(expected, MOST_INTERACTIONS)))]:
         block = _named(output, place, output.block(place))
         chunks = log_likelihoods(block, told, output.keep(place) * share, known * share)
         total += np.log(np.sum([np.exp(np.clip(part, -50, 50)).sum(axis=0) for _, part in chunks], axis=0))
