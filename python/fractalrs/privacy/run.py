@@ -121,20 +121,22 @@ def audit(
     check_count("releases", releases, 1)
     check_count("most", most, 2 * FEWEST)
     check_count("seed", seed)
-    known_too = ["rating"] if "rating" in output.schema.names else []
-    base = (
-        as_base("members", members, payload=known_too)
-        if isinstance(output, Expansion)
-        else _members_of(output, members)
-    )
-    others = as_base("controls", controls, base.split, payload=known_too)
-    check_enough(base, others)
+    base, others = _bases(output, members, controls)
     expansion = _expansion_of(output, base) if isinstance(output, Dataset) else output
     target = Output(expansion, _made_of(expansion.base, base), _others(expansion, releases))
     people = People.of(base, others, most, seed)
     tried = list(_tried(attacks_on(target), attackers, known, base.shape[0]))
     with as_progress(progress).task("attacking", len(tried) + 2, len(tried) + 2) as report:
         return _audited(target, base, people, tried, most_advantage, seed, resolve_threads(threads), report)
+
+
+def _bases(output: Expansion | Dataset, members: Any, controls: Any) -> tuple[Base, Base]:
+    """Return both groups, split as the output is, with ratings where it has them."""
+    too = ["rating"] if "rating" in output.schema.names else []
+    base = _members_of(output, members) if isinstance(output, Dataset) else as_base("members", members, payload=too)
+    others = as_base("controls", controls, base.split, payload=too)
+    check_enough(base, others)
+    return base, others
 
 
 def _audited(
