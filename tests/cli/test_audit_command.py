@@ -8,6 +8,7 @@ import pytest
 
 import fractalrs as fr
 from helpers.commands import Done, run
+from helpers.stores import BUCKET, options, serving
 
 SIZE = ("--user-multiplier", 2, "--item-multiplier", 2)
 QUICK = ("--known", 1, "--attackers", "output", "--no-progress", "--threads", 1)
@@ -124,3 +125,29 @@ def test_what_cannot_be_audited_is_refused(source: Path, written: Path, tmp_path
     refused(run("audit", source), "multiplier")
     run("expand", source, tmp_path / "all", *SIZE, "--quiet")
     refused(run("audit", tmp_path / "all", "--source", source), "made of all users of its source")
+
+
+def test_a_data_set_in_an_object_store_is_audited_as_in_a_folder(source: Path, tmp_path: Path) -> None:
+    with serving() as server:
+        given = [text for pair in options(server.endpoint).items() for text in ("--storage-option", "=".join(pair))]
+        place = f"s3://{BUCKET}/out"
+        how = ("--profile", "traceable", "--hold-out-users", 0.4, "--seed", 0, "--no-progress")
+        done = run("expand", source, place, *SIZE, *how, *given)
+        assert done.code == 0, done.err
+        there = run("audit", place, "--source", source, *QUICK, *given, "--json", "--quiet")
+        assert (there.code, there.err) == (3, "")
+        refused(run("audit", f"s3://{BUCKET}/none", "--source", source, *given), "no plan that says how")
+    told = json.loads(there.out)
+    assert told["verdict"].startswith("members are found: ")
+    local = tmp_path / "out"
+    assert run("expand", source, local, *SIZE, *how).code == 0
+    here = json.loads(run("audit", local, "--source", source, *QUICK, "--json", "--quiet").out)
+    assert {**told, "seconds": None} == {**here, "seconds": None}
+    refused(run("audit", source, *SIZE, *given), "storage-option is given without a source")
+
+
+def test_an_attacker_may_have_several_releases(source: Path) -> None:
+    done = run("audit", source, *SIZE, *QUICK, "--profile", "paper", "--releases", 2, "--json", "--quiet")
+    told = json.loads(done.out)
+    assert told["subject"]["releases"] == 2
+    assert "several releases" in {one["attack"] for one in told["findings"]}

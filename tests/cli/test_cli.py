@@ -580,7 +580,7 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--timestamp-column",
             "--missing-ids",
         ],
-        "Privacy": ["--epsilon", "--delta", "--privacy-unit"],
+        "Privacy": ["--epsilon", "--delta", "--privacy-unit", "--secret-catalogue"],
         "Running": [
             *("--config", "--recipe", "--threads", "--part-range", "--dry-run", "--storage-option"),
             *("--json", "--quiet", "--no-progress"),

@@ -138,6 +138,25 @@ def test_a_dry_run_forecasts_and_writes_nothing(source: str, tmp_path: Path) -> 
     assert not folder.exists()
 
 
+def test_a_secret_catalogue_is_selected_and_the_card_says_so(source: str, made: Path, tmp_path: Path) -> None:
+    assert "The list of items is assumed to be public" in (made / "README.md").read_text()
+    out, options = tmp_path / "out", [*SIZE, "--epsilon", "4", "--secret-catalogue", "--parts", "2"]
+    done = run("expand", source, str(out), *options)
+    assert done.code == 0, done.err
+    plan = Folder.read(out).plan
+    assert plan is not None
+    assert plan.base.privacy is not None
+    assert plan.recipe is not None
+    assert plan.recipe["secret_catalogue"] is True
+    chance = sum(query.delta for query in plan.base.privacy.ledger)
+    assert 0 < chance <= 5e-7
+    card = (out / "README.md").read_text()
+    assert "Which items there are was asked too" in card
+    assert f"{chance:.2g} of δ is the chance" in card
+    assert "assumed to be public" not in card
+    assert Base.load(out / "private" / "base").privacy == plan.base.privacy
+
+
 def test_a_comparison_with_the_source_is_refused(source: str, made: Path) -> None:
     refused = run("validate", str(made), "--source", source, "--no-progress")
     assert refused.code == 2
@@ -166,6 +185,7 @@ def test_what_is_published_says_it_and_holds_no_recipe(made: Path, tmp_path: Pat
         (["--epsilon", "4", "--delta", "0.01"], "delta is 0.01 for 6,000 users"),
         (["--epsilon", "0.2"], "about 0 of 16 directions"),
         (["--privacy-unit", "interaction"], "epsilon is missing"),
+        (["--secret-catalogue"], "a secret catalogue says nothing without"),
         (["--epsilon", "4", "--timestamps"], "timestamps would carry real data past"),
         (["--epsilon", "4", "--ratings", "carry"], "ratings would carry real data past"),
         (["--epsilon", "4", "--carry", "genre"], "carry would carry real data past"),

@@ -67,6 +67,77 @@ def test_another_accountant_agrees(epsilon: float, delta: float) -> None:
     assert 0.85 * epsilon < exact.get_epsilon(delta) <= epsilon
 
 
+def select(epsilon: float, delta: float, most: int) -> Account:
+    account = Account(epsilon, delta, selects=True)
+    account.noisy("a", np.zeros(3, np.int64), 1.0, 0.05)
+    account.selected("b", np.arange(0, 90_000, 100), most, 0.35)
+    account.noisy("c", np.zeros(3, np.int64), 2.0, 0.6)
+    return account
+
+
+def beyond(noise: float, least: int) -> float:
+    """Return the chance that a discrete Gaussian is at least so much, by its definition."""
+    values = np.arange(-60 * math.ceil(noise), 60 * math.ceil(noise) + 1)
+    weights = np.exp(-np.square(values / noise) / 2)
+    return float(weights[values >= least].sum() / weights.sum())
+
+
+@pytest.mark.parametrize(("epsilon", "delta"), BUDGETS)
+@pytest.mark.parametrize("most", [1, 40, 900])
+def test_a_selection_is_in_the_account(epsilon: float, delta: float, most: int) -> None:
+    account = select(epsilon, delta, most)
+    selection = account.ledger[1]
+    assert selection.rho == pytest.approx(most / selection.noise**2 / 2, rel=1e-9)
+    assert 0 < selection.delta <= delta / 2
+    assert account.rho == pytest.approx(affordable(epsilon, delta / 2))
+    # What is left of delta is as it would be without: the ledger adds up to epsilon, by the textbook too.
+    stated = account.statement("user")
+    assert stated is not None
+    assert stated.rho <= account.rho
+    assert spent(stated.ledger, delta) <= epsilon
+    assert textbook(stated.rho, delta - selection.delta) <= epsilon * (1 + 1e-3)
+    assert Privacy.read(stated.described()) == stated
+
+
+@pytest.mark.parametrize(("epsilon", "most"), [(0.5, 1), (1.0, 1), (4.0, 1), (1.0, 40), (16.0, 40)])
+def test_what_one_user_alone_brings_is_selected_no_oftener_than_the_ledger_says(epsilon: float, most: int) -> None:
+    """By the definition of the noise, and counted: 20,000 items that one user has each."""
+    account, alone = Account(epsilon, 0.2, selects=True), 20_000
+    counts = np.concatenate((np.ones(alone, np.int64), np.arange(2_000)))
+    places, noisy = account.selected("a", counts, most, 1.0)
+    (query,) = account.ledger
+    chance = beyond(query.noise, int(noisy.min()) - 1)
+    assert 1 - (1 - chance) ** most <= query.delta <= 0.1
+    # And the threshold is low: with two less it would not be.
+    assert 1 - (1 - beyond(query.noise, int(noisy.min()) - 4)) ** most > 0.1
+    seen, spread = int((places < alone).sum()), math.sqrt(chance * alone)
+    assert abs(seen - chance * alone) <= 5 * spread
+    assert Account(math.inf, 0.2, selects=True).selected("a", np.array([0, 3, 1]), most, 1.0)[0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(("epsilon", "delta"), BUDGETS)
+def test_another_accountant_agrees_on_a_selection(epsilon: float, delta: float) -> None:
+    events = pytest.importorskip("dp_accounting", reason="dp-accounting is not installed")
+    from dp_accounting.pld.pld_privacy_accountant import PLDAccountant
+    from dp_accounting.rdp.rdp_privacy_accountant import RdpAccountant
+
+    ledger = select(epsilon, delta, 40).ledger
+    by_moments, exact = RdpAccountant(), PLDAccountant()
+    for query in ledger:
+        event = events.GaussianDpEvent(query.noise / query.sensitivity)
+        by_moments.compose(event)
+        exact.compose(event)
+    left = delta - sum(query.delta for query in ledger)
+    assert left >= delta / 2
+    assert by_moments.get_epsilon(delta / 2) == pytest.approx(epsilon, rel=0.01)
+    assert exact.get_epsilon(left) <= epsilon
+
+
+def test_without_a_share_of_delta_nothing_is_selected() -> None:
+    with pytest.raises(AssertionError, match="nothing of delta"):
+        Account(4.0, 1e-6).selected("a", np.array([5]), 1, 0.1)
+
+
 def test_no_more_than_the_budget_is_spent() -> None:
     account = spend(4.0, 1e-6)
     with pytest.raises(AssertionError, match="budget"):

@@ -239,6 +239,43 @@ def test_the_catalogue_may_be_given(real: Interactions) -> None:
             private_base(real, 4.0, catalogue=wrong)
 
 
+def with_rare(real: Interactions) -> Interactions:
+    """Return interactions, and one more item that a single user has, with a telling name."""
+    table = real.table.select(["user_id", "item_id"])
+    names = pa.array([f"item {item}" for item in table["item_id"].to_pylist()] + ["secret letter"])
+    return Interactions(pa.table({"user_id": [*table["user_id"].to_pylist(), 1], "item_id": names}))
+
+
+@pytest.mark.parametrize("unit", ["user", "interaction"])
+def test_of_a_secret_catalogue_only_what_many_have_is_released(real: Interactions, unit: PrivacyUnit) -> None:
+    source = with_rare(real)
+    base = private_base(source, 4.0, unit=unit, catalogue="secret", split="none")
+    assert "secret letter" not in base.item_ids.to_pylist()
+    assert base.privacy is not None
+    activity, selection, *others = base.privacy.ledger
+    # How long histories are told apart does not follow from how many items there are.
+    assert activity.numbers == len(activity_edges(1 << 20)) - 1
+    assert selection.name == "interactions by selected item"
+    assert selection.numbers == base.shape[1]
+    assert 0 < selection.delta <= base.privacy.delta / 2
+    assert [query.delta for query in (activity, *others)] == [0.0] * 3
+    known = leave_last_out(source, split="none")
+    assert base.count == pytest.approx(known.count, rel=0.05)
+    assert gini(base.user_degrees()) == pytest.approx(gini(known.user_degrees()), abs=0.05)
+    shared = [known.item_ids.to_pylist().index(item) for item in base.item_ids.to_pylist()]
+    assert kendalltau(known.item_degrees()[shared], base.item_degrees()).statistic >= 0.9
+
+
+def test_a_secret_catalogue_of_which_nothing_stands_out_is_refused() -> None:
+    """1,200 users, each with items of their own."""
+    items = pa.array(np.arange(6_000))
+    lonely = Interactions(pa.table({"user_id": np.repeat(np.arange(1_200), 5), "item_id": items}))
+    with pytest.raises(InputError, match="no two items stand out"):
+        private_base(lonely, 4.0, catalogue="secret", directions=0)
+    with pytest.raises(InputError, match="catalogue"):
+        private_base(lonely, 4.0, catalogue="hidden")
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

@@ -22,6 +22,8 @@ class Query:
         Standard deviation of the discrete Gaussian noise on every number, in the same units.
     rho
         What it cost, in zero-concentrated differential privacy: (sensitivity / noise)² / 2.
+    delta
+        The chance that it cost more: of a selection, that what one user alone has is chosen. 0 of all else.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Query:
     sensitivity: float
     noise: float
     rho: float
+    delta: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from fractalrs.cli import INTERRUPTED
 from fractalrs.cli.output import (
     Json,
     NoProgress,
+    StorageOption,
     check_report,
     flag,
     is_typed,
     option,
     parameter,
+    place_of,
     print_judgement,
     print_note,
 )
@@ -65,12 +67,21 @@ def audit(
             value="SHARE",
         ),
     ] = MOST_ADVANTAGE,
+    releases: Annotated[
+        int,
+        option(
+            ATTACKED,
+            "How many data sets of the same people, with the seeds that follow, those with the output alone have.",
+            value="INT",
+        ),
+    ] = 1,
     report: Annotated[
         Path | None, option(Group.FILES, "Write the report here: one HTML file.", value="FILE.html", default="none")
     ] = None,
     threads: Annotated[
         int | None, option(Group.RUNNING, "Threads.", value="INT", default="all this process may use")
     ] = None,
+    storage_option: StorageOption = None,
     as_json: Json = False,
     quiet: Annotated[bool, flag(Group.RUNNING, "--quiet", "Say nothing but errors: the exit code tells.")] = False,
     no_progress: NoProgress = False,
@@ -82,12 +93,13 @@ def audit(
         "attackers": [name.strip() for name in attackers.split(",")],
         "known": _shares(known),
         "most_advantage": most_advantage,
+        "releases": releases,
         "threads": resolve_threads(threads),
         "progress": not (quiet or no_progress),
     }
     with notes_on_stderr(not quiet):
         try:
-            found = _found(context, attacked, source, how, options)
+            found = _found(context, (attacked, storage_option), source, how, options)
             if report is not None:
                 found.to_html(report)
                 logger.info(f"report written to {report}")
@@ -98,16 +110,25 @@ def audit(
 
 
 def _found(
-    context: typer.Context, attacked: str, source: str | None, how: dict[str, Any], options: dict[str, Any]
+    context: typer.Context,
+    what: tuple[str, list[str] | None],
+    source: str | None,
+    how: dict[str, Any],
+    options: dict[str, Any],
 ) -> AuditReport:
+    attacked, storage_option = what
     if source is None:
+        if storage_option:
+            raise InputError(
+                "storage_option is given without a source", "leave it out, or give what OUTPUT was made of"
+            )
         return audit_source(attacked, Recipe(**options), **how)
     given = [name for name in options if is_typed(context, name)]
     if given:
         raise InputError(
             f"{', '.join(given)}: {attacked} is as it was made", hint="leave them out, or leave --source out"
         )
-    return audit_output(Path(attacked), source, **how)
+    return audit_output(place_of(Path(attacked), storage_option), source, **how)
 
 
 def _shares(text: str) -> list[float]:

@@ -236,12 +236,19 @@ def _privacy_text(privacy: Privacy | None) -> str:
         for query in privacy.ledger
     )
     whom = "whole users" if privacy.unit == "user" else "single interactions"
+    failing = sum(query.delta for query in privacy.ledger)
+    catalogue = (
+        "Which items there are was asked too: those whose noisy counts are above a threshold; "
+        f"{failing:.2g} of δ is the chance that one user alone brought one"
+        if failing
+        else "The list of items is assumed to be public"
+    )
     return f"""## Privacy
 
 Made of a private base: what is written here is ({privacy.epsilon:.4g}, {privacy.delta:g})-differentially private at the
-level of {whom}, however much is expanded from it. Another base of the same source costs its own ε. The list of items
-is assumed to be public, and the number of users to be large enough and below 1/δ. Noise and account are opendp's:
-discrete Gaussians, composed in zero-concentrated differential privacy.
+level of {whom}, however much is expanded from it. Another base of the same source costs its own ε. {catalogue}. The
+number of users is assumed to be large enough and below 1/δ. Noise and account are opendp's: discrete Gaussians,
+composed in zero-concentrated differential privacy.
 
 | asked of the source | numbers | sensitivity | noise | ρ | of the budget |
 |---|---|---|---|---|---|

@@ -5,7 +5,6 @@ of the answers. After the last question the real data is not looked at again.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -17,7 +16,7 @@ from fractalrs.base import Base, leave_last_out
 from fractalrs.errors import InputError
 from fractalrs.privacy.forecasting import PAIRED_ITEMS, SHARES, check_forecast
 from fractalrs.privacy.mechanisms import Account
-from fractalrs.privacy.rows import Counts, Rows
+from fractalrs.privacy.rows import Catalogue, Counts, Rows
 from fractalrs.privacy.taste_model import (
     Bands,
     Directions,
@@ -42,6 +41,8 @@ _PAIRED = 0.95
 """Items that have their pairs counted have so many of the interactions, as far as `PAIRED_ITEMS` allows it."""
 _BAND_USERS = 300
 """Bands of fewer are joined."""
+_LONGEST = 1 << 20
+"""Most interactions of a user that are told apart where the catalogue, and so how long histories can be, is secret."""
 _TASTE = 0.25
 """Most that a user's tastes count along all directions together; a row within one direction alone would have 1."""
 
@@ -55,7 +56,7 @@ def private_base(
     *,
     directions: int = 16,
     clip: int | None = None,
-    catalogue: Sequence[Any] | None = None,
+    catalogue: Catalogue = None,
     split: str = "random",
     test_share: float | None = None,
     validation: bool = False,
@@ -82,7 +83,8 @@ def private_base(
         more, as noisy activity tells. For the unit ``"interaction"`` nothing is clipped.
     catalogue
         The ids of all items, as anybody may know them; others are left out. By default those of the interactions: then
-        that an item is there is assumed to be public.
+        that an item is there is assumed to be public. Where it is not, ``"secret"``: items are selected by noisy
+        counts above a threshold, and others are left out; this costs half of δ.
     split, test_share, validation
         As for `leave_last_out`: ``"random"``, ``"users"`` or ``"none"``; the base has no timestamps.
     seed
@@ -116,12 +118,12 @@ def private_base(
         check_count("clip", clip, 1)
     if split not in ("random", "users", "none"):
         raise InputError(f"split is {split!r}; a private base has no timestamps", hint="choose random, users or none")
-    account = Account(epsilon, delta)
     rows = Rows.of(interactions, catalogue)
+    account = Account(epsilon, delta, selects=rows.is_secret)
     check_forecast(rows.forecast(epsilon, delta, unit, directions))
     released = release(rows, account, unit, directions, clip)
     users, items = _drawn(released, np.random.default_rng(seed))
-    table = pa.table({"user_id": users, "item_id": rows.item_ids.take(pa.array(items))})
+    table = pa.table({"user_id": users, "item_id": released.item_ids.take(pa.array(items))})
     options: dict[str, Any] = {"split": split, "test_share": test_share, "validation": validation, "seed": seed}
     base = leave_last_out(Interactions(table, rows.kept_notes), **options)
     return replace(base, privacy=account.statement(unit), notes=(*base.notes, *released.notes))
@@ -140,6 +142,8 @@ def check_budget(epsilon: float, delta: float, unit: str) -> None:
 class Released:
     """All that is known of the real data from here on."""
 
+    item_ids: pa.Array
+    is_selected: bool
     edges: Counts
     activity: Counts
     activity_noise: float
@@ -151,30 +155,39 @@ class Released:
 
 def release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, clip: int | None) -> Released:
     """Put all questions to the real data; `account` answers them with noise."""
-    items, by_user = len(rows.item_ids), unit == "user"
+    by_user, is_secret = unit == "user", rows.is_secret
     shares = SHARES if directions else {name: SHARES[name] / 0.4 for name in ("activity", "popularity")}
 
     # 1. Users by activity. A user is in one bin; one interaction moves a user from one to the next.
-    edges = activity_edges(items)
-    found = np.histogram(rows.activity, edges)[0].astype(np.int64)
+    longest = _LONGEST if is_secret else len(rows.item_ids)
+    edges = activity_edges(longest)
+    found = np.histogram(np.minimum(rows.activity, longest), edges)[0].astype(np.int64)
     moved = 1.0 if by_user else math.sqrt(2)
     activity_noise = account.noise(moved, shares["activity"])
     activity = account.noisy("users by activity", found, moved, shares["activity"])
 
     # The clip follows from noisy activity.
-    most = items
+    most = longest
     if by_user:
-        most = min(items, clip or _clip_of(activity, edges, activity_noise))
+        most = min(longest, clip or _clip_of(activity, edges, activity_noise))
         rows = rows.clipped(most)
 
-    # 2. Popularity. A user counts once for each of at most `most` items.
-    found = np.bincount(rows.items, minlength=items).astype(np.int64)
+    # 2. Popularity. A user counts once for each of at most `most` items. Of a secret catalogue only items that many
+    # have are answered: it is known from then on.
+    found = np.bincount(rows.items, minlength=len(rows.item_ids)).astype(np.int64)
     moved = math.nextafter(math.sqrt(most), math.inf) if by_user else 1.0
-    noisy = account.noisy("interactions by item", found, moved, shares["popularity"])
+    if is_secret:
+        chosen, noisy = account.selected(
+            "interactions by selected item", found, most if by_user else 1, shares["popularity"]
+        )
+        rows = _selected(rows, chosen)
+    else:
+        noisy = account.noisy("interactions by item", found, moved, shares["popularity"])
     popularity = popularity_of(noisy, account.noise(moved, shares["popularity"]))
-    bands = _bands(activity, edges)
+    bands = Bands(_bands(activity, edges), np.zeros((1, 0)), most)
     nothing = Directions(np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros(0), np.zeros(0))
-    plain = Released(edges, activity, activity_noise, popularity, nothing, Bands(bands, np.zeros((1, 0)), most), ())
+    known = rows.item_ids, is_secret, edges, activity, activity_noise, popularity
+    plain = Released(*known, nothing, bands, ())
     if not directions:
         return plain
 
@@ -182,6 +195,7 @@ def release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, cl
     order = np.argsort(-popularity, kind="stable")
     enough = int(np.searchsorted(np.cumsum(popularity[order]), _PAIRED * popularity.sum())) + 1
     paired = np.sort(order[: min(enough, PAIRED_ITEMS)])
+    most = min(most, len(rows.item_ids))
     weights, moved = pair_weights(most, unit)
     upper = np.triu_indices(len(paired), 1)
     found = pair_counts(rows, paired, weights)[upper]
@@ -198,17 +212,33 @@ def release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, cl
         return replace(plain, notes=(note,))
 
     # 4. How much of the tastes of users of like activity lies along each direction.
-    found = taste_counts(rows, seen, bands)
+    found = taste_counts(rows, seen, bands.edges)
     moved = _TASTE * _FIXED * (1.0 if by_user else math.sqrt(2))
     noisy = account.noisy("tastes by activity", found, moved, shares["tastes"])
-    users = np.add.reduceat(activity, np.searchsorted(edges, bands[:-1]))
+    users = np.add.reduceat(activity, np.searchsorted(edges, bands.edges[:-1]))
     tastes = np.maximum(noisy, 0) / _FIXED / np.maximum(users, 1)[:, None]
-    return replace(plain, directions=seen, bands=Bands(bands, tastes, most), notes=(note,))
+    return replace(plain, directions=seen, bands=replace(bands, tastes=tastes), notes=(note,))
+
+
+def _selected(rows: Rows, chosen: Counts) -> Rows:
+    """Return interactions with selected items; refuse a catalogue that nothing can be drawn from."""
+    if len(chosen) < 2:
+        raise InputError(
+            "of the secret catalogue no two items stand out from the noise: too few users have the same. "
+            "What it cost to find out is spent",
+            hint="more users are needed, or a catalogue that is public: give its ids",
+        )
+    return rows.only(chosen)
 
 
 def _drawn(released: Released, rng: np.random.Generator) -> tuple[Counts, Counts]:
     """Draw users and items of interactions: from here on the real data is not looked at."""
     degrees = degrees_of(released.activity, released.edges, released.activity_noise, rng)
+    if released.is_selected:
+        # Of interactions with items that were not selected there are none.
+        there = released.popularity.sum() / np.minimum(degrees, released.bands.clip).sum()
+        degrees = np.minimum(rng.binomial(degrees, min(1.0, float(there))), len(released.popularity))
+        degrees = degrees[degrees > 0]
     model = TasteModel(released.popularity, released.directions, released.bands, degrees, rng)
     return model.draw(rng.permutation(degrees), rng)
 

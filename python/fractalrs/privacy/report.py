@@ -19,9 +19,7 @@ JUDGED: Attacker = "output"
 MOST_UNSEEN = 0.1
 """Where more than so much cannot be excluded, "nothing found" would say nothing."""
 NOT_TRIED = (
-    "files of test and validation interactions",
     "attackers who know more than histories: friends, places, times to the second",
-    "several releases of the same people, which add up",
     "learned attacks, with models trained on outputs of their own",
     "what times tell",
 )

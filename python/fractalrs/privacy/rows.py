@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,12 @@ from fractalrs.base import leave_last_out
 from fractalrs.errors import InputError
 from fractalrs.privacy.forecasting import Forecast, forecast
 from fractalrs.reading import MADE_UP, Interactions, read_interactions
+from fractalrs.tools import check_word
 from fractalrs.words import PrivacyUnit
 
 Counts = npt.NDArray[np.int64]
+Catalogue = Sequence[Any] | Literal["secret"] | None
+"""Ids of all items; ``"secret"``: to be selected privately; None: those of the source are public."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,13 @@ class Rows:
     starts, items
         As in a sparse matrix of rows: int64, shape (users + 1,) and (interactions,).
     item_ids
-        The catalogue.
+        The catalogue; where it is secret, of what there is to select from.
     activity
         Interactions of each user before they were clipped: int64, shape (users,).
     kept_notes
         What is said of the source that tells nothing of its people: that it is made up.
+    is_secret
+        Whether the catalogue is.
     """
 
     starts: Counts
@@ -39,23 +44,23 @@ class Rows:
     item_ids: pa.Array
     activity: Counts
     kept_notes: tuple[str, ...]
+    is_secret: bool = False
 
     @classmethod
-    def of(cls, interactions: Any, catalogue: Sequence[Any] | None) -> "Rows":
+    def of(cls, interactions: Any, catalogue: Catalogue) -> "Rows":
         """Read and collapse interactions, and leave out what is not in the catalogue."""
+        if isinstance(catalogue, str):
+            check_word("catalogue", catalogue, ("secret",))
         if not isinstance(interactions, Interactions):
             interactions = read_interactions(interactions, uses=[])
         base = leave_last_out(interactions, split="none", min_timestamps=0)
         kept = tuple(note for note in interactions.notes if note == MADE_UP)
         starts, items = base.indptr, base.indices.astype(np.int64)
-        if catalogue is None:
-            return cls(starts, items, base.item_ids, np.diff(starts), kept)
+        if catalogue is None or isinstance(catalogue, str):
+            return cls(starts, items, base.item_ids, np.diff(starts), kept, catalogue is not None)
         ids = _catalogue(catalogue, base.item_ids.type)
-        code = pc.index_in(base.item_ids, ids).fill_null(-1).to_numpy()[items]
-        known = code >= 0
-        degrees = np.bincount(base.owners[known], minlength=len(starts) - 1)
-        degrees = degrees[degrees > 0]
-        return cls(np.concatenate(([0], np.cumsum(degrees))), code[known].astype(np.int64), ids, degrees, kept)
+        code = pc.index_in(base.item_ids, ids).fill_null(-1).to_numpy().astype(np.int64)
+        return cls(starts, items, base.item_ids, np.diff(starts), kept).recoded(code, ids)
 
     @property
     def degrees(self) -> Counts:
@@ -84,6 +89,20 @@ class Rows:
         kept = np.sort(order[place < clip])
         starts = np.concatenate(([0], np.cumsum(np.minimum(degrees, clip))))
         return replace(self, starts=starts, items=self.items[kept])
+
+    def only(self, chosen: Counts) -> "Rows":
+        """Return interactions with some items, which are the catalogue then."""
+        code = np.full(len(self.item_ids), -1)
+        code[chosen] = np.arange(len(chosen))
+        return self.recoded(code, self.item_ids.take(pa.array(chosen)))
+
+    def recoded(self, code: Counts, ids: pa.Array) -> "Rows":
+        """Return interactions with items under new codes, those with −1 left out, and users without any."""
+        items = code[self.items]
+        degrees = np.bincount(self.owners[items >= 0], minlength=len(self.starts) - 1)
+        degrees = degrees[degrees > 0]
+        starts = np.concatenate(([0], np.cumsum(degrees)))
+        return replace(self, starts=starts, items=items[items >= 0], item_ids=ids, activity=degrees, is_secret=False)
 
 
 def _catalogue(ids: Sequence[Any], kind: pa.DataType) -> pa.Array:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base import Base
-from fractalrs.dataset import Dataset, Folder, Private, saved_base
+from fractalrs.dataset import Dataset, Folder, Plan, matrices_of, saved_base
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, shuffle_named
 from fractalrs.privacy.attacks import (
@@ -57,6 +57,7 @@ def audit(
     attackers: Sequence[Attacker] = ("output", "columns", "seed"),
     known: Sequence[float] = (1.0, 0.5),
     most_advantage: float = MOST_ADVANTAGE,
+    releases: int = 1,
     most: int = MOST,
     seed: int = 0,
     threads: int | None = None,
@@ -83,6 +84,8 @@ def audit(
     most_advantage
         Members may be claimed more often than controls by at most so much, by an attacker with the output alone; else
         `AuditReport.holds` is false.
+    releases
+        Of the same people, with the seeds that follow: an attacker with the output has all of them.
     most
         Of more people a sample is taken.
     seed
@@ -115,17 +118,25 @@ def audit(
     for attacker in attackers:
         check_word("attackers", attacker, tuple(ATTACKERS))
     _check_shares(known, most_advantage)
+    check_count("releases", releases, 1)
     check_count("most", most, 2 * FEWEST)
     check_count("seed", seed)
-    base = as_base("members", members) if isinstance(output, Expansion) else _members_of(output, members)
-    others = as_base("controls", controls, base.split)
-    check_enough(base, others)
+    base, others = _bases(output, members, controls)
     expansion = _expansion_of(output, base) if isinstance(output, Dataset) else output
-    target = Output(expansion, _made_of(expansion.base, base))
+    target = Output(expansion, _made_of(expansion.base, base), _others(expansion, releases))
     people = People.of(base, others, most, seed)
     tried = list(_tried(attacks_on(target), attackers, known, base.shape[0]))
     with as_progress(progress).task("attacking", len(tried) + 2, len(tried) + 2) as report:
         return _audited(target, base, people, tried, most_advantage, seed, resolve_threads(threads), report)
+
+
+def _bases(output: Expansion | Dataset, members: Any, controls: Any) -> tuple[Base, Base]:
+    """Return both groups, split as the output is, with ratings where it has them."""
+    too = ["rating"] if "rating" in output.schema.names else []
+    base = _members_of(output, members) if isinstance(output, Dataset) else as_base("members", members, payload=too)
+    others = as_base("controls", controls, base.split, payload=too)
+    check_enough(base, others)
+    return base, others
 
 
 def _audited(
@@ -204,23 +215,23 @@ def _findings(attack: Attack, target: Output, people: People, share: float, seed
         )
 
 
-def _private_of(dataset: Dataset) -> Private:
-    private = Private.read(dataset.path)
-    if private is None:
-        raise InputError(f"{dataset.path} has no private/plan.json", hint="audit it where it was made")
-    return private
+def _plan_of(dataset: Dataset) -> Plan:
+    plan = Folder.read(dataset.store).plan
+    if plan is None:
+        raise InputError(f"{dataset.place} has no private/plan.json", hint="audit it where it was made")
+    return plan
 
 
 def _members_of(dataset: Dataset, members: Any) -> Base:
     """Return members as the base of a data set; refuse others."""
-    plan = _private_of(dataset).plan
+    plan = _plan_of(dataset)
     if plan.base.privacy is not None:
         return as_base("members", members)
     split = {"seed": plan.options.seed, "payload": plan.options.payload}
     base = members if isinstance(members, Base) else as_base("members", members, plan.base.split, **split)
     if base.fingerprint != plan.base.fingerprint:
         raise InputError(
-            f"{dataset.path} was not made of these members",
+            f"{dataset.place} was not made of these members",
             hint="give those that it was made of, split as they were: a Base",
         )
     return base
@@ -228,12 +239,21 @@ def _members_of(dataset: Dataset, members: Any) -> Base:
 
 def _expansion_of(dataset: Dataset, base: Base) -> Expansion:
     """Return the expansion that a data set was written from."""
-    private = _private_of(dataset)
-    options = private.plan.options
-    base = base if private.plan.base.privacy is None else saved_base(Folder.ours(dataset.path).store)
-    cells = private.cells if shuffle_named(options.shuffle).takes_cells else None
-    settings = dataclasses.asdict(options)
-    return Expansion(base, private.reduced, profile=private.plan.profile, cells=cells, **settings)
+    plan, store = _plan_of(dataset), dataset.store
+    reduced, cells = matrices_of(store, plan)
+    base = base if plan.base.privacy is None else saved_base(store)
+    chosen = cells if shuffle_named(plan.options.shuffle).takes_cells else None
+    return Expansion(base, reduced, profile=plan.profile, cells=chosen, **dataclasses.asdict(plan.options))
+
+
+def _others(expansion: Expansion, releases: int) -> tuple[Expansion, ...]:
+    """Return what the seeds that follow would make of the same."""
+    cells = expansion.cells if shuffle_named(expansion.shuffle).takes_cells else None
+    settings = dataclasses.asdict(expansion.options) | {"profile": expansion.profile, "cells": cells}
+    return tuple(
+        Expansion(expansion.base, expansion.reduced, **(settings | {"seed": (expansion.seed + more) % (1 << 64)}))
+        for more in range(1, releases)
+    )
 
 
 def _made_of(base: Base, members: Base) -> bool:
@@ -249,6 +269,7 @@ def _subject(target: Output, base: Base, people: People) -> dict[str, Any]:
         "members": f"{int(people.is_member.sum()):,} of {base.shape[0]:,} users",
         **({} if verified else {"base": "not the members' own: that it was made of them is taken on trust"}),
         "controls": f"{int((~people.is_member).sum()):,}",
+        **({"releases": len(target.releases)} if target.others else {}),
         "multipliers": f"{m} × {n}",
         "profile": expansion.profile,
         "shuffle": options.shuffle,

@@ -9,7 +9,7 @@ from fractalrs.expansion import Group, option
 from fractalrs.privacy import DELTA, check_budget
 from fractalrs.words import PrivacyUnit
 
-PROTECTION = ("epsilon", "delta", "privacy_unit")
+PROTECTION = ("epsilon", "delta", "privacy_unit", "secret_catalogue")
 """They, which a plan names where they are given."""
 
 
@@ -39,12 +39,20 @@ class Protection:
         "user", "What is hidden: a user with everything they did, or one interaction.", Group.PRIVACY
     )
 
+    secret_catalogue: bool = option(
+        False,
+        "The list of items is secret too: only those that enough users have are released, and half of delta is spent "
+        "on choosing them.",
+        Group.PRIVACY,
+    )
+
     def check_protection(self, carried: dict[str, Any], split: str) -> None:
         """Refuse what would carry real data past a private base: options by their names, with what they are set to."""
         if self.epsilon is None:
-            if (self.delta, self.privacy_unit) != (DELTA, "user"):
+            if (self.delta, self.privacy_unit, self.secret_catalogue) != (DELTA, "user", False):
                 raise InputError(
-                    "epsilon is missing: a delta or a privacy unit says nothing without", hint="give it too"
+                    "epsilon is missing: a delta, a privacy unit or a secret catalogue says nothing without",
+                    hint="give it too",
                 )
             return
         check_budget(self.epsilon, self.delta, self.privacy_unit)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fractalrs.base import Base, hold_users_out, leave_last_out, needed
 from fractalrs.columns import OPTIONAL
@@ -77,6 +77,7 @@ def private_base_of(interactions: Interactions, recipe: Recipe) -> Base:
         recipe.epsilon,
         recipe.delta,
         recipe.privacy_unit,
+        catalogue=catalogue_of(recipe),
         split="random" if recipe.split == "auto" else recipe.split,
         test_share=recipe.test_share,
         validation=recipe.validation,
@@ -84,10 +85,15 @@ def private_base_of(interactions: Interactions, recipe: Recipe) -> Base:
     )
 
 
+def catalogue_of(recipe: Recipe) -> Literal["secret"] | None:
+    """Return the catalogue of a recipe's private base: that of the source, which is public or secret."""
+    return "secret" if recipe.secret_catalogue else None
+
+
 def forecast_private_base(source: Any, recipe: Recipe) -> Forecast:
     """Return what a recipe's private base of a source will have, and spend nothing; refuse too small a source."""
     assert recipe.epsilon is not None
-    rows = Rows.of(read_members(source, recipe, []), None)
+    rows = Rows.of(read_members(source, recipe, []), catalogue_of(recipe))
     found = rows.forecast(recipe.epsilon, recipe.delta, recipe.privacy_unit)
     check_forecast(found)
     return found

@@ -44,6 +44,8 @@ class Attack:
 ATTACKS = (
     Attack("densest block", "output", "identity", blind.densest_block),
     Attack("several blocks", "output", "identity", blind.several_blocks),
+    Attack("several blocks, test files too", "output", "identity", blind.with_test_files),
+    Attack("several releases", "output", "identity", blind.several_releases),
     Attack("relinked blocks", "output", "identity", blind.relinked_blocks, most_users=blind.MOST_RELINKED),
     Attack("degree", "output", "identity", blind.degree, _FEW),
     Attack("densest block", "columns", "identity", informed.columns_known),
@@ -51,6 +53,7 @@ ATTACKS = (
     Attack("likelihood ratio", "columns", "membership", informed.likelihood_ratio),
     Attack("nearest row", "columns", "membership", informed.nearest_row),
     Attack("held-out item", "columns", "attribute", informed.held_out_item),
+    Attack("held-out rating", "columns", "attribute", informed.held_out_rating),
     Attack("shuffles undone", "seed", "identity", seeded.undone),
 )
 """All of them."""
@@ -59,12 +62,18 @@ ATTACKS = (
 def attacks_on(output: Output) -> tuple[Attack, ...]:
     """Return the attacks there are on an output, each by the attacker who needs to know the least.
 
+    Files of test interactions, ratings, and other releases are looked at where there are any.
+
     Items that are numbered by popularity rise with the popularity of what they show in every block: whoever knows how
     popular real items are knows the columns, as far as cells let one.
     """
+    nothing = [blind.with_test_files] if len(output.expansion.splits) == 1 else []
+    nothing += [] if output.others else [blind.several_releases]
+    nothing += [] if "rating" in output.expansion.schema.names else [informed.held_out_rating]
+    there = tuple(one for one in ATTACKS if one.run not in nothing)
     if output.expansion.options.id_order != "popularity":
-        return ATTACKS
+        return there
     return tuple(
         replace(one, attacker="output", name=f"{one.name}, items by rank") if one.attacker == "columns" else one
-        for one in ATTACKS
+        for one in there
     )

@@ -33,13 +33,32 @@ def several_blocks(output: Output, people: People, known: float) -> Claims:
     if output.share_of_row < 1:
         return dealt_out(output, people, known)
     places = output.densest(BLOCKS)
-    found = [_matched(output, output.block(place), output.keep(place), place, people, known) for place in places]
-    # Whoever is matched in any is claimed; by more, as there are more of them.
+    return _surest(
+        [_matched(output, output.block(place), output.keep(place), place, people, known) for place in places]
+    )
+
+
+def with_test_files(output: Output, people: People, known: float) -> Claims:
+    """Do the same with the files of test interactions too, by who knows of each person what is in them."""
+    return several_blocks(output.with_held_out, people.with_held_out if known == 1 else people, known)
+
+
+def several_releases(output: Output, people: People, known: float) -> Claims:
+    """Do the same to each release; whoever is matched in any is claimed, and scores of rows of several add up."""
+    found = [several_blocks(one, people, known) for one in output.releases]
+    if sure := [claims for claims in found if claims.claimed is not None]:
+        return _surest(sure)
+    scores = [claims.scores for claims in found if claims.scores is not None]
+    return Claims(None, None, np.sum(scores, axis=0), found[0].sizes)
+
+
+def _surest(found: Sequence[Claims]) -> Claims:
+    """Claim whoever is matched in any, by more, as there are more of them."""
     margins = np.array([claims.scores for claims in found])
     best = margins.argmax(axis=0)
     rights = [claims.right for claims in found if claims.right is not None]
     right = np.choose(best, np.array(rights)) if rights else None
-    return Claims(margins.max(axis=0) > CERTAIN + np.log(len(places)), right, margins.max(axis=0))
+    return Claims(margins.max(axis=0) > CERTAIN + np.log(len(found)), right, margins.max(axis=0))
 
 
 def dealt_out(output: Output, people: People, known: float) -> Claims:

@@ -16,9 +16,9 @@ from fractalrs.privacy.attacks.people import People
 from fractalrs.privacy.attacks.rows import cosines, ones
 
 BLOCKS = 16
-"""So many of the densest blocks a likelihood ratio is taken over."""
+"""So many of the densest blocks a likelihood ratio is taken over, …"""
 MOST_INTERACTIONS = 20_000_000
-"""About so many of a row block are looked at, in its densest blocks."""
+"""… in which about so many interactions are looked at, as in the densest blocks of a row block."""
 TOP = 10
 """So many nearest rows tell of a person, and so many items are named."""
 
@@ -40,7 +40,9 @@ def likelihood_ratio(output: Output, people: People, known: float) -> Claims:
     """
     share, told = output.share_of_row, _told(output, people)
     total = np.zeros(len(people.is_member))
-    for place in output.densest(BLOCKS):
+    places = output.densest(BLOCKS)
+    expected = np.cumsum([output.keep(place) for place in places]) * output.expansion.base.train_count
+    for place in places[: max(1, int(np.searchsorted(expected, MOST_INTERACTIONS)))]:
         block = _named(output, place, output.block(place))
         chunks = log_likelihoods(block, told, output.keep(place) * share, known * share)
         total += np.log(np.sum([np.exp(np.clip(part, -50, 50)).sum(axis=0) for _, part in chunks], axis=0))
@@ -84,17 +86,49 @@ def held_out_item(output: Output, people: People, known: float) -> Claims:  # no
     block, told = _named(output, place, output.block(place)), _told(output, people)
     held = ones(people.held_out @ _cells(output, people))
     popular = np.bincount(block.indices, minlength=block.shape[1]) / block.shape[0]
-    claimed, count = np.zeros(len(people.is_member), bool), min(TOP, *block.shape)
+    claimed, count = np.zeros(len(people.is_member), bool), min(TOP, block.shape[1])
     for rows in _pieces(told.shape[0], max(block.shape)):
-        nearest = cosines(told[rows], block)
-        least = np.partition(nearest, -count, axis=1)[:, -count, None]
-        weights = np.where(nearest >= np.maximum(least, 1e-9), nearest, 0)
-        scores = np.asarray((sp.csr_array(weights) @ block).toarray())
+        weights = _near(told[rows], block)
+        scores = np.asarray(sp.csr_array(sp.csr_array(weights) @ block).toarray())
         scores = scores / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9) + popular
         scores[told[rows].toarray() > 0] = -np.inf
         tops = np.argpartition(-scores, count - 1, axis=1)[:, :count]
         claimed[rows] = np.take_along_axis(held[rows].toarray() > 0, tops, axis=1).any(axis=1)
     return Claims(claimed, None, None)
+
+
+def held_out_rating(output: Output, people: People, known: float) -> Claims:  # noqa: ARG001
+    """Name the rating of the item that was held out, which is known, by the rows that are nearest.
+
+    It is what the item has in all rows, and by how much more the nearest rows give: to that item where they have it,
+    else to what they have. Claimed is who gave it the nearest rating there is. What most people think of an item
+    anybody can tell; of members only that should come out oftener which the output tells of them.
+    """
+    place, claimed = output.densest(1)[0], np.zeros(len(people.is_member), bool)
+    told, rated, of_code = _told(output, people), output.rated(place), output.item_cells
+    has, held = people.first_held_out(_cells(output, people))
+    given, scale = people.held_ratings, np.unique(rated.data)
+    if given is None or not len(scale):
+        return Claims(claimed, None, None)
+    choosing = _choosing(of_code[output.items(place)], int(of_code.max()) + 2)
+    more, counts = sp.csr_array(rated @ choosing), sp.csr_array(ones(rated) @ choosing)
+    for matrix in (more, counts):
+        matrix.sort_indices()
+    popular: Floats = np.asarray(counts.sum(axis=0), np.float32)
+    usual = np.where(popular > 0, np.asarray(more.sum(axis=0)) / np.maximum(popular, 1), rated.data.mean())
+    # By how much more than usual each row gives, and beyond that to each of its items.
+    more.data = more.data / counts.data - usual[more.indices]
+    owned = np.diff(more.indptr)
+    generous = np.asarray(more.sum(axis=1)) / np.maximum(owned, 1)
+    more.data -= np.repeat(generous, owned)
+    for rows in _pieces(told.shape[0], max(told.shape[1], rated.shape[0])):
+        # Own rows are nearer than others by far, where there are any.
+        near = _near(told[rows], ones(counts)) ** 4
+        near /= np.maximum(near.sum(axis=1, keepdims=True), 1e-12)
+        beyond = sp.csr_array(sp.csr_array(near) @ more).toarray()[np.arange(len(near)), held[rows]]
+        guess = usual[held[rows]] + near @ generous + beyond
+        claimed[rows] = scale[np.abs(guess[:, None] - scale).argmin(axis=1)] == given[rows]
+    return Claims(claimed & has, None, None)
 
 
 def _cells(output: Output, people: People) -> Matrix:
@@ -128,6 +162,13 @@ def _some(matrix: Matrix, count: int) -> Matrix:
     place = np.arange(matrix.nnz) - matrix.indptr[owners]
     chosen = order[place < count]
     return sp.csr_array((np.ones(len(chosen)), (owners[chosen], matrix.indices[chosen])), matrix.shape)
+
+
+def _near(rows: Matrix, others: Matrix) -> Floats:
+    """Return the cosines of each row with the ten others that are nearest, 0 with all else."""
+    nearest, count = cosines(rows, others), min(TOP, others.shape[0])
+    least = np.partition(nearest, -count, axis=1)[:, -count, None]
+    return np.where(nearest >= np.maximum(least, 1e-9), nearest, np.float32(0))
 
 
 def _nearest(rows: Matrix, others: Matrix) -> Floats:

@@ -13,7 +13,9 @@ from fractalrs.privacy.attacks.annealing import Annealing, Floats, Matrix, blur,
 _START, _END = 20.0, 2.0
 """Temperatures: at lower ones rows freeze to single people, of whom each has several."""
 _COLUMNS = 2_500
-"""So many of the most popular columns of a block are looked at."""
+"""So many of the most popular columns of a block are looked at, or fewer …"""
+_WORK = 3e12
+"""… where rows, times candidates, times columns, of all blocks would be more: about a minute of two processors."""
 _CHUNK = 1 << 24
 
 
@@ -34,8 +36,9 @@ def likelihoods(
     """
     annealing = Annealing(blocks, candidates, keeps, known)
     shares, heavy = annealing.run(_START, _END), annealing.rows
-    seen = [block[:, largest(popularity(block), _COLUMNS)] for block in blocks]
-    told = dense(candidates[:, largest(popularity(candidates), round(1.25 * _COLUMNS))])
+    count = min(_COLUMNS, round(_WORK / (len(blocks) * blocks[0].shape[0] * candidates.shape[0])))
+    seen = [block[:, largest(popularity(block), count)] for block in blocks]
+    told = dense(candidates[:, largest(popularity(candidates), round(1.25 * count))])
     popularities = [shares_of(popularity(block) / block.shape[0]) for block in seen]
     best = np.full(candidates.shape[0], -np.inf, np.float32)
     half = np.arange(blocks[0].shape[0]) % 2 == 0

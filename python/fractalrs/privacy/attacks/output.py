@@ -1,8 +1,10 @@
 """The output as an attacker has it: blocks of users and items without names, of which some are denser than others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,8 @@ import scipy.sparse as sp
 from fractalrs.errors import InputError
 from fractalrs.expansion import Expansion, shuffle_named
 from fractalrs.privacy.attacks.annealing import Integers, Matrix
+from fractalrs.privacy.attacks.people import numbers_of
+from fractalrs.words import Split
 
 Place = tuple[int, int]
 """Of a block: i and j."""
@@ -30,6 +34,10 @@ class Output:
     expansion: Expansion
     is_source_known: bool
     """Whether codes of its base are those of the members, so that it can be told whose a row is."""
+    others: tuple[Expansion, ...] = ()
+    """Other releases of the same people that the attacker has too."""
+    splits: tuple[Split, ...] = ("train",)
+    """Whose files are looked at."""
 
     def __post_init__(self) -> None:
         """Refuse what has no blocks of users."""
@@ -38,6 +46,16 @@ class Output:
                 f"an audit needs blocks of users, and the operator {self.expansion.operator.name!r} makes none",
                 hint="audit an expansion by the operator 'dropout'",
             )
+
+    @property
+    def with_held_out(self) -> "Output":
+        """It with the files of test, and of validation, interactions looked at too."""
+        return replace(self, splits=self.expansion.splits)
+
+    @property
+    def releases(self) -> "tuple[Output, ...]":
+        """Each release alone."""
+        return tuple(replace(self, expansion=one, others=()) for one in (self.expansion, *self.others))
 
     def densest(self, count: int) -> list[Place]:
         """Return the densest blocks, the densest first."""
@@ -57,15 +75,15 @@ class Output:
         return float(self.expansion.keep_rates[place])
 
     def block(self, place: Place) -> Matrix:
-        """Return the train interactions of a block: p rows × q columns of ones, as stored."""
+        """Return the interactions of a block: p rows × q columns of ones, as stored."""
         return self.blocks(place[0], [place[1]])[0]
 
     def blocks(self, i: int, columns: Sequence[int]) -> list[Matrix]:
         """Return some blocks of a row block."""
         p, q = self.expansion.base.shape
-        stream = self.expansion.stream(users=(i * p, (i + 1) * p), columns=["user_id", "item_id"])
+        wanted: dict[str, Any] = {"users": (i * p, (i + 1) * p), "columns": ["user_id", "item_id"]}
         found: list[list[tuple[Integers, Integers]]] = [[] for _ in columns]
-        for batch in stream:
+        for batch in chain.from_iterable(self.expansion.stream(split, **wanted) for split in self.splits):
             users, items = (np.asarray(batch.column(name)).astype(np.int64) for name in ("user_id", "item_id"))
             items = self.expansion.places(items)
             for pieces, j in zip(found, columns, strict=True):
@@ -73,11 +91,26 @@ class Output:
                 pieces.append((users[here] - i * p, items[here] - j * q))
         return [_matrix(pieces, (p, q)) for pieces in found]
 
+    def rated(self, place: Place) -> Matrix:
+        """Return a block with ratings in the place of ones, and without what has none."""
+        (i, j), (p, q) = place, self.expansion.base.shape
+        pieces = []
+        for batch in self.expansion.stream(users=(i * p, (i + 1) * p), columns=["user_id", "item_id", "rating"]):
+            users, items = (np.asarray(batch.column(name)).astype(np.int64) for name in ("user_id", "item_id"))
+            items, ratings = self.expansion.places(items), numbers_of(batch.column("rating"))
+            here = (items // q == j) & np.isfinite(ratings)
+            pieces.append((users[here] - i * p, items[here] - j * q, ratings[here]))
+        rows, columns, ratings = (np.concatenate([piece[side] for piece in pieces]) for side in range(3))
+        return sp.csr_array((ratings, (rows, columns)), shape=(p, q))
+
     def row_block(self, i: int) -> Matrix:
-        """Return the train interactions of a row block: p rows × n·q columns of ones."""
+        """Return the interactions of a row block: p rows × n·q columns of ones."""
         p, _ = self.expansion.base.shape
-        table = self.expansion.table(i * p, (i + 1) * p)
-        users, items = (table[name].to_numpy().astype(np.int64) for name in ("user_id", "item_id"))
+        tables = [self.expansion.table(i * p, (i + 1) * p, split) for split in self.splits]
+        users, items = (
+            np.concatenate([table[name].to_numpy() for table in tables]).astype(np.int64)
+            for name in ("user_id", "item_id")
+        )
         return _matrix([(users - i * p, self.expansion.places(items))], (p, self.expansion.shape[1]))
 
     def densest_of(self, i: int, interactions: int) -> list[int]:

@@ -38,6 +38,8 @@ class People(Shown):
         Of all items.
     degrees : int64, shape (items,)
         Train interactions of each item, of all members and controls, those left out of a sample too.
+    held_ratings : float64, shape (candidates,), or None
+        The rating of the first interaction that was held out of each, NaN of none; None where nobody knows ratings.
     """
 
     histories: Matrix
@@ -46,6 +48,7 @@ class People(Shown):
     codes: Integers
     item_ids: pa.Array
     degrees: Integers
+    held_ratings: npt.NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, members: Base, controls: Base, most: int, seed: int) -> Self:
@@ -72,7 +75,10 @@ class People(Shown):
         degrees = np.zeros(len(item_ids), np.int64)
         degrees[: members.shape[1]] = members.item_degrees("train")
         degrees[codes] += controls.item_degrees("train")
-        return cls(histories, held_out, is_member, user_codes, item_ids, degrees)
+        rated = [_held_ratings(base) for base in (members, controls)]
+        ratings = [one[places] for one, places in zip(rated, chosen, strict=True) if one is not None]
+        together = np.concatenate(ratings) if len(ratings) == len(rated) else None
+        return cls(histories, held_out, is_member, user_codes, item_ids, degrees, together)
 
     def known(self, share: float, seed: int) -> Self:
         """Return them with each interaction known with probability `share`."""
@@ -82,6 +88,18 @@ class People(Shown):
         kept = np.random.default_rng([seed, 1]).random(matrix.nnz) < share
         starts = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
         return replace(self, histories=sp.csr_array((matrix.data[kept], matrix.indices[kept], starts), matrix.shape))
+
+    @property
+    def with_held_out(self) -> Self:
+        """Return them with what was held out for test known too."""
+        return replace(self, histories=sp.csr_array(self.histories.maximum(self.held_out)))
+
+    def first_held_out(self, cells: Matrix) -> tuple[npt.NDArray[np.bool_], Integers]:
+        """Return who has an interaction that was held out, and the cell of the first one's item; 0 of none."""
+        has, numbers = np.diff(self.held_out.indptr) > 0, np.asarray(cells.indices, np.int64)
+        first = np.zeros(len(has), np.int64)
+        first[has] = numbers[self.held_out.indices[self.held_out.indptr[:-1][has]]]
+        return has, first
 
     def sample(self, most: int, seed: int) -> Self:
         """Return so many of them, half members and half controls where there are enough."""
@@ -94,8 +112,10 @@ class People(Shown):
     def only(self, chosen: npt.NDArray[np.bool_]) -> Self:
         """Return some of them."""
         histories, held_out = self.histories[chosen], self.held_out[chosen]
+        ratings = None if self.held_ratings is None else self.held_ratings[chosen]
+        is_member, codes = self.is_member[chosen], self.codes[chosen]
         return replace(
-            self, histories=histories, held_out=held_out, is_member=self.is_member[chosen], codes=self.codes[chosen]
+            self, histories=histories, held_out=held_out, is_member=is_member, codes=codes, held_ratings=ratings
         )
 
     @cached_property
@@ -144,6 +164,22 @@ def check_enough(members: Base, controls: Base) -> None:
             f"{count:,} users are among the members and among the controls",
             hint="hold_users_out divides users; the controls must not be in the data",
         )
+
+
+def numbers_of(values: pa.Array) -> npt.NDArray[np.float64]:
+    """Return numbers of a column, NaN for what is none."""
+    return np.asarray(pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _held_ratings(base: Base) -> npt.NDArray[np.float64] | None:
+    """Return the rating of the first test interaction of each user, NaN of none; None without ratings."""
+    if base.payload is None or "rating" not in base.payload.column_names:
+        return None
+    held = np.flatnonzero(base.mask("test"))
+    users, first = np.unique(base.owners[held], return_index=True)
+    found = np.full(base.shape[0], np.nan)
+    found[users] = numbers_of(base.column("rating"))[held[first]]
+    return found
 
 
 def _sizes(members: int, controls: int, most: int) -> tuple[int, int]:
