@@ -254,6 +254,8 @@ class Truth(Shown):
 
         Raises
         ------
+        FileNotFoundError
+            If there is no such folder.
         InputError
             If propensities are not known (`propensity`), the policy of the world is a function, or the data set is of
             another expansion, not complete, or divided by periods.
