@@ -146,7 +146,7 @@ def rows_needed() -> None:
     """
     targets: dict[str, Callable[[Floats], Floats]] = {
         "by taste": lambda likes: likes**2 / (likes**2).sum(axis=1, keepdims=True),
-        "the best item": lambda likes: np.eye(likes.shape[1])[likes.argmax(axis=1)],
+        "the best item": lambda likes: (np.arange(likes.shape[1]) == likes.argmax(axis=1, keepdims=True)).astype(float),
     }
     for items in (200, 1_682, 10_000, 100_000, 855_000):
         world = fr.simulate(20_000, items, 100_000, seed=1)
