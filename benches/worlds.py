@@ -10,11 +10,13 @@
     python benches/worlds.py written FOLDER [--rows 1e8] [--threads 2]
     python benches/worlds.py round [--users 5e7] [--threads 2]
     python benches/worlds.py rows
+    python benches/worlds.py guide [--rows 1e9] [--threads 2]
 
 `speed` makes exposures without writing them; `estimates` compares three policies' estimates with their exact values,
 `coverage` their intervals; `propensities` counts what is shown; `truth` looks up and streams pairs;
 `billion` counts interactions of an expansion, with truth and without, and `written` writes both; `round` shows five
-items to each of 50 million users, as Sim4Rec's largest run does; `rows` says how many rows estimates take by catalogue.
+items to each of 50 million users, as Sim4Rec's largest run does; `rows` says how many rows estimates take by catalogue;
+`guide` is docs/guides/off-policy.md at any size.
 """
 
 import argparse
@@ -243,6 +245,40 @@ def estimates(rows: int) -> None:
         print(f"  {name}: exact {exact:.4f}; {line}", flush=True)
 
 
+def guide(rows: float, threads: int, items: int = 200, at_once: int = 10_000) -> None:
+    """Log a world, estimate what a policy by taste is worth, and say what it is worth, some users at a time."""
+    users = round(rows / 100)
+    rate = response_rate(fr.simulate(10_000, items, 100_000, seed=1, appeal=1.0))
+    world = fr.simulate(users, items, round(rows * rate), seed=1, appeal=1.0)
+    print(world, flush=True)
+    wall, used, counts, sums, squares, exact = time.monotonic(), time.process_time(), 0, np.zeros(4), 0.0, 0.0
+    columns = ["user_id", "item_id", "response", "propensity"]
+    for first in range(0, users, at_once):
+        some = np.arange(first, min(users, first + at_once))
+        likes = world.preferences(some, threads=threads)
+        chances = likes**2
+        chances /= chances.sum(axis=1, keepdims=True)
+        exact += float((chances * likes).sum())
+        log = pa.table(world.observations(users=(first, int(some[-1]) + 1), columns=columns, threads=threads))
+        user, item, response, propensity = (column.to_numpy() for column in log.columns)
+        chance = chances[user - first, item]
+        weight = chance / propensity
+        of_user = np.bincount(user - first, weight * response, minlength=len(some))
+        sums += [of_user.sum(), weight.sum(), (chance * response).sum(), chance.sum()]
+        squares, counts = squares + float((of_user**2).sum()), counts + len(log)
+        if (first // at_once) % 100 == 99 or some[-1] == users - 1:
+            done = int(some[-1]) + 1
+            value, ips = exact / done, sums[0] / done
+            error = (squares / done - ips**2) ** 0.5 / done**0.5
+            report(
+                f"{done:,} users: exact {value:.6f}; IPS {ips / value - 1:+.3%}, standard error {error / value:.3%}; "
+                f"SNIPS {sums[0] / sums[1] / value - 1:+.3%}; replay {sums[2] / sums[3] / value - 1:+.1%}",
+                counts,
+                wall,
+                used,
+            )
+
+
 def coverage(logs: int = 200, users: int = 500, items: int = 200) -> None:
     """How many of the intervals of logs of users of their own have the value of all users."""
     world = fr.simulate(logs * users, items, 20 * logs * users, seed=1)
@@ -309,7 +345,19 @@ def fit(sources: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    every = ["speed", "truth", "billion", "written", "round", "rows", "estimates", "coverage", "propensities", "fit"]
+    every = [
+        "speed",
+        "truth",
+        "billion",
+        "written",
+        "round",
+        "rows",
+        "guide",
+        "estimates",
+        "coverage",
+        "propensities",
+        "fit",
+    ]
     parser.add_argument("what", choices=every)
     parser.add_argument("sources", nargs="*")
     parser.add_argument("--threads", type=int, default=2)
@@ -324,6 +372,7 @@ def main() -> None:
         "written": lambda: written(given.sources[0], given.rows or 1e8, given.threads),
         "round": lambda: one_round(int(given.users), given.threads),
         "rows": rows_needed,
+        "guide": lambda: guide(given.rows or 1e9, given.threads),
         "estimates": lambda: estimates(int(given.rows or 1e7)),
         "coverage": coverage,
         "propensities": lambda: propensities(int(given.draws)),
