@@ -96,12 +96,14 @@ def counted(what: str, stream: Iterable[pa.RecordBatch]) -> int:
 
 
 def expansion_of(rows: float) -> tuple[fr.World, fr.Expansion]:
-    """A world, and an expansion of what it logs to about so many interactions."""
+    """A world, and an expansion of what it logs to at least so many interactions."""
     world = fr.simulate(6_000, 3_700, 900_000, seed=1)
     base = fr.leave_last_out(world)
     small = fr.Expansion(base, fr.reduce(base, (16, 16))).expected_interactions
-    m = max(16, round(16 * (rows / small) ** 0.5))
-    return world, fr.Expansion(base, fr.reduce(base, (m, m)))
+    m = round(16 * (rows / small) ** 0.5)
+    while (made := fr.Expansion(base, fr.reduce(base, (m, m)))).expected_interactions < rows:
+        m += 1
+    return world, made
 
 
 def billion(rows: float, threads: int) -> None:
