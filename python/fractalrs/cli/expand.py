@@ -54,8 +54,9 @@ TruthOption = Annotated[
     Literal["written", "all"] | None,
     option(
         Group.FILES,
-        "Of a SOURCE that `fractalrs simulate` wrote: what is true, in truth/ beside train/ and test/: of the "
-        "interactions that are written, or all: of what dropout left out too, the answer key.",
+        "Of a SOURCE that `fractalrs simulate` wrote, what is true, in truth/. written: of the interactions there are. "
+        "all: of what dropout left out too, the answer key.",
+        value="NAME",
         default="none",
     ),
 ]

@@ -177,16 +177,12 @@ class Truth(Shown):
         >>> bool(fr.Truth(world, expansion).observed(written["user_id"], written["item_id"]).all())
         True
         """
-        user, item, shape = self._coded(users, items, threads)
-        keys, wanted = self._responses, user.astype(np.int64) * self.expansion.base.shape[1] + item
-        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.asarray(keys[places] == wanted).reshape(shape)
-
-    @cached_property
-    def _responses(self) -> Integers:
-        """The interactions of the base, each as one number, rising."""
+        user, item = checked_pairs(users, items, self.expansion.shape)
         base = self.expansion.base
-        return np.asarray(base.owners * base.shape[1] + base.indices)
+        found: npt.NDArray[np.bool_] = self.expansion.core.observed(
+            base.indptr, base.entries, user.ravel(), item.ravel(), resolve_threads(threads)
+        )
+        return found.reshape(user.shape)
 
     def stream(
         self, split: Split = "train", *, users: tuple[int, int] | None = None, threads: int | None = None

@@ -168,15 +168,24 @@ impl Generator {
         items: PyReadonlyArray1<'py, u64>,
         threads: usize,
     ) -> PyResult<Both<'py, u32>> {
-        let expansion = &self.expansion;
-        let base = Base::new(indptr.as_slice()?, entries.as_slice()?, expansion.base_items()).map_err(raised)?;
-        let pairs = self.pairs(&users, &items)?;
-        let found = watch(py, None, |progress| {
-            let holders = expansion.is_dealt().then(|| self.holders.get_or_init(|| Holders::new(expansion, &base)));
-            sources(expansion, holders, &pairs, threads, progress)
-        })?;
+        let (_, found) = self.found(py, &indptr, &entries, &users, &items, threads)?;
         let (users, items): (Vec<u32>, Vec<u32>) = found.into_iter().unzip();
         Ok((users.into_pyarray(py), items.into_pyarray(py)))
+    }
+
+    /// Whether the base has an entry of the source user with the source item of each pair; else as `sources`.
+    fn observed<'py>(
+        &self,
+        py: Python<'py>,
+        indptr: PyReadonlyArray1<'py, i64>,
+        entries: PyReadonlyArray1<'py, u32>,
+        users: PyReadonlyArray1<'py, u64>,
+        items: PyReadonlyArray1<'py, u64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
+        let (base, found) = self.found(py, &indptr, &entries, &users, &items, threads)?;
+        let observed: Vec<bool> = found.iter().map(|&(user, item)| base.has(user, item)).collect();
+        Ok(observed.into_pyarray(py))
     }
 
     /// How many interactions of each user were left out, and their items, user by user.
@@ -283,6 +292,26 @@ impl Generator {
 }
 
 impl Generator {
+    /// The base, and the codes of the sources of pairs in it.
+    fn found<'b>(
+        &self,
+        py: Python,
+        indptr: &'b PyReadonlyArray1<i64>,
+        entries: &'b PyReadonlyArray1<u32>,
+        users: &PyReadonlyArray1<u64>,
+        items: &PyReadonlyArray1<u64>,
+        threads: usize,
+    ) -> PyResult<(Base<'b>, Vec<(u32, u32)>)> {
+        let expansion = &self.expansion;
+        let base = Base::new(indptr.as_slice()?, entries.as_slice()?, expansion.base_items()).map_err(raised)?;
+        let pairs = self.pairs(users, items)?;
+        let found = watch(py, None, |progress| {
+            let holders = expansion.is_dealt().then(|| self.holders.get_or_init(|| Holders::new(expansion, &base)));
+            sources(expansion, holders, &pairs, threads, progress)
+        })?;
+        Ok((base, found))
+    }
+
     /// Items, or places, made the other.
     fn renumbered<'py>(
         &self,
