@@ -175,6 +175,10 @@ def test_what_does_not_belong_together_is_refused_before_anything_is_written(wor
     part.write_bytes((tmp_path / "other/truth/train/part-00000-of-00001.parquet").read_bytes())
     with pytest.raises(fr.OutputError, match="true of another world"):
         truth.write(out)
+    # Nor does one file stand for another.
+    part.write_bytes((out / "truth/test" / part.name).read_bytes())
+    with pytest.raises(fr.OutputError, match="data set or part"):
+        truth.write(out)
     part.write_bytes(whole)
     assert fr.verify(out).holds
 

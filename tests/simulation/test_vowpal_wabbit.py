@@ -12,7 +12,7 @@ pytestmark = pytest.mark.adapters
 
 
 def examples(world: fr.World, rounds: int) -> list[str]:
-    """Exposures of some rounds as Vowpal Wabbit reads them: action, cost and probability of the action, then the user."""
+    """Exposures of some rounds as Vowpal Wabbit reads them: action, cost, probability of the action, and the user."""
     lines = []
     for number in range(rounds):
         log = pa.table(world.observations(round=number, columns=["user_id", "item_id", "propensity", "response"]))

@@ -183,15 +183,16 @@ def write_truth(path: Place, truths: Truths, *, unobserved: bool, threads: int, 
         done = 0
         with store.staging() as staging, progress.task("writing truth", sum(rows.values()), len(left)) as report:
             for number, (name, (kind, part)) in enumerate(left.items()):
-                marks = {**labels, "fractalrs.truth": kind}
 
                 def passed(some: int, _: int, before: int = done, files: int = number) -> None:
                     report(before + some, files)
 
                 tables = _row_groups(truths.rows(kind, (part.first, part.last), threads))
                 with staging.path(name).open("wb") as file:
-                    schema = truths.true_schema
-                    found[name] = write_labelled(file, tables, schema, "zstd(1)", _ROW_GROUP, marks, passed)
+                    schema, ids = truths.true_schema, ["user_id", "item_id"]
+                    found[name] = write_labelled(
+                        file, tables, schema, "zstd(1)", _ROW_GROUP, labels | _own(name), passed, use_dictionary=ids
+                    )
                 staging.publish(name)
                 done += found[name]["rows"]
         return _complete(store, dataset, truths, found)
@@ -206,13 +207,19 @@ def _finished(store: Store, labels: Mapping[str, str]) -> dict[str, FileReport]:
         except DAMAGE:
             logger.warning(f"warning: {store.path / name} is damaged; made again")
             continue
-        if any(there.get(label) != value for label, value in labels.items()):
+        if any(there.get(label) != value for label, value in {**labels, **_own(name)}.items()):
             raise OutputError(
-                f"{store.path / name} is true of another world or data set", hint=f"delete {store.path / TRUTH}"
+                f"{store.path / name} is true of another world, data set or part", hint=f"delete {store.path / TRUTH}"
             )
         # What was asked for before stays.
         found[name] = report
     return found
+
+
+def _own(name: str) -> dict[str, str]:
+    """Return the labels by which one file is told from the others of a data set."""
+    _, kind, part = name.split("/")
+    return {"fractalrs.truth": kind, "fractalrs.part": part}
 
 
 def _complete(store: Store, dataset: Dataset, truths: Truths, found: Mapping[str, FileReport]) -> dict[str, int]:
