@@ -28,7 +28,7 @@ test: $(VENV)/tested ## run all tests, Python's (on up to four processors) and R
 adapters: $(ADAPTERS)/installed ## install engines and trainers for their tests, outside the checkout
 
 test-adapters: adapters ## run the tests of Spark, Ray and the like, which are kept outside the checkout
-	PYTHONPATH=$(call packages_of,$(ADAPTERS)/bin) $(BIN)/python -m pytest -m adapters tests/engines tests/loading
+	PYTHONPATH=$(call packages_of,$(ADAPTERS)/bin) $(BIN)/python -m pytest -m adapters tests/engines tests/loading tests/simulation
 
 lint: $(VENV)/tested $(VENV)/linted ## check style, types, stubs, lints and what imports what
 	$(BIN)/ruff format --check

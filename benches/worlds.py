@@ -6,15 +6,24 @@
     python benches/worlds.py propensities [--draws 1e7]
     python benches/worlds.py fit ratings.csv ...
     python benches/worlds.py truth [--threads 2]
+    python benches/worlds.py billion [--rows 1e9] [--threads 2]
+    python benches/worlds.py written FOLDER [--rows 1e8] [--threads 2]
+    python benches/worlds.py round [--users 5e7] [--threads 2]
+    python benches/worlds.py rows
+    python benches/worlds.py guide [--rows 1e9] [--threads 2]
 
 `speed` makes exposures without writing them; `estimates` compares three policies' estimates with their exact values,
-`coverage` their intervals; `propensities` counts what is shown; `truth` looks up pairs of an expansion.
+`coverage` their intervals; `propensities` counts what is shown; `truth` looks up and streams pairs;
+`billion` counts interactions of an expansion, with truth and without, and `written` writes both; `round` shows five
+items to each of 50 million users, as Sim4Rec's largest run does; `rows` says how many rows estimates take by catalogue;
+`guide` is docs/guides/off-policy.md at any size.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -35,9 +44,14 @@ _RARE = 5.0
 def timed(what: str, count: int) -> Iterator[None]:
     wall, used = time.monotonic(), time.process_time()
     yield
+    report(what, count, wall, used)
+
+
+def report(what: str, count: int, wall: float, used: float) -> None:
     wall, used = time.monotonic() - wall, time.process_time() - used
+    took = f"{wall:.1f} s, {used:.1f} s of processor time"
     rates = f"{count / wall / 1e6:.1f} M/s, {count / used / 1e6:.1f} M/s a core"
-    print(f"{what}: {count:,} in {wall:.1f} s, {rates}, peak memory {readable(peak_memory())}", flush=True)
+    print(f"{what}: {count:,} in {took}, {rates}, peak memory {readable(peak_memory())}", flush=True)
 
 
 def speed(threads: int) -> None:
@@ -59,9 +73,130 @@ def truth(threads: int) -> None:
         found = fr.Truth(world, fr.Expansion(base, fr.reduce(base, (16, 32)), shuffle=shuffle))
         random, (users, items) = np.random.default_rng(0), found.expansion.shape
         user, item = random.integers(users, size=_PAIRS), random.integers(items, size=_PAIRS)
+        # What is made once, for all pairs.
+        found.source(user[:1], item[:1])
         for name in ("preference", "propensity", "observed"):
-            with timed(f"{shuffle}, {name}", _PAIRS):
+            with timed(f"{shuffle}, {name} of random pairs", _PAIRS):
                 getattr(found, name)(user, item, threads=threads)
+        some = np.repeat(random.integers(users, size=_PAIRS // items), items)
+        with timed(f"{shuffle}, preference of all items of users", len(some)):
+            found.preference(some, np.tile(np.arange(items), len(some) // items), threads=threads)
+        few = (0, users // 4)
+        counted(f"{shuffle}, stream", found.stream(users=few, threads=threads))
+
+
+def counted(what: str, stream: Iterable[pa.RecordBatch]) -> int:
+    """Read a stream, look at the last column of all of it, and print how long that took."""
+    count, total, started = 0, 0.0, (time.monotonic(), time.process_time())
+    for batch in stream:
+        count += len(batch)
+        total += float(batch.column(batch.num_columns - 1).to_numpy(zero_copy_only=False).sum())
+    report(f"{what} (sum {total:.6g})", count, *started)
+    return count
+
+
+def expansion_of(rows: float) -> tuple[fr.World, fr.Expansion]:
+    """A world, and an expansion of what it logs to at least so many interactions."""
+    world = fr.simulate(6_000, 3_700, 900_000, seed=1)
+    base = fr.leave_last_out(world)
+    small = fr.Expansion(base, fr.reduce(base, (16, 16))).expected_interactions
+    m = round(16 * (rows / small) ** 0.5)
+    while (made := fr.Expansion(base, fr.reduce(base, (m, m)))).expected_interactions < rows:
+        m += 1
+    return world, made
+
+
+def billion(rows: float, threads: int) -> None:
+    world, expansion = expansion_of(rows)
+    print(f"{world}\n{expansion}, {expansion.expected_interactions:,.0f} expected", flush=True)
+    counted("ids alone", expansion.stream(threads=threads))
+    counted("with truth", fr.Truth(world, expansion).stream(threads=threads))
+
+
+def written(folder: str, rows: float, threads: int) -> None:
+    world, expansion = expansion_of(rows)
+    print(f"{world}\n{expansion}, {expansion.expected_interactions:,.0f} expected", flush=True)
+    with timed("data set written", round(expansion.expected_interactions)):
+        dataset = fr.write(expansion, folder, threads=threads)
+    found = fr.Truth(world, expansion)
+    with timed("truth written", dataset.totals["interactions"]):
+        found.write(folder, threads=threads)
+    size = sum(file.stat().st_size for file in Path(folder).rglob("truth/**/*.parquet"))
+    print(f"{readable(dataset.totals['bytes'])} and {readable(size)} of truth", flush=True)
+    with timed("verified", dataset.totals["interactions"]):
+        assert fr.verify(folder, threads=threads)
+
+
+def one_round(users: int, threads: int) -> None:
+    """Show every user a slate of five."""
+    rate = response_rate(fr.simulate(100_000, 1_000, 100_000, seed=1, activity=0.0, slate=5))
+    with timed(f"a world of {users:,} users", users):
+        world = fr.simulate(users, 1_000, round(5 * users * rate), seed=1, activity=0.0, slate=5)
+    print(world, flush=True)
+    names = ["user_id", "item_id", "position", "propensity", "response"]
+    counted("a round", world.observations(columns=names, threads=threads))
+
+
+def response_rate(world: fr.World) -> float:
+    responses = sum(batch.column(0).true_count for batch in world.observations(columns=["response"]))
+    return float(responses / world.exposure_count)
+
+
+def rows_needed() -> None:
+    """How many rows of a log inverse propensities take to estimate the values of policies within 1 %, by catalogue.
+
+    Of an exposure that shows item i with the probability q, weighted by the target's mu, the variance is the sum of
+    mu² p / q less the square of the user's value; as if exposures were drawn one by one, and not without return.
+    """
+    targets: dict[str, Callable[[Floats], Floats]] = {
+        "by taste": lambda likes: likes**2 / (likes**2).sum(axis=1, keepdims=True),
+        "the best item": lambda likes: (np.arange(likes.shape[1]) == likes.argmax(axis=1, keepdims=True)).astype(float),
+    }
+    for items in (200, 1_682, 10_000, 100_000, 855_000):
+        world = fr.simulate(20_000, items, 100_000, seed=1)
+        users = np.arange(0, 20_000, max(100, items // 200))
+        line = []
+        for name, target in targets.items():
+            variances, values = [], []
+            for user in users:
+                likes = world.preferences([user])
+                chance = world.propensity(user, np.arange(items)) / world.exposures(user)
+                mu = target(likes)[0]
+                values.append(float(mu @ likes[0]))
+                variances.append(float((mu**2 * likes[0] / chance).sum()) - values[-1] ** 2)
+            of_row, value = float(np.mean(variances)), float(np.mean(values))
+            need = of_row / (0.01 * value) ** 2
+            line.append(
+                f"{name} {need:.2g} rows for 1 %, error at 1e7 {(need / 1e7) ** 0.5:.2g} %, at 1e9 "
+                f"{(need / 1e9) ** 0.5:.2g} %"
+            )
+        print(f"{items:,} items: {'; '.join(line)}", flush=True)
+    for items in (200, 1_682):
+        _measure_rows(items, targets)
+
+
+def _measure_rows(items: int, targets: Mapping[str, Callable[[Floats], Floats]], rounds: int = 400) -> None:
+    """Compare the stated error with that of estimates from the rounds of a world."""
+    users = 500
+    world = fr.simulate(users, items, 2_500, seed=2, activity=0.0)
+    everyone = np.arange(users)
+    likes, shown = world.preferences(everyone), world.exposures(everyone)[:, None]
+    propensity = world.propensity(everyone[:, None], np.arange(items))
+    logs = [pa.table(world.observations(round=k, columns=["user_id", "item_id", "response"])) for k in range(rounds)]
+    for name, target in targets.items():
+        mu = target(likes)
+        value = (mu * likes).sum(axis=1)
+        stated = (((mu**2 * likes * shown / propensity).sum(axis=1) - value**2) / shown[:, 0]).sum() ** 0.5 / users
+        weight = mu / propensity
+        found = [
+            float((weight[log["user_id"], log["item_id"]] * log["response"].to_numpy()).sum() / users) for log in logs
+        ]
+        print(
+            f"{items:,} items, {name}, {rounds} logs of {len(logs[0]):,} rows: "
+            f"error {np.std(found) / value.mean():.2%}, stated {stated / value.mean():.2%}; "
+            f"mean {np.mean(found) / value.mean() - 1:+.2%}",
+            flush=True,
+        )
 
 
 def policies(world: fr.World) -> dict[str, Callable[[npt.NDArray[np.int64]], Floats]]:
@@ -110,6 +245,40 @@ def estimates(rows: int) -> None:
         }
         line = ", ".join(f"{how} {value / exact - 1:+.2%}" for how, value in found.items())
         print(f"  {name}: exact {exact:.4f}; {line}", flush=True)
+
+
+def guide(rows: float, threads: int, items: int = 200, at_once: int = 10_000) -> None:
+    """Log a world, estimate what a policy by taste is worth, and say what it is worth, some users at a time."""
+    users = round(rows / 100)
+    rate = response_rate(fr.simulate(10_000, items, 100_000, seed=1, appeal=1.0))
+    world = fr.simulate(users, items, round(rows * rate), seed=1, appeal=1.0)
+    print(world, flush=True)
+    wall, used, counts, sums, squares, exact = time.monotonic(), time.process_time(), 0, np.zeros(4), 0.0, 0.0
+    columns = ["user_id", "item_id", "response", "propensity"]
+    for first in range(0, users, at_once):
+        some = np.arange(first, min(users, first + at_once))
+        likes = world.preferences(some, threads=threads)
+        chances = likes**2
+        chances /= chances.sum(axis=1, keepdims=True)
+        exact += float((chances * likes).sum())
+        log = pa.table(world.observations(users=(first, int(some[-1]) + 1), columns=columns, threads=threads))
+        user, item, response, propensity = (column.to_numpy() for column in log.columns)
+        chance = chances[user - first, item]
+        weight = chance / propensity
+        of_user = np.bincount(user - first, weight * response, minlength=len(some))
+        sums += [of_user.sum(), weight.sum(), (chance * response).sum(), chance.sum()]
+        squares, counts = squares + float((of_user**2).sum()), counts + len(log)
+        if (first // at_once) % 100 == 99 or some[-1] == users - 1:
+            done = int(some[-1]) + 1
+            value, ips = exact / done, sums[0] / done
+            error = (squares / done - ips**2) ** 0.5 / done**0.5
+            report(
+                f"{done:,} users: exact {value:.6f}; IPS {ips / value - 1:+.3%}, standard error {error / value:.3%}; "
+                f"SNIPS {sums[0] / sums[1] / value - 1:+.3%}; replay {sums[2] / sums[3] / value - 1:+.1%}",
+                counts,
+                wall,
+                used,
+            )
 
 
 def coverage(logs: int = 200, users: int = 500, items: int = 200) -> None:
@@ -178,22 +347,40 @@ def fit(sources: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "truth", "estimates", "coverage", "propensities", "fit"])
+    every = [
+        "speed",
+        "truth",
+        "billion",
+        "written",
+        "round",
+        "rows",
+        "guide",
+        "estimates",
+        "coverage",
+        "propensities",
+        "fit",
+    ]
+    parser.add_argument("what", choices=every)
     parser.add_argument("sources", nargs="*")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rows", type=float, default=1e7)
+    parser.add_argument("--rows", type=float)
+    parser.add_argument("--users", type=float, default=5e7)
     parser.add_argument("--draws", type=float, default=1e7)
     given = parser.parse_args()
-    if given.what == "fit":
-        fit(given.sources)
-    elif given.what in ("speed", "truth"):
-        {"speed": speed, "truth": truth}[given.what](given.threads)
-    elif given.what == "coverage":
-        coverage()
-    else:
-        {"estimates": estimates, "propensities": propensities}[given.what](
-            int(given.rows if given.what == "estimates" else given.draws)
-        )
+    run: dict[str, Callable[[], None]] = {
+        "speed": lambda: speed(given.threads),
+        "truth": lambda: truth(given.threads),
+        "billion": lambda: billion(given.rows or 1e9, given.threads),
+        "written": lambda: written(given.sources[0], given.rows or 1e8, given.threads),
+        "round": lambda: one_round(int(given.users), given.threads),
+        "rows": rows_needed,
+        "guide": lambda: guide(given.rows or 1e9, given.threads),
+        "estimates": lambda: estimates(int(given.rows or 1e7)),
+        "coverage": coverage,
+        "propensities": lambda: propensities(int(given.draws)),
+        "fit": lambda: fit(given.sources),
+    }
+    run[given.what]()
 
 
 if __name__ == "__main__":

@@ -126,6 +126,14 @@ class Generator:
         items: npt.NDArray[np.uint64],
         threads: int,
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]: ...
+    def observed(
+        self,
+        indptr: npt.NDArray[np.int64],
+        entries: npt.NDArray[np.uint32],
+        users: npt.NDArray[np.uint64],
+        items: npt.NDArray[np.uint64],
+        threads: int,
+    ) -> npt.NDArray[np.bool_]: ...
     def unobserved(
         self, users: npt.NDArray[np.uint64], threads: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...

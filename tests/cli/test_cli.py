@@ -565,6 +565,7 @@ def test_help_is_grouped_by_purpose_and_complete(columns: int, monkeypatch: pyte
             "--item-attributes",
             "--user-attributes",
             "--overwrite",
+            "--truth",
         ],
         "Reading the source": [
             "--input-format",

@@ -219,7 +219,7 @@ def test_a_seed_that_cannot_be_guessed_is_not_warned_of(
 def test_private_files_are_the_owners_alone_and_stay_out_of_repositories(written: Path, tmp_path: Path) -> None:
     assert stat.S_IMODE((written / "private").stat().st_mode) == 0o700
     # The hub looks at the one in the folder that is uploaded, and at none below.
-    assert (written / ".gitignore").read_text() == "private/\n"
+    assert (written / ".gitignore").read_text() == "private/\ntruth/\n"
     copy = tmp_path / "repository"
     shutil.copytree(written, copy)
     git = shutil.which("git")

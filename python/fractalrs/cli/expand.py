@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -32,14 +32,34 @@ from fractalrs.cli.output import (
 from fractalrs.dataset import Dataset, Folder, PartEntry, Plan, forecast, write_parts, write_plan
 from fractalrs.errors import InputError
 from fractalrs.expansion import DEFAULT_PROFILE, PROFILES, USER_CELL_SIZE, Expansion, Group
+from fractalrs.simulation import World
 from fractalrs.tools import Place, notes_on_stderr, peak_memory, resolve_threads, store_of
 from fractalrs.words import SIDES, SPLITS
-from fractalrs.workflow import RECIPE, Page, Recipe, forecast_private_base, prepare
+from fractalrs.workflow import ALL, RECIPE, Page, Recipe, forecast_private_base, prepare, require_world, truth_of
 
 _LOW_RATE, _GINI, _RATIOS = 0.02, 0.02, 0.10
 """From where fidelity is at risk: a mean keep rate below, a Gini coefficient or singular ratios off by more."""
 
 logger = logging.getLogger(__name__)
+
+DryRun = Annotated[
+    bool,
+    flag(
+        Group.RUNNING,
+        "--dry-run",
+        "Print what would come out (counts, bytes, memory, free disk), or why nothing would; write nothing.",
+    ),
+]
+TruthOption = Annotated[
+    Literal["written", "all"] | None,
+    option(
+        Group.FILES,
+        "Of a SOURCE that `fractalrs simulate` wrote, what is true, in truth/. written: of the interactions there are. "
+        "all: of what dropout left out too, the answer key.",
+        value="NAME",
+        default="none",
+    ),
+]
 
 
 def expand(
@@ -78,14 +98,8 @@ def expand(
             default="all parts, and finish",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool,
-        flag(
-            Group.RUNNING,
-            "--dry-run",
-            "Print what would come out (counts, bytes, memory, free disk), or why nothing would; write nothing.",
-        ),
-    ] = False,
+    truth: TruthOption = None,
+    dry_run: DryRun = False,
     storage_option: StorageOption = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -98,6 +112,7 @@ def expand(
         options = page.with_options({name: options[name] for name in options if is_typed(context, name)})
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
     parts = None if part_range is None else _range_of(part_range, recipe.parts, overwrite)
+    world = None if truth is None else _world_of(source, parts)
     place = place_of(output, storage_option)
     page = page if page is not None and page.made else None
     with notes_on_stderr(not quiet):
@@ -108,6 +123,7 @@ def expand(
             _check_shared(recipe, parts, place)
             plan = _warned(prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page))
             parts = None if part_range is None else _range_of(part_range, plan.part_count, overwrite)
+            known = None if world is None else truth_of(world, plan.expansion)
             if dry_run:
                 print_content(_forecast(plan, place, threads, overwrite), as_json)
                 return
@@ -117,11 +133,21 @@ def expand(
                 return
             finished = _is_finished(plan, place)
             dataset = write_plan(plan, place, threads=threads, overwrite=overwrite, progress=shown)
+            rows = known and known.write(place, unobserved=truth == ALL, threads=threads, progress=shown)
         except KeyboardInterrupt:
             _say_interrupted(not dry_run and Folder.read(place).plan is not None)
             raise typer.Exit(INTERRUPTED) from None
-    if as_json or not finished:
-        print_summary(_summary(dataset, plan, recipe, time.monotonic() - started), as_json, quiet)
+    if as_json or not finished or rows:
+        summary = _summary(dataset, plan, recipe, time.monotonic() - started)
+        print_summary(summary | ({"truth": rows} if rows else {}), as_json, quiet)
+
+
+def _world_of(source: str, parts: range | None) -> World:
+    """Return the world that a source is; refuse truth of some parts."""
+    if parts is not None:
+        hint = "give the command without --part-range when all parts are there: it writes truth alone"
+        raise InputError("--truth is asked for some of the parts", hint)
+    return require_world(source)
 
 
 def _say_interrupted(begun: bool) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from fractalrs.base import Privacy
 from fractalrs.cli.output import StorageOption, attributes_of, flag, place_of, print_content, warnings_of
-from fractalrs.dataset import Dataset, Folder
+from fractalrs.dataset import TRUTH_MANIFEST, Dataset, Folder, TruthManifest
 from fractalrs.workflow import recipe_text
 
 
@@ -48,9 +48,15 @@ def info(
         **warnings_of(dataset.manifest.warnings),
         "made_by": {"fractalrs": dataset.manifest.fractalrs, "generator": dataset.manifest.generator},
         **_promised(dataset.manifest.privacy),
+        **_truth(dataset),
         "private": _private(Folder.read(dataset.store)),
     }
     print_content(content, as_json)
+
+
+def _truth(dataset: Dataset) -> dict[str, Any]:
+    there = TRUTH_MANIFEST in dataset.store.sizes([TRUTH_MANIFEST])
+    return {"truth": TruthManifest.read(dataset.store).totals} if there else {}
 
 
 def _private(folder: Folder) -> str:

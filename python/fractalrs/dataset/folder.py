@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, Part, part_of
+from fractalrs.dataset.layout import (
+    ATTRIBUTE_FILES,
+    CARD,
+    MANIFEST,
+    PLAN,
+    TRUTH_CARD,
+    TRUTH_KINDS,
+    TRUTH_MANIFEST,
+    Part,
+    part_of,
+    truth_file,
+    truth_of,
+)
 from fractalrs.dataset.manifest import ELSEWHERE, Manifest
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import GUARDS, PRIVATE_FILES, files_beside
@@ -109,7 +121,16 @@ class Folder:
         parts = [
             name for name, (_, by, k, of) in known.items() if by == (partition or "") and of == count and k < count
         ]
-        others = [MANIFEST, *parts, *(ATTRIBUTE_FILES[kind] for kind in attributes), CARD]
+        truth = [name for name in self.files if (one := truth_of(name)) and one[0] < count == one[1]]
+        others = [
+            MANIFEST,
+            TRUTH_MANIFEST,
+            TRUTH_CARD,
+            *truth,
+            *parts,
+            *(ATTRIBUTE_FILES[kind] for kind in attributes),
+            CARD,
+        ]
         # What names the others is last.
         return [name for name in (*others, *reversed(PRIVATE_FILES), OLD_MANIFEST) if name in self.files]
 
@@ -140,6 +161,7 @@ class Folder:
         self.store.delete([MANIFEST])
         # Folders may be left of which all files are deleted.
         folders = [Part(0, 1, 0, 0).file(split) for split in SPLITS]
+        folders += [truth_file(0, 1, kind) for kind in TRUTH_KINDS]
         public = [name for name in self.names if name not in (*PRIVATE_FILES, OLD_MANIFEST)]
         self.store.delete([*public, *folders])
         for name in (*reversed(PRIVATE_FILES), OLD_MANIFEST):

@@ -19,10 +19,15 @@ FILES = "fractalrs.files"
 CARD = "README.md"
 ATTRIBUTE_FILES = {side.plural: f"{side.plural}.parquet" for side in SIDES}
 """Names of the files of attributes, by ``"items"`` and ``"users"``."""
+TRUTH = "truth"
+TRUTH_MANIFEST, TRUTH_CARD = f"{TRUTH}/manifest.json", f"{TRUTH}/README.md"
+TRUTH_KINDS = (*SPLITS, "unobserved")
+"""Of what there are files of truth: the splits, and what dropout left out."""
 
 _PART = re.compile(
     rf"({'|'.join(SPLITS)})/(?:({'|'.join(get_args(Partition))})=[\dW-]+/)?part-(\d{{5,}})-of-(\d{{5,}})\.parquet"
 )
+_TRUTH = re.compile(rf"{TRUTH}/(?:{'|'.join(TRUTH_KINDS)})/part-(\d{{5,}})-of-(\d{{5,}})\.parquet")
 
 MAX_ROW_GROUP = 1 << 24
 """A row group is held in memory, and written between two looks at Ctrl-C."""
@@ -118,3 +123,26 @@ def part_of(name: str) -> tuple[str, str, int, int] | None:
         return None
     split, partition, index, of = found.groups()
     return f"{split}/part-{index}-of-{of}.parquet", partition or "", int(index), int(of)
+
+
+def truth_file(index: int, of: int, kind: str) -> str:
+    """Return the name of the file of what is true of a part's split, or of what dropout left out of it.
+
+    Examples
+    --------
+    >>> truth_file(2, 8, "unobserved")
+    'truth/unobserved/part-00002-of-00008.parquet'
+    """
+    return f"{TRUTH}/{kind}/part-{index:05d}-of-{of:05d}.parquet"
+
+
+def truth_of(name: str) -> tuple[int, int] | None:
+    """Return number and parts of a file of what is true.
+
+    Examples
+    --------
+    >>> truth_of("truth/test/part-00002-of-00008.parquet"), truth_of("test/part-00002-of-00008.parquet")
+    ((2, 8), None)
+    """
+    found = _TRUTH.fullmatch(name)
+    return None if found is None else (int(found[1]), int(found[2]))

@@ -26,8 +26,8 @@ SIGNED = "private/signed_matrix.npy"
 CELLS = "private/cells.npz"
 STATISTICS = "private/base_statistics.npz"
 _AGAIN = "give the command that made the data set again: it makes the file again; or take private/ away"
-GUARDS = {".gitignore": b"private/\n", "private/.gitignore": b"*\n"}
-"""What keeps the folder out of repositories; and out of the hub, which looks into the first one alone."""
+GUARDS = {".gitignore": b"private/\ntruth/\n", "private/.gitignore": b"*\n"}
+"""What keeps it, and what is true, out of repositories; and out of the hub, which looks into the first one alone."""
 BASE = "private/base"
 """A private base, which could not be drawn again without spending its budget again."""
 _OF_BASE = tuple(f"{BASE}/{name}" for name in BASE_FILES if name != "payload.arrow")

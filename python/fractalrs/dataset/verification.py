@@ -14,11 +14,22 @@ from fractalrs.dataset.claims import false_claims, report_of
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.division import DIVISION
 from fractalrs.dataset.folder import Folder, read_plan, units
-from fractalrs.dataset.layout import ATTRIBUTE_FILES, CARD, MANIFEST, PLAN, part_of
+from fractalrs.dataset.layout import (
+    ATTRIBUTE_FILES,
+    CARD,
+    MANIFEST,
+    PLAN,
+    TRUTH,
+    TRUTH_CARD,
+    TRUTH_MANIFEST,
+    part_of,
+    truth_of,
+)
 from fractalrs.dataset.manifest import FileEntry
 from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import BASE, CELLS, GUARDS, REDUCED, SIGNED, files_beside, lost_files
 from fractalrs.dataset.survey import Finished, missing_parts, threads_in_memory
+from fractalrs.dataset.truths import TRUTH_AGAIN, TruthManifest
 from fractalrs.dataset.writing import complete, make_parts
 from fractalrs.errors import InputError, OutputError
 from fractalrs.tools import (
@@ -39,6 +50,7 @@ PRIVATE = "private/"
 _LABEL = "fractalrs.plan"
 _MATRICES = (REDUCED, SIGNED, CELLS)
 """An expansion is made again of these, and these of the command."""
+_OF_TRUTH = (TRUTH_MANIFEST, TRUTH_CARD)
 _PIECE = 1 << 24
 """So many bytes of a file in an object store are asked for at a time, to digest them."""
 
@@ -122,15 +134,17 @@ def verify_files(path: Place, threads: int, progress: Progress) -> Verification:
         if not faults and DIVISION not in lost:
             faults += [Fault(MANIFEST, claim.removeprefix(f"{MANIFEST} "), "") for claim in false_claims(dataset)]
         faults += _of_files(store, files, threads, progress)
-        faults += _card(dataset)
+        faults += _card(store, CARD, dataset.manifest.card)
         known = {file.path for file in files}
         foreign = (name for name in sorted(folder.files) if name.partition("/")[0] in SPLITS and name not in known)
         faults += [Fault(name, "is no file of this data set", "") for name in foreign]
+        of_truth, more = _truth(dataset, folder, threads, progress)
+        files, faults = [*files, *of_truth], [*faults, *more]
     faults += [Fault(name, "is missing, or not what was written", "") for name in lost]
     left_out = [f"{folder.unreadable}, which may not be read"] if folder.unreadable else []
     size, bad = sum(file.bytes for file in files), {fault.file for fault in faults}
     advised = tuple(replace(fault, advice=_advice(fault.file, folder, bad)) for fault in faults)
-    looked_at = {MANIFEST, *(file.path for file in files), *bad} | folder.files.keys() & {CARD}
+    looked_at = {MANIFEST, *(file.path for file in files), *bad} | folder.files.keys() & {CARD, *_OF_TRUTH}
     if folder.plan is not None:
         looked_at |= {PLAN, *GUARDS, *files_beside(folder.plan)}
     return Verification(store.path, len(looked_at), size, advised, left_out=tuple(left_out))
@@ -257,12 +271,30 @@ def _difference(store: Store, name: str, digest: str, words: str) -> str:
         return f"cannot be read: {error.strerror or error}"
 
 
-def _card(dataset: Dataset) -> list[Fault]:
-    wanted, there = dataset.manifest.card, dataset.store.sizes([CARD])
+def _card(store: Store, name: str, wanted: str | None) -> list[Fault]:
     if wanted is None:
         return []
-    found = _difference(dataset.store, CARD, wanted, "is not what was written") if there else "is missing"
-    return [Fault(CARD, found, "")] if found else []
+    found = _difference(store, name, wanted, "is not what was written") if store.sizes([name]) else "is missing"
+    return [Fault(name, found, "")] if found else []
+
+
+def _truth(dataset: Dataset, folder: Folder, threads: int, progress: Progress) -> tuple[list[FileEntry], list[Fault]]:
+    """Return the files of what is true of a data set, and those that are not what was written; none where none is."""
+    store, there = dataset.store, {name for name in folder.files if name.startswith(f"{TRUTH}/")}
+    if not there:
+        return [], []
+    if TRUTH_MANIFEST not in there:
+        return [], [Fault(TRUTH_MANIFEST, "is missing: not all of it was written", "")]
+    try:
+        made = TruthManifest.read(store)
+    except InputError as error:
+        return [], [Fault(TRUTH_MANIFEST, f"is damaged: {error.message}", "")]
+    if made.fingerprints != dataset.manifest.fingerprints:
+        return [], [Fault(TRUTH_MANIFEST, "is of another data set", "")]
+    files = [file for some in made.files.values() for file in some]
+    faults = _of_files(store, files, threads, progress) + _card(store, TRUTH_CARD, made.card)
+    foreign = sorted(there - {*_OF_TRUTH, *(file.path for file in files)})
+    return files, faults + [Fault(name, "is no file of this data set", "") for name in foreign]
 
 
 def _advice(name: str, folder: Folder, bad: set[str]) -> str:
@@ -276,6 +308,9 @@ def _advice(name: str, folder: Folder, bad: set[str]) -> str:
         return "put its own back"
     if name.startswith(f"{BASE}/"):
         return "take it from a copy: drawn again it is another base"
+    if name.startswith(f"{TRUTH}/"):
+        # No command makes a file again that is not its own.
+        return TRUTH_AGAIN if name in _OF_TRUTH or truth_of(name) else "move it away"
     known = {file.path for file in folder.manifest.files} if folder.manifest else set()
     if known and name.partition("/")[0] in SPLITS and name not in known:
         return "move it away"

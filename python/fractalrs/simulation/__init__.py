@@ -5,7 +5,8 @@ from fractalrs.simulation.ids import spread
 from fractalrs.simulation.log import Observations
 from fractalrs.simulation.policies import EpsilonGreedy
 from fractalrs.simulation.simulating import simulate
-from fractalrs.simulation.truth import TrueStream, Truth
+from fractalrs.simulation.true_stream import TrueStream
+from fractalrs.simulation.truth import Truth
 from fractalrs.simulation.world import World
 
 __all__ = ["Draw", "EpsilonGreedy", "Observations", "Sequences", "TrueStream", "Truth", "World", "Worlds"]

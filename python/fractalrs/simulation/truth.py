@@ -1,27 +1,40 @@
 """Truth at any size: preferences and propensities of expanded ids, through what each pair stands for in the world."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from fractalrs.base import Base
+from fractalrs.dataset import Known, write_truth
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion, Stream
+from fractalrs.expansion import Expansion, shuffle_named
+from fractalrs.simulation.belonging import ids_of
 from fractalrs.simulation.policies import Floats, Integers, OfUsers, value_of
+from fractalrs.simulation.true_stream import TrueStream
 from fractalrs.simulation.world import World
-from fractalrs.tools import Shown, check_kind, checked_pairs, resolve_threads
+from fractalrs.tools import (
+    Digest,
+    Place,
+    Progress,
+    Shown,
+    as_progress,
+    check_kind,
+    checked_pairs,
+    resolve_threads,
+)
 from fractalrs.words import Split
 
 _CELLS = 1 << 21
 """So many cells of users × items are worked on at a time."""
-_CHECKED = 64
-"""The interactions of so many users of a base are compared with what the world logs."""
+
+
+_ROWS = 1 << 20
+"""About so many rows of what dropout left out are made at a time."""
+_KNOWN = tuple(pa.field(name, pa.float64(), nullable=False) for name in ("preference", "propensity"))
 
 
 class Truth(Shown):
@@ -64,7 +77,7 @@ class Truth(Shown):
                 hint="expand by dropout, the default",
             )
         self.world, self.expansion = world, expansion
-        self._users, self._items = _ids_of(expansion.base, world)
+        self._users, self._items = ids_of(expansion.base, world)
 
     def source(
         self, users: npt.ArrayLike, items: npt.ArrayLike, *, threads: int | None = None
@@ -135,7 +148,7 @@ class Truth(Shown):
         self._check_known()
         user, item = checked_pairs(users, items, self.expansion.shape)
         logged = self.world.propensity(*self.source(user, item, threads=threads), threads=threads)
-        return self._keep(user, item) * logged
+        return self.keep_rates(user, item) * logged
 
     def observed(
         self, users: npt.ArrayLike, items: npt.ArrayLike, *, threads: int | None = None
@@ -164,20 +177,16 @@ class Truth(Shown):
         >>> bool(fr.Truth(world, expansion).observed(written["user_id"], written["item_id"]).all())
         True
         """
-        user, item, shape = self._coded(users, items, threads)
-        keys, wanted = self._responses, user.astype(np.int64) * self.expansion.base.shape[1] + item
-        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.asarray(keys[places] == wanted).reshape(shape)
-
-    @cached_property
-    def _responses(self) -> Integers:
-        """The interactions of the base, each as one number, rising."""
+        user, item = checked_pairs(users, items, self.expansion.shape)
         base = self.expansion.base
-        return np.asarray(base.owners * base.shape[1] + base.indices)
+        found: npt.NDArray[np.bool_] = self.expansion.core.observed(
+            base.indptr, base.entries, user.ravel(), item.ravel(), resolve_threads(threads)
+        )
+        return found.reshape(user.shape)
 
     def stream(
         self, split: Split = "train", *, users: tuple[int, int] | None = None, threads: int | None = None
-    ) -> "TrueStream":
+    ) -> TrueStream:
         """Return the interactions of a split with what is true of them, made while they are read, in flat memory.
 
         Of the world, users and items with too few responses for the base are not in the expansion: estimates from what
@@ -209,7 +218,134 @@ class Truth(Shown):
         ['user_id', 'item_id', 'preference', 'propensity']
         """
         self._check_known()
-        return TrueStream(self, self.expansion.stream(split, users=users, threads=threads))
+        return TrueStream(self._carrying.stream(split, users=users, threads=threads), self.keep_rates)
+
+    def write(
+        self,
+        path: Place,
+        *,
+        unobserved: bool = False,
+        threads: int | None = None,
+        progress: bool | Progress = False,
+    ) -> dict[str, int]:
+        """Write what is true of a data set of the expansion to its folder ``truth/``, beside ``train/`` and ``test/``.
+
+        A file there has the rows of the file of the same name here, in the same order: ``user_id``, ``item_id``,
+        ``preference`` and ``propensity``. The same call writes what is missing or damaged. `verify` looks at it too,
+        `publish` leaves it at home: it is the answer key.
+
+        Parameters
+        ----------
+        path
+            Folder of the data set, which is complete.
+        unobserved
+            Write ``truth/unobserved/`` too, with what dropout left out: likewise, of all splits.
+        progress
+            `True` for a bar, or what is told of rows and files.
+
+        Returns
+        -------
+        dict
+            Rows by split, and ``"unobserved"``.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        InputError
+            If propensities are not known (`propensity`), the policy of the world is a function, or the data set is of
+            another expansion, not complete, or divided by periods.
+        OutputError
+            If what is there is true of another world, or there is too little room.
+        WriteError
+            If writing fails; the same call goes on.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import fractalrs as fr
+        >>> world = fr.simulate(60, 40, 600, seed=7)
+        >>> base = fr.leave_last_out(world)
+        >>> expansion = fr.Expansion(base, fr.reduce(base, (2, 3)), seed=7)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     totals = fr.write(expansion, folder).totals
+        ...     rows = fr.Truth(world, expansion).write(folder, unobserved=True)
+        >>> rows["train"] == totals["train"], sum(rows.values()) == 6 * base.count
+        (True, True)
+        """
+        self.require_writable()
+        check_kind("unobserved", unobserved, bool, "True or False")
+        return write_truth(
+            path, self, unobserved=unobserved, threads=resolve_threads(threads), progress=as_progress(progress)
+        )
+
+    def require_writable(self) -> None:
+        """Refuse what `write` refuses whatever the data set: propensities that are not known, a policy in no file.
+
+        Examples
+        --------
+        >>> import fractalrs as fr
+        >>> world = fr.simulate(60, 40, 600, seed=7)
+        >>> fr.Truth(world, fr.Expansion(fr.leave_last_out(world), [[0.5]])).require_writable()
+        """
+        self._check_known()
+        _ = self.digest, self._carrying
+
+    @property
+    def digest(self) -> str:
+        """BLAKE3 digest, in hex, of the world; refused where its policy is a function."""
+        return Digest([self.world.text.encode()]).hex()
+
+    @property
+    def true_schema(self) -> pa.Schema:
+        """Columns of what is true: ids, preference and propensity."""
+        return pa.schema([*list(self.expansion.schema)[:2], *_KNOWN])
+
+    def rows(self, kind: Known, users: tuple[int, int], threads: int) -> Iterator[pa.RecordBatch]:
+        """Make what is true of some users: of the interactions of a split, or of what dropout left out.
+
+        Examples
+        --------
+        >>> import fractalrs as fr
+        >>> world = fr.simulate(60, 40, 600, seed=7)
+        >>> base = fr.leave_last_out(world)
+        >>> truth = fr.Truth(world, fr.Expansion(base, fr.reduce(base, (2, 3)), seed=7))
+        >>> next(truth.rows("unobserved", (0, 9), threads=1)).schema.names
+        ['user_id', 'item_id', 'preference', 'propensity']
+        """
+        if kind != "unobserved":
+            for batch in self.stream(kind, users=users, threads=threads):
+                yield batch.select(self.true_schema.names)
+            return
+        of_user = self.expansion.base.count * self.expansion.reduced.shape[1] / self.expansion.base.shape[0]
+        step = max(1, round(_ROWS / of_user))
+        for first in range(*users, step):
+            some = np.arange(first, min(users[1], first + step))
+            starts, items = self.expansion.unobserved(some, threads=threads)
+            user = np.repeat(some, np.diff(starts))
+            columns = (user, items, *self.of_pairs(user, items, threads))
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, self.true_schema, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=self.true_schema)
+
+    @cached_property
+    def _carrying(self) -> Expansion:
+        """The same expansion, whose interactions carry what is known of their sources: propensities are of the log."""
+        expansion = self.expansion
+        base, options = expansion.base, expansion.options
+        if {field.name for field in _KNOWN} & {*expansion.schema.names}:
+            raise InputError(
+                "the base has a column preference or propensity of its own", hint="carry it by another name"
+            )
+        source = self._users[base.owners], self._items[base.indices]
+        known = self.world.preference(*source), self.world.propensity(*source)
+        needed = {} if base.payload is None else {name: base.payload[name] for name in options.payload}
+        # What the hour of times is stands in the metadata of their field.
+        fields = [] if base.payload is None else [base.payload.schema.field(name) for name in needed]
+        payload = pa.table([*needed.values(), *known], schema=pa.schema([*fields, *_KNOWN]))
+        settings = asdict(options) | {"carry": (*options.carry, *(field.name for field in _KNOWN))}
+        cells = expansion.cells if shuffle_named(expansion.shuffle).takes_cells else None
+        reduced, profile = expansion.reduced, expansion.profile
+        return Expansion(replace(base, payload=payload), reduced, profile=profile, cells=cells, **settings)
 
     def policy_value(self, policy: OfUsers, users: npt.ArrayLike | None = None) -> float:
         """Return how many of the items that a policy shows an expanded user are liked, in the mean over users: exactly.
@@ -269,12 +405,22 @@ class Truth(Shown):
         user, item = checked_pairs(users, items, self.expansion.shape)
         source = self.source(user, item, threads=threads)
         logged = self.world.propensity(*source, threads=threads)
-        return self.world.preference(*source, threads=threads), self._keep(user, item) * logged
+        return self.world.preference(*source, threads=threads), self.keep_rates(user, item) * logged
 
-    def _keep(self, users: npt.NDArray[np.uint64], items: npt.NDArray[np.uint64]) -> Floats:
-        """Return how likely the blocks of pairs are there and keep them."""
+    def keep_rates(self, users: npt.ArrayLike, items: npt.ArrayLike) -> Floats:
+        """Return how likely the blocks of pairs are there and keep them: float64, of the shape of the ids.
+
+        Examples
+        --------
+        >>> import fractalrs as fr
+        >>> world = fr.simulate(60, 40, 600, seed=7)
+        >>> base = fr.leave_last_out(world)
+        >>> truth = fr.Truth(world, fr.Expansion(base, [[0.25, 0.5]]))
+        >>> truth.keep_rates([0, 0], [0, base.shape[1]]).tolist()
+        [0.25, 0.5]
+        """
         p, q = self.expansion.base.shape
-        rates: Floats = self.expansion.keep_rates[users // np.uint64(p), self.expansion.places(items) // q]
+        rates: Floats = self.expansion.keep_rates[np.asarray(users) // p, self.expansion.places(items) // q]
         return rates * self.expansion.options.block_keep
 
     def _coded(
@@ -291,65 +437,3 @@ class Truth(Shown):
     def _facts(self) -> dict[str, Any]:
         users, items = self.expansion.shape
         return {"users": users, "items": items, "world": self.world, "shuffle": self.expansion.shuffle}
-
-
-@dataclass(frozen=True, repr=False)
-class TrueStream(Shown):
-    """Interactions of an expansion with their true preferences and propensities, as Arrow record batches.
-
-    Made while they are read, as often as wanted, from `Truth.stream`.
-
-    Examples
-    --------
-    >>> import fractalrs as fr
-    >>> world = fr.simulate(60, 40, 600, seed=7)
-    >>> base = fr.leave_last_out(world)
-    >>> stream = fr.Truth(world, fr.Expansion(base, fr.reduce(base, (2, 3)), seed=7)).stream(users=(0, 9))
-    >>> all(batch["propensity"].to_numpy().max() <= 1 for batch in stream)
-    True
-    """
-
-    truth: Truth
-    interactions: Stream
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of the interactions, and what is true of them."""
-        known = (pa.field(name, pa.float64(), nullable=False) for name in ("preference", "propensity"))
-        return pa.schema([*self.interactions.schema, *known])
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        for batch in self.interactions:
-            known = self.truth.of_pairs(batch["user_id"], batch["item_id"], self.interactions.threads)
-            yield pa.RecordBatch.from_arrays([*batch.columns, *map(pa.array, known)], schema=self.schema)
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Hand it over as an Arrow stream."""
-        return pa.RecordBatchReader.from_batches(self.schema, iter(self)).__arrow_c_stream__(requested_schema)
-
-    def __arrow_c_schema__(self) -> object:
-        """Hand the schema over, for readers that ask for it before they read."""
-        return self.schema.__arrow_c_schema__()
-
-
-def _ids_of(base: Base, world: World) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Return the ids that codes of a base have in the world; refuse a base that is not of it."""
-    ids = []
-    for array, count, side in zip((base.user_ids, base.item_ids), world.shape, ("user", "item"), strict=True):
-        is_whole = pa.types.is_integer(array.type)
-        if not is_whole or pc.min(array).as_py() < 0 or pc.max(array).as_py() >= count:
-            raise InputError(
-                f"the base of the expansion has {side}s that the world has not: they do not belong together",
-                hint="expand leave_last_out(world) of the same world",
-            )
-        ids.append(array.to_numpy(zero_copy_only=False).astype(np.uint32))
-    few = ids[0][:: -(-len(ids[0]) // _CHECKED)]
-    users, items = world.responses(few)
-    rows = np.isin(ids[0][base.owners], few)
-    given = ids[0][base.owners[rows]].astype(np.int64) * world.shape[1] + ids[1][base.indices[rows]]
-    if not np.array_equal(np.sort(given), np.unique(users.astype(np.int64) * world.shape[1] + items)):
-        raise InputError(
-            "the base of the expansion has other interactions than the world logs: they do not belong together",
-            hint="expand leave_last_out(world) of the same world",
-        )
-    return ids[0], ids[1]

@@ -8,11 +8,14 @@ from fractalrs.workflow.ranking import rank_source
 from fractalrs.workflow.recipe import RECIPE, Recipe
 from fractalrs.workflow.run import expand, prepare
 from fractalrs.workflow.sources import SAMPLE, forecast_private_base, read_planned_base, read_source
+from fractalrs.workflow.truths import ALL, TRUTHS, require_world, truth_of
 from fractalrs.workflow.verifying import verify
 
 __all__ = [
+    "ALL",
     "RECIPE",
     "SAMPLE",
+    "TRUTHS",
     "Page",
     "Recipe",
     "audit_output",
@@ -27,5 +30,7 @@ __all__ = [
     "read_planned_base",
     "read_source",
     "recipe_text",
+    "require_world",
+    "truth_of",
     "verify",
 ]

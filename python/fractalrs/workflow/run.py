@@ -40,11 +40,12 @@ from fractalrs.expansion import (
     solve_keep_scale,
 )
 from fractalrs.reading import read_attributes
-from fractalrs.tools import Place, Progress, as_progress, notes_on_stderr, readable, resolve_threads
+from fractalrs.tools import Place, Progress, as_progress, check_word, notes_on_stderr, readable, resolve_threads
 from fractalrs.workflow.page import Page
 from fractalrs.workflow.recipe import RECIPE, Recipe
 from fractalrs.workflow.sizes import interactions_of
 from fractalrs.workflow.sources import SAMPLE, log_notes, private_base_of, read_base, read_members
+from fractalrs.workflow.truths import ALL, TRUTHS, require_world, truth_of
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ def expand(
     threads: int | None = None,
     overwrite: bool = False,
     progress: bool | Progress = False,
+    truth: str | None = None,
     **options: Any,
 ) -> Dataset:
     """Expand real interactions into a data set of industrial size.
@@ -81,6 +83,9 @@ def expand(
         Delete another plan's data set first. Only files of ours are deleted.
     progress
         Show progress, and what is chosen, on stderr.
+    truth
+        Of a source that is a world, what is written of its truth: ``"written"``, of the interactions that are, or
+        ``"all"``, of what dropout left out too. By default nothing.
     {options}
 
     Returns
@@ -108,8 +113,15 @@ def expand(
     refuse_unknown(options, inspect.signature(expand).parameters)
     with notes_on_stderr(progress is True):
         recipe, threads = Recipe(**options), resolve_threads(threads)
+        if truth is not None:
+            check_word("truth", truth, TRUTHS)
+        world = None if truth is None else require_world(source)
         made = prepare(source, recipe, output, overwrite=overwrite, progress=progress)
-        return write_plan(made, output, threads=threads, overwrite=overwrite, progress=progress)
+        known = None if world is None else truth_of(world, made.expansion)
+        dataset = write_plan(made, output, threads=threads, overwrite=overwrite, progress=progress)
+        if known is not None:
+            known.write(output, unobserved=truth == ALL, threads=threads, progress=progress)
+        return dataset
 
 
 def prepare(

@@ -13,6 +13,7 @@ from fractalrs.reading import Interactions, located, read_interactions, sample_i
 from fractalrs.tools import Place
 from fractalrs.words import WARNING
 from fractalrs.workflow.recipe import Recipe
+from fractalrs.workflow.truths import world_of
 
 SAMPLE = "sample"
 """The source that stands for the built-in sample."""
@@ -29,7 +30,10 @@ def read_source(source: Any, recipe: Recipe, uses: Sequence[str] = OPTIONAL) -> 
             raise InputError(f"{given}: the built-in sample is not read from a file", hint="leave it out")
         interactions = sample_interactions()
     else:
-        interactions = read_interactions(located(source), carry=recipe.options.carry, uses=uses, **recipe.reading)
+        if (world := world_of(source)) is not None:
+            logger.info("a world: its interactions are what users respond to in round 0")
+        where = located(source) if world is None else world
+        interactions = read_interactions(where, carry=recipe.options.carry, uses=uses, **recipe.reading)
     log_notes(interactions.notes)
     return interactions
 

@@ -14,7 +14,7 @@ use fractalrs_core::parts::{
 };
 use fractalrs_core::passes::{self, Piece, interactions, spelt_out};
 use fractalrs_core::threads::Progress;
-use fractalrs_core::tiles::{Pair, Ranges, Tiler, Wanted, find, negatives, sources, unobserved};
+use fractalrs_core::tiles::{Holders, Pair, Ranges, Tiler, Wanted, find, negatives, sources, unobserved};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -36,6 +36,8 @@ pub struct Generator {
     columns: Vec<Py<PyAny>>,
     /// Those of the columns, made when files are written.
     dictionaries: OnceLock<Vec<Option<Dictionary>>>,
+    /// Who has each item, made when sources are looked up where entries were dealt out.
+    holders: OnceLock<Holders>,
 }
 
 #[pymethods]
@@ -86,7 +88,12 @@ impl Generator {
             let payload = Payload { sources, times, factors };
             Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload)
         });
-        Ok(Self { expansion: Arc::new(expansion.map_err(raised)?), columns, dictionaries: OnceLock::new() })
+        Ok(Self {
+            expansion: Arc::new(expansion.map_err(raised)?),
+            columns,
+            dictionaries: OnceLock::new(),
+            holders: OnceLock::new(),
+        })
     }
 
     /// Interactions of the expanded users `first` to `last` (not included) of one split: user, item, and where the
@@ -161,12 +168,24 @@ impl Generator {
         items: PyReadonlyArray1<'py, u64>,
         threads: usize,
     ) -> PyResult<Both<'py, u32>> {
-        let expansion = &self.expansion;
-        let base = Base::new(indptr.as_slice()?, entries.as_slice()?, expansion.base_items()).map_err(raised)?;
-        let pairs = self.pairs(&users, &items)?;
-        let found = watch(py, None, |progress| sources(expansion, &base, &pairs, threads, progress))?;
+        let (_, found) = self.found(py, &indptr, &entries, &users, &items, threads)?;
         let (users, items): (Vec<u32>, Vec<u32>) = found.into_iter().unzip();
         Ok((users.into_pyarray(py), items.into_pyarray(py)))
+    }
+
+    /// Whether the base has an entry of the source user with the source item of each pair; else as `sources`.
+    fn observed<'py>(
+        &self,
+        py: Python<'py>,
+        indptr: PyReadonlyArray1<'py, i64>,
+        entries: PyReadonlyArray1<'py, u32>,
+        users: PyReadonlyArray1<'py, u64>,
+        items: PyReadonlyArray1<'py, u64>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<bool>>> {
+        let (base, found) = self.found(py, &indptr, &entries, &users, &items, threads)?;
+        let observed: Vec<bool> = found.iter().map(|&(user, item)| base.has(user, item)).collect();
+        Ok(observed.into_pyarray(py))
     }
 
     /// How many interactions of each user were left out, and their items, user by user.
@@ -273,6 +292,26 @@ impl Generator {
 }
 
 impl Generator {
+    /// The base, and the codes of the sources of pairs in it.
+    fn found<'b>(
+        &self,
+        py: Python,
+        indptr: &'b PyReadonlyArray1<i64>,
+        entries: &'b PyReadonlyArray1<u32>,
+        users: &PyReadonlyArray1<u64>,
+        items: &PyReadonlyArray1<u64>,
+        threads: usize,
+    ) -> PyResult<(Base<'b>, Vec<(u32, u32)>)> {
+        let expansion = &self.expansion;
+        let base = Base::new(indptr.as_slice()?, entries.as_slice()?, expansion.base_items()).map_err(raised)?;
+        let pairs = self.pairs(users, items)?;
+        let found = watch(py, None, |progress| {
+            let holders = expansion.is_dealt().then(|| self.holders.get_or_init(|| Holders::new(expansion, &base)));
+            sources(expansion, holders, &pairs, threads, progress)
+        })?;
+        Ok((base, found))
+    }
+
     /// Items, or places, made the other.
     fn renumbered<'py>(
         &self,

@@ -94,6 +94,13 @@ impl<'a> Base<'a> {
         self.indptr[user] as usize..self.indptr[user + 1] as usize
     }
 
+    /// Whether a user has an entry with an item.
+    #[inline]
+    #[must_use]
+    pub fn has(&self, user: u32, item: u32) -> bool {
+        self.entries[self.row(user)].binary_search_by_key(&item, |&entry| entry & ITEM).is_ok()
+    }
+
     /// The entries of all users.
     #[must_use]
     pub fn entries(&self) -> &'a [u32] {

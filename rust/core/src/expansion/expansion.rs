@@ -103,6 +103,12 @@ impl Expansion {
         &self.options
     }
 
+    /// Whether the entries of each cell's users are dealt out among them.
+    #[must_use]
+    pub fn is_dealt(&self) -> bool {
+        self.options.mixed && !self.user_cells.are_single()
+    }
+
     /// The number of interactions of the base.
     #[must_use]
     pub fn base_interactions(&self) -> usize {

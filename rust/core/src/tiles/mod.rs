@@ -8,5 +8,5 @@ mod tables;
 mod tile;
 
 pub use membership::{Pair, find, negatives};
-pub use sources::{sources, unobserved};
+pub use sources::{Holders, sources, unobserved};
 pub use tile::{Ranges, Tiler, Wanted, range_interactions};

@@ -19,10 +19,10 @@ const COUNTED: usize = 1 << 16;
 /// The source user and the source item of some pairs, by their codes.
 ///
 /// A user has a source for each item where entries were dealt out among the users of a cell: of those with the item the
-/// one whose entry it got, and else, by the same order of the deal, one without.
+/// one whose entry it got, and else, by the same order of the deal, one without. Only then are there `holders`.
 pub fn sources(
     expansion: &Expansion,
-    base: &Base,
+    holders: Option<&Holders>,
     pairs: &[Pair],
     threads: usize,
     progress: &Progress,
@@ -36,10 +36,12 @@ pub fn sources(
     let next = || jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
     on_threads(threads, progress, || {
         let mut made = Vec::with_capacity(CHUNK);
+        let mut anchors = Anchors { row_block: u32::MAX, images: Vec::new() };
         while let Some(numbers) = next() {
             progress.advance(0)?;
             made.clear();
-            of_block(expansion, base, numbers.iter().map(|&number| pairs[number as usize]), &mut made);
+            let some = numbers.iter().map(|&number| pairs[number as usize]);
+            of_block(expansion, holders, some, &mut anchors, &mut made);
             let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             for (&number, &source) in numbers.iter().zip(&made) {
                 found[number as usize] = source;
@@ -83,11 +85,32 @@ fn by_block(expansion: &Expansion, pairs: &[Pair]) -> (Vec<u32>, Vec<usize>) {
     (order, starts)
 }
 
+/// Where the rows of a row block stand before its blocks exchange them, which the blocks have in common.
+struct Anchors {
+    row_block: u32,
+    images: Vec<u32>,
+}
+
+impl Anchors {
+    /// Tabulates them, where all blocks of the row block are likely to look up as many as this one.
+    fn enter(&mut self, expansion: &Expansion, i: u32, rows: &Permutation, lookups: usize) {
+        if self.row_block != i {
+            self.row_block = i;
+            self.images.clear();
+        }
+        let worth = lookups as u64 * u64::from(expansion.column_blocks) > u64::from(expansion.base_users);
+        if self.images.is_empty() && worth {
+            self.images.extend((0..expansion.base_users).map(|row| rows.image(row)));
+        }
+    }
+}
+
 /// Finds the sources of pairs of one block.
 fn of_block(
     expansion: &Expansion,
-    base: &Base,
+    holders: Option<&Holders>,
     pairs: impl ExactSizeIterator<Item = Pair> + Clone,
+    anchors: &mut Anchors,
     made: &mut Vec<(u32, u32)>,
 ) {
     let Expansion { base_users, base_items, keys, user_cells, options, .. } = expansion;
@@ -105,30 +128,95 @@ fn of_block(
             items[column as usize] = item;
         }
     }
-    let mixes = options.mixed && !user_cells.are_single();
-    let slot_of = |row: u32| exchange.image(user_cells.place(rows.image(row)));
+    if options.shuffled {
+        anchors.enter(expansion, i, &rows, pairs.len());
+    }
+    let anchor = |row: u32| anchors.images.get(row as usize).copied().unwrap_or_else(|| rows.image(row));
+    let slot_of = |row: u32| exchange.image(user_cells.place(anchor(row)));
     let mut slots: Vec<u32> = Vec::new();
     if options.shuffled && pairs.len() > *base_users as usize {
         slots.extend((0..*base_users).map(slot_of));
     }
+    let begun = made.len();
+    let within = |(user, item): Pair| ((user % u64::from(*base_users)) as u32, (item % u64::from(*base_items)) as u32);
+    made.extend(pairs.map(within));
+    if !options.shuffled {
+        return;
+    }
+    // One step after the other for all pairs: what each waits for in memory is then waited for together.
     let mut last = (u32::MAX, 0);
-    made.extend(pairs.map(|(user, item)| {
-        let (row, column) = ((user % u64::from(*base_users)) as u32, (item % u64::from(*base_items)) as u32);
-        if !options.shuffled {
-            return (row, column);
-        }
+    for (row, column) in &mut made[begun..] {
         // Pairs of one user mostly follow each other.
-        if last.0 != row {
-            last = (row, slots.get(row as usize).copied().unwrap_or_else(|| slot_of(row)));
+        if last.0 != *row {
+            last = (*row, slots.get(*row as usize).copied().unwrap_or_else(|| slot_of(*row)));
         }
-        let slot = last.1;
-        let item = items.get(column as usize).copied().unwrap_or_else(|| columns.item(column));
-        (if mixes { dealt_from(expansion, base, slot, item) } else { user_cells.code(slot) }, item)
-    }));
+        *row = last.1;
+        *column = items.get(*column as usize).copied().unwrap_or_else(|| columns.item(*column));
+    }
+    let Some(holders) = holders else {
+        made[begun..].iter_mut().for_each(|(slot, _)| *slot = user_cells.code(*slot));
+        return;
+    };
+    let firsts: Vec<usize> =
+        made[begun..].iter().map(|&(slot, item)| holders.first(item, user_cells.place(slot).start)).collect();
+    for ((slot, item), first) in made[begun..].iter_mut().zip(firsts) {
+        *slot = dealt_from(expansion, holders, first, *slot, *item);
+    }
+}
+
+/// The users who have each item, cell by cell: of a cell those of train before those of validation before those of test,
+/// so that they stand in the order in which their entries are dealt out.
+pub struct Holders {
+    slots: Vec<u32>,
+    /// Where those of each item begin, and those of the last one end.
+    starts: Vec<usize>,
+}
+
+impl Holders {
+    pub fn new(expansion: &Expansion, base: &Base) -> Self {
+        let (cells, entries) = (&expansion.user_cells, base.entries());
+        let mut starts = vec![0; base.items() as usize + 1];
+        for &entry in entries {
+            starts[(entry & ITEM) as usize + 1] += 1;
+        }
+        for item in 0..base.items() as usize {
+            starts[item + 1] += starts[item];
+        }
+        let (mut places, mut slots) = (starts.clone(), vec![0; entries.len()]);
+        for cell in 0..cells.len() {
+            let (start, end) = cells.bounds(cell);
+            for split in Split::ALL {
+                for slot in start..end {
+                    let row = &entries[base.row(cells.code(slot))];
+                    for &entry in row.iter().filter(|&&entry| Split::of(entry) == split) {
+                        let place = &mut places[(entry & ITEM) as usize];
+                        slots[*place] = slot;
+                        *place += 1;
+                    }
+                }
+            }
+        }
+        Self { slots, starts }
+    }
+
+    /// Where those begin who have an item and do not stand before a cell.
+    #[inline]
+    fn first(&self, item: u32, start: u32) -> usize {
+        let (first, end) = (self.starts[item as usize], self.starts[item as usize + 1]);
+        first + self.slots[first..end].partition_point(|&slot| slot < start)
+    }
+
+    /// The slots of a cell, which ends with `end`, whose users have an item.
+    #[inline]
+    fn of(&self, item: u32, first: usize, end: u32) -> &[u32] {
+        let rest = &self.slots[first..self.starts[item as usize + 1]];
+        &rest[..rest.iter().take_while(|&&slot| slot < end).count()]
+    }
 }
 
 /// The user of the cell whose entry with the item, or lack of one, was dealt to a slot.
-fn dealt_from(expansion: &Expansion, base: &Base, slot: u32, item: u32) -> u32 {
+#[inline]
+fn dealt_from(expansion: &Expansion, holders: &Holders, first: usize, slot: u32, item: u32) -> u32 {
     let cells = &expansion.user_cells;
     let place = cells.place(slot);
     if place.size == 1 {
@@ -136,34 +224,26 @@ fn dealt_from(expansion: &Expansion, base: &Base, slot: u32, item: u32) -> u32 {
     }
     let key = expansion.keys.mixing.child(u64::from(place.cell)).child(u64::from(item));
     let number = Permutation::single_preimage(key, place.size, place.offset);
-    // Those with the item come first, train before validation before test, then those without: 3.
-    let rank_of = |slot: u32| {
-        let row = &base.entries()[base.row(cells.code(slot))];
-        let found = row.binary_search_by_key(&item, |&entry| entry & ITEM);
-        found.map_or(3, |found| Split::of(row[found]) as usize)
-    };
-    let slots = place.start..place.start + place.size;
-    let mut many = Vec::new();
-    let mut few = [0_u8; 64];
-    let ranks = if let Some(few) = few.get_mut(..place.size as usize) {
-        few
-    } else {
-        many.resize(place.size as usize, 0);
-        &mut many[..]
-    };
-    let mut counts = [0_u32; 4];
-    for (rank, slot) in ranks.iter_mut().zip(slots) {
-        *rank = rank_of(slot) as u8;
-        counts[usize::from(*rank)] += 1;
-    }
-    let (mut wanted, mut left) = (0, number);
-    while left >= counts[wanted] {
-        left -= counts[wanted];
-        wanted += 1;
-    }
-    let alike = ranks.iter().zip(place.start..).filter(|&(&rank, _)| usize::from(rank) == wanted);
-    let slot = alike.map(|(_, slot)| slot).nth(left as usize);
-    cells.code(slot.unwrap_or(place.start))
+    let with = holders.of(item, first, place.start + place.size);
+    let slot = with.get(number as usize).copied().unwrap_or_else(|| {
+        // Those without come after those with, each by slot.
+        let mut without = place.start + number - with.len() as u32;
+        let mut many = Vec::new();
+        let mut few = [0; 16];
+        let rising = if let Some(few) = few.get_mut(..with.len()) {
+            few.copy_from_slice(with);
+            few
+        } else {
+            many.extend_from_slice(with);
+            &mut many[..]
+        };
+        rising.sort_unstable();
+        for &mut slot in rising {
+            without += u32::from(slot <= without);
+        }
+        without
+    });
+    cells.code(slot)
 }
 
 /// What dropout, and what drops whole interactions, left out of each user's: how many, and the expanded items.
