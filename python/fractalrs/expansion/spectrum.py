@@ -46,6 +46,8 @@ _EDGE, _STEP = 0.01, 0.8
 
 _TINY = 1e-13
 _ITERATIONS = 100
+_SMALL = 1024
+"""Of up to so many blocks of a side LAPACK gives all singular vectors."""
 _SEMICIRCLE = 3 * np.pi / 2**2.5
 
 _Floats = npt.NDArray[np.float64]
@@ -193,19 +195,18 @@ class Spectrum:
         variance, squares = keep_rates * (1 - keep_rates), np.square(keep_rates)
         of_users = variance @ (items @ _shares(self.energy).T)
         of_items = variance.T @ (users @ _shares(self.energy.T).T)
-        u, s, vt = np.linalg.svd(keep_rates)
         # Each value is that of a mode of K; of as many values as modes none is of a later one.
-        modes = min(max(keep_rates.shape), count)
+        left, s, right = _modes(keep_rates, min(max(keep_rates.shape), count))
 
         def covariances(
             vectors: _Floats, exchanged: _Floats, dropped: _Floats, parts: _Floats, degrees: _Floats
         ) -> _Floats:
             # Of the k-th singular vector of K: what is beyond its own row blocks averages out.
-            weights = np.square(vectors[:modes])
+            weights = np.square(vectors)
             return np.tensordot(weights @ exchanged, parts, 1) + np.tensordot(weights @ dropped, degrees, 1)
 
-        from_left = covariances(u.T, squares @ noise.item_rest, of_users, self.exchanged_items, self.user_degrees)
-        from_right = covariances(vt, squares.T @ noise.user_rest, of_items, self.exchanged_users, self.item_degrees)
+        from_left = covariances(left, squares @ noise.item_rest, of_users, self.exchanged_items, self.user_degrees)
+        from_right = covariances(right, squares.T @ noise.user_rest, of_items, self.exchanged_users, self.item_degrees)
         both = min(len(from_left), len(from_right))
         found = [
             _squares(s[:both], self.core, from_left[:both], from_right[:both]),
@@ -266,6 +267,25 @@ class Spectrum:
             else:
                 highest = middle
         return highest
+
+
+def _modes(matrix: _Floats, count: int) -> tuple[_Floats, _Floats, _Floats]:
+    """Return so many singular vectors of each side as rows, or all there are, and all singular values between them.
+
+    Of a side that has more vectors than there are values, those beyond stand for any that are orthogonal to the others.
+    """
+    is_small = max(matrix.shape) <= _SMALL
+    u, s, vt = np.linalg.svd(matrix, full_matrices=is_small)
+    sides = []
+    for vectors in (u.T, vt):
+        wanted = min(count, vectors.shape[1])
+        if len(vectors) < wanted:
+            # All of them would be a square matrix of the longer side.
+            axes = np.eye(vectors.shape[1], wanted - len(vectors))
+            others = np.linalg.qr(np.hstack([vectors.T, axes]))[0].T[len(vectors) :]
+            vectors = np.concatenate([vectors, others])
+        sides.append(vectors[:wanted])
+    return sides[0], s, sides[1]
 
 
 def _squares(strengths: _Floats, core: _Floats, from_left: _Floats, from_right: _Floats) -> _Floats:
