@@ -108,3 +108,12 @@ def test_all_is_kept() -> None:
     predicted = Spectrum.of(canonical(base), cells_of(base, "aligned")).predict(np.ones((2, 3)), 16)
     real = np.linalg.svd(base.train.toarray(), compute_uv=False)
     np.testing.assert_allclose(predicted, np.sqrt(6) * real[:16], rtol=1e-6)
+
+
+def test_more_blocks_than_a_square_matrix_is_made_of_change_nothing() -> None:
+    base = canonical(base_named("sparse"))
+    spectrum = Spectrum.of(base, group_canonical(base))
+    rates = np.random.default_rng(4).lognormal(-4, 0.5, (3, 1028)).clip(0, 0.5)
+    few, many = spectrum.predict(rates[:, :1020]), spectrum.predict(rates)
+    assert len(few) == len(many)
+    assert many == pytest.approx(few, rel=0.02)

@@ -98,3 +98,10 @@ def test_it_is_what_is_generated(shuffle: str, near: float) -> None:
     assert users == pytest.approx(gini(degrees.user_train), abs=near)
     assert degrees.item_train is not None
     assert items == pytest.approx(gini(degrees.item_train), abs=near)
+
+
+def test_many_blocks_are_taken_together_without_another_result() -> None:
+    rates, degrees = np.random.default_rng(3).lognormal(-3, 1, (300, 6)).clip(0, 0.5), np.arange(1, 201)
+    few = expected_gini(rates, degrees, *cells_of(200, 5))
+    # Blocks that occur ten times make ten times as many users of the same degrees.
+    assert expected_gini(np.repeat(rates, 10, axis=0), degrees, *cells_of(200, 5)) == pytest.approx(few, abs=1e-4)
