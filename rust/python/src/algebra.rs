@@ -10,6 +10,8 @@ use crate::errors::raised;
 
 type Transposed<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Option<Bound<'py, PyArray1<f64>>>);
 
+/// A CSR matrix that was made, and one that is given.
+type Made<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<f64>>);
 type Csr<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, f64>);
 
 /// A x for a CSR matrix A and x of shape (columns, count), C order; without `values` all entries are 1. The same numbers on any
@@ -59,7 +61,7 @@ pub fn nearest_rows<'py>(
     other: Csr<'py>,
     neighbours: usize,
     threads: usize,
-) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<f64>>)> {
+) -> PyResult<Made<'py>> {
     let rows = one.0.len().saturating_sub(1);
     let inner = other.0.len().saturating_sub(1);
     let one = Sparse::new(one.0.as_slice()?, one.1.as_slice()?, Some(one.2.as_slice()?), inner).map_err(raised)?;

@@ -85,8 +85,8 @@ impl Sums {
         self.scratch.extend(self.named.iter().map(|&column| self.values[column as usize]));
         let mut least = f64::MIN_POSITIVE;
         if self.scratch.len() > neighbours {
-            let (_, last, _) = self.scratch.select_nth_unstable_by(neighbours - 1, |one, other| other.total_cmp(one));
-            least = least.max(*last);
+            let (_, kth, _) = self.scratch.select_nth_unstable_by(neighbours - 1, |one, other| other.total_cmp(one));
+            least = least.max(*kth);
         }
         kept.clear();
         for column in self.named.drain(..) {
