@@ -1,4 +1,4 @@
-"""Attack private bases, and tell the ε that attacks prove: the second table of docs/private-base.md.
+"""Attack private bases, and estimate an ε from what attacks find: the second table of docs/private-base.md.
 
     python benches/empirical_epsilon.py [--runs 20] [--epsilons 1 4 16]
 
@@ -10,9 +10,11 @@ have an item in common. Two attackers claim people:
 - those of the audit who know the columns, on all users and on as many others, of an expansion that keeps 95 % and
   shuffles nothing.
 
-Of all runs together: who is claimed, and the ε below which no mechanism claims so many (Clopper and Pearson, 95 % for
-all attacks together). What the first claims by is chosen on the first half of the runs and counted on the other. Last
-comes a base that is the real one with other names for the users, and says that it is private.
+Of all runs together: who is claimed, and the ε below which no mechanism claims so many, if claims were independent
+(Clopper and Pearson, each ε at 95 % for all its attacks, with no correction over the several ε). They are not: all
+claims on one base share one draw of noise and one threshold, so that these are estimates, not 95 % bounds. What the
+first claims by is chosen on the first half of the runs and counted on the other. Last comes a base that is the real one
+with other names for the users, and says that it is private.
 """
 
 import argparse
