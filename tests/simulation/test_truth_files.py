@@ -214,3 +214,40 @@ def test_the_command_writes_it_of_a_world_that_was_simulated(tmp_path: Path) -> 
     assert parts[0] == parts[1] == parts[2]
     with pytest.raises(fr.InputError, match="unknown truth 'some'"):
         fr.expand(world, tmp_path / "memory", user_multiplier=2, item_multiplier=3, truth="some")
+
+
+def test_a_folder_is_the_world_only_where_simulate_wrote_it(tmp_path: Path) -> None:
+    log, loop, mine, out = (tmp_path / name for name in ("log", "loop", "mine", "out"))
+    assert run("simulate", log, "--users", 60, "--items", 40, "--interactions", 600, "--rounds", 2).code == 0
+    assert run("feedback", log, loop, "--rounds", 2, "--slate", 5, "--policy", "popularity").code == 0
+    size = ("--user-multiplier", 2, "--item-multiplier", 3, "--dry-run")
+    of_log = run("expand", log, out, *size)
+    assert "a world" in of_log.err
+    assert f"Warning: {log} has 2 rounds, and round 0 alone is read" in of_log.err
+    # What a loop has shown is in its files.
+    of_loop = run("expand", loop, out, *size)
+    assert "a world" not in of_loop.err
+    assert "Read loop as 2 Parquet files" in of_loop.err
+    refused = run("expand", loop, out, *size, "--truth", "all")
+    assert refused.code == 2
+    assert "is a log of fractalrs feedback" in refused.err
+    assert run("expand", loop / "world.json", out, *size, "--truth", "all").code == 0
+    # A saved world is known by what is in it, and somebody's own file is none.
+    world = fr.World.open(log)
+    world.save(tmp_path / "w.json")
+    assert run("expand", tmp_path / "w.json", out, *size, "--truth", "all").code == 0
+    mine.mkdir()
+    fr.write_interactions(fr.sample_interactions(60, 40, 600), mine / "ratings.csv")
+    (mine / "world.json").write_text('{"continents": 7}')
+    refused = run("expand", mine, out, *size, "--truth", "all")
+    assert "is no world" in refused.err
+    taken = run("expand", mine, out, *size)
+    assert "a world" not in taken.err
+    assert "Picked ratings.csv" in taken.err
+
+
+def test_a_name_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
+    refused = run("expand", "x" * 5000, tmp_path / "out", "--user-multiplier", 2, "--item-multiplier", 3)
+    assert refused.code == 2
+    assert len(refused.err) < 200
+    assert "File name too long" in refused.err
