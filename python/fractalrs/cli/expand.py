@@ -112,7 +112,7 @@ def expand(
         options = page.with_options({name: options[name] for name in options if is_typed(context, name)})
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
     parts = None if part_range is None else _range_of(part_range, recipe.parts, overwrite)
-    world = None if truth is None else _world_of(source, parts)
+    world = None if truth is None else _world_of(source, recipe, parts)
     place = place_of(output, storage_option)
     page = page if page is not None and page.made else None
     with notes_on_stderr(not quiet):
@@ -142,12 +142,12 @@ def expand(
         print_summary(summary | ({"truth": rows} if rows else {}), as_json, quiet)
 
 
-def _world_of(source: str, parts: range | None) -> World:
+def _world_of(source: str, recipe: Recipe, parts: range | None) -> World:
     """Return the world that a source is; refuse truth of some parts."""
     if parts is not None:
         hint = "give the command without --part-range when all parts are there: it writes truth alone"
         raise InputError("--truth is asked for some of the parts", hint)
-    return require_world(source)
+    return require_world(source, recipe)
 
 
 def _say_interrupted(begun: bool) -> None:

@@ -115,7 +115,7 @@ def expand(
         recipe, threads = Recipe(**options), resolve_threads(threads)
         if truth is not None:
             check_word("truth", truth, TRUTHS)
-        world = None if truth is None else require_world(source)
+        world = None if truth is None else require_world(source, recipe)
         made = prepare(source, recipe, output, overwrite=overwrite, progress=progress)
         known = None if world is None else truth_of(world, made.expansion)
         dataset = write_plan(made, output, threads=threads, overwrite=overwrite, progress=progress)

@@ -9,6 +9,7 @@ from fractalrs.expansion import Expansion
 from fractalrs.simulation import Truth, World, is_saved_world, rounds_logged
 from fractalrs.tools import as_path, url_scheme
 from fractalrs.words import WARNING
+from fractalrs.workflow.recipe import Recipe
 
 WRITTEN, ALL = "written", "all"
 TRUTHS = (WRITTEN, ALL)
@@ -39,8 +40,12 @@ def notes_of_world(source: Any) -> list[str]:
     return notes
 
 
-def require_world(source: Any) -> World:
-    """Return the world that a source is; refuse any other source."""
+def require_world(source: Any, recipe: Recipe) -> World:
+    """Return the world that a source is; refuse any other source, and a recipe of which no truth can be written."""
+    for name in ("partition", "epsilon"):
+        if getattr(recipe, name) is not None:
+            why = "its files are those of parts" if name == "partition" else "a private base is not of the world"
+            raise InputError(f"truth is asked for, and {name}: {why}", hint="leave one of the two out")
     if (world := world_of(source)) is not None:
         return world
     place = _local(source)
