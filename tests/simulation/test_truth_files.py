@@ -107,6 +107,18 @@ def test_the_same_call_goes_on_after_an_interruption(world: fr.World, tmp_path: 
     assert truth.write(tmp_path / "out").keys() == {"train", "test", "unobserved"}
 
 
+def test_what_was_begun_of_what_was_left_out_is_completed(world: fr.World, tmp_path: Path) -> None:
+    truth = truth_of(world)
+    fr.write(truth.expansion, tmp_path / "out", parts=3)
+    truth.write(tmp_path / "out", unobserved=True)
+    whole = digests(tmp_path / "out")
+    for name in ("manifest.json", "unobserved/part-00002-of-00003.parquet"):
+        (tmp_path / "out/truth" / name).unlink()
+    truth.write(tmp_path / "out")
+    assert digests(tmp_path / "out") == whole
+    assert fr.verify(tmp_path / "out").holds
+
+
 def test_what_is_damaged_missing_or_foreign_is_found_and_made_again(world: fr.World, tmp_path: Path) -> None:
     truth, out = truth_of(world), tmp_path / "out"
     fr.write(truth.expansion, out, parts=3)
@@ -141,6 +153,13 @@ def test_it_stays_at_home_and_goes_with_its_data_set(world: fr.World, tmp_path: 
     given = fr.publish(out, tmp_path / "public")
     assert not (given.path / "truth").exists()
     assert "truth/" in (out / ".gitignore").read_text().split()
+    with pytest.raises(fr.InputError, match="has no private/"):
+        truth.write(given.path)
+    # A data set that is older than truth has a guard that does not name it.
+    (out / ".gitignore").write_text("private/\nmine/")
+    truth.write(out)
+    assert (out / ".gitignore").read_text() == "private/\nmine/\ntruth/\n"
+    assert fr.verify(out).holds
     other = truth_of(world, seed=4)
     with pytest.raises(fr.OutputError, match="made otherwise"):
         fr.write(other.expansion, out)
@@ -194,6 +213,12 @@ def test_the_command_writes_it_of_a_world_that_was_simulated(tmp_path: Path) -> 
     assert "propensities are not known" in refused.err
     refused = run("expand", log, tmp_path / "no", *size, "--truth", "all", "--part-range", "0:1")
     assert "--part-range" in refused.err
+    for option in (("--timestamps", "--partition", "month"), ("--epsilon", 4)):
+        for more in ((), ("--dry-run",)):
+            refused = run("expand", log, tmp_path / "no", *size, "--truth", "all", *option, *more)
+            assert refused.code == 2
+            assert "reading" not in refused.err
+            assert "leave one of the two out" in refused.err
     assert not (tmp_path / "no").exists()
     assert run("expand", log, out, *size).code == 0
     done = run("expand", log, out, *size, "--truth", "all", "--json")
