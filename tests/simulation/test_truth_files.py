@@ -1,6 +1,7 @@
 """What is true of a data set, written beside it: row by row that of its files, resumable, verified, kept at home."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,13 +214,18 @@ def test_the_command_writes_it_of_a_world_that_was_simulated(tmp_path: Path) -> 
     assert "propensities are not known" in refused.err
     refused = run("expand", log, tmp_path / "no", *size, "--truth", "all", "--part-range", "0:1")
     assert "--part-range" in refused.err
-    for option in (("--timestamps", "--partition", "month"), ("--epsilon", 4)):
+    for option in (("--profile", "traceable", "--timestamps", "--partition", "month"), ("--epsilon", 4)):
         for more in ((), ("--dry-run",)):
             refused = run("expand", log, tmp_path / "no", *size, "--truth", "all", *option, *more)
             assert refused.code == 2
             assert "reading" not in refused.err
             assert "leave one of the two out" in refused.err
     assert not (tmp_path / "no").exists()
+    forecast = json.loads(run("expand", log, out, *size, "--truth", "all", "--dry-run", "--json").out)
+    written = json.loads(run("expand", log, out, *size, "--truth", "written", "--dry-run", "--json").out)
+    assert "truth" not in json.loads(run("expand", log, out, *size, "--dry-run", "--json").out)
+    assert forecast["truth"]["rows"] == 6 * fr.leave_last_out(fr.World.open(log)).count
+    assert abs(written["truth"]["rows"] - sum(forecast[split]["expected"] for split in ("train", "test"))) <= 1
     assert run("expand", log, out, *size).code == 0
     done = run("expand", log, out, *size, "--truth", "all", "--json")
     found = json.loads(done.out)
@@ -239,6 +245,18 @@ def test_the_command_writes_it_of_a_world_that_was_simulated(tmp_path: Path) -> 
     assert parts[0] == parts[1] == parts[2]
     with pytest.raises(fr.InputError, match="unknown truth 'some'"):
         fr.expand(world, tmp_path / "memory", user_multiplier=2, item_multiplier=3, truth="some")
+
+
+def test_room_for_it_is_asked_for_before_the_data_set_is_written(
+    world: fr.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage(tmp_path)._replace(free=150_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    options: dict[str, Any] = {"user_multiplier": 8, "item_multiplier": 16, "seed": 5}
+    with pytest.raises(fr.OutputError, match="free"):
+        fr.expand(world, tmp_path / "out", truth="all", **options)
+    assert not (tmp_path / "out").exists()
+    fr.expand(world, tmp_path / "out", **options)
 
 
 def test_a_folder_is_the_world_only_where_simulate_wrote_it(tmp_path: Path) -> None:

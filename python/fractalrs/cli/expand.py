@@ -29,7 +29,7 @@ from fractalrs.cli.output import (
     print_summary,
     warnings_of,
 )
-from fractalrs.dataset import Dataset, Folder, PartEntry, Plan, forecast, write_parts, write_plan
+from fractalrs.dataset import Dataset, Folder, PartEntry, Plan, expected_truth, forecast, write_parts, write_plan
 from fractalrs.errors import InputError
 from fractalrs.expansion import DEFAULT_PROFILE, PROFILES, USER_CELL_SIZE, Expansion, Group
 from fractalrs.simulation import World
@@ -123,9 +123,9 @@ def expand(
             _check_shared(recipe, parts, place)
             plan = _warned(prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page))
             parts = None if part_range is None else _range_of(part_range, plan.part_count, overwrite)
-            known = None if world is None else truth_of(world, plan.expansion)
+            known = None if world is None or truth is None else truth_of(world, plan, place, truth)
             if dry_run:
-                print_content(_forecast(plan, place, threads, overwrite), as_json)
+                print_content(_forecast(plan, place, threads, overwrite, truth), as_json)
                 return
             if parts is not None:
                 written = write_parts(plan, parts, place, threads=threads, progress=shown)
@@ -247,7 +247,7 @@ def _private_forecast(source: str, recipe: Recipe, output: Place) -> dict[str, A
     return {"output": str(store_of(output).path), "private_base": asdict(found)}
 
 
-def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool) -> dict[str, Any]:
+def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool, truth: str | None) -> dict[str, Any]:
     expansion, found = plan.expansion, forecast(plan, output, threads=threads, overwrite=overwrite)
     if found.advice is not None:
         logger.info(found.advice)
@@ -263,6 +263,7 @@ def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool) -> dict[
         "largest_keep_rate": float(expansion.keep_rates.max()),
         **({"fit": plan.reduced["fit"]} if "fit" in plan.reduced else {}),
         **{name: value for name, value in vars(found).items() if name != "attributes" or value},
+        **({"truth": expected_truth(expansion, unobserved=truth == ALL)} if truth else {}),
     }
 
 

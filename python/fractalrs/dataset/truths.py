@@ -16,6 +16,7 @@ from fractalrs.dataset.beginning import failures
 from fractalrs.dataset.dataset import Dataset
 from fractalrs.dataset.layout import PLAN, TRUTH, TRUTH_CARD, TRUTH_KINDS, TRUTH_MANIFEST, truth_file, truth_of
 from fractalrs.dataset.manifest import FORMAT, FileEntry, PartEntry, check_format, json_object
+from fractalrs.dataset.plans import Plan
 from fractalrs.dataset.private import guard
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Expansion
@@ -28,6 +29,7 @@ from fractalrs.tools import (
     Store,
     has_seal,
     sealed_json,
+    store_of,
     untrusted,
     write_labelled,
 )
@@ -141,6 +143,33 @@ class TruthManifest:
                     raise ValueError(f"the files of {kind} have other names")
             texts = {name: content[name] for name in ("fractalrs", "fingerprints", "world", "card")}
             return cls(**texts, files=files)
+
+
+def expected_truth(expansion: Expansion, *, unobserved: bool) -> dict[str, int]:
+    """Return about how many rows truth will have, and at most how many bytes.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.simulate(60, 40, 600, seed=7))
+    >>> rows = expected_truth(fr.Expansion(base, [[0.5, 0.5]]), unobserved=True)["rows"]
+    >>> rows == 2 * base.count
+    True
+    """
+    rows = round(_possible(expansion) if unobserved else expansion.expected_interactions)
+    return {"rows": rows, "bytes": _ROW_BYTES * rows}
+
+
+def require_truth_room(path: Place, plan: Plan, *, unobserved: bool) -> None:
+    """Refuse too little room for a data set and its truth together, as far as they are not there."""
+    store = store_of(path)
+    count, there = plan.part_count, store.list().keys()
+    kinds = [*plan.splits, *(["unobserved"] if unobserved else [])]
+    files = {truth_file(number, count, kind) for number in range(count) for kind in kinds}
+    size = expected_truth(plan.expansion, unobserved=unobserved)["bytes"]
+    missing = size * len(files - there) / len(files)
+    more = plan.expected_bytes * len(plan.files.keys() - there) / len(plan.files)
+    store.require_room(missing + more, 0, size / len(files), 1, "free some, choose another disk, or leave truth out")
 
 
 def write_truth(path: Place, truths: Truths, *, unobserved: bool, threads: int, progress: Progress) -> dict[str, int]:
@@ -258,8 +287,13 @@ def _expected_rows(expansion: Expansion, kind: Known, part: PartEntry) -> int:
     """Return how many rows a file will have: exactly, and of what dropout left out about."""
     if kind != "unobserved":
         return sum(file.rows for file in part.files[kind])
-    left_out = expansion.base.count * expansion.keep_rates.size - expansion.expected_interactions
+    left_out = _possible(expansion) - expansion.expected_interactions
     return round(left_out * (part.last - part.first) / expansion.shape[0])
+
+
+def _possible(expansion: Expansion) -> int:
+    """Return how many interactions there would be without dropout."""
+    return int(expansion.base.count * expansion.keep_rates.size)
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -117,7 +117,7 @@ def expand(
             check_word("truth", truth, TRUTHS)
         world = None if truth is None else require_world(source, recipe)
         made = prepare(source, recipe, output, overwrite=overwrite, progress=progress)
-        known = None if world is None else truth_of(world, made.expansion)
+        known = None if world is None or truth is None else truth_of(world, made, output, truth)
         dataset = write_plan(made, output, threads=threads, overwrite=overwrite, progress=progress)
         if known is not None:
             known.write(output, unobserved=truth == ALL, threads=threads, progress=progress)

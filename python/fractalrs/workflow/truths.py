@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from fractalrs.dataset import Plan, require_truth_room
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion
 from fractalrs.simulation import Truth, World, is_saved_world, rounds_logged
-from fractalrs.tools import as_path, url_scheme
+from fractalrs.tools import Place, as_path, url_scheme
 from fractalrs.words import WARNING
 from fractalrs.workflow.recipe import Recipe
 
@@ -67,8 +67,9 @@ def _local(source: Any) -> Path | None:
     return as_path("source", source)
 
 
-def truth_of(world: World, expansion: Expansion) -> Truth:
-    """Return what is true of an expansion; refuse one of which it could not be written."""
-    made = Truth(world, expansion)
+def truth_of(world: World, plan: Plan, output: Place, truth: str) -> Truth:
+    """Return what is true of the expansion of a plan; refuse what could not be written, for want of room too."""
+    made = Truth(world, plan.expansion)
     made.require_writable()
+    require_truth_room(output, plan, unobserved=truth == ALL)
     return made
