@@ -279,6 +279,10 @@ def test_a_folder_is_the_world_only_where_simulate_wrote_it(tmp_path: Path) -> N
     world = fr.World.open(log)
     world.save(tmp_path / "w.json")
     assert run("expand", tmp_path / "w.json", out, *size, "--truth", "all").code == 0
+    assert "is that of a log of fractalrs simulate" in run("info", log).err
+    (tmp_path / "options.toml").write_text('truth = "all"')
+    refused = run("expand", log, out, *size, "--config", tmp_path / "options.toml")
+    assert "give it with the command: --truth" in refused.err
     mine.mkdir()
     fr.write_interactions(fr.sample_interactions(60, 40, 600), mine / "ratings.csv")
     (mine / "world.json").write_text('{"continents": 7}')

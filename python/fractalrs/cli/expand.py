@@ -73,7 +73,10 @@ def expand(
         ),
     ],
     overwrite: Annotated[
-        bool, flag(Group.FILES, "--overwrite", "Replace a data set in OUTPUT that was made with other options.")
+        bool,
+        flag(
+            Group.FILES, "--overwrite", "Replace a data set in OUTPUT that was made with other options, and its truth."
+        ),
     ] = False,
     config: Annotated[
         Path | None,

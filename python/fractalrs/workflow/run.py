@@ -74,13 +74,14 @@ def expand(
     Parameters
     ----------
     source
-        Whatever `read_interactions` takes, or ``"sample"``.
+        Whatever `read_interactions` takes, ``"sample"``, or a world: one in memory, a saved one, or the folder that
+        ``fractalrs simulate`` wrote. Of a world what users respond to in round 0 is expanded.
     output
         Folder of the data set. An unfinished one is finished.
     threads
         Generating threads; by default as many as this process may use.
     overwrite
-        Delete another plan's data set first. Only files of ours are deleted.
+        Delete another plan's data set first, and its truth. Only files of ours are deleted.
     progress
         Show progress, and what is chosen, on stderr.
     truth
