@@ -74,9 +74,7 @@ def expand(
     ],
     overwrite: Annotated[
         bool,
-        flag(
-            Group.FILES, "--overwrite", "Replace a data set in OUTPUT that was made with other options, and its truth."
-        ),
+        flag(Group.FILES, "--overwrite", "Replace a data set in OUTPUT made with other options, and its truth."),
     ] = False,
     config: Annotated[
         Path | None,
