@@ -170,6 +170,19 @@ def test_the_card_of_the_sample_says_that_it_is_made_up(tmp_path: Path) -> None:
     assert "made up" in card_of(tmp_path / "python")
 
 
+def test_the_card_of_a_world_says_that_it_is_made_up(tmp_path: Path) -> None:
+    world = fr.simulate(60, 40, 600)
+    world.write(tmp_path / "log")
+    assert run("expand", tmp_path / "log", tmp_path / "out", "--user-multiplier", 2, "--item-multiplier", 2).code == 0
+    fr.write(fr.Expansion(fr.leave_last_out(world), [[0.5, 0.5]], seed=7), tmp_path / "python")
+    for folder in ("out", "python"):
+        fr.publish(tmp_path / folder, tmp_path / f"public-{folder}")
+        for card in (card_of(tmp_path / folder), card_of(tmp_path / f"public-{folder}")):
+            assert "made up by fractalrs" in card
+            assert "real data set" not in card
+        assert header_of(tmp_path / folder)["source_datasets"] == ["original"]
+
+
 def test_a_report_is_read_from_what_validate_prints(written: Path, tmp_path: Path) -> None:
     done = run("validate", written, "--json", "--quiet")
     (tmp_path / "report.json").write_text(done.out)

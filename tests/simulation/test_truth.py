@@ -157,6 +157,10 @@ def test_a_world_and_an_expansion_that_do_not_belong_together(world: fr.World, b
         fr.Truth(fr.simulate(40, 30, 180, seed=8), expansion)
     with pytest.raises(fr.InputError, match="do not belong together"):
         fr.Truth(fr.simulate(30, 30, 150, seed=8), expansion)
+    interactions = world.interactions().to_arrow()
+    texts = interactions.set_column(0, "user_id", pa.array([f"u{user}" for user in interactions["user_id"]]))
+    with pytest.raises(fr.InputError, match="users of the base are string"):
+        fr.Truth(world, expanded(fr.leave_last_out(texts), "none"))
     with pytest.raises(fr.InputError, match="no source of their own"):
         fr.Truth(world, fr.Expansion(base, [[0.5]], operator="sketch"))
     with pytest.raises(fr.InputError, match="propensities are not known"):

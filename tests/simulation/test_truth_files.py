@@ -1,6 +1,7 @@
 """What is true of a data set, written beside it: row by row that of its files, resumable, verified, kept at home."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,18 @@ def test_the_same_call_goes_on_after_an_interruption(world: fr.World, tmp_path: 
     assert truth.write(tmp_path / "out").keys() == {"train", "test", "unobserved"}
 
 
+def test_what_was_begun_of_what_was_left_out_is_completed(world: fr.World, tmp_path: Path) -> None:
+    truth = truth_of(world)
+    fr.write(truth.expansion, tmp_path / "out", parts=3)
+    truth.write(tmp_path / "out", unobserved=True)
+    whole = digests(tmp_path / "out")
+    for name in ("manifest.json", "unobserved/part-00002-of-00003.parquet"):
+        (tmp_path / "out/truth" / name).unlink()
+    truth.write(tmp_path / "out")
+    assert digests(tmp_path / "out") == whole
+    assert fr.verify(tmp_path / "out").holds
+
+
 def test_what_is_damaged_missing_or_foreign_is_found_and_made_again(world: fr.World, tmp_path: Path) -> None:
     truth, out = truth_of(world), tmp_path / "out"
     fr.write(truth.expansion, out, parts=3)
@@ -141,6 +154,13 @@ def test_it_stays_at_home_and_goes_with_its_data_set(world: fr.World, tmp_path: 
     given = fr.publish(out, tmp_path / "public")
     assert not (given.path / "truth").exists()
     assert "truth/" in (out / ".gitignore").read_text().split()
+    with pytest.raises(fr.InputError, match="has no private/"):
+        truth.write(given.path)
+    # A data set that is older than truth has a guard that does not name it.
+    (out / ".gitignore").write_text("private/\nmine/")
+    truth.write(out)
+    assert (out / ".gitignore").read_text() == "private/\nmine/\ntruth/\n"
+    assert fr.verify(out).holds
     other = truth_of(world, seed=4)
     with pytest.raises(fr.OutputError, match="made otherwise"):
         fr.write(other.expansion, out)
@@ -194,7 +214,18 @@ def test_the_command_writes_it_of_a_world_that_was_simulated(tmp_path: Path) -> 
     assert "propensities are not known" in refused.err
     refused = run("expand", log, tmp_path / "no", *size, "--truth", "all", "--part-range", "0:1")
     assert "--part-range" in refused.err
+    for option in (("--profile", "traceable", "--timestamps", "--partition", "month"), ("--epsilon", 4)):
+        for more in ((), ("--dry-run",)):
+            refused = run("expand", log, tmp_path / "no", *size, "--truth", "all", *option, *more)
+            assert refused.code == 2
+            assert "reading" not in refused.err
+            assert "leave one of the two out" in refused.err
     assert not (tmp_path / "no").exists()
+    forecast = json.loads(run("expand", log, out, *size, "--truth", "all", "--dry-run", "--json").out)
+    written = json.loads(run("expand", log, out, *size, "--truth", "written", "--dry-run", "--json").out)
+    assert "truth" not in json.loads(run("expand", log, out, *size, "--dry-run", "--json").out)
+    assert forecast["truth"]["rows"] == 6 * fr.leave_last_out(fr.World.open(log)).count
+    assert abs(written["truth"]["rows"] - sum(forecast[split]["expected"] for split in ("train", "test"))) <= 1
     assert run("expand", log, out, *size).code == 0
     done = run("expand", log, out, *size, "--truth", "all", "--json")
     found = json.loads(done.out)
@@ -214,3 +245,56 @@ def test_the_command_writes_it_of_a_world_that_was_simulated(tmp_path: Path) -> 
     assert parts[0] == parts[1] == parts[2]
     with pytest.raises(fr.InputError, match="unknown truth 'some'"):
         fr.expand(world, tmp_path / "memory", user_multiplier=2, item_multiplier=3, truth="some")
+
+
+def test_room_for_it_is_asked_for_before_the_data_set_is_written(
+    world: fr.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage(tmp_path)._replace(free=150_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    options: dict[str, Any] = {"user_multiplier": 8, "item_multiplier": 16, "seed": 5}
+    with pytest.raises(fr.OutputError, match="free"):
+        fr.expand(world, tmp_path / "out", truth="all", **options)
+    assert not (tmp_path / "out").exists()
+    fr.expand(world, tmp_path / "out", **options)
+
+
+def test_a_folder_is_the_world_only_where_simulate_wrote_it(tmp_path: Path) -> None:
+    log, loop, mine, out = (tmp_path / name for name in ("log", "loop", "mine", "out"))
+    assert run("simulate", log, "--users", 60, "--items", 40, "--interactions", 600, "--rounds", 2).code == 0
+    assert run("feedback", log, loop, "--rounds", 2, "--slate", 5, "--policy", "popularity").code == 0
+    size = ("--user-multiplier", 2, "--item-multiplier", 3, "--dry-run")
+    of_log = run("expand", log, out, *size)
+    assert "a world" in of_log.err
+    assert f"Warning: {log} has 2 rounds, and round 0 alone is read" in of_log.err
+    # What a loop has shown is in its files.
+    of_loop = run("expand", loop, out, *size)
+    assert "a world" not in of_loop.err
+    assert "Read loop as 2 Parquet files" in of_loop.err
+    refused = run("expand", loop, out, *size, "--truth", "all")
+    assert refused.code == 2
+    assert "is a log of fractalrs feedback" in refused.err
+    assert run("expand", loop / "world.json", out, *size, "--truth", "all").code == 0
+    # A saved world is known by what is in it, and somebody's own file is none.
+    world = fr.World.open(log)
+    world.save(tmp_path / "w.json")
+    assert run("expand", tmp_path / "w.json", out, *size, "--truth", "all").code == 0
+    assert "is that of a log of fractalrs simulate" in run("info", log).err
+    (tmp_path / "options.toml").write_text('truth = "all"')
+    refused = run("expand", log, out, *size, "--config", tmp_path / "options.toml")
+    assert "give it with the command: --truth" in refused.err
+    mine.mkdir()
+    fr.write_interactions(fr.sample_interactions(60, 40, 600), mine / "ratings.csv")
+    (mine / "world.json").write_text('{"continents": 7}')
+    refused = run("expand", mine, out, *size, "--truth", "all")
+    assert "is no world" in refused.err
+    taken = run("expand", mine, out, *size)
+    assert "a world" not in taken.err
+    assert "Picked ratings.csv" in taken.err
+
+
+def test_a_name_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
+    refused = run("expand", "x" * 5000, tmp_path / "out", "--user-multiplier", 2, "--item-multiplier", 3)
+    assert refused.code == 2
+    assert len(refused.err) < 200
+    assert "File name too long" in refused.err

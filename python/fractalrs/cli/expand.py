@@ -29,7 +29,7 @@ from fractalrs.cli.output import (
     print_summary,
     warnings_of,
 )
-from fractalrs.dataset import Dataset, Folder, PartEntry, Plan, forecast, write_parts, write_plan
+from fractalrs.dataset import Dataset, Folder, PartEntry, Plan, expected_truth, forecast, write_parts, write_plan
 from fractalrs.errors import InputError
 from fractalrs.expansion import DEFAULT_PROFILE, PROFILES, USER_CELL_SIZE, Expansion, Group
 from fractalrs.simulation import World
@@ -73,7 +73,8 @@ def expand(
         ),
     ],
     overwrite: Annotated[
-        bool, flag(Group.FILES, "--overwrite", "Replace a data set in OUTPUT that was made with other options.")
+        bool,
+        flag(Group.FILES, "--overwrite", "Replace a data set in OUTPUT made with other options, and its truth."),
     ] = False,
     config: Annotated[
         Path | None,
@@ -112,7 +113,7 @@ def expand(
         options = page.with_options({name: options[name] for name in options if is_typed(context, name)})
     recipe, threads, shown = Recipe(**options), resolve_threads(threads), not (quiet or no_progress)
     parts = None if part_range is None else _range_of(part_range, recipe.parts, overwrite)
-    world = None if truth is None else _world_of(source, parts)
+    world = None if truth is None else _world_of(source, recipe, parts)
     place = place_of(output, storage_option)
     page = page if page is not None and page.made else None
     with notes_on_stderr(not quiet):
@@ -123,9 +124,9 @@ def expand(
             _check_shared(recipe, parts, place)
             plan = _warned(prepare(source, recipe, place, overwrite=overwrite, progress=shown, page=page))
             parts = None if part_range is None else _range_of(part_range, plan.part_count, overwrite)
-            known = None if world is None else truth_of(world, plan.expansion)
+            known = None if world is None or truth is None else truth_of(world, plan, place, truth)
             if dry_run:
-                print_content(_forecast(plan, place, threads, overwrite), as_json)
+                print_content(_forecast(plan, place, threads, overwrite, truth), as_json)
                 return
             if parts is not None:
                 written = write_parts(plan, parts, place, threads=threads, progress=shown)
@@ -142,12 +143,12 @@ def expand(
         print_summary(summary | ({"truth": rows} if rows else {}), as_json, quiet)
 
 
-def _world_of(source: str, parts: range | None) -> World:
+def _world_of(source: str, recipe: Recipe, parts: range | None) -> World:
     """Return the world that a source is; refuse truth of some parts."""
     if parts is not None:
         hint = "give the command without --part-range when all parts are there: it writes truth alone"
         raise InputError("--truth is asked for some of the parts", hint)
-    return require_world(source)
+    return require_world(source, recipe)
 
 
 def _say_interrupted(begun: bool) -> None:
@@ -247,7 +248,7 @@ def _private_forecast(source: str, recipe: Recipe, output: Place) -> dict[str, A
     return {"output": str(store_of(output).path), "private_base": asdict(found)}
 
 
-def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool) -> dict[str, Any]:
+def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool, truth: str | None) -> dict[str, Any]:
     expansion, found = plan.expansion, forecast(plan, output, threads=threads, overwrite=overwrite)
     if found.advice is not None:
         logger.info(found.advice)
@@ -263,6 +264,7 @@ def _forecast(plan: Plan, output: Place, threads: int, overwrite: bool) -> dict[
         "largest_keep_rate": float(expansion.keep_rates.max()),
         **({"fit": plan.reduced["fit"]} if "fit" in plan.reduced else {}),
         **{name: value for name, value in vars(found).items() if name != "attributes" or value},
+        **({"truth": expected_truth(expansion, unobserved=truth == ALL)} if truth else {}),
     }
 
 

@@ -49,7 +49,8 @@ Source = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Interactions: CSV, TSV, JSON, RecBole .inter, Parquet, SciPy .npz, one user per line, compressed or in a "
-        f"zip or tar archive; a folder of them; a URL such as s3://; ml-20m and the like; or {SAMPLE!r}, built in.",
+        "zip or tar archive; a folder of them; a log of `fractalrs simulate`, or its world.json; a URL such as s3://; "
+        f"ml-20m and the like; or {SAMPLE!r}, built in.",
     ),
 ]
 Complete = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder or URL of a complete data set.")]

@@ -28,7 +28,13 @@ REPAIR = "Repair"
 def verify(
     output: Complete,
     repair: Annotated[
-        bool, flag(REPAIR, "--repair", "Make what is damaged or missing again, byte for byte; the rest stays.")
+        bool,
+        flag(
+            REPAIR,
+            "--repair",
+            "Make what is damaged or missing again, byte for byte; the rest stays. "
+            "For truth/ give the command again that wrote it.",
+        ),
     ] = False,
     source: Annotated[
         str | None,

@@ -17,7 +17,7 @@ from fractalrs.dataset.plans import OTHER_SOURCE, Plan, checked_licence, plan
 from fractalrs.dataset.private import Private, matrices_of, saved_base
 from fractalrs.dataset.sizes import expected_bytes
 from fractalrs.dataset.survey import forecast, other_plan
-from fractalrs.dataset.truths import Known, TruthManifest, write_truth
+from fractalrs.dataset.truths import Known, TruthManifest, expected_truth, require_truth_room, write_truth
 from fractalrs.dataset.verification import Fault, Verification, digest_of, folder_of, repair_files, verify_files
 from fractalrs.dataset.writing import finish, write, write_part, write_parts, write_plan
 
@@ -35,6 +35,6 @@ __all__ += [
 __all__ += ["begun_plan", "finish", "folders_of", "forecast", "match", "matrices_of", "saved_base"]
 __all__ += ["blocks_and_sources", "write", "write_part", "write_parts", "write_plan"]
 __all__ += ["Dataset", "arrow_file", "open_dataset", "opened", "whole_users"]
-__all__ += ["TRUTH_MANIFEST", "Known", "TruthManifest", "write_truth"]
+__all__ += ["TRUTH_MANIFEST", "Known", "TruthManifest", "expected_truth", "require_truth_room", "write_truth"]
 __all__ += ["CARD", "MANIFEST", "MIXTURE", "Published", "data_card"]
 __all__ += ["Fault", "Verification", "digest_of", "folder_of", "repair_files", "verify_files"]

@@ -78,7 +78,7 @@ class Published:
     source_name, licence, licence_link
         Of the source, where they are given.
     made_up
-        Whether the source is the built-in sample.
+        Whether the source is the built-in sample, or a world.
     recipe
         The page that makes it again, if one can: without the seed unless that is told.
     report
@@ -119,7 +119,7 @@ def data_card(plan: Plan, manifest: Manifest, published: Published | None = None
     )
     named = "".join(f"| attributes | `{file.path}`: {file.rows:,} rows |\n" for file in manifest.attributes.values())
     title = f"{told.source_name or 'Expanded user/item interactions'} × ({m}, {n})"
-    source = "a sample" if told.made_up else told.source_name or "a real data set"
+    source = "made-up interactions" if told.made_up else told.source_name or "a real data set"
     parts = [
         f"""---
 pretty_name: {json.dumps(title, ensure_ascii=False)}

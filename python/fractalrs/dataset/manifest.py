@@ -235,6 +235,10 @@ def json_object(text: bytes, file: Path | RemotePath, names: set[str], hint: str
         content = json.loads(text)
     if isinstance(content, dict) and content.get("kind") == MIXTURE:
         raise InputError(f"{file} is that of a mixture of real and synthetic interactions", "read its train/*.parquet")
+    if isinstance(content, dict) and "simulation" in content:
+        raise InputError(
+            f"{file} is that of a log of fractalrs simulate", "fractalrs expand takes such a log as SOURCE"
+        )
     if not isinstance(content, dict) or not content.keys() >= names:
         raise InputError(f"{file} is not one of ours", ELSEWHERE)
     return content

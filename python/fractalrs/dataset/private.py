@@ -49,6 +49,17 @@ def files_beside(plan: Plan) -> tuple[str, ...]:
     )
 
 
+def guard(store: Store) -> None:
+    """Let the ``.gitignore`` of a data set, which may be older than truth, name all that stays at home."""
+    name = ".gitignore"
+    content = b""
+    if store.sizes([name]):
+        with store.open(name) as file:
+            content = file.read()
+    if lacking := [line for line in GUARDS[name].splitlines() if line not in content.splitlines()]:
+        store.put(name, b"".join(line + b"\n" for line in [*content.splitlines(), *lacking]))
+
+
 def saved_base(store: Store) -> Base:
     """Return the private base that a data set was begun with."""
     with store.local(_OF_BASE) as folder:

@@ -14,8 +14,10 @@ import pyarrow as pa
 from fractalrs._core import VERSION
 from fractalrs.dataset.beginning import failures
 from fractalrs.dataset.dataset import Dataset
-from fractalrs.dataset.layout import TRUTH, TRUTH_CARD, TRUTH_KINDS, TRUTH_MANIFEST, truth_file, truth_of
+from fractalrs.dataset.layout import PLAN, TRUTH, TRUTH_CARD, TRUTH_KINDS, TRUTH_MANIFEST, truth_file, truth_of
 from fractalrs.dataset.manifest import FORMAT, FileEntry, PartEntry, check_format, json_object
+from fractalrs.dataset.plans import Plan
+from fractalrs.dataset.private import guard
 from fractalrs.errors import InputError, OutputError
 from fractalrs.expansion import Expansion
 from fractalrs.tools import (
@@ -27,6 +29,7 @@ from fractalrs.tools import (
     Store,
     has_seal,
     sealed_json,
+    store_of,
     untrusted,
     write_labelled,
 )
@@ -36,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 Known = Split | Literal["unobserved"]
 """What is known of: the interactions of a split, or the responses that dropout left out."""
+_UNOBSERVED_FILES = f"{TRUTH}/unobserved/"
 _ROW_GROUP = 1 << 20
 _ROW_BYTES = 28
 """A row takes about so many, at most."""
@@ -141,61 +145,102 @@ class TruthManifest:
             return cls(**texts, files=files)
 
 
+def expected_truth(expansion: Expansion, *, unobserved: bool) -> dict[str, int]:
+    """Return about how many rows truth will have, and at most how many bytes.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> base = fr.leave_last_out(fr.simulate(60, 40, 600, seed=7))
+    >>> rows = expected_truth(fr.Expansion(base, [[0.5, 0.5]]), unobserved=True)["rows"]
+    >>> rows == 2 * base.count
+    True
+    """
+    rows = round(_possible(expansion) if unobserved else expansion.expected_interactions)
+    return {"rows": rows, "bytes": _ROW_BYTES * rows}
+
+
+def require_truth_room(path: Place, plan: Plan, *, unobserved: bool) -> None:
+    """Refuse too little room for a data set and its truth together, as far as they are not there."""
+    store = store_of(path)
+    count, there = plan.part_count, store.list().keys()
+    kinds = [*plan.splits, *(["unobserved"] if unobserved else [])]
+    files = {truth_file(number, count, kind) for number in range(count) for kind in kinds}
+    size = expected_truth(plan.expansion, unobserved=unobserved)["bytes"]
+    missing = size * len(files - there) / len(files)
+    more = plan.expected_bytes * len(plan.files.keys() - there) / len(plan.files)
+    store.require_room(missing + more, 0, size / len(files), 1, "free some, choose another disk, or leave truth out")
+
+
 def write_truth(path: Place, truths: Truths, *, unobserved: bool, threads: int, progress: Progress) -> dict[str, int]:
     """Write what is known of a complete data set beside it, and what of it is missing; return the rows of each kind.
 
     Raises
     ------
     InputError
-        If the data set is not complete, is of another expansion, or is divided by periods.
+        If the data set is not complete, is of another expansion, is divided by periods, or has no ``private/``.
     OutputError
         If what is there is true of another world, or there is too little room.
     WriteError
         When it fails; what is finished stays.
     """
-    dataset = Dataset(path)
-    store, manifest = dataset.store, dataset.manifest
-    if manifest.fingerprints["expansion"] != truths.expansion.fingerprint:
-        raise InputError(
-            f"the data set in {store.path} is not of this expansion", hint="give the one that it was written of"
-        )
-    if dataset.partition is not None:
-        raise InputError(
-            f"the files of {store.path} are divided by {dataset.partition}, and truth has those of parts",
-            hint="expand without partition",
-        )
-    kinds: list[Known] = [*dataset.splits, *(["unobserved"] if unobserved else [])]  # type: ignore[list-item]
-    labels = {"fractalrs.plan": manifest.fingerprints["plan"], "fractalrs.world": truths.digest}
-    wanted = {
-        truth_file(number, len(manifest.parts), kind): (kind, part)
-        for number, part in enumerate(manifest.parts)
-        for kind in kinds
-    }
+    store = Dataset(path).store
     store.check()
     with failures(store), store.locked():
-        found = _finished(store, labels)
-        left = {name: one for name, one in wanted.items() if name not in found}
-        rows = {name: _expected_rows(truths.expansion, *one) for name, one in left.items()}
-        hint = "free some; what is finished stays"
-        store.require_room(_ROW_BYTES * sum(rows.values()), 0, _ROW_BYTES * max(rows.values(), default=0), 1, hint)
-        if left:
-            store.delete([TRUTH_MANIFEST])
-        done = 0
-        with store.staging() as staging, progress.task("writing truth", sum(rows.values()), len(left)) as report:
-            for number, (name, (kind, part)) in enumerate(left.items()):
+        # Until now another run may have put another there.
+        dataset = Dataset(store)
+        _check(dataset, truths)
+        return _write(dataset, truths, unobserved, threads, progress)
 
-                def passed(some: int, _: int, before: int = done, files: int = number) -> None:
-                    report(before + some, files)
 
-                tables = _row_groups(truths.rows(kind, (part.first, part.last), threads))
-                with staging.path(name).open("wb") as file:
-                    schema, ids = truths.true_schema, ["user_id", "item_id"]
-                    found[name] = write_labelled(
-                        file, tables, schema, "zstd(1)", _ROW_GROUP, labels | _own(name), passed, use_dictionary=ids
-                    )
-                staging.publish(name)
-                done += found[name]["rows"]
-        return _complete(store, dataset, truths, found)
+def _check(dataset: Dataset, truths: Truths) -> None:
+    """Refuse a data set beside which this truth cannot be written."""
+    path = dataset.place
+    if dataset.manifest.fingerprints["expansion"] != truths.expansion.fingerprint:
+        raise InputError(f"the data set in {path} is not of this expansion", hint="give the one that it was written of")
+    if dataset.partition is not None:
+        raise InputError(
+            f"the files of {path} are divided by {dataset.partition}, and truth has those of parts",
+            hint="expand without partition",
+        )
+    if not dataset.store.sizes([PLAN]):
+        raise InputError(
+            f"{path} has no private/: it is there to be given away, and the answers would go with it",
+            hint="write truth beside the data set that was written first, which has private/",
+        )
+
+
+def _write(dataset: Dataset, truths: Truths, unobserved: bool, threads: int, progress: Progress) -> dict[str, int]:
+    store, parts, there = dataset.store, dataset.parts, dataset.store.list()
+    # What was begun is completed.
+    kinds: list[Known] = [*dataset.splits]
+    kinds += ["unobserved"] if unobserved or any(name.startswith(_UNOBSERVED_FILES) for name in there) else []
+    labels = {"fractalrs.plan": dataset.manifest.fingerprints["plan"], "fractalrs.world": truths.digest}
+    wanted = {truth_file(number, len(parts), kind): (kind, part) for number, part in enumerate(parts) for kind in kinds}
+    found = _finished(store, labels)
+    left = {name: one for name, one in wanted.items() if name not in found}
+    rows = {name: _expected_rows(truths.expansion, *one) for name, one in left.items()}
+    hint = "free some; what is finished stays"
+    store.require_room(_ROW_BYTES * sum(rows.values()), 0, _ROW_BYTES * max(rows.values(), default=0), 1, hint)
+    guard(store)
+    if left:
+        store.delete([TRUTH_MANIFEST])
+    done = 0
+    with store.staging() as staging, progress.task("writing truth", sum(rows.values()), len(left)) as report:
+        for number, (name, (kind, part)) in enumerate(left.items()):
+
+            def passed(some: int, _: int, before: int = done, files: int = number) -> None:
+                report(before + some, files)
+
+            tables = _row_groups(truths.rows(kind, (part.first, part.last), threads))
+            with staging.path(name).open("wb") as file:
+                schema, ids = truths.true_schema, ["user_id", "item_id"]
+                found[name] = write_labelled(
+                    file, tables, schema, "zstd(1)", _ROW_GROUP, labels | _own(name), passed, use_dictionary=ids
+                )
+            staging.publish(name)
+            done += found[name]["rows"]
+    return _complete(store, dataset, truths, found)
 
 
 def _finished(store: Store, labels: Mapping[str, str]) -> dict[str, FileReport]:
@@ -242,8 +287,13 @@ def _expected_rows(expansion: Expansion, kind: Known, part: PartEntry) -> int:
     """Return how many rows a file will have: exactly, and of what dropout left out about."""
     if kind != "unobserved":
         return sum(file.rows for file in part.files[kind])
-    left_out = expansion.base.count * expansion.keep_rates.size - expansion.expected_interactions
+    left_out = _possible(expansion) - expansion.expected_interactions
     return round(left_out * (part.last - part.first) / expansion.shape[0])
+
+
+def _possible(expansion: Expansion) -> int:
+    """Return how many interactions there would be without dropout."""
+    return int(expansion.base.count * expansion.keep_rates.size)
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -4,13 +4,14 @@ from fractalrs.reading.attributes import AttributeTable, read_attributes
 from fractalrs.reading.downloading import PUBLISHED, download, located, terms_of
 from fractalrs.reading.interactions import Interactions, write_interactions
 from fractalrs.reading.readers import read_interactions
-from fractalrs.reading.sample import MADE_UP, sample_interactions
+from fractalrs.reading.sample import MADE_UP, MADE_UP_LABEL, sample_interactions
 from fractalrs.reading.source import format_names
 from fractalrs.reading.stored import checked_encoding
 from fractalrs.reading.times import checked_form
 
 __all__ = [
     "MADE_UP",
+    "MADE_UP_LABEL",
     "PUBLISHED",
     "AttributeTable",
     "Interactions",

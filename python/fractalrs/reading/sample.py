@@ -40,8 +40,10 @@ _RACE_CELLS = 16
 _CHUNK_CELLS = 1 << 20
 _CHUNK_RATINGS = 1 << 18
 
-MADE_UP = "The interactions are made up: the built-in sample of fractalrs, without any real user or item."
-"""A note of the sample, by which it is known."""
+MADE_UP = "The interactions are made up by fractalrs, without any real user or item."
+"""A note of the sample and of worlds, by which they are known."""
+MADE_UP_LABEL = b"fractalrs.made_up"
+"""In the metadata of an Arrow schema it says the same."""
 
 
 @suggests

@@ -4,10 +4,11 @@ from fractalrs.simulation.drawing import Draw, Sequences, Worlds, worlds
 from fractalrs.simulation.ids import spread
 from fractalrs.simulation.log import Observations
 from fractalrs.simulation.policies import EpsilonGreedy
+from fractalrs.simulation.saved import is_saved_world, rounds_logged
 from fractalrs.simulation.simulating import simulate
 from fractalrs.simulation.true_stream import TrueStream
 from fractalrs.simulation.truth import Truth
 from fractalrs.simulation.world import World
 
 __all__ = ["Draw", "EpsilonGreedy", "Observations", "Sequences", "TrueStream", "Truth", "World", "Worlds"]
-__all__ += ["simulate", "spread", "worlds"]
+__all__ += ["is_saved_world", "rounds_logged", "simulate", "spread", "worlds"]

@@ -15,13 +15,17 @@ _CHECKED = 64
 
 def ids_of(base: Base, world: World) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Return the ids that codes of a base have in the world; refuse a base that is not of it."""
-    ids = []
+    ids, hint = [], "give the very world whose interactions the base was made of"
     for array, count, side in zip((base.user_ids, base.item_ids), world.shape, ("user", "item"), strict=True):
-        is_whole = pyarrow.types.is_integer(array.type)
-        if not is_whole or pc.min(array).as_py() < 0 or pc.max(array).as_py() >= count:
+        if not pyarrow.types.is_integer(array.type):
+            raise InputError(
+                f"the {side}s of the base are {array.type}, and those of a world are whole numbers",
+                hint="make the base of the world itself: leave_last_out(world)",
+            )
+        if pc.min(array).as_py() < 0 or pc.max(array).as_py() >= count:
             raise InputError(
                 f"the base of the expansion has {side}s that the world has not: they do not belong together",
-                hint="expand leave_last_out(world) of the same world",
+                hint=hint,
             )
         ids.append(array.to_numpy(zero_copy_only=False).astype(np.uint32))
     few = ids[0][:: -(-len(ids[0]) // _CHECKED)]
@@ -31,6 +35,6 @@ def ids_of(base: Base, world: World) -> tuple[npt.NDArray[np.uint32], npt.NDArra
     if not np.array_equal(np.sort(given), np.unique(users.astype(np.int64) * world.shape[1] + items)):
         raise InputError(
             "the base of the expansion has other interactions than the world logs: they do not belong together",
-            hint="expand leave_last_out(world) of the same world",
+            hint=hint,
         )
     return ids[0], ids[1]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.errors import InputError
+from fractalrs.reading import MADE_UP_LABEL
 from fractalrs.tools import Shown, checked_texts
 
 Columns = tuple[npt.NDArray[Any], ...]
@@ -78,7 +79,9 @@ class Observations(Shown):
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand it over as an Arrow stream."""
-        return pa.RecordBatchReader.from_batches(self.schema, iter(self)).__arrow_c_stream__(requested_schema)
+        # Whoever reads interactions knows by it that no real person is in them.
+        schema = self.schema.with_metadata({MADE_UP_LABEL: b"1"})
+        return pa.RecordBatchReader.from_batches(schema, iter(self)).__arrow_c_stream__(requested_schema)
 
     def __arrow_c_schema__(self) -> object:
         """Hand the schema over, for readers that ask for it before they read."""

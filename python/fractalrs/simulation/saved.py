@@ -22,9 +22,10 @@ from fractalrs.tools import (
     write_text,
 )
 
-WORLD = "world.json"
+WORLD, MANIFEST = "world.json", "manifest.json"
 NUMBER = 1
 """Of what `docs/simulation.md` defines; changing it makes other worlds of the same file."""
+_BEGINS = b'{"simulation": '
 _PART = 1 << 24
 """A part has about so many exposures."""
 _ROW_GROUP = 1 << 20
@@ -150,6 +151,46 @@ def read_world(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str]:
     return spec, policy
 
 
+def rounds_logged(path: str | os.PathLike[str]) -> int:
+    """Return how many rounds are in a folder that ``fractalrs simulate`` wrote, by its manifest; 0 where it is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     written = fr.simulate(60, 40, 600).write(f"{folder}/log", rounds=2)
+    ...     rounds_logged(f"{folder}/log"), rounds_logged(folder)
+    (2, 0)
+    """
+    folder = Path(path)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        rounds = {name.partition("/")[0] for name in manifest["files"]}
+        return len(rounds) if "simulation" in manifest and (folder / WORLD).is_file() else 0
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0
+
+
+def is_saved_world(file: Path) -> bool:
+    """Return whether a file is a saved world, by how it begins.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fractalrs as fr
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fr.simulate(60, 40, 600).save(f"{folder}/mine.json")
+    ...     is_saved_world(Path(folder, "mine.json")), is_saved_world(Path(folder))
+    (True, False)
+    """
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(_BEGINS)) == _BEGINS
+    except OSError:
+        return False
+
+
 def world_text(spec: Mapping[str, Any], policy: str) -> str:
     """Return a world as its file has it."""
     whole = {"simulation": NUMBER, "policy": policy, "spec": dict(spec), "blake3": digest_of_json(dict(spec))}
@@ -188,4 +229,4 @@ def _describe(
     more = {"simulation": NUMBER, "seed": spec["seed"], "only_responses": only_responses, "files": dict(files)}
     (folder / WORLD).write_text(world_text(spec, policy), encoding="utf-8")
     (folder / "README.md").write_text(_CARD.format(**facts, kept=kept), encoding="utf-8")
-    (folder / "manifest.json").write_text(json.dumps({**facts, **more}, indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps({**facts, **more}, indent=2) + "\n", encoding="utf-8")

@@ -144,8 +144,9 @@ def as_path(name: str, value: object) -> Path:
         os.lstat(value)
     except (ValueError, OSError) as error:
         if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
+            why = error.strerror if isinstance(error, OSError) else error
             raise InputError(
-                f"{name} is {reprlib.repr(value)}, which no file can be named: {error}", "choose another"
+                f"{name} is {reprlib.repr(value)}, which no file can be named: {why}", "choose another"
             ) from None
     return Path(value)
 

@@ -223,6 +223,10 @@ class Page:
         """
         file = as_path("config", path)
         content = read_toml(file, "write lines such as user_multiplier = 4")
+        if "truth" in content:
+            raise InputError(
+                f"{path} has truth, which is no option of a recipe", hint="give it with the command: --truth"
+            )
         made = {name: content.pop(name) for name in _TABLES if name in content}
         page = cls(file, {name.replace("-", "_"): value for name, value in content.items()}, made)
         if made:

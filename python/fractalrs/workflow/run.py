@@ -74,13 +74,14 @@ def expand(
     Parameters
     ----------
     source
-        Whatever `read_interactions` takes, or ``"sample"``.
+        Whatever `read_interactions` takes, ``"sample"``, or a world: one in memory, a saved one, or the folder that
+        ``fractalrs simulate`` wrote. Of a world what users respond to in round 0 is expanded.
     output
         Folder of the data set. An unfinished one is finished.
     threads
         Generating threads; by default as many as this process may use.
     overwrite
-        Delete another plan's data set first. Only files of ours are deleted.
+        Delete another plan's data set first, and its truth. Only files of ours are deleted.
     progress
         Show progress, and what is chosen, on stderr.
     truth
@@ -115,9 +116,9 @@ def expand(
         recipe, threads = Recipe(**options), resolve_threads(threads)
         if truth is not None:
             check_word("truth", truth, TRUTHS)
-        world = None if truth is None else require_world(source)
+        world = None if truth is None else require_world(source, recipe)
         made = prepare(source, recipe, output, overwrite=overwrite, progress=progress)
-        known = None if world is None else truth_of(world, made.expansion)
+        known = None if world is None or truth is None else truth_of(world, made, output, truth)
         dataset = write_plan(made, output, threads=threads, overwrite=overwrite, progress=progress)
         if known is not None:
             known.write(output, unobserved=truth == ALL, threads=threads, progress=progress)

@@ -13,7 +13,7 @@ from fractalrs.reading import Interactions, located, read_interactions, sample_i
 from fractalrs.tools import Place
 from fractalrs.words import WARNING
 from fractalrs.workflow.recipe import Recipe
-from fractalrs.workflow.truths import world_of
+from fractalrs.workflow.truths import notes_of_world, world_of
 
 SAMPLE = "sample"
 """The source that stands for the built-in sample."""
@@ -31,7 +31,7 @@ def read_source(source: Any, recipe: Recipe, uses: Sequence[str] = OPTIONAL) -> 
         interactions = sample_interactions()
     else:
         if (world := world_of(source)) is not None:
-            logger.info("a world: its interactions are what users respond to in round 0")
+            log_notes(notes_of_world(source))
         where = located(source) if world is None else world
         interactions = read_interactions(where, carry=recipe.options.carry, uses=uses, **recipe.reading)
     log_notes(interactions.notes)

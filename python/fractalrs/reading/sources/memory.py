@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs.errors import InputError
+from fractalrs.reading.sample import MADE_UP, MADE_UP_LABEL
 from fractalrs.reading.source import SAMPLE_ROWS, Asked, BatchSource, Source, SourceFormat, labels, register
 
 
@@ -33,7 +34,8 @@ def open_table(value: Any, asked: Asked) -> Source:
             yield from (batch.select(numbers) for batch in stream)
 
     sample = labels(reader.schema.names, first.slice(0, SAMPLE_ROWS))
-    return BatchSource(name=name, notes=(f"Read {name}.",), **sample, batches=chosen)
+    notes = (f"Read {name}.", *([MADE_UP] if MADE_UP_LABEL in (reader.schema.metadata or {}) else []))
+    return BatchSource(name=name, notes=notes, **sample, batches=chosen)
 
 
 @contextmanager
