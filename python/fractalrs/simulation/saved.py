@@ -184,6 +184,9 @@ def is_saved_world(file: Path) -> bool:
     ...     is_saved_world(Path(folder, "mine.json")), is_saved_world(Path(folder))
     (True, False)
     """
+    # To open a pipe is to wait for whoever writes to it.
+    if not file.is_file():
+        return False
     try:
         with file.open("rb") as stream:
             return stream.read(len(_BEGINS)) == _BEGINS
