@@ -308,6 +308,13 @@ def test_no_neighbour_moves_tastes_further_where_items_are_selected(
     assert moved <= 0.25 * (1.0 if unit == "user" else math.sqrt(2))
 
 
+def test_what_a_secret_catalogue_costs_is_forecast(real: Interactions) -> None:
+    known, secret = (Rows.of(real, catalogue).forecast(4.0, 1e-6, "user") for catalogue in (None, "secret"))
+    assert secret.rho == Account(4.0, 1e-6, selects=True).rho < known.rho
+    assert "50% of delta to select items" in secret.words
+    assert "select" not in known.words
+
+
 def test_a_secret_catalogue_of_which_nothing_stands_out_is_refused() -> None:
     """1,200 users, each with items of their own."""
     items = pa.array(np.arange(6_000))

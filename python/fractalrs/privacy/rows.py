@@ -74,8 +74,8 @@ class Rows:
 
     def forecast(self, epsilon: float, delta: float, unit: PrivacyUnit, directions: int = 16) -> Forecast:
         """Return what a private base of this data will have."""
-        users, items = len(self.starts) - 1, len(self.item_ids)
-        return forecast(users, items, len(self.items), epsilon, delta, unit, directions)
+        sizes = len(self.starts) - 1, len(self.item_ids), len(self.items)
+        return forecast(*sizes, epsilon, delta, unit, directions, secret_catalogue=self.is_secret)
 
     def clipped(self, clip: int) -> "Rows":
         """Return at most so many interactions of each user, chosen at random."""
