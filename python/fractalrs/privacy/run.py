@@ -121,12 +121,7 @@ def audit(
     for attacker in attackers:
         check_word("attackers", attacker, tuple(ATTACKERS))
     _check_shares(known, most_advantage)
-    check_count("releases", releases, 1)
-    if releases > MOST_RELEASES:
-        raise InputError(
-            f"releases is {releases}; at most {MOST_RELEASES} are attacked together",
-            hint=f"{MOST_RELEASES} tell already how what is found grows with them",
-        )
+    _check_releases(releases)
     check_count("most", most, 2 * FEWEST)
     check_count("seed", seed)
     base, others = _bases(output, members, controls)
@@ -295,3 +290,12 @@ def _check_shares(known: Sequence[float], most_advantage: float) -> None:
         raise InputError("known is empty", hint="whole histories are 1.0")
     if not (isinstance(most_advantage, int | float) and 0 <= most_advantage < 1):
         raise InputError(f"most_advantage is {most_advantage!r}; it must be from 0 to below 1")
+
+
+def _check_releases(releases: int) -> None:
+    check_count("releases", releases, 1)
+    if releases > MOST_RELEASES:
+        raise InputError(
+            f"releases is {releases}; at most {MOST_RELEASES} are attacked together",
+            hint=f"{MOST_RELEASES} tell already how what is found grows with them",
+        )
