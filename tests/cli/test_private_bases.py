@@ -152,7 +152,7 @@ def test_a_secret_catalogue_is_selected_and_the_card_says_so(source: str, made: 
     assert 0 < chance <= 5e-7
     card = (out / "README.md").read_text()
     assert "Which items there are was asked too" in card
-    assert f"{chance:.2g} of δ is the chance" in card
+    assert f"the chance that one user alone brought one is at most {chance:.2g}, of δ" in card
     assert "assumed to be public" not in card
     assert Base.load(out / "private" / "base").privacy == plan.base.privacy
 

@@ -169,3 +169,8 @@ def test_what_misleads_is_told_from_what_does_not_tell() -> None:
     assert agreement([(real, like_noise)], 0).reversed == 0
     assert agreement([(real, real), (real, other_way)], 0).reversed == 0.5
     assert agreement([(like_noise, real)], 0).reversed is None
+    # Repetitions count alike, whatever number of pairs each decides.
+    two = Draws.of(values_with([0.8, 0.5, 0.2])[[0, 0, 2]], 0)
+    assert two.decisive.sum() == 2
+    found = agreement([(real, real), (two, other_way)], 0)
+    assert (found.kept.value, found.reversed) == (0.5, 0.5)

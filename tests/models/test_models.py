@@ -63,6 +63,13 @@ def test_neighbours_of_items_are_those_of_a_loop(neighbours: int) -> None:
     np.testing.assert_allclose(ItemKNN(neighbours).fit(train)(everybody(train)), table @ expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("model", [ItemKNN, UserKNN])
+@pytest.mark.parametrize("neighbours", [-1, 0, 1.5])
+def test_no_neighbours_are_refused_by_name(model: Any, neighbours: Any) -> None:
+    with pytest.raises(fr.InputError, match="neighbours must be a whole number, 1 or more"):
+        model(neighbours).fit(sp.csr_array(np.eye(3)))
+
+
 def test_items_as_near_as_the_last_neighbour_are_neighbours_too() -> None:
     table = np.array([[1.0, 1, 1], [1.0, 1, 1]])
     scores = ItemKNN(neighbours=1).fit(sp.csr_array(table))(np.arange(1))

@@ -1,6 +1,7 @@
 """The audit: what is there is found, what is not is not, and where it cannot be told it says so."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,24 @@ def test_a_base_of_other_people_gives_nobody_away(held: tuple[fr.Interactions, f
     report = fr.audit(fr.Expansion(others, [[0.2, 0.9]], profile="traceable"), *held, attackers=["output"], known=[1.0])
     assert report.holds
     assert report.verdict.startswith("nothing found by the attacks tried")
+
+
+def test_what_is_found_within_what_is_allowed_is_named(report: fr.AuditReport) -> None:
+    """Of 1,000 members 15 are claimed, of controls none: beyond chance, and not beyond 2 %."""
+
+    def judged(members: int, most_advantage: float = 0.02) -> fr.AuditReport:
+        claimed = np.arange(2_000) < members
+        advantage = Advantage.counted(claimed, np.arange(2_000) < 1_000)
+        found = replace(report.findings[0], attack="degree", attacker="output", group="everybody", advantage=advantage)
+        return replace(report, findings=(found,), most_advantage=most_advantage)
+
+    few = judged(15)
+    assert few.holds
+    assert few.verdict.startswith("nothing found beyond the 2% that are allowed: 15 of 1,000 members")
+    assert few.verdict.endswith("by degree (everybody)")
+    assert "beyond the 2.5% that" in judged(15, 0.025).verdict
+    assert judged(0).verdict.startswith("nothing found by the attacks tried")
+    assert judged(90).verdict.startswith("members are found")
 
 
 def test_a_copy_under_other_names_is_caught(held: tuple[fr.Interactions, fr.Interactions], base: fr.Base) -> None:

@@ -1,15 +1,19 @@
 """Noise and the account of it: against the textbook, against another accountant, and without opendp."""
 
+import json
 import math
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from fractalrs.base import Privacy, Query
+from fractalrs.base import Base, Privacy, Query, leave_last_out
 from fractalrs.errors import InputError
 from fractalrs.privacy.mechanisms import Account, affordable, epsilon_of, opendp, spent
+from fractalrs.reading import sample_interactions
 
 BUDGETS = [(0.5, 1e-6), (1.0, 1e-5), (4.0, 1e-6), (8.0, 1e-9)]
 
@@ -175,3 +179,13 @@ def test_a_damaged_statement_is_refused(wrong: dict[str, object]) -> None:
     assert Privacy.read(stated.described()) == stated
     with pytest.raises((TypeError, KeyError)):
         Privacy.read(stated.described() | wrong)
+
+
+def test_a_saved_base_whose_ledger_lacks_what_selection_cost_is_refused_in_words(tmp_path: Path) -> None:
+    stated = Privacy(4.0, 1e-6, "user", (Query("a", 1, 1.0, 1.0, 0.5),))
+    replace(leave_last_out(sample_interactions(30, 20, 200)), privacy=stated).save(tmp_path / "base")
+    described = json.loads((tmp_path / "base" / "base.json").read_text())
+    del described["privacy"]["ledger"][0]["delta"]
+    (tmp_path / "base" / "base.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match=r"base\.json is damaged"):
+        Base.load(tmp_path / "base")

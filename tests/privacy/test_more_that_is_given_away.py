@@ -9,6 +9,7 @@ from fractalrs.privacy.attacks import Output, People
 from fractalrs.privacy.attacks.blind import several_blocks, several_releases, with_test_files
 from fractalrs.privacy.attacks.claims import Claims
 from fractalrs.privacy.attacks.informed import held_out_rating
+from fractalrs.privacy.attacks.matching import CERTAIN
 from fractalrs.privacy.rates import Advantage, area
 
 
@@ -40,6 +41,38 @@ def test_test_files_tell_what_train_files_leave_out() -> None:
     without, beside = (found(attack(output, people, 1.0), people) for attack in (several_blocks, with_test_files))
     assert beside.members.value > without.members.value + 0.2
     assert beside.controls.value <= 0.02
+
+
+def test_validation_files_are_known_where_test_files_are() -> None:
+    members, controls = fr.hold_users_out(fr.sample_interactions(300, 220, 9_000, seed=3), seed=1)
+    base, others = (fr.leave_last_out(half, split="random", validation=True) for half in (members, controls))
+    people = People.of(base, others, 10_000, 0)
+    everything = people.with_held_out.histories
+    assert everything.nnz == base.count + others.count
+    assert people.only(people.is_member).with_held_out.histories.nnz == base.count
+    # Who knows half of train knows nothing of what was held out.
+    output = Output(fr.Expansion(base, [[0.9]], max_keep=0.9, shuffle="cells"), True)
+    assert set(output.with_held_out.splits) == {"train", "valid", "test"}
+    half = found(with_test_files(output, people.known(0.5, 0), 0.5), people)
+    assert half.low > 0
+    assert half.controls.value <= 0.02
+
+
+def test_three_blocks_of_two_releases_are_six_occasions_for_chance() -> None:
+    """Whoever is claimed of six tries is likelier by CERTAIN and the logarithm of six."""
+    base, people = halves(0.1)
+    cells = fr.group_cells(base, 2, 1)
+    first, second = (
+        fr.Expansion(base, np.full((3, 1), 0.3), shuffle="cells", cells=cells, max_keep=0.3, seed=seed)
+        for seed in (1, 2)
+    )
+    claims = several_releases(Output(first, True, (second,)), people, 1.0)
+    assert claims.claimed is not None
+    assert claims.scores is not None
+    least = CERTAIN + np.log(6)
+    assert np.array_equal(claims.claimed, claims.scores > least)
+    # There are some between what one release alone would claim and this.
+    assert np.any((claims.scores > CERTAIN + np.log(2)) & ~claims.claimed)
 
 
 @pytest.mark.parametrize("shuffle", ["cells", "mixed"])
@@ -76,8 +109,9 @@ def test_an_audit_tries_what_there_is_and_says_what_not() -> None:
     others = fr.leave_last_out(controls, split="none")
     report = fr.audit(fr.Expansion(nothing, [[0.3]], profile="paper"), nothing, others, **how)  # type: ignore[arg-type]
     assert "several blocks, test files too" not in {one.attack for one in report.findings}
-    with pytest.raises(fr.InputError, match="releases"):
-        fr.audit(expansion, members, controls, releases=0)
+    for wrong, says in ((0, "releases"), (17, "at most 16")):
+        with pytest.raises(fr.InputError, match=says):
+            fr.audit(expansion, members, controls, releases=wrong)
 
 
 def rated(users: int, own: bool, first: int = 0) -> pa.Table:

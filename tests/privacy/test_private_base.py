@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,54 @@ def test_of_a_secret_catalogue_only_what_many_have_is_released(real: Interaction
     assert gini(base.user_degrees()) == pytest.approx(gini(known.user_degrees()), abs=0.05)
     shared = [known.item_ids.to_pylist().index(item) for item in base.item_ids.to_pylist()]
     assert kendalltau(known.item_degrees()[shared], base.item_degrees()).statistic >= 0.9
+
+
+def with_tail(real: Interactions, share: float) -> Interactions:
+    """Return interactions, and so many more of each user, with items that two users at most have."""
+    users = real.table["user_id"].to_numpy()
+    more = np.sort(np.random.default_rng(0).permutation(users)[: round(share * len(users))])
+    items = np.concatenate(
+        (real.table["item_id"].to_numpy(), 1_000_000 + np.arange(len(more)) % max(1, len(more) // 2))
+    )
+    return Interactions(pa.table({"user_id": np.concatenate((users, more)), "item_id": items}))
+
+
+@pytest.mark.parametrize("tail", [0.0, 0.25])
+def test_tastes_of_selected_items_are_those_of_users_who_have_as_many(real: Interactions, tail: float) -> None:
+    rows = Rows.of(with_tail(real, tail), "secret")
+    released = release(rows, Account(50.0, 1e-6, selects=True), "user", 16, None)
+    assert released.selected == pytest.approx(1 / (1 + tail), abs=0.02)
+    codes = [rows.item_ids.to_pylist().index(item) for item in released.item_ids.to_pylist()]
+    known = rows.only(np.array(codes))
+    bands, edges = released.bands, np.append(released.bands.edges[:-1], len(codes) + 1)
+    seen = replace(known, activity=known.degrees)
+    users = np.histogram(known.degrees, edges)[0]
+    wanted = taste_counts(seen, released.directions, edges).sum(axis=1) / (1 << 20) / users
+    assert bands.tastes.sum(axis=1) == pytest.approx(wanted, rel=0.1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(HISTORY, min_size=3, max_size=12), st.sampled_from(["user", "interaction"]), st.data())
+def test_no_neighbour_moves_tastes_further_where_items_are_selected(
+    histories: Histories, unit: PrivacyUnit, data: st.DataObject
+) -> None:
+    gone = data.draw(st.integers(0, len(histories) - 1))
+    fewer = [set(history) for history in histories]
+    fewer[gone] = set() if unit == "user" else fewer[gone] - {data.draw(st.sampled_from(sorted(fewer[gone])))}
+    chosen = np.array([0, 2, 3, 5])
+    pair = [rows_of(some).only(chosen) for some in (histories, fewer)]
+    vectors = np.linalg.qr(np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(4, 2)))[0]
+    directions = Directions(np.arange(4), vectors, np.ones(2), np.ones(2))
+    tastes = [taste_counts(rows, directions, np.array([1, 3, ITEMS + 1])) for rows in pair]
+    moved = float(np.linalg.norm((tastes[0] - tastes[1]).astype(float))) / (1 << 20)
+    assert moved <= 0.25 * (1.0 if unit == "user" else math.sqrt(2))
+
+
+def test_what_a_secret_catalogue_costs_is_forecast(real: Interactions) -> None:
+    known, secret = (Rows.of(real, catalogue).forecast(4.0, 1e-6, "user") for catalogue in (None, "secret"))
+    assert secret.rho == Account(4.0, 1e-6, selects=True).rho < known.rho
+    assert "50% of delta to select items" in secret.words
+    assert "select" not in known.words
 
 
 def test_a_secret_catalogue_of_which_nothing_stands_out_is_refused() -> None:

@@ -235,11 +235,11 @@ def _privacy_text(privacy: Privacy | None) -> str:
         f"{query.rho / privacy.rho:.1%} |\n"
         for query in privacy.ledger
     )
-    whom = "whole users" if privacy.unit == "user" else "single interactions"
+    whom, one = ("whole users", "user") if privacy.unit == "user" else ("single interactions", "interaction")
     failing = sum(query.delta for query in privacy.ledger)
     catalogue = (
         "Which items there are was asked too: those whose noisy counts are above a threshold; "
-        f"{failing:.2g} of δ is the chance that one user alone brought one"
+        f"the chance that one {one} alone brought one is at most {failing:.2g}, of δ"
         if failing
         else "The list of items is assumed to be public"
     )

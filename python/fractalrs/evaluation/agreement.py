@@ -132,8 +132,8 @@ class Agreement(Shown):
     decisive
         How many pairs are decisive, mean over repetitions.
     reversed
-        Share of the decisive pairs that are decisive here too, in the other order: what misleads. What is neither kept
-        nor reversed for certain is not told.
+        Share of the decisive pairs that are decisive here too, in the other order, mean over repetitions: what
+        misleads. What is neither kept nor reversed for certain is not told.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def agreement(compared: Sequence[tuple[Draws, Draws]], seed: int) -> Agreement:
     same = [signs(real.means) == signs(other.means) for real, other in compared]
     kept = [_share(agree[which]) for agree, which in zip(same, decisive, strict=True)]
     misled = [~agree & other.decisive for agree, (_, other) in zip(same, compared, strict=True)]
-    turned = np.concatenate([wrong[which] for wrong, which in zip(misled, decisive, strict=True)])
+    turned = [float(_share(wrong[which])) for wrong, which in zip(misled, decisive, strict=True)]
     kept_drawn = [
         _share((signs(real.means)[:, None] == signs(other.drawn))[which])
         for (real, other), which in zip(compared, decisive, strict=True)
@@ -181,7 +181,7 @@ def agreement(compared: Sequence[tuple[Draws, Draws]], seed: int) -> Agreement:
         figure(kept, kept_drawn, picks),
         _apart([real for real, _ in compared], decisive, same),
         float(np.mean([which.sum() for which in decisive])),
-        float(turned.mean()) if len(turned) else None,
+        None if np.isnan(turned).all() else float(np.nanmean(turned)),
     )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from fractalrs._core import nearest_rows
-from fractalrs.tools import resolve_threads
+from fractalrs.tools import check_count, resolve_threads
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -64,12 +64,18 @@ def nearest(one: Matrix, other: Matrix, neighbours: int) -> Matrix:
 
     So names and order decide nothing. A row's own value is not kept, and zeros are no neighbours; none may be negative.
 
+    Raises
+    ------
+    InputError
+        If `neighbours` is no whole number of at least 1.
+
     Examples
     --------
     >>> rows = sp.csr_array(np.array([[1.0, 1, 0], [1, 1, 0], [0, 1, 1]]))
     >>> nearest(rows, rows.T.tocsr(), 1).toarray().tolist()
     [[0.0, 2.0, 0.0], [2.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
     """
+    check_count("neighbours", neighbours, 1)
     starts, columns, values = nearest_rows(_arrays(one), _arrays(other), neighbours, threads=resolve_threads(None))
     kind = np.int32 if len(columns) < 1 << 31 else np.int64
     near: Matrix = sp.csr_array((values, columns, starts.astype(kind)), shape=(one.shape[0], other.shape[1]))

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from fractalrs.errors import InputError
-from fractalrs.privacy.mechanisms import affordable
+from fractalrs.privacy.mechanisms import SELECTING, affordable
 from fractalrs.words import PrivacyUnit
 
 SHARES = {"activity": 0.05, "popularity": 0.35, "pairs": 0.50, "tastes": 0.10}
@@ -28,7 +28,7 @@ class Forecast:
 
     Attributes
     ----------
-    users, items, interactions, epsilon, delta, unit, directions
+    users, items, interactions, epsilon, delta, unit, directions, secret_catalogue
         What was asked for.
     rho
         The budget in zero-concentrated differential privacy.
@@ -48,13 +48,15 @@ class Forecast:
     rho: float
     noise: float
     surviving: int
+    secret_catalogue: bool = False
 
     @property
     def words(self) -> str:
         """It in one sentence."""
+        selecting = f", {SELECTING:.0%} of delta to select items" if self.secret_catalogue else ""
         return (
-            f"epsilon {self.epsilon:g}, delta {self.delta:g} for each {self.unit}: about {self.surviving} of "
-            f"{self.directions} directions of taste will survive the noise"
+            f"epsilon {self.epsilon:g}, delta {self.delta:g} for each {self.unit}{selecting}: about "
+            f"{self.surviving} of {self.directions} directions of taste will survive the noise"
         )
 
 
@@ -66,19 +68,23 @@ def forecast(
     delta: float = 1e-6,
     unit: PrivacyUnit = "user",
     directions: int = 16,
+    *,
+    secret_catalogue: bool = False,
 ) -> Forecast:
     """Return how many directions of taste will survive in data of this size.
 
-    The noise follows from ε, δ and the number of items. What it has to be compared with is assumed, not looked up: of
-    the squared length of a user's row of d interactions, direction k has 0.05 · d / (d + 25) · k^−0.8, about as in
-    samples of `sample_interactions` from 20 to 166 interactions a user. Real data may have more or less.
+    The noise follows from ε, δ and the number of items; to select those of a secret catalogue costs half of δ. What it
+    has to be compared with is assumed, not looked up: of the squared length of a user's row of d interactions,
+    direction k has 0.05 · d / (d + 25) · k^−0.8, about as in samples of `sample_interactions` from 20 to 166
+    interactions a user. Real data may have more or less.
 
     Examples
     --------
     >>> [forecast(users, 3_700, 133 * users, 4.0).surviving for users in (60_000, 6_000, 600)]
     [16, 2, 0]
     """
-    rho = affordable(epsilon, delta) if math.isfinite(epsilon) else math.inf
+    left = delta * (1 - SELECTING) if secret_catalogue else delta
+    rho = affordable(epsilon, left) if math.isfinite(epsilon) else math.inf
     noise = 1 / math.sqrt(2 * rho * SHARES["pairs"]) if math.isfinite(rho) else 0.0
     each = interactions / max(users, 1)
     # A user's pairs count √2 over the number of their interactions, or 1 over the root of it.
@@ -86,7 +92,9 @@ def forecast(
     edge = EDGE * 2 * noise * math.sqrt(min(items, PAIRED_ITEMS))
     shares = [0.05 * each / (each + 25) * k**-0.8 for k in range(1, directions + 1)]
     surviving = sum(counted * share > edge for share in shares)
-    return Forecast(users, items, interactions, epsilon, delta, unit, directions, rho, noise, surviving)
+    return Forecast(
+        users, items, interactions, epsilon, delta, unit, directions, rho, noise, surviving, secret_catalogue
+    )
 
 
 def check_forecast(found: Forecast) -> None:
@@ -114,7 +122,8 @@ def _advice(found: Forecast) -> str:
 
     def enough(users: int, epsilon: float) -> bool:
         each = found.interactions / found.users
-        tried = forecast(users, found.items, int(users * each), epsilon, found.delta, found.unit, found.directions)
+        sizes, asked = (users, found.items, int(users * each)), (found.delta, found.unit, found.directions)
+        tried = forecast(*sizes, epsilon, *asked, secret_catalogue=found.secret_catalogue)
         return tried.surviving >= min(LEAST_DIRECTIONS, found.directions)
 
     users = next((found.users * k for k in range(2, 101) if enough(found.users * k, found.epsilon)), None)

@@ -140,10 +140,10 @@ def check_budget(epsilon: float, delta: float, unit: str) -> None:
 
 @dataclass(frozen=True)
 class Released:
-    """All that is known of the real data from here on."""
+    """All that is known of the real data from here on; `selected` is the share of interactions with known items."""
 
     item_ids: pa.Array
-    is_selected: bool
+    selected: float
     edges: Counts
     activity: Counts
     activity_noise: float
@@ -184,9 +184,15 @@ def release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, cl
     else:
         noisy = account.noisy("interactions by item", found, moved, shares["popularity"])
     popularity = popularity_of(noisy, account.noise(moved, shares["popularity"]))
-    bands = Bands(_bands(activity, edges), np.zeros((1, 0)), most)
+    # Of each bin: its users, where they stand out, and how many interactions of one were asked for, selected or not.
+    standing = np.where(activity > 3 * activity_noise, activity, 0)
+    counted = np.minimum(np.sqrt(edges[:-1] * (edges[1:] - 1.0)), most)
+    selected = min(1.0, float(popularity.sum() / max(1.0, standing @ counted))) if is_secret else 1.0
+    asked = _bands(activity, edges)
+    # Who is drawn has as many interactions as were selected.
+    bands = Bands(np.ceil(asked * selected).astype(np.int64), np.zeros((1, 0)), math.ceil(most * selected))
     nothing = Directions(np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros(0), np.zeros(0))
-    known = rows.item_ids, is_secret, edges, activity, activity_noise, popularity
+    known = rows.item_ids, selected, edges, activity, activity_noise, popularity
     plain = Released(*known, nothing, bands, ())
     if not directions:
         return plain
@@ -200,8 +206,8 @@ def release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, cl
     upper = np.triu_indices(len(paired), 1)
     found = pair_counts(rows, paired, weights)[upper]
     noisy = account.noisy("users by pair of items", found, moved, shares["pairs"])
-    middle = np.sqrt(edges[:-1] * (edges[1:] - 1.0)).astype(np.int64).clip(1, most)
-    total = float(np.maximum(activity, 0) @ (weights[middle] * middle * (middle - 1.0)))
+    degrees = np.arange(most + 1)
+    total = float(standing @ np.interp(counted * selected, degrees, weights * degrees * (degrees - 1.0)))
     matrix = np.zeros((len(paired), len(paired)))
     matrix[upper] = noisy / total
     share = popularity[paired] / popularity.sum()
@@ -212,10 +218,10 @@ def release(rows: Rows, account: Account, unit: PrivacyUnit, directions: int, cl
         return replace(plain, notes=(note,))
 
     # 4. How much of the tastes of users of like activity lies along each direction.
-    found = taste_counts(rows, seen, bands.edges)
+    found = taste_counts(rows, seen, asked)
     moved = _TASTE * _FIXED * (1.0 if by_user else math.sqrt(2))
     noisy = account.noisy("tastes by activity", found, moved, shares["tastes"])
-    users = np.add.reduceat(activity, np.searchsorted(edges, bands.edges[:-1]))
+    users = np.add.reduceat(activity, np.searchsorted(edges, asked[:-1]))
     tastes = np.maximum(noisy, 0) / _FIXED / np.maximum(users, 1)[:, None]
     return replace(plain, directions=seen, bands=replace(bands, tastes=tastes), notes=(note,))
 
@@ -234,11 +240,11 @@ def _selected(rows: Rows, chosen: Counts) -> Rows:
 def _drawn(released: Released, rng: np.random.Generator) -> tuple[Counts, Counts]:
     """Draw users and items of interactions: from here on the real data is not looked at."""
     degrees = degrees_of(released.activity, released.edges, released.activity_noise, rng)
-    if released.is_selected:
+    if released.selected < 1:
         # Of interactions with items that were not selected there are none.
-        there = released.popularity.sum() / np.minimum(degrees, released.bands.clip).sum()
-        degrees = np.minimum(rng.binomial(degrees, min(1.0, float(there))), len(released.popularity))
+        degrees = rng.binomial(degrees, released.selected)
         degrees = degrees[degrees > 0]
+    degrees = np.minimum(degrees, len(released.popularity))
     model = TasteModel(released.popularity, released.directions, released.bands, degrees, rng)
     return model.draw(rng.permutation(degrees), rng)
 

@@ -120,6 +120,12 @@ class AuditReport(Shown):
         """What an attacker with the output alone finds, beyond chance, and beyond what is allowed."""
         return tuple(one for one in self._judged if one.advantage.at(self._level).low > self.most_advantage)
 
+    @cached_property
+    def within(self) -> tuple[Finding, ...]:
+        """What such an attacker finds beyond chance, and within what is allowed."""
+        beyond = (one for one in self._judged if one.advantage.at(self._level).low > 0)
+        return tuple(one for one in beyond if one not in self.found)
+
     @property
     def holds(self) -> bool:
         """Whether controls came out as they must, and nothing was found."""
@@ -148,7 +154,12 @@ class AuditReport(Shown):
             return "not judged: no attacker with the output alone was asked for"
         counts = _counts(strongest.advantage)
         if not self.found:
-            return f"nothing found by the attacks tried: {counts}, and up to {self.unseen:.1%} more cannot be excluded"
+            told = f"{counts}, and up to {self.unseen:.1%} more cannot be excluded"
+            if not self.within:
+                return f"nothing found by the attacks tried: {told}"
+            ways = ", ".join(dict.fromkeys(f"{one.attack} ({one.group})" for one in self.within))
+            allowed = f"{100 * self.most_advantage:g}% that are allowed"
+            return f"nothing found beyond the {allowed}: {told}; members are found, more than by chance, by {ways}"
         surest = max(self.found, key=lambda one: (one.group == EVERYBODY, one.advantage.low))
         if surest.group == EVERYBODY:
             return f"members are found: {_counts(surest.advantage)}, from the output alone"

@@ -32,7 +32,7 @@ class Rows:
     item_ids
         The catalogue; where it is secret, of what there is to select from.
     activity
-        Interactions of each user before they were clipped: int64, shape (users,).
+        Interactions of each user before they were clipped or selected: int64, shape (users,).
     kept_notes
         What is said of the source that tells nothing of its people: that it is made up.
     is_secret
@@ -74,8 +74,8 @@ class Rows:
 
     def forecast(self, epsilon: float, delta: float, unit: PrivacyUnit, directions: int = 16) -> Forecast:
         """Return what a private base of this data will have."""
-        users, items = len(self.starts) - 1, len(self.item_ids)
-        return forecast(users, items, len(self.items), epsilon, delta, unit, directions)
+        sizes = len(self.starts) - 1, len(self.item_ids), len(self.items)
+        return forecast(*sizes, epsilon, delta, unit, directions, secret_catalogue=self.is_secret)
 
     def clipped(self, clip: int) -> "Rows":
         """Return at most so many interactions of each user, chosen at random."""
@@ -91,10 +91,11 @@ class Rows:
         return replace(self, starts=starts, items=self.items[kept])
 
     def only(self, chosen: Counts) -> "Rows":
-        """Return interactions with some items, which are the catalogue then."""
+        """Return interactions with some items, which are the catalogue then; users stay as active as they were."""
         code = np.full(len(self.item_ids), -1)
         code[chosen] = np.arange(len(chosen))
-        return self.recoded(code, self.item_ids.take(pa.array(chosen)))
+        left = np.unique(self.owners[code[self.items] >= 0])
+        return replace(self.recoded(code, self.item_ids.take(pa.array(chosen))), activity=self.activity[left])
 
     def recoded(self, code: Counts, ids: pa.Array) -> "Rows":
         """Return interactions with items under new codes, those with −1 left out, and users without any."""

@@ -45,6 +45,9 @@ from fractalrs.tools import (
 MOST_ADVANTAGE = 0.02
 """Above this share of members, beyond that of controls, something is found."""
 
+MOST_RELEASES = 16
+"""Each is attacked whole, one after the other."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -85,7 +88,7 @@ def audit(
         Members may be claimed more often than controls by at most so much, by an attacker with the output alone; else
         `AuditReport.holds` is false.
     releases
-        Of the same people, with the seeds that follow: an attacker with the output has all of them.
+        Of the same people, with the seeds that follow: an attacker with the output has all of them. At most 16.
     most
         Of more people a sample is taken.
     seed
@@ -118,7 +121,7 @@ def audit(
     for attacker in attackers:
         check_word("attackers", attacker, tuple(ATTACKERS))
     _check_shares(known, most_advantage)
-    check_count("releases", releases, 1)
+    _check_releases(releases)
     check_count("most", most, 2 * FEWEST)
     check_count("seed", seed)
     base, others = _bases(output, members, controls)
@@ -287,3 +290,12 @@ def _check_shares(known: Sequence[float], most_advantage: float) -> None:
         raise InputError("known is empty", hint="whole histories are 1.0")
     if not (isinstance(most_advantage, int | float) and 0 <= most_advantage < 1):
         raise InputError(f"most_advantage is {most_advantage!r}; it must be from 0 to below 1")
+
+
+def _check_releases(releases: int) -> None:
+    check_count("releases", releases, 1)
+    if releases > MOST_RELEASES:
+        raise InputError(
+            f"releases is {releases}; at most {MOST_RELEASES} are attacked together",
+            hint=f"{MOST_RELEASES} tell already how what is found grows with them",
+        )

@@ -8,6 +8,7 @@ import re
 import reprlib
 import sys
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -151,8 +152,14 @@ def as_path(name: str, value: object) -> Path:
     return Path(value)
 
 
+ALLOWED_THREADS: ContextVar[int | None] = ContextVar("ALLOWED_THREADS", default=None)
+"""Set by `blas_threads`: as many are the default until its context ends."""
+
+
 def resolve_threads(threads: int | None) -> int:
     """Return how many threads to use, by default as many as this process may; refuse what is no number of them."""
+    if threads is None and (allowed := ALLOWED_THREADS.get()) is not None:
+        return allowed
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(threads, bool) or not isinstance(threads, int):

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools.arguments import as_path
+from fractalrs.tools.arguments import ALLOWED_THREADS, as_path
 
 _FREE_DISK_MARGIN = 1.05
 _GROUPS = {
@@ -21,14 +21,18 @@ _GROUPS = {
 
 @contextmanager
 def blas_threads(threads: int) -> Iterator[None]:
-    """Let linear algebra use so many threads until the context ends."""
+    """Let linear algebra use so many threads until the context ends, and whatever is not told how many."""
     # Only libraries that are loaded can be limited: NumPy and SciPy bring one each.
     import numpy.linalg  # noqa: F401
     import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(threads):
-        yield
+    token = ALLOWED_THREADS.set(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        ALLOWED_THREADS.reset(token)
 
 
 @contextmanager

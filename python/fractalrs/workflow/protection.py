@@ -38,7 +38,6 @@ class Protection:
     privacy_unit: PrivacyUnit = option(
         "user", "What is hidden: a user with everything they did, or one interaction.", Group.PRIVACY
     )
-
     secret_catalogue: bool = option(
         False,
         "The list of items is secret too: only those that enough users have are released, and half of delta is spent "

@@ -30,24 +30,34 @@ def densest_block(output: Output, people: People, known: float) -> Claims:
 
 def several_blocks(output: Output, people: People, known: float) -> Claims:
     """Match several of the densest blocks; where rows are of several people, score those side by side."""
-    if output.share_of_row < 1:
-        return dealt_out(output, people, known)
+    return dealt_out(output, people, known) if output.share_of_row < 1 else _surest(_each(output, people, known))
+
+
+def _each(output: Output, people: People, known: float) -> list[Claims]:
+    """Match each of the densest blocks."""
     places = output.densest(BLOCKS)
-    return _surest(
-        [_matched(output, output.block(place), output.keep(place), place, people, known) for place in places]
-    )
+    return [_matched(output, output.block(place), output.keep(place), place, people, known) for place in places]
 
 
 def with_test_files(output: Output, people: People, known: float) -> Claims:
-    """Do the same with the files of test interactions too, by who knows of each person what is in them."""
-    return several_blocks(output.with_held_out, people.with_held_out if known == 1 else people, known)
+    """Do the same with the files of test, and of validation, interactions too.
+
+    Who knows whole histories knows what was held out as well. Who knows a share of train interactions knows that less
+    of what these rows have.
+    """
+    if known == 1:
+        return several_blocks(output.with_held_out, people.with_held_out, known)
+    train = people.histories.nnz / known
+    whole = train + people.held_out.nnz + people.validation.nnz
+    return several_blocks(output.with_held_out, people, known * train / whole)
 
 
 def several_releases(output: Output, people: People, known: float) -> Claims:
     """Do the same to each release; whoever is matched in any is claimed, and scores of rows of several add up."""
-    found = [several_blocks(one, people, known) for one in output.releases]
-    if sure := [claims for claims in found if claims.claimed is not None]:
-        return _surest(sure)
+    if output.share_of_row == 1:
+        # Of all tries together, blocks of each release: each is an occasion for chance.
+        return _surest([claims for one in output.releases for claims in _each(one, people, known)])
+    found = [dealt_out(one, people, known) for one in output.releases]
     scores = [claims.scores for claims in found if claims.scores is not None]
     return Claims(None, None, np.sum(scores, axis=0), found[0].sizes)
 
@@ -57,7 +67,7 @@ def _surest(found: Sequence[Claims]) -> Claims:
     margins = np.array([claims.scores for claims in found])
     best = margins.argmax(axis=0)
     rights = [claims.right for claims in found if claims.right is not None]
-    right = np.choose(best, np.array(rights)) if rights else None
+    right = np.take_along_axis(np.array(rights), best[None], axis=0)[0] if rights else None
     return Claims(margins.max(axis=0) > CERTAIN + np.log(len(found)), right, margins.max(axis=0))
 
 

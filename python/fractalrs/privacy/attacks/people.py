@@ -27,9 +27,9 @@ class People(Shown):
 
     Attributes
     ----------
-    histories, held_out
-        Candidates × items, ones: their train interactions, and those that were held out for test. The first items are
-        those of the members' base, by code.
+    histories, held_out, validation
+        Candidates × items, ones: their train interactions, and those held out for test and for validation. The first
+        items are those of the members' base, by code.
     is_member : bool, shape (candidates,)
         Whether the data were made of each.
     codes : int64, shape (candidates,)
@@ -44,6 +44,7 @@ class People(Shown):
 
     histories: Matrix
     held_out: Matrix
+    validation: Matrix
     is_member: npt.NDArray[np.bool_]
     codes: Integers
     item_ids: pa.Array
@@ -60,7 +61,7 @@ class People(Shown):
             for base, size in zip((members, controls), sizes, strict=True)
         ]
         item_ids, codes = _catalogue(members.item_ids, controls.item_ids)
-        histories, held_out = (
+        histories, held_out, validation = (
             sp.vstack(
                 [
                     _wide(members_part[chosen[0]], np.arange(members.shape[1]), len(item_ids)),
@@ -68,7 +69,11 @@ class People(Shown):
                 ],
                 format="csr",
             )
-            for members_part, controls_part in ((members.train, controls.train), (members.test, controls.test))
+            for members_part, controls_part in (
+                (members.train, controls.train),
+                (members.test, controls.test),
+                (members.valid, controls.valid),
+            )
         )
         is_member = np.arange(sum(sizes)) < sizes[0]
         user_codes = np.concatenate([chosen[0], np.full(sizes[1], -1)])
@@ -78,7 +83,7 @@ class People(Shown):
         rated = [_held_ratings(base) for base in (members, controls)]
         ratings = [one[places] for one, places in zip(rated, chosen, strict=True) if one is not None]
         together = np.concatenate(ratings) if len(ratings) == len(rated) else None
-        return cls(histories, held_out, is_member, user_codes, item_ids, degrees, together)
+        return cls(histories, held_out, validation, is_member, user_codes, item_ids, degrees, together)
 
     def known(self, share: float, seed: int) -> Self:
         """Return them with each interaction known with probability `share`."""
@@ -91,8 +96,8 @@ class People(Shown):
 
     @property
     def with_held_out(self) -> Self:
-        """Return them with what was held out for test known too."""
-        return replace(self, histories=sp.csr_array(self.histories.maximum(self.held_out)))
+        """Return them with what was held out, for test and for validation, known too."""
+        return replace(self, histories=sp.csr_array(self.histories.maximum(self.held_out).maximum(self.validation)))
 
     def first_held_out(self, cells: Matrix) -> tuple[npt.NDArray[np.bool_], Integers]:
         """Return who has an interaction that was held out, and the cell of the first one's item; 0 of none."""
@@ -111,12 +116,10 @@ class People(Shown):
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Self:
         """Return some of them."""
-        histories, held_out = self.histories[chosen], self.held_out[chosen]
+        matrices = {name: getattr(self, name)[chosen] for name in ("histories", "held_out", "validation")}
         ratings = None if self.held_ratings is None else self.held_ratings[chosen]
         is_member, codes = self.is_member[chosen], self.codes[chosen]
-        return replace(
-            self, histories=histories, held_out=held_out, is_member=is_member, codes=codes, held_ratings=ratings
-        )
+        return replace(self, **matrices, is_member=is_member, codes=codes, held_ratings=ratings)
 
     @cached_property
     def at_risk(self) -> dict[str, npt.NDArray[np.bool_]]:
