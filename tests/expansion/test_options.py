@@ -121,7 +121,7 @@ def test_what_is_no_value_is_refused_before_reading(given: dict[str, Any], messa
 
 def test_signatures_list_every_option_with_its_type_and_default() -> None:
     expand, make = (inspect.signature(thing).parameters for thing in (fr.expand, Expansion))
-    assert set(expand) == {"source", "output", "threads", "overwrite", "progress", *RECIPE}
+    assert set(expand) == {"source", "output", "threads", "overwrite", "progress", "truth", *RECIPE}
     assert set(make) == {"base", "reduced", "profile", "cells", *(field.name for field in fields(Options))}
     for parameters in (expand, make):
         assert parameters["min_keep"].default == Options.min_keep

@@ -233,7 +233,7 @@ def sub_sample(interactions: Interactions, shares: tuple[float, float], repeat: 
     --------
     >>> import fractalrs as fr
     >>> sub_sample(fr.sample_interactions(80, 60, 1_200), (1 / 2, 1 / 3), 0, 0).shape
-    (40, 20)
+    (36, 18)
     """
     sizes = _sizes(interactions, shares)
     rng, kept = np.random.default_rng([seed, repeat, 0]), np.ones(len(interactions), dtype=bool)

@@ -7,7 +7,7 @@ from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
+import scipy  # Its parts are loaded where they are used.
 
 from fractalrs.base import SVD, Base, canonical, leading_svd
 from fractalrs.errors import InputError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.special import erfinv
+import scipy  # Its parts are loaded where they are used.
 
 from fractalrs.base import Base, base_statistics, leave_last_out, truncated_svd
 from fractalrs.errors import InputError
@@ -173,6 +173,7 @@ def _moved(model: Model, exposures: int, made: Moments, real: Moments, pace: flo
         return now if abs(got / wanted - 1) < _SAME else max(2, round(now * step(wanted, got)))
 
     def tail(wanted: float, got: float) -> float:
+        erfinv = scipy.special.erfinv
         return step(float(erfinv(min(wanted, 0.99))), float(erfinv(min(got, 0.99))))
 
     count = min(len(made.ratios), len(real.ratios))

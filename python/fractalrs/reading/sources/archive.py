@@ -4,7 +4,7 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -44,7 +44,7 @@ def _open_zip(path: Path, asked: Asked) -> Source:
             raise InputError(
                 f"{asked.name or path} is an Excel workbook (.xlsx), which is not read", hint="save the sheet as CSV"
             )
-        return _unpacked(path, asked, sizes, ((name, archive.open(name)) for name in sizes))
+        return _unpacked(path, asked, sizes, _opened(archive, sizes))
 
 
 def _open_tar(path: Path, asked: Asked) -> Source:
@@ -55,6 +55,13 @@ def _open_tar(path: Path, asked: Asked) -> Source:
         with stored.stream() as stream, tarfile.open(fileobj=cast("IO[bytes]", _Ending(stream)), mode="r|") as archive:
             members = ((one.name, archive.extractfile(one)) for one in _members(archive) if one.isfile())
             return _unpacked(path, asked, sizes, members)
+
+
+def _opened(archive: zipfile.ZipFile, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    """Open one member after the other, and close it: those that are open keep the archive open too."""
+    for name in names:
+        with archive.open(name) as file:
+            yield name, file
 
 
 class _Ending:
@@ -83,7 +90,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 def _unpacked(
-    path: Path, asked: Asked, sizes: dict[str, int], members: Iterator[tuple[str, IO[bytes] | None]]
+    path: Path, asked: Asked, sizes: dict[str, int], members: Iterable[tuple[str, IO[bytes] | None]]
 ) -> Source:
     name = asked.name or str(path)
     chosen, others = picked(list(sizes), name)
