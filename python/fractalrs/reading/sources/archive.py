@@ -4,8 +4,8 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
@@ -44,7 +44,8 @@ def _open_zip(path: Path, asked: Asked) -> Source:
             raise InputError(
                 f"{asked.name or path} is an Excel workbook (.xlsx), which is not read", hint="save the sheet as CSV"
             )
-        return _unpacked(path, asked, sizes, _opened(archive, sizes))
+        with closing(_opened(archive, sizes)) as members:
+            return _unpacked(path, asked, sizes, members)
 
 
 def _open_tar(path: Path, asked: Asked) -> Source:
@@ -57,7 +58,7 @@ def _open_tar(path: Path, asked: Asked) -> Source:
             return _unpacked(path, asked, sizes, members)
 
 
-def _opened(archive: zipfile.ZipFile, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes]]]:
+def _opened(archive: zipfile.ZipFile, names: Iterable[str]) -> Generator[tuple[str, IO[bytes]]]:
     """Open one member after the other, and close it: those that are open keep the archive open too."""
     for name in names:
         with archive.open(name) as file:
