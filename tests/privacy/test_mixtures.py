@@ -10,7 +10,7 @@ from fractalrs.privacy.attacks.annealing import Annealing, Matrix
 from fractalrs.privacy.attacks.blind import dealt_out, densest_block, several_blocks
 from fractalrs.privacy.attacks.claims import Claims
 from fractalrs.privacy.attacks.mixtures import likelihoods
-from fractalrs.privacy.rates import Advantage, area
+from helpers.attacks import found, told
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +34,6 @@ def members() -> fr.Interactions:
 def output(base: fr.Base, rates: list[list[float]], users: int) -> Output:
     cells = fr.group_cells(base, users, 1)
     return Output(fr.Expansion(base, rates, max_keep=0.95, shuffle="mixed", cells=cells), True)
-
-
-def found(claims: Claims, people: People) -> Advantage:
-    claimed, counts = claims.judged(people.is_member)
-    return Advantage.counted(claimed[counts], people.is_member[counts])
-
-
-def told(claims: Claims, people: People) -> float:
-    """Return the area under the curve of the scores."""
-    assert claims.scores is not None
-    between = area(claims.scores, people.is_member)
-    assert between is not None
-    return between[0]
 
 
 def test_people_dealt_out_in_pairs_are_found(base: fr.Base, people: People) -> None:

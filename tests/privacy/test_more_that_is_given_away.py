@@ -7,22 +7,9 @@ import pytest
 import fractalrs as fr
 from fractalrs.privacy.attacks import Output, People
 from fractalrs.privacy.attacks.blind import several_blocks, several_releases, with_test_files
-from fractalrs.privacy.attacks.claims import Claims
 from fractalrs.privacy.attacks.informed import held_out_rating
 from fractalrs.privacy.attacks.matching import CERTAIN
-from fractalrs.privacy.rates import Advantage, area
-
-
-def found(claims: Claims, people: People) -> Advantage:
-    claimed, counts = claims.judged(people.is_member)
-    return Advantage.counted(claimed[counts], people.is_member[counts])
-
-
-def told(claims: Claims, people: People) -> float:
-    assert claims.scores is not None
-    between = area(claims.scores, people.is_member)
-    assert between is not None
-    return between[0]
+from helpers.attacks import found, told
 
 
 def halves(test_share: float) -> tuple[fr.Base, People]:
