@@ -5,7 +5,7 @@ answers to a benchmark stay with who sets it.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, Protocol
 
@@ -28,6 +28,7 @@ from fractalrs.tools import (
     Progress,
     Store,
     has_seal,
+    row_groups,
     sealed_json,
     store_of,
     untrusted,
@@ -232,7 +233,7 @@ def _write(dataset: Dataset, truths: Truths, unobserved: bool, threads: int, pro
             def passed(some: int, _: int, before: int = done, files: int = number) -> None:
                 report(before + some, files)
 
-            tables = _row_groups(truths.rows(kind, (part.first, part.last), threads))
+            tables = row_groups(truths.rows(kind, (part.first, part.last), threads), _ROW_GROUP)
             with staging.path(name).open("wb") as file:
                 schema, ids = truths.true_schema, ["user_id", "item_id"]
                 found[name] = write_labelled(
@@ -294,14 +295,3 @@ def _expected_rows(expansion: Expansion, kind: Known, part: PartEntry) -> int:
 def _possible(expansion: Expansion) -> int:
     """Return how many interactions there would be without dropout."""
     return int(expansion.base.count * expansion.keep_rates.size)
-
-
-def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    gathered: list[pa.RecordBatch] = []
-    for batch in batches:
-        gathered.append(batch)
-        if sum(map(len, gathered)) >= _ROW_GROUP:
-            yield pa.Table.from_batches(gathered)
-            gathered = []
-    if gathered:
-        yield pa.Table.from_batches(gathered)

@@ -18,6 +18,7 @@ from fractalrs.tools import (
     new_folder,
     new_place,
     require_disk,
+    row_groups,
     write_labelled,
     write_text,
 )
@@ -208,19 +209,7 @@ def _write_part(file: Path, log: Log, before: int, number: int, progress: Progre
         progress(before + rows, number)
 
     with file.open("wb") as stream:
-        return write_labelled(stream, _tables(log), log.schema, "zstd(1)", _ROW_GROUP, labels, report)
-
-
-def _tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Gather batches into tables of a row group each."""
-    gathered: list[pa.RecordBatch] = []
-    for batch in batches:
-        gathered.append(batch)
-        if sum(map(len, gathered)) >= _ROW_GROUP:
-            yield pa.Table.from_batches(gathered)
-            gathered = []
-    if gathered:
-        yield pa.Table.from_batches(gathered)
+        return write_labelled(stream, row_groups(log, _ROW_GROUP), log.schema, "zstd(1)", _ROW_GROUP, labels, report)
 
 
 def _describe(

@@ -7,7 +7,7 @@ place. NumPy's arrays have it at their end, where NumPy does not look, JSON obje
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 
@@ -84,6 +84,25 @@ def parquet_writer(sink: Any, schema: pa.Schema, compression: str, **options: An
     name, _, level = compression.removesuffix(")").partition("(")
     options |= {"compression": name, "compression_level": int(level) if level else None, "store_schema": False}
     return pq.ParquetWriter(sink, schema, **options)
+
+
+def row_groups(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Gather batches into tables of so many rows or a batch more, and the last: a row group each.
+
+    Examples
+    --------
+    >>> batches = pa.table({"user_id": range(10)}).to_batches(max_chunksize=3)
+    >>> [len(table) for table in row_groups(batches, 5)]
+    [6, 4]
+    """
+    gathered: list[pa.RecordBatch] = []
+    for batch in batches:
+        gathered.append(batch)
+        if sum(map(len, gathered)) >= rows:
+            yield pa.Table.from_batches(gathered)
+            gathered = []
+    if gathered:
+        yield pa.Table.from_batches(gathered)
 
 
 def write_labelled(
