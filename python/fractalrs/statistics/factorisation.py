@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
 _Matrix: TypeAlias = "sp.csr_array[Any, tuple[int, int]]"
-_SCORES = 1 << 21
+_SCORES = 1 << 24
 """Scores that are held at a time."""
 _PART = 8
 """A part of the catalogue is a so manieth of it."""
@@ -73,10 +73,13 @@ def recall_by_rank(
     scores, items_last = np.empty((step, items), dtype=factors.dtype), np.ascontiguousarray(factors.T)
     for first in range(0, users if test.nnz else 0, step):
         own, asked = train[first : first + step], test[first : first + step]
-        tastes, here = own @ factors, scores[: own.shape[0]]
+        # In another precision than the factors' these would be converted for every rank.
+        tastes, here = (own @ factors).astype(factors.dtype), scores[: own.shape[0]]
         rows, owners = (np.repeat(np.arange(len(here)), np.diff(each.indptr)) for each in (own, asked))
         for place, rank in enumerate(known):
-            np.matmul(tastes[:, :rank], items_last[:rank], out=here)
+            # NumPy leaves products of one column and one row to a slow loop.
+            times = np.matmul if rank > 1 else np.multiply
+            times(tastes[:, :rank], items_last[:rank], out=here)
             here[rows, own.indices] = -np.inf
             found[place] += _within(here, owners, asked.indices, within)
     shares = [float(count / test.nnz) if test.nnz else None for count in found]

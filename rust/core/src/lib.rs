@@ -18,7 +18,7 @@
 //! | [`tiles`] | `tables`: of a row block, for all threads · `tile`: some users at a time · `kept`: what their blocks keep · `stitch`: users put together · `membership` · `sources`: what pairs stand for |
 //! | [`pages`] | `pack`: bits · `delta`: differences · `hybrid`: runs and codes · `chunk`: the pages of a column · `library`: those that the Parquet library encodes |
 //! | [`parts`] | `encoding` · `dictionary`: values known beforehand · `columns`: what files carry · `row_group`: encoded page by page · `part_file`: one Parquet file · `seal`: its digest, inside and out · `sink`: how it gets its name · `sharing`: who makes what · `run`: parts made on threads |
-//! | [`passes`] | `ahead`: made before it is asked for · `cursor`: one user after the other · `cache`: those that were read · `files`: those of a file · `rows`: a matrix in pieces, on threads · `degrees` · `gram`: products with vectors · `neighbours` · `lookups`: how often ids are looked up · `stack`: what caches of them hit |
+//! | [`passes`] | `ahead`: made before it is asked for · `cursor`: one user after the other · `cache`: those that were read · `files`: those of a file · `rows`: a matrix in pieces, on threads · `degrees` · `gram`: products with vectors · `neighbours` · `overlaps`: items shared with given rows · `lookups`: how often ids are looked up · `stack`: what caches of them hit |
 //! | [`worlds`] | `curve`: integers over ranks · `preference`: who likes what · `axis`: what is shown · `world`: all of it, a value · `exposures`: what is logged · `stream`: all of it in order · `batch`: for many pairs at once · `feedback`: slates of policies that learn |
 
 pub mod algebra;

@@ -251,7 +251,7 @@ class Measured:
     def spectrum(self) -> Spectrum:
         """Leading singular values and vectors of the synthetic matrix."""
         # Smaller data can afford more steps.
-        tolerance = TOLERANCE if self.matrix.interactions > 1e8 else 1e-4
+        tolerance = TOLERANCE if self.matrix.interactions > 1e8 else 1e-5
         with self.stages("singular values"):
             return spectrum(self.matrix, self.singular_values, tolerance=tolerance)
 

@@ -17,10 +17,11 @@ COPIES = 10
 """Among so many nearest items copies are counted."""
 MIN_DEGREE = 5
 """Items of fewer train interactions are left out: their cosines are noise."""
-COUNT_BYTES = 3 << 28
-"""What counts of one pass may take in memory: 0.75 GiB …"""
+COUNT_BYTES = 3 << 29
+"""What counts of one pass may take in memory: 1.5 GiB, as the basis of a spectrum …"""
 _KEPT_COUNT_BYTES = 1 << 26
 """… or less where rows are in memory, so that passes are cheap: 64 MiB."""
+EACH_COUNT_BYTES = 2
 _STRATA = 10
 _NULL_ITEMS = 32
 _DRAWN = 200
@@ -99,7 +100,7 @@ def neighbours(
 
 def near_items(matrix: StreamedMatrix, chosen: Codes, degrees: npt.NDArray[np.integer], **asked: int) -> NearItems:
     """Find the nearest items of each chosen one in as many passes as memory asks for."""
-    width = max(1, (_KEPT_COUNT_BYTES if matrix.keeps_rows else COUNT_BYTES) // (4 * matrix.shape[1]))
+    width = max(1, (_KEPT_COUNT_BYTES if matrix.keeps_rows else COUNT_BYTES) // (EACH_COUNT_BYTES * matrix.shape[1]))
     pieces = np.array_split(chosen, -(-len(chosen) // width))
     found = [matrix.nearest_items(piece, degrees, **asked) for piece in pieces]
     return NearItems(*(np.concatenate([getattr(each, name) for each in found]) for name in ("ids", "shared", "paths")))

@@ -21,7 +21,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from fractalrs.passes import Degrees, Matrix, StreamedMatrix
 from fractalrs.statistics import Floats, null_pairs
-from fractalrs.validation.measure.neighbours import COUNT_BYTES, MIN_DEGREE, near_items
+from fractalrs.validation.measure.neighbours import COUNT_BYTES, EACH_COUNT_BYTES, MIN_DEGREE, near_items
 
 ROWS = 2_000
 """Users of a row block that are looked at, in every row block; all where there are fewer."""
@@ -168,7 +168,7 @@ def _relinked(matrix: StreamedMatrix, degrees: Degrees, rng: np.random.Generator
     nearest[:, reference_row] = users
     mutual = _mutual(matrix, users, nearest, reference_row) if m > 1 else None
 
-    if 4 * matrix.shape[1] > COUNT_BYTES:
+    if EACH_COUNT_BYTES * matrix.shape[1] > COUNT_BYTES:
         return None, mutual
     matched = _nearest_items(matrix, degrees, items)
     matched[:, reference_column] = items

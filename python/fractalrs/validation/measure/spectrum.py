@@ -1,10 +1,12 @@
 """Leading singular values of matrices that are never held in memory."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from fractalrs.base import orthonormal
 from fractalrs.errors import InputError
 from fractalrs.passes import StreamedMatrix, Vectors
 from fractalrs.statistics import Floats
@@ -19,8 +21,8 @@ BASIS_BYTES = 3 << 29
 """What the Krylov basis may take in memory: 1.5 GiB."""
 DOUBLE_BYTES = 1 << 27
 """A larger one has single precision, whose errors of 1e-5 are far below what is compared."""
-TOLERANCE = 2e-3
-"""A spectrum is done when a further step moves no value by more than this share of itself…"""
+TOLERANCE = 5e-3
+"""A spectrum is done when no value lacks more than this share of itself, as the last steps tell…"""
 _EXACT = 1e-7
 """… or when the residuals bound every error by this share."""
 _ROWS = 1 << 16
@@ -52,8 +54,11 @@ def spectrum(
 
     One pass over the rows a step, nothing else of A is needed (Golub & Van Loan, Matrix Computations, 10.3; for why
     few steps suffice without gaps between the values: Musco & Musco 2015). A value that occurs oftener than a step has
-    vectors (16) may be found too few times. A is the train part of `matrix`; it stops when a step moves no value by
-    more than the tolerance, a share of itself. `seed` is that of the random start, `memory` what the basis may take.
+    vectors (16) may be found too few times. A is the train part of `matrix`.
+
+    From step to step values only grow, by less and less. It stops when each lacks at most the tolerance, a share of
+    itself, if steps to come go on to be smaller by as much as the last one was. `seed` is that of the random start,
+    `memory` what the basis may take.
 
     Raises
     ------
@@ -67,8 +72,9 @@ def spectrum(
     rounding, smallest = (1e-14, 1e-8) if dtype == np.float64 else (1e-5, 3e-4)
     projected = np.zeros((size, size))
     rng = np.random.default_rng(seed)
-    block: Vectors = np.linalg.qr(rng.standard_normal((items, _width(items, count))).astype(dtype))[0]
-    filled, last, checked = 0, np.full(count, np.inf), 0
+    block: Vectors = orthonormal(rng.standard_normal((items, _width(items, count))))[0].astype(dtype)
+    filled, checked = 0, 0
+    last, last_moved = np.full(count, np.inf), np.inf
     while True:
         width = block.shape[1]
         basis[:, filled : filled + width] = block
@@ -80,10 +86,10 @@ def spectrum(
         image -= known @ coefficients
         image -= known @ (known.T @ image)
         room = min(width, size - filled)
-        block, coupling = np.linalg.qr(image)
+        block, coupling = orthonormal(image.astype(np.float64))
         # Rounding leaves directions of no weight that are not orthogonal to the basis yet.
-        block -= known @ (known.T @ block)
-        block = np.linalg.qr(block)[0]
+        block -= known @ (known.T @ block.astype(dtype))
+        block = orthonormal(block)[0].astype(dtype)
         # A large eigenproblem takes longer than a pass.
         if filled >= count and (filled <= 1024 or filled - checked >= count // 8 or room == 0):
             checked = filled
@@ -92,11 +98,11 @@ def spectrum(
             floor = max(values[0] * smallest, np.finfo(np.float64).tiny)
             residual = np.linalg.norm(coupling @ vectors[-width:], axis=0) + rounding * theta[0]
             scale = np.maximum(values, floor)
-            moved = np.abs(values - last) / scale
+            moved = float((np.abs(values - last) / scale).max())
             exact = (residual / scale <= _EXACT * scale).all()
-            if exact or room == 0 or (moved <= tolerance).all():
+            if exact or room == 0 or _missing(moved, last_moved) <= tolerance:
                 break
-            last = values
+            last, last_moved = values, moved
         block = np.ascontiguousarray(block[:, :room])
     leading = min(VECTORS, count)
     right = np.asarray(basis[:, :filled] @ vectors[:, :leading].astype(dtype), dtype=np.float64)
@@ -104,6 +110,13 @@ def spectrum(
     del basis
     left = np.asarray(matrix.product(right), dtype=np.float64) / np.maximum(values[:leading], floor)
     return Spectrum(values, _bounds(values, residual), right, left, factors)
+
+
+def _missing(moved: float, before: float) -> float:
+    """Return what all steps to come move values by, if each of them is smaller by as much as the last one was."""
+    if moved and not moved < before < math.inf:
+        return math.inf
+    return moved * moved / (before - moved) if moved else 0.0
 
 
 def _empty_basis(items: int, count: int, memory: int) -> Vectors:

@@ -130,9 +130,8 @@ impl<T: Real> Batch<T> {
     fn push(&mut self, mut row: &[i64]) -> bool {
         let (mut taken, last) = (0, self.windows.len() - 1);
         for (number, window) in self.windows.iter_mut().enumerate() {
-            // Items rise by blocks; what comes out of order is taken in a later window, at the latest in the last one.
-            let known = row.iter().position(|&item| item >= window.end).filter(|_| number < last);
-            let (here, rest) = row.split_at(known.unwrap_or(row.len()));
+            // Items rise, but for those in the order of time, which are taken in whatever window.
+            let (here, rest) = row.split_at(if number < last { before(row, window.end) } else { row.len() });
             window.items.extend(here.iter().map(|&item| item as u32));
             window.counts.push(here.len() as u32);
             taken += window.items.len();
@@ -146,6 +145,19 @@ impl<T: Real> Batch<T> {
     fn flush(&mut self, x: &[T], width: usize, y: &mut [T]) {
         widened(Flush { batch: self, x, width, y });
     }
+}
+
+/// How many items come before `end`, if they rise: many are compared at a time.
+fn before(items: &[i64], end: i64) -> usize {
+    let mut count = 0;
+    for some in items.chunks(LANES) {
+        let here = some.iter().filter(|&&item| item < end).count();
+        count += here;
+        if here < some.len() {
+            break;
+        }
+    }
+    count
 }
 
 /// Empties a batch.

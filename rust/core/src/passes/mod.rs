@@ -10,6 +10,7 @@ mod gram;
 mod histories;
 mod lookups;
 mod neighbours;
+mod overlaps;
 mod rows;
 mod stack;
 mod started;

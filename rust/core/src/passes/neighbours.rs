@@ -3,34 +3,73 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::overlaps::{GivenRows, Overlaps};
 use super::rows::{StreamedMatrix, Workers, fold};
 use crate::base::Split;
 use crate::error::Error;
 use crate::threads::on_threads;
 
 const NONE: u32 = u32::MAX;
+/// A number that is greater than another one is greater than so much of it, whatever was rounded.
+const ALMOST: f64 = 1.0 - 1e-9;
 /// Rows are taken together until they have so many interactions.
-const CHUNK: usize = 1 << 22;
+const CHUNK: usize = 1 << 24;
 
 /// Counts, for each of the `chosen` and every item, the train users of both: one row per chosen item.
 pub fn cooccurrence(matrix: &StreamedMatrix, chosen: &[u32], workers: &Workers) -> Result<Vec<u32>, Error> {
+    let counts = counted(matrix, chosen, workers)?;
+    let mut all = Vec::with_capacity(matrix.items as usize * chosen.len());
+    let mut one = Vec::new();
+    for counts in counts {
+        counts.read(&mut one);
+        all.extend_from_slice(&one);
+    }
+    Ok(all)
+}
+
+/// Counts the train users that a chosen item and every item have in common, in 2 bytes each.
+struct Counts {
+    /// The lowest 16 bits of each count.
+    low: Vec<u16>,
+    /// The items whose lowest bits went back to zero, as often as they did.
+    full: Vec<u32>,
+}
+
+impl Counts {
+    #[inline]
+    fn add(&mut self, item: u32) {
+        let (count, is_full) = self.low[item as usize].overflowing_add(1);
+        self.low[item as usize] = count;
+        if is_full {
+            self.full.push(item);
+        }
+    }
+
+    /// Writes the count of each item.
+    fn read(&self, counts: &mut Vec<u32>) {
+        counts.clear();
+        counts.extend(self.low.iter().map(|&count| u32::from(count)));
+        self.full.iter().for_each(|&item| counts[item as usize] += 1 << 16);
+    }
+}
+
+fn counted(matrix: &StreamedMatrix, chosen: &[u32], workers: &Workers) -> Result<Vec<Counts>, Error> {
     let items = matrix.items as usize;
     let mut number_of = vec![NONE; items];
     for (number, &item) in chosen.iter().enumerate() {
         number_of[item as usize] = number as u32;
     }
-    let mut counts = vec![0_u32; items * chosen.len()];
-    let rows: Vec<_> = counts.chunks_mut(items.max(1)).map(Mutex::new).collect();
+    let new = |_: &u32| Mutex::new(Counts { low: vec![0; items], full: Vec::new() });
+    let counts: Vec<_> = chosen.iter().map(new).collect();
     let states = fold(matrix, workers, 0, Chunk::default, |chunk, _, row| {
         matrix.check(row)?;
         chunk.push(row.train, &number_of);
-        if chunk.items.len() >= CHUNK { chunk.count(&rows) } else { Ok(()) }
+        if chunk.items.len() >= CHUNK { chunk.count(&counts) } else { Ok(()) }
     })?;
     for mut chunk in states {
-        chunk.count(&rows)?;
+        chunk.count(&counts)?;
     }
-    drop(rows);
-    Ok(counts)
+    counts.into_iter().map(|counts| counts.into_inner().map_err(|_| Error::Panicked)).collect()
 }
 
 /// Rows that have a chosen item. One chosen item after the other, its counts stay in cache.
@@ -52,14 +91,12 @@ impl Chunk {
     }
 
     /// Adds the rows to the counts of the chosen items that they have, and forgets them.
-    fn count(&mut self, counts: &[Mutex<&mut [u32]>]) -> Result<(), Error> {
+    fn count(&mut self, counts: &[Mutex<Counts>]) -> Result<(), Error> {
         self.having.sort_unstable();
         for alike in self.having.chunk_by(|one, other| one.0 == other.0) {
             let mut counts = counts[alike[0].0 as usize].lock().map_err(|_| Error::Panicked)?;
             for &(_, first, last) in alike {
-                for &item in &self.items[first as usize..last as usize] {
-                    counts[item as usize] += 1;
-                }
+                self.items[first as usize..last as usize].iter().for_each(|&item| counts.add(item));
             }
         }
         self.having.clear();
@@ -95,17 +132,17 @@ pub fn nearest_items(
     asked: Asked,
     workers: &Workers,
 ) -> Result<NearItems, Error> {
-    let items = (matrix.items as usize).max(1);
-    let counts = cooccurrence(matrix, chosen, workers)?;
+    let counts = counted(matrix, chosen, workers)?;
     let next = AtomicUsize::new(0);
     let threads = workers.threads.min(chosen.len()).max(1);
     let found = on_threads(threads, workers.progress, || {
-        let mut found = Vec::new();
+        let (mut found, mut counts_of) = (Vec::new(), Vec::new());
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(&item) = chosen.get(number) else { return Ok(found) };
             workers.progress.advance(0)?;
-            found.push((number, asked.of(item as usize, &counts[number * items..][..items])));
+            counts[number].read(&mut counts_of);
+            found.push((number, asked.of(item as usize, &counts_of)));
         }
     })?;
     let mut found: Vec<_> = found.into_iter().flatten().collect();
@@ -195,52 +232,36 @@ pub fn nearest(
     workers: &Workers,
 ) -> Result<(Vec<i64>, Vec<f64>), Error> {
     let groups = matrix.users.div_ceil(group) as usize;
-    // For each item, the given rows that have it.
-    let mut posting_starts = vec![0_usize; matrix.items as usize + 1];
-    for &item in items {
-        posting_starts[item as usize + 1] += 1;
-    }
-    for item in 1..posting_starts.len() {
-        posting_starts[item] += posting_starts[item - 1];
-    }
-    let mut ends = posting_starts.clone();
-    let mut postings = vec![0_u32; items.len()];
-    for (number, pair) in starts.windows(2).enumerate() {
-        for &item in &items[pair[0] as usize..pair[1] as usize] {
-            postings[ends[item as usize]] = number as u32;
-            ends[item as usize] += 1;
-        }
-    }
-    let bytes = given.len() * (groups * size_of::<(i64, f64)>() + size_of::<u32>());
-    let new = || (vec![(-1_i64, 0.0_f64); given.len() * groups], vec![0_u32; given.len()], Vec::new());
-    let states = fold(matrix, workers, bytes, new, |(best, shared, touched), _, row| {
+    let given_rows = GivenRows::groups(starts, items, matrix.items as usize);
+    let lengths: Vec<f64> = starts.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect();
+    let bytes = given.len() * groups * size_of::<(i64, f64)>() + given_rows.len() * size_of::<Overlaps>();
+    // Group by group: of a row all given rows are asked for one after the other.
+    let new = || {
+        let overlaps: Vec<_> = given_rows.iter().map(Overlaps::new).collect();
+        (vec![(-1_i64, 0.0_f64); given.len() * groups], overlaps)
+    };
+    let states = fold(matrix, workers, bytes, new, |(best, overlaps), _, row| {
         matrix.check(row)?;
-        for &item in row.train {
-            for &number in &postings[posting_starts[item as usize]..posting_starts[item as usize + 1]] {
-                if shared[number as usize] == 0 {
-                    touched.push(number);
+        let own = row.train.len() as f64;
+        let best = &mut best[(row.user / group) as usize * given.len()..][..given.len()];
+        for overlaps in overlaps {
+            overlaps.of(row.train, |number, shared| {
+                let (squared, product, place) = (f64::from(shared).powi(2), lengths[number] * own, &mut best[number]);
+                // Most are far from the nearest one: no need to divide.
+                if squared > ALMOST * place.1 * product && given[number] != row.user {
+                    *place = nearer(*place, (row.user as i64, squared / product));
                 }
-                shared[number as usize] += 1;
-            }
-        }
-        for number in touched.drain(..) {
-            let number = number as usize;
-            let common = f64::from(std::mem::take(&mut shared[number]));
-            if given[number] == row.user {
-                continue;
-            }
-            let length = (starts[number + 1] - starts[number]) as f64;
-            let candidate = (row.user as i64, common * common / (length * row.train.len() as f64));
-            let place = &mut best[number * groups + (row.user / group) as usize];
-            *place = nearer(*place, candidate);
+            });
         }
         Ok(())
     })?;
     let best = states
         .into_iter()
-        .map(|(best, ..)| best)
-        .reduce(|all, some| all.into_iter().zip(some).map(|(a, b)| nearer(a, b)).collect());
-    Ok(best.unwrap_or_default().into_iter().unzip())
+        .map(|(best, _)| best)
+        .reduce(|all, some| all.into_iter().zip(some).map(|(a, b)| nearer(a, b)).collect())
+        .unwrap_or_default();
+    let by_row = (0..given.len()).flat_map(|number| (0..groups).map(move |group| group * given.len() + number));
+    Ok(by_row.map(|place| best[place]).unzip())
 }
 
 fn nearer(one: (i64, f64), other: (i64, f64)) -> (i64, f64) {
