@@ -32,6 +32,7 @@ __all__ = [
     "sparse_product",
     "sparse_transpose",
     "stack_distances",
+    "standings",
     "text_lines",
 ]
 
@@ -366,6 +367,15 @@ def nearest_rows(
     *,
     threads: int,
 ) -> tuple[_Longs, npt.NDArray[np.int32], _Floats]: ...
+def standings(
+    tastes: npt.NDArray[np.float32],
+    factors: npt.NDArray[np.float32],
+    known: _Csr,
+    asked: _Csr,
+    ranks: Sequence[int],
+    *,
+    threads: int,
+) -> npt.NDArray[np.uint32]: ...
 def read_plain(
     path: str | PathLike[str], delimiter: int, kinds: str, first_line: int, *, block_bytes: int, threads: int
 ) -> list[tuple[list[_Longs], list[_Floats]]] | None: ...

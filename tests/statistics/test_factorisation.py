@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from fractalrs import statistics
+from fractalrs._core import standings  # noqa: PLC2701
 
 
 def split(seed: int = 0) -> tuple[sp.csr_array, sp.csr_array]:
@@ -42,6 +43,27 @@ def test_recall_is_that_of_every_ranking(share: float) -> None:
     assert found[2] is not None
     assert found[2] > 2 * share
     assert found[3] is None
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_items_stand_where_sums_in_single_precision_put_them(threads: int) -> None:
+    """Bit for bit: each sum is taken in the order of the factors."""
+    train, test = split(1)
+    rng = np.random.default_rng(2)
+    # Of so few values many scores tie.
+    factors, tastes = ((rng.integers(-3, 4, shape) / 7).astype(np.float32) for shape in ((6, 200), (60, 6)))
+    known, asked = ((each.indptr.astype(np.int64), each.indices.astype(np.int32)) for each in (train, test))
+    found = standings(tastes, factors, known, asked, [2, 5], threads=threads).reshape(2, test.nnz, 2)
+    for rank, standing in zip((2, 5), found, strict=True):
+        scores = np.zeros((60, 200), dtype=np.float32)
+        for k in range(rank):
+            scores += tastes[:, k : k + 1] * factors[k]
+        own = scores[test.nonzero()][:, None]
+        scores[train.nonzero()] = -np.inf
+        others = scores[test.nonzero()[0]]
+        assert np.array_equal(standing[:, 0], (others > own).sum(axis=1))
+        assert np.array_equal(standing[:, 1], (others == own).sum(axis=1))
+        assert (standing[:, 1] > 1).any()
 
 
 def test_recall_of_equal_scores_is_chance() -> None:

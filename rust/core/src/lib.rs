@@ -10,7 +10,7 @@
 //! | `text` | lines of text: numbers in decimals, side by side |
 //! | [`memory`] | `scratch`: memory written before it is read · `processor`: the only unsafe code |
 //! | [`reading`] | `plain`: text files of numbers |
-//! | [`algebra`] | `sparse`: a matrix in memory, its products with vectors; `nearest` of its rows |
+//! | [`algebra`] | `sparse`: a matrix in memory, its products with vectors · `nearest` of its rows · `standing`: of items, by factors |
 //! | [`chance`] | `random`: words keyed by where they are used · `permutation`: bijections that can be evaluated at one point |
 //! | [`base`] | `pairs`: from interactions to entries · `base`: the signed matrix · `train`: its train part in another order · `partition`: how cells are found · `energies`: what averages over cells leave · `cells`: users, or items, that are alike · `layout`: the base as blocks read it |
 //! | [`time`] | `clock`: the hours of the week · `timeline`: what is known of a source user · `schedule`: when an expanded user acts |

@@ -1,6 +1,6 @@
 //! Sparse matrices of `SciPy`'s form: arrays in and arrays out.
 
-use fractalrs_core::algebra::{Sparse, nearest};
+use fractalrs_core::algebra::{Factorised, Sparse, nearest};
 use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
 };
@@ -13,6 +13,8 @@ type Transposed<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Op
 /// A CSR matrix that was made, and one that is given.
 type Made<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<f64>>);
 type Csr<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, f64>);
+/// One of ones.
+type Ones<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i32>);
 
 /// A x for a CSR matrix A and x of shape (columns, count), C order; without `values` all entries are 1. The same numbers on any
 /// number of threads.
@@ -69,4 +71,26 @@ pub fn nearest_rows<'py>(
         Sparse::new(other.0.as_slice()?, other.1.as_slice()?, Some(other.2.as_slice()?), rows).map_err(raised)?;
     let (starts, columns, values) = py.detach(|| nearest(&one, &other, neighbours, threads)).map_err(raised)?;
     Ok((starts.into_pyarray(py), columns.into_pyarray(py), values.into_pyarray(py)))
+}
+
+/// How many items score better than the asked ones of each user, and how many as much, itself too: one after the other, by rank.
+/// `known` ones are left out. Scores are `tastes` (users, factors) times `factors` (factors, items), of as many factors as a
+/// rank says.
+#[pyfunction]
+#[pyo3(signature = (tastes, factors, known, asked, ranks, *, threads))]
+pub fn standings<'py>(
+    py: Python<'py>,
+    tastes: PyReadonlyArray2<'py, f32>,
+    factors: PyReadonlyArray2<'py, f32>,
+    known: Ones<'py>,
+    asked: Ones<'py>,
+    ranks: Vec<usize>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray1<u32>>> {
+    let (count, items) = (factors.shape()[0], factors.shape()[1]);
+    let scores = Factorised::new(tastes.as_slice()?, factors.as_slice()?, count, items).map_err(raised)?;
+    let known = Sparse::new(known.0.as_slice()?, known.1.as_slice()?, None, items).map_err(raised)?;
+    let asked = Sparse::new(asked.0.as_slice()?, asked.1.as_slice()?, None, items).map_err(raised)?;
+    let found = py.detach(|| scores.standings(&known, &asked, &ranks, threads)).map_err(raised)?;
+    Ok(found.into_iter().flatten().flatten().collect::<Vec<_>>().into_pyarray(py))
 }

@@ -31,7 +31,7 @@ use crate::errors::raised;
 mod _core {
     #[pymodule_export]
     use crate::{
-        algebra::{nearest_rows, sparse_product, sparse_transpose},
+        algebra::{nearest_rows, sparse_product, sparse_transpose, standings},
         base::{
             cell_energies, collapse, group_spreads, mixed_degrees, neighbour_sums, ordered, peel_groups, sort_groups,
         },

@@ -326,7 +326,8 @@ class Measured:
         def of(matrix: StreamedMatrix, test_degrees: npt.NDArray[np.integer], found: Spectrum) -> list[float | None]:
             asked, most = np.flatnonzero(test_degrees), max(1, min(TEST_USERS, SCORES // matrix.shape[1]))
             users = np.sort(np.random.default_rng(0).choice(asked, min(len(asked), most), replace=False))
-            return recall_by_rank(found.factors, matrix.collect(users), matrix.collect(users, "test"), RANKS)
+            rows = matrix.collect(users), matrix.collect(users, "test")
+            return recall_by_rank(found.factors, *rows, RANKS, threads=self.threads)
 
         found, real = self.spectrum, None
         with self.stages("recall of a factorisation"):

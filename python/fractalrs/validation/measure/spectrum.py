@@ -25,6 +25,8 @@ TOLERANCE = 5e-3
 """A spectrum is done when no value lacks more than this share of itself, as the last steps tell…"""
 _EXACT = 1e-7
 """… or when the residuals bound every error by this share."""
+_LITTLE = 1e-3
+"""Where less than this share of a block is new, what is left is made orthogonal at once: rounding is too much of it."""
 _ROWS = 1 << 16
 
 
@@ -83,8 +85,10 @@ def spectrum(
         coefficients = known.T @ image
         projected[: filled + width, filled : filled + width] = coefficients
         filled += width
+        length = np.linalg.norm(image, axis=0)
         image -= known @ coefficients
-        image -= known @ (known.T @ image)
+        if (np.linalg.norm(image, axis=0) < _LITTLE * length).any():
+            image -= known @ (known.T @ image)
         room = min(width, size - filled)
         block, coupling = orthonormal(image.astype(np.float64))
         # Rounding leaves directions of no weight that are not orthogonal to the basis yet.

@@ -1,7 +1,10 @@
-//! Algebra: a sparse matrix times dense vectors, turned on its side, and the nearest of its rows, on threads.
+//! Algebra, on threads: a sparse matrix times dense vectors, turned on its side, the nearest of its rows, and where items
+//! stand by a factorisation.
 
 mod nearest;
 mod sparse;
+mod standing;
 
 pub use nearest::{Csr, nearest};
 pub use sparse::Sparse;
+pub use standing::{Factorised, Standing};
