@@ -18,8 +18,9 @@ const AHEAD: usize = 16;
 /// Users are taken together until there are so many of them, or of their interactions.
 const BATCH_USERS: usize = 1 << 13;
 const BATCH_INTERACTIONS: usize = 1 << 22;
-/// Bytes of a block of vectors that are worked on at a time: they stay in a processor's second cache.
-const WINDOW_BYTES: usize = 1 << 20;
+/// Bytes of a block of vectors that are worked on at a time: they stay in a processor's caches, and each user has some items
+/// there.
+const WINDOW_BYTES: usize = 1 << 21;
 /// How long a sum waits for those before it until it looks whether the call was cancelled.
 const PATIENCE: Duration = Duration::from_millis(50);
 
