@@ -374,6 +374,7 @@ def standings(
     asked: _Csr,
     ranks: Sequence[int],
     *,
+    enough: int,
     threads: int,
 ) -> npt.NDArray[np.uint32]: ...
 def read_plain(

@@ -517,6 +517,20 @@ def test_of_equally_near_users_the_smallest_id_is_taken(threads: int) -> None:
     assert (cosines == 1).all()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_nearest_users_of_more_than_are_counted_together(threads: int) -> None:
+    base = fr.leave_last_out(fr.sample_interactions(1_300, 200, 36_000), split="none")
+    matrix, chosen = matrix_of(base), np.arange(0, 1_300)[:1_150]
+    lengths = np.diff(matrix.indptr)
+    # Short rows are counted by lists, and others by bits.
+    assert (lengths <= 32).sum() > 100 < (lengths > 32).sum()
+    rows = StreamedMatrix(base, threads=threads, piece_interactions=5_000)
+    users, cosines = rows.nearest(chosen, rows.collect(chosen), 500)
+    expected_users, expected_cosines = nearest_of(matrix, chosen, 500)
+    np.testing.assert_array_equal(users, expected_users)
+    np.testing.assert_array_equal(cosines, expected_cosines)
+
+
 def test_who_shares_nothing_is_near_nobody() -> None:
     base = Base.from_arrays([0, 2, 4, 4, 5, 6], [0, 1, 1, 2, 4, 3], [False] * 5 + [True])
     rows = StreamedMatrix(base)

@@ -53,7 +53,7 @@ def test_items_stand_where_sums_in_single_precision_put_them(threads: int) -> No
     # Of so few values many scores tie.
     factors, tastes = ((rng.integers(-3, 4, shape) / 7).astype(np.float32) for shape in ((6, 200), (60, 6)))
     known, asked = ((each.indptr.astype(np.int64), each.indices.astype(np.int32)) for each in (train, test))
-    found = standings(tastes, factors, known, asked, [2, 5], threads=threads).reshape(2, test.nnz, 2)
+    found = standings(tastes, factors, known, asked, [2, 5], enough=200, threads=threads).reshape(2, test.nnz, 2)
     for rank, standing in zip((2, 5), found, strict=True):
         scores = np.zeros((60, 200), dtype=np.float32)
         for k in range(rank):

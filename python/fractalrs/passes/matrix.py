@@ -380,7 +380,8 @@ class StreamedMatrix(Shown):
         Parameters
         ----------
         users, rows, group
-            Ids that rise, their train rows, as from `collect`, and the users of a group, such as p for row blocks.
+            Ids that rise, their train rows, as from `collect`, each item once, and the users of a group, such as p for
+            row blocks.
 
         Returns
         -------

@@ -63,7 +63,7 @@ def recall_by_rank(
         return [None] * len(ranks)
     narrow = np.asarray(factors, dtype=np.float32)
     tastes, by_factor = np.asarray(train @ narrow, dtype=np.float32), np.ascontiguousarray(narrow.T)
-    found = standings(tastes, by_factor, _rows(train), _rows(test), known, threads=threads)
+    found = standings(tastes, by_factor, _rows(train), _rows(test), known, enough=within, threads=threads)
     better, tied = np.moveaxis(found.reshape(len(known), test.nnz, 2), 2, 0).astype(np.int64)
     # Itself is among those that are tied.
     shares = (better + (tied - 1) / 2 < within).mean(axis=1)

@@ -7,6 +7,7 @@ use numpy::{
 use pyo3::prelude::*;
 
 use crate::errors::raised;
+use crate::watch::watch;
 
 type Transposed<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Option<Bound<'py, PyArray1<f64>>>);
 
@@ -74,10 +75,11 @@ pub fn nearest_rows<'py>(
 }
 
 /// How many items score better than the asked ones of each user, and how many as much, itself too: one after the other, by rank.
-/// `known` ones are left out. Scores are `tastes` (users, factors) times `factors` (factors, items), of as many factors as a
+/// `known` ones are left out; where as many as are `enough` score better no more are looked for. Scores are `tastes` (users, factors) times `factors` (factors, items), of as many factors as a
 /// rank says.
 #[pyfunction]
-#[pyo3(signature = (tastes, factors, known, asked, ranks, *, threads))]
+#[pyo3(signature = (tastes, factors, known, asked, ranks, *, enough, threads))]
+#[allow(clippy::too_many_arguments)]
 pub fn standings<'py>(
     py: Python<'py>,
     tastes: PyReadonlyArray2<'py, f32>,
@@ -85,12 +87,13 @@ pub fn standings<'py>(
     known: Ones<'py>,
     asked: Ones<'py>,
     ranks: Vec<usize>,
+    enough: u32,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray1<u32>>> {
     let (count, items) = (factors.shape()[0], factors.shape()[1]);
     let scores = Factorised::new(tastes.as_slice()?, factors.as_slice()?, count, items).map_err(raised)?;
     let known = Sparse::new(known.0.as_slice()?, known.1.as_slice()?, None, items).map_err(raised)?;
     let asked = Sparse::new(asked.0.as_slice()?, asked.1.as_slice()?, None, items).map_err(raised)?;
-    let found = py.detach(|| scores.standings(&known, &asked, &ranks, threads)).map_err(raised)?;
+    let found = watch(py, None, |progress| scores.standings(&known, &asked, &ranks, enough, threads, progress))?;
     Ok(found.into_iter().flatten().flatten().collect::<Vec<_>>().into_pyarray(py))
 }

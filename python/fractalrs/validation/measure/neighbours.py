@@ -22,6 +22,7 @@ COUNT_BYTES = 3 << 29
 _KEPT_COUNT_BYTES = 1 << 26
 """… or less where rows are in memory, so that passes are cheap: 64 MiB."""
 EACH_COUNT_BYTES = 2
+"""What one count takes, as long as it is below 65,536: the core notes apart what is more."""
 _STRATA = 10
 _NULL_ITEMS = 32
 _DRAWN = 200

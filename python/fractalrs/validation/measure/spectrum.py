@@ -1,6 +1,5 @@
 """Leading singular values of matrices that are never held in memory."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +25,7 @@ TOLERANCE = 5e-3
 _EXACT = 1e-7
 """… or when the residuals bound every error by this share."""
 _LITTLE = 1e-3
-"""Where less than this share of a block is new, what is left is made orthogonal at once: rounding is too much of it."""
+"""Of a vector of which less than this share is new, rounding is too much: it is made orthogonal once more."""
 _ROWS = 1 << 16
 
 
@@ -59,8 +58,8 @@ def spectrum(
     vectors (16) may be found too few times. A is the train part of `matrix`.
 
     From step to step values only grow, by less and less. It stops when each lacks at most the tolerance, a share of
-    itself, if steps to come go on to be smaller by as much as the last one was. `seed` is that of the random start,
-    `memory` what the basis may take.
+    itself, if its steps go on to shrink as its last one did. `seed` is that of the random start, `memory` what the
+    basis may take.
 
     Raises
     ------
@@ -76,7 +75,7 @@ def spectrum(
     rng = np.random.default_rng(seed)
     block: Vectors = orthonormal(rng.standard_normal((items, _width(items, count))))[0].astype(dtype)
     filled, checked = 0, 0
-    last, last_moved = np.full(count, np.inf), np.inf
+    last = before = np.full(count, np.inf)
     while True:
         width = block.shape[1]
         basis[:, filled : filled + width] = block
@@ -90,7 +89,8 @@ def spectrum(
         if (np.linalg.norm(image, axis=0) < _LITTLE * length).any():
             image -= known @ (known.T @ image)
         room = min(width, size - filled)
-        block, coupling = orthonormal(image.astype(np.float64))
+        block, coupling = orthonormal(image.astype(np.float64, copy=False))
+        del image
         # Rounding leaves directions of no weight that are not orthogonal to the basis yet.
         block -= known @ (known.T @ block.astype(dtype))
         block = orthonormal(block)[0].astype(dtype)
@@ -102,11 +102,12 @@ def spectrum(
             floor = max(values[0] * smallest, np.finfo(np.float64).tiny)
             residual = np.linalg.norm(coupling @ vectors[-width:], axis=0) + rounding * theta[0]
             scale = np.maximum(values, floor)
-            moved = float((np.abs(values - last) / scale).max())
+            moved = np.abs(values - last) / scale
             exact = (residual / scale <= _EXACT * scale).all()
-            if exact or room == 0 or _missing(moved, last_moved) <= tolerance:
+            settled = max(tolerance / 100, rounding)
+            if exact or room == 0 or (missing(moved, before, settled) <= tolerance).all():
                 break
-            last, last_moved = values, moved
+            last, before = values, moved
         block = np.ascontiguousarray(block[:, :room])
     leading = min(VECTORS, count)
     right = np.asarray(basis[:, :filled] @ vectors[:, :leading].astype(dtype), dtype=np.float64)
@@ -116,11 +117,25 @@ def spectrum(
     return Spectrum(values, _bounds(values, residual), right, left, factors)
 
 
-def _missing(moved: float, before: float) -> float:
-    """Return what all steps to come move values by, if each of them is smaller by as much as the last one was."""
-    if moved and not moved < before < math.inf:
-        return math.inf
-    return moved * moved / (before - moved) if moved else 0.0
+def missing(moved: Floats, before: Floats, settled: float) -> Floats:
+    """Return by how much values will still move, if each step goes on to shrink as the last one did.
+
+    Parameters
+    ----------
+    moved, before
+        How far each value moved in the last step, and in the one before it; infinite where nobody knows.
+    settled
+        Who moved as little as that moves no more.
+
+    Examples
+    --------
+    >>> missing(np.array([0.25, 0.25, 0.5, 1e-9]), np.array([0.5, np.inf, 0.25, 1e-9]), settled=1e-8).tolist()
+    [0.25, inf, inf, 0.0]
+    """
+    shrinks = (moved < before) & np.isfinite(before)
+    rest = np.full(len(moved), np.inf)
+    rest[shrinks] = moved[shrinks] ** 2 / (before[shrinks] - moved[shrinks])
+    return np.where(moved <= settled, 0.0, rest)
 
 
 def _empty_basis(items: int, count: int, memory: int) -> Vectors:

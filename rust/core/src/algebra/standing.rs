@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::memory::{Loop, widened};
 use crate::threads::{Progress, on_threads};
 
-/// Users worked on together: each tile of factors is read from memory once for all of them …
+/// Users worked on together at most: each tile of factors is read from memory once for all of them …
 const USERS: usize = 64;
 /// … and has so many items: with 64 factors it stays in a processor's second cache.
 const TILE: usize = 1024;
@@ -25,7 +25,8 @@ pub struct Factorised<'a> {
     items: usize,
 }
 
-/// How many items score better than an asked one, and how many as much, itself too.
+/// How many items score better than an asked one, and how many as much, itself too. Where better ones are enough already,
+/// some are left out.
 pub type Standing = [u32; 2];
 
 impl<'a> Factorised<'a> {
@@ -38,13 +39,16 @@ impl<'a> Factorised<'a> {
     }
 
     /// Compares the entries of `asked` with all items that are not in `known`, both by user: by the first factors alone, as
-    /// many as each of the rising `ranks` says. One row a rank, each in the order of the entries.
+    /// many as each of the rising `ranks` says. One row a rank, each in the order of the entries. What is known itself
+    /// stands last.
     pub fn standings(
         &self,
         known: &Sparse,
         asked: &Sparse,
         ranks: &[usize],
+        enough: u32,
         threads: usize,
+        progress: &Progress,
     ) -> Result<Vec<Vec<Standing>>, Error> {
         let users = self.tastes.len() / self.count;
         let fits = known.shape() == (users, self.items) && asked.shape() == (users, self.items);
@@ -59,19 +63,20 @@ impl<'a> Factorised<'a> {
                 "what is known or asked does not fit the scores, or ranks do not rise".to_owned(),
             ));
         }
-        let next = AtomicUsize::new(0);
-        let found = on_threads(threads, &Progress::default(), || {
+        let (next, step) = (AtomicUsize::new(0), users.div_ceil(threads.max(1)).clamp(1, USERS));
+        let found = on_threads(threads, progress, || {
             let mut done = Vec::new();
             loop {
-                let first = next.fetch_add(USERS, Ordering::Relaxed);
+                let first = next.fetch_add(step, Ordering::Relaxed);
                 if first >= users {
                     return Ok(done);
                 }
                 let mut some: Vec<_> =
-                    (first..users.min(first + USERS)).map(|user| User::new(self, user, known, asked, ranks)).collect();
+                    (first..users.min(first + step)).map(|user| User::new(self, user, known, asked, ranks)).collect();
                 for start in (0..self.items).step_by(TILE) {
                     let items = start..self.items.min(start + TILE);
-                    widened(Tile { scores: self, users: &mut some, items, ranks });
+                    progress.advance(0)?;
+                    widened(Tile { scores: self, users: &mut some, items, ranks, enough });
                 }
                 done.extend(some);
             }
@@ -101,9 +106,12 @@ impl User {
         let mut left_out = known.row(number).to_vec();
         left_out.sort_unstable_by(|one, other| other.cmp(one));
         let taste = scores.taste(number);
-        let score_of = |&item: &i32| {
+        let score_of = |item: &i32| {
+            if left_out.binary_search_by(|other| item.cmp(other)).is_ok() {
+                return vec![(f32::NEG_INFINITY, [0, 0]); ranks.len()];
+            }
             let mut terms =
-                (0..).zip(taste).map(|(k, &taste)| taste * scores.factors[k * scores.items + item as usize]);
+                (0..).zip(taste).map(|(k, &taste)| taste * scores.factors[k * scores.items + *item as usize]);
             let (mut score, mut added) = (0.0_f32, 0);
             let by_rank = ranks.iter().map(|&rank| {
                 terms.by_ref().take(rank - added).for_each(|term| score += term);
@@ -112,7 +120,8 @@ impl User {
             });
             by_rank.collect()
         };
-        Self { number, known: left_out, asked: asked.row(number).iter().map(score_of).collect() }
+        let asked = asked.row(number).iter().map(score_of).collect();
+        Self { number, known: left_out, asked }
     }
 }
 
@@ -122,12 +131,13 @@ struct Tile<'t> {
     users: &'t mut [User],
     items: Range<usize>,
     ranks: &'t [usize],
+    enough: u32,
 }
 
 impl Loop for Tile<'_> {
     #[inline(always)]
     fn run(self) {
-        let Self { scores, users, items, ranks } = self;
+        let Self { scores, users, items, ranks, enough } = self;
         let mut sums = [0.0_f32; TILE];
         for user in users {
             let sums = &mut sums[..items.len()];
@@ -146,6 +156,9 @@ impl Loop for Tile<'_> {
                 added = rank;
                 for asked in &mut user.asked {
                     let (own, standing) = &mut asked[place];
+                    if standing[0] >= enough {
+                        continue;
+                    }
                     let better: u32 = sums.iter().map(|&sum| u32::from(sum > *own)).sum();
                     let as_good: u32 = sums.iter().map(|&sum| u32::from(sum >= *own)).sum();
                     standing[0] += better;
@@ -175,19 +188,30 @@ mod tests {
         let scores = Factorised::new(&tastes, &factors, count, items).unwrap();
         let ranks = [1, 3, 5];
         for threads in [1, 3] {
-            let found = scores.standings(&known_rows, &asked_rows, &ranks, threads).unwrap();
-            for (rank, found) in ranks.into_iter().zip(found) {
-                for (entry, standing) in found.into_iter().enumerate() {
+            let ask =
+                |enough| scores.standings(&known_rows, &asked_rows, &ranks, enough, threads, &Progress::default());
+            let (found, early) = (ask(u32::MAX).unwrap(), ask(50).unwrap());
+            for (rank, (found, early)) in ranks.into_iter().zip(found.into_iter().zip(early)) {
+                for (entry, (standing, early)) in found.into_iter().zip(early).enumerate() {
                     let user = entry / each as usize;
                     let score = |item: usize| {
                         (0..rank).fold(0.0_f32, |sum, k| sum + tastes[user * count + k] * factors[k * items + item])
                     };
-                    let own = score(asked[entry] as usize);
+                    let is_known = known_rows.row(user).contains(&asked[entry]);
+                    let own = if is_known { f32::NEG_INFINITY } else { score(asked[entry] as usize) };
+                    let others_of = |user: usize| {
+                        (0..items as i32).filter(|item| !known_rows.row(user).contains(item)).count() as u32
+                    };
                     let others = (0..items).filter(|&item| !known_rows.row(user).contains(&(item as i32))).map(score);
                     let (better, tied) = others.fold((0, 0), |(better, tied), other| {
                         (better + u32::from(other > own), tied + u32::from(other.to_bits() == own.to_bits()))
                     });
+                    if is_known {
+                        assert_eq!(standing[0], others_of(user));
+                        continue;
+                    }
                     assert_eq!(standing, [better, tied]);
+                    assert!(if better < 50 { early == standing } else { early[0] >= 50 });
                 }
             }
         }
@@ -199,11 +223,12 @@ mod tests {
         let scores = Factorised::new(&[1.0; 2], &[1.0; 6], 2, 3).unwrap();
         let one = Sparse::new(&[0, 1], &[2], None, 3).unwrap();
         let wide = Sparse::new(&[0, 1], &[3], None, 3).unwrap();
-        assert!(scores.standings(&one, &one, &[1, 2], 1).is_ok());
+        let ask = |known, asked, ranks: [usize; 2]| scores.standings(known, asked, &ranks, 9, 1, &Progress::default());
+        assert!(ask(&one, &one, [1, 2]).is_ok());
         for (known, asked, ranks) in
             [(&one, &one, [2, 1]), (&one, &one, [1, 3]), (&wide, &one, [1, 2]), (&one, &wide, [1, 2])]
         {
-            assert!(scores.standings(known, asked, &ranks, 1).is_err());
+            assert!(ask(known, asked, ranks).is_err());
         }
     }
 }

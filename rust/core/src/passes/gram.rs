@@ -131,7 +131,7 @@ impl<T: Real> Batch<T> {
     fn push(&mut self, mut row: &[i64]) -> bool {
         let (mut taken, last) = (0, self.windows.len() - 1);
         for (number, window) in self.windows.iter_mut().enumerate() {
-            // Items rise, but for those in the order of time, which are taken in whatever window.
+            // Items rise. Those in the order of time are taken in whatever window, only more slowly.
             let (here, rest) = row.split_at(if number < last { before(row, window.end) } else { row.len() });
             window.items.extend(here.iter().map(|&item| item as u32));
             window.counts.push(here.len() as u32);
@@ -394,4 +394,45 @@ pub fn transposed_product<T: Real>(
         scatter(y, width, items, &x[row.user as usize * width..][..width]);
     };
     summed(matrix, sums, workers, Vec::new, each, |_, _| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_before_a_window_ends_are_counted() {
+        for count in [0, 1, 15, 16, 17, 33] {
+            let items: Vec<i64> = (0..count).map(|item| 3 * item).collect();
+            for end in -1..3 * count + 4 {
+                assert_eq!(before(&items, end), items.iter().filter(|&&item| item < end).count());
+            }
+        }
+    }
+
+    #[test]
+    fn windows_add_up_to_the_product() {
+        let (items, width) = (100_000_i64, LANES);
+        let rows: Vec<Vec<i64>> = (1..60).map(|step| (0..items).step_by(step * step * 97).collect()).collect();
+        // One in the order of time.
+        let rows = [rows, vec![vec![99_999, 5, 40_000, 70_000, 6]]].concat();
+        let x: Vec<f64> = (0..items as usize * width).map(|place| (place * 7 % 11) as f64 - 5.0).collect();
+        let (mut y, mut batch) = (vec![0.0; x.len()], Batch::new(x.len(), width));
+        assert!(batch.windows.len() > 3);
+        for row in &rows {
+            assert!(!batch.push(row));
+        }
+        batch.flush(&x, width, &mut y);
+        let mut expected = vec![0.0; x.len()];
+        for row in &rows {
+            for lane in 0..width {
+                let at = |&item: &i64| item as usize * width + lane;
+                let sum: f64 = row.iter().map(|item| x[at(item)]).sum();
+                for item in row {
+                    expected[at(item)] += sum;
+                }
+            }
+        }
+        assert_eq!(y, expected);
+    }
 }

@@ -10,10 +10,10 @@ use crate::error::Error;
 use crate::threads::on_threads;
 
 const NONE: u32 = u32::MAX;
-/// A number that is greater than another one is greater than so much of it, whatever was rounded.
+/// Who is nearer, or as near, passes a comparison with so much of the nearest one, whatever was rounded.
 const ALMOST: f64 = 1.0 - 1e-9;
-/// Rows are taken together until they have so many interactions.
-const CHUNK: usize = 1 << 24;
+/// Rows are taken together until they take so many numbers of 32 bits: the more, the oftener counts are in cache.
+const CHUNK: usize = 1 << 23;
 
 /// Counts, for each of the `chosen` and every item, the train users of both: one row per chosen item.
 pub fn cooccurrence(matrix: &StreamedMatrix, chosen: &[u32], workers: &Workers) -> Result<Vec<u32>, Error> {
@@ -61,10 +61,10 @@ fn counted(matrix: &StreamedMatrix, chosen: &[u32], workers: &Workers) -> Result
     }
     let new = |_: &u32| Mutex::new(Counts { low: vec![0; items], full: Vec::new() });
     let counts: Vec<_> = chosen.iter().map(new).collect();
-    let states = fold(matrix, workers, 0, Chunk::default, |chunk, _, row| {
+    let states = fold(matrix, workers, CHUNK * size_of::<u32>(), Chunk::default, |chunk, _, row| {
         matrix.check(row)?;
         chunk.push(row.train, &number_of);
-        if chunk.items.len() >= CHUNK { chunk.count(&counts) } else { Ok(()) }
+        if chunk.items.len() + 3 * chunk.having.len() >= CHUNK { chunk.count(&counts) } else { Ok(()) }
     })?;
     for mut chunk in states {
         chunk.count(&counts)?;
@@ -269,5 +269,22 @@ fn nearer(one: (i64, f64), other: (i64, f64)) -> (i64, f64) {
         std::cmp::Ordering::Greater => other,
         std::cmp::Ordering::Equal if other.0 >= 0 && other.0 < one.0 => other,
         _ => one,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_go_beyond_their_sixteen_bits() {
+        let mut counts = Counts { low: vec![0; 5], full: Vec::new() };
+        let wanted = [1, 65_535, 65_536, 131_073, 0];
+        for (item, times) in (0..).zip(wanted) {
+            (0..times).for_each(|_| counts.add(item));
+        }
+        let mut read = vec![7];
+        counts.read(&mut read);
+        assert_eq!(read, wanted);
     }
 }

@@ -22,7 +22,8 @@ const SHORT: usize = 32;
 
 /// Bits are added so many items at a time.
 const AT_A_TIME: usize = 8;
-/// Binary digits of a count, and how many popular items are added until it is read off.
+/// Binary digits of a count, and how many popular items are added until it is read off: eight at a time, and fewer than the
+/// digits hold.
 const DIGITS: usize = 12;
 const MOST: usize = (1 << DIGITS) - AT_A_TIME;
 
@@ -37,7 +38,7 @@ pub struct GivenRows {
 }
 
 impl GivenRows {
-    /// Takes rows in groups, each of consecutive ones. `starts` are where each row begins, and the end of the last one.
+    /// Takes rows that have each item once in groups, each of consecutive ones. `starts` are where each row begins, and the end of the last one.
     pub fn groups(starts: &[u64], items: &[i64], all_items: usize) -> Vec<Self> {
         let rows = starts.len() - 1;
         (0..rows)
@@ -132,10 +133,10 @@ impl<'g> Overlaps<'g> {
     fn add_up(&mut self, row: &[i64]) {
         let Self { given, counts, popular, rare, digits, .. } = self;
         for &item in row {
-            let (start, bits) = given.items[item as usize];
+            let (_, bits) = given.items[item as usize];
             if bits != UNPOPULAR {
                 popular.push(bits);
-            } else if let list @ [first, ..] = &given.lists[start as usize..given.items[item as usize + 1].0 as usize] {
+            } else if let list @ [first, ..] = &given.lists[given.list(item)] {
                 prefetch(first);
                 rare.push(list);
             }
@@ -217,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows of some items of 60, and one that has most of 10,000.
+    /// Few rows, or more than are counted together, of items below 60.
     fn rows() -> impl Strategy<Value = Vec<Vec<i64>>> {
         let mut row = vec(btree_set(0..60_i64, 0..50), 1..40).boxed();
         row = prop_oneof![3 => row, 1 => vec(btree_set(0..60_i64, 30..60), 1_020..1_100)].boxed();

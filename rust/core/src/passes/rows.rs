@@ -121,7 +121,7 @@ impl StreamedMatrix<'_> {
 
     /// Refuses a row that is not within the matrix, for passes that rely on it.
     pub(super) fn check(&self, row: Row) -> Result<(), Error> {
-        // All of them, many at a time. What is negative is too large as well.
+        // A count looks at many items at a time. What is negative is too large as well.
         let outside = |items: &[i64]| items.iter().filter(|&&item| item as u64 >= self.items).count() > 0;
         if row.user >= self.users || [row.train, row.valid, row.test].into_iter().any(outside) {
             return Err(Error::Invalid(format!("user {} has an id out of range", row.user as i64)));
