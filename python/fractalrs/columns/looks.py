@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+# The control characters that separate files, groups, records and units are blanks to `str`, and none to `float`.
+_NUMBER = re.compile(r"[^\S\x1c-\x1f]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[^\S\x1c-\x1f]*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T](\d\d):(\d\d)(:(\d\d)(\.\d{1,9})?)?( ?UTC|Z|[+-]\d\d(:?\d\d)?)?)?")
 _UNIX_TIME = re.compile(r"[1-9]\d{8,18}(\.\d*)?")
 _COMPACT = re.compile(

@@ -90,7 +90,7 @@ def _problem(layout: Layout, role: str, text: str) -> tuple[str, str] | None:
     if text.strip().lower() in ("nan", "inf", "-inf", "+inf", "infinity", "-infinity"):
         return f"the {role} is {text}, not a finite number", f"{_CORRECT_LINE}, {_decline(role)}"
     number = text.replace(layout.decimal_point, ".") if layout.decimal_point != "." else text
-    if not is_number(number) or "\x1f" in number or (layout.decimal_point != "." and "." in text):
+    if not is_number(number) or (layout.decimal_point != "." and "." in text):
         kind = "a number" if role == "rating" else "a number or an ISO date"
         if _THOUSANDS.fullmatch(text.strip()):
             separator = next(character for character in text if not character.isalnum() and character not in "+-")

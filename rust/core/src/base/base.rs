@@ -35,7 +35,7 @@ impl Split {
     }
 }
 
-/// Users × items in compressed sparse rows, each row sorted by item code.
+/// Users × items in compressed sparse rows, each row sorted by item code, each item once.
 #[derive(Clone, Copy)]
 pub struct Base<'a> {
     indptr: &'a [i64],
@@ -62,6 +62,10 @@ impl<'a> Base<'a> {
         }
         if self.entries.iter().any(|entry| entry & ITEM >= self.items || entry >> 30 == 1) {
             return refuse("an entry names an item that does not exist");
+        }
+        let rises = |row: &[u32]| row.is_sorted_by(|one, other| one & ITEM < other & ITEM);
+        if !self.indptr.windows(2).all(|pair| rises(&self.entries[pair[0] as usize..pair[1] as usize])) {
+            return refuse("a row is not in the order of its items, each once");
         }
         Ok(())
     }
@@ -114,7 +118,7 @@ fn refuse<T>(what: &str) -> Result<T, Error> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::collection::vec;
+    use proptest::collection::{btree_set, vec};
     use proptest::prelude::*;
 
     use super::*;
@@ -132,15 +136,26 @@ mod tests {
                 let rows: Vec<u32> = (0..base.users()).flat_map(|user| entries[base.row(user)].to_vec()).collect();
                 prop_assert_eq!(&rows, &entries);
                 prop_assert!(entries.iter().all(|entry| entry & ITEM < items && entry >> 30 != 1));
+                for user in 0..base.users() {
+                    prop_assert!(entries[base.row(user)].windows(2).all(|pair| pair[0] & ITEM < pair[1] & ITEM));
+                }
             }
         }
 
         #[test]
-        fn rows_in_order_pass_the_checks(rows in vec(vec(0..30_u32, 0..6), 1..8)) {
+        fn rows_in_order_pass_the_checks(rows in vec(btree_set(0..30_u32, 0..6), 1..8)) {
+            let rows: Vec<Vec<u32>> = rows.into_iter().map(|row| row.into_iter().collect()).collect();
             let mut indptr = vec![0];
             indptr.extend(rows.iter().scan(0, |sum, row| { *sum += row.len() as i64; Some(*sum) }));
             let entries = rows.concat();
             prop_assert!(Base::new(&indptr, &entries, 30).unwrap().check().is_ok());
+        }
+
+        #[test]
+        fn an_item_twice_in_a_row_is_refused(row in btree_set(0..30_u32, 1..6), split in 0..2_u32) {
+            let mut entries: Vec<u32> = row.into_iter().collect();
+            entries.push(entries[entries.len() - 1] | (split * TEST));
+            prop_assert!(Base::new(&[0, entries.len() as i64], &entries, 30).unwrap().check().is_err());
         }
     }
 }
