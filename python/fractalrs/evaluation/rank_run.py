@@ -23,8 +23,8 @@ from fractalrs.reading import Interactions, read_interactions
 from fractalrs.tools import (
     Progress,
     ProgressCallback,
+    allowed_threads,
     as_progress,
-    blas_threads,
     check_count,
     check_kind,
     readable,
@@ -204,7 +204,7 @@ class Judge:
         tables = Tables(self._families(sample, expansion), self.k, self.base.shape[1], self.seed)
         self._check_memory(tables, sample, expansion, mask_dropped)
         steps = 3 * self.repeats + 2 + (self.repeats if self._real is None else 0)
-        with blas_threads(threads), as_progress(progress).task("ranking", steps, steps) as report:
+        with allowed_threads(threads), as_progress(progress).task("ranking", steps, steps) as report:
             steps_done = _Steps(report)
             if self._real is None or self._real.names != list(tables.families):
                 self._real = self._ranked(tables, steps_done)

@@ -19,7 +19,7 @@ from fractalrs.evaluation.traits import Measure, Traits, measures_of, traits_of
 from fractalrs.expansion import DEFAULT_PROFILE, Expansion, fit, profile_named, reduce
 from fractalrs.models import MODELS, Recommender
 from fractalrs.reading import Interactions, read_interactions
-from fractalrs.tools import Progress, as_progress, blas_threads, check_count, resolve_threads, suggests
+from fractalrs.tools import Progress, allowed_threads, as_progress, check_count, resolve_threads, suggests
 from fractalrs.words import SIDES
 
 TRUTH = "truth"
@@ -104,7 +104,7 @@ def backcast(
     if not isinstance(interactions, Interactions):
         interactions = read_interactions(interactions)
     whole = leave_last_out(interactions)
-    with blas_threads(threads):
+    with allowed_threads(threads):
         trials = _trials(interactions, whole.shape, (user_share, item_share), repeats, seed, profile)
         prepared = time.monotonic()
         found = _measured(trials, whole, models, most_users, seed, threads, shown)

@@ -34,8 +34,8 @@ from fractalrs.privacy.report import EVERYBODY, NOT_TRIED, AuditReport, Finding
 from fractalrs.tools import (
     Progress,
     ProgressCallback,
+    allowed_threads,
     as_progress,
-    blas_threads,
     check_count,
     check_word,
     resolve_threads,
@@ -154,7 +154,7 @@ def _audited(
 ) -> AuditReport:
     """Attack with all that is to be tried, the controls first."""
     watch, findings = _Watch(), list[Finding]()
-    with blas_threads(threads):
+    with allowed_threads(threads):
         with watch.of("controls"):
             outcomes = controls_of(base, people, seed, mixes=target.share_of_row < 1)
         for number, (attack, share) in enumerate(tried, 2):

@@ -37,6 +37,7 @@ from fractalrs.tools import (
     FileReport,
     Progress,
     ProgressCallback,
+    allowed_threads,
     as_progress,
     blas_threads,
     check_count,
@@ -127,7 +128,7 @@ def feedback(
     if path is not None:
         folder = stored_at(path, how.plan, world, rounds)
     shown = as_progress(progress).task("giving feedback", rows, rounds * len(how.ranges))
-    with folder as stored, blas_threads(1), shown as report:
+    with folder as stored, allowed_threads(threads), blas_threads(1), shown as report:
         run = _Run(how, stored, rounds, threads, report)
         values = tuple(run.round(number) for number in range(rounds))
     return Feedback(how.plan, values)

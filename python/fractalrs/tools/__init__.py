@@ -26,6 +26,7 @@ from fractalrs.tools.checked import (
 )
 from fractalrs.tools.digest import Digest, digest_of_json
 from fractalrs.tools.machine import (
+    allowed_threads,
     blas_threads,
     drawing,
     free_addresses,
@@ -70,6 +71,7 @@ __all__ = [
     "url_scheme",
 ]
 __all__ += [
+    "allowed_threads",
     "blas_threads",
     "drawing",
     "free_addresses",

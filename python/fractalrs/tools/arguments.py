@@ -153,7 +153,7 @@ def as_path(name: str, value: object) -> Path:
 
 
 ALLOWED_THREADS: ContextVar[int | None] = ContextVar("ALLOWED_THREADS", default=None)
-"""Set by `blas_threads`: as many are the default until its context ends."""
+"""Set by `allowed_threads`: as many are the default until its context ends."""
 
 
 def resolve_threads(threads: int | None) -> int:

@@ -21,15 +21,22 @@ _GROUPS = {
 
 @contextmanager
 def blas_threads(threads: int) -> Iterator[None]:
-    """Let linear algebra use so many threads until the context ends, and whatever is not told how many."""
+    """Let linear algebra use so many threads until the context ends."""
     # Only libraries that are loaded can be limited: NumPy and SciPy bring one each.
     import numpy.linalg  # noqa: F401
     import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 
+    with threadpool_limits(threads):
+        yield
+
+
+@contextmanager
+def allowed_threads(threads: int) -> Iterator[None]:
+    """Let linear algebra use so many threads until the context ends, and whatever is not told how many."""
     token = ALLOWED_THREADS.set(threads)
     try:
-        with threadpool_limits(threads):
+        with blas_threads(threads):
             yield
     finally:
         ALLOWED_THREADS.reset(token)

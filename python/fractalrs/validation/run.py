@@ -19,6 +19,7 @@ from fractalrs.tools import (
     Progress,
     Stages,
     Store,
+    allowed_threads,
     as_progress,
     blas_threads,
     check_kind,
@@ -116,7 +117,7 @@ def validate(
         check_count(subject.shape, singular_values)
     threads, shown = resolve_threads(threads), as_progress(progress)
     # On several threads of linear algebra the last bits of singular values would depend on how many.
-    with blas_threads(1), _here(subject) as subject:
+    with allowed_threads(threads), blas_threads(1), _here(subject) as subject:
         planned, base, expansion = _known(subject, base)
         if only == "fidelity" and planned is None:
             raise InputError(f"fidelity {NEEDS_PRIVATE}: it holds the real statistics", hint="use --only integrity")
