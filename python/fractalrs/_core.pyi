@@ -18,6 +18,7 @@ __all__ = [
     "cell_energies",
     "check_parquet_options",
     "collapse",
+    "degrees",
     "digest_file",
     "existing_blocks",
     "group_spreads",
@@ -103,6 +104,7 @@ class Generator:
         item_starts: npt.NDArray[np.uint32],
         *,
         options: dict[str, Any],
+        threads: int,
         times: npt.NDArray[np.int64] | None = None,
         test_is_late: bool = False,
         hour: int | None = None,
@@ -111,6 +113,7 @@ class Generator:
         ratings: npt.NDArray[np.float64] | None = None,
         columns: Sequence[_Column] = ...,
     ) -> Generator: ...
+    def degrees(self) -> npt.NDArray[np.uint32]: ...
     def interactions(self, first: int, last: int, split: _Split) -> _Columns: ...
     def histories(self, users: npt.NDArray[np.uint64], split: _Split, *, carrying: bool, threads: int) -> _Columns: ...
     def memberships(
@@ -358,7 +361,7 @@ def sparse_product(
     starts: _Longs, columns: npt.NDArray[np.int32], values: _Floats | None, x: _Floats, *, threads: int
 ) -> _Floats: ...
 def sparse_transpose(
-    starts: _Longs, columns: npt.NDArray[np.int32], values: _Floats | None, width: int
+    starts: _Longs, columns: npt.NDArray[np.int32], values: _Floats | None, width: int, *, threads: int
 ) -> tuple[_Longs, npt.NDArray[np.int32], _Floats | None]: ...
 def nearest_rows(
     one: tuple[_Longs, npt.NDArray[np.int32], _Floats],
@@ -393,13 +396,21 @@ def collapse(
     positions: bool,
     threads: int,
 ) -> tuple[_Longs, _Codes, _Longs, npt.NDArray[np.bool_]]: ...
+def degrees(
+    indptr: _Longs, entries: _Codes, items: int, *, threads: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]: ...
 def neighbour_sums(
-    indptr: _Longs, entries: _Codes, user_values: npt.NDArray[np.uint64], item_values: npt.NDArray[np.uint64]
+    indptr: _Longs,
+    entries: _Codes,
+    user_values: npt.NDArray[np.uint64],
+    item_values: npt.NDArray[np.uint64],
+    *,
+    threads: int,
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]: ...
 def mixed_degrees(
-    indptr: _Longs, entries: _Codes, items: int, user_order: _Codes, user_starts: _Codes, seed: int
+    indptr: _Longs, entries: _Codes, items: int, user_order: _Codes, user_starts: _Codes, seed: int, *, threads: int
 ) -> npt.NDArray[np.uint32]: ...
-def ordered(indptr: _Longs, entries: _Codes, users: _Longs, places: _Longs) -> tuple[_Csr, _Csr]: ...
+def ordered(indptr: _Longs, entries: _Codes, users: _Longs, places: _Longs, *, threads: int) -> tuple[_Csr, _Csr]: ...
 def group_spreads(points: _Floats, order: _Codes, edges: _Codes) -> _Floats: ...
 def sort_groups(points: _Floats, order: _Codes, edges: _Codes, axes: _Floats) -> _Codes: ...
 def peel_groups(points: _Floats, order: _Codes, cells: _Codes, starts: _Codes) -> _Codes: ...

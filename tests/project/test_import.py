@@ -30,7 +30,8 @@ def test_reading_draws_nothing() -> None:
 def test_a_command_loads_what_it_needs_when_it_needs_it() -> None:
     # scikit-image resizes in Algorithm 3 alone.
     code = "import sys, fractalrs.cli.expand; assert not {'scipy.sparse', 'scipy.linalg'} & {*sys.modules}"
-    assert loaded_by(code).isdisjoint({"matplotlib", "jinja2", "skimage"})
+    # pandas takes a quarter of a second: what loads it, waits.
+    assert loaded_by(code).isdisjoint({"matplotlib", "jinja2", "skimage", "pandas"})
     with_matrix = "import fractalrs as fr; fr.reduce(fr.leave_last_out(fr.sample_interactions(40, 30, 400)), (2, 3))"
     assert "skimage" in loaded_by(with_matrix)
 

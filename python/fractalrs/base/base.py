@@ -11,13 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fractalrs._core import degrees
 from fractalrs.base.checks import check_codes, check_rows, checked_ids, checked_mask, integers
 from fractalrs.base.payload import checked_payload, digested, in_one_chunk
 from fractalrs.base.privacy import Privacy
 from fractalrs.base.storage import DIGESTED, HINT_DAMAGED, ITEM, Stored, changed_files, read_base, write_base
 from fractalrs.columns import ticks, ticks_per_hour
 from fractalrs.errors import InputError, OutputError
-from fractalrs.tools import Digest, Shown, as_path, check_kind, check_word, checked_texts, digest_of_json, one_line
+from fractalrs.tools import (
+    Digest,
+    Shown,
+    as_path,
+    check_kind,
+    check_word,
+    checked_texts,
+    digest_of_json,
+    one_line,
+    resolve_threads,
+)
 from fractalrs.words import LATEST, SPLITS, WARNING, Split
 
 if TYPE_CHECKING:
@@ -33,8 +44,6 @@ TEST_BIT = np.uint32(1 << 31)
 VALID_BIT = np.uint32(1 << 30)
 """Set too in one that is held out for validation; the other 30 bits are its item code."""
 _VALID = TEST_BIT | VALID_BIT
-_COUNTED = 1 << 20
-"""So many entries are counted at a time: counting copies them."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -184,15 +193,15 @@ class Base(Shown):
         """Number of train interactions."""
         return self.count - self.valid_count - self.test_count
 
-    @cached_property
+    @property
     def valid_count(self) -> int:
         """Number of interactions held out for validation."""
-        return int(np.count_nonzero(self.mask("valid")))
+        return int(self.item_degrees("valid").sum())
 
-    @cached_property
+    @property
     def test_count(self) -> int:
         """Number of test interactions."""
-        return int(np.count_nonzero(self.test_mask))
+        return int(self.item_degrees("test").sum())
 
     @property
     def indices(self) -> npt.NDArray[np.int32]:
@@ -206,7 +215,9 @@ class Base(Shown):
 
     def mask(self, split: Split) -> npt.NDArray[np.bool_]:
         """Return whether each entry is in a split: bool, shape (nnz,)."""
-        return _of_split(self.entries, split)
+        if split == "train":
+            return self.entries < TEST_BIT
+        return self.entries >= _VALID if split == "valid" else (self.entries >= TEST_BIT) & (self.entries < _VALID)
 
     @property
     def signs(self) -> npt.NDArray[np.int8]:
@@ -245,25 +256,16 @@ class Base(Shown):
 
     def user_degrees(self, split: Split | Literal["all"] = "all") -> _Integers:
         """Return the number of interactions of each user: int64, shape (p,)."""
-        check_word("split", split, ("all", *SPLITS))
-        degrees = np.diff(self.indptr)
-        if split == "all":
-            return degrees
-        if split == "train":
-            return degrees - self.user_degrees("valid") - self.user_degrees("test")
-        owners = np.searchsorted(self.indptr, np.flatnonzero(self.mask(split)), side="right") - 1
-        return np.bincount(owners, minlength=self.shape[0]).astype(np.int64, copy=False)
+        return _degrees_in(split, self._degrees[0])
 
     def item_degrees(self, split: Split | Literal["all"] = "all") -> _Integers:
         """Return the number of interactions of each item: int64, shape (q,)."""
-        check_word("split", split, ("all", *SPLITS))
-        degrees, step = np.zeros(self.shape[1], np.int64), max(_COUNTED, self.shape[1])
-        for start in range(0, self.count, step):
-            entries = self.entries[start : start + step]
-            if split != "all":
-                entries = entries[_of_split(entries, split)]
-            degrees += np.bincount(entries & ITEM, minlength=len(degrees))
-        return degrees
+        return _degrees_in(split, self._degrees[1])
+
+    @cached_property
+    def _degrees(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """Train, validation and test interactions of users, (p, 3), and of items."""
+        return degrees(self.indptr, self.entries, self.shape[1], threads=resolve_threads(None))
 
     def to_scipy(self) -> "sp.csr_array[np.int8, tuple[int, int]]":
         """Return R as an int8 matrix of +1 and −1, shape (p, q)."""
@@ -408,10 +410,10 @@ class Base(Shown):
         return {**counts, "split": self.split, "carried columns": ", ".join(carried) or "none", "path": self._path}
 
 
-def _of_split(entries: npt.NDArray[np.uint32], split: Split) -> npt.NDArray[np.bool_]:
-    if split == "train":
-        return entries < TEST_BIT
-    return entries >= _VALID if split == "valid" else (entries >= TEST_BIT) & (entries < _VALID)
+def _degrees_in(split: Split | Literal["all"], counts: npt.NDArray[np.uint32]) -> _Integers:
+    check_word("split", split, ("all", *SPLITS))
+    chosen = counts.sum(axis=1, dtype=np.int64) if split == "all" else counts[:, SPLITS.index(split)]
+    return chosen.astype(np.int64)
 
 
 def _read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -12,6 +12,7 @@ from fractalrs._core import neighbour_sums, ordered
 from fractalrs.base.base import Base
 from fractalrs.base.sparse import Rows, Sparse
 from fractalrs.base.svd import SVD, truncated_svd
+from fractalrs.tools import resolve_threads
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -128,7 +129,7 @@ def canonical(base: Base) -> Canonical:
         by_item = np.lexsort((_sums(base, ranks, items)[1].view(np.int64), items))
         places = np.empty(len(by_item), np.int64)
         places[by_item] = np.arange(len(by_item))
-        rows, turned = ordered(base.indptr, base.entries, by_user, places)
+        rows, turned = ordered(base.indptr, base.entries, by_user, places, threads=resolve_threads(None))
         _known[base] = Canonical(by_user, by_item, Sparse(Rows(*rows), Rows(*turned)))
     return _known[base]
 
@@ -170,7 +171,7 @@ def _sums(base: Base, users: _Hashes, items: _Hashes) -> tuple[_Hashes, _Hashes]
 
     Sums of 64 bits wrap, and do not depend on the order of what is added.
     """
-    return neighbour_sums(base.indptr, base.entries, _mixed(users), _mixed(items))
+    return neighbour_sums(base.indptr, base.entries, _mixed(users), _mixed(items), threads=resolve_threads(None))
 
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)

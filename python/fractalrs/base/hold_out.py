@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fractalrs._core import collapse
-from fractalrs.base.base import TEST_BIT, VALID_BIT, Base
+from fractalrs.base.base import Base
 from fractalrs.base.payload import MAX_ROWS, check_payload_size
 from fractalrs.base.rules import Rows, SplitRule, held_out
+from fractalrs.base.storage import ITEM
 from fractalrs.columns import ROLES
 from fractalrs.errors import InputError
 from fractalrs.reading import MADE_UP, Interactions, read_interactions
@@ -20,6 +21,8 @@ from fractalrs.tools import checked_columns, resolve_threads, suggests
 from fractalrs.words import LATEST, WARNING, HoldOut, Ties, percent
 
 _Integers = npt.NDArray[np.int64]
+_AT_A_TIME = 1 << 20
+"""So many entries are looked at together: what is made of them stays in a cache."""
 _MANY_DROPPED, _MANY_REPEATED = 0.1, 0.5
 """From these shares of users and of interactions on, what is done to them is worth a warning."""
 
@@ -208,14 +211,14 @@ def _filtered(interactions: Interactions, rule: SplitRule, positions: bool, note
         stay = np.repeat(enough, degrees)
         entries, places = entries[stay], places[stay] if positions else places
         indptr = np.concatenate(([0], np.cumsum(degrees[enough])))
-    held_out = entries & (TEST_BIT | VALID_BIT)
-    codes = entries ^ held_out
-    seen = np.bincount(codes.view(np.int32), minlength=len(item_ids)) > 0
+    seen = np.zeros(len(item_ids), dtype=bool)
+    for start in range(0, len(entries), _AT_A_TIME):
+        seen[entries[start : start + _AT_A_TIME] & ITEM] = True
     _check_size(int(enough.sum()), int(seen.sum()), "the filter leaves", dropped)
     if not seen.all():
         notes.append(f"Dropped {_count(int((~seen).sum()), 'item')} left without interactions.")
         # New codes of what stays, in the old order; those of the rest mean nothing.
-        entries = (np.cumsum(seen) - 1).astype(np.uint32)[codes] | held_out
+        entries = (np.cumsum(seen) - 1).astype(np.uint32)[entries & ITEM] | entries & ~ITEM
     return _Pairs(indptr, entries, places, enough, seen)
 
 

@@ -47,13 +47,10 @@ class Sparse:
     ----------
     rows, turned : Rows
         Those of the matrix, and of its transpose.
-    threads : int, optional
-        By default as many as this process may use.
     """
 
     rows: Rows
     turned: Rows
-    threads: int | None = None
 
     @classmethod
     def of(cls, matrix: _Csr) -> Self:
@@ -61,7 +58,7 @@ class Sparse:
         ones = bool(np.all(matrix.data == 1))
         values = None if ones else np.ascontiguousarray(matrix.data, np.float64)
         starts, columns = np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32)
-        turned = sparse_transpose(starts, columns, values, matrix.shape[1])
+        turned = sparse_transpose(starts, columns, values, matrix.shape[1], threads=resolve_threads(None))
         return cls(Rows(starts, columns, values), Rows(*turned))
 
     @property
@@ -82,12 +79,12 @@ class Sparse:
     @property
     def T(self) -> "Sparse":  # noqa: N802 - as NumPy and SciPy call it
         """The transpose; nothing is copied."""
-        return Sparse(self.turned, self.rows, self.threads)
+        return Sparse(self.turned, self.rows)
 
     def __matmul__(self, vectors: npt.NDArray[Any]) -> _Floats:
         """Multiply with vectors, one a column; each sum is taken in the order of the columns."""
         rows, dense = self.rows, np.ascontiguousarray(vectors, np.float64)
-        return sparse_product(rows.starts, rows.columns, rows.values, dense, threads=resolve_threads(self.threads))
+        return sparse_product(rows.starts, rows.columns, rows.values, dense, threads=resolve_threads(None))
 
     def to_scipy(self) -> _Csr:
         """Return it as a matrix of SciPy's."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fractalrs.base.sparse import Sparse
+from fractalrs.base.tall import product, squares, sum_by_rows
 from fractalrs.errors import InputError
 from fractalrs.tools import blas_threads, check_count
 
@@ -169,7 +170,7 @@ def block_lanczos(matrix: Sparse, k: int, seed: int) -> Triples:
         right = _Lanczos(tall, block, room, np.random.default_rng(seed)).leading(k)
     basis, factor = orthonormal(tall @ np.ascontiguousarray(right))
     left, s, turn = np.linalg.svd(factor)
-    u, vt = basis @ left, turn @ right.T
+    u, vt = product(basis, left), turn @ right.T
     return (u, s, vt) if tall is matrix else (vt.T, s, u.T)
 
 
@@ -197,7 +198,7 @@ class _Lanczos:
                 axes = axes[:, ::-1]
                 missing = np.linalg.norm(self.coupling @ axes[-self.block :, :k], axis=0)
                 if missing.max() <= CONVERGED * values[-1]:
-                    return np.asarray(self.vectors[:, : self.filled] @ axes[:, :k])
+                    return product(self.vectors[:, : self.filled], axes[:, :k])
             self._restart(values[::-1][:keep], axes[:, :keep])
         raise InputError(
             f"the {k} leading singular values of the train part could not be found",
@@ -210,10 +211,14 @@ class _Lanczos:
         self.vectors[:, start:end] = self.next
         known = self.vectors[:, :end]
         image = self.matrix.T @ (self.matrix @ self.next)
-        along = known.T @ image
-        image -= known @ along
-        again = known.T @ image
-        image -= known @ again
+        along = sum_by_rows(len(image), lambda rows: known[rows].T @ image[rows])
+
+        def removed(rows: slice) -> _Floats:
+            image[rows] -= known[rows] @ along
+            return np.asarray(known[rows].T @ image[rows])
+
+        again = sum_by_rows(len(image), removed)
+        image -= product(known, again)
         along += again
         self.projected[:end, start:end], self.projected[start:end, :end] = along, along.T
         self.filled = end
@@ -238,7 +243,7 @@ class _Lanczos:
         """Keep the leading Ritz vectors alone; the next block stays."""
         keep = len(values)
         coupling = self.coupling @ axes[-self.block :]
-        self.vectors[:, :keep] = self.vectors[:, : self.filled] @ axes
+        self.vectors[:, :keep] = product(self.vectors[:, : self.filled], axes)
         self.projected[:] = 0
         np.fill_diagonal(self.projected[:keep, :keep], values)
         self.filled, self.coupling = keep, coupling
@@ -258,12 +263,12 @@ def orthonormal(vectors: _Floats) -> tuple[_Floats, _Floats]:
     basis, factor = vectors, np.eye(vectors.shape[1])
     for _ in range(2):
         try:
-            lower = np.linalg.cholesky(basis.T @ basis)
+            lower = np.linalg.cholesky(squares(basis))
         except np.linalg.LinAlgError:
             return np.linalg.qr(vectors)
         if not lower.diagonal().min() > _INDEPENDENT * lower.diagonal().max():
             return np.linalg.qr(vectors)
-        basis, factor = basis @ np.linalg.inv(lower).T, lower.T @ factor
+        basis, factor = product(basis, np.linalg.inv(lower).T), lower.T @ factor
     return basis, factor
 
 

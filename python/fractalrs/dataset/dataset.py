@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from fractalrs.dataset.folder import Folder, missing_files, read_manifest
@@ -18,6 +17,9 @@ from fractalrs.dataset.manifest import FileEntry, Manifest
 from fractalrs.errors import InputError
 from fractalrs.tools import Place, RemotePath, Shown, Store, one_line, store_of
 from fractalrs.words import ITEMS, SPLITS, USERS, Side, Split
+
+if TYPE_CHECKING:
+    import pyarrow.dataset
 
 _HINT = "delete the file and run the command that made the data set again"
 
@@ -93,54 +95,54 @@ class Dataset(Shown):
         raise InputError(f"{self.place} is in an object store, and this reads local files", hint="copy it to a folder")
 
     @cached_property
-    def train(self) -> pa.dataset.Dataset:
+    def train(self) -> "pa.dataset.Dataset":
         """Train interactions: ``user_id``, ``item_id``, and what they carry; the period, where files are divided."""
         return self._files("train")
 
     @cached_property
-    def valid(self) -> pa.dataset.Dataset:
+    def valid(self) -> "pa.dataset.Dataset":
         """What is held out for validation: the same columns; without rows where nothing is."""
         return self._files("valid")
 
     @cached_property
-    def test(self) -> pa.dataset.Dataset:
+    def test(self) -> "pa.dataset.Dataset":
         """Test interactions: the same columns; without rows where nothing is held out."""
         return self._files("test")
 
     @cached_property
-    def items(self) -> pa.dataset.Dataset | None:
+    def items(self) -> "pa.dataset.Dataset | None":
         """Attributes: ``item_id``, ``source_item_id``, ``item_block`` and more; None where none were given."""
         return self._attributes(ITEMS)
 
     @cached_property
-    def users(self) -> pa.dataset.Dataset | None:
+    def users(self) -> "pa.dataset.Dataset | None":
         """Attributes: ``user_id``, ``source_user_id``, ``user_block`` and more; None where none were given."""
         return self._attributes(USERS)
 
-    def _attributes(self, side: Side) -> pa.dataset.Dataset | None:
+    def _attributes(self, side: Side) -> "pa.dataset.Dataset | None":
         file = self.attributes.get(side.plural)
         return None if file is None else self._opened([file.path])
 
-    def _files(self, split: Split) -> pa.dataset.Dataset:
+    def _files(self, split: Split) -> "pa.dataset.Dataset":
         names = [file.path for file in self.files(split)]
         if self.partition is None:
             return self._opened(names, schema=self.schema)
         period = pa.field(self.partition, pa.string())
         base = str(self.place / split) if isinstance(self.place, Path) else split
-        return self._opened(
-            names,
-            schema=self.schema.append(period),
-            partitioning=pa.dataset.partitioning(pa.schema([period]), flavor="hive"),
-            partition_base_dir=base,
-        )
+        return self._opened(names, schema=self.schema.append(period), periods=period, partition_base_dir=base)
 
-    def _opened(self, names: list[str], **how: Any) -> pa.dataset.Dataset:
+    def _opened(self, names: list[str], *, periods: pa.Field | None = None, **how: Any) -> "pa.dataset.Dataset":
+        # Loads pandas where that is installed.
+        import pyarrow.dataset as pa_dataset
+
+        if periods is not None:
+            how["partitioning"] = pa_dataset.partitioning(pa.schema([periods]), flavor="hive")
         if isinstance(self.place, Path):
-            return pa.dataset.dataset([str(self.place / name) for name in names], format="parquet", **how)
+            return pa_dataset.dataset([str(self.place / name) for name in names], format="parquet", **how)
         # Local data sets do without the file systems.
         from fractalrs.dataset.remote import file_system
 
-        return pa.dataset.dataset(names, format="parquet", filesystem=file_system(self.store), **how)
+        return pa_dataset.dataset(names, format="parquet", filesystem=file_system(self.store), **how)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand its train interactions over as an Arrow stream, in the files' order."""

@@ -111,6 +111,7 @@ class Expansion(Lookups, Shown):
             self.keep_rates,
             # Orders and starts: of users, then of items.
             *vars(self.cells).values(),
+            threads=resolve_threads(None),
             options={**dataclasses.asdict(options), "shuffled": shuffle.permutes, "mixed": shuffle.mixes},
             times=self.payload.times,
             # Nothing may come after what was held out as the latest, nor after the cut of a split by the clock.

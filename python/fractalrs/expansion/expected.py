@@ -45,7 +45,7 @@ Exact: all means but `items` as below, and the standard deviations but as below.
 """
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +54,10 @@ from fractalrs._core import mixed_degrees
 from fractalrs.base import Base
 from fractalrs.expansion.cells import Cells
 from fractalrs.expansion.expected_groups import Array, Indicator, blocks_of, groups_of, having, losses, variance_of
-from fractalrs.tools import Shown
+from fractalrs.tools import Shown, resolve_threads
 from fractalrs.words import SPLITS, Split
+
+Degrees = npt.NDArray[np.integer[Any]]
 
 
 class Chances(Protocol):
@@ -120,22 +122,29 @@ class Expected(Shown):
         return self.train.mean + self.valid.mean + self.test.mean
 
 
-def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances) -> Expected:
-    """Compute what an expansion with keep rates K, shape (m, n), will hold, as derived above."""
+def user_degrees(base: Base, cells: Cells, options: Chances) -> Degrees:
+    """Return the train, validation and test interactions of each user, (p, 3), as an expansion's rows have them."""
+    if not options.mixes:
+        return np.column_stack([base.user_degrees(split) for split in SPLITS])
+    deal = cells.user_order, cells.user_starts, options.seed
+    return mixed_degrees(base.indptr, base.entries, base.shape[1], *deal, threads=resolve_threads(None))
+
+
+def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances, degrees: Degrees | None = None) -> Expected:
+    """Compute what an expansion with keep rates K, shape (m, n), will hold, as derived above.
+
+    `degrees` are those of `user_degrees`, which takes a while.
+    """
     (p, q), (m, n), block_keep = base.shape, keep_rates.shape, options.block_keep
     one_test_item = options.test_items == "one"
     # With validation no test interaction is chosen, and nobody dropped: then all splits are alike.
     splits: tuple[Split, ...] = ("train", "test", "valid") if base.valid_count else ("train", "test")
-    user_degrees = np.column_stack([base.user_degrees(split) for split in splits])
-    if options.mixes:
-        dealt = mixed_degrees(
-            base.indptr, base.entries, base.shape[1], cells.user_order, cells.user_starts, options.seed
-        )
-        user_degrees = dealt[:, [SPLITS.index(split) for split in splits]].astype(np.int64)
-    item_degrees = np.column_stack([base.item_degrees(split) for split in splits])
+    degrees = user_degrees(base, cells, options) if degrees is None else degrees
+    of_users = degrees[:, [SPLITS.index(split) for split in splits]].astype(np.int64)
+    of_items = np.column_stack([base.item_degrees(split) for split in splits])
     user_layout = cells.user_order.astype(np.int64), cells.user_starts.astype(np.int64)
     item_layout = cells.item_order.astype(np.int64), cells.item_starts.astype(np.int64)
-    counts = user_degrees.sum(axis=0)
+    counts = of_users.sum(axis=0)
     kept = block_keep * keep_rates.sum(axis=1)[:, None] * counts
     written = kept.copy()
     per_block = block_keep * counts * (keep_rates * (1 - keep_rates))[..., None]
@@ -144,7 +153,7 @@ def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances) -> E
 
     if options.drop_incomplete:
         blocks = blocks_of(np.stack([keep_rates, keep_rates]), block_keep)
-        groups = groups_of(user_degrees, *user_layout, blocks)
+        groups = groups_of(of_users, *user_layout, blocks)
         complete: Indicator = [(-1, (1, 0)), (-1, (0, 1)), (1, (1, 1))]
         users = having(groups, complete, blocks)
         for kind in (0,) if one_test_item else (0, 1):
@@ -156,18 +165,18 @@ def expected(base: Base, keep_rates: Array, cells: Cells, options: Chances) -> E
     else:
         blocks = blocks_of(keep_rates[None], block_keep)
         some: Indicator = [(-1, (1,))]
-        users = having(groups_of(user_degrees.sum(axis=1, keepdims=True), *user_layout, blocks), some, blocks)
+        users = having(groups_of(of_users.sum(axis=1, keepdims=True), *user_layout, blocks), some, blocks)
         if one_test_item:
-            groups = groups_of(user_degrees[:, 1:], *user_layout, blocks)
+            groups = groups_of(of_users[:, 1:], *user_layout, blocks)
             written[:, 1], variance[1] = having(groups, some, blocks), variance_of(groups, some, blocks)
 
     # An item's train, and test, entries in each block are written at these rates: shape (2, n, m).
     share = np.divide(written, kept, out=np.ones_like(kept), where=kept > 0).clip(0, 1)
     rates = share.T[:, None, :] * keep_rates.T
     if not one_test_item and not options.drop_incomplete:
-        rates, item_degrees = rates[:1], item_degrees.sum(axis=1, keepdims=True)
+        rates, of_items = rates[:1], of_items.sum(axis=1, keepdims=True)
     blocks = blocks_of(rates, block_keep)
-    items = having(groups_of(item_degrees, *item_layout, blocks), [(-1, (1,) * len(rates))], blocks)
+    items = having(groups_of(of_items, *item_layout, blocks), [(-1, (1,) * len(rates))], blocks)
 
     found = (
         Count(float(mean), float(np.sqrt(max(spread, 0.0))))

@@ -22,7 +22,7 @@ import scipy
 from fractalrs.base import Base
 from fractalrs.errors import InputError
 from fractalrs.expansion.cells import Cells
-from fractalrs.expansion.expected import expected
+from fractalrs.expansion.expected import expected, user_degrees
 from fractalrs.expansion.options import SMALLEST_KEEP_RATE, Options
 from fractalrs.expansion.reduction import ReducedMatrix, check_multipliers
 
@@ -182,6 +182,7 @@ def solve_keep_scale(
     interactions = whole_number("target_interactions", interactions)
     all_written = options.test_items == "all" and not options.drop_incomplete
     groups = None if all_written else options.fit(base, cells)
+    degrees = None if groups is None else user_degrees(base, groups, options)
     clipped = np.clip(reduced.values, options.min_keep, options.max_keep)
     if not clipped.any():
         raise _unmet(interactions, "most", 0, reduced.shape)
@@ -198,7 +199,7 @@ def solve_keep_scale(
         if all_written:
             return kept(scale)
         assert groups is not None
-        counts = expected(base, rates(scale), groups, options)
+        counts = expected(base, rates(scale), groups, options, degrees)
         return counts.interactions
 
     def meets(count: Callable[[float], float], low: float, high: float) -> float:

@@ -1,11 +1,15 @@
 """Ids of users and items: as they are in the source, encoded by their canonical order."""
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fractalrs.columns import is_text, is_time
 from fractalrs.errors import InputError
+from fractalrs.tools import resolve_threads
 
 _RANKED_ROWS = 1 << 20
 _SPREAD = 4
@@ -63,10 +67,12 @@ def _encode_near(column: pa.ChunkedArray, low: int, high: int, role: str) -> tup
         used[chunk.to_numpy() - low] = True
     ids, ranks = pa.array(np.flatnonzero(used) + low), np.cumsum(used, dtype=np.int32) - np.int32(1)
     codes = np.empty(len(column), dtype=np.int32)
-    start = 0
-    for chunk in column.chunks:
-        np.take(ranks, chunk.to_numpy() - low, out=codes[start : start + len(chunk)], mode="clip")
-        start += len(chunk)
+
+    def encode(chunk: pa.Array, end: int) -> None:
+        np.take(ranks, chunk.to_numpy() - low, out=codes[end - len(chunk) : end], mode="clip")
+
+    with ThreadPoolExecutor(resolve_threads(None)) as pool:
+        list(pool.map(encode, column.chunks, accumulate(map(len, column.chunks))))
     return pa.DictionaryArray.from_arrays(pa.array(codes), ids), _describe(ids, role)
 
 

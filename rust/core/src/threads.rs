@@ -1,5 +1,7 @@
 //! Threads of one call: started for it and ended with it, watched and cancelled through what they share.
 
+use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -43,6 +45,53 @@ pub fn on_threads<T: Send>(
         let outcomes = workers.into_iter().map(|worker| worker.join().unwrap_or(Err(Error::Panicked)));
         outcomes.fold(Ok(Vec::new()), both)
     })
+}
+
+/// Does `work` on every piece, each on one of `threads` threads, with what that thread keeps from one piece to the next;
+/// returns what each kept.
+pub fn on_pieces<P: Send, K: Default + Send>(
+    threads: usize,
+    pieces: Vec<P>,
+    work: impl Fn(&mut K, P) + Sync,
+) -> Result<Vec<K>, Error> {
+    let waiting = Mutex::new(pieces);
+    on_threads(threads, &Progress::default(), || {
+        let mut kept = K::default();
+        loop {
+            let next = waiting.lock().map_err(|_| Error::Panicked)?.pop();
+            let Some(piece) = next else { return Ok(kept) };
+            work(&mut kept, piece);
+        }
+    })
+}
+
+/// Cuts rows that begin at `starts`, the last of which is where they end, into runs of at most so many entries, or of one
+/// row.
+#[must_use]
+pub fn runs_of(starts: &[i64], entries: usize) -> Vec<Range<usize>> {
+    let rows = starts.len() - 1;
+    let (mut runs, mut first) = (Vec::new(), 0);
+    while first < rows {
+        let most = starts[first].saturating_add(entries as i64);
+        let last = starts.partition_point(|&start| start <= most).clamp(first + 2, rows + 1) - 1;
+        runs.push(first..last);
+        first = last;
+    }
+    runs
+}
+
+/// Gives each run of rows what it is to fill of `out`: so many places, in their order.
+pub fn along<T>(
+    runs: Vec<Range<usize>>,
+    mut out: &mut [T],
+    places: impl Fn(&Range<usize>) -> usize,
+) -> Vec<(Range<usize>, &mut [T])> {
+    let cut = |rows: Range<usize>| {
+        let (these, others) = std::mem::take(&mut out).split_at_mut(places(&rows));
+        out = others;
+        (rows, these)
+    };
+    runs.into_iter().map(cut).collect()
 }
 
 /// Adds an outcome to those before it; of two failures the one that is not the other's consequence counts.

@@ -42,16 +42,18 @@ pub fn sparse_product<'py>(
 
 /// The transpose of a CSR matrix of so many columns.
 #[pyfunction]
+#[pyo3(signature = (starts, columns, values, width, *, threads))]
 pub fn sparse_transpose<'py>(
     py: Python<'py>,
     starts: PyReadonlyArray1<'py, i64>,
     columns: PyReadonlyArray1<'py, i32>,
     values: Option<PyReadonlyArray1<'py, f64>>,
     width: usize,
+    threads: usize,
 ) -> PyResult<Transposed<'py>> {
     let values = values.as_ref().map(|values| values.as_slice()).transpose()?;
     let matrix = Sparse::new(starts.as_slice()?, columns.as_slice()?, values, width).map_err(raised)?;
-    let (starts, columns, values) = py.detach(|| matrix.transposed());
+    let (starts, columns, values) = py.detach(|| matrix.transposed(threads)).map_err(raised)?;
     Ok((starts.into_pyarray(py), columns.into_pyarray(py), values.map(|values| values.into_pyarray(py))))
 }
 

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use crate::errors::raised;
 
 type Array<'py, T> = Bound<'py, PyArray1<T>>;
+type Counts<'py> = Bound<'py, PyArray2<u32>>;
 type Csr<'py> = (Array<'py, i64>, Array<'py, i32>);
 
 /// Distinct pairs of interactions, by user and then item: starts, entries (test marked), positions and which users have enough
@@ -50,33 +51,52 @@ pub fn collapse<'py>(
     ))
 }
 
+/// The train, validation and test interactions of each user, users × 3, and of each item.
+#[pyfunction]
+#[pyo3(signature = (indptr, entries, items, *, threads))]
+pub fn degrees<'py>(
+    py: Python<'py>,
+    indptr: PyReadonlyArray1<'py, i64>,
+    entries: PyReadonlyArray1<'py, u32>,
+    items: u32,
+    threads: usize,
+) -> PyResult<(Counts<'py>, Counts<'py>)> {
+    let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items).map_err(raised)?;
+    let (of_users, of_items) = py.detach(|| base::degrees(&base, threads)).map_err(raised)?;
+    Ok((Array2::from(of_users).into_pyarray(py), Array2::from(of_items).into_pyarray(py)))
+}
+
 /// For each user the sum of its train items' values, and for each item that of its train users', modulo 2⁶⁴.
 #[pyfunction]
+#[pyo3(signature = (indptr, entries, user_values, item_values, *, threads))]
 pub fn neighbour_sums<'py>(
     py: Python<'py>,
     indptr: PyReadonlyArray1<'py, i64>,
     entries: PyReadonlyArray1<'py, u32>,
     user_values: PyReadonlyArray1<'py, u64>,
     item_values: PyReadonlyArray1<'py, u64>,
+    threads: usize,
 ) -> PyResult<(Array<'py, u64>, Array<'py, u64>)> {
     let (users, items) = (user_values.as_slice()?, item_values.as_slice()?);
     let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items.len() as u32).map_err(raised)?;
-    let (of_users, of_items) = py.detach(|| base::neighbour_sums(&base, users, items)).map_err(raised)?;
+    let (of_users, of_items) = py.detach(|| base::neighbour_sums(&base, users, items, threads)).map_err(raised)?;
     Ok((of_users.into_pyarray(py), of_items.into_pyarray(py)))
 }
 
 /// The train part of a base in another order, and its transpose: user `users[row]` in each row, item i in column `places[i]`.
 #[pyfunction]
+#[pyo3(signature = (indptr, entries, users, places, *, threads))]
 pub fn ordered<'py>(
     py: Python<'py>,
     indptr: PyReadonlyArray1<'py, i64>,
     entries: PyReadonlyArray1<'py, u32>,
     users: PyReadonlyArray1<'py, i64>,
     places: PyReadonlyArray1<'py, i64>,
+    threads: usize,
 ) -> PyResult<(Csr<'py>, Csr<'py>)> {
     let (users, places) = (users.as_slice()?, places.as_slice()?);
     let base = Base::new(indptr.as_slice()?, entries.as_slice()?, places.len() as u32).map_err(raised)?;
-    let made = py.detach(|| base::ordered(&base, users, places)).map_err(raised)?;
+    let made = py.detach(|| base::ordered(&base, users, places, threads)).map_err(raised)?;
     Ok((
         (made.starts.into_pyarray(py), made.columns.into_pyarray(py)),
         (made.transposed_starts.into_pyarray(py), made.transposed_columns.into_pyarray(py)),
@@ -85,6 +105,8 @@ pub fn ordered<'py>(
 
 /// The train, validation and test interactions of each user, users × 3, once those of every cell are dealt out.
 #[pyfunction]
+#[pyo3(signature = (indptr, entries, items, user_order, user_starts, seed, *, threads))]
+#[allow(clippy::too_many_arguments)]
 pub fn mixed_degrees<'py>(
     py: Python<'py>,
     indptr: PyReadonlyArray1<'py, i64>,
@@ -93,13 +115,14 @@ pub fn mixed_degrees<'py>(
     user_order: PyReadonlyArray1<'py, u32>,
     user_starts: PyReadonlyArray1<'py, u32>,
     seed: u64,
-) -> PyResult<Bound<'py, PyArray2<u32>>> {
+    threads: usize,
+) -> PyResult<Counts<'py>> {
     let base = Base::new(indptr.as_slice()?, entries.as_slice()?, items).map_err(raised)?;
     let (user_order, user_starts) = (user_order.as_slice()?.to_vec(), user_starts.as_slice()?.to_vec());
     let degrees = py.detach(|| {
         base.check()?;
         let cells = Cells::new(user_order, user_starts, base.users(), "user")?;
-        Ok(Mixing { cells: &cells, key: Keys::new(seed).mixing }.degrees(&base))
+        Mixing { cells: &cells, key: Keys::new(seed).mixing }.degrees(&base, threads)
     });
     Ok(Array2::from(degrees.map_err(raised)?).into_pyarray(py))
 }

@@ -15,7 +15,8 @@ use fractalrs_core::parts::{
 use fractalrs_core::passes::{self, Piece, interactions, spelt_out};
 use fractalrs_core::threads::Progress;
 use fractalrs_core::tiles::{Holders, Pair, Ranges, Tiler, Wanted, find, negatives, sources, unobserved};
-use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::ndarray::Array2;
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -45,7 +46,7 @@ impl Generator {
     #[new]
     #[pyo3(signature = (
         indptr, entries, items, keep_rates, user_order, user_starts, item_order, item_starts, *,
-        options, times=None, test_is_late=false, hour=None, cuts=None, factors=None, ratings=None, columns=Vec::new(),
+        options, threads, times=None, test_is_late=false, hour=None, cuts=None, factors=None, ratings=None, columns=Vec::new(),
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new<'py>(
@@ -59,6 +60,7 @@ impl Generator {
         item_order: PyReadonlyArray1<'py, u32>,
         item_starts: PyReadonlyArray1<'py, u32>,
         options: Bound<'py, PyAny>,
+        threads: usize,
         times: Option<PyReadonlyArray1<'py, i64>>,
         test_is_late: bool,
         hour: Option<u64>,
@@ -86,7 +88,7 @@ impl Generator {
             let item_cells = Cells::new(item_order, item_starts, base.items(), "item")?;
             let times = times.map(|times| Times::new(&base, times, test_is_late, hour, cuts)).transpose()?;
             let payload = Payload { sources, times, factors };
-            Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload)
+            Expansion::new(&base, keep_rates, column_blocks, user_cells, item_cells, options, payload, threads)
         });
         Ok(Self {
             expansion: Arc::new(expansion.map_err(raised)?),
@@ -94,6 +96,11 @@ impl Generator {
             dictionaries: OnceLock::new(),
             holders: OnceLock::new(),
         })
+    }
+
+    /// The train, validation and test interactions of each user of the base, users × 3: dealt out, where they are.
+    fn degrees<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray2<u32>> {
+        Array2::from(py.detach(|| self.expansion.degrees())).into_pyarray(py)
     }
 
     /// Interactions of the expanded users `first` to `last` (not included) of one split: user, item, and where the

@@ -33,7 +33,8 @@ mod _core {
     use crate::{
         algebra::{nearest_rows, sparse_product, sparse_transpose, standings},
         base::{
-            cell_energies, collapse, group_spreads, mixed_degrees, neighbour_sums, ordered, peel_groups, sort_groups,
+            cell_energies, collapse, degrees, group_spreads, mixed_degrees, neighbour_sums, ordered, peel_groups,
+            sort_groups,
         },
         check_parquet_options,
         digest::{Blake3, digest_file},

@@ -108,7 +108,7 @@ mod tests {
         // Rows {0, 1}, {0, 1}, {0, 2}, {2}, none: how many columns two rows share.
         let (starts, columns) = ([0, 2, 4, 6, 7, 7], [0, 1, 0, 1, 0, 2, 2]);
         let rows = Sparse::new(&starts, &columns, None, 3).unwrap();
-        let (turned, across, _) = rows.transposed();
+        let (turned, across, _) = rows.transposed(2).unwrap();
         let turned = Sparse::new(&turned, &across, None, 5).unwrap();
         for threads in [1, 2, 7] {
             let (starts, near, values) = nearest(&rows, &turned, 1, threads).unwrap();

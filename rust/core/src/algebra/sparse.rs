@@ -3,11 +3,11 @@
 #![allow(clippy::inline_always)] // What is not inlined is not widened.
 
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use crate::error::Error;
 use crate::memory::{Loop, widened};
-use crate::threads::{Progress, on_threads};
+use crate::threads::{along, on_pieces, runs_of};
 
 /// Rows are worked on together until they have so many entries, so that each window of columns is used often …
 const CHUNK_ENTRIES: usize = 1 << 21;
@@ -107,64 +107,76 @@ impl<'a> Sparse<'a> {
         count: usize,
         threads: usize,
     ) -> Result<(), Error> {
-        let mut chunks = Vec::new();
-        let mut rest = y;
-        for rows in self.chunks(threads) {
-            let (chunk, others) = rest.split_at_mut(rows.len() * count);
-            chunks.push((rows, chunk));
-            rest = others;
-        }
-        let chunks = Mutex::new(chunks);
-        on_threads(threads, &Progress::default(), || {
-            let mut cursors = Vec::new();
-            loop {
-                let next = chunks.lock().map_err(|_| Error::Panicked)?.pop();
-                let Some((rows, y)) = next else { return Ok(()) };
-                widened(Panel::<N> { matrix: self, rows, x, y, first, count, cursors: &mut cursors });
-            }
+        let chunks = along(self.chunks(threads), y, |rows| rows.len() * count);
+        on_pieces(threads, chunks, |cursors: &mut Vec<usize>, (rows, y)| {
+            widened(Panel::<N> { matrix: self, rows, x, y, first, count, cursors });
         })?;
         Ok(())
     }
 
     /// Returns the transpose: starts, columns, which rise inside each row, and values if there are any.
-    #[must_use]
-    pub fn transposed(&self) -> (Vec<i64>, Vec<i32>, Option<Vec<f64>>) {
-        let mut starts = vec![0_i64; self.width + 1];
-        for &column in self.columns {
-            starts[column as usize + 1] += 1;
-        }
+    pub fn transposed(&self, threads: usize) -> Result<Owned, Error> {
+        // Each share of the rows counts all columns for itself: not more numbers than there are entries.
+        let shares = threads.min(self.columns.len() / self.width.max(1)).max(1);
+        let mut shares: Vec<Share> = runs_of(self.starts, self.columns.len().div_ceil(shares))
+            .into_iter()
+            .map(|rows| Share { rows, next: Vec::new() })
+            .collect();
+        on_pieces(threads, shares.iter_mut().collect(), |(): &mut (), share| {
+            share.next.resize(self.width, 0);
+            for &column in self.within(&share.rows) {
+                share.next[column as usize] += 1;
+            }
+        })?;
+        let mut starts = Vec::with_capacity(self.width + 1);
+        let mut end = 0;
         for column in 0..self.width {
-            starts[column + 1] += starts[column];
-        }
-        let mut next = starts.clone();
-        let mut columns = vec![0_i32; self.columns.len()];
-        let mut values = self.values.map(|values| vec![0.0; values.len()]);
-        for row in 0..self.shape().0 {
-            for at in self.starts[row] as usize..self.starts[row + 1] as usize {
-                let place = &mut next[self.columns[at] as usize];
-                columns[*place as usize] = row as i32;
-                if let (Some(turned), Some(values)) = (&mut values, self.values) {
-                    turned[*place as usize] = values[at];
-                }
-                *place += 1;
+            starts.push(end);
+            for share in &mut shares {
+                let count = share.next[column];
+                share.next[column] = end;
+                end += count;
             }
         }
-        (starts, columns, values)
+        starts.push(end);
+        // Every place is written once, by whichever thread.
+        let columns: Vec<AtomicI32> = (0..self.columns.len()).map(|_| AtomicI32::new(0)).collect();
+        let values: Option<Vec<AtomicU64>> = self.values.map(|all| all.iter().map(|_| AtomicU64::new(0)).collect());
+        on_pieces(threads, shares, |(): &mut (), mut share| {
+            for row in share.rows {
+                for at in self.starts[row] as usize..self.starts[row + 1] as usize {
+                    let place = &mut share.next[self.columns[at] as usize];
+                    columns[*place as usize].store(row as i32, Ordering::Relaxed);
+                    if let (Some(turned), Some(values)) = (&values, self.values) {
+                        turned[*place as usize].store(values[at].to_bits(), Ordering::Relaxed);
+                    }
+                    *place += 1;
+                }
+            }
+        })?;
+        let columns = columns.into_iter().map(AtomicI32::into_inner).collect();
+        let values = values.map(|all| all.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect());
+        Ok((starts, columns, values))
+    }
+
+    /// The columns of the entries of some rows.
+    fn within(&self, rows: &Range<usize>) -> &'a [i32] {
+        &self.columns[self.starts[rows.start] as usize..self.starts[rows.end] as usize]
     }
 
     /// Ranges of rows alike in entries.
     pub(super) fn chunks(&self, threads: usize) -> Vec<Range<usize>> {
-        let rows = self.shape().0;
-        let entries = (self.columns.len() / (8 * threads)).clamp(1, CHUNK_ENTRIES) as i64;
-        let (mut chunks, mut first) = (Vec::new(), 0);
-        while first < rows {
-            let most = self.starts[first] + entries;
-            let last = self.starts.partition_point(|&start| start <= most).clamp(first + 2, rows + 1) - 1;
-            chunks.push(first..last);
-            first = last;
-        }
-        chunks
+        runs_of(self.starts, (self.columns.len() / (8 * threads)).clamp(1, CHUNK_ENTRIES))
     }
+}
+
+/// Starts, columns and, unless all are 1, values of a matrix in CSR form.
+pub type Owned = (Vec<i64>, Vec<i32>, Option<Vec<f64>>);
+
+/// Rows that one thread turns on their side: how many entries of each column they have, then where the next one goes.
+struct Share {
+    rows: Range<usize>,
+    next: Vec<i64>,
 }
 
 /// What some rows give for N vectors: the columns of y from `first` on, of `count`.
@@ -268,10 +280,15 @@ mod tests {
 
     #[test]
     fn it_is_turned_on_its_side() {
-        let (starts, columns, values) = Sparse::new(&STARTS, &COLUMNS, Some(&VALUES), 3).unwrap().transposed();
-        assert_eq!(starts, [0, 2, 4, 6]);
-        assert_eq!(columns, [0, 2, 2, 3, 0, 2]);
-        assert_eq!(values, Some(vec![1.0, 3.0, 0.5, -1.0, -2.0, 4.0]));
+        for threads in [1, 2, 3] {
+            let given = Sparse::new(&STARTS, &COLUMNS, Some(&VALUES), 3).unwrap();
+            let (starts, columns, values) = given.transposed(threads).unwrap();
+            assert_eq!(starts, [0, 2, 4, 6]);
+            assert_eq!(columns, [0, 2, 2, 3, 0, 2]);
+            assert_eq!(values, Some(vec![1.0, 3.0, 0.5, -1.0, -2.0, 4.0]));
+        }
+        let nothing = Sparse::new(&[0, 0, 0], &[], None, 2).unwrap().transposed(2).unwrap();
+        assert_eq!(nothing, (vec![0; 3], vec![], None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Error;
+use crate::threads::runs_of;
 
 /// Set in an entry that is held out, for test unless it is for validation.
 pub const TEST: u32 = 1 << 31;
@@ -60,11 +61,15 @@ impl<'a> Base<'a> {
         if self.indptr.windows(2).any(|pair| pair[0] > pair[1]) {
             return refuse("its row pointers fall");
         }
-        if self.entries.iter().any(|entry| entry & ITEM >= self.items || entry >> 30 == 1) {
+        // All entries, and all pairs of them, without a branch: many at a time.
+        let is_none = |&entry: &u32| u32::from(entry & ITEM >= self.items) | u32::from(entry >> 30 == 1);
+        if self.entries.iter().fold(0, |bad, entry| bad | is_none(entry)) != 0 {
             return refuse("an entry names an item that does not exist");
         }
-        let rises = |row: &[u32]| row.is_sorted_by(|one, other| one & ITEM < other & ITEM);
-        if !self.indptr.windows(2).all(|pair| rises(&self.entries[pair[0] as usize..pair[1] as usize])) {
+        let falls = |row: &[u32]| {
+            row.iter().zip(&row[1.min(row.len())..]).fold(0, |bad, (one, other)| bad | u32::from(one & ITEM >= other & ITEM))
+        };
+        if self.indptr.windows(2).any(|pair| falls(&self.entries[pair[0] as usize..pair[1] as usize]) != 0) {
             return refuse("a row is not in the order of its items, each once");
         }
         Ok(())
@@ -103,6 +108,11 @@ impl<'a> Base<'a> {
     #[must_use]
     pub fn has(&self, user: u32, item: u32) -> bool {
         self.entries[self.row(user)].binary_search_by_key(&item, |&entry| entry & ITEM).is_ok()
+    }
+
+    /// Users side by side that have so many entries at most, or are one.
+    pub(super) fn runs(&self, entries: usize) -> Vec<Range<usize>> {
+        runs_of(self.indptr, entries)
     }
 
     /// The entries of all users.

@@ -155,6 +155,7 @@ impl Layout {
         carrying: bool,
         times: Option<Times>,
         mixing: Option<Mixing>,
+        threads: usize,
     ) -> Result<Self, Error> {
         let carrying = carrying || times.is_some();
         if (carrying || mixing.is_some()) && base.len() >= u32::MAX as usize {
@@ -162,7 +163,7 @@ impl Layout {
             return Err(Error::Invalid(format!("{what} with fewer than 2**32 - 1 interactions")));
         }
         if let Some(mixing) = mixing {
-            let (mut sources, starts) = mixing.deal(base);
+            let (mut sources, starts) = mixing.deal(base, threads)?;
             let codes = codes_of(base, users, &sources);
             if !carrying {
                 sources = Vec::new();
@@ -209,6 +210,25 @@ impl Layout {
     #[must_use]
     pub fn row(&self, slot: u32) -> Range<usize> {
         self.starts[slot as usize]..self.starts[slot as usize + 1]
+    }
+
+    /// How many train, validation and test entries the row of each user has, by code; `users` is the order of its rows.
+    #[must_use]
+    pub fn degrees(&self, users: &[u32]) -> Vec<[u32; 3]> {
+        match &self.codes {
+            Codes::Narrow(codes) => self.degrees_in(codes, users),
+            Codes::Wide(codes) => self.degrees_in(codes, users),
+        }
+    }
+
+    fn degrees_in<C: Code>(&self, codes: &[C], users: &[u32]) -> Vec<[u32; 3]> {
+        let mut degrees = vec![[0; 3]; users.len()];
+        for (&user, row) in users.iter().zip(self.starts.windows(2)) {
+            for code in &codes[row[0]..row[1]] {
+                degrees[user as usize][code.split() as usize] += 1;
+            }
+        }
+        degrees
     }
 }
 

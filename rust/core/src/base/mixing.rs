@@ -1,8 +1,14 @@
 //! Mixing: the entries of each cell's users dealt out among them, so that no row is one user's.
 
+use std::ops::Range;
+use std::slice::IterMut;
+
 use super::base::{Base, ITEM, Split};
 use super::cells::Cells;
+use super::layout::Layout;
 use crate::chance::{Key, Permutation};
+use crate::error::Error;
+use crate::threads::on_pieces;
 
 /// Who deals: the cells of users, and the key of the deal.
 #[derive(Clone, Copy)]
@@ -11,59 +17,117 @@ pub struct Mixing<'c> {
     pub key: Key,
 }
 
+/// Cells that one thread deals at a time have so many entries, or are one.
+const ENTRIES_AT_A_TIME: usize = 1 << 16;
+
 impl Mixing<'_> {
     /// The entries of all rows, slot by slot and by item, and where each row begins, and the last one ends.
     ///
     /// Of a cell's entries with one item, number k goes to the k-th of its users in an order of that item's own: so which
     /// rows have it depends on how many of the users do, not on who.
-    #[must_use]
-    pub fn deal(&self, base: &Base) -> (Vec<u32>, Vec<usize>) {
-        let mut entries = Vec::with_capacity(base.len());
-        let mut starts = Vec::with_capacity(base.users() as usize + 1);
-        starts.push(0);
-        let (mut of_cell, mut rows) = (Vec::new(), Vec::<Vec<u32>>::new());
+    pub fn deal(&self, base: &Base, threads: usize) -> Result<(Vec<u32>, Vec<usize>), Error> {
+        let (mut entries, mut starts) = (vec![0; base.len()], vec![0; base.users() as usize + 1]);
+        let runs = self.runs(base, &mut entries, &mut starts[1..]);
+        on_pieces(threads, runs, |dealer: &mut Dealer, mut run| {
+            for cell in run.cells.clone() {
+                dealer.deal(self, base, cell, &mut run);
+            }
+        })?;
+        Ok((entries, starts))
+    }
+
+    /// Cuts all cells into runs, each with where its entries go, and where the ends of its rows do.
+    fn runs<'a>(&self, base: &Base, mut entries: &'a mut [u32], mut ends: &'a mut [usize]) -> Vec<Run<'a>> {
+        let (mut runs, mut first, mut count, mut before) = (Vec::new(), 0, 0, 0);
         for cell in 0..self.cells.len() {
             let (start, end) = self.cells.bounds(cell);
-            if end - start == 1 {
-                entries.extend(base.row(self.cells.code(start)).map(|entry| entry as u32));
-                starts.push(entries.len());
-                continue;
-            }
-            of_cell.clear();
-            for slot in start..end {
-                of_cell.extend(base.row(self.cells.code(slot)).map(|entry| {
-                    let word = base.entries()[entry];
-                    (word & ITEM, Split::of(word), slot, entry as u32)
-                }));
-            }
-            of_cell.sort_unstable();
-            rows.resize_with(rows.len().max((end - start) as usize), Vec::new);
-            let key = self.key.child(cell as u64);
-            for alike in of_cell.chunk_by(|one, other| one.0 == other.0) {
-                let of_item = key.child(u64::from(alike[0].0));
-                for (number, &(.., entry)) in (0..).zip(alike) {
-                    rows[Permutation::single_image(of_item, end - start, number) as usize].push(entry);
-                }
-            }
-            for row in &mut rows[..(end - start) as usize] {
-                entries.append(row);
-                starts.push(entries.len());
+            count += (start..end).map(|slot| base.row(self.cells.code(slot)).len()).sum::<usize>();
+            if count >= ENTRIES_AT_A_TIME || cell + 1 == self.cells.len() {
+                let rows = (end - self.cells.bounds(first).0) as usize;
+                let (these, others) = entries.split_at_mut(count);
+                let (mine, rest) = ends.split_at_mut(rows);
+                runs.push(Run {
+                    cells: first..cell + 1,
+                    entries: these.iter_mut(),
+                    ends: mine.iter_mut(),
+                    filled: before,
+                });
+                (entries, ends, first, before, count) = (others, rest, cell + 1, before + count, 0);
             }
         }
-        (entries, starts)
+        runs
     }
 
     /// How many train, validation and test entries the row of each user has then, by code.
-    #[must_use]
-    pub fn degrees(&self, base: &Base) -> Vec<[u32; 3]> {
-        let (entries, starts) = self.deal(base);
-        let mut degrees = vec![[0; 3]; base.users() as usize];
-        for (row, slot) in starts.windows(2).zip(0..) {
-            let degree = &mut degrees[self.cells.code(slot) as usize];
-            for &entry in &entries[row[0]..row[1]] {
-                degree[Split::of(base.entries()[entry as usize]) as usize] += 1;
+    pub fn degrees(&self, base: &Base, threads: usize) -> Result<Vec<[u32; 3]>, Error> {
+        Ok(Layout::new(base, self.cells.order(), false, None, Some(*self), threads)?.degrees(self.cells.order()))
+    }
+}
+
+/// Cells side by side, and what is still to be filled of their entries and of the ends of their rows.
+struct Run<'a> {
+    cells: Range<usize>,
+    entries: IterMut<'a, u32>,
+    ends: IterMut<'a, usize>,
+    /// How many entries are before those that are still to be filled.
+    filled: usize,
+}
+
+impl Run<'_> {
+    fn push(&mut self, row: impl ExactSizeIterator<Item = u32>) {
+        self.filled += row.len();
+        for (entry, place) in row.zip(self.entries.by_ref()) {
+            *place = entry;
+        }
+        if let Some(end) = self.ends.next() {
+            *end = self.filled;
+        }
+    }
+}
+
+/// What a thread deals with, kept from one cell to the next.
+#[derive(Default)]
+struct Dealer {
+    /// The entries of the cell, user by user, …
+    entries: Vec<u32>,
+    /// … and in the order in which they are dealt: item, split, and the place of each among them.
+    order: Vec<u64>,
+    rows: Vec<Vec<u32>>,
+}
+
+const PLACE_BITS: u32 = 32;
+const ITEM_SHIFT: u32 = PLACE_BITS + 2;
+
+impl Dealer {
+    fn deal(&mut self, mixing: &Mixing, base: &Base, cell: usize, run: &mut Run) {
+        let (start, end) = mixing.cells.bounds(cell);
+        let members = (start..end).map(|slot| base.row(mixing.cells.code(slot)));
+        if end - start == 1 {
+            members.for_each(|row| run.push(row.map(|entry| entry as u32)));
+            return;
+        }
+        self.entries.clear();
+        self.order.clear();
+        for entry in members.flatten() {
+            let word = base.entries()[entry];
+            let (item, split) = (u64::from(word & ITEM), Split::of(word) as u64);
+            self.order.push(item << ITEM_SHIFT | split << PLACE_BITS | self.entries.len() as u64);
+            self.entries.push(entry as u32);
+        }
+        // Rows rise already: merging them is quicker than any other sort.
+        #[allow(clippy::stable_sort_primitive)]
+        self.order.sort();
+        self.rows.resize_with(self.rows.len().max((end - start) as usize), Vec::new);
+        let key = mixing.key.child(cell as u64);
+        for alike in self.order.chunk_by(|one, other| one >> ITEM_SHIFT == other >> ITEM_SHIFT) {
+            let of_item = key.child(alike[0] >> ITEM_SHIFT);
+            for (number, &word) in (0..).zip(alike) {
+                let row = Permutation::single_image(of_item, end - start, number);
+                self.rows[row as usize].push(self.entries[word as u32 as usize]);
             }
         }
-        degrees
+        for row in &mut self.rows[..(end - start) as usize] {
+            run.push(row.drain(..));
+        }
     }
 }

@@ -17,4 +17,4 @@ pub use layout::{Code, Codes, Layout, Times};
 pub use mixing::Mixing;
 pub use pairs::{HoldOut, Pairs, Rule, Ties};
 pub use partition::Points;
-pub use train::{Ordered, neighbour_sums, ordered};
+pub use train::{Degrees, Ordered, degrees, neighbour_sums, ordered};

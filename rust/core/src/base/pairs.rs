@@ -1,10 +1,10 @@
 //! Interactions become distinct pairs of user and item, and the latest of each user is held out.
 
-use std::sync::Mutex;
+use std::ops::Range;
 
 use super::base::{TEST, VALID};
 use crate::error::Error;
-use crate::threads::{Progress, on_threads};
+use crate::threads::{on_pieces, runs_of};
 
 /// Users are worked on together until they have so many interactions.
 const CHUNK_INTERACTIONS: usize = 1 << 18;
@@ -105,28 +105,17 @@ impl Pairs {
             positions: vec![0; if rule.positions { n } else { 0 }],
             enough: vec![true; count],
         };
-        let chunks = Mutex::new(pairs.chunks(&given.starts));
-        on_threads(threads, &Progress::default(), || {
-            let mut room = Room::default();
-            loop {
-                let next = chunks.lock().map_err(|_| Error::Panicked)?.pop();
-                let Some(chunk) = next else { return Ok(()) };
-                given.collapse(chunk, rule, &mut room);
-            }
-        })?;
-        drop(chunks);
+        let chunks = pairs.chunks(&given.starts);
+        on_pieces(threads, chunks, |room: &mut Room, chunk| given.collapse(chunk, rule, room))?;
         pairs.close_up(&given.starts);
         Ok(pairs)
     }
 
     fn chunks(&mut self, starts: &[i64]) -> Vec<Chunk<'_>> {
-        let (mut chunks, mut first) = (Vec::new(), 0);
+        let mut chunks = Vec::new();
         let (mut entries, mut positions) = (&mut self.entries[..], &mut self.positions[..]);
         let (mut counts, mut enough) = (&mut self.starts[1..], &mut self.enough[..]);
-        let users = starts.len() - 1;
-        while first < users {
-            let most = starts[first] + CHUNK_INTERACTIONS as i64;
-            let last = starts.partition_point(|&start| start <= most).clamp(first + 2, users + 1) - 1;
+        for Range { start: first, end: last } in runs_of(starts, CHUNK_INTERACTIONS) {
             let size = (starts[last] - starts[first]) as usize;
             let chunk;
             (chunk, entries) = entries.split_at_mut(size);
@@ -137,7 +126,6 @@ impl Pairs {
             let some;
             (some, enough) = enough.split_at_mut(last - first);
             chunks.push(Chunk { first, entries: chunk, positions: places, counts: number, enough: some });
-            first = last;
         }
         chunks
     }

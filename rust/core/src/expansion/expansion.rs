@@ -50,6 +50,7 @@ pub struct Expansion {
 
 impl Expansion {
     /// `keep_rates` is row-major with `column_blocks` columns; the cells are those of the base.
+    #[allow(clippy::too_many_arguments)]
     pub fn new(
         base: &Base,
         keep_rates: Vec<f64>,
@@ -58,6 +59,7 @@ impl Expansion {
         item_cells: Cells,
         options: Options,
         payload: Payload,
+        threads: usize,
     ) -> Result<Self, Error> {
         check(base, &keep_rates, column_blocks, &user_cells, &options, &payload)?;
         // A sketch has no cells: its rows stand as in the base.
@@ -72,7 +74,7 @@ impl Expansion {
         // Cells of one member have nothing to mix.
         let is_mixed = options.mixed && !user_cells.are_single();
         let mixing = is_mixed.then_some(Mixing { cells: &user_cells, key: keys.mixing });
-        let layout = Layout::new(base, users, payload.sources, payload.times, mixing)?;
+        let layout = Layout::new(base, users, payload.sources, payload.times, mixing, threads)?;
         let row_blocks = (keep_rates.len() / column_blocks as usize) as u32;
         let timeline = payload.times.map(|times| Timeline::new(base, &layout, times, row_blocks)).transpose()?;
         let mut expansion = Self {
@@ -113,6 +115,16 @@ impl Expansion {
     #[must_use]
     pub fn base_interactions(&self) -> usize {
         self.layout.len()
+    }
+
+    /// How many train, validation and test entries the row of each user of the base has, by code: dealt out, where they are.
+    #[must_use]
+    pub fn degrees(&self) -> Vec<[u32; 3]> {
+        if self.options.operator == Operator::Sketch {
+            self.layout.degrees(&(0..self.base_users).collect::<Vec<_>>())
+        } else {
+            self.layout.degrees(self.user_cells.order())
+        }
     }
 
     #[must_use]

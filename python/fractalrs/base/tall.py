@@ -1,0 +1,62 @@
+"""Products of tall dense matrices, some rows at a time on threads: the same to the bit on any number of them."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fractalrs.tools import resolve_threads
+
+ROWS = 4096
+"""Rows at a time, whatever the number of threads: what a sum is made of decides its last bits."""
+
+_Floats = npt.NDArray[np.float64]
+_Result = TypeVar("_Result")
+
+
+def by_rows(count: int, work: Callable[[slice], _Result]) -> list[_Result]:
+    """Return what `work` makes of all rows from 0 to `count`, piece by piece in their order.
+
+    Linear algebra inside of it is to be on one thread (`fractalrs.tools.blas_threads`).
+
+    Examples
+    --------
+    >>> by_rows(5000, lambda rows: rows.start)
+    [0, 4096]
+    """
+    pieces = [slice(start, min(start + ROWS, count)) for start in range(0, count, ROWS)]
+    if (threads := min(resolve_threads(None), len(pieces))) <= 1:
+        return list(map(work, pieces))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, pieces))
+
+
+def sum_by_rows(count: int, work: Callable[[slice], npt.NDArray[Any]]) -> _Floats:
+    """Return the sum of what `work` makes of all rows."""
+    return np.asarray(np.sum(by_rows(count, work), axis=0))
+
+
+def product(tall: _Floats, small: _Floats) -> _Floats:
+    """Return A B.
+
+    Examples
+    --------
+    >>> product(np.ones((2, 3)), np.eye(3)[:, :1]).tolist()
+    [[1.0], [1.0]]
+    """
+    out = np.empty((len(tall), small.shape[1]))
+    by_rows(len(tall), lambda rows: np.matmul(tall[rows], small, out=out[rows]))
+    return out
+
+
+def squares(tall: _Floats) -> _Floats:
+    """Return AᵀA.
+
+    Examples
+    --------
+    >>> squares(np.ones((3, 2))).tolist()
+    [[3.0, 3.0], [3.0, 3.0]]
+    """
+    return sum_by_rows(len(tall), lambda rows: tall[rows].T @ tall[rows])
