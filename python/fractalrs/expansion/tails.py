@@ -94,14 +94,16 @@ def _gini(mean: _Floats, variance: _Floats, weight: _Floats) -> float:
 
 def _at_most(counts: _Floats, mean: _Floats, variance: _Floats) -> _Floats:
     """Return P(X ≤ count) of counts X of these moments, shape (groups, counts)."""
-    mean, variance = np.maximum(mean, 1e-12)[:, None], np.maximum(variance, 1e-12)[:, None]
+    mean, variance = np.maximum(mean, 1e-12), np.maximum(variance, 1e-12)
     # Nearly of variance 0, or of that of Poisson counts, the parameters grow beyond all bounds.
     ratio = np.clip(variance / mean, 1e-6, None)
     ratio = np.where(np.abs(ratio - 1) < 1e-4, 1 - 1e-4, ratio)
-    binomial = ratio < 1
-    trials = mean / np.where(binomial, 1 - ratio, 1.0)
-    below = scipy.special.betainc(np.maximum(trials - counts, 1e-9), counts + 1, np.where(binomial, ratio, 0.5))
-    below = np.where(counts >= trials, 1.0, below)
-    shape = mean / np.where(binomial, 1.0, ratio - 1)
-    above = scipy.special.betainc(np.maximum(shape, 1e-9), counts + 1, 1 / np.where(binomial, 2.0, ratio))
-    return np.where(binomial, below, above)
+    chances, binomial = np.empty((len(mean), len(counts))), ratio < 1
+    own = ratio[binomial, None]
+    trials = mean[binomial, None] / (1 - own)
+    below = scipy.special.betainc(np.maximum(trials - counts, 1e-9), counts + 1, own)
+    chances[binomial] = np.where(counts >= trials, 1.0, below)
+    own = ratio[~binomial, None]
+    shape = mean[~binomial, None] / (own - 1)
+    chances[~binomial] = scipy.special.betainc(np.maximum(shape, 1e-9), counts + 1, 1 / own)
+    return chances
