@@ -27,6 +27,9 @@ CURVE = [
 """Shuffle and largest keep rate."""
 SAMPLE = (6_040, 3_700, 1_000_000)
 """Users, items and interactions of a sample of ML-1M's size."""
+EVERYTHING = {"attackers": ["output", "columns"]}
+JUDGED = {"attackers": ["output"], "known": [1.0]}
+"""The attackers that the verdict is about, at their strongest."""
 
 
 def processor() -> str:
@@ -52,19 +55,29 @@ def written(one: Finding | None) -> str:
 
 
 def line(
-    interactions: Any, shape: tuple[int, int], shuffle: str, max_keep: float, seed: int, users: int | None = None
+    interactions: Any,
+    shape: tuple[int, int],
+    shuffle: str,
+    max_keep: float,
+    seed: int,
+    users: int | None = None,
+    how: dict[str, Any] = EVERYTHING,
 ) -> None:
     members, controls = fr.hold_users_out(interactions, seed=seed)
     base = fr.leave_last_out(members)
     fitted = fr.fit(base, shape, max_keep=max_keep, user_cell_size=users)
     expansion = fr.Expansion(base, fitted, max_keep=max_keep, shuffle=shuffle, seed=1_000 + seed)
     started, cpu = time.monotonic(), time.process_time()
-    report = fr.audit(expansion, members, controls, attackers=["output", "columns"])
+    report = fr.audit(expansion, members, controls, **how)
     seconds, spent = time.monotonic() - started, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(
         f"× {shape}, {shuffle}, {max_keep:g} (largest {expansion.keep_rates.max():.2f}), user cells of "
         f"{expansion.cells.user_cell_size}, split {seed}: {report.verdict}"
+    )
+    print(
+        f"  {base.shape[0]:,} members, {base.train_count / base.shape[0]:.0f} interactions each, "
+        f"{base.train_count / base.shape[1]:.0f} an item; {fitted.words}"
     )
     print(f"  output alone, all known: {written(strongest(report, 'output', 1.0))}")
     print(f"  output alone, half known: {written(strongest(report, 'output', 0.5))}")
@@ -79,20 +92,27 @@ def main() -> None:
     parser.add_argument("--default-only", action="store_true", help="the default profile's shuffle and keep rate alone")
     parser.add_argument("--cells", type=int, nargs="*", default=[], help="user cell sizes to try the default with")
     parser.add_argument("--sample", action="store_true", help="a sample of ML-1M's size too")
+    parser.add_argument("--sizes", nargs="*", default=[], metavar="USERSxITEMSxINTERACTIONS:SEED", help="other samples")
+    parser.add_argument("--output-only", action="store_true", help="attack with the output and whole histories alone")
     asked = parser.parse_args()
+    how = JUDGED if asked.output_only else EVERYTHING
     print(processor())
     named: dict[str, Any] = {source.name: source for source in asked.sources}
     sources = {name: fr.read_interactions(source) for name, source in named.items()}
     sources |= {"sample of ML-1M's size": fr.sample_interactions(*SAMPLE)} if asked.sample else {}
+    for size in asked.sizes:
+        counts, _, seed = size.partition(":")
+        p, q, count = map(int, counts.split("x"))
+        sources[f"sample {size}"] = fr.sample_interactions(p, q, count, seed=int(seed or 0))
     for name, interactions in sources.items():
         print(f"# {name}: {interactions}")
         for seed in range(1, asked.splits + 1):
             for shuffle, max_keep in CURVE[-1:] if asked.default_only else CURVE:
-                line(interactions, (16, 32), shuffle, max_keep, seed)
+                line(interactions, (16, 32), shuffle, max_keep, seed, how=how)
             for users in asked.cells:
-                line(interactions, (16, 32), *CURVE[-1], seed, users)
+                line(interactions, (16, 32), *CURVE[-1], seed, users, how)
             for shape in () if asked.default_only else ((4, 4), (8, 16)):
-                line(interactions, shape, "mixed", 0.5, seed)
+                line(interactions, shape, "mixed", 0.5, seed, how=how)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from fractalrs.base import SVD, TOLERANCE, Base, Sparse, canonical, leading_svd, orthonormal, truncated_svd
+from fractalrs.base import SVD, TOLERANCE, Base, Sparse, canonical, leading_svd, orthonormal, tall, truncated_svd
 from fractalrs.base.svd import Triples, block_lanczos
 from fractalrs.errors import InputError
 from fractalrs.tools import allowed_threads
@@ -176,7 +176,7 @@ def spectra() -> dict[str, Matrix]:
         "wide": random_matrix(400, 1_500, 0.05),
         "square": random_matrix(500, 500, 0.05),
         "thin": random_matrix(3_000, 40, 0.3),
-        "many rows": random_matrix(9_000, 300, 0.02),
+        "many rows": random_matrix(20_000, 200, 0.01),
         "skewed": sp.csr_array(
             (rng.random((800, 600)) < np.outer(rng.random(800), rng.random(600) ** 4)).astype(float)
         ),
@@ -214,6 +214,20 @@ def test_threads_do_not_matter(kind: str) -> None:
     for other in results[1:]:
         for part in ("u", "s", "vt"):
             np.testing.assert_array_equal(getattr(other, part), getattr(results[0], part))
+
+
+@pytest.mark.parametrize("kind", ["tall", "wide", "square", "skewed", "low rank"])
+def test_many_pieces_of_rows_are_one_matrix(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = truncated_svd(SPECTRA[kind], K, seed=2)
+    monkeypatch.setattr(tall, "ROWS", 32)
+    found = []
+    for threads in (1, 2, 3):
+        with allowed_threads(threads):
+            found.append(truncated_svd(SPECTRA[kind], K, seed=2))
+    for other in found:
+        np.testing.assert_allclose(other.s, whole.s, rtol=1e-12, atol=1e-12 * whole.s[0])
+        for part in ("u", "s", "vt"):
+            np.testing.assert_array_equal(getattr(other, part), getattr(found[0], part))
 
 
 def test_restarts_find_the_same() -> None:

@@ -1,6 +1,7 @@
 """What is counted, sorted and dealt of a base on threads: as NumPy has it, and the same on any number of them."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -76,23 +77,23 @@ def test_a_transpose(threads: int, width: int) -> None:
     np.testing.assert_array_equal(turned.values, expected.data)
 
 
-def dealt(base: Base, cells: Cells, threads: int) -> list[npt.NDArray[np.integer]]:
-    """Degrees as they are before an expansion is made, and as it has them."""
+def dealt(base: Base, cells: Cells, threads: int) -> Expansion:
     with allowed_threads(threads):
-        made = Expansion(base, [[0.5]], cells=cells, shuffle="mixed", seed=9)
-        return [user_degrees(base, cells, Options(shuffle="mixed", seed=9)), made.generator.degrees()]
+        return Expansion(base, [[0.5]], cells=cells, shuffle="mixed", seed=9)
 
 
 @pytest.mark.parametrize("size", [1, 7, P])
 def test_who_gets_what_is_dealt(base: Base, size: int) -> None:
     """The same on any number of threads, and a cell has as many interactions of each split as before."""
     cells = group_cells(P, Q, size, 5)
-    first, *others = (counts for threads in THREADS for counts in dealt(base, cells, threads))
-    for other in others:
-        np.testing.assert_array_equal(other, first)
+    first, *others = (dealt(base, cells, threads) for threads in THREADS)
+    for other, split in product(others, SPLITS):
+        assert other.table(0, P, split=split).equals(first.table(0, P, split=split))
+    counts = user_degrees(base, cells, Options(shuffle="mixed", seed=9))
+    np.testing.assert_array_equal(first.generator.degrees(), counts)
     real = np.column_stack([base.user_degrees(split) for split in SPLITS])
-    assert np.array_equal(first, real) == (size == 1)
+    assert np.array_equal(counts, real) == (size == 1)
     of_cells, as_before = (
-        np.add.reduceat(counts[cells.user_order], cells.user_starts[:-1], axis=0) for counts in (first, real)
+        np.add.reduceat(some[cells.user_order], cells.user_starts[:-1], axis=0) for some in (counts, real)
     )
     np.testing.assert_array_equal(of_cells, as_before)

@@ -256,7 +256,7 @@ class Base(Shown):
 
     def user_degrees(self, split: Split | Literal["all"] = "all") -> _Integers:
         """Return the number of interactions of each user: int64, shape (p,)."""
-        return _degrees_in(split, self._degrees[0])
+        return np.diff(self.indptr) if split == "all" else _degrees_in(split, self._degrees[0])
 
     def item_degrees(self, split: Split | Literal["all"] = "all") -> _Integers:
         """Return the number of interactions of each item: int64, shape (q,)."""

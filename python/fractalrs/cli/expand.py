@@ -197,7 +197,8 @@ def _risks(plan: Plan) -> list[str]:
     if plan.options.shuffle in ("none", "aligned") and plan.user_multiplier > 1:
         found.append("the nearest neighbours of an item will mostly be copies of it; --profile realistic has few")
     if plan.options.mixes and (alone := expansion.cells.users_alone):
-        remedy = f"; --no-fit makes all cells of about {USER_CELL_SIZE}" if "fit" in plan.reduced else ""
+        fitted_alike = "fit" in plan.reduced and expansion.cells.user_cell_size == USER_CELL_SIZE
+        remedy = f"; --no-fit makes all cells of about {USER_CELL_SIZE}" if fitted_alike else ""
         found.append(f"users alone in their cells, who are not mixed with anybody: {alone:,}{remedy}")
     if (mean := float(expansion.keep_rates.mean())) < _LOW_RATE:
         found.append(f"blocks keep {mean:.2%} of the interactions: ids of few will have none; lower the multipliers")

@@ -212,8 +212,8 @@ def hour_by_size(ticks: npt.NDArray[np.int64]) -> int | None:
         If numbers from 10⁸ on are not all of one unit. The message has the first row whose unit differs from that of
         the first, counted from 1, and both values.
     """
-    if len(ticks) and ticks.min() >= _BOUNDS[0] and (unit := _unit(ticks.min())) == _unit(ticks.max()):
-        return _PLAIN_UNITS[unit][1]
+    if len(ticks) and (least := ticks.min()) >= _BOUNDS[0] and _unit(least) == _unit(ticks.max()):
+        return _PLAIN_UNITS[_unit(least)][1]
     clear = ticks >= _BOUNDS[0]
     if not clear.any():
         return None

@@ -36,6 +36,10 @@ REPEATS = 0.02
 to `ITEM_CELL_SIZE`. Few blocks repeat oftener; but at keep rates of at most a half two copies of one source have few
 interactions in common, so that other items are nearer (docs/cells.md)."""
 
+MOST_USERS, LEAST_CELLS = 32, 128
+"""Items of many interactions tell columns apart, by which people are found. So a cell has half as many users as an
+item has interactions in the mean, at most `MOST_USERS`, as long as `LEAST_CELLS` cells are left (docs/privacy.md)."""
+
 NEAR = 0.01
 """Margins are made as flat as the tails let them be: expected Gini coefficients may be so much below the real ones.
 Margins that differ mix the activity of blocks, which knows nothing of items, into that of users: they cost
@@ -161,9 +165,10 @@ def fit(
     strength
         How much of R̂ beside its margins stays: 0 nothing, 1 all. Solved for by default.
     user_cell_size, item_cell_size
-        By default 7 users, among whom the shuffle `mixed` deals interactions out, and so many items that repetition is
-        rare: an expanded item shows one source item in half of its m blocks or more with a chance of at most 2 %, as
-        far as cells of 5 can.
+        By default a cell has 7 users, among whom the shuffle `mixed` deals interactions out, and up to 32 where data
+        are dense: half as many as an item has train interactions in the mean, as long as that leaves 128 cells. Of
+        items it has so many that repetition is rare: an expanded item shows one source item in half of its m blocks or
+        more with a chance of at most 2 %, as far as cells of 5 can.
     min_keep, max_keep, keep_scale
         Those of the expansion, `Options`. The mean keep rate is what they make of R̂.
 
@@ -197,7 +202,7 @@ def fit(
             raise InputError("this reduced matrix is fitted already", hint="give the shape, or one from reduce")
         known = canonical(base)
         sizes = (
-            USER_CELL_SIZE if user_cell_size is None else whole("user_cell_size", user_cell_size),
+            user_cells(base) if user_cell_size is None else whole("user_cell_size", user_cell_size),
             item_cells(reduced.shape[0]) if item_cell_size is None else whole("item_cell_size", item_cell_size),
         )
         low, high, scale = options.min_keep, options.max_keep, options.keep_scale
@@ -214,6 +219,19 @@ def fitted_cells(
     return Cells.of_places(
         group_canonical(known, user_cell_size, item_cell_size, coordinates, LOST, multipliers), known
     )
+
+
+def user_cells(base: Base) -> int:
+    """Return among how many users interactions are dealt out by default, see `MOST_USERS` and `fit`.
+
+    Examples
+    --------
+    >>> import fractalrs as fr
+    >>> user_cells(fr.leave_last_out(fr.sample_interactions(60, 40, 600)))
+    7
+    """
+    p, q = base.shape
+    return max(USER_CELL_SIZE, min(base.train_count // (2 * q), p // LEAST_CELLS, MOST_USERS))
 
 
 def item_cells(blocks: int) -> int:

@@ -56,7 +56,9 @@ _ALL = (
         "dropout",
         "each block keeps a share of the interactions",
         "by stochastic Kronecker expansion, Algorithm 2",
-        lambda base, rates, cells, options, made: expected(base, rates, cells, options, made.degrees()),
+        lambda base, rates, cells, options, made: expected(
+            base, rates, cells, options, made.degrees() if options.mixes else None
+        ),
         has_keep_rates=True,
         keeps_entries=True,
     ),
@@ -64,7 +66,7 @@ _ALL = (
         "kronecker",
         "each block keeps all, rated by the reduced matrix",
         "by the Kronecker product with a reduced matrix, Algorithm 1: `rating` is the product",
-        lambda base, rates, cells, options, made: expected(base, rates, cells, options, made.degrees()),
+        lambda base, rates, cells, options, _: expected(base, rates, cells, options),
         keeps_entries=True,
         multiplies=True,
     ),

@@ -127,7 +127,11 @@ class Recipe(Splitting, Parsing, Protection, Shown):
         take=lambda _, name: profile_named(name) and name,
     )
     user_cell_size: int | None = option(
-        None, "Most users in a cell (shuffles mixed, cells).", Group.SIZE, unset=str(USER_CELL_SIZE), **_CELL_SIZE
+        None,
+        "Most users in a cell (shuffles mixed, cells).",
+        Group.SIZE,
+        unset=f"by fit, else {USER_CELL_SIZE}",
+        **_CELL_SIZE,
     )
     item_cell_size: int | None = option(
         None,
@@ -337,7 +341,11 @@ class Recipe(Splitting, Parsing, Protection, Shown):
     def fitting(self) -> dict[str, Any]:
         """How they are fitted: arguments of `fit`."""
         names = ("user_balance", "item_balance", "strength", "user_cell_size", "item_cell_size")
-        return {name: getattr(self, name) for name in names}
+        given = {name: getattr(self, name) for name in names}
+        # Larger cells hide nobody whose row stays whole.
+        if not self.options.mixes and self.user_cell_size is None:
+            given["user_cell_size"] = USER_CELL_SIZE
+        return given
 
     def with_seed(self, seed: int) -> Self:
         """Return it with the seed that was drawn."""
@@ -350,7 +358,7 @@ class Recipe(Splitting, Parsing, Protection, Shown):
         options, (m, n) = self.options, (None, None) if given is None else given.shape
         takes_cells = shuffle_named(options.shuffle).takes_cells
         cell_sizes: tuple[int | None, int | None] = self.cell_sizes if takes_cells else (None, None)
-        # Of a fit those that are given; the others follow from the multipliers.
+        # Of a fit those that are given; the others follow from the base and the multipliers.
         cell_sizes = (self.user_cell_size, self.item_cell_size) if self.is_fitted else cell_sizes
         file = self.reduced_matrix
         digest = None if file is None else digest_file(file)

@@ -54,6 +54,7 @@ pub fn on_pieces<P: Send, K: Default + Send>(
     pieces: Vec<P>,
     work: impl Fn(&mut K, P) + Sync,
 ) -> Result<Vec<K>, Error> {
+    let threads = threads.clamp(1, pieces.len().max(1));
     let waiting = Mutex::new(pieces);
     on_threads(threads, &Progress::default(), || {
         let mut kept = K::default();
@@ -63,6 +64,12 @@ pub fn on_pieces<P: Send, K: Default + Send>(
             work(&mut kept, piece);
         }
     })
+}
+
+/// So many of some threads as can each have numbers for all columns, and these are not more together than there are entries.
+#[must_use]
+pub fn threads_for(threads: usize, entries: usize, columns: usize) -> usize {
+    threads.min(entries / columns.max(1)).max(1)
 }
 
 /// Cuts rows that begin at `starts`, the last of which is where they end, into runs of at most so many entries, or of one

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use crate::error::Error;
 use crate::memory::{Loop, widened};
-use crate::threads::{along, on_pieces, runs_of};
+use crate::threads::{along, on_pieces, runs_of, threads_for};
 
 /// Rows are worked on together until they have so many entries, so that each window of columns is used often …
 const CHUNK_ENTRIES: usize = 1 << 21;
@@ -116,8 +116,8 @@ impl<'a> Sparse<'a> {
 
     /// Returns the transpose: starts, columns, which rise inside each row, and values if there are any.
     pub fn transposed(&self, threads: usize) -> Result<Owned, Error> {
-        // Each share of the rows counts all columns for itself: not more numbers than there are entries.
-        let shares = threads.min(self.columns.len() / self.width.max(1)).max(1);
+        // Each share of the rows counts all columns for itself. Cutting may make twice as many as are asked for.
+        let shares = threads_for(threads, self.columns.len() / 2, self.width);
         let mut shares: Vec<Share> = runs_of(self.starts, self.columns.len().div_ceil(shares))
             .into_iter()
             .map(|rows| Share { rows, next: Vec::new() })

@@ -67,7 +67,9 @@ impl<'a> Base<'a> {
             return refuse("an entry names an item that does not exist");
         }
         let falls = |row: &[u32]| {
-            row.iter().zip(&row[1.min(row.len())..]).fold(0, |bad, (one, other)| bad | u32::from(one & ITEM >= other & ITEM))
+            row.iter()
+                .zip(&row[1.min(row.len())..])
+                .fold(0, |bad, (one, other)| bad | u32::from(one & ITEM >= other & ITEM))
         };
         if self.indptr.windows(2).any(|pair| falls(&self.entries[pair[0] as usize..pair[1] as usize]) != 0) {
             return refuse("a row is not in the order of its items, each once");

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::base::{Base, ITEM, Split, TEST};
 use crate::algebra::Sparse;
 use crate::error::Error;
-use crate::threads::{along, on_pieces, runs_of};
+use crate::threads::{along, on_pieces, runs_of, threads_for};
 
 /// A matrix of ones in CSR form, and its transpose; columns rise inside each row.
 pub struct Ordered {
@@ -31,6 +31,7 @@ pub type Degrees = Vec<[u32; 3]>;
 pub fn degrees(base: &Base, threads: usize) -> Result<(Degrees, Degrees), Error> {
     base.check()?;
     let items = base.items() as usize;
+    let threads = threads_for(threads, base.len(), items);
     let mut of_users = vec![[0; 3]; base.users() as usize];
     let pieces = along(base.runs(AT_A_TIME), &mut of_users, Range::len);
     let parts = on_pieces(threads, pieces, |of_items: &mut Degrees, (users, counts)| {
@@ -64,6 +65,7 @@ pub fn neighbour_sums(
     if user_values.len() != users || item_values.len() != items {
         return Err(Error::Invalid("there must be one value for each user and each item".to_owned()));
     }
+    let threads = threads_for(threads, base.len(), items);
     let mut of_users = vec![0_u64; users];
     let pieces = along(base.runs(AT_A_TIME), &mut of_users, Range::len);
     let parts = on_pieces(threads, pieces, |of_items: &mut Vec<u64>, (users, sums)| {

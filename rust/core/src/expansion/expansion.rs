@@ -118,13 +118,10 @@ impl Expansion {
     }
 
     /// How many train, validation and test entries the row of each user of the base has, by code: dealt out, where they are.
+    /// Of no sketch, whose rows stand as in the base.
     #[must_use]
     pub fn degrees(&self) -> Vec<[u32; 3]> {
-        if self.options.operator == Operator::Sketch {
-            self.layout.degrees(&(0..self.base_users).collect::<Vec<_>>())
-        } else {
-            self.layout.degrees(self.user_cells.order())
-        }
+        self.layout.degrees(self.user_cells.order())
     }
 
     #[must_use]
