@@ -106,3 +106,10 @@ def test_a_target_refuses_a_multiplier_beyond_the_source(tmp_path: Path) -> None
 
 def test_the_formats_of_sources_are_those_that_are_read() -> None:
     assert set(RECIPE["input_format"].choices) == {"auto", *(name for one in SOURCE_FORMATS for name in one.names)}
+
+
+@pytest.mark.parametrize(("shuffle", "given", "taken"), [("mixed", None, None), ("cells", None, 7), ("cells", 9, 9)])
+def test_users_whose_rows_stay_whole_are_in_small_cells(shuffle: str, given: int | None, taken: int | None) -> None:
+    """Larger ones, which the fit has in dense data, hide nobody there, and cost spectrum."""
+    recipe = Recipe(user_multiplier=2, item_multiplier=2, shuffle=shuffle, user_cell_size=given)
+    assert recipe.fitting["user_cell_size"] == taken
