@@ -36,7 +36,7 @@ REPEATS = 0.02
 to `ITEM_CELL_SIZE`. Few blocks repeat oftener; but at keep rates of at most a half two copies of one source have few
 interactions in common, so that other items are nearer (docs/cells.md)."""
 
-MOST_USERS, LEAST_CELLS = 32, 128
+MOST_USERS, LEAST_CELLS = 24, 128
 """Items of many interactions tell columns apart, by which people are found. So a cell has half as many users as an
 item has interactions in the mean, at most `MOST_USERS`, as long as `LEAST_CELLS` cells are left (docs/privacy.md)."""
 
@@ -165,7 +165,7 @@ def fit(
     strength
         How much of R̂ beside its margins stays: 0 nothing, 1 all. Solved for by default.
     user_cell_size, item_cell_size
-        By default a cell has 7 users, among whom the shuffle `mixed` deals interactions out, and up to 32 where data
+        By default a cell has 7 users, among whom the shuffle `mixed` deals interactions out, and up to 24 where data
         are dense: half as many as an item has train interactions in the mean, as long as that leaves 128 cells. Of
         items it has so many that repetition is rare: an expanded item shows one source item in half of its m blocks or
         more with a chance of at most 2 %, as far as cells of 5 can.
