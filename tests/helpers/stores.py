@@ -20,6 +20,21 @@ SECRET = "s3cr3t-Of-Nobody"
 BUCKET = "bucket"
 _XML = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
+_SERVE = """
+import sys, threading
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+
+moto, turn = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+def serve(environ, start_response):
+    with turn:
+        return moto(environ, start_response)
+
+run_simple("127.0.0.1", int(sys.argv[1]), serve, threaded=True)
+"""
+"""moto's server, one request after the other: it looks whether a name is free, and takes it, in two steps."""
+
 
 def options(endpoint: str) -> dict[str, str]:
     """Return the storage options that lead to an endpoint."""
@@ -94,7 +109,7 @@ def serving() -> Iterator[Server]:
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-c", _SERVE, str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     server = Server(port)
     try:

@@ -397,16 +397,14 @@ class Base(Shown):
 
     def __repr__(self) -> str:
         place = "" if self._path is None else f", path={str(self._path)!r}"
-        valid = f"{self.valid_count:,} valid, " if self.valid_count else ""
-        held_out = f"{valid}{self.test_count:,} test"
+        held_out = (f"{self.valid_count:,} valid, " if self.valid_count else "") + f"{self.test_count:,} test"
         sizes = f"{self.shape[0]:,} users × {self.shape[1]:,} items, {self.train_count:,} train, {held_out}"
         return one_line(f"Base({sizes}, split={self.split!r}{place})")
 
     def _facts(self) -> dict[str, Any]:
         carried = [] if self.payload is None else self.payload.column_names
         counts = {"users": self.shape[0], "items": self.shape[1], "train": self.train_count}
-        counts |= {"valid": self.valid_count} if self.valid_count else {}
-        counts |= {"test": self.test_count}
+        counts |= ({"valid": self.valid_count} if self.valid_count else {}) | {"test": self.test_count}
         return {**counts, "split": self.split, "carried columns": ", ".join(carried) or "none", "path": self._path}
 
 
