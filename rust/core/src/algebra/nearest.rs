@@ -1,10 +1,8 @@
 //! The nearest of each row by similarity: of a square product the largest values of each row, without the product.
 
-use std::sync::Mutex;
-
 use crate::algebra::Sparse;
 use crate::error::Error;
-use crate::threads::{Progress, on_threads};
+use crate::threads::on_pieces;
 
 /// Starts, columns and values of a matrix in CSR form.
 pub type Csr = (Vec<i64>, Vec<i32>, Vec<f64>);
@@ -18,25 +16,21 @@ pub fn nearest(a: &Sparse, b: &Sparse, neighbours: usize, threads: usize) -> Res
     if b.shape() != (inner, rows) || neighbours == 0 {
         return Err(Error::Invalid("the product is not square, or there are no neighbours to keep".to_owned()));
     }
-    let chunks = a.chunks(threads);
-    let waiting = Mutex::new(chunks.iter().cloned().enumerate().collect::<Vec<_>>());
-    let found = on_threads(threads, &Progress::default(), || {
-        let (mut sums, mut kept, mut done) = (Sums::new(rows), Vec::new(), Vec::new());
-        loop {
-            let next = waiting.lock().map_err(|_| Error::Panicked)?.pop();
-            let Some((number, range)) = next else { return Ok(done) };
-            let mut piece: Csr = (Vec::with_capacity(range.len()), Vec::new(), Vec::new());
-            for row in range {
-                sums.add(a, b, row);
-                sums.take_largest(row, neighbours, &mut kept);
-                piece.0.push(kept.len() as i64);
-                piece.1.extend(kept.iter().map(|&(column, _)| column));
-                piece.2.extend(kept.iter().map(|&(_, value)| value));
-            }
-            done.push((number, piece));
+    let chunks = a.chunks(threads).into_iter().enumerate().collect();
+    let found = on_pieces(threads, chunks, |worker: &mut Worker, (number, range)| {
+        let Worker { sums, kept, done } = worker;
+        sums.values.resize(rows, 0.0);
+        let mut piece: Csr = (Vec::with_capacity(range.len()), Vec::new(), Vec::new());
+        for row in range {
+            sums.add(a, b, row);
+            sums.take_largest(row, neighbours, kept);
+            piece.0.push(kept.len() as i64);
+            piece.1.extend(kept.iter().map(|&(column, _)| column));
+            piece.2.extend(kept.iter().map(|&(_, value)| value));
         }
+        done.push((number, piece));
     })?;
-    let mut pieces: Vec<(usize, Csr)> = found.into_iter().flatten().collect();
+    let mut pieces: Vec<(usize, Csr)> = found.into_iter().flat_map(|worker| worker.done).collect();
     pieces.sort_unstable_by_key(|&(number, _)| number);
     let mut all: Csr = (vec![0], Vec::new(), Vec::new());
     let mut end = 0;
@@ -51,7 +45,16 @@ pub fn nearest(a: &Sparse, b: &Sparse, neighbours: usize, threads: usize) -> Res
     Ok(all)
 }
 
+/// What a thread has: the row it works on, and the pieces of the result that it made, with their numbers.
+#[derive(Default)]
+struct Worker {
+    sums: Sums,
+    kept: Vec<(i32, f64)>,
+    done: Vec<(usize, Csr)>,
+}
+
 /// The sums of one row, and which are not zero: of these a column may be named twice.
+#[derive(Default)]
 struct Sums {
     values: Vec<f64>,
     named: Vec<i32>,
@@ -59,10 +62,6 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(width: usize) -> Self {
-        Self { values: vec![0.0; width], named: Vec::new(), scratch: Vec::new() }
-    }
-
     fn add(&mut self, a: &Sparse, b: &Sparse, row: usize) {
         let (inner, weights) = a.entries(row);
         for (at, &k) in inner.iter().enumerate() {

@@ -8,7 +8,7 @@ use super::cells::Cells;
 use super::layout::Layout;
 use crate::chance::{Key, Permutation};
 use crate::error::Error;
-use crate::threads::on_pieces;
+use crate::threads::{along, on_pieces, runs_of};
 
 /// Who deals: the cells of users, and the key of the deal.
 #[derive(Clone, Copy)]
@@ -37,25 +37,26 @@ impl Mixing<'_> {
     }
 
     /// Cuts all cells into runs, each with where its entries go, and where the ends of its rows do.
-    fn runs<'a>(&self, base: &Base, mut entries: &'a mut [u32], mut ends: &'a mut [usize]) -> Vec<Run<'a>> {
-        let (mut runs, mut first, mut count, mut before) = (Vec::new(), 0, 0, 0);
-        for cell in 0..self.cells.len() {
+    fn runs<'a>(&self, base: &Base, entries: &'a mut [u32], ends: &'a mut [usize]) -> Vec<Run<'a>> {
+        let mut before = vec![0_i64];
+        before.extend((0..self.cells.len()).scan(0, |sum, cell| {
             let (start, end) = self.cells.bounds(cell);
-            count += (start..end).map(|slot| base.row(self.cells.code(slot)).len()).sum::<usize>();
-            if count >= ENTRIES_AT_A_TIME || cell + 1 == self.cells.len() {
-                let rows = (end - self.cells.bounds(first).0) as usize;
-                let (these, others) = entries.split_at_mut(count);
-                let (mine, rest) = ends.split_at_mut(rows);
-                runs.push(Run {
-                    cells: first..cell + 1,
-                    entries: these.iter_mut(),
-                    ends: mine.iter_mut(),
-                    filled: before,
-                });
-                (entries, ends, first, before, count) = (others, rest, cell + 1, before + count, 0);
-            }
-        }
-        runs
+            *sum += (start..end).map(|slot| base.row(self.cells.code(slot)).len() as i64).sum::<i64>();
+            Some(*sum)
+        }));
+        let runs = runs_of(&before, ENTRIES_AT_A_TIME);
+        let rows =
+            |cells: &Range<usize>| (self.cells.bounds(cells.end - 1).1 - self.cells.bounds(cells.start).0) as usize;
+        let ends = along(runs.clone(), ends, rows);
+        let entries = along(runs, entries, |cells| (before[cells.end] - before[cells.start]) as usize);
+        let both = entries.into_iter().zip(ends);
+        both.map(|((cells, entries), (_, ends))| Run {
+            filled: before[cells.start] as usize,
+            cells,
+            entries: entries.iter_mut(),
+            ends: ends.iter_mut(),
+        })
+        .collect()
     }
 
     /// How many train, validation and test entries the row of each user has then, by code.
