@@ -193,12 +193,12 @@ class Base(Shown):
         """Number of train interactions."""
         return self.count - self.valid_count - self.test_count
 
-    @property
+    @cached_property
     def valid_count(self) -> int:
         """Number of interactions held out for validation."""
         return int(self.item_degrees("valid").sum())
 
-    @property
+    @cached_property
     def test_count(self) -> int:
         """Number of test interactions."""
         return int(self.item_degrees("test").sum())
