@@ -22,8 +22,8 @@ CONVERGED = 1e-10
 """Iterations end when ‖RᵀR v − σ² v‖ is at most this times σ₁² for every triple: values have next to all digits, and
 vectors are off by this over the gap between squares of neighbouring values, relative to σ₁²."""
 
-BLOCK = 16
-"""Vectors that are multiplied at a time, and …"""
+BLOCK = 8
+"""Vectors that are multiplied at a time: more are found with fewer steps, and more products. And …"""
 
 ROOM = 6
 """… how many there are at most until a restart, for each triple wanted."""
@@ -159,15 +159,14 @@ def block_lanczos(matrix: Sparse, k: int, seed: int) -> Triples:
     """
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     count = tall.shape[1]
-    block = BLOCK if k > BLOCK else BLOCK // 2
-    room = max(ROOM * k, _LEAST_ROOM * block)
-    if count <= room + block:
+    room = max(ROOM * k, _LEAST_ROOM * BLOCK)
+    if count <= room + BLOCK:
         # All of the space, then: a block at a time, for each takes as much memory as A has rows.
         units = np.eye(count)
-        blocks = (np.ascontiguousarray(units[:, start : start + block]) for start in range(0, count, block))
+        blocks = (np.ascontiguousarray(units[:, start : start + BLOCK]) for start in range(0, count, BLOCK))
         right = np.linalg.eigh(np.hstack([tall.T @ (tall @ unit) for unit in blocks]))[1][:, : -k - 1 : -1]
     else:
-        right = _Lanczos(tall, block, room, np.random.default_rng(seed)).leading(k)
+        right = _Lanczos(tall, room, np.random.default_rng(seed)).leading(k)
     basis, factor = orthonormal(tall @ np.ascontiguousarray(right))
     left, s, turn = np.linalg.svd(factor)
     u, vt = product(basis, left), turn @ right.T
@@ -177,26 +176,26 @@ def block_lanczos(matrix: Sparse, k: int, seed: int) -> Triples:
 class _Lanczos:
     """The iteration for G = AᵀA: vectors V, one a column, the matrix VᵀGV, and the next block, orthogonal to V."""
 
-    def __init__(self, matrix: Sparse, block: int, room: int, random: np.random.Generator) -> None:
-        self.matrix, self.block, self.room, self.random = matrix, block, room, random
-        self.vectors = np.zeros((matrix.shape[1], room + block))
-        self.projected = np.zeros((room + block, room + block))
+    def __init__(self, matrix: Sparse, room: int, random: np.random.Generator) -> None:
+        self.matrix, self.room, self.random = matrix, room, random
+        self.vectors = np.zeros((matrix.shape[1], room + BLOCK))
+        self.projected = np.zeros((room + BLOCK, room + BLOCK))
         self.filled = 0
-        self.next = orthonormal(random.standard_normal((matrix.shape[1], block)))[0]
-        self.coupling = np.zeros((block, 0))
+        self.next = orthonormal(random.standard_normal((matrix.shape[1], BLOCK)))[0]
+        self.coupling = np.zeros((BLOCK, 0))
 
     def leading(self, k: int) -> _Floats:
         """Return the leading eigenvectors of G."""
-        keep = min(k + 2 * self.block, self.room - 2 * self.block)
+        keep = min(k + 2 * BLOCK, self.room - 2 * BLOCK)
         for _ in range(_RESTARTS):
-            while self.filled + self.block <= self.room:
+            while self.filled + BLOCK <= self.room:
                 self._extend()
                 # In three times as many directions as are wanted hardly any is found sooner.
-                if self.filled < min(3 * k, self.room - self.block):
+                if self.filled < min(3 * k, self.room - BLOCK):
                     continue
                 values, axes = np.linalg.eigh(self.projected[: self.filled, : self.filled])
                 axes = axes[:, ::-1]
-                missing = np.linalg.norm(self.coupling @ axes[-self.block :, :k], axis=0)
+                missing = np.linalg.norm(self.coupling @ axes[-BLOCK :, :k], axis=0)
                 if missing.max() <= CONVERGED * values[-1]:
                     return product(self.vectors[:, : self.filled], axes[:, :k])
             self._restart(values[::-1][:keep], axes[:, :keep])
@@ -207,7 +206,7 @@ class _Lanczos:
 
     def _extend(self) -> None:
         """Take the next block in, and make the one after it of what G does to it."""
-        start, end = self.filled, self.filled + self.block
+        start, end = self.filled, self.filled + BLOCK
         self.vectors[:, start:end] = self.next
         known = self.vectors[:, :end]
         image = self.matrix.T @ (self.matrix @ self.next)
@@ -242,7 +241,7 @@ class _Lanczos:
     def _restart(self, values: _Floats, axes: _Floats) -> None:
         """Keep the leading Ritz vectors alone; the next block stays."""
         keep = len(values)
-        coupling = self.coupling @ axes[-self.block :]
+        coupling = self.coupling @ axes[-BLOCK :]
         self.vectors[:, :keep] = product(self.vectors[:, : self.filled], axes)
         self.projected[:] = 0
         np.fill_diagonal(self.projected[:keep, :keep], values)
