@@ -9,6 +9,8 @@ pub struct Cells {
     starts: Vec<u32>,
     /// The cell of each slot; empty where every cell has one member and the slot is the cell.
     cell_of_slot: Vec<u32>,
+    /// The members of the largest cell.
+    largest: u32,
 }
 
 impl Cells {
@@ -38,13 +40,20 @@ impl Cells {
                 cell_of_slot.resize(pair[1] as usize, cell as u32);
             }
         }
-        Ok(Self { order, starts, cell_of_slot })
+        let largest = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+        Ok(Self { order, starts, cell_of_slot, largest })
     }
 
     /// Whether no cell has two members, so that nothing is ever exchanged.
     #[must_use]
     pub fn are_single(&self) -> bool {
         self.cell_of_slot.is_empty()
+    }
+
+    /// Whether every place in a cell fits into a byte.
+    #[must_use]
+    pub fn offsets_are_bytes(&self) -> bool {
+        self.largest <= 1 << u8::BITS
     }
 
     #[inline]

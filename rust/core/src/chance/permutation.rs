@@ -108,7 +108,7 @@ impl Permutation {
             ending.swap(last as usize, other as usize);
         }
         let mut images = [0; SMALL as usize];
-        for (place, &x) in ending.iter().enumerate() {
+        for (place, &x) in ending[..count as usize].iter().enumerate() {
             images[usize::from(x)] = place as u8;
         }
         Self::Small(images)
@@ -144,15 +144,17 @@ impl Permutation {
             let place_of_last = if place == other { last } else { place };
             if place == last { other } else { place_of_last }
         };
-        if count <= Exchanges::SHARING + 1 {
-            // The exchanges of one word, those of fewer elements followed by some of place 0 with itself: no branch
+        if count <= 2 * Exchanges::SHARING + 1 {
+            // The exchanges of two words, those of fewer elements followed by some of place 0 with itself: no branch
             // depends on the count.
-            let (mut word, mut place) = (key.0, x);
-            for number in 1..=Exchanges::SHARING {
-                let last = count.saturating_sub(number);
-                let product = u128::from(word) * u128::from(last + 1);
-                word = product as u64;
-                place = exchange(place, last, (product >> 64) as u32);
+            let mut place = x;
+            for (number, mut word) in [key.0, key.child(1).0].into_iter().enumerate() {
+                for of_word in 1..=Exchanges::SHARING {
+                    let last = count.saturating_sub(number as u32 * Exchanges::SHARING + of_word);
+                    let product = u128::from(word) * u128::from(last + 1);
+                    word = product as u64;
+                    place = exchange(place, last, (product >> 64) as u32);
+                }
             }
             return place;
         }

@@ -9,13 +9,15 @@ const LONGEST: usize = 256;
 const NEAR_BITS: u32 = 12;
 /// In place of a gap, where they do not.
 const UNDECIDED: u8 = u8::MAX;
+/// In place of a gap of so many or more.
+const FAR: u8 = UNDECIDED - 1;
 
 /// The smallest keep rate above 0 for which the draws are exact enough.
 pub const SMALLEST_KEEP_RATE: f64 = 1e-6;
 
 /// The distribution of the gap between kept entries for one keep rate.
 pub struct GapTable {
-    /// By the first bits of a draw: the gap, or `UNDECIDED`.
+    /// By the first bits of a draw: the gap, or `FAR`, or `UNDECIDED`.
     near: [u8; 1 << NEAR_BITS],
     /// 2⁴⁸ times the probability that the gap exceeds s, falling with s.
     thresholds: [u64; LONGEST],
@@ -35,7 +37,7 @@ impl GapTable {
         }
         let mut near = [UNDECIDED; 1 << NEAR_BITS];
         let mut end = near.len();
-        for (gap, &threshold) in (0..UNDECIDED).zip(&thresholds) {
+        for (gap, &threshold) in (0..FAR).zip(&thresholds) {
             // The draws from this threshold up to the one before have this gap.
             let start = threshold.div_ceil(1 << (48 - NEAR_BITS)) as usize;
             if start < end {
@@ -43,6 +45,7 @@ impl GapTable {
             }
             end = end.min((threshold >> (48 - NEAR_BITS)) as usize);
         }
+        near[..end].fill(FAR);
         Self { near, thresholds }
     }
 
@@ -58,7 +61,10 @@ impl GapTable {
             for quarter in 0..4 {
                 let high = (word >> (16 * quarter)) as u16;
                 let mut gap = usize::from(self.near[usize::from(high >> (16 - NEAR_BITS))]);
-                if gap == usize::from(UNDECIDED) {
+                if gap >= usize::from(FAR) {
+                    if gap == usize::from(FAR) && place + gap >= length {
+                        return 4 * number + quarter + 1;
+                    }
                     let number = (4 * number + quarter) << 32 | u64::from(row.row);
                     gap = self.undecided(high, || draws.last_bits.child(number).0);
                 }
@@ -134,7 +140,7 @@ mod tests {
             for draw in draws.into_iter().chain(edges).map(|draw| draw % (1 << 48)) {
                 let expected = table.thresholds.iter().filter(|&&t| draw < t).count();
                 let near = table.near[(draw >> (48 - NEAR_BITS)) as usize];
-                prop_assert!(near == UNDECIDED || usize::from(near) == expected);
+                prop_assert!(near == UNDECIDED || usize::from(near) == expected.min(usize::from(FAR)));
                 prop_assert_eq!(table.undecided((draw >> 32) as u16, || draw), expected);
             }
         }
@@ -148,8 +154,8 @@ mod tests {
                 let first = (number as u64) << (48 - NEAR_BITS);
                 let last = first + (1 << (48 - NEAR_BITS)) - 1;
                 let gaps = [first, last].map(|draw| table.thresholds.iter().filter(|&&t| draw < t).count());
-                let decided = gaps[0] == gaps[1] && gaps[0] < usize::from(UNDECIDED);
-                assert_eq!(usize::from(near), if decided { gaps[0] } else { usize::from(UNDECIDED) });
+                let gaps = gaps.map(|gap| gap.min(usize::from(FAR)));
+                assert_eq!(usize::from(near), if gaps[0] == gaps[1] { gaps[0] } else { usize::from(UNDECIDED) });
             }
         }
     }

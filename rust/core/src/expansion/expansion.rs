@@ -182,7 +182,7 @@ impl Expansion {
     /// The source user of each row of block (i, j).
     pub fn block_users(&self, i: u32, j: u32) -> impl Iterator<Item = u32> {
         let permutation = Permutation::new(self.keys.rows.child(u64::from(i)), self.base_users);
-        let exchange = Exchange::new(&self.user_cells, self.keys.user_cells.child(u64::from(i)).child(u64::from(j)));
+        let exchange = Exchange::of_users(self, i, j);
         (0..self.base_users).map(move |row| {
             if !self.options.shuffled {
                 return row;

@@ -18,6 +18,11 @@ impl<'c> Exchange<'c> {
         Self { cells, key, of_all }
     }
 
+    /// What users exchange in block (i, j).
+    pub(crate) fn of_users(expansion: &'c Expansion, i: u32, j: u32) -> Self {
+        Self::new(&expansion.user_cells, expansion.keys.user_cells.child(u64::from(i)).child(u64::from(j)))
+    }
+
     fn key_of(&self, cell: u32) -> Key {
         self.key.child(u64::from(cell))
     }
@@ -29,6 +34,17 @@ impl<'c> Exchange<'c> {
             Some(permutation) => permutation.image(place.offset),
             None => place.start + Permutation::single_image(self.key_of(place.cell), place.size, place.offset),
         }
+    }
+
+    /// Where in its cell the image of each slot is, where that is a byte: see [`Cells::offsets_are_bytes`].
+    pub(crate) fn offsets(&self) -> Vec<u8> {
+        let mut offsets = Vec::with_capacity(self.cells.order().len());
+        for cell in 0..self.cells.len() {
+            let (start, end) = self.cells.bounds(cell);
+            let permutation = Permutation::new(self.key_of(cell as u32), end - start);
+            offsets.extend((0..end - start).map(|offset| permutation.image(offset) as u8));
+        }
+        offsets
     }
 
     /// The slot whose image is the one at `place`.
@@ -88,5 +104,35 @@ impl<'e> Columns<'e> {
                 table[cells.code(slot) as usize] = column(start + exchange.image(slot - start));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn offsets_are_where_images_are(key: u64, sizes in proptest::collection::vec(1_u32..257, 1..6)) {
+            let ends = sizes.iter().scan(0, |end, size| { *end += size; Some(*end) });
+            let starts: Vec<u32> = std::iter::once(0).chain(ends).collect();
+            let count = starts[sizes.len()];
+            let cells = Cells::new((0..count).collect(), starts, count, "user").unwrap();
+            prop_assert!(cells.offsets_are_bytes());
+            let exchange = Exchange::new(&cells, Key(key));
+            let offsets = exchange.offsets();
+            for slot in 0..count {
+                let place = cells.place(slot);
+                prop_assert_eq!(place.start + u32::from(offsets[slot as usize]), exchange.image(place));
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_among_more_than_a_byte_counts_is_no_byte() {
+        let cells = |size| Cells::new((0..300).collect(), vec![0, size, 300], 300, "user").unwrap();
+        assert!(cells(256).offsets_are_bytes() && cells(44).offsets_are_bytes());
+        assert!(!cells(257).offsets_are_bytes() && !cells(43).offsets_are_bytes());
     }
 }

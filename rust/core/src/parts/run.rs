@@ -1,6 +1,5 @@
 //! A job: parts made on threads of its own, each written under a temporary name, flushed and renamed.
 
-use std::cmp::Reverse;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -86,14 +85,15 @@ fn run_with<U: Stored, I: Stored>(
     threads: usize,
     progress: &Progress,
 ) -> Result<JobSummary, Error> {
-    // Those of most users first: of as many interactions they take the longest.
+    // Those of a row block one after the other: its tables are made once.
     let mut parts: Vec<&Part> = parts.iter().collect();
-    parts.sort_by_key(|part| Reverse(part.users.end - part.users.start));
+    parts.sort_by_key(|part| part.users.start);
     let most = range_interactions(expansion, Wanted::All);
     let ranges = parts.iter().map(|part| Ranges::new(expansion, part.users.clone(), most).collect());
     let ranges: Vec<Vec<Range<u64>>> = ranges.collect();
     let counts: Vec<usize> = ranges.iter().map(Vec::len).collect();
-    let job = Job { parts: &parts, ranges: &ranges, format, stage, progress };
+    let all = parts.first().map_or(0, |part| part.users.start)..parts.last().map_or(0, |part| part.users.end);
+    let job = Job { parts: &parts, ranges: &ranges, all: &all, format, stage, progress };
     let (sharing, tiler) = (Sharing::new(&counts, threads), Tiler::new(expansion, Wanted::All));
     thread::scope(|scope| {
         // Few files wait for the disk at a time, so that generation cannot run away from it.
@@ -121,6 +121,8 @@ fn run_with<U: Stored, I: Stored>(
 struct Job<'r> {
     parts: &'r [&'r Part],
     ranges: &'r [Vec<Range<u64>>],
+    /// From the first user of all parts to the last.
+    all: &'r Range<u64>,
     format: &'r Format<'r>,
     stage: Stage,
     progress: &'r Progress,
@@ -134,7 +136,7 @@ impl Job<'_> {
         mut tiler: Tiler,
         to_disk: &SyncSender<Finished>,
     ) -> Result<(Duration, Duration), Error> {
-        let Self { parts, ranges, progress, .. } = self;
+        let Self { parts, ranges, all, progress, .. } = self;
         let (mut generating, mut encoding) = (Duration::ZERO, Duration::ZERO);
         let (mut hand, mut own) = (Hand::default(), None);
         let no_part = || Error::Invalid("a range is added to no part".into());
@@ -147,8 +149,7 @@ impl Job<'_> {
                     let files = own.as_mut().ok_or_else(no_part)?;
                     let mut made = std::mem::take(&mut files.held);
                     let mut held = count_all(&made);
-                    let (users, all) = (ranges[part][range].clone(), &parts[part].users);
-                    tiler.expand(users, all, &mut made, |made| {
+                    tiler.expand(ranges[part][range].clone(), all, &mut made, |made| {
                         let generated = Instant::now();
                         generating += generated - mark;
                         progress.advance(count_all(made) - held)?;
@@ -166,8 +167,7 @@ impl Job<'_> {
                 }
                 Task::Ahead { part, range } => {
                     let mut made = Splits::<I>::default();
-                    let (users, all) = (ranges[part][range].clone(), &parts[part].users);
-                    tiler.expand(users, all, &mut made, |_| progress.advance(0))?;
+                    tiler.expand(ranges[part][range].clone(), all, &mut made, |_| progress.advance(0))?;
                     progress.advance(count_all(&made))?;
                     sharing.hand_over(part, range, made);
                     generating += mark.elapsed();

@@ -91,7 +91,7 @@ fn of_block<C: Code>(
     };
     let (draws, gaps) = (Draws::new(keys, i, j), GapTable::new(keep_rate));
     let rows = Permutation::new(keys.rows.child(u64::from(i)), *base_users);
-    let exchange = Exchange::new(user_cells, keys.user_cells.child(u64::from(i)).child(u64::from(j)));
+    let exchange = Exchange::of_users(expansion, i, j);
     let columns = Columns::new(expansion, i, j);
     let mut table: Vec<C> = Vec::new();
     let read = pairs.len() as f64 * layout.len() as f64 / f64::from(*base_users);

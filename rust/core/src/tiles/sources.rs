@@ -117,7 +117,7 @@ fn of_block(
     let Some((user, item)) = pairs.clone().next() else { return };
     let (i, j) = ((user / u64::from(*base_users)) as u32, (item / u64::from(*base_items)) as u32);
     let rows = Permutation::new(keys.rows.child(u64::from(i)), *base_users);
-    let exchange = Exchange::new(user_cells, keys.user_cells.child(u64::from(i)).child(u64::from(j)));
+    let exchange = Exchange::of_users(expansion, i, j);
     let columns = Columns::new(expansion, i, j);
     let mut items = Vec::new();
     if options.shuffled && worth_a_table(*base_items, pairs.len() as f64) {
@@ -288,7 +288,7 @@ fn entries_of<C: Code>(expansion: &Expansion, codes: &[C], user: u64, items: &mu
     let rows = Permutation::new(keys.rows.child(u64::from(i)), *base_users);
     let anchor = if options.shuffled { rows.image(row) } else { row };
     for j in 0..expansion.column_blocks {
-        let exchange = Exchange::new(user_cells, keys.user_cells.child(u64::from(i)).child(u64::from(j)));
+        let exchange = Exchange::of_users(expansion, i, j);
         let columns = Columns::new(expansion, i, j);
         let slot = if options.shuffled { exchange.image(user_cells.place(anchor)) } else { anchor };
         let offset = i64::from(j) * i64::from(*base_items);

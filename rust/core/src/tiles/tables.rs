@@ -5,11 +5,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use super::stitch::RowBlock;
 use crate::base::Code;
 use crate::chance::Permutation;
-use crate::expansion::{Columns, Expansion, GapTable};
+use crate::expansion::{Columns, Exchange, Expansion, GapTable};
 use crate::time::shares;
 
 /// Bytes of tables of one row block, and of column permutations for all of them. What is beyond is tabulated tile by tile.
 const TABLE_BYTES: usize = 32 << 20;
+/// How many columns are filled into a table, where the images of the column permutation are known, in the time that two
+/// take alone; how many slots are exchanged in the time that two take alone, or fewer in large cells.
+const FILLED_MEANWHILE: f64 = 4.0;
+const EXCHANGED_MEANWHILE: f64 = 2.0;
 
 /// What threads tabulate together.
 pub struct Shared<C> {
@@ -29,6 +33,8 @@ pub struct Tabulated<C> {
 pub struct Block<C> {
     pub keep_rate: f64,
     pub tables: OnceLock<Box<Tables<C>>>,
+    /// Where in its cell the slot is that each slot of users is exchanged with.
+    pub exchanged: OnceLock<Vec<u8>>,
 }
 
 pub struct Tables<C> {
@@ -56,25 +62,37 @@ impl<C: Code> Shared<C> {
         made
     }
 
-    /// Makes the tables that are worth it for some of the users of a row block, `entries` of whose interactions are read
-    /// by each block. Threads begin with different blocks, so that they divide the work.
-    pub fn tabulate(&self, expansion: &Expansion, of: &Tabulated<C>, entries: f64, begin: u64) {
+    /// Makes the tables that are worth it for `users` of a row block. Threads begin with different blocks, so that they
+    /// divide the work.
+    pub fn tabulate(&self, expansion: &Expansion, of: &Tabulated<C>, users: f64, begin: u64) {
+        let Expansion { base_users, base_items, layout, user_cells, options, .. } = expansion;
+        let entries = users / f64::from(*base_users) * layout.len() as f64;
         let most = TABLE_BYTES / (columns_bytes::<C>(expansion) + size_of::<GapTable>());
-        let count = of.blocks.len().min(most);
-        let begin = if count == 0 { 0 } else { (begin % count as u64) as usize };
+        let exchanging = options.shuffled
+            && !user_cells.are_single()
+            && worth_a_table(*base_users, users * EXCHANGED_MEANWHILE)
+            && user_cells.offsets_are_bytes();
+        let most_exchanged = if exchanging { TABLE_BYTES / *base_users as usize } else { 0 };
+        let count = of.blocks.len();
+        let begin = (begin % count.max(1) as u64) as usize;
         for number in (begin..count).chain(0..begin) {
-            let Block { keep_rate, tables } = &of.blocks[number];
-            if worth_a_table(expansion.base_items, entries * keep_rate) {
+            let (i, j) = (of.row_block.i, of.row_block.column_blocks[number]);
+            let Block { keep_rate, tables, exchanged } = &of.blocks[number];
+            let images = self.images.get(j as usize);
+            let lookups = entries * keep_rate * if images.is_some() { FILLED_MEANWHILE } else { 1.0 };
+            if number < most && worth_a_table(*base_items, lookups) {
                 tables.get_or_init(|| {
                     let mut columns = Vec::new();
-                    if expansion.options.shuffled {
-                        let j = of.row_block.column_blocks[number];
-                        let source = Columns::new(expansion, of.row_block.i, j);
-                        let images = self.images.get(j as usize).map(|images| images.get_or_init(|| source.images()));
+                    if options.shuffled {
+                        let source = Columns::new(expansion, i, j);
+                        let images = images.map(|images| images.get_or_init(|| source.images()));
                         source.fill(images.map(Vec::as_slice), &mut columns);
                     }
                     Box::new(Tables { gaps: GapTable::new(*keep_rate), columns })
                 });
+            }
+            if number < most_exchanged {
+                exchanged.get_or_init(|| Exchange::of_users(expansion, i, j).offsets());
             }
         }
     }
@@ -90,7 +108,11 @@ impl<C> Tabulated<C> {
             turn: Permutation::new(expansion.keys.clocks, expansion.row_blocks()).image(i),
             column_blocks,
         };
-        let blocks = keep_rates.into_iter().map(|keep_rate| Block { keep_rate, tables: OnceLock::new() }).collect();
+        let blocks = keep_rates.into_iter().map(|keep_rate| Block {
+            keep_rate,
+            tables: OnceLock::new(),
+            exchanged: OnceLock::new(),
+        }).collect();
         Self { row_block, blocks }
     }
 }

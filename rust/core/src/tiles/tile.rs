@@ -13,7 +13,7 @@ use crate::base::{Code, Codes, Place};
 use crate::chance::Permutation;
 use crate::error::Error;
 use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Id, Operator, Order, Splits, expand_sketch};
-use crate::memory::prefetch_all;
+use crate::memory::{prefetch, prefetch_all};
 
 /// About how many interactions a range holds: enough to use a column table well, few enough to stay in cache.
 const RANGE_INTERACTIONS: f64 = 200_000.0;
@@ -24,6 +24,8 @@ const TILE_PER_RANGE: f64 = 1.25;
 const TILE_USERS: u32 = 4_096;
 /// A tile keeps one counter per user and block; this bounds them where there are many blocks.
 const TILE_COUNTERS: usize = 1 << 20;
+/// How many users ahead it is asked for with whom they are exchanged.
+const PREFETCH_SLOTS: usize = 32;
 
 /// What interactions are to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,14 +211,11 @@ impl<'e, C: Code> Tiles<'e, C> {
 
     /// Turns to row block i, from user `first` on, in which a job makes `users` users.
     fn enter(&mut self, i: u32, users: u64, first: u64) -> Arc<Tabulated<C>> {
-        let Expansion { base_users, layout, .. } = self.expansion;
         let row = match self.row.take() {
             Some(row) if row.row_block.i == i => row,
             _ => self.shared.enter(self.expansion, i),
         };
-        // What so many users read on average.
-        let entries = users as f64 / f64::from(*base_users) * layout.len() as f64;
-        self.shared.tabulate(self.expansion, &row, entries, first);
+        self.shared.tabulate(self.expansion, &row, users as f64, first);
         self.row = Some(Arc::clone(&row));
         row
     }
@@ -252,25 +251,33 @@ impl<'e, C: Code> Tiles<'e, C> {
         let i = row.row_block.i;
         for (block, &j) in row.blocks.iter().zip(&row.row_block.column_blocks) {
             let draws = Draws::new(&self.expansion.keys, i, j);
-            self.visit(i, j, draws);
+            self.visit(i, j, block, draws);
             self.keep_visited(i, j, block, draws);
         }
     }
 
     /// Finds the rows that a block reads for the tile's users.
-    fn visit(&mut self, i: u32, j: u32, draws: Draws) {
-        let Expansion { layout, keys, user_cells, .. } = self.expansion;
+    fn visit(&mut self, i: u32, j: u32, block: &Block<C>, draws: Draws) {
+        let Expansion { layout, user_cells, .. } = self.expansion;
         let visit = |slot: u32| {
             let row = layout.row(slot);
             Visit { draws: draws.row(user_cells.code(slot)), start: row.start, length: row.len() }
         };
         self.visits.clear();
         let exchanging = !self.places.is_empty();
-        if exchanging {
-            let exchange = Exchange::new(user_cells, keys.user_cells.child(u64::from(i)).child(u64::from(j)));
-            self.visits.extend(self.places.iter().map(|&place| visit(exchange.image(place))));
-        } else {
+        if !exchanging {
             self.visits.extend(self.slots.iter().map(|&slot| visit(slot)));
+        } else if let Some(offsets) = block.exchanged.get() {
+            let exchanged = self.places.iter().zip(&self.slots).enumerate().map(|(number, (place, &slot))| {
+                if let Some(&far) = self.slots.get(number + PREFETCH_SLOTS) {
+                    prefetch(&offsets[far as usize]);
+                }
+                place.start + u32::from(offsets[slot as usize])
+            });
+            self.visits.extend(exchanged.map(visit));
+        } else {
+            let exchange = Exchange::of_users(self.expansion, i, j);
+            self.visits.extend(self.places.iter().map(|&place| visit(exchange.image(place))));
         }
     }
 
