@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use crate::error::Error;
-use crate::memory::{Loop, widened};
+use crate::memory::{Loop, prefetch_lines, widened};
 use crate::threads::{along, on_pieces, runs_of, threads_for};
 
 /// Rows are worked on together until they have so many entries, so that each window of columns is used often …
@@ -17,6 +17,8 @@ const WINDOW_BYTES: usize = 1 << 20;
 const LANES: usize = 16;
 /// … or where there are so many: fewer passes over the entries, and longer runs of memory.
 const MANY_LANES: usize = 32;
+/// So many rows ahead the columns of a window are asked for.
+const PREFETCH_ROWS: usize = 8;
 
 /// A matrix in CSR form. Without `values` all its entries are 1.
 #[derive(Clone, Copy)]
@@ -68,7 +70,6 @@ impl<'a> Sparse<'a> {
         if count == 0 || x.len() != columns * count || y.len() != rows * count {
             return Err(Error::Invalid("the vectors do not fit the matrix".to_owned()));
         }
-        let mut packed = Vec::new();
         let mut first = 0;
         while first < count {
             let lanes = match count - first {
@@ -78,20 +79,12 @@ impl<'a> Sparse<'a> {
                 4.. => 4,
                 _ => 1,
             };
-            // Side by side: cache lines hold nothing else.
-            let panel = if lanes == count {
-                x
-            } else {
-                packed.clear();
-                packed.extend(x.chunks_exact(count).flat_map(|row| &row[first..first + lanes]));
-                &packed
-            };
             match lanes {
-                MANY_LANES => self.multiply_panel::<MANY_LANES>(panel, y, first, count, threads),
-                LANES => self.multiply_panel::<LANES>(panel, y, first, count, threads),
-                8 => self.multiply_panel::<8>(panel, y, first, count, threads),
-                4 => self.multiply_panel::<4>(panel, y, first, count, threads),
-                _ => self.multiply_panel::<1>(panel, y, first, count, threads),
+                MANY_LANES => self.multiply_panel::<MANY_LANES>(x, y, first, count, threads),
+                LANES => self.multiply_panel::<LANES>(x, y, first, count, threads),
+                8 => self.multiply_panel::<8>(x, y, first, count, threads),
+                4 => self.multiply_panel::<4>(x, y, first, count, threads),
+                _ => self.multiply_panel::<1>(x, y, first, count, threads),
             }?;
             first += lanes;
         }
@@ -107,6 +100,8 @@ impl<'a> Sparse<'a> {
         count: usize,
         threads: usize,
     ) -> Result<(), Error> {
+        let side_by_side = x.chunks_exact(count).map(|row| Lanes(std::array::from_fn(|lane| row[first + lane])));
+        let x = &side_by_side.collect::<Vec<Lanes<N>>>();
         let chunks = along(self.chunks(threads), y, |rows| rows.len() * count);
         on_pieces(threads, chunks, |cursors: &mut Vec<usize>, (rows, y)| {
             widened(Panel::<N> { matrix: self, rows, x, y, first, count, cursors });
@@ -179,11 +174,15 @@ struct Share {
     next: Vec<i64>,
 }
 
+/// What N vectors have for one column: in as few cache lines as can be.
+#[repr(align(64))]
+struct Lanes<const N: usize>([f64; N]);
+
 /// What some rows give for N vectors: the columns of y from `first` on, of `count`.
 struct Panel<'p, const N: usize> {
     matrix: &'p Sparse<'p>,
     rows: Range<usize>,
-    x: &'p [f64],
+    x: &'p [Lanes<N>],
     y: &'p mut [f64],
     first: usize,
     count: usize,
@@ -198,7 +197,7 @@ impl<const N: usize> Loop for Panel<'_, N> {
         }
         self.cursors.clear();
         self.cursors.extend(self.matrix.starts[self.rows.clone()].iter().map(|&start| start as usize));
-        let window = (WINDOW_BYTES / (N * size_of::<f64>())) as i32;
+        let window = (WINDOW_BYTES / size_of::<Lanes<N>>()) as i32;
         let mut end = 0_i32;
         while (end as usize) < self.matrix.width {
             end = end.saturating_add(window);
@@ -212,36 +211,44 @@ impl<const N: usize> Panel<'_, N> {
     #[inline(always)]
     fn add_window(&mut self, end: i32) {
         let Sparse { starts, columns, values, .. } = self.matrix;
+        let Self { x, first, count, .. } = *self;
         let ends = &starts[self.rows.start + 1..=self.rows.end];
-        let (x, _) = self.x.as_chunks::<N>();
-        for ((cursor, &last), y) in self.cursors.iter_mut().zip(ends).zip(self.y.chunks_exact_mut(self.count)) {
-            let columns = &columns[*cursor..last as usize];
-            let here = columns.iter().position(|&column| column >= end).unwrap_or(columns.len());
-            if here == 0 {
-                continue;
+        for (number, (&last, y)) in ends.iter().zip(self.y.chunks_exact_mut(count)).enumerate() {
+            if let Some(&far) = self.cursors.get(number + PREFETCH_ROWS) {
+                prefetch_lines(columns, far, 2);
             }
-            let y = &mut y[self.first..][..N];
+            let cursor = &mut self.cursors[number];
+            let y = &mut y[first..][..N];
             let mut sum: [f64; N] = std::array::from_fn(|lane| y[lane]);
+            let here = &columns[*cursor..last as usize];
+            let before = *cursor;
             match values {
                 None => {
-                    for &column in &columns[..here] {
-                        let x = &x[column as usize];
+                    for &column in here {
+                        if column >= end {
+                            break;
+                        }
+                        let x = &x[column as usize].0;
                         for lane in 0..N {
                             sum[lane] += x[lane];
                         }
+                        *cursor += 1;
                     }
                 }
                 Some(values) => {
-                    for (&column, &value) in columns[..here].iter().zip(&values[*cursor..]) {
-                        let x = &x[column as usize];
+                    for (&column, &value) in here.iter().zip(&values[before..]) {
+                        if column >= end {
+                            break;
+                        }
+                        let x = &x[column as usize].0;
                         for lane in 0..N {
                             sum[lane] += value * x[lane];
                         }
+                        *cursor += 1;
                     }
                 }
             }
             y.copy_from_slice(&sum);
-            *cursor += here;
         }
     }
 }
