@@ -195,7 +195,7 @@ class _Lanczos:
                     continue
                 values, axes = np.linalg.eigh(self.projected[: self.filled, : self.filled])
                 axes = axes[:, ::-1]
-                missing = np.linalg.norm(self.coupling @ axes[-BLOCK :, :k], axis=0)
+                missing = np.linalg.norm(self.coupling @ axes[-BLOCK:, :k], axis=0)
                 if missing.max() <= CONVERGED * values[-1]:
                     return product(self.vectors[:, : self.filled], axes[:, :k])
             self._restart(values[::-1][:keep], axes[:, :keep])
@@ -241,7 +241,7 @@ class _Lanczos:
     def _restart(self, values: _Floats, axes: _Floats) -> None:
         """Keep the leading Ritz vectors alone; the next block stays."""
         keep = len(values)
-        coupling = self.coupling @ axes[-BLOCK :]
+        coupling = self.coupling @ axes[-BLOCK:]
         self.vectors[:, :keep] = product(self.vectors[:, : self.filled], axes)
         self.projected[:] = 0
         np.fill_diagonal(self.projected[:keep, :keep], values)

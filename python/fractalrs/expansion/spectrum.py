@@ -19,18 +19,15 @@ its own: its edge is the least value predicted.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from fractalrs._core import cell_energies
-from fractalrs.base import Canonical, orthonormal
+from fractalrs.base import Canonical, Rows, Sparse, orthonormal
 from fractalrs.expansion.cells import Cells
 from fractalrs.statistics import FEW_OF_NOISE
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
 
 CLASSES = 24
 """Classes of degree, equally wide on a logarithmic scale."""
@@ -117,13 +114,13 @@ class Spectrum:
         by_user, user_sizes = _averaging(cells.user_order, cells.user_starts)
         by_item, item_sizes = _averaging(cells.item_order, cells.item_starts)
         left, right = orthonormal(by_user @ svd.u)[0], orthonormal(by_item @ svd.vt.T)[0]
-        user_degrees = by_user.power(2) @ base.user_degrees.astype(np.float64)
-        item_degrees = by_item.power(2) @ base.item_degrees.astype(np.float64)
+        user_degrees = _means(base.user_degrees, cells.user_order, cells.user_starts, user_sizes)
+        item_degrees = _means(base.item_degrees, cells.item_order, cells.item_starts, item_sizes)
         user_class, item_class = _classes(user_degrees), _classes(item_degrees)
         shape = int(user_class.max()) + 1, int(item_class.max()) + 1
         seen_by_items = base.products.T @ (by_user.T @ left)
         seen_by_users = base.products @ (by_item.T @ right)
-        item_cell, user_cell = _cell_of(cells.item_order, item_sizes), _cell_of(cells.user_order, user_sizes)
+        item_cell, user_cell = (by.turned.columns.astype(np.int64) for by in (by_item, by_user))
         item_means, user_means = by_item @ seen_by_items, by_user @ seen_by_users
 
         some, scale = _sampled(user_class, user_sizes, base.products.count)
@@ -319,20 +316,18 @@ def _members(order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32], some
     return np.concatenate([order[starts[cell] : starts[cell + 1]] for cell in some]).astype(np.int64)
 
 
-def _averaging(order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32]) -> tuple["sp.csr_array", _Codes]:
+def _averaging(order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32]) -> tuple[Sparse, _Codes]:
     """Return the matrix, with orthonormal rows, that takes the means of cells, and their sizes."""
-    import scipy.sparse as sp
-
     sizes: _Codes = np.asarray(np.diff(starts.astype(np.int64)), np.int64)
-    values = np.repeat(1 / np.sqrt(sizes), sizes)
-    shape = len(sizes), len(order)
-    return sp.csr_array((values, order.astype(np.int64), starts.astype(np.int64)), shape=shape), sizes
+    cell, values = np.empty(len(order), np.int32), 1 / np.sqrt(sizes)
+    cell[order] = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    rows = Rows(starts.astype(np.int64), order.astype(np.int32), np.repeat(values, sizes))
+    return Sparse(rows, Rows(np.arange(len(order) + 1), cell, values[cell])), sizes
 
 
-def _cell_of(order: npt.NDArray[np.uint32], sizes: _Codes) -> _Codes:
-    cell = np.empty(len(order), np.int64)
-    cell[order] = np.repeat(np.arange(len(sizes)), sizes)
-    return cell
+def _means(of: _Codes, order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32], sizes: _Codes) -> _Floats:
+    """Return the mean over each cell."""
+    return np.asarray(np.add.reduceat(of[order], starts[:-1].astype(np.int64)) / sizes)
 
 
 def _classes(degrees: _Floats) -> _Codes:
@@ -346,8 +341,9 @@ def _classes(degrees: _Floats) -> _Codes:
 
 def _by_class(rows: _Floats, classes: _Codes, count: int) -> _Floats:
     """Return XᵀX of the rows of each class."""
-    sorted_rows, ends = rows[np.argsort(classes, kind="stable")], np.cumsum(np.bincount(classes, minlength=count))
-    return np.array([some.T @ some for some in np.split(sorted_rows, ends[:-1])])
+    order, ends = np.argsort(classes, kind="stable"), np.cumsum(np.bincount(classes, minlength=count))
+    # One class at a time: a copy of all rows would take longer than the products.
+    return np.array([(some := rows[of_class]).T @ some for of_class in np.split(order, ends[:-1])])
 
 
 def _directions(classes: _Codes, sizes: _Codes, count: int) -> tuple[_Floats, _Floats]:
