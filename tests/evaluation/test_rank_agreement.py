@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,8 @@ def test_models_that_know_nothing_are_not_ranked(base: fr.Base) -> None:
         low, high = found.columns[column].agreement["NDCG@10"].tau.interval or (1, 1)
         assert low <= 0 <= high
     assert found.verdict.startswith("not for ranking")
+    assert "hint: profile paper" in str(found)
+    assert "hint" not in str(replace(found, subject=found.subject | {"profile": "paper"}))
 
 
 def test_one_judge_of_several_expansions(base: fr.Base, report: fr.RankReport) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fractalrs.evaluation.agreement import AS_WELL, NOT, Agreement, Figure, verdict
+from fractalrs.expansion import DEFAULT_PROFILE
 from fractalrs.tools import Shown, write_text
 from fractalrs.validation import aligned, for_people, plain
 
@@ -129,6 +130,8 @@ class RankReport(Shown):
     def __str__(self) -> str:
         lines = [f"The expansion {'is ' if self.verdict != AS_WELL else ''}{self.verdict}"]
         lines += [f"{metric}: {words}" for metric, words in self.verdicts("synthetic").items()]
+        if self.verdict != AS_WELL and self.subject["profile"] == DEFAULT_PROFILE:
+            lines.append("hint: profile paper keeps more of the pairs on most data (docs/ranking.md)")
         lines += [f"{name}: {value}" for name, value in for_people(self.subject)]
         compared = COLUMNS[1:]
         kept: list[tuple[str, ...]] = [("decisive pairs kept", "pairs", *compared)]
