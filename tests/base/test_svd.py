@@ -164,6 +164,13 @@ def test_leading_triples_do_not_depend_on_who_asked_before() -> None:
 K = 6
 
 
+@pytest.mark.parametrize("k", [10, 17, 20, 31])
+def test_more_equal_values_than_a_block_holds_are_all_found(k: int) -> None:
+    sizes = [80] * 12 + list(range(60, 12, -1))
+    matrix = sp.csr_array(sp.block_diag([np.ones((size, size)) for size in sizes], format="csr"))
+    np.testing.assert_allclose(truncated_svd(matrix, k, seed=0).s, sizes[:k], rtol=1e-9)
+
+
 def spectra() -> dict[str, Matrix]:
     """Matrices that are not decomposed whole, of all kinds of shapes and spectra."""
     rng = np.random.default_rng(7)

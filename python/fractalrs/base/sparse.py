@@ -82,7 +82,7 @@ class Sparse:
         return Sparse(self.turned, self.rows)
 
     def __matmul__(self, vectors: npt.NDArray[Any]) -> _Floats:
-        """Multiply with vectors, one a column; each sum is taken in the order of the columns."""
+        """Multiply with vectors, one a column; each sum is taken in the order of a row's entries."""
         rows, dense = self.rows, np.ascontiguousarray(vectors, np.float64)
         return sparse_product(rows.starts, rows.columns, rows.values, dense, threads=resolve_threads(None))
 

@@ -23,7 +23,7 @@ CONVERGED = 1e-10
 vectors are off by this over the gap between squares of neighbouring values, relative to σ₁²."""
 
 BLOCK = 8
-"""Vectors that are multiplied at a time: more are found with fewer steps, and more products. And …"""
+"""Vectors that are multiplied at a time: with more of them iterations take fewer steps, but more products. And …"""
 
 ROOM = 6
 """… how many there are at most until a restart, for each triple wanted."""
@@ -31,8 +31,9 @@ ROOM = 6
 _SMALL, _NOTHING = 1e-6, 1e-14
 """Of what G does to a block, so little beyond what is known has lost digits, or has none."""
 
-_LEAST_ROOM = 16
-"""Blocks: with fewer, iterations restart too often."""
+_LEAST_ROOM, _LEAST_STEPS = 16, 12
+"""Blocks: with less room iterations restart too often; after fewer steps equal values that no block holds at once may
+not have been met."""
 _RESTARTS = 100
 _PROBES = 8
 _DENSE_ENTRIES = 100_000
@@ -191,7 +192,7 @@ class _Lanczos:
             while self.filled + BLOCK <= self.room:
                 self._extend()
                 # In three times as many directions as are wanted hardly any is found sooner.
-                if self.filled < min(3 * k, self.room - BLOCK):
+                if self.filled < min(max(3 * k, _LEAST_STEPS * BLOCK), self.room - BLOCK):
                     continue
                 values, axes = np.linalg.eigh(self.projected[: self.filled, : self.filled])
                 axes = axes[:, ::-1]

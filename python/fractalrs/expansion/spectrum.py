@@ -322,7 +322,7 @@ def _averaging(order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32]) ->
     cell, values = np.empty(len(order), np.int32), 1 / np.sqrt(sizes)
     cell[order] = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     rows = Rows(starts.astype(np.int64), order.astype(np.int32), np.repeat(values, sizes))
-    return Sparse(rows, Rows(np.arange(len(order) + 1), cell, values[cell])), sizes
+    return Sparse(rows, Rows(np.arange(len(order) + 1, dtype=np.int64), cell, values[cell])), sizes
 
 
 def _means(of: _Codes, order: npt.NDArray[np.uint32], starts: npt.NDArray[np.uint32], sizes: _Codes) -> _Floats:
@@ -342,7 +342,7 @@ def _classes(degrees: _Floats) -> _Codes:
 def _by_class(rows: _Floats, classes: _Codes, count: int) -> _Floats:
     """Return XᵀX of the rows of each class."""
     order, ends = np.argsort(classes, kind="stable"), np.cumsum(np.bincount(classes, minlength=count))
-    # One class at a time: a copy of all rows would take longer than the products.
+    # One class at a time, whose rows are in cache when they are multiplied.
     return np.array([(some := rows[of_class]).T @ some for of_class in np.split(order, ends[:-1])])
 
 

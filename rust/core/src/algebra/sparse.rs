@@ -64,7 +64,7 @@ impl<'a> Sparse<'a> {
 
     /// Writes A x to y, for x with `count` numbers for each column and y with as many for each row.
     ///
-    /// Every sum is taken in the order of the columns, whatever the number of threads.
+    /// Every sum is taken in the order of the entries, if their columns rise, whatever the number of threads.
     pub fn multiply(&self, x: &[f64], count: usize, y: &mut [f64], threads: usize) -> Result<(), Error> {
         let (rows, columns) = self.shape();
         if count == 0 || x.len() != columns * count || y.len() != rows * count {
@@ -80,11 +80,11 @@ impl<'a> Sparse<'a> {
                 _ => 1,
             };
             match lanes {
-                MANY_LANES => self.multiply_panel::<MANY_LANES>(x, y, first, count, threads),
-                LANES => self.multiply_panel::<LANES>(x, y, first, count, threads),
-                8 => self.multiply_panel::<8>(x, y, first, count, threads),
-                4 => self.multiply_panel::<4>(x, y, first, count, threads),
-                _ => self.multiply_panel::<1>(x, y, first, count, threads),
+                MANY_LANES => self.multiply_panel::<MANY_LANES, Lines<MANY_LANES>>(x, y, first, count, threads),
+                LANES => self.multiply_panel::<LANES, Lines<LANES>>(x, y, first, count, threads),
+                8 => self.multiply_panel::<8, Lines<8>>(x, y, first, count, threads),
+                4 => self.multiply_panel::<4, [f64; 4]>(x, y, first, count, threads),
+                _ => self.multiply_panel::<1, [f64; 1]>(x, y, first, count, threads),
             }?;
             first += lanes;
         }
@@ -92,7 +92,7 @@ impl<'a> Sparse<'a> {
     }
 
     /// Writes what N vectors give to the N columns of y from `first` on, of `count`.
-    fn multiply_panel<const N: usize>(
+    fn multiply_panel<const N: usize, X: Side<N>>(
         &self,
         x: &[f64],
         y: &mut [f64],
@@ -100,11 +100,11 @@ impl<'a> Sparse<'a> {
         count: usize,
         threads: usize,
     ) -> Result<(), Error> {
-        let side_by_side = x.chunks_exact(count).map(|row| Lanes(std::array::from_fn(|lane| row[first + lane])));
-        let x = &side_by_side.collect::<Vec<Lanes<N>>>();
+        let side_by_side = x.chunks_exact(count).map(|row| X::of(std::array::from_fn(|lane| row[first + lane])));
+        let x = &side_by_side.collect::<Vec<X>>();
         let chunks = along(self.chunks(threads), y, |rows| rows.len() * count);
         on_pieces(threads, chunks, |cursors: &mut Vec<usize>, (rows, y)| {
-            widened(Panel::<N> { matrix: self, rows, x, y, first, count, cursors });
+            widened(Panel::<N, X> { matrix: self, rows, x, y, first, count, cursors });
         })?;
         Ok(())
     }
@@ -174,22 +174,50 @@ struct Share {
     next: Vec<i64>,
 }
 
-/// What N vectors have for one column: in as few cache lines as can be.
+/// What N vectors have for one column, side by side.
+trait Side<const N: usize>: Sync {
+    fn of(values: [f64; N]) -> Self;
+    fn values(&self) -> &[f64; N];
+}
+
+impl<const N: usize> Side<N> for [f64; N] {
+    fn of(values: [f64; N]) -> Self {
+        values
+    }
+
+    #[inline(always)]
+    fn values(&self) -> &[f64; N] {
+        self
+    }
+}
+
+/// The same on cache lines of its own, where it fills them.
 #[repr(align(64))]
-struct Lanes<const N: usize>([f64; N]);
+struct Lines<const N: usize>([f64; N]);
+
+impl<const N: usize> Side<N> for Lines<N> {
+    fn of(values: [f64; N]) -> Self {
+        Self(values)
+    }
+
+    #[inline(always)]
+    fn values(&self) -> &[f64; N] {
+        &self.0
+    }
+}
 
 /// What some rows give for N vectors: the columns of y from `first` on, of `count`.
-struct Panel<'p, const N: usize> {
+struct Panel<'p, const N: usize, X> {
     matrix: &'p Sparse<'p>,
     rows: Range<usize>,
-    x: &'p [Lanes<N>],
+    x: &'p [X],
     y: &'p mut [f64],
     first: usize,
     count: usize,
     cursors: &'p mut Vec<usize>,
 }
 
-impl<const N: usize> Loop for Panel<'_, N> {
+impl<const N: usize, X: Side<N>> Loop for Panel<'_, N, X> {
     #[inline(always)]
     fn run(mut self) {
         for y in self.y.chunks_exact_mut(self.count) {
@@ -197,7 +225,7 @@ impl<const N: usize> Loop for Panel<'_, N> {
         }
         self.cursors.clear();
         self.cursors.extend(self.matrix.starts[self.rows.clone()].iter().map(|&start| start as usize));
-        let window = (WINDOW_BYTES / size_of::<Lanes<N>>()) as i32;
+        let window = (WINDOW_BYTES / size_of::<X>()) as i32;
         let mut end = 0_i32;
         while (end as usize) < self.matrix.width {
             end = end.saturating_add(window);
@@ -206,7 +234,7 @@ impl<const N: usize> Loop for Panel<'_, N> {
     }
 }
 
-impl<const N: usize> Panel<'_, N> {
+impl<const N: usize, X: Side<N>> Panel<'_, N, X> {
     /// Adds what the entries before the column `end` give that were not added yet.
     #[inline(always)]
     fn add_window(&mut self, end: i32) {
@@ -220,15 +248,14 @@ impl<const N: usize> Panel<'_, N> {
             let cursor = &mut self.cursors[number];
             let y = &mut y[first..][..N];
             let mut sum: [f64; N] = std::array::from_fn(|lane| y[lane]);
-            let here = &columns[*cursor..last as usize];
-            let before = *cursor;
+            let (before, here) = (*cursor, &columns[*cursor..last as usize]);
             match values {
                 None => {
                     for &column in here {
                         if column >= end {
                             break;
                         }
-                        let x = &x[column as usize].0;
+                        let x = x[column as usize].values();
                         for lane in 0..N {
                             sum[lane] += x[lane];
                         }
@@ -240,7 +267,7 @@ impl<const N: usize> Panel<'_, N> {
                         if column >= end {
                             break;
                         }
-                        let x = &x[column as usize].0;
+                        let x = x[column as usize].values();
                         for lane in 0..N {
                             sum[lane] += value * x[lane];
                         }
@@ -281,6 +308,33 @@ mod tests {
                     matrix.multiply(&x, count, &mut y, threads).unwrap();
                     assert_eq!(y, expected);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn wide_products_are_sums_over_entries_too() {
+        // Several windows of any number of lanes, empty rows, rows asked for ahead, and columns in any order.
+        let (width, rows) = (140_000, 25);
+        let starts: Vec<i64> = (0..=rows as i64).map(|row| row * row * 3).collect();
+        let columns: Vec<i32> = (0..starts[rows]).map(|at| (at * 7_919 % width as i64) as i32).collect();
+        let values: Vec<f64> = columns.iter().map(|&column| f64::from(column % 11) - 5.0).collect();
+        for count in [1, 4, 8, 16, 32] {
+            // Whole numbers: their sums are exact in any order.
+            let x: Vec<f64> = (0..width * count).map(|k| (k % 1_009) as f64 - 500.0).collect();
+            for values in [None, Some(&values[..])] {
+                let mut expected = vec![0.0; rows * count];
+                for row in 0..rows {
+                    for at in starts[row] as usize..starts[row + 1] as usize {
+                        for k in 0..count {
+                            let value = values.map_or(1.0, |values| values[at]);
+                            expected[row * count + k] += value * x[columns[at] as usize * count + k];
+                        }
+                    }
+                }
+                let mut y = vec![7.0; rows * count];
+                Sparse::new(&starts, &columns, values, width).unwrap().multiply(&x, count, &mut y, 2).unwrap();
+                assert_eq!(y, expected);
             }
         }
     }

@@ -160,6 +160,35 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn what_is_kept_is_what_a_search_for_every_gap_keeps(
+            keep_rate in prop_oneof![SMALLEST_KEEP_RATE..1e-3, 1e-3..0.03_f64, 0.03..1.0_f64],
+            length in prop_oneof![0..300_usize, 200..3_000_usize],
+            row: u32,
+        ) {
+            let (table, draws) = (GapTable::new(keep_rate), Draws::new(&Keys::new(9), 1, 2));
+            let mut kept = Vec::new();
+            let taken = table.keep(draws, draws.row(row), length, |place| kept.push(place));
+            let (mut expected, mut place, mut number) = (Vec::new(), 0, 0);
+            while place < length {
+                let word = draws.words.child((number / 4) << 32 | u64::from(row)).0;
+                let high = u64::from((word >> (16 * (number % 4))) as u16);
+                let draw = high << 32 | draws.last_bits.child(number << 32 | u64::from(row)).0 & 0xFFFF_FFFF;
+                let gap = table.thresholds.iter().filter(|&&threshold| draw < threshold).count();
+                place += gap;
+                if gap < LONGEST && place < length {
+                    expected.push(place);
+                    place += 1;
+                }
+                number += 1;
+            }
+            // Where the last entry is kept one more draw says that there is none after it.
+            let more = u64::from(expected.last().is_some_and(|&last| last + 1 == length) || length == 0);
+            prop_assert_eq!((kept, taken), (expected, number + more));
+        }
+    }
+
     #[test]
     fn a_row_that_is_over_takes_no_more_draws() {
         // At the smallest keep rate nearly every draw goes beyond a short row: one is enough.

@@ -41,6 +41,10 @@ impl<'c> Exchange<'c> {
         let mut offsets = Vec::with_capacity(self.cells.order().len());
         for cell in 0..self.cells.len() {
             let (start, end) = self.cells.bounds(cell);
+            if end - start == 1 {
+                offsets.push(0);
+                continue;
+            }
             let permutation = Permutation::new(self.key_of(cell as u32), end - start);
             offsets.extend((0..end - start).map(|offset| permutation.image(offset) as u8));
         }

@@ -92,7 +92,8 @@ fn run_with<U: Stored, I: Stored>(
     let ranges = parts.iter().map(|part| Ranges::new(expansion, part.users.clone(), most).collect());
     let ranges: Vec<Vec<Range<u64>>> = ranges.collect();
     let counts: Vec<usize> = ranges.iter().map(Vec::len).collect();
-    let all = parts.first().map_or(0, |part| part.users.start)..parts.last().map_or(0, |part| part.users.end);
+    let first = parts.first().map_or(0, |part| part.users.start);
+    let all = first..parts.iter().map(|part| part.users.end).max().unwrap_or(first);
     let job = Job { parts: &parts, ranges: &ranges, all: &all, format, stage, progress };
     let (sharing, tiler) = (Sharing::new(&counts, threads), Tiler::new(expansion, Wanted::All));
     thread::scope(|scope| {

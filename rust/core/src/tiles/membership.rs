@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::tables::worth_a_table;
+use super::tables::{COLUMNS_MEANWHILE, worth_a_table};
 use super::tile::{Tiler, Wanted};
 use crate::base::{Code, Codes, Split};
 use crate::chance::{Permutation, bounded};
@@ -95,7 +95,7 @@ fn of_block<C: Code>(
     let columns = Columns::new(expansion, i, j);
     let mut table: Vec<C> = Vec::new();
     let read = pairs.len() as f64 * layout.len() as f64 / f64::from(*base_users);
-    if options.shuffled && worth_a_table(*base_items, read * keep_rate) {
+    if options.shuffled && worth_a_table(*base_items, read * keep_rate, COLUMNS_MEANWHILE) {
         columns.fill(None, &mut table);
     }
     let column = |item: u32| {

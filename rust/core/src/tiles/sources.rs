@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::membership::{Pair, in_blocks};
-use super::tables::worth_a_table;
+use super::tables::{COLUMNS_MEANWHILE, worth_a_table};
 use super::tile::{Tiler, Wanted};
 use crate::base::{Base, Code, Codes, ITEM, Split};
 use crate::chance::Permutation;
@@ -120,7 +120,7 @@ fn of_block(
     let exchange = Exchange::of_users(expansion, i, j);
     let columns = Columns::new(expansion, i, j);
     let mut items = Vec::new();
-    if options.shuffled && worth_a_table(*base_items, pairs.len() as f64) {
+    if options.shuffled && worth_a_table(*base_items, pairs.len() as f64, COLUMNS_MEANWHILE) {
         let mut table: Vec<u32> = Vec::new();
         columns.fill(None, &mut table);
         items.resize(table.len(), 0);

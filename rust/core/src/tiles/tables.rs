@@ -8,12 +8,15 @@ use crate::chance::Permutation;
 use crate::expansion::{Columns, Exchange, Expansion, GapTable};
 use crate::time::shares;
 
-/// Bytes of tables of one row block, and of column permutations for all of them. What is beyond is tabulated tile by tile.
+/// Bytes of tables of each kind: columns of one row block, exchanges of one row block, images of column permutations for
+/// all of them. What is beyond is worked out tile by tile.
 const TABLE_BYTES: usize = 32 << 20;
-/// How many columns are filled into a table, where the images of the column permutation are known, in the time that two
-/// take alone; how many slots are exchanged in the time that two take alone, or fewer in large cells.
-const FILLED_MEANWHILE: f64 = 4.0;
-const EXCHANGED_MEANWHILE: f64 = 2.0;
+
+/// So many entries of a table are filled in the time in which one is worked out by itself: of columns; of columns whose
+/// images are known; of exchanges, more in large cells.
+pub const COLUMNS_MEANWHILE: f64 = 2.0;
+const IMAGES_MEANWHILE: f64 = 8.0;
+const EXCHANGES_MEANWHILE: f64 = 4.0;
 
 /// What threads tabulate together.
 pub struct Shared<C> {
@@ -70,17 +73,16 @@ impl<C: Code> Shared<C> {
         let most = TABLE_BYTES / (columns_bytes::<C>(expansion) + size_of::<GapTable>());
         let exchanging = options.shuffled
             && !user_cells.are_single()
-            && worth_a_table(*base_users, users * EXCHANGED_MEANWHILE)
-            && user_cells.offsets_are_bytes();
+            && user_cells.offsets_are_bytes()
+            && worth_a_table(*base_users, users, EXCHANGES_MEANWHILE);
         let most_exchanged = if exchanging { TABLE_BYTES / *base_users as usize } else { 0 };
-        let count = of.blocks.len();
-        let begin = (begin % count.max(1) as u64) as usize;
-        for number in (begin..count).chain(0..begin) {
+        for number in beginning_with(begin, of.blocks.len().min(most)) {
             let (i, j) = (of.row_block.i, of.row_block.column_blocks[number]);
-            let Block { keep_rate, tables, exchanged } = &of.blocks[number];
+            let Block { keep_rate, tables, .. } = &of.blocks[number];
             let images = self.images.get(j as usize);
-            let lookups = entries * keep_rate * if images.is_some() { FILLED_MEANWHILE } else { 1.0 };
-            if number < most && worth_a_table(*base_items, lookups) {
+            let known = images.is_some_and(|images| images.get().is_some());
+            let meanwhile = if known { IMAGES_MEANWHILE } else { COLUMNS_MEANWHILE };
+            if worth_a_table(*base_items, entries * keep_rate, meanwhile) {
                 tables.get_or_init(|| {
                     let mut columns = Vec::new();
                     if options.shuffled {
@@ -91,11 +93,19 @@ impl<C: Code> Shared<C> {
                     Box::new(Tables { gaps: GapTable::new(*keep_rate), columns })
                 });
             }
-            if number < most_exchanged {
-                exchanged.get_or_init(|| Exchange::of_users(expansion, i, j).offsets());
-            }
+        }
+        for number in beginning_with(begin, of.blocks.len().min(most_exchanged)) {
+            let j = of.row_block.column_blocks[number];
+            let exchanges = || Exchange::of_users(expansion, of.row_block.i, j).offsets();
+            of.blocks[number].exchanged.get_or_init(exchanges);
         }
     }
+}
+
+/// The numbers below `count`, all of them, one that `begin` chooses first.
+fn beginning_with(begin: u64, count: usize) -> impl Iterator<Item = usize> {
+    let begin = (begin % count.max(1) as u64) as usize;
+    (begin..count).chain(0..begin)
 }
 
 impl<C> Tabulated<C> {
@@ -108,18 +118,18 @@ impl<C> Tabulated<C> {
             turn: Permutation::new(expansion.keys.clocks, expansion.row_blocks()).image(i),
             column_blocks,
         };
-        let blocks = keep_rates.into_iter().map(|keep_rate| Block {
-            keep_rate,
-            tables: OnceLock::new(),
-            exchanged: OnceLock::new(),
-        }).collect();
+        let blocks = keep_rates
+            .into_iter()
+            .map(|keep_rate| Block { keep_rate, tables: OnceLock::new(), exchanged: OnceLock::new() })
+            .collect();
         Self { row_block, blocks }
     }
 }
 
-/// Whether so many columns of a block are looked up that it pays to tabulate all of them first.
-pub fn worth_a_table(base_items: u32, lookups: f64) -> bool {
-    2.0 * lookups > f64::from(base_items)
+/// Whether so much of a table is looked up that it pays to fill all of it first: `meanwhile` entries take as long as one
+/// look-up without it.
+pub fn worth_a_table(entries: u32, lookups: f64, meanwhile: f64) -> bool {
+    meanwhile * lookups > f64::from(entries)
 }
 
 fn columns_bytes<C>(expansion: &Expansion) -> usize {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::kept::{Kept, Visit};
 use super::stitch::{RowBlock, Stitcher, User};
-use super::tables::{Block, Shared, Tabulated, worth_a_table};
+use super::tables::{Block, COLUMNS_MEANWHILE, Shared, Tabulated, worth_a_table};
 use crate::base::{Code, Codes, Place};
 use crate::chance::Permutation;
 use crate::error::Error;
@@ -24,7 +24,7 @@ const TILE_PER_RANGE: f64 = 1.25;
 const TILE_USERS: u32 = 4_096;
 /// A tile keeps one counter per user and block; this bounds them where there are many blocks.
 const TILE_COUNTERS: usize = 1 << 20;
-/// How many users ahead it is asked for with whom they are exchanged.
+/// How many users ahead the entry of a table of exchanges is asked for.
 const PREFETCH_SLOTS: usize = 32;
 
 /// What interactions are to have.
@@ -66,8 +66,8 @@ impl<'e> Tiler<'e> {
     }
 
     /// Appends the interactions of the expanded users to those of their splits, and hands all to `each_tile` after every
-    /// tile; it may take what is in them. The users are some of those of `job`, the rest of which is to be made too,
-    /// before or after.
+    /// tile; it may take what is in them. The users are some of those of `job`, most of which are to be made, before or
+    /// after: tables are made for as many.
     pub fn expand<I: Id>(
         &mut self,
         users: Range<u64>,
@@ -142,7 +142,8 @@ impl<E: Deref<Target = Expansion>> Iterator for Ranges<E> {
     }
 }
 
-/// Makes tiles from item codes of one width. Its memory is bounded by the constants above and the longest cell of users.
+/// Makes tiles from item codes of one width. Its memory is bounded by the constants above and the longest cell of users,
+/// beside the tables that it shares.
 pub struct Tiles<'e, C> {
     expansion: &'e Expansion,
     codes: &'e [C],
@@ -196,7 +197,7 @@ impl<'e, C: Code> Tiles<'e, C> {
             let i = (first / base_users) as u32;
             let row_block = u64::from(i) * base_users..(u64::from(i) + 1) * base_users;
             let segment_end = users.end.min(row_block.end);
-            let of_job = job.end.min(row_block.end) - job.start.max(row_block.start);
+            let of_job = job.end.min(row_block.end).saturating_sub(job.start.max(row_block.start));
             let row = self.enter(i, of_job, first);
             while first < segment_end {
                 self.find_slots(&row, (first - row_block.start) as u32, (segment_end - first) as u32);
@@ -301,7 +302,7 @@ impl<'e, C: Code> Tiles<'e, C> {
         } else {
             let columns = Columns::new(expansion, i, j);
             let entries: usize = visits.iter().map(|visit| visit.length).sum();
-            if !worth_a_table(expansion.base_items, entries as f64 * keep_rate) {
+            if !worth_a_table(expansion.base_items, entries as f64 * keep_rate, COLUMNS_MEANWHILE) {
                 let column = |code: C| C::new(columns.column(code.item()), false);
                 return kept.add(codes, visits, gaps, draws, column);
             }
