@@ -131,7 +131,7 @@ class RankReport(Shown):
         lines = [f"The expansion {'is ' if self.verdict != AS_WELL else ''}{self.verdict}"]
         lines += [f"{metric}: {words}" for metric, words in self.verdicts("synthetic").items()]
         if self.verdict != AS_WELL and self.subject["profile"] == DEFAULT_PROFILE:
-            lines.append("hint: profile paper keeps more of the pairs on most data (docs/ranking.md)")
+            lines.append("hint: profile paper, × (2, 2), keeps more of the pairs on most data (docs/ranking.md)")
         lines += [f"{name}: {value}" for name, value in for_people(self.subject)]
         compared = COLUMNS[1:]
         kept: list[tuple[str, ...]] = [("decisive pairs kept", "pairs", *compared)]

@@ -365,8 +365,9 @@ class LocalStaging:
             flush(made)
         make_folder(final.parent)
         made.replace(final)
-        # Others may have made its folders, and not have flushed them yet.
-        self.touched.update(folder for folder in final.parents if folder.is_relative_to(self.store.parent))
+        # Others may have made its folders, and not have flushed them yet. Files are many, folders are few.
+        if final.parent not in self.touched:
+            self.touched.update(folder for folder in final.parents if folder.is_relative_to(self.store.parent))
         os.utime(self.folder / _ALIVE)
 
     def rounds(self, jobs: Sequence[_Job], threads: int) -> Iterator[Sequence[_Job]]:  # noqa: ARG002
@@ -375,8 +376,7 @@ class LocalStaging:
 
     def finished(self) -> list[str]:
         """Return the names for which a file is at its path; what the core still writes is hidden."""
-        files = (file for file in self.folder.rglob("[!.]*") if file.is_file())
-        return sorted(file.relative_to(self.folder).as_posix() for file in files if file.name != _ALIVE)
+        return sorted(name for name in _sizes(self.folder) if not Path(name).name.startswith(".") and name != _ALIVE)
 
 
 def _sizes(path: Path) -> dict[str, int]:
