@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fractalrs.base import Base
 from fractalrs.errors import InputError
-from fractalrs.expansion import Expansion
+from fractalrs.expansion import Cells, Expansion
 from helpers.core import make_base, make_expansion
 
 EXPANSION = make_expansion(make_base([3, 0, 2], 4), [[0.5]], "block")
@@ -71,3 +71,23 @@ def test_one_user_costs_the_same_whatever_the_base() -> None:
     assert processor_time(lambda: large.interactions(7, 8, "train")) < 4 * processor_time(
         lambda: small.interactions(7, 8, "train")
     )
+
+
+@pytest.mark.parametrize("items", [300, 70_000])
+@pytest.mark.parametrize("size", [1, 7, 256, 257])
+def test_who_is_made_alone_is_made_as_among_all(size: int, items: int) -> None:
+    """For all users of a row block columns and exchanges are tabulated, for a few they are not."""
+    rng, users = np.random.default_rng(size), 600
+    codes = np.sort(np.array([rng.choice(items, 200, replace=False) for _ in range(users)]), axis=1)
+    base = Base.from_arrays(np.arange(users + 1) * 200, codes.ravel(), item_ids=np.arange(items))
+    starts = (np.append(np.arange(0, count, each), count) for count, each in ((users, size), (items, 5)))
+    orders = rng.permutation(users), rng.permutation(items)
+    of_users, of_items = ([codes.astype(np.uint32) for codes in one] for one in zip(orders, starts, strict=True))
+    cells = Cells(*of_users, *of_items)
+    made = Expansion(base, [[0.9, 0.02, 0.3], [0.5, 0.4, 0.001]], shuffle="cells", cells=cells, max_keep=1, min_keep=0)
+    whole = made.generator.interactions(0, 2 * users, "train")
+    alone = [made.generator.interactions(user, user + 1, "train") for user in range(590, 610)]
+    among = np.isin(whole[0], np.arange(590, 610))
+    assert among.sum() > 1_000
+    np.testing.assert_array_equal(np.concatenate([one[0] for one in alone]), whole[0][among])
+    np.testing.assert_array_equal(np.concatenate([one[1] for one in alone]), whole[1][among])
