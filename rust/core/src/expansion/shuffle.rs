@@ -39,16 +39,23 @@ impl<'c> Exchange<'c> {
     /// Where in its cell the image of each slot is, where that is a byte: see [`Cells::offsets_are_bytes`].
     pub(crate) fn offsets(&self) -> Vec<u8> {
         let mut offsets = Vec::with_capacity(self.cells.order().len());
+        self.for_each(|_, _, image| offsets.push(image as u8));
+        offsets
+    }
+
+    /// Calls `each` with the start of every cell, a place in it and that of its image, in the order of slots.
+    fn for_each(&self, mut each: impl FnMut(u32, u32, u32)) {
         for cell in 0..self.cells.len() {
             let (start, end) = self.cells.bounds(cell);
             if end - start == 1 {
-                offsets.push(0);
+                each(start, 0, 0);
                 continue;
             }
             let permutation = Permutation::new(self.key_of(cell as u32), end - start);
-            offsets.extend((0..end - start).map(|offset| permutation.image(offset) as u8));
+            for offset in 0..end - start {
+                each(start, offset, permutation.image(offset));
+            }
         }
-        offsets
     }
 
     /// The slot whose image is the one at `place`.
@@ -97,17 +104,9 @@ impl<'e> Columns<'e> {
         let image = |slot: u32| C::new(self.permutation.image(slot), false);
         let column = |slot: u32| images.map_or_else(|| image(slot), |images| images[slot as usize]);
         table.resize(cells.order().len(), C::default());
-        for cell in 0..cells.len() {
-            let (start, end) = cells.bounds(cell);
-            if end - start == 1 {
-                table[cells.code(start) as usize] = column(start);
-                continue;
-            }
-            let exchange = Permutation::new(self.exchange.key_of(cell as u32), end - start);
-            for slot in start..end {
-                table[cells.code(slot) as usize] = column(start + exchange.image(slot - start));
-            }
-        }
+        self.exchange.for_each(|start, offset, image| {
+            table[cells.code(start + offset) as usize] = column(start + image);
+        });
     }
 }
 
