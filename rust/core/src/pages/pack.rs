@@ -9,9 +9,7 @@ pub fn pack(values: &[u32; GROUP], width: usize, bytes: &mut Vec<u8>) {
         0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29,
         30, 31, 32
     );
-    let start = bytes.len();
-    bytes.resize(start + GROUP / 8 * width, 0);
-    PACKS[width](values, &mut bytes[start..]);
+    PACKS[width](values, bytes);
 }
 
 /// Appends values of at most `width` bits, up to 64: what a group of 32 bits has no room for, and slower.
@@ -28,23 +26,32 @@ pub fn pack_wide(values: &[u64; GROUP], width: usize, bytes: &mut Vec<u8>) {
     }
 }
 
-type Pack = fn(&[u32; GROUP], &mut [u8]);
+type Pack = fn(&[u32; GROUP], &mut Vec<u8>);
 
-/// A loop over a constant width: the compiler unrolls it into shifts by constants.
-fn pack_width<const WIDTH: usize>(values: &[u32; GROUP], bytes: &mut [u8]) {
-    let bytes = &mut bytes[..GROUP / 8 * WIDTH];
-    let (mut word, mut filled, mut end) = (0_u64, 0, 0);
-    for &value in values {
-        word |= u64::from(value) << filled;
-        filled += WIDTH;
-        if filled >= 32 {
-            bytes[end..end + 4].copy_from_slice(&(word as u32).to_le_bytes());
-            end += 4;
-            word >>= 32;
-            filled -= 32;
+/// Two values at a time, written out: the width and the number of the pair are constants, and so are all shifts.
+fn pack_width<const WIDTH: usize>(values: &[u32; GROUP], bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    bytes.resize(start + GROUP / 8 * WIDTH, 0);
+    let bytes = &mut bytes[start..][..GROUP / 8 * WIDTH];
+    let mut word = 0_u64;
+    unrolled!(PAIR in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 => {
+        let pair = u64::from(values[2 * PAIR]) | u64::from(values[2 * PAIR + 1]) << WIDTH;
+        let (full, filled) = (2 * WIDTH * PAIR / 64 * 8, 2 * WIDTH * PAIR % 64);
+        word |= pair << filled;
+        if filled + 2 * WIDTH >= 64 {
+            bytes[full..full + 8].copy_from_slice(&word.to_le_bytes());
+            word = if filled == 0 { 0 } else { pair >> (64 - filled) };
         }
+    });
+    if WIDTH % 2 == 1 {
+        bytes[GROUP / 8 * WIDTH - 4..].copy_from_slice(&(word as u32).to_le_bytes());
     }
 }
+
+macro_rules! unrolled {
+    ($name:ident in $($number:literal)* => $body:block) => { $({ const $name: usize = $number; $body })* };
+}
+use unrolled;
 
 macro_rules! packs {
     ($($width:literal),*) => { [$(pack_width::<$width>),*] };
