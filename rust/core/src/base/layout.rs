@@ -22,6 +22,9 @@ pub trait Code: Copy + Default + Send + Sync + 'static {
     /// Whether it is held out, for test or validation.
     fn is_test(self) -> bool;
     fn split(self) -> Split;
+    /// Held out where either of them is; the item is none.
+    #[must_use]
+    fn or(self, other: Self) -> Self;
     /// This code with another item, which has no bit set that says test.
     #[must_use]
     fn with_item(self, item: Self) -> Self;
@@ -58,6 +61,11 @@ macro_rules! impl_code {
                     (true, false) => Split::Test,
                     (true, true) => Split::Valid,
                 }
+            }
+
+            #[inline]
+            fn or(self, other: Self) -> Self {
+                self | other
             }
 
             #[inline]

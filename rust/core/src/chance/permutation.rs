@@ -103,15 +103,24 @@ impl Permutation {
         if count > SMALL {
             return Self::Large(Feistel::new(key, count));
         }
-        let mut ending: [u8; SMALL as usize] = std::array::from_fn(|x| x as u8);
-        for (last, other) in Exchanges::new(key, count) {
-            ending.swap(last as usize, other as usize);
-        }
         let mut images = [0; SMALL as usize];
-        for (place, &x) in ending[..count as usize].iter().enumerate() {
+        for (place, &x) in ending(key, count)[..count as usize].iter().enumerate() {
             images[usize::from(x)] = place as u8;
         }
         Self::Small(images)
+    }
+
+    /// Calls `each` with every element and its image, in any order.
+    #[inline]
+    pub fn for_each(key: Key, count: u32, mut each: impl FnMut(u32, u32)) {
+        if count > SMALL {
+            let feistel = Feistel::new(key, count);
+            (0..count).for_each(|x| each(x, feistel.image(x)));
+        } else {
+            for (&x, place) in ending(key, count)[..count as usize].iter().zip(0..) {
+                each(u32::from(x), place);
+            }
+        }
     }
 
     /// The image of x, which must be below the number of elements.
@@ -167,12 +176,18 @@ impl Permutation {
         if count > SMALL {
             return Feistel::new(key, count).preimage(image);
         }
-        let mut ending: [u8; SMALL as usize] = std::array::from_fn(|x| x as u8);
-        for (last, other) in Exchanges::new(key, count) {
-            ending.swap(last as usize, other as usize);
-        }
-        u32::from(ending[image as usize])
+        u32::from(ending(key, count)[image as usize])
     }
+}
+
+/// Which element ends at each place of a small permutation.
+#[inline]
+fn ending(key: Key, count: u32) -> [u8; SMALL as usize] {
+    let mut ending = std::array::from_fn(|x| x as u8);
+    for (last, other) in Exchanges::new(key, count) {
+        ending.swap(last as usize, other as usize);
+    }
+    ending
 }
 
 /// A permutation of any number of elements up to 2⁶²: of fewer than 2³¹ it is the one above.

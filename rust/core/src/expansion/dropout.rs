@@ -1,6 +1,7 @@
 //! Dropout: which entries of a source row a block keeps, by integer draws of the gap to the next kept entry.
 
 use crate::chance::{Key, Keys};
+use crate::memory::prefetch_all;
 
 /// The longest gap one draw can give; a longer one goes on with the next draw.
 const LONGEST: usize = 256;
@@ -49,10 +50,15 @@ impl GapTable {
         Self { near, thresholds }
     }
 
-    /// Calls `each` with the place of every entry that a block keeps of a row, in their order. Returns how many draws that
+    /// Asks for what most draws need, ahead of its use.
+    pub fn prefetch(&self) {
+        prefetch_all(&self.near);
+    }
+
+    /// Calls `each` with every entry of a row that a block keeps, and its place, in their order. Returns how many draws that
     /// took.
     #[inline]
-    pub fn keep(&self, draws: Draws, row: RowDraws, length: usize, mut each: impl FnMut(usize)) -> u64 {
+    pub fn keep<T: Copy>(&self, draws: Draws, row: RowDraws, entries: &[T], mut each: impl FnMut(usize, T)) -> u64 {
         let mut word = row.first;
         let (mut place, mut number) = (0, 0);
         loop {
@@ -60,22 +66,24 @@ impl GapTable {
             let next = draws.words.child((number + 1) << 32 | u64::from(row.row)).0;
             for quarter in 0..4 {
                 let high = (word >> (16 * quarter)) as u16;
-                let mut gap = usize::from(self.near[usize::from(high >> (16 - NEAR_BITS))]);
-                if gap >= usize::from(FAR) {
-                    if gap == usize::from(FAR) && place + gap >= length {
+                let gap = usize::from(self.near[usize::from(high >> (16 - NEAR_BITS))]);
+                if gap < usize::from(FAR) {
+                    place += gap;
+                } else {
+                    if gap == usize::from(FAR) && place + gap >= entries.len() {
                         return 4 * number + quarter + 1;
                     }
                     let number = (4 * number + quarter) << 32 | u64::from(row.row);
-                    gap = self.undecided(high, || draws.last_bits.child(number).0);
+                    let gap = self.undecided(high, || draws.last_bits.child(number).0);
+                    place += gap;
+                    if gap == LONGEST && place < entries.len() {
+                        continue;
+                    }
                 }
-                place += gap;
-                if place >= length {
+                if place >= entries.len() {
                     return 4 * number + quarter + 1;
                 }
-                if gap == LONGEST {
-                    continue;
-                }
-                each(place);
+                each(place, entries[place]);
                 place += 1;
             }
             word = next;
@@ -169,7 +177,7 @@ mod tests {
         ) {
             let (table, draws) = (GapTable::new(keep_rate), Draws::new(&Keys::new(9), 1, 2));
             let mut kept = Vec::new();
-            let taken = table.keep(draws, draws.row(row), length, |place| kept.push(place));
+            let taken = table.keep(draws, draws.row(row), &vec![(); length], |place, ()| kept.push(place));
             let (mut expected, mut place, mut number) = (Vec::new(), 0, 0);
             while place < length {
                 let word = draws.words.child((number / 4) << 32 | u64::from(row)).0;
@@ -194,8 +202,9 @@ mod tests {
         // At the smallest keep rate nearly every draw goes beyond a short row: one is enough.
         let table = GapTable::new(SMALLEST_KEEP_RATE);
         let draws = Draws::new(&Keys::new(5), 1, 2);
-        let needed =
-            |length: usize| (0..1_000).map(|row| table.keep(draws, draws.row(row), length, |_| ())).sum::<u64>();
+        let needed = |length: usize| {
+            (0..1_000).map(|row| table.keep(draws, draws.row(row), &vec![(); length], |_, ()| ())).sum::<u64>()
+        };
         assert_eq!(needed(0), 1_000);
         assert!((1_000..1_010).contains(&needed(20)));
         // Hardly any of such a row's entries is kept, and no draw goes further than `LONGEST`.
@@ -206,7 +215,7 @@ mod tests {
     fn a_keep_rate_of_one_keeps_everything() {
         let mut kept = Vec::new();
         let draws = Draws::new(&Keys::new(5), 1, 2);
-        GapTable::new(1.0).keep(draws, draws.row(3), 1_000, |place| kept.push(place));
+        GapTable::new(1.0).keep(draws, draws.row(3), &[(); 1_000], |place, ()| kept.push(place));
         assert_eq!(kept, (0..1_000).collect::<Vec<_>>());
     }
 }

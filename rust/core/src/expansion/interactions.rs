@@ -124,16 +124,20 @@ impl<I: Copy> Interactions<I> {
 
     /// Moves those held out among the interactions from `start` on over to their splits; the others stay.
     pub(crate) fn divide(&mut self, start: usize, splits: &[Split], held_out: &mut [Self; 2]) {
-        let place = |&number: &usize| splits[number - start];
+        let train = splits.len() - splits.iter().filter(|&&split| split != Split::Train).count();
+        let mut last = &splits[train..];
+        let mut ordered = Vec::new();
         // In the order of times they mostly come last anyway, or there are none.
-        if !splits.is_sorted() {
+        if last.contains(&Split::Train) || !last.is_sorted() {
             let mut order: Vec<usize> = (start..self.items.len()).collect();
-            order.sort_by_key(place);
+            order.sort_by_key(|&number| splits[number - start]);
             self.reorder(&order);
+            ordered.extend(order[train..].iter().map(|&number| splits[number - start]));
+            last = &ordered;
         }
         let [valid, test] = held_out;
         for (split, other) in [(Split::Test, test), (Split::Valid, valid)] {
-            let end = self.items.len() - splits.iter().filter(|&&of| of == split).count();
+            let end = self.items.len() - last.iter().filter(|&&of| of == split).count();
             move_from(&mut self.items, end, &mut other.items);
             move_from(&mut self.sources, end, &mut other.sources);
             move_from(&mut self.times, end, &mut other.times);

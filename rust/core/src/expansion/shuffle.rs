@@ -38,22 +38,21 @@ impl<'c> Exchange<'c> {
 
     /// Where in its cell the image of each slot is, where that is a byte: see [`Cells::offsets_are_bytes`].
     pub(crate) fn offsets(&self) -> Vec<u8> {
-        let mut offsets = Vec::with_capacity(self.cells.order().len());
-        self.for_each(|_, _, image| offsets.push(image as u8));
+        let mut offsets = vec![0; self.cells.order().len()];
+        self.for_each(|start, offset, image| offsets[(start + offset) as usize] = image as u8);
         offsets
     }
 
-    /// Calls `each` with the start of every cell, a place in it and that of its image, in the order of slots.
+    /// Calls `each` with the start of every cell, a place in it and that of its image, for all places.
     fn for_each(&self, mut each: impl FnMut(u32, u32, u32)) {
         for cell in 0..self.cells.len() {
             let (start, end) = self.cells.bounds(cell);
             if end - start == 1 {
                 each(start, 0, 0);
-                continue;
-            }
-            let permutation = Permutation::new(self.key_of(cell as u32), end - start);
-            for offset in 0..end - start {
-                each(start, offset, permutation.image(offset));
+            } else {
+                Permutation::for_each(self.key_of(cell as u32), end - start, |offset, image| {
+                    each(start, offset, image);
+                });
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::expansion::{Expansion, Interactions, Splits, count_all};
 use crate::for_id_types;
 use crate::threads::{Progress, on_threads};
-use crate::tiles::{Ranges, Tiler, Wanted, range_interactions};
+use crate::tiles::{Ranges, Tiler, Wanted};
 
 /// A file of a part: where it goes, and what its own metadata says.
 #[derive(Clone, Debug)]
@@ -88,8 +88,7 @@ fn run_with<U: Stored, I: Stored>(
     // Those of a row block one after the other: its tables are made once.
     let mut parts: Vec<&Part> = parts.iter().collect();
     parts.sort_by_key(|part| part.users.start);
-    let most = range_interactions(expansion, Wanted::All);
-    let ranges = parts.iter().map(|part| Ranges::new(expansion, part.users.clone(), most).collect());
+    let ranges = parts.iter().map(|part| Ranges::of_tiles(expansion, part.users.clone(), Wanted::All).collect());
     let ranges: Vec<Vec<Range<u64>>> = ranges.collect();
     let counts: Vec<usize> = ranges.iter().map(Vec::len).collect();
     let first = parts.first().map_or(0, |part| part.users.start);

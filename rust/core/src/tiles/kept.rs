@@ -34,11 +34,16 @@ pub struct Kept<C> {
     codes: Scratch<C>,
     /// Where they stand in the layout.
     entries: Scratch<u32>,
-    /// By block and user: where they end, and whether any is held out.
-    ends: Vec<usize>,
-    has_test: Vec<bool>,
+    /// By block and user.
+    ends: Vec<End>,
     /// By block: where those of the next user begin.
     cursors: Vec<usize>,
+}
+
+/// Where what one block keeps for one user ends, and whether any of it is held out.
+struct End {
+    place: u32,
+    has_test: bool,
 }
 
 /// What one block keeps for one user.
@@ -69,7 +74,6 @@ impl<C: Code> Kept<C> {
         self.users = users;
         self.count = 0;
         self.ends.clear();
-        self.has_test.clear();
         self.cursors.clear();
     }
 
@@ -99,10 +103,9 @@ impl<C: Code> Kept<C> {
             let room = self.count + row.len() + CHUNK;
             let kept = &mut self.codes.set_length(room)[self.count..][..row.len()];
             let entries = if CARRYING { &mut self.entries.set_length(room)[self.count..] } else { &mut [] };
-            let (mut count, mut has_test) = (0, false);
-            gaps.keep(draws, visit.draws, row.len(), |place| {
-                let code = row[place];
-                has_test |= code.is_test();
+            let (mut count, mut all) = (0, C::default());
+            gaps.keep(draws, visit.draws, row, |place, code| {
+                all = all.or(code);
                 kept[count] = code.with_item(column(code));
                 if CARRYING {
                     entries[count] = (visit.start + place) as u32;
@@ -110,19 +113,19 @@ impl<C: Code> Kept<C> {
                 count += 1;
             });
             self.count += count;
-            self.ends.push(self.count);
-            self.has_test.push(has_test);
+            self.ends.push(End { place: self.count as u32, has_test: all.is_test() });
         }
     }
 
     /// Finds what each block keeps for a user: to be called once, user by user.
     pub fn slices(&mut self, user: usize, slices: &mut Vec<KeptSlice>) {
         slices.clear();
-        let Self { users, ends, has_test, cursors, .. } = self;
-        let numbers = (user..).step_by(*users);
-        slices.extend(cursors.iter_mut().zip(numbers).map(|(cursor, number)| {
-            let end = ends[number];
-            KeptSlice { start: std::mem::replace(cursor, end), end, has_test: has_test[number] }
+        let Self { users, ends, cursors, .. } = self;
+        // Where no block exists there are none.
+        let of_user = ends.get(user..).unwrap_or_default().iter().step_by(*users);
+        slices.extend(cursors.iter_mut().zip(of_user).map(|(cursor, &End { place, has_test })| {
+            let end = place as usize;
+            KeptSlice { start: std::mem::replace(cursor, end), end, has_test }
         }));
     }
 

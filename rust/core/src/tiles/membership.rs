@@ -114,8 +114,7 @@ fn of_block<C: Code>(
         };
         let entries = &codes[layout.row(slot)];
         let mut found = None;
-        gaps.keep(draws, draws.row(user_cells.code(slot)), entries.len(), |place| {
-            let code = entries[place];
+        gaps.keep(draws, draws.row(user_cells.code(slot)), entries, |_, code| {
             if column(code.item()) == wanted {
                 let cold = expansion.is_cold_user(user) || expansion.is_cold_item(item);
                 found = Some(if cold { Split::Test } else { code.split() });

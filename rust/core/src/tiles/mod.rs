@@ -9,4 +9,4 @@ mod tile;
 
 pub use membership::{Pair, find, negatives};
 pub use sources::{Holders, sources, unobserved};
-pub use tile::{Ranges, Tiler, Wanted, range_interactions};
+pub use tile::{Ranges, Tiler, Wanted};

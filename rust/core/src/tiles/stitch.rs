@@ -85,15 +85,14 @@ impl Stitcher {
                 end += slice.len();
                 continue;
             }
-            for &code in kept.codes(slice) {
-                let item = I::at(offset, code.item());
-                match code.split() {
-                    Split::Train => {
-                        train.items[end] = item;
-                        end += 1;
-                    }
-                    split => held_out[split as usize - 1].items.push(item),
-                }
+            let codes = kept.codes(slice);
+            for &code in codes {
+                // No branch asks what most are: train.
+                train.items[end] = I::at(offset, code.item());
+                end += usize::from(!code.is_test());
+            }
+            for code in codes.iter().filter(|code| code.is_test()) {
+                held_out[code.split() as usize - 1].items.push(I::at(offset, code.item()));
             }
         }
         train.items.truncate(end);

@@ -19,6 +19,10 @@ use crate::memory::{prefetch, prefetch_all};
 const RANGE_INTERACTIONS: f64 = 200_000.0;
 /// What is carried takes more of the cache than the items.
 const CARRYING_RANGE_INTERACTIONS: f64 = 100_000.0;
+/// Where users have many interactions, for there are many blocks, a range holds so many users all the same, so that what a
+/// block needs is made for all of them; but no more interactions than this.
+const RANGE_USERS: f64 = 8.0;
+const LARGEST_RANGE: f64 = 1_600_000.0;
 /// A tile may hold so many times what a range is expected to: nearly every range is one tile.
 const TILE_PER_RANGE: f64 = 1.25;
 const TILE_USERS: u32 = 4_096;
@@ -86,14 +90,10 @@ fn is_carrying(expansion: &Expansion, wanted: Wanted) -> bool {
     expansion.carries_sources && (wanted == Wanted::All || expansion.options.order == Order::Time)
 }
 
-/// About how many interactions a tile is meant for.
-#[must_use]
-pub fn range_interactions(expansion: &Expansion, wanted: Wanted) -> f64 {
-    meant_for(is_carrying(expansion, wanted))
-}
-
-fn meant_for(carrying: bool) -> f64 {
-    if carrying { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS }
+/// About how many interactions a tile is meant for, where a user has so many.
+fn meant_for(carrying: bool, per_user: f64) -> f64 {
+    let meant = if carrying { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS };
+    meant.max(LARGEST_RANGE.min(RANGE_USERS * per_user))
 }
 
 /// Users cut into ranges of about so many expected interactions, or fewer, each among users who are expected to have
@@ -101,7 +101,7 @@ fn meant_for(carrying: bool) -> f64 {
 #[derive(Clone)]
 pub struct Ranges<E> {
     expansion: E,
-    interactions: f64,
+    size: Size,
     /// Users who are alike, the first range of them that is left, and how many ranges they are cut into.
     alike: Range<u64>,
     number: u64,
@@ -110,9 +110,26 @@ pub struct Ranges<E> {
     end: u64,
 }
 
+/// How large a range is: of about so many interactions, or what a tile is meant for, with all that is carried or without.
+#[derive(Clone, Copy)]
+enum Size {
+    Interactions(f64),
+    Tile(bool),
+}
+
 impl<E: Deref<Target = Expansion>> Ranges<E> {
     pub fn new(expansion: E, users: Range<u64>, interactions: f64) -> Self {
-        Self { expansion, interactions, alike: users.start..users.start, number: 0, count: 0, end: users.end }
+        Self::of_size(expansion, users, Size::Interactions(interactions))
+    }
+
+    /// Ranges of about as many interactions as a tile is meant for.
+    pub fn of_tiles(expansion: E, users: Range<u64>, wanted: Wanted) -> Self {
+        let size = Size::Tile(is_carrying(&expansion, wanted));
+        Self::of_size(expansion, users, size)
+    }
+
+    fn of_size(expansion: E, users: Range<u64>, size: Size) -> Self {
+        Self { expansion, size, alike: users.start..users.start, number: 0, count: 0, end: users.end }
     }
 
     fn bound(&self, number: u64) -> u64 {
@@ -133,8 +150,12 @@ impl<E: Deref<Target = Expansion>> Iterator for Ranges<E> {
             let rows = self.expansion.rows_alike();
             self.alike = first..self.end.min((first / rows + 1) * rows);
             let users = self.alike.end - first;
-            let expected = self.expansion.expected_per_user(first) * users as f64;
-            self.count = ((expected / self.interactions).ceil() as u64).clamp(1, users);
+            let per_user = self.expansion.expected_per_user(first);
+            let most = match self.size {
+                Size::Interactions(most) => most,
+                Size::Tile(carrying) => meant_for(carrying, per_user),
+            };
+            self.count = ((per_user * users as f64 / most).ceil() as u64).clamp(1, users);
             self.number = 0;
         }
         self.number += 1;
@@ -229,7 +250,8 @@ impl<'e, C: Code> Tiles<'e, C> {
         let exchanging = options.shuffled && !user_cells.are_single();
         let kept_of_base: f64 = row.blocks.iter().map(|block| block.keep_rate).sum();
         let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / row.blocks.len().max(1)) as u32).max(1);
-        let most = TILE_PER_RANGE * meant_for(self.kept.carrying());
+        let per_user = kept_of_base * layout.len() as f64 / f64::from(*base_users);
+        let most = TILE_PER_RANGE * meant_for(self.kept.carrying(), per_user);
         self.slots.clear();
         self.places.clear();
         let mut interactions = 0.0;
@@ -250,7 +272,11 @@ impl<'e, C: Code> Tiles<'e, C> {
     fn keep(&mut self, row: &Tabulated<C>) {
         self.kept.clear(self.slots.len());
         let i = row.row_block.i;
-        for (block, &j) in row.blocks.iter().zip(&row.row_block.column_blocks) {
+        for (number, (block, &j)) in row.blocks.iter().zip(&row.row_block.column_blocks).enumerate() {
+            if let Some(next) = row.blocks.get(number + 1).and_then(|block| block.tables.get()) {
+                prefetch_all(&next.columns);
+                next.gaps.prefetch();
+            }
             let draws = Draws::new(&self.expansion.keys, i, j);
             self.visit(i, j, block, draws);
             self.keep_visited(i, j, block, draws);
@@ -297,7 +323,6 @@ impl<'e, C: Code> Tiles<'e, C> {
             return kept.add(codes, visits, gaps, draws, |code| code);
         }
         let table = if let Some(tables) = tables {
-            prefetch_all(&tables.columns);
             &tables.columns
         } else {
             let columns = Columns::new(expansion, i, j);
