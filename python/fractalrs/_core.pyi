@@ -15,6 +15,7 @@ __all__ = [
     "Stream",
     "StreamedMatrix",
     "World",
+    "best_likelihoods",
     "cell_energies",
     "check_parquet_options",
     "collapse",
@@ -27,6 +28,7 @@ __all__ = [
     "neighbour_sums",
     "ordered",
     "peel_groups",
+    "product_of_sparse",
     "read_plain",
     "shuffled",
     "sort_groups",
@@ -34,6 +36,7 @@ __all__ = [
     "sparse_transpose",
     "stack_distances",
     "standings",
+    "sums_of_likelihoods",
     "text_lines",
 ]
 
@@ -356,10 +359,18 @@ _Floats = npt.NDArray[np.float64]
 _Codes = npt.NDArray[np.uint32]
 _Longs = npt.NDArray[np.int64]
 _Csr = tuple[_Longs, npt.NDArray[np.int32]]
+_Pair = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 def sparse_product(
     starts: _Longs, columns: npt.NDArray[np.int32], values: _Floats | None, x: _Floats, *, threads: int
 ) -> _Floats: ...
+def product_of_sparse(
+    one: tuple[_Longs, npt.NDArray[np.int32], _Floats],
+    other: tuple[_Longs, npt.NDArray[np.int32], _Floats],
+    width: int,
+    *,
+    threads: int,
+) -> npt.NDArray[np.float32]: ...
 def sparse_transpose(
     starts: _Longs, columns: npt.NDArray[np.int32], values: _Floats | None, width: int, *, threads: int
 ) -> tuple[_Longs, npt.NDArray[np.int32], _Floats | None]: ...
@@ -370,6 +381,24 @@ def nearest_rows(
     *,
     threads: int,
 ) -> tuple[_Longs, npt.NDArray[np.int32], _Floats]: ...
+def best_likelihoods(
+    rows: _Csr,
+    weights: tuple[_Longs, npt.NDArray[np.int32], _Floats],
+    slopes: _Floats,
+    offsets: _Floats,
+    usual: _Floats,
+    *,
+    threads: int,
+) -> tuple[_Longs, _Pair, _Pair]: ...
+def sums_of_likelihoods(
+    rows: _Csr,
+    weights: tuple[_Longs, npt.NDArray[np.int32], _Floats],
+    slopes: _Floats,
+    offsets: _Floats,
+    usual: _Floats,
+    *,
+    threads: int,
+) -> _Floats: ...
 def standings(
     tastes: npt.NDArray[np.float32],
     factors: npt.NDArray[np.float32],

@@ -6,7 +6,8 @@ import scipy.sparse as sp
 
 import fractalrs as fr
 from fractalrs.privacy.attacks.annealing import Integers, Matrix
-from fractalrs.privacy.attacks.matching import CERTAIN, Matches, log_likelihoods, match, match_known
+from fractalrs.privacy.attacks.likelihoods import Likelihoods
+from fractalrs.privacy.attacks.matching import CERTAIN, Matches, match, match_known
 
 KEEP = 0.9
 
@@ -93,22 +94,43 @@ def test_known_columns_tell_at_a_third_too(people: Matrix) -> None:
     assert (matches.rows[found] == found).mean() >= 0.99
 
 
-def test_likelihood_ratios_are_those_of_the_model(people: Matrix) -> None:
-    """Entry by entry, for some pairs: what is told of is kept or lost, what is not is as popular as it is."""
-    block, keep, known, noise = thinned(people[:120], 0.4, 6), 0.4, 0.8, 0.02
-    told = thinned(people, known, 7)
-    ((_, found),) = list(log_likelihoods(block, told, keep, known))
-    popular = np.bincount(block.indices, minlength=250) + 0.5
+def likelihood_ratios(block: Matrix, told: Matrix, keep: float, known: float) -> np.ndarray:
+    """Entry by entry: what is told of is kept or lost, what is not is as popular as it is."""
+    noise, popular = 0.02, np.bincount(block.indices, minlength=block.shape[1]) + 0.5
     popular /= popular.sum()
-    rng = np.random.default_rng(2)
-    for row, person in zip(rng.integers(0, 120, 40), rng.integers(0, 240, 40), strict=True):
-        seen, have = block[[row]].toarray()[0] > 0, told[[person]].toarray()[0] > 0
-        other = keep * have.sum() * (1 - known) / known + noise * (keep * have.sum() + 1)
-        expected = np.log(np.where(have, keep, other * popular))[seen].sum()
-        expected += np.log(1 - keep) * (have & ~seen).sum() - other * popular[~have].sum()
-        usual = seen.sum()
-        expected -= np.log(usual * popular)[seen].sum() - usual
-        assert found[row, person] == pytest.approx(expected, rel=1e-4, abs=1e-3)
+    ratios = np.empty((block.shape[0], told.shape[0]))
+    for row, seen in enumerate(block.toarray() > 0):
+        for person, have in enumerate(told.toarray() > 0):
+            other = keep * have.sum() * (1 - known) / known + noise * (keep * have.sum() + 1)
+            expected = np.log(np.where(have, keep, other * popular))[seen].sum()
+            expected += np.log(1 - keep) * (have & ~seen).sum() - other * popular[~have].sum()
+            usual = max(seen.sum(), 1)
+            ratios[row, person] = expected - (np.log(usual * popular)[seen].sum() - seen.sum())
+    return ratios
+
+
+def test_likelihood_ratios_are_those_of_the_model(people: Matrix) -> None:
+    block, keep, known = thinned(people[:40], 0.4, 6), 0.4, 0.8
+    told = thinned(people[:70], known, 7)
+    expected = likelihood_ratios(block, told, keep, known)
+    likelihoods = Likelihoods(block, told, keep, known)
+    found = likelihoods.best()
+    assert (found.rows == expected.argmax(axis=0)).all()
+    np.testing.assert_allclose(found.of_candidates, np.sort(expected, axis=0)[:-3:-1], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(found.of_rows, np.sort(expected, axis=1).T[:-3:-1], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(likelihoods.sums(), np.exp(expected.clip(-50, 50)).sum(axis=0), rtol=1e-3)
+
+
+def test_a_match_is_as_certain_as_its_rivals_leave_it(people: Matrix) -> None:
+    """A match is as certain as the next best pair of its row and of its candidate leave it."""
+    block = thinned(people[:60], 0.5, 3)
+    ratios, matches = likelihood_ratios(block, people, 0.5, 1.0), match_known(block, people, 0.5)
+    best = ratios.argmax(axis=0)
+    for person in range(people.shape[0]):
+        row = best[person]
+        others = np.delete(ratios[:, person], row).max(), np.delete(ratios[row], person).max()
+        assert matches.rows[person] == row
+        assert matches.margins[person] == pytest.approx(ratios[row, person] - max(*others, 0), rel=1e-3, abs=1e-2)
 
 
 def test_equals_are_not_told_apart() -> None:

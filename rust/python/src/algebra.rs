@@ -1,6 +1,6 @@
 //! Sparse matrices of `SciPy`'s form: arrays in and arrays out.
 
-use fractalrs_core::algebra::{Factorised, Sparse, nearest};
+use fractalrs_core::algebra::{Best, Factorised, Likelihoods, Sparse, dense_product, nearest};
 use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
 };
@@ -16,6 +16,10 @@ type Made<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Bound<'p
 type Csr<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, f64>);
 /// One of ones.
 type Ones<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i32>);
+
+/// Rows, and two numbers of each candidate and of each row.
+type LargestTwo<'py> = (Bound<'py, PyArray1<i64>>, Two<'py>, Two<'py>);
+type Two<'py> = (Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<f32>>);
 
 /// A x for a CSR matrix A and x of shape (columns, count), C order; without `values` all entries are 1. The same numbers on any
 /// number of threads.
@@ -38,6 +42,28 @@ pub fn sparse_product<'py>(
     py.detach(|| matrix.multiply(x, count, out, threads)).map_err(raised)?;
     drop(borrowed);
     Ok(y)
+}
+
+/// A B for CSR matrices A and B, the latter of so many columns: a dense matrix. The same numbers on any number of threads.
+#[pyfunction]
+#[pyo3(signature = (one, other, width, *, threads))]
+pub fn product_of_sparse<'py>(
+    py: Python<'py>,
+    one: Csr<'py>,
+    other: Csr<'py>,
+    width: usize,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    let inner = other.0.len().saturating_sub(1);
+    let one = Sparse::new(one.0.as_slice()?, one.1.as_slice()?, Some(one.2.as_slice()?), inner).map_err(raised)?;
+    let other =
+        Sparse::new(other.0.as_slice()?, other.1.as_slice()?, Some(other.2.as_slice()?), width).map_err(raised)?;
+    let product = PyArray2::zeros(py, [one.shape().0, width], false);
+    let mut borrowed = product.readwrite();
+    let out = borrowed.as_slice_mut()?;
+    py.detach(|| dense_product(&one, &other, out, threads)).map_err(raised)?;
+    drop(borrowed);
+    Ok(product)
 }
 
 /// The transpose of a CSR matrix of so many columns.
@@ -74,6 +100,56 @@ pub fn nearest_rows<'py>(
         Sparse::new(other.0.as_slice()?, other.1.as_slice()?, Some(other.2.as_slice()?), rows).map_err(raised)?;
     let (starts, columns, values) = py.detach(|| nearest(&one, &other, neighbours, threads)).map_err(raised)?;
     Ok((starts.into_pyarray(py), columns.into_pyarray(py), values.into_pyarray(py)))
+}
+
+/// Of the log likelihoods of rows and candidates, `Σ weights[i, c] + degree(r) slopes[c] + offsets[c] − usual[r]` over the
+/// columns i of a row of ones: the largest of each candidate and the next, and which row that is; and the largest two of
+/// each row. The weights are columns × candidates.
+#[pyfunction]
+#[pyo3(signature = (rows, weights, slopes, offsets, usual, *, threads))]
+pub fn best_likelihoods<'py>(
+    py: Python<'py>,
+    rows: Ones<'py>,
+    weights: Csr<'py>,
+    slopes: PyReadonlyArray1<'py, f64>,
+    offsets: PyReadonlyArray1<'py, f64>,
+    usual: PyReadonlyArray1<'py, f64>,
+    threads: usize,
+) -> PyResult<LargestTwo<'py>> {
+    let likelihoods = likelihoods(&rows, &weights, &slopes, &offsets, &usual)?;
+    let Best { of_rows, of_candidates, found } = py.detach(|| likelihoods.best(threads)).map_err(raised)?;
+    let [of_rows, of_candidates] = [of_rows, of_candidates].map(|two| two.map(|one| one.into_pyarray(py)).into());
+    Ok((found.into_pyarray(py), of_candidates, of_rows))
+}
+
+/// Of each candidate the sum of the exponentials of its log likelihoods, none of which counts beyond ±50.
+#[pyfunction]
+#[pyo3(signature = (rows, weights, slopes, offsets, usual, *, threads))]
+pub fn sums_of_likelihoods<'py>(
+    py: Python<'py>,
+    rows: Ones<'py>,
+    weights: Csr<'py>,
+    slopes: PyReadonlyArray1<'py, f64>,
+    offsets: PyReadonlyArray1<'py, f64>,
+    usual: PyReadonlyArray1<'py, f64>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let likelihoods = likelihoods(&rows, &weights, &slopes, &offsets, &usual)?;
+    Ok(py.detach(|| likelihoods.sums(threads)).map_err(raised)?.into_pyarray(py))
+}
+
+fn likelihoods<'a>(
+    rows: &'a Ones,
+    weights: &'a Csr,
+    slopes: &'a PyReadonlyArray1<f64>,
+    offsets: &'a PyReadonlyArray1<f64>,
+    usual: &'a PyReadonlyArray1<f64>,
+) -> PyResult<Likelihoods<'a>> {
+    let inner = weights.0.len().saturating_sub(1);
+    let rows = Sparse::new(rows.0.as_slice()?, rows.1.as_slice()?, None, inner).map_err(raised)?;
+    let values = Some(weights.2.as_slice()?);
+    let weights = Sparse::new(weights.0.as_slice()?, weights.1.as_slice()?, values, slopes.len()).map_err(raised)?;
+    Likelihoods::new(rows, weights, slopes.as_slice()?, offsets.as_slice()?, usual.as_slice()?).map_err(raised)
 }
 
 /// How many items score better than the asked ones of each user, and how many as much, itself too: one after the other, by rank.

@@ -31,7 +31,10 @@ use crate::errors::raised;
 mod _core {
     #[pymodule_export]
     use crate::{
-        algebra::{nearest_rows, sparse_product, sparse_transpose, standings},
+        algebra::{
+            best_likelihoods, nearest_rows, product_of_sparse, sparse_product, sparse_transpose, standings,
+            sums_of_likelihoods,
+        },
         base::{
             cell_energies, collapse, degrees, group_spreads, mixed_degrees, neighbour_sums, ordered, peel_groups,
             sort_groups,

@@ -10,10 +10,11 @@ import scipy.sparse as sp
 
 from fractalrs.privacy.attacks.annealing import Floats, Integers, Matrix
 from fractalrs.privacy.attacks.claims import Claims, claims_of
-from fractalrs.privacy.attacks.matching import Matches, log_likelihoods, match_known
+from fractalrs.privacy.attacks.likelihoods import Likelihoods
+from fractalrs.privacy.attacks.matching import Matches, match_known
 from fractalrs.privacy.attacks.output import Output, Place
 from fractalrs.privacy.attacks.people import People
-from fractalrs.privacy.attacks.rows import cosines, ones
+from fractalrs.privacy.attacks.rows import cosines, ones, products
 
 BLOCKS = 16
 """So many of the densest blocks a likelihood ratio is taken over, …"""
@@ -36,7 +37,7 @@ def columns_known(output: Output, people: People, known: float) -> Claims:
 def likelihood_ratio(output: Output, people: People, known: float) -> Claims:
     """Score how likely it is that a row of each of the densest blocks is the person's.
 
-    Σ log mean exp LLR, over blocks and the rows of each: the best there is if `log_likelihoods` models the generator.
+    Σ log mean exp LLR, over blocks and the rows of each: the best there is if `Likelihoods` models the generator.
     """
     share, told = output.share_of_row, _told(output, people)
     total = np.zeros(len(people.is_member))
@@ -44,9 +45,8 @@ def likelihood_ratio(output: Output, people: People, known: float) -> Claims:
     expected = np.cumsum([output.keep(place) for place in places]) * output.expansion.base.train_count
     for place in places[: max(1, int(np.searchsorted(expected, MOST_INTERACTIONS)))]:
         block = _named(output, place, output.block(place))
-        chunks = log_likelihoods(block, told, output.keep(place) * share, known * share)
-        total += np.log(np.sum([np.exp(np.clip(part, -50, 50)).sum(axis=0) for _, part in chunks], axis=0))
-        total -= np.log(block.shape[0])
+        likelihoods = Likelihoods(block, told, output.keep(place) * share, known * share)
+        total += np.log(likelihoods.sums()) - np.log(block.shape[0])
     return Claims(None, None, total)
 
 
@@ -66,7 +66,7 @@ def known_items(count: int) -> Callable[[Output, People, float], Claims]:
         found = np.zeros((output.expansion.base.shape[0], len(people.is_member)), np.float32)
         columns = output.densest_of(i, MOST_INTERACTIONS)
         for j, block in zip(columns, output.blocks(i, columns), strict=True):
-            found += np.asarray((_named(output, (i, j), block) @ sp.csc_array(wanted.T)).toarray(), np.float32)
+            found += products(_named(output, (i, j), block), wanted)
         top = np.partition(found, -2, axis=0)[-2:]
         # Of how many the best row has more than the next; of equals, the more the better.
         margins = top[1] - top[0] + np.where(np.diff(wanted.indptr) == count, top[1] / (count + 1), -1) - 0.999

@@ -4,13 +4,13 @@ Both matches are annealed; at last each half of the rows is judged by columns th
 that a wrong match explains itself less.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
 from fractalrs.privacy.attacks.annealing import Annealing, Floats, Integers, Matrix, largest, popularity
+from fractalrs.privacy.attacks.likelihoods import Best, Likelihoods
 
 CHECKED_COLUMNS = 3_000
 """So many of the most popular ones afterwards."""
@@ -18,8 +18,6 @@ STARTS = (6.0, 20.0)
 """The temperatures that annealing begins with, one start each. Rows of real data freeze between 4 and 2."""
 CERTAIN = 5.0
 """What is likelier than all else by this log likelihood ratio, 148 times, is taken for true."""
-_NOISE = 0.02
-_CHUNK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def match(block: Matrix, candidates: Matrix, keep: float, known: float = 1.0, sh
 
 def match_known(block: Matrix, candidates: Matrix, keep: float, known: float = 1.0) -> Matches:
     """Match candidates with rows where the columns of both are the same: it is known which column is which item."""
-    return _best(log_likelihoods(block, candidates, keep, known), block.shape[0], candidates.shape[0])
+    return _of_all(Likelihoods(block, candidates, keep, known))
 
 
 def _checked(
@@ -82,14 +80,13 @@ def _checked(
     half = np.arange(block.shape[0]) % 2 == 0
 
     def matched(rows: Integers, people: Integers) -> Matches:
-        chunks = []
+        halves = []
         for own in (half, ~half):
             others = ~own[rows]
             pairs = _columns(seen[rows[others]], told[people[others]], keep, known)
-            scores = log_likelihoods(seen[own][:, pairs[0]], told[:, pairs[1]], keep, known)
-            chunks.append((np.flatnonzero(own), scores))
-        numbered = ((own[numbers], part) for own, scores in chunks for numbers, part in scores)
-        return _best(numbered, block.shape[0], candidates.shape[0])
+            likelihoods = Likelihoods(seen[own][:, pairs[0]], told[:, pairs[1]], keep, known)
+            halves.append((np.flatnonzero(own), likelihoods.best()))
+        return _margins(halves, block.shape[0], candidates.shape[0])
 
     found = matched(rows, people)
     if share < 1:
@@ -101,58 +98,30 @@ def _checked(
 
 def _columns(seen: Matrix, told: Matrix, keep: float, known: float) -> tuple[Integers, Integers]:
     """Match columns with items by rows that are matched: return those that are each other's best."""
-    chunks = log_likelihoods(sp.csr_array(seen.T), sp.csr_array(told.T), keep, known)
-    found = _best(chunks, seen.shape[1], told.shape[1])
+    found = _of_all(Likelihoods(sp.csr_array(seen.T), sp.csr_array(told.T), keep, known))
     items = np.flatnonzero(found.margins > 0)
     return found.rows[items], items
 
 
-def log_likelihoods(block: Matrix, candidates: Matrix, keep: float, known: float) -> Iterator[tuple[Integers, Floats]]:
-    """Yield some rows after the other, and their log likelihood ratios: float32, rows × candidates.
-
-    Of being the candidate's, against being anybody's of as many interactions. Of what is known of a candidate its row
-    has the share `keep`; the rest of it is what is popular.
-    """
-    degrees, told = np.diff(block.indptr), np.diff(candidates.indptr)
-    popular = popularity(block) + 0.5
-    popular /= popular.sum()
-    kept, lost = min(keep, 1 - _NOISE), max(1 - keep, _NOISE)
-    # How many interactions are expected that are not known.
-    other = keep * told * (1 - known) / known + _NOISE * (keep * told + 1)
-    weights = candidates.copy()
-    owners = np.repeat(np.arange(len(told)), told)
-    weights.data = np.log(kept / lost) - np.log(other)[owners] - np.log(popular)[candidates.indices]
-    covered = np.bincount(owners, popular[candidates.indices], len(told))
-    people = told * np.log(lost) - other * (1 - covered)
-    transposed = sp.csc_array(weights.T)
-    step = max(1, _CHUNK // max(1, len(told)))
-    for first in range(0, block.shape[0], step):
-        some, degree = block[first : first + step], degrees[first : first + step, None]
-        scores = np.asarray((some @ transposed).toarray(), np.float32)
-        scores += degree * np.log(other)[None, :] + people
-        scores -= degree * (np.log(np.maximum(degree, 1)) - 1)
-        yield np.arange(first, first + len(scores)), np.asarray(scores, np.float32)
+def _of_all(likelihoods: Likelihoods) -> Matches:
+    """Match all rows and candidates."""
+    rows, candidates = likelihoods.shape
+    return _margins([(np.arange(rows), likelihoods.best())], rows, candidates)
 
 
-def _best(chunks: Iterable[tuple[Integers, Floats]], rows: int, candidates: int) -> Matches:
-    """Return the best row of each candidate, and its margins."""
+def _margins(halves: list[tuple[Integers, Best]], rows: int, candidates: int) -> Matches:
+    """Return the best row of each candidate, and its margins, from what is best in each half of the rows."""
     best, second = np.full(candidates, -np.inf, np.float32), np.full(candidates, -np.inf, np.float32)
     found = np.zeros(candidates, np.int64)
     row_best, row_second = np.full(rows, -np.inf, np.float32), np.full(rows, -np.inf, np.float32)
-    for numbers, scores in chunks:
-        if scores.size == 0:
+    for numbers, half in halves:
+        if len(numbers) == 0:
             continue
-        if candidates > 1:
-            top = np.partition(scores, candidates - 2, axis=1)
-            row_best[numbers], row_second[numbers] = top[:, -1], top[:, -2]
-        else:
-            row_best[numbers] = scores[:, 0]
-        place = scores.argmax(axis=0)
-        highest = scores[place, np.arange(candidates)]
-        scores[place, np.arange(candidates)] = -np.inf
-        next_best = np.maximum(np.minimum(best, highest), np.maximum(second, scores.max(axis=0)))
+        row_best[numbers], row_second[numbers] = half.of_rows
+        highest, next_highest = half.of_candidates
+        next_best = np.maximum(np.minimum(best, highest), np.maximum(second, next_highest))
         better = highest > best
-        found[better] = numbers[place[better]]
+        found[better] = numbers[half.rows[better]]
         best, second = np.maximum(best, highest), next_best
     if rows == 0:
         return Matches(found, best)

@@ -1,0 +1,77 @@
+"""Likelihoods: how much likelier a row is a candidate's than anybody's, for all pairs of rows and candidates."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from fractalrs._core import best_likelihoods, sums_of_likelihoods
+from fractalrs.privacy.attacks.annealing import Floats, Integers, Matrix, popularity
+from fractalrs.tools import resolve_threads
+
+_NOISE = 0.02
+
+
+class Best(NamedTuple):
+    """The largest log likelihood ratios.
+
+    Attributes
+    ----------
+    rows : int64, shape (candidates,)
+        The best row of each candidate, of equals the first.
+    of_candidates : pair of float32, shape (candidates,)
+        The ratio of that row, and of the second best.
+    of_rows : pair of float32, shape (rows,)
+        That of the best candidate of each row, and of the second best. Where there is none ratios are −∞.
+    """
+
+    rows: Integers
+    of_candidates: tuple[Floats, Floats]
+    of_rows: tuple[Floats, Floats]
+
+
+class Likelihoods:
+    """Log likelihood ratios of rows and candidates: of being theirs, against being anybody's of as many interactions.
+
+    Of what is known of a candidate its row has the share `keep`; the rest of it is what is popular.
+    """
+
+    def __init__(self, block: Matrix, candidates: Matrix, keep: float, known: float) -> None:
+        """Take rows, and what is known of candidates.
+
+        Parameters
+        ----------
+        block, candidates
+            Rows × columns of ones, and candidates × the same columns.
+        keep, known
+            The shares of a person's interactions that a row keeps, and that are known, each in (0, 1].
+        """
+        self.shape = block.shape[0], candidates.shape[0]
+        degrees, told = np.diff(block.indptr), np.diff(candidates.indptr)
+        popular = popularity(block) + 0.5
+        popular /= popular.sum()
+        kept, lost = min(keep, 1 - _NOISE), max(1 - keep, _NOISE)
+        # How many interactions are expected that are not known.
+        other = keep * told * (1 - known) / known + _NOISE * (keep * told + 1)
+        weights = candidates.copy()
+        owners = np.repeat(np.arange(len(told)), told)
+        weights.data = np.log(kept / lost) - np.log(other)[owners] - np.log(popular)[candidates.indices]
+        covered = np.bincount(owners, popular[candidates.indices], len(told))
+        self._rows = block.indptr.astype(np.int64), block.indices.astype(np.int32)
+        turned = sp.csr_array(weights.T)
+        self._weights = turned.indptr.astype(np.int64), turned.indices.astype(np.int32), turned.data
+        self._slopes, self._offsets = np.log(other), told * np.log(lost) - other * (1 - covered)
+        self._usual = degrees * (np.log(np.maximum(degrees, 1)) - 1)
+
+    def best(self) -> Best:
+        """Find the best row of each candidate, and the best candidate of each row."""
+        threads = resolve_threads(None)
+        return Best(
+            *best_likelihoods(self._rows, self._weights, self._slopes, self._offsets, self._usual, threads=threads)
+        )
+
+    def sums(self) -> npt.NDArray[np.float64]:
+        """Add up the likelihood ratios of each candidate over all rows, none of them beyond e^±50: one sum each."""
+        threads = resolve_threads(None)
+        return sums_of_likelihoods(self._rows, self._weights, self._slopes, self._offsets, self._usual, threads=threads)
