@@ -359,14 +359,15 @@ _Floats = npt.NDArray[np.float64]
 _Codes = npt.NDArray[np.uint32]
 _Longs = npt.NDArray[np.int64]
 _Csr = tuple[_Longs, npt.NDArray[np.int32]]
+_Valued = tuple[_Longs, npt.NDArray[np.int32], _Floats]
 _Pair = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 def sparse_product(
     starts: _Longs, columns: npt.NDArray[np.int32], values: _Floats | None, x: _Floats, *, threads: int
 ) -> _Floats: ...
 def product_of_sparse(
-    one: tuple[_Longs, npt.NDArray[np.int32], _Floats],
-    other: tuple[_Longs, npt.NDArray[np.int32], _Floats],
+    one: _Valued,
+    other: _Valued,
     width: int,
     *,
     threads: int,
@@ -375,15 +376,15 @@ def sparse_transpose(
     starts: _Longs, columns: npt.NDArray[np.int32], values: _Floats | None, width: int, *, threads: int
 ) -> tuple[_Longs, npt.NDArray[np.int32], _Floats | None]: ...
 def nearest_rows(
-    one: tuple[_Longs, npt.NDArray[np.int32], _Floats],
-    other: tuple[_Longs, npt.NDArray[np.int32], _Floats],
+    one: _Valued,
+    other: _Valued,
     neighbours: int,
     *,
     threads: int,
-) -> tuple[_Longs, npt.NDArray[np.int32], _Floats]: ...
+) -> _Valued: ...
 def best_likelihoods(
     rows: _Csr,
-    weights: tuple[_Longs, npt.NDArray[np.int32], _Floats],
+    weights: _Valued,
     slopes: _Floats,
     offsets: _Floats,
     usual: _Floats,
@@ -392,7 +393,7 @@ def best_likelihoods(
 ) -> tuple[_Longs, _Pair, _Pair]: ...
 def sums_of_likelihoods(
     rows: _Csr,
-    weights: tuple[_Longs, npt.NDArray[np.int32], _Floats],
+    weights: _Valued,
     slopes: _Floats,
     offsets: _Floats,
     usual: _Floats,

@@ -1,5 +1,7 @@
 """Matching: it finds a copy whatever its order, claims nobody who is not there, and does not deceive itself."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -8,6 +10,7 @@ import fractalrs as fr
 from fractalrs.privacy.attacks.annealing import Integers, Matrix
 from fractalrs.privacy.attacks.likelihoods import Likelihoods
 from fractalrs.privacy.attacks.matching import CERTAIN, Matches, match, match_known
+from fractalrs.privacy.attacks.rows import products
 
 KEEP = 0.9
 
@@ -131,6 +134,31 @@ def test_a_match_is_as_certain_as_its_rivals_leave_it(people: Matrix) -> None:
         others = np.delete(ratios[:, person], row).max(), np.delete(ratios[row], person).max()
         assert matches.rows[person] == row
         assert matches.margins[person] == pytest.approx(ratios[row, person] - max(*others, 0), rel=1e-3, abs=1e-2)
+
+
+def test_nobody_and_somebody_alone_are_matched_too(people: Matrix) -> None:
+    """Without candidates nothing is found; one alone has no rival but nobody."""
+    block = thinned(people[:60], 0.5, 3)
+    assert match_known(block, people[:0], 0.5).rows.size == 0
+    alone = match_known(block, people[[7]], 0.5)
+    ratios = likelihood_ratios(block, people[[7]], 0.5, 1.0)[:, 0]
+    assert alone.rows.tolist() == [7]
+    assert alone.margins[0] == pytest.approx(ratios[7] - max(np.delete(ratios, 7).max(), 0), rel=1e-3)
+
+
+def test_products_are_those_of_dense_matrices() -> None:
+    rng = np.random.default_rng(4)
+    rows, others = (np.where(rng.random((n, 30)) < 0.2, rng.normal(size=(n, 30)), 0) for n in (50, 70))
+    for one, other in ((rows, others), (rows[:0], others), (rows, others[:0])):
+        found = products(sp.csr_array(one), sp.csr_array(other))
+        assert found.shape == (len(one), len(other))
+        np.testing.assert_allclose(found, one @ other.T, atol=1e-6)
+
+
+def test_rows_of_other_columns_are_refused(people: Matrix) -> None:
+    for compare in (products, partial(match_known, keep=0.5)):
+        with pytest.raises(ValueError, match="rows of 250 columns and of 100 cannot be compared"):
+            compare(people, people[:, :100])
 
 
 def test_equals_are_not_told_apart() -> None:

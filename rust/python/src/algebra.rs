@@ -44,7 +44,8 @@ pub fn sparse_product<'py>(
     Ok(y)
 }
 
-/// A B for CSR matrices A and B, the latter of so many columns: a dense matrix. The same numbers on any number of threads.
+/// A B for CSR matrices A and B, the latter of so many columns: a dense matrix, of sums of double precision that are made single.
+/// The same numbers on any number of threads.
 #[pyfunction]
 #[pyo3(signature = (one, other, width, *, threads))]
 pub fn product_of_sparse<'py>(
@@ -117,7 +118,7 @@ pub fn best_likelihoods<'py>(
     threads: usize,
 ) -> PyResult<LargestTwo<'py>> {
     let likelihoods = likelihoods(&rows, &weights, &slopes, &offsets, &usual)?;
-    let Best { of_rows, of_candidates, found } = py.detach(|| likelihoods.best(threads)).map_err(raised)?;
+    let Best { of_rows, of_candidates, found } = watch(py, None, |progress| likelihoods.best(threads, progress))?;
     let [of_rows, of_candidates] = [of_rows, of_candidates].map(|two| two.map(|one| one.into_pyarray(py)).into());
     Ok((found.into_pyarray(py), of_candidates, of_rows))
 }
@@ -135,7 +136,7 @@ pub fn sums_of_likelihoods<'py>(
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let likelihoods = likelihoods(&rows, &weights, &slopes, &offsets, &usual)?;
-    Ok(py.detach(|| likelihoods.sums(threads)).map_err(raised)?.into_pyarray(py))
+    Ok(watch(py, None, |progress| likelihoods.sums(threads, progress))?.into_pyarray(py))
 }
 
 fn likelihoods<'a>(

@@ -8,22 +8,23 @@ import scipy.sparse as sp
 
 from fractalrs._core import best_likelihoods, sums_of_likelihoods
 from fractalrs.privacy.attacks.annealing import Floats, Integers, Matrix, popularity
+from fractalrs.privacy.attacks.rows import arrays, check_columns
 from fractalrs.tools import resolve_threads
 
 _NOISE = 0.02
 
 
 class Best(NamedTuple):
-    """The largest log likelihood ratios.
+    """The largest log likelihood ratios: −∞ where there is none.
 
     Attributes
     ----------
     rows : int64, shape (candidates,)
-        The best row of each candidate, of equals the first.
+        The best row of each candidate, of equals the first; 0 where there are no rows.
     of_candidates : pair of float32, shape (candidates,)
         The ratio of that row, and of the second best.
     of_rows : pair of float32, shape (rows,)
-        That of the best candidate of each row, and of the second best. Where there is none ratios are −∞.
+        That of the best candidate of each row, and of the second best.
     """
 
     rows: Integers
@@ -47,6 +48,7 @@ class Likelihoods:
         keep, known
             The shares of a person's interactions that a row keeps, and that are known, each in (0, 1].
         """
+        check_columns(block, candidates)
         self.shape = block.shape[0], candidates.shape[0]
         degrees, told = np.diff(block.indptr), np.diff(candidates.indptr)
         popular = popularity(block) + 0.5
@@ -58,9 +60,7 @@ class Likelihoods:
         owners = np.repeat(np.arange(len(told)), told)
         weights.data = np.log(kept / lost) - np.log(other)[owners] - np.log(popular)[candidates.indices]
         covered = np.bincount(owners, popular[candidates.indices], len(told))
-        self._rows = block.indptr.astype(np.int64), block.indices.astype(np.int32)
-        turned = sp.csr_array(weights.T)
-        self._weights = turned.indptr.astype(np.int64), turned.indices.astype(np.int32), turned.data
+        self._rows, self._weights = arrays(block)[:2], arrays(sp.csr_array(weights.T))
         self._slopes, self._offsets = np.log(other), told * np.log(lost) - other * (1 - covered)
         self._usual = degrees * (np.log(np.maximum(degrees, 1)) - 1)
 

@@ -109,19 +109,19 @@ def _of_all(likelihoods: Likelihoods) -> Matches:
     return _margins([(np.arange(rows), likelihoods.best())], rows, candidates)
 
 
-def _margins(halves: list[tuple[Integers, Best]], rows: int, candidates: int) -> Matches:
-    """Return the best row of each candidate, and its margins, from what is best in each half of the rows."""
+def _margins(parts: list[tuple[Integers, Best]], rows: int, candidates: int) -> Matches:
+    """Return the best row of each candidate, and its margins, from what is best in each part of the rows."""
     best, second = np.full(candidates, -np.inf, np.float32), np.full(candidates, -np.inf, np.float32)
     found = np.zeros(candidates, np.int64)
     row_best, row_second = np.full(rows, -np.inf, np.float32), np.full(rows, -np.inf, np.float32)
-    for numbers, half in halves:
+    for numbers, part in parts:
         if len(numbers) == 0:
             continue
-        row_best[numbers], row_second[numbers] = half.of_rows
-        highest, next_highest = half.of_candidates
+        row_best[numbers], row_second[numbers] = part.of_rows
+        highest, next_highest = part.of_candidates
         next_best = np.maximum(np.minimum(best, highest), np.maximum(second, next_highest))
         better = highest > best
-        found[better] = numbers[half.rows[better]]
+        found[better] = numbers[part.rows[better]]
         best, second = np.maximum(best, highest), next_best
     if rows == 0:
         return Matches(found, best)

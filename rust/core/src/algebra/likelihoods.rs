@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::Sparse;
 use crate::error::Error;
-use crate::threads::on_pieces;
+use crate::threads::{Progress, on_pieces};
 
 /// So many candidates at most are scored at a time, so that their sums stay in the processor's cache.
 const CANDIDATES: usize = 4_096;
-/// Beyond so much a log likelihood says nothing more, and its exponential would.
+/// A log likelihood beyond counts as this, so that no exponential of one outweighs all others.
 const MOST: f32 = 50.0;
 
 /// The score of a row r of ones and a candidate c: `Σ weights[i, c] + degree(r) slopes[c] + offsets[c] − usual[r]`, over
@@ -22,8 +22,8 @@ pub struct Likelihoods<'a> {
 }
 
 /// The largest score and the next, of each row among candidates and of each candidate among rows; and which row that is,
-/// of equals the first. Where there is none scores are −∞.
-#[derive(Clone, Debug, PartialEq)]
+/// of equals the first. Where there is none scores are −∞, and the row is 0.
+#[derive(Clone, Debug, Default)]
 pub struct Best {
     pub of_rows: [Vec<f32>; 2],
     pub of_candidates: [Vec<f32>; 2],
@@ -48,32 +48,44 @@ impl<'a> Likelihoods<'a> {
     }
 
     /// Finds the best, the same on any number of threads.
-    pub fn best(&self, threads: usize) -> Result<Best, Error> {
+    pub fn best(&self, threads: usize, progress: &Progress) -> Result<Best, Error> {
         let (rows, candidates) = (self.rows.shape().0, self.slopes.len());
-        let pieces = on_pieces(threads, self.pieces(threads), |done: &mut Vec<(usize, Best)>, piece| {
-            let mut best = Best::new(rows, piece.len());
+        // What is best of a row among all candidates that a thread has had, and what is best of each of these.
+        let found = on_pieces(threads, self.pieces(threads), |(best, done): &mut (Best, Vec<_>), piece| {
+            best.of_rows.iter_mut().for_each(|all| all.resize(rows, f32::NEG_INFINITY));
+            best.begin(piece.len());
             let first = piece.start;
-            self.for_each_row(piece, |row, scores| best.take(row, scores));
-            done.push((first, best));
+            self.for_each_row(piece, progress, |row, scores| best.take(row, scores));
+            done.push((first, std::mem::take(&mut best.of_candidates), std::mem::take(&mut best.found)));
         })?;
-        let mut all = Best::new(rows, candidates);
-        for (first, piece) in pieces.into_iter().flatten() {
-            all.add(first, &piece);
+        progress.advance(0)?;
+        let mut all =
+            Best { of_rows: [vec![f32::NEG_INFINITY; rows], vec![f32::NEG_INFINITY; rows]], ..Best::default() };
+        all.begin(candidates);
+        for (best, done) in found {
+            all.add_rows(&best);
+            for (first, scores, rows) in done {
+                for (all, some) in all.of_candidates.iter_mut().zip(&scores) {
+                    all[first..][..some.len()].copy_from_slice(some);
+                }
+                all.found[first..][..rows.len()].copy_from_slice(&rows);
+            }
         }
         Ok(all)
     }
 
     /// Adds up the exponentials of a candidate's scores, none of them beyond e^±50: in the order of rows.
-    pub fn sums(&self, threads: usize) -> Result<Vec<f64>, Error> {
+    pub fn sums(&self, threads: usize, progress: &Progress) -> Result<Vec<f64>, Error> {
         let pieces = on_pieces(threads, self.pieces(threads), |done: &mut Vec<(usize, Vec<f64>)>, piece| {
             let (first, mut sums) = (piece.start, vec![0.0; piece.len()]);
-            self.for_each_row(piece, |_, scores| {
+            self.for_each_row(piece, progress, |_, scores| {
                 for (sum, score) in sums.iter_mut().zip(scores) {
                     *sum += f64::from(score.clamp(-MOST, MOST)).exp();
                 }
             });
             done.push((first, sums));
         })?;
+        progress.advance(0)?;
         let mut all = vec![0.0; self.slopes.len()];
         for (first, piece) in pieces.into_iter().flatten() {
             all[first..][..piece.len()].copy_from_slice(&piece);
@@ -89,12 +101,15 @@ impl<'a> Likelihoods<'a> {
         (0..number).map(|piece| count * piece / number..count * (piece + 1) / number).collect()
     }
 
-    /// Calls `each` with every row and its scores for some candidates.
-    fn for_each_row(&self, candidates: Range<usize>, mut each: impl FnMut(usize, &[f32])) {
-        let weights = Piece::of(&self.weights, &candidates);
+    /// Calls `each` with every row and its scores for some candidates, until it is to stop.
+    fn for_each_row(&self, candidates: Range<usize>, progress: &Progress, mut each: impl FnMut(usize, &[f32])) {
+        let weights = Weights::of(&self.weights, &candidates);
         let (slopes, offsets) = (&self.slopes[candidates.clone()], &self.offsets[candidates.clone()]);
         let (mut sums, mut scores) = (vec![0.0; candidates.len()], vec![0.0; candidates.len()]);
         for (row, &usual) in self.usual.iter().enumerate() {
+            if progress.advance(0).is_err() {
+                return;
+            }
             let columns = self.rows.row(row);
             for &column in columns {
                 for &(candidate, weight) in weights.row(column as usize) {
@@ -112,12 +127,12 @@ impl<'a> Likelihoods<'a> {
 }
 
 /// The weights of some candidates, by column.
-struct Piece {
+struct Weights {
     starts: Vec<usize>,
     entries: Vec<(u32, f64)>,
 }
 
-impl Piece {
+impl Weights {
     fn of(weights: &Sparse, candidates: &Range<usize>) -> Self {
         let (mut starts, mut entries) = (vec![0], Vec::new());
         for column in 0..weights.shape().0 {
@@ -137,15 +152,16 @@ impl Piece {
 }
 
 impl Best {
-    fn new(rows: usize, candidates: usize) -> Self {
-        let none = |count| [vec![f32::NEG_INFINITY; count], vec![f32::NEG_INFINITY; count]];
-        Self { of_rows: none(rows), of_candidates: none(candidates), found: vec![0; candidates] }
+    /// Begins with so many candidates, of whom nothing is known.
+    fn begin(&mut self, candidates: usize) {
+        self.of_candidates = [vec![f32::NEG_INFINITY; candidates], vec![f32::NEG_INFINITY; candidates]];
+        self.found = vec![0; candidates];
     }
 
     /// Takes the scores of a row, the one after that of the call before.
     fn take(&mut self, row: usize, scores: &[f32]) {
         let [best, second] = &mut self.of_candidates;
-        let (mut largest, mut next) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
+        let (mut largest, mut next) = (self.of_rows[0][row], self.of_rows[1][row]);
         for (candidate, &score) in scores.iter().enumerate() {
             // Both are rarely so, which a processor guesses.
             if score > next {
@@ -165,15 +181,10 @@ impl Best {
         (self.of_rows[0][row], self.of_rows[1][row]) = (largest, next);
     }
 
-    /// Adds what was found of the candidates from `first` on.
-    fn add(&mut self, first: usize, piece: &Self) {
-        let count = piece.found.len();
-        self.found[first..][..count].copy_from_slice(&piece.found);
-        for (all, some) in self.of_candidates.iter_mut().zip(&piece.of_candidates) {
-            all[first..][..count].copy_from_slice(some);
-        }
+    /// Adds what is best of each row among other candidates.
+    fn add_rows(&mut self, others: &Self) {
         let [best, second] = &mut self.of_rows;
-        let rows = best.iter_mut().zip(second).zip(piece.of_rows[0].iter().zip(&piece.of_rows[1]));
+        let rows = best.iter_mut().zip(second).zip(others.of_rows[0].iter().zip(&others.of_rows[1]));
         for ((best, second), (&other, &next)) in rows {
             *second = second.max(next).max(best.min(other));
             *best = best.max(other);
@@ -245,11 +256,11 @@ mod tests {
                 all.sort_by(|one, other| other.total_cmp(one));
                 [all[0], all[1]]
             };
-            let best = likelihoods.best(threads).unwrap();
+            let best = likelihoods.best(threads, &Progress::default()).unwrap();
             for (row, scores) in scores.iter().enumerate() {
                 prop_assert_eq!(best.of_rows.each_ref().map(|all| all[row]), two(scores.clone()));
             }
-            let sums = likelihoods.sums(threads).unwrap();
+            let sums = likelihoods.sums(threads, &Progress::default()).unwrap();
             for candidate in 0..candidates {
                 let of_candidate: Vec<f32> = scores.iter().map(|row| row[candidate]).collect();
                 prop_assert_eq!(best.of_candidates.each_ref().map(|all| all[candidate]), two(of_candidate.clone()));
@@ -259,6 +270,19 @@ mod tests {
                 prop_assert!((sums[candidate] - expected).abs() <= 1e-12 * expected);
             }
         }
+    }
+
+    #[test]
+    fn no_likelihood_outweighs_all_others_and_a_call_can_be_stopped() {
+        let (rows, weights) =
+            (Sparse::new(&[0, 0, 0], &[], None, 0).unwrap(), Sparse::new(&[0], &[], None, 3).unwrap());
+        let likelihoods = Likelihoods::new(rows, weights, &[0.0; 3], &[1e4, -1e4, 0.0], &[0.0, 0.0]).unwrap();
+        let sums = likelihoods.sums(2, &Progress::default()).unwrap();
+        for (sum, score) in sums.into_iter().zip([50.0_f64, -50.0, 0.0]) {
+            assert!((sum / (2.0 * score.exp()) - 1.0).abs() < 1e-12);
+        }
+        let stopped = Progress { cancel: true.into(), ..Progress::default() };
+        assert!(likelihoods.best(1, &stopped).is_err() && likelihoods.sums(1, &stopped).is_err());
     }
 
     #[test]

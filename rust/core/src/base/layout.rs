@@ -22,7 +22,7 @@ pub trait Code: Copy + Default + Send + Sync + 'static {
     /// Whether it is held out, for test or validation.
     fn is_test(self) -> bool;
     fn split(self) -> Split;
-    /// Held out where either of them is; the item is none.
+    /// Held out where either of them is: to be asked for that alone.
     #[must_use]
     fn or(self, other: Self) -> Self;
     /// This code with another item, which has no bit set that says test.

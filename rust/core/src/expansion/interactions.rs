@@ -126,14 +126,12 @@ impl<I: Copy> Interactions<I> {
     pub(crate) fn divide(&mut self, start: usize, splits: &[Split], held_out: &mut [Self; 2]) {
         let train = splits.len() - splits.iter().filter(|&&split| split != Split::Train).count();
         let mut last = &splits[train..];
-        let mut ordered = Vec::new();
         // In the order of times they mostly come last anyway, or there are none.
         if last.contains(&Split::Train) || !last.is_sorted() {
             let mut order: Vec<usize> = (start..self.items.len()).collect();
             order.sort_by_key(|&number| splits[number - start]);
             self.reorder(&order);
-            ordered.extend(order[train..].iter().map(|&number| splits[number - start]));
-            last = &ordered;
+            last = splits;
         }
         let [valid, test] = held_out;
         for (split, other) in [(Split::Test, test), (Split::Valid, valid)] {

@@ -288,6 +288,8 @@ mod tests {
         assert_eq!(plan.len(), 163);
         for threads in 2..=128 {
             let (efficiency, made) = simulate(&plan, threads);
+            // benches/growth.py draws it.
+            println!("{threads} threads: {efficiency:.4}");
             assert!(efficiency >= 0.95, "{efficiency:.3} on {threads} threads");
             assert!(made <= 4 * threads, "{made} ranges on {threads} threads");
         }

@@ -113,6 +113,7 @@ impl<C: Code> Kept<C> {
                 count += 1;
             });
             self.count += count;
+            debug_assert!(u32::try_from(self.count).is_ok(), "a tile is far smaller, and no user has so many");
             self.ends.push(End { place: self.count as u32, has_test: all.is_test() });
         }
     }

@@ -8,8 +8,8 @@ use crate::chance::Permutation;
 use crate::expansion::{Columns, Exchange, Expansion, GapTable};
 use crate::time::shares;
 
-/// Bytes of tables of each kind: columns of one row block, exchanges of one row block, images of column permutations for
-/// all of them. What is beyond is worked out tile by tile.
+/// Bytes of tables of each kind, of which there are three: columns of one row block, exchanges of one row block, images of
+/// column permutations for all of them. What is beyond is worked out tile by tile.
 const TABLE_BYTES: usize = 64 << 20;
 
 /// So many entries of a table are filled in the time in which one is worked out by itself: of columns; of columns whose

@@ -20,14 +20,16 @@ const RANGE_INTERACTIONS: f64 = 200_000.0;
 /// What is carried takes more of the cache than the items.
 const CARRYING_RANGE_INTERACTIONS: f64 = 100_000.0;
 /// Where users have many interactions, for there are many blocks, a range holds so many users all the same, so that what a
-/// block needs is made for all of them; but no more interactions than this.
+/// block needs is made for all of them; but no more than so many times as many interactions.
 const RANGE_USERS: f64 = 8.0;
-const LARGEST_RANGE: f64 = 1_600_000.0;
-/// A tile may hold so many times what a range is expected to: nearly every range is one tile.
-const TILE_PER_RANGE: f64 = 1.25;
+const LARGEST_RANGE: f64 = 4.0;
+/// A tile may hold so many times what a range of many users is meant for: nearly every range is one tile.
+const TILE_PER_RANGE: f64 = 5.0;
 const TILE_USERS: u32 = 4_096;
 /// A tile keeps one counter per user and block; this bounds them where there are many blocks.
 const TILE_COUNTERS: usize = 1 << 20;
+/// The tables of the next block are asked for while one is at work, unless they would push its own out of the cache.
+const PREFETCHED_BYTES: usize = 1 << 18;
 /// How many users ahead the entry of a table of exchanges is asked for.
 const PREFETCH_SLOTS: usize = 32;
 
@@ -90,10 +92,9 @@ fn is_carrying(expansion: &Expansion, wanted: Wanted) -> bool {
     expansion.carries_sources && (wanted == Wanted::All || expansion.options.order == Order::Time)
 }
 
-/// About how many interactions a tile is meant for, where a user has so many.
-fn meant_for(carrying: bool, per_user: f64) -> f64 {
-    let meant = if carrying { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS };
-    meant.max(LARGEST_RANGE.min(RANGE_USERS * per_user))
+/// About how many interactions a range is meant for, where users have few.
+fn meant_for(carrying: bool) -> f64 {
+    if carrying { CARRYING_RANGE_INTERACTIONS } else { RANGE_INTERACTIONS }
 }
 
 /// Users cut into ranges of about so many expected interactions, or fewer, each among users who are expected to have
@@ -110,22 +111,25 @@ pub struct Ranges<E> {
     end: u64,
 }
 
-/// How large a range is: of about so many interactions, or what a tile is meant for, with all that is carried or without.
+/// How large a range is: of about so many interactions; and of at least so many users, but at most `LARGEST_RANGE` times
+/// as many interactions.
 #[derive(Clone, Copy)]
-enum Size {
-    Interactions(f64),
-    Tile(bool),
+struct Size {
+    interactions: f64,
+    users: f64,
 }
 
 impl<E: Deref<Target = Expansion>> Ranges<E> {
     pub fn new(expansion: E, users: Range<u64>, interactions: f64) -> Self {
-        Self::of_size(expansion, users, Size::Interactions(interactions))
+        Self::of_size(expansion, users, Size { interactions, users: 0.0 })
     }
 
-    /// Ranges of about as many interactions as a tile is meant for.
+    /// Ranges that are mostly one tile each.
     pub fn of_tiles(expansion: E, users: Range<u64>, wanted: Wanted) -> Self {
-        let size = Size::Tile(is_carrying(&expansion, wanted));
-        Self::of_size(expansion, users, size)
+        // The sketching operator has no tables.
+        let of_blocks = expansion.options.operator != Operator::Sketch;
+        let interactions = meant_for(is_carrying(&expansion, wanted));
+        Self::of_size(expansion, users, Size { interactions, users: if of_blocks { RANGE_USERS } else { 0.0 } })
     }
 
     fn of_size(expansion: E, users: Range<u64>, size: Size) -> Self {
@@ -151,10 +155,8 @@ impl<E: Deref<Target = Expansion>> Iterator for Ranges<E> {
             self.alike = first..self.end.min((first / rows + 1) * rows);
             let users = self.alike.end - first;
             let per_user = self.expansion.expected_per_user(first);
-            let most = match self.size {
-                Size::Interactions(most) => most,
-                Size::Tile(carrying) => meant_for(carrying, per_user),
-            };
+            let Size { interactions, users: fewest } = self.size;
+            let most = interactions.max((fewest * per_user).min(LARGEST_RANGE * interactions));
             self.count = ((per_user * users as f64 / most).ceil() as u64).clamp(1, users);
             self.number = 0;
         }
@@ -250,8 +252,7 @@ impl<'e, C: Code> Tiles<'e, C> {
         let exchanging = options.shuffled && !user_cells.are_single();
         let kept_of_base: f64 = row.blocks.iter().map(|block| block.keep_rate).sum();
         let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / row.blocks.len().max(1)) as u32).max(1);
-        let per_user = kept_of_base * layout.len() as f64 / f64::from(*base_users);
-        let most = TILE_PER_RANGE * meant_for(self.kept.carrying(), per_user);
+        let most = TILE_PER_RANGE * meant_for(self.kept.carrying());
         self.slots.clear();
         self.places.clear();
         let mut interactions = 0.0;
@@ -273,7 +274,9 @@ impl<'e, C: Code> Tiles<'e, C> {
         self.kept.clear(self.slots.len());
         let i = row.row_block.i;
         for (number, (block, &j)) in row.blocks.iter().zip(&row.row_block.column_blocks).enumerate() {
-            if let Some(next) = row.blocks.get(number + 1).and_then(|block| block.tables.get()) {
+            if let Some(next) = row.blocks.get(number + 1).and_then(|block| block.tables.get())
+                && size_of_val(next.columns.as_slice()) <= PREFETCHED_BYTES
+            {
                 prefetch_all(&next.columns);
                 next.gaps.prefetch();
             }
