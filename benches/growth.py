@@ -107,14 +107,15 @@ def written(expansion: fr.Expansion, parts: int | None = None, threads: int | No
     }
 
 
-def simulated() -> dict[str, str]:
+def simulated() -> dict[str, float]:
     """Return the efficiency of threads at 2.6 billion interactions, by a test of the core.
 
     It runs the very code that shares work, against assumed costs.
     """
     test = "no_thread_is_idle_for_long_with_the_default_plan"
     command = ["cargo", "test", "--release", "--locked", "--package", "fractalrs-core", test, "--", "--nocapture"]
-    return dict(re.findall(r"(\d+) threads: ([\d.]+)", output_of(*command)))
+    found = re.findall(r"(\d+) threads: ([\d.]+)", output_of(*command))
+    return {threads: float(efficiency) for threads, efficiency in found}
 
 
 def verdict(holds: bool) -> str:
@@ -250,7 +251,7 @@ def draw_line(axes: Axes, line: Line, colour: str, label: str) -> None:
 
 def draw_threads(axes: Axes, raw: dict[str, Any]) -> None:
     """Draw the efficiency of threads: measured by the wall's clock, and simulated."""
-    points, simulation = raw["threads"], {int(threads): float(value) for threads, value in raw["simulated"].items()}
+    points, simulation = raw["threads"], {int(threads): value for threads, value in raw["simulated"].items()}
     begin(axes, "Efficiency of threads", "threads", xscale="log", ylim=(0, 1.05))
     axes.plot(list(simulation), list(simulation.values()), "-", color=GREY, label="simulated")
     measured = [points[0]["wall_seconds"] / point["wall_seconds"] / point["x"] for point in points]
@@ -280,7 +281,7 @@ def main() -> None:
     say(
         f"| memory beside the base's arrays | at most {largest:.0f} MB | | ≤ {BOUND} MB | {verdict(largest <= BOUND)} |"
     )
-    least = min(map(float, raw["simulated"].values()))
+    least = min(raw["simulated"].values())
     good = verdict(least >= EFFICIENCY)
     say(f"| efficiency by simulation, to 128 threads | at least {least:.0%} | | ≥ {EFFICIENCY:.0%} | {good} |")
     if not arguments.redraw:

@@ -360,6 +360,7 @@ _Codes = npt.NDArray[np.uint32]
 _Longs = npt.NDArray[np.int64]
 _Csr = tuple[_Longs, npt.NDArray[np.int32]]
 _Valued = tuple[_Longs, npt.NDArray[np.int32], _Floats]
+_Scored = tuple[_Csr, _Valued, _Floats, _Floats, _Floats]
 _Pair = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 def sparse_product(
@@ -382,24 +383,8 @@ def nearest_rows(
     *,
     threads: int,
 ) -> _Valued: ...
-def best_likelihoods(
-    rows: _Csr,
-    weights: _Valued,
-    slopes: _Floats,
-    offsets: _Floats,
-    usual: _Floats,
-    *,
-    threads: int,
-) -> tuple[_Longs, _Pair, _Pair]: ...
-def sums_of_likelihoods(
-    rows: _Csr,
-    weights: _Valued,
-    slopes: _Floats,
-    offsets: _Floats,
-    usual: _Floats,
-    *,
-    threads: int,
-) -> _Floats: ...
+def best_likelihoods(scored: _Scored, *, threads: int) -> tuple[_Longs, _Pair, _Pair]: ...
+def sums_of_likelihoods(scored: _Scored, *, threads: int) -> _Floats: ...
 def standings(
     tastes: npt.NDArray[np.float32],
     factors: npt.NDArray[np.float32],

@@ -125,7 +125,6 @@ def test_likelihood_ratios_are_those_of_the_model(people: Matrix) -> None:
 
 
 def test_a_match_is_as_certain_as_its_rivals_leave_it(people: Matrix) -> None:
-    """A match is as certain as the next best pair of its row and of its candidate leave it."""
     block = thinned(people[:60], 0.5, 3)
     ratios, matches = likelihood_ratios(block, people, 0.5, 1.0), match_known(block, people, 0.5)
     best = ratios.argmax(axis=0)

@@ -5,7 +5,7 @@ from fractalrs.base.canonical_order import SINGULAR_VALUES, Canonical, canonical
 from fractalrs.base.hold_out import leave_last_out, needed
 from fractalrs.base.privacy import Privacy, Query
 from fractalrs.base.rules import SplitRule
-from fractalrs.base.sparse import Rows, Sparse
+from fractalrs.base.sparse import Rows, Sparse, csr_arrays
 from fractalrs.base.storage import BASE_FILES, changed_files
 from fractalrs.base.summary import (
     base_statistics,
@@ -33,6 +33,7 @@ __all__ = [
     "base_statistics",
     "canonical",
     "changed_files",
+    "csr_arrays",
     "hold_users_out",
     "leading_svd",
     "leave_last_out",

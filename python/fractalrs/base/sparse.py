@@ -32,6 +32,19 @@ class Rows:
     values: _Floats | None = None
 
 
+def csr_arrays(matrix: _Csr) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], _Floats]:
+    """Return starts, columns and values of a matrix of SciPy's as the core takes them.
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> [part.tolist() for part in csr_arrays(scipy.sparse.csr_array([[1.0, 0.0, 2.0]]))]
+    [[0, 2], [0, 2], [1.0, 2.0]]
+    """
+    values = np.ascontiguousarray(matrix.data, np.float64)
+    return np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32), values
+
+
 @dataclass(frozen=True, eq=False)
 class Sparse:
     """A p × q matrix by its rows, and by the rows of its transpose: both products read rows alone.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from fractalrs._core import nearest_rows
+from fractalrs.base import csr_arrays
 from fractalrs.tools import check_count, resolve_threads
 
 Floats = npt.NDArray[np.float64]
@@ -76,12 +77,9 @@ def nearest(one: Matrix, other: Matrix, neighbours: int) -> Matrix:
     [[0.0, 2.0, 0.0], [2.0, 0.0, 0.0], [1.0, 1.0, 0.0]]
     """
     check_count("neighbours", neighbours, 1)
-    starts, columns, values = nearest_rows(_arrays(one), _arrays(other), neighbours, threads=resolve_threads(None))
+    starts, columns, values = nearest_rows(
+        csr_arrays(one), csr_arrays(other), neighbours, threads=resolve_threads(None)
+    )
     kind = np.int32 if len(columns) < 1 << 31 else np.int64
     near: Matrix = sp.csr_array((values, columns, starts.astype(kind)), shape=(one.shape[0], other.shape[1]))
     return near
-
-
-def _arrays(matrix: Matrix) -> tuple[Integers, npt.NDArray[np.int32], Floats]:
-    values = np.ascontiguousarray(matrix.data, np.float64)
-    return np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32), values

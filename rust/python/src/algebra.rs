@@ -17,6 +17,9 @@ type Csr<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i32>, PyReado
 /// One of ones.
 type Ones<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i32>);
 
+/// Rows, weights, slopes, offsets, and what is usual: see [`Likelihoods`].
+type Scored<'py> = (Ones<'py>, Csr<'py>, Numbers<'py>, Numbers<'py>, Numbers<'py>);
+type Numbers<'py> = PyReadonlyArray1<'py, f64>;
 /// Rows, and two numbers of each candidate and of each row.
 type LargestTwo<'py> = (Bound<'py, PyArray1<i64>>, Two<'py>, Two<'py>);
 type Two<'py> = (Bound<'py, PyArray1<f32>>, Bound<'py, PyArray1<f32>>);
@@ -55,10 +58,7 @@ pub fn product_of_sparse<'py>(
     width: usize,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-    let inner = other.0.len().saturating_sub(1);
-    let one = Sparse::new(one.0.as_slice()?, one.1.as_slice()?, Some(one.2.as_slice()?), inner).map_err(raised)?;
-    let other =
-        Sparse::new(other.0.as_slice()?, other.1.as_slice()?, Some(other.2.as_slice()?), width).map_err(raised)?;
+    let (one, other) = factors(&one, &other, width)?;
     let product = PyArray2::zeros(py, [one.shape().0, width], false);
     let mut borrowed = product.readwrite();
     let out = borrowed.as_slice_mut()?;
@@ -94,11 +94,7 @@ pub fn nearest_rows<'py>(
     neighbours: usize,
     threads: usize,
 ) -> PyResult<Made<'py>> {
-    let rows = one.0.len().saturating_sub(1);
-    let inner = other.0.len().saturating_sub(1);
-    let one = Sparse::new(one.0.as_slice()?, one.1.as_slice()?, Some(one.2.as_slice()?), inner).map_err(raised)?;
-    let other =
-        Sparse::new(other.0.as_slice()?, other.1.as_slice()?, Some(other.2.as_slice()?), rows).map_err(raised)?;
+    let (one, other) = factors(&one, &other, one.0.len().saturating_sub(1))?;
     let (starts, columns, values) = py.detach(|| nearest(&one, &other, neighbours, threads)).map_err(raised)?;
     Ok((starts.into_pyarray(py), columns.into_pyarray(py), values.into_pyarray(py)))
 }
@@ -107,17 +103,9 @@ pub fn nearest_rows<'py>(
 /// columns i of a row of ones: the largest of each candidate and the next, and which row that is; and the largest two of
 /// each row. The weights are columns × candidates.
 #[pyfunction]
-#[pyo3(signature = (rows, weights, slopes, offsets, usual, *, threads))]
-pub fn best_likelihoods<'py>(
-    py: Python<'py>,
-    rows: Ones<'py>,
-    weights: Csr<'py>,
-    slopes: PyReadonlyArray1<'py, f64>,
-    offsets: PyReadonlyArray1<'py, f64>,
-    usual: PyReadonlyArray1<'py, f64>,
-    threads: usize,
-) -> PyResult<LargestTwo<'py>> {
-    let likelihoods = likelihoods(&rows, &weights, &slopes, &offsets, &usual)?;
+#[pyo3(signature = (scored, *, threads))]
+pub fn best_likelihoods<'py>(py: Python<'py>, scored: Scored<'py>, threads: usize) -> PyResult<LargestTwo<'py>> {
+    let likelihoods = likelihoods(&scored)?;
     let Best { of_rows, of_candidates, found } = watch(py, None, |progress| likelihoods.best(threads, progress))?;
     let [of_rows, of_candidates] = [of_rows, of_candidates].map(|two| two.map(|one| one.into_pyarray(py)).into());
     Ok((found.into_pyarray(py), of_candidates, of_rows))
@@ -125,32 +113,33 @@ pub fn best_likelihoods<'py>(
 
 /// Of each candidate the sum of the exponentials of its log likelihoods, none of which counts beyond ±50.
 #[pyfunction]
-#[pyo3(signature = (rows, weights, slopes, offsets, usual, *, threads))]
+#[pyo3(signature = (scored, *, threads))]
 pub fn sums_of_likelihoods<'py>(
     py: Python<'py>,
-    rows: Ones<'py>,
-    weights: Csr<'py>,
-    slopes: PyReadonlyArray1<'py, f64>,
-    offsets: PyReadonlyArray1<'py, f64>,
-    usual: PyReadonlyArray1<'py, f64>,
+    scored: Scored<'py>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let likelihoods = likelihoods(&rows, &weights, &slopes, &offsets, &usual)?;
+    let likelihoods = likelihoods(&scored)?;
     Ok(watch(py, None, |progress| likelihoods.sums(threads, progress))?.into_pyarray(py))
 }
 
-fn likelihoods<'a>(
-    rows: &'a Ones,
-    weights: &'a Csr,
-    slopes: &'a PyReadonlyArray1<f64>,
-    offsets: &'a PyReadonlyArray1<f64>,
-    usual: &'a PyReadonlyArray1<f64>,
-) -> PyResult<Likelihoods<'a>> {
-    let inner = weights.0.len().saturating_sub(1);
-    let rows = Sparse::new(rows.0.as_slice()?, rows.1.as_slice()?, None, inner).map_err(raised)?;
-    let values = Some(weights.2.as_slice()?);
-    let weights = Sparse::new(weights.0.as_slice()?, weights.1.as_slice()?, values, slopes.len()).map_err(raised)?;
-    Likelihoods::new(rows, weights, slopes.as_slice()?, offsets.as_slice()?, usual.as_slice()?).map_err(raised)
+fn likelihoods<'a>((rows, weights, slopes, offsets, usual): &'a Scored) -> PyResult<Likelihoods<'a>> {
+    let rows = ones(rows, weights.0.len().saturating_sub(1))?;
+    let (weights, slopes) = (valued(weights, slopes.len())?, slopes.as_slice()?);
+    Likelihoods::new(rows, weights, slopes, offsets.as_slice()?, usual.as_slice()?).map_err(raised)
+}
+
+/// Two matrices that are to be multiplied, the latter of so many columns.
+fn factors<'a>(one: &'a Csr, other: &'a Csr, width: usize) -> PyResult<(Sparse<'a>, Sparse<'a>)> {
+    Ok((valued(one, other.0.len().saturating_sub(1))?, valued(other, width)?))
+}
+
+fn valued<'a>((starts, columns, values): &'a Csr, width: usize) -> PyResult<Sparse<'a>> {
+    Sparse::new(starts.as_slice()?, columns.as_slice()?, Some(values.as_slice()?), width).map_err(raised)
+}
+
+fn ones<'a>((starts, columns): &'a Ones, width: usize) -> PyResult<Sparse<'a>> {
+    Sparse::new(starts.as_slice()?, columns.as_slice()?, None, width).map_err(raised)
 }
 
 /// How many items score better than the asked ones of each user, and how many as much, itself too: one after the other, by rank.
@@ -171,8 +160,7 @@ pub fn standings<'py>(
 ) -> PyResult<Bound<'py, PyArray1<u32>>> {
     let (count, items) = (factors.shape()[0], factors.shape()[1]);
     let scores = Factorised::new(tastes.as_slice()?, factors.as_slice()?, count, items).map_err(raised)?;
-    let known = Sparse::new(known.0.as_slice()?, known.1.as_slice()?, None, items).map_err(raised)?;
-    let asked = Sparse::new(asked.0.as_slice()?, asked.1.as_slice()?, None, items).map_err(raised)?;
+    let (known, asked) = (ones(&known, items)?, ones(&asked, items)?);
     let found = watch(py, None, |progress| scores.standings(&known, &asked, &ranks, enough, threads, progress))?;
     Ok(found.into_iter().flatten().flatten().collect::<Vec<_>>().into_pyarray(py))
 }

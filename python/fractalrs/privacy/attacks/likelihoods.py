@@ -7,8 +7,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from fractalrs._core import best_likelihoods, sums_of_likelihoods
+from fractalrs.base import csr_arrays
 from fractalrs.privacy.attacks.annealing import Floats, Integers, Matrix, popularity
-from fractalrs.privacy.attacks.rows import arrays, check_columns
+from fractalrs.privacy.attacks.rows import check_columns
 from fractalrs.tools import resolve_threads
 
 _NOISE = 0.02
@@ -60,18 +61,14 @@ class Likelihoods:
         owners = np.repeat(np.arange(len(told)), told)
         weights.data = np.log(kept / lost) - np.log(other)[owners] - np.log(popular)[candidates.indices]
         covered = np.bincount(owners, popular[candidates.indices], len(told))
-        self._rows, self._weights = arrays(block)[:2], arrays(sp.csr_array(weights.T))
-        self._slopes, self._offsets = np.log(other), told * np.log(lost) - other * (1 - covered)
-        self._usual = degrees * (np.log(np.maximum(degrees, 1)) - 1)
+        rows, turned = csr_arrays(block)[:2], csr_arrays(sp.csr_array(weights.T))
+        offsets, usual = told * np.log(lost) - other * (1 - covered), degrees * (np.log(np.maximum(degrees, 1)) - 1)
+        self._scored = rows, turned, np.log(other), offsets, usual
 
     def best(self) -> Best:
         """Find the best row of each candidate, and the best candidate of each row."""
-        threads = resolve_threads(None)
-        return Best(
-            *best_likelihoods(self._rows, self._weights, self._slopes, self._offsets, self._usual, threads=threads)
-        )
+        return Best(*best_likelihoods(self._scored, threads=resolve_threads(None)))
 
     def sums(self) -> npt.NDArray[np.float64]:
         """Add up the likelihood ratios of each candidate over all rows, none of them beyond e^±50: one sum each."""
-        threads = resolve_threads(None)
-        return sums_of_likelihoods(self._rows, self._weights, self._slopes, self._offsets, self._usual, threads=threads)
+        return sums_of_likelihoods(self._scored, threads=resolve_threads(None))

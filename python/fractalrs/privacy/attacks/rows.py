@@ -1,11 +1,11 @@
 """What attacks do with rows of ones: count an entry once, and say how alike two rows are."""
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
 from fractalrs._core import product_of_sparse
-from fractalrs.privacy.attacks.annealing import Floats, Integers, Matrix
+from fractalrs.base import csr_arrays
+from fractalrs.privacy.attacks.annealing import Floats, Matrix
 from fractalrs.tools import resolve_threads
 
 
@@ -29,14 +29,8 @@ def cosines(rows: Matrix, others: Matrix) -> Floats:
 def products(rows: Matrix, others: Matrix) -> Floats:
     """Return the product of each row with each other one of as many columns: float32, rows × others."""
     check_columns(rows, others)
-    one, two = arrays(rows), arrays(sp.csr_array(others.T))
+    one, two = csr_arrays(rows), csr_arrays(sp.csr_array(others.T))
     return product_of_sparse(one, two, others.shape[0], threads=resolve_threads(None))
-
-
-def arrays(matrix: Matrix) -> tuple[Integers, npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """Return starts, columns and values as the core takes them."""
-    starts, columns = matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False)
-    return starts, columns, matrix.data.astype(np.float64, copy=False)
 
 
 def check_columns(rows: Matrix, others: Matrix) -> None:

@@ -14,14 +14,7 @@ pub fn dense_product(a: &Sparse, b: &Sparse, out: &mut [f32], threads: usize) ->
     on_pieces(threads, pieces, |sums: &mut Vec<f64>, (range, out)| {
         sums.resize(width, 0.0);
         for (row, out) in range.zip(out.chunks_mut(width.max(1))) {
-            let (columns, weights) = a.entries(row);
-            for (at, &column) in columns.iter().enumerate() {
-                let weight = weights.map_or(1.0, |weights| weights[at]);
-                let (others, values) = b.entries(column as usize);
-                for (at, &other) in others.iter().enumerate() {
-                    sums[other as usize] += weight * values.map_or(1.0, |values| values[at]);
-                }
-            }
+            a.for_each_term(b, row, |column, term| sums[column] += term);
             for (out, sum) in out.iter_mut().zip(&mut *sums) {
                 *out = std::mem::take(sum) as f32;
             }

@@ -63,18 +63,13 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, a: &Sparse, b: &Sparse, row: usize) {
-        let (inner, weights) = a.entries(row);
-        for (at, &k) in inner.iter().enumerate() {
-            let weight = weights.map_or(1.0, |weights| weights[at]);
-            let (columns, values) = b.entries(k as usize);
-            for (at, &column) in columns.iter().enumerate() {
-                let sum = &mut self.values[column as usize];
-                if *sum == 0.0 {
-                    self.named.push(column);
-                }
-                *sum += weight * values.map_or(1.0, |values| values[at]);
+        a.for_each_term(b, row, |column, term| {
+            let sum = &mut self.values[column];
+            if *sum == 0.0 {
+                self.named.push(column as i32);
             }
-        }
+            *sum += term;
+        });
     }
 
     /// Writes the largest to `kept`, and all sums to zero.

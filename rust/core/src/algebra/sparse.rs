@@ -62,6 +62,19 @@ impl<'a> Sparse<'a> {
         (&self.columns[range.clone()], self.values.map(|values| &values[range]))
     }
 
+    /// Calls `each` with the column and the value of every term of a row of A B, for this matrix A: in the order of A's entries.
+    #[inline]
+    pub(super) fn for_each_term(&self, b: &Sparse, row: usize, mut each: impl FnMut(usize, f64)) {
+        let (inner, weights) = self.entries(row);
+        for (at, &k) in inner.iter().enumerate() {
+            let weight = weights.map_or(1.0, |weights| weights[at]);
+            let (columns, values) = b.entries(k as usize);
+            for (at, &column) in columns.iter().enumerate() {
+                each(column as usize, weight * values.map_or(1.0, |values| values[at]));
+            }
+        }
+    }
+
     /// Writes A x to y, for x with `count` numbers for each column and y with as many for each row.
     ///
     /// Every sum is taken in the order of the entries, if their columns rise, whatever the number of threads.
