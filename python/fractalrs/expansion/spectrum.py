@@ -152,18 +152,19 @@ class Spectrum:
         """
         if not keep_rates.any():
             return np.zeros(count)
-        plain = self._values(keep_rates, self._no_noise(keep_rates), count)
-        count = len(plain)
-        edge = self._edge(keep_rates, plain[min(1, count - 1)] ** 2)
-        squares = np.geomspace(edge * 1.02, max(plain[min(3, count - 1)] ** 2, edge * 1.5), LEVELS)
+        # The leading values without noise say where to look for its edge, and up to where it matters.
+        none = self._no_noise(keep_rates)
+        plain = self._values(keep_rates, none, min(count, 4))
+        edge = self._edge(keep_rates, plain[:2][-1] ** 2)
+        squares = np.geomspace(edge * 1.02, max(plain[-1] ** 2, edge * 1.5), LEVELS)
         noises = [(square, self._noise(keep_rates, square)) for square in squares]
         known = [(square, noise) for square, noise in noises if noise is not None]
         if not known:
-            return plain
+            return self._values(keep_rates, none, count)
         levels = np.sqrt([square for square, _ in known])
         found = np.array([self._values(keep_rates, noise, count) for _, noise in known])
-        predicted, breadth, beyond = np.empty(count), self._breadth(keep_rates), 0
-        for place in range(count):
+        predicted, breadth, beyond = np.empty(found.shape[1]), self._breadth(keep_rates), 0
+        for place in range(len(predicted)):
             # The more noise, the nearer to its edge: where the value is the level it was computed for.
             above = found[:, place] - levels
             if above[-1] > 0:
