@@ -1,15 +1,11 @@
 """Ids of users and items: as they are in the source, encoded by their canonical order."""
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fractalrs.columns import is_text, is_time
+from fractalrs.columns import gathered, is_text, is_time
 from fractalrs.errors import InputError
-from fractalrs.tools import resolve_threads
 
 _RANKED_ROWS = 1 << 20
 _SPREAD = 4
@@ -66,13 +62,7 @@ def _encode_near(column: pa.ChunkedArray, low: int, high: int, role: str) -> tup
     for chunk in column.chunks:
         used[chunk.to_numpy() - low] = True
     ids, ranks = pa.array(np.flatnonzero(used) + low), np.cumsum(used, dtype=np.int32) - np.int32(1)
-    codes = np.empty(len(column), dtype=np.int32)
-
-    def encode(chunk: pa.Array, end: int) -> None:
-        np.take(ranks, chunk.to_numpy() - low, out=codes[end - len(chunk) : end], mode="clip")
-
-    with ThreadPoolExecutor(resolve_threads(None)) as pool:
-        list(pool.map(encode, column.chunks, accumulate(map(len, column.chunks))))
+    codes = gathered(column, np.int32, lambda values: ranks[values - low])
     return pa.DictionaryArray.from_arrays(pa.array(codes), ids), _describe(ids, role)
 
 
