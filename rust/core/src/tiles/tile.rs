@@ -21,10 +21,10 @@ const RANGE_INTERACTIONS: f64 = 200_000.0;
 const CARRYING_RANGE_INTERACTIONS: f64 = 100_000.0;
 /// Where users have many interactions, for there are many blocks, a range holds so many users all the same, so that what a
 /// block needs is made for all of them; but no more than so many times as many interactions.
-const RANGE_USERS: f64 = 8.0;
-const LARGEST_RANGE: f64 = 4.0;
-/// A tile may hold so many times what a range of many users is meant for: nearly every range is one tile.
-const TILE_PER_RANGE: f64 = 5.0;
+const RANGE_USERS: f64 = 16.0;
+const LARGEST_RANGE: f64 = 16.0;
+/// A tile may hold so many times what a range is meant for where users have few: nearly every range is one tile.
+const TILE_PER_RANGE: f64 = LARGEST_RANGE + 1.0;
 const TILE_USERS: u32 = 4_096;
 /// A tile keeps one counter per user and block; this bounds them where there are many blocks.
 const TILE_COUNTERS: usize = 1 << 20;
