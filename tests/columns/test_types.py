@@ -9,6 +9,7 @@ import pytest
 from fractalrs.columns import (
     ALIASES,
     hour_by_size,
+    one_chunk,
     settled_field,
     simplify,
     ticks,
@@ -34,6 +35,21 @@ def test_ticks_and_back(kind: pa.DataType) -> None:
     assert column.type == kind
     assert ticks(column).tolist() == numbers.tolist()
     assert ticks(pa.chunked_array([column[:1], column[1:]])).tolist() == numbers.tolist()
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize(
+    "kind", ["int8", "uint16", "int32", "int64", "uint64", "float64", "bool", "string", "date32[day]"]
+)
+def test_chunks_become_one(kind: str, missing: bool) -> None:
+    whole = pa.array([1, 0, 1, None if missing else 0, 1, 1, 0]).cast(pa.int32()).cast(kind)
+    column = pa.chunked_array([whole[:2], whole[2:2], whole[2:6], whole[6:]])
+    assert one_chunk(column).equals(whole)
+
+
+def test_the_largest_numbers_become_one_chunk() -> None:
+    column = pa.chunked_array([[2**64 - 1], [2**63, 0]], pa.uint64())
+    assert one_chunk(column).equals(pa.array([2**64 - 1, 2**63, 0], pa.uint64()))
 
 
 @pytest.mark.parametrize("hour", [None, 1, 7, 3600])

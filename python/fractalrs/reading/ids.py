@@ -62,7 +62,7 @@ def _encode_near(column: pa.ChunkedArray, low: int, high: int, role: str) -> tup
     for chunk in column.chunks:
         used[chunk.to_numpy() - low] = True
     ids, ranks = pa.array(np.flatnonzero(used) + low), np.cumsum(used, dtype=np.int32) - np.int32(1)
-    codes = gathered(column, np.int32, lambda values: ranks[values - low])
+    codes = gathered(column, np.int32, lambda values, out: np.take(ranks, values - low, out=out, mode="clip"))
     return pa.DictionaryArray.from_arrays(pa.array(codes), ids), _describe(ids, role)
 
 
