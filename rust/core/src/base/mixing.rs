@@ -122,12 +122,9 @@ impl Dealer {
         let key = mixing.key.child(cell as u64);
         for alike in self.order.chunk_by(|one, other| one >> ITEM_SHIFT == other >> ITEM_SHIFT) {
             let of_item = key.child(alike[0] >> ITEM_SHIFT);
-            let mut give = |row: u32, word: u64| self.rows[row as usize].push(self.entries[word as u32 as usize]);
-            if let [word] = *alike {
-                give(Permutation::single_image(of_item, end - start, 0), word);
-            } else {
-                let order = Permutation::new(of_item, end - start);
-                (0..).zip(alike).for_each(|(number, &word)| give(order.image(number), word));
+            let order = Permutation::new(of_item, end - start);
+            for (number, &word) in (0..).zip(alike) {
+                self.rows[order.image(number) as usize].push(self.entries[word as u32 as usize]);
             }
         }
         for row in &mut self.rows[..(end - start) as usize] {
