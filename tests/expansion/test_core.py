@@ -91,3 +91,15 @@ def test_who_is_made_alone_is_made_as_among_all(size: int, items: int) -> None:
     assert among.sum() > 1_000
     np.testing.assert_array_equal(np.concatenate([one[0] for one in alone]), whole[0][among])
     np.testing.assert_array_equal(np.concatenate([one[1] for one in alone]), whole[1][among])
+
+
+def test_blocks_beyond_the_tables_are_made_as_those_that_have_some() -> None:
+    """One user's columns are worked out one by one; both users' are tabulated, as far as tables go: 16,603 blocks."""
+    items, blocks = 2_000, 20_000
+    base = Base.from_arrays(np.arange(3) * items, np.tile(np.arange(items), 2))
+    made = Expansion(base, np.full((1, blocks), 0.26), shuffle="block", min_keep=0, max_keep=1)
+    users, columns = made.generator.interactions(0, 2, "train")[:2]
+    alone = made.generator.interactions(0, 1, "train")[1]
+    np.testing.assert_array_equal(columns[users == 0], alone)
+    # In the last blocks too there is something.
+    assert (alone > 19_000 * items).sum() > 400_000

@@ -1,7 +1,6 @@
 //! Dropout: which entries of a source row a block keeps, by integer draws of the gap to the next kept entry.
 
 use crate::chance::{Key, Keys};
-use crate::memory::prefetch_all;
 
 /// The longest gap one draw can give; a longer one goes on with the next draw.
 const LONGEST: usize = 256;
@@ -50,9 +49,10 @@ impl GapTable {
         Self { near, thresholds }
     }
 
-    /// Asks for what most draws need, ahead of its use.
-    pub fn prefetch(&self) {
-        prefetch_all(&self.near);
+    /// What most draws need.
+    #[must_use]
+    pub fn near(&self) -> &[u8] {
+        &self.near
     }
 
     /// Calls `each` with every entry of a row that a block keeps, and its place, in their order. Returns how many draws that

@@ -3,5 +3,5 @@
 mod processor;
 mod scratch;
 
-pub(crate) use processor::{Loop, prefetch, prefetch_all, prefetch_lines, widened};
+pub(crate) use processor::{Ahead, Loop, prefetch, prefetch_all, prefetch_lines, widened};
 pub(crate) use scratch::Scratch;

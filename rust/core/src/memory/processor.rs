@@ -39,6 +39,25 @@ pub fn prefetch_lines<T>(values: &[T], start: usize, lines: usize) {
     }
 }
 
+/// Values that will be read, asked for in shares while something else is done: of many lines at once a processor would wait
+/// for most.
+#[derive(Clone, Copy)]
+pub struct Ahead<'v, T> {
+    values: &'v [T],
+    lines: usize,
+}
+
+impl<'v, T> Ahead<'v, T> {
+    pub fn new(values: &'v [T], shares: usize) -> Self {
+        Self { values, lines: (values.len() / per_line::<T>() + 1).div_ceil(shares.max(1)) }
+    }
+
+    #[inline]
+    pub fn ask(&self, share: usize) {
+        prefetch_lines(self.values, share * self.lines * per_line::<T>(), self.lines);
+    }
+}
+
 fn per_line<T>() -> usize {
     (64 / size_of::<T>()).max(1)
 }
@@ -75,6 +94,10 @@ mod tests {
             for start in [0, 1, length, length + 1, usize::MAX - 1_000] {
                 prefetch_lines(&values[..length], start, 4);
             }
+        }
+        for (length, shares) in [(0, 0), (0, 3), (1, 3), (100, 1), (100, 7), (100, 1_000)] {
+            let ahead = Ahead::new(&values[..length], shares);
+            (0..=shares).for_each(|share| ahead.ask(share));
         }
         prefetch_all(&[[0_u8; 200]; 3]);
         prefetch(&values);

@@ -77,13 +77,22 @@ impl<C: Code> Kept<C> {
         self.cursors.clear();
     }
 
-    /// Adds what one block keeps of the rows it visits among `codes`, every item turned into its column.
-    pub fn add(&mut self, codes: &[C], visits: &[Visit], gaps: &GapTable, draws: Draws, column: impl Fn(C) -> C) {
+    /// Adds what one block keeps of the rows it visits among `codes`, every item turned into its column. Calls `ahead` with the
+    /// number of each visit.
+    pub fn add(
+        &mut self,
+        codes: &[C],
+        visits: &[Visit],
+        gaps: &GapTable,
+        draws: Draws,
+        column: impl Fn(C) -> C,
+        ahead: impl Fn(usize),
+    ) {
         self.cursors.push(self.count);
         if self.carrying {
-            self.add_rows::<true>(codes, visits, gaps, draws, column);
+            self.add_rows::<true>(codes, visits, gaps, draws, column, ahead);
         } else {
-            self.add_rows::<false>(codes, visits, gaps, draws, column);
+            self.add_rows::<false>(codes, visits, gaps, draws, column, ahead);
         }
     }
 
@@ -94,8 +103,10 @@ impl<C: Code> Kept<C> {
         gaps: &GapTable,
         draws: Draws,
         column: impl Fn(C) -> C,
+        ahead: impl Fn(usize),
     ) {
         for (number, visit) in visits.iter().enumerate() {
+            ahead(number);
             if let Some(far) = visits.get(number + PREFETCH_ROWS) {
                 prefetch_lines(codes, far.start, PREFETCH_LINES);
             }

@@ -8,9 +8,11 @@ use crate::chance::Permutation;
 use crate::expansion::{Columns, Exchange, Expansion, GapTable};
 use crate::time::shares;
 
-/// Bytes of all tables: columns and exchanges of one row block, images of column permutations for all of them. What of blocks
-/// beyond those is needed is worked out tile by tile.
-const TABLE_BYTES: usize = 256 << 20;
+/// Bytes of tables of columns: those of one row block, and the images of column permutations, which all of them share; so many
+/// that 16,384 blocks of a small base have theirs. What blocks beyond need is worked out tile by tile.
+const COLUMN_BYTES: usize = 224 << 20;
+/// Bytes of tables of exchanges, of one row block.
+const EXCHANGE_BYTES: usize = 64 << 20;
 
 /// So many entries of a table are filled in the time in which one is worked out by itself: of columns; of columns whose
 /// images are known; of exchanges, more in large cells.
@@ -48,8 +50,8 @@ pub struct Tables<C> {
 
 impl<C: Code> Shared<C> {
     pub fn new(expansion: &Expansion) -> Self {
-        let blocks = expansion.column_blocks as usize;
-        let count = if expansion.options.shuffled { most_tabulated::<C>(expansion).min(blocks) } else { 0 };
+        let most = most_columns::<C>(expansion).min(expansion.column_blocks as usize);
+        let count = if expansion.options.shuffled { most } else { 0 };
         Self { images: std::iter::repeat_with(OnceLock::new).take(count).collect(), row_blocks: Mutex::default() }
     }
 
@@ -68,10 +70,9 @@ impl<C: Code> Shared<C> {
     /// Makes the tables that are worth it for `users` of a row block. Threads begin with different blocks, so that they
     /// divide the work.
     pub fn tabulate(&self, expansion: &Expansion, of: &Tabulated<C>, users: f64, begin: u64) {
-        let Expansion { base_users, base_items, layout, options, .. } = expansion;
+        let Expansion { base_users, base_items, layout, user_cells, options, .. } = expansion;
         let entries = users / f64::from(*base_users) * layout.len() as f64;
-        let blocks = of.blocks.len().min(most_tabulated::<C>(expansion));
-        for number in beginning_with(begin, blocks) {
+        for number in beginning_with(begin, of.blocks.len().min(most_columns::<C>(expansion))) {
             let (i, j) = (of.row_block.i, of.row_block.column_blocks[number]);
             let Block { keep_rate, tables, .. } = &of.blocks[number];
             let images = self.images.get(j as usize);
@@ -89,12 +90,15 @@ impl<C: Code> Shared<C> {
                 });
             }
         }
-        if exchanges(expansion) && worth_a_table(*base_users, users, EXCHANGES_MEANWHILE) {
-            for number in beginning_with(begin, blocks) {
-                let j = of.row_block.column_blocks[number];
-                let offsets = || Exchange::of_users(expansion, of.row_block.i, j).offsets();
-                of.blocks[number].exchanged.get_or_init(offsets);
-            }
+        let exchanging = options.shuffled
+            && !user_cells.are_single()
+            && user_cells.offsets_are_bytes()
+            && worth_a_table(*base_users, users, EXCHANGES_MEANWHILE);
+        let most_exchanged = if exchanging { EXCHANGE_BYTES / *base_users as usize } else { 0 };
+        for number in beginning_with(begin, of.blocks.len().min(most_exchanged)) {
+            let j = of.row_block.column_blocks[number];
+            let exchanges = || Exchange::of_users(expansion, of.row_block.i, j).offsets();
+            of.blocks[number].exchanged.get_or_init(exchanges);
         }
     }
 }
@@ -129,16 +133,8 @@ pub fn worth_a_table(entries: u32, lookups: f64, meanwhile: f64) -> bool {
     meanwhile * lookups > f64::from(entries)
 }
 
-/// Of so many blocks of a row block there may be tables.
-fn most_tabulated<C>(expansion: &Expansion) -> usize {
+/// So many blocks of a row block may have tables of columns: each with its images, which are as long.
+fn most_columns<C>(expansion: &Expansion) -> usize {
     let columns = if expansion.options.shuffled { expansion.base_items as usize * size_of::<C>() } else { 0 };
-    let exchanged = if exchanges(expansion) { expansion.base_users as usize } else { 0 };
-    // An image has the size of a column.
-    TABLE_BYTES / (size_of::<GapTable>() + 2 * columns + exchanged)
-}
-
-/// Whether users are exchanged in a way that can be tabulated.
-fn exchanges(expansion: &Expansion) -> bool {
-    let cells = &expansion.user_cells;
-    expansion.options.shuffled && !cells.are_single() && cells.offsets_are_bytes()
+    COLUMN_BYTES / (size_of::<GapTable>() + 2 * columns)
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::kept::{Kept, Visit};
 use super::stitch::{RowBlock, Stitcher, User};
-use super::tables::{Block, COLUMNS_MEANWHILE, Shared, Tabulated, worth_a_table};
+use super::tables::{Block, COLUMNS_MEANWHILE, Shared, Tables, Tabulated, worth_a_table};
 use crate::base::{Code, Codes, Place};
 use crate::chance::Permutation;
 use crate::error::Error;
 use crate::expansion::{Columns, Draws, Exchange, Expansion, GapTable, Id, Operator, Order, Splits, expand_sketch};
-use crate::memory::{prefetch, prefetch_all};
+use crate::memory::{Ahead, prefetch, prefetch_all};
 
 /// About how many interactions a range holds: enough to use a column table well, few enough to stay in cache.
 const RANGE_INTERACTIONS: f64 = 200_000.0;
@@ -23,8 +23,10 @@ const CARRYING_RANGE_INTERACTIONS: f64 = 100_000.0;
 /// block needs is made for all of them; but no more than so many times as many interactions.
 const RANGE_USERS: f64 = 16.0;
 const LARGEST_RANGE: f64 = 16.0;
-/// A tile may hold so many times what a range is meant for where users have few: nearly every range is one tile.
-const TILE_PER_RANGE: f64 = LARGEST_RANGE + 1.0;
+/// A tile may hold so many times what a range of many users is meant for, and one of so few a little more than the largest range:
+/// nearly every range is one tile.
+const TILE_PER_RANGE: f64 = 5.0;
+const LARGEST_TILE: f64 = LARGEST_RANGE + 1.0;
 const TILE_USERS: u32 = 4_096;
 /// A tile keeps one counter per user and block; this bounds them where there are many blocks.
 const TILE_COUNTERS: usize = 1 << 20;
@@ -252,7 +254,7 @@ impl<'e, C: Code> Tiles<'e, C> {
         let exchanging = options.shuffled && !user_cells.are_single();
         let kept_of_base: f64 = row.blocks.iter().map(|block| block.keep_rate).sum();
         let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / row.blocks.len().max(1)) as u32).max(1);
-        let most = TILE_PER_RANGE * meant_for(self.kept.carrying());
+        let meant = meant_for(self.kept.carrying());
         self.slots.clear();
         self.places.clear();
         let mut interactions = 0.0;
@@ -263,7 +265,8 @@ impl<'e, C: Code> Tiles<'e, C> {
                 self.places.push(user_cells.place(slot));
             }
             interactions += layout.row(slot).len() as f64 * kept_of_base;
-            if interactions > most {
+            let has_few = (self.slots.len() as f64) < RANGE_USERS;
+            if interactions > meant * if has_few { LARGEST_TILE } else { TILE_PER_RANGE } {
                 break;
             }
         }
@@ -274,15 +277,11 @@ impl<'e, C: Code> Tiles<'e, C> {
         self.kept.clear(self.slots.len());
         let i = row.row_block.i;
         for (number, (block, &j)) in row.blocks.iter().zip(&row.row_block.column_blocks).enumerate() {
-            if let Some(next) = row.blocks.get(number + 1).and_then(|block| block.tables.get())
-                && size_of_val(next.columns.as_slice()) <= PREFETCHED_BYTES
-            {
-                prefetch_all(&next.columns);
-                next.gaps.prefetch();
-            }
             let draws = Draws::new(&self.expansion.keys, i, j);
             self.visit(i, j, block, draws);
-            self.keep_visited(i, j, block, draws);
+            let next = row.blocks.get(number + 1).and_then(|block| block.tables.get());
+            let next = next.filter(|next| size_of_val(next.columns.as_slice()) <= PREFETCHED_BYTES);
+            self.keep_visited(i, j, block, draws, next.map(Box::as_ref));
         }
     }
 
@@ -311,9 +310,15 @@ impl<'e, C: Code> Tiles<'e, C> {
         }
     }
 
-    /// Adds what a block keeps of the rows it visits.
-    fn keep_visited(&mut self, i: u32, j: u32, block: &Block<C>, draws: Draws) {
+    /// Adds what a block keeps of the rows it visits, and asks for what the next one will need.
+    fn keep_visited(&mut self, i: u32, j: u32, block: &Block<C>, draws: Draws, next: Option<&Tables<C>>) {
         let Self { expansion, codes, visits, kept, passing_table, .. } = self;
+        let columns = Ahead::new(next.map_or(&[][..], |next| &next.columns), visits.len());
+        let gaps_of_next = Ahead::new(next.map_or(&[][..], |next| next.gaps.near()), visits.len());
+        let ahead = |visit: usize| {
+            columns.ask(visit);
+            gaps_of_next.ask(visit);
+        };
         let (keep_rate, tables) = (block.keep_rate, block.tables.get());
         let passing_gaps;
         let gaps = if let Some(tables) = tables {
@@ -323,21 +328,21 @@ impl<'e, C: Code> Tiles<'e, C> {
             &passing_gaps
         };
         if !expansion.options.shuffled {
-            return kept.add(codes, visits, gaps, draws, |code| code);
+            return kept.add(codes, visits, gaps, draws, |code| code, ahead);
         }
         let table = if let Some(tables) = tables {
             &tables.columns
         } else {
-            let columns = Columns::new(expansion, i, j);
+            let made = Columns::new(expansion, i, j);
             let entries: usize = visits.iter().map(|visit| visit.length).sum();
             if !worth_a_table(expansion.base_items, entries as f64 * keep_rate, COLUMNS_MEANWHILE) {
-                let column = |code: C| C::new(columns.column(code.item()), false);
-                return kept.add(codes, visits, gaps, draws, column);
+                let column = |code: C| C::new(made.column(code.item()), false);
+                return kept.add(codes, visits, gaps, draws, column, ahead);
             }
-            columns.fill(None, passing_table);
+            made.fill(None, passing_table);
             passing_table
         };
-        kept.add(codes, visits, gaps, draws, |code| table[code.item() as usize]);
+        kept.add(codes, visits, gaps, draws, |code| table[code.item() as usize], ahead);
     }
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.
