@@ -27,7 +27,8 @@ def main() -> None:
         )
         report = fr.backcast(
             interactions,
-            *(given.share, given.share),
+            given.share,
+            given.share,
             repeats=given.repeats,
             profile=given.profile,
             threads=given.threads,

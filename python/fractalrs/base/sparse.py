@@ -68,9 +68,8 @@ class Sparse:
     @classmethod
     def of(cls, matrix: _Csr) -> Self:
         """Take a matrix of SciPy's."""
-        ones = bool(np.all(matrix.data == 1))
-        values = None if ones else np.ascontiguousarray(matrix.data, np.float64)
-        starts, columns = np.asarray(matrix.indptr, np.int64), np.asarray(matrix.indices, np.int32)
+        starts, columns, all_values = csr_arrays(matrix)
+        values = None if np.all(all_values == 1) else all_values
         turned = sparse_transpose(starts, columns, values, matrix.shape[1], threads=resolve_threads(None))
         return cls(Rows(starts, columns, values), Rows(*turned))
 
