@@ -105,6 +105,11 @@ impl Expansion {
         &self.options
     }
 
+    /// Whether users take each other's place inside their cells.
+    pub(crate) fn exchanges_users(&self) -> bool {
+        self.options.shuffled && !self.user_cells.are_single()
+    }
+
     /// Whether the entries of each cell's users are dealt out among them.
     #[must_use]
     pub fn is_dealt(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::base::Code;
 use crate::expansion::{Draws, GapTable, RowDraws};
-use crate::memory::{Scratch, prefetch_lines};
+use crate::memory::{Ahead, Scratch, prefetch_lines};
 
 /// How many rows ahead entries are asked for, and how many cache lines of each, however long it is: the hardware follows
 /// a sequential read by itself, and the end of a loop of fixed length is never guessed wrong.
@@ -20,6 +20,17 @@ pub struct Visit {
     /// Where its source row begins in the layout, and how long it is.
     pub start: usize,
     pub length: usize,
+}
+
+/// What one block reads among `codes` for the users of the tile, and what decides what it keeps.
+pub struct Reading<'r, C> {
+    pub codes: &'r [C],
+    pub visits: &'r [Visit],
+    pub gaps: &'r GapTable,
+    pub draws: Draws,
+    /// What the next block needs of its tables, in a share for each visit.
+    pub next_columns: Ahead<'r, C>,
+    pub next_gaps: Ahead<'r, u8>,
 }
 
 /// Kept entries, block by block and user by user.
@@ -77,36 +88,21 @@ impl<C: Code> Kept<C> {
         self.cursors.clear();
     }
 
-    /// Adds what one block keeps of the rows it visits among `codes`, every item turned into its column. Calls `ahead` with the
-    /// number of each visit.
-    pub fn add(
-        &mut self,
-        codes: &[C],
-        visits: &[Visit],
-        gaps: &GapTable,
-        draws: Draws,
-        column: impl Fn(C) -> C,
-        ahead: impl Fn(usize),
-    ) {
+    /// Adds what one block keeps, every item turned into its column.
+    pub fn add(&mut self, reading: &Reading<C>, column: impl Fn(C) -> C) {
         self.cursors.push(self.count);
         if self.carrying {
-            self.add_rows::<true>(codes, visits, gaps, draws, column, ahead);
+            self.add_rows::<true>(reading, column);
         } else {
-            self.add_rows::<false>(codes, visits, gaps, draws, column, ahead);
+            self.add_rows::<false>(reading, column);
         }
     }
 
-    fn add_rows<const CARRYING: bool>(
-        &mut self,
-        codes: &[C],
-        visits: &[Visit],
-        gaps: &GapTable,
-        draws: Draws,
-        column: impl Fn(C) -> C,
-        ahead: impl Fn(usize),
-    ) {
+    fn add_rows<const CARRYING: bool>(&mut self, reading: &Reading<C>, column: impl Fn(C) -> C) {
+        let &Reading { codes, visits, gaps, draws, next_columns, next_gaps } = reading;
         for (number, visit) in visits.iter().enumerate() {
-            ahead(number);
+            next_columns.ask(number);
+            next_gaps.ask(number);
             if let Some(far) = visits.get(number + PREFETCH_ROWS) {
                 prefetch_lines(codes, far.start, PREFETCH_LINES);
             }

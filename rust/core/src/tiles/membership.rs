@@ -107,11 +107,7 @@ fn of_block<C: Code>(
     made.extend(pairs.map(|(user, item)| {
         let (row, wanted) = ((user % u64::from(*base_users)) as u32, (item % u64::from(*base_items)) as u32);
         let anchor = if options.shuffled { rows.image(row) } else { row };
-        let slot = if options.shuffled && !user_cells.are_single() {
-            exchange.image(user_cells.place(anchor))
-        } else {
-            anchor
-        };
+        let slot = if expansion.exchanges_users() { exchange.image(user_cells.place(anchor)) } else { anchor };
         let entries = &codes[layout.row(slot)];
         let mut found = None;
         gaps.keep(draws, draws.row(user_cells.code(slot)), entries, |_, code| {

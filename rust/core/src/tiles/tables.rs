@@ -90,8 +90,7 @@ impl<C: Code> Shared<C> {
                 });
             }
         }
-        let exchanging = options.shuffled
-            && !user_cells.are_single()
+        let exchanging = expansion.exchanges_users()
             && user_cells.offsets_are_bytes()
             && worth_a_table(*base_users, users, EXCHANGES_MEANWHILE);
         let most_exchanged = if exchanging { EXCHANGE_BYTES / *base_users as usize } else { 0 };

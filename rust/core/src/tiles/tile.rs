@@ -6,7 +6,7 @@
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use super::kept::{Kept, Visit};
+use super::kept::{Kept, Reading, Visit};
 use super::stitch::{RowBlock, Stitcher, User};
 use super::tables::{Block, COLUMNS_MEANWHILE, Shared, Tables, Tabulated, worth_a_table};
 use crate::base::{Code, Codes, Place};
@@ -251,7 +251,7 @@ impl<'e, C: Code> Tiles<'e, C> {
     fn find_slots(&mut self, row: &Tabulated<C>, first_row: u32, limit: u32) {
         let Expansion { base_users, layout, keys, user_cells, options, .. } = self.expansion;
         let permutation = Permutation::new(keys.rows.child(u64::from(row.row_block.i)), *base_users);
-        let exchanging = options.shuffled && !user_cells.are_single();
+        let exchanging = self.expansion.exchanges_users();
         let kept_of_base: f64 = row.blocks.iter().map(|block| block.keep_rate).sum();
         let limit = limit.min(TILE_USERS).min((TILE_COUNTERS / row.blocks.len().max(1)) as u32).max(1);
         let meant = meant_for(self.kept.carrying());
@@ -313,12 +313,6 @@ impl<'e, C: Code> Tiles<'e, C> {
     /// Adds what a block keeps of the rows it visits, and asks for what the next one will need.
     fn keep_visited(&mut self, i: u32, j: u32, block: &Block<C>, draws: Draws, next: Option<&Tables<C>>) {
         let Self { expansion, codes, visits, kept, passing_table, .. } = self;
-        let columns = Ahead::new(next.map_or(&[][..], |next| &next.columns), visits.len());
-        let gaps_of_next = Ahead::new(next.map_or(&[][..], |next| next.gaps.near()), visits.len());
-        let ahead = |visit: usize| {
-            columns.ask(visit);
-            gaps_of_next.ask(visit);
-        };
         let (keep_rate, tables) = (block.keep_rate, block.tables.get());
         let passing_gaps;
         let gaps = if let Some(tables) = tables {
@@ -327,22 +321,24 @@ impl<'e, C: Code> Tiles<'e, C> {
             passing_gaps = GapTable::new(keep_rate);
             &passing_gaps
         };
+        let next_columns = Ahead::new(next.map_or(&[][..], |next| &next.columns), visits.len());
+        let next_gaps = Ahead::new(next.map_or(&[][..], |next| next.gaps.near()), visits.len());
+        let reading = Reading { codes, visits, gaps, draws, next_columns, next_gaps };
         if !expansion.options.shuffled {
-            return kept.add(codes, visits, gaps, draws, |code| code, ahead);
+            return kept.add(&reading, |code| code);
         }
         let table = if let Some(tables) = tables {
             &tables.columns
         } else {
-            let made = Columns::new(expansion, i, j);
+            let columns = Columns::new(expansion, i, j);
             let entries: usize = visits.iter().map(|visit| visit.length).sum();
             if !worth_a_table(expansion.base_items, entries as f64 * keep_rate, COLUMNS_MEANWHILE) {
-                let column = |code: C| C::new(made.column(code.item()), false);
-                return kept.add(codes, visits, gaps, draws, column, ahead);
+                return kept.add(&reading, |code| C::new(columns.column(code.item()), false));
             }
-            made.fill(None, passing_table);
+            columns.fill(None, passing_table);
             passing_table
         };
-        kept.add(codes, visits, gaps, draws, |code| table[code.item() as usize], ahead);
+        kept.add(&reading, |code| table[code.item() as usize]);
     }
 
     /// Puts the tile's users together from their blocks, the first of them `first_user`.
